@@ -1,0 +1,24 @@
+"""mrl-sweep: the smallest acceptable dimension of a Matryoshka embedding model, on your corpus, with evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mrl_sweep.config import SweepConfig
+    from mrl_sweep.pipeline import run
+    from mrl_sweep.report.document import Report
+
+__version__ = "0.1.0"
+__all__ = ["Report", "SweepConfig", "__version__", "run"]
+
+_HOMES = {"run": "mrl_sweep.pipeline", "Report": "mrl_sweep.report.document", "SweepConfig": "mrl_sweep.config"}
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported when first asked for, so that `--help` needs neither numpy nor FAISS."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

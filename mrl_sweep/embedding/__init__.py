@@ -1,0 +1,1 @@
+"""Texts to full-size vectors, kept by content."""

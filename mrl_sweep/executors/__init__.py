@@ -1,0 +1,1 @@
+"""Where pure functions run over shards."""

@@ -1,0 +1,1 @@
+"""FAISS: what is deployed, measured."""

@@ -1,0 +1,1 @@
+"""Measures as values, computed from ranks with their exact expectation under ties."""

@@ -1,0 +1,1 @@
+"""One pass over the documents: where each judged document stands at every prefix."""

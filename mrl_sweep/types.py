@@ -1,0 +1,338 @@
+"""The data that passes between the rooms: frozen dataclasses over numpy arrays, rows instead of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+NOT_RETRIEVED: Final = 2**31 - 1
+"""The value of `above` for a judged document that was not returned: behind every cut-off, and safe to add to in int64."""
+
+EXACT: Final = "exact"
+"""The `Candidate.index` of an exhaustive search."""
+
+
+class Basis(StrEnum):
+    """Which axes a candidate cuts: the model's own, or a control's."""
+
+    PREFIX = "prefix"
+    PCA = "pca"
+    RANDOM = "random"
+
+
+class Similarity(StrEnum):
+    COSINE = "cosine"
+    DOT = "dot"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Measure:
+    """A ranking measure as the field writes it: `nDCG@10`, `R@100`, `RR`, `AP(rel=2)@100`.
+
+    `cutoff` None means the whole ranking; `rel` is the lowest grade that counts as relevant (nDCG ignores it).
+    """
+
+    name: str
+    cutoff: int | None = None
+    rel: int = 1
+
+    def __str__(self) -> str:
+        rel = f"(rel={self.rel})" if self.rel != 1 else ""
+        return f"{self.name}{rel}" + (f"@{self.cutoff}" if self.cutoff is not None else "")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Candidate:
+    """One thing that could be shipped: these axes, this many of them, this index."""
+
+    basis: str
+    dim: int
+    index: str = EXACT
+
+    def __str__(self) -> str:
+        return f"{self.basis}:{self.dim}:{self.index}"
+
+
+# --- Collection -------------------------------------------------------------------------------------------------------
+
+
+class Documents(Protocol):
+    """The corpus: ids in memory, texts read when asked for, so that a corpus may be larger than memory."""
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def texts(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
+        """The documents' full texts (title, one space, text, stripped) of rows start to stop, in order."""
+        ...
+
+    def titles(self, rows: Sequence[int]) -> list[str]:
+        """What a person would call these documents: the title, or the beginning of the text; one line each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """The queries that are evaluated, in file order; `metadata[i]` holds the fields of query i that slices use."""
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    metadata: tuple[Mapping[str, Any], ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Qrels:
+    """Judgments by query: those of query q lie at offsets[q]:offsets[q + 1].
+
+    `rows` are document rows, or MISSING for a judged document that is not in the corpus (it still counts in R);
+    `grades` are int64, every judgment kept, also those <= 0.
+    """
+
+    offsets: IntArray
+    rows: IntArray
+    grades: IntArray
+
+    MISSING = -1
+
+    @property
+    def n_queries(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def queries(self) -> IntArray:
+        """(n_pairs,) the query row of each judgment."""
+        return np.repeat(np.arange(self.n_queries), np.diff(self.offsets))
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A corpus, its judged queries and their judgments, checked, with ids turned into rows once.
+
+    `excluded` counts what was set aside, by reason; `warnings` say what a person should know; `facts` (JSON-able) go
+    into the report's manifest.
+    """
+
+    name: str
+    documents: Documents
+    queries: Queries
+    qrels: Qrels
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[Advice, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Something the report says unasked: a stable `code`, a sentence, and what to do about it."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+# --- Embeddings -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Full-size rows in one or more (memory-mapped) arrays of float32 or float16, read block by block.
+
+    Row i of the corpus is row `order[i]` of the concatenated parts; `order` None means they already lie in order.
+    """
+
+    parts: tuple[npt.NDArray[Any], ...]
+    order: IntArray | None = None
+
+    @property
+    def dim(self) -> int:
+        return int(self.parts[0].shape[1])
+
+    def __len__(self) -> int:
+        return len(self.order) if self.order is not None else sum(len(part) for part in self.parts)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), self.dim
+
+    def read(self, start: int, stop: int) -> Float32Array:
+        """(stop - start, dim) C-contiguous float32; a view where the rows lie so on disk, else a copy. Never write into it."""
+        if self.order is None:
+            return self._gather(np.arange(start, stop)) if len(self.parts) > 1 else _float32(self.parts[0][start:stop])
+        wanted = self.order[start:stop]
+        if len(self.parts) == 1 and len(wanted) and wanted[-1] - wanted[0] == len(wanted) - 1 and (np.diff(wanted) == 1).all():
+            return _float32(self.parts[0][wanted[0] : wanted[-1] + 1])
+        return self._gather(wanted)
+
+    def take(self, rows: npt.ArrayLike) -> Float32Array:
+        """(len(rows), dim) float32: the corpus rows asked for, in that order."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        return self._gather(wanted if self.order is None else self.order[wanted])
+
+    def _gather(self, wanted: IntArray) -> Float32Array:
+        out = np.empty((len(wanted), self.dim), np.float32)
+        start = 0
+        for part in self.parts:
+            here = np.flatnonzero((wanted >= start) & (wanted < start + len(part)))
+            if len(here):
+                out[here] = part[wanted[here] - start]
+            start += len(part)
+        return out
+
+
+def _float32(rows: npt.NDArray[Any]) -> Float32Array:
+    return np.ascontiguousarray(rows, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Full-size vectors of the documents and of the evaluated queries, and what is known of the model that made them.
+
+    `model` (JSON-able) goes into the report's manifest: provider, name, revision or digest, prompts, full size, dtype …
+    `trained_dims` are the sizes the model was trained to be cut at, empty where that is unknown.
+    """
+
+    documents: Vectors
+    queries: Float32Array
+    trained_dims: tuple[int, ...] = ()
+    model: Mapping[str, Any] = field(default_factory=dict)
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[Advice, ...] = ()
+
+
+# --- Ranks ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TopDocuments:
+    """What a search returns: the best documents of each query, best first.
+
+    `rows` (n_candidates, n_queries, depth) int64, -1 where there are fewer; `scores` float32 alike, -inf there.
+    """
+
+    rows: IntArray
+    scores: Float32Array
+
+    @property
+    def depth(self) -> int:
+        return int(self.rows.shape[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """The heart: where each judged document stands among all documents, at each candidate.
+
+    For each candidate and each judgment of `Qrels` (same order): `above` is how many documents score strictly higher,
+    `tied` how many others score the same (both (n_candidates, n_pairs) int64). A judged document that is missing from the
+    corpus, excluded as the query itself, or not returned by an index has `above` = NOT_RETRIEVED and `tied` = 0.
+    `top` holds the first documents of every ranking, from which agreement with full size follows.
+    """
+
+    candidates: tuple[Candidate, ...]
+    n_documents: int
+    above: IntArray
+    tied: IntArray
+    top: TopDocuments | None = None
+
+
+# --- Scores -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Every measure of every query at every candidate.
+
+    `values` (n_candidates, n_measures, n_queries) float64; `counted` (n_measures, n_queries) is False for queries without a
+    relevant judgment under that measure: their value is 0 and no mean may include them.
+    """
+
+    candidates: tuple[Candidate, ...]
+    measures: tuple[Measure, ...]
+    values: FloatArray
+    counted: BoolArray
+
+    def of(self, candidate: Candidate, measure: Measure) -> FloatArray:
+        """(n_counted,) the values of the counted queries, in query order."""
+        m = self.measures.index(measure)
+        return self.values[self.candidates.index(candidate), m, self.counted[m]]
+
+
+# --- Verdict ----------------------------------------------------------------------------------------------------------
+
+
+class Outcome(StrEnum):
+    """What the data say of one candidate."""
+
+    BASELINE = "baseline"
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NOT_TESTED = "not_tested"
+
+
+class Status(StrEnum):
+    """What the data say of the question asked."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One measure at one candidate against full size, paired by query.
+
+    `kept` is the share of the full size's mean, `at_least` and `at_most` its one-sided confidence limits at level alpha each;
+    None where the share is undefined. `provable_loss` is the smallest true loss (as a share) that this query set could have
+    told from the margin with 80% power; `queries_needed` how many judged queries would settle an inconclusive case.
+    """
+
+    mean: float
+    kept: float | None
+    at_least: float | None
+    at_most: float | None
+    lost: int
+    gained: int
+    unchanged: int
+    provable_loss: float | None = None
+    queries_needed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One candidate judged: its outcome, the evidence per measure, and the reason in words where it needs one."""
+
+    candidate: Candidate
+    outcome: Outcome
+    evidence: Mapping[Measure, Evidence]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer: the smallest acceptable dimension under the rule in force, and both readings of the evidence."""
+
+    status: Status
+    dimension: int
+    proven: int | None
+    measured: int | None
+    measure: Measure
+    retain: float
+    alpha: float
+    decide_by: str
+    judgements: tuple[Judgement, ...]
+    n_queries: int
