@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib.util
-import os
 import subprocess
 import sys
 import time
@@ -32,8 +31,8 @@ def page(tables: dict[str, Table | None]) -> str:
     bars = [bar for table in tables.values() if table for bar in table.bars]
     failed = [name for name, table in tables.items() if table is None]
     head = (
-        "# Benchmarks\n\nWritten by `make bench` (`python -m benchmarks`); one alone: `python -m benchmarks.NAME`. Ratios are of medians"
-        " in one run after a warm-up, and every answer is checked before it is timed.\n"
+        "# Benchmarks\n\nWritten by `make bench` (`python -m benchmarks`); one alone: `python -m benchmarks.NAME`.\n"
+        "Ratios are of medians in one run after a warm-up, and every answer is checked before it is timed.\n"
     )
     parts = [head, f"{datetime.date.today().isoformat()}. {machine()}.\n", f"## The bars\n\n{bars_grid(bars)}\n"]
     parts += [f"**Failed to run:** {', '.join(failed)}.\n"] if failed else []
@@ -54,7 +53,7 @@ def main() -> int:
     else:
         temporary = README.with_suffix(".tmp")
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, README)
+        temporary.replace(README)
     return 1 if None in tables.values() else 0
 
 

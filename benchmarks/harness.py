@@ -76,8 +76,8 @@ def machine() -> str:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def _version(package: str) -> str:
@@ -102,6 +102,7 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def bars_grid(bars: Sequence[Bar]) -> str:
+    """The bars as a Markdown table."""
     return grid(("what", "bar", "measured", "met"), [(b.what, b.bar, b.measured, "yes" if b.met else "**no**") for b in bars])
 
 
