@@ -40,3 +40,11 @@ def first_offenders(offenders: list[str], total: int | None = None, limit: int =
     count = len(offenders) if total is None else total
     shown = ", ".join(offenders[:limit])
     return shown if count <= limit else f"{shown} and {count - limit:,} more"
+
+
+def printable(text: str, limit: int = 120) -> str:
+    """An id or a piece of a user's file, fit for a message: control, format and lone surrogate characters escaped, cut at `limit`."""
+    shown = text if len(text) <= limit else text[:limit] + "…"
+    if shown.isprintable():
+        return shown
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
