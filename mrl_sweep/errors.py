@@ -43,7 +43,7 @@ def first_offenders(offenders: list[str], total: int | None = None, limit: int =
 
 
 def printable(text: str, limit: int = 120) -> str:
-    """An id or a piece of a user's file, fit for a message: control, format and lone surrogate characters escaped, cut at `limit`."""
+    """An id or a piece of a user's file, fit for a message: what a terminal would obey is escaped, cut at `limit` characters."""
     shown = text if len(text) <= limit else text[:limit] + "…"
     if shown.isprintable():
         return shown
