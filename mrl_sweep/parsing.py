@@ -1,0 +1,198 @@
+"""How people write settings, and what each means: one parser per kind, errors that list the accepted forms."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, TypeVar
+
+from mrl_sweep.errors import InputError
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+
+SHARE_FORMS: Final = "write the share to keep: 0.98 or 98%"
+LEVEL_FORMS: Final = "write 0.05 or 5% for 95% confidence"
+SIZE_FORMS: Final = "write a number and a unit: 4GiB, 512MiB, 16GB"
+COUNT_FORMS: Final = "write 10000000, 10M, 500k or 1.5B"
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b", re.IGNORECASE)
+_COUNT = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmb]?)", re.IGNORECASE)
+_STEPS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_THOUSANDS: Final = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+
+
+def parse_share(value: object) -> float:
+    """A share to keep, in [0.5, 1]: `0.98` or `"98%"`. A share below one half is refused, for it reads as a loss ("2%")."""
+    share = _fraction(value, SHARE_FORMS)
+    if share > 1 and share >= 50:
+        raise InputError(
+            f"{value} is not a share between 0 and 1",
+            f"write {_plain(share)}% or {_plain(share / 100)}" if share <= 100 else SHARE_FORMS,
+        )
+    if share < 0.5 or share > 1:
+        loss = share if share < 0.5 else share / 100
+        keep = f"to lose at most {_plain(100 * loss)}%, write {_plain(1 - loss)} or {_plain(100 - 100 * loss)}%"
+        raise InputError(f"{value} reads as what may be lost, not as what must be kept", keep)
+    return share
+
+
+def parse_loss(value: object) -> float:
+    """A loss that is still allowed, in [0, 0.5): `0.01` or `"1%"`. One half and more is refused: it reads as a share to keep."""
+    loss = _fraction(value, "write the loss allowed: 0.01 or 1%")
+    if not 0 <= loss < 0.5:
+        raise InputError(f"{value} is not a loss that can be allowed", "write the loss allowed: 0.01 or 1%")
+    return loss
+
+
+def parse_level(value: object) -> float:
+    """An error rate, in (0, 0.5): `0.05` or `"5%"`. A confidence ("95%") is refused."""
+    level = _fraction(value, LEVEL_FORMS)
+    if not 0 < level < 0.5:
+        raise InputError(f"{value} is not an error rate", LEVEL_FORMS)
+    return level
+
+
+def parse_size(value: object) -> int:
+    """Bytes, from `"4GiB"` (powers of 1024) or `"4GB"` (powers of 1000)."""
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise InputError(f"{value} is not a size", SIZE_FORMS)
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** _STEPS[match[2].lower()])
+
+
+def parse_count(value: object) -> int:
+    """A count, from a whole number, `"10M"`, `"500k"`, `"1.5B"` or `"1,000,000"`."""
+    text = str(value).replace(",", "").replace("_", "").strip()
+    match = None if isinstance(value, bool) else _COUNT.fullmatch(text)
+    if match is None:
+        raise InputError(f"{value} is not a count", COUNT_FORMS)
+    count = float(match[1]) * _THOUSANDS[match[2].lower()]
+    if count != int(count) or count < 1:
+        raise InputError(f"{value} is not a whole number above zero", COUNT_FORMS)
+    return int(count)
+
+
+def format_size(size_bytes: float) -> str:
+    """`4GiB`, `1.5GiB`, `512MiB`: the shortest form that `parse_size` reads back, to three digits."""
+    for unit in ("GiB", "MiB", "KiB"):
+        step = 1024 ** _STEPS[unit[0].lower()]
+        if size_bytes >= step:
+            return f"{size_bytes / step:.4g}{unit}"
+    return f"{size_bytes:.0f}B"
+
+
+def _fraction(value: object, forms: str) -> float:
+    """A number as written, "98%" as 0.98; NaN, Inf, truth values and text are refused."""
+    text = str(value).strip()
+    try:
+        number = float(Decimal(text.removesuffix("%")) / (100 if text.endswith("%") else 1))
+    except InvalidOperation:
+        raise InputError(f"{value!r} is not a number", forms) from None
+    if isinstance(value, bool) or not math.isfinite(number) or number < 0:
+        raise InputError(f"{value!r} is not usable here", forms)
+    return number
+
+
+def _plain(number: float) -> str:
+    return f"{round(number, 6):g}"
+
+
+def parse_text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{value!r} is not a text", "write it between quotes")
+    return value
+
+
+def parse_path(value: object) -> Path:
+    return value if isinstance(value, Path) else Path(parse_text(value)).expanduser()
+
+
+def parse_flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    spelled = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if isinstance(value, str) and value.lower() in spelled:
+        return spelled[value.lower()]
+    raise InputError(f"{value!r} is neither true nor false", "write true or false")
+
+
+def parse_positive(value: object) -> int:
+    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise InputError(f"{value!r} is not a whole number above zero", "write 1, 2, 3 ...")
+    return number
+
+
+def choice_of(kind: type[E]) -> Callable[[object], E]:
+    def parse(value: object) -> E:
+        try:
+            return kind(str(value).lower())
+        except ValueError:
+            accepted = [member.value for member in kind]
+            hint = did_you_mean(str(value), accepted) or f"write one of: {', '.join(accepted)}"
+            raise InputError(f"{value!r} is not one of {', '.join(accepted)}", hint) from None
+
+    return parse
+
+
+def list_of(parse: Callable[[str], T], separators: str = ",") -> Callable[[object], tuple[T, ...]]:
+    """A reader of lists: a TOML list, or one string cut at the separators; repeats are dropped, the order is kept."""
+
+    def read(value: object) -> tuple[T, ...]:
+        parts = [value] if isinstance(value, str) else value
+        if not isinstance(parts, Sequence):
+            parts = [parts]
+        texts = [piece for part in parts for piece in _cut(str(part), separators)]
+        return tuple(dict.fromkeys(parse(text) for text in texts))
+
+    return read
+
+
+def _cut(text: str, separators: str) -> list[str]:
+    for separator in separators:
+        text = text.replace(separator, "\n")
+    return [piece.strip() for piece in text.split("\n") if piece.strip()]
+
+
+DIMS_FORMS: Final = "write auto, a list such as 64,128,256, or every:8"
+
+
+def parse_dims(value: object) -> str | tuple[int, ...]:
+    """`"auto"`, `"every:N"`, or sizes from large to small without repeats."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if text == "auto" or (text.startswith("every:") and text[6:].isdecimal() and int(text[6:]) > 0):
+        return text
+    sizes = list_of(_size_of_prefix, ", ")(value)
+    if not sizes:
+        raise InputError("no size given", DIMS_FORMS)
+    return tuple(sorted(sizes, reverse=True))
+
+
+def _size_of_prefix(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"{text!r} is not a number of dimensions", DIMS_FORMS)
+    return int(text)
+
+
+def parse_indexes(value: object) -> tuple[str, ...]:
+    """FAISS factory strings, which contain commas: a single string is cut at spaces and semicolons. `none` is the empty tuple."""
+    specs = list_of(str, "; ")(value)
+    if "none" in (spec.lower() for spec in specs):
+        if len(specs) > 1:
+            raise InputError("none cannot be combined with other indexes", "write none alone, or leave it out")
+        return ()
+    return specs
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'retain'?`, or nothing where no known word is near."""
+    folded = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    return f"did you mean {folded[near[0]]!r}?" if near else ""
