@@ -66,11 +66,27 @@ class Candidate:
 # --- Collection -------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class FileRows:
+    """Where the rows that were kept stood in their file: (n,) `rows`, ascending, of the `count` records the file holds.
+
+    Vectors made elsewhere lie in file order, also for duplicates that were collapsed and queries that are not evaluated.
+    """
+
+    rows: IntArray = field(compare=False)
+    count: int
+
+
 class Documents(Protocol):
     """The corpus: ids in memory, texts read when asked for, so that a corpus may be larger than memory."""
 
     @property
     def ids(self) -> Sequence[str]: ...
+
+    @property
+    def file_rows(self) -> FileRows | None:
+        """Where the documents stood in the corpus file; None where every record of the file is a document, in order."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -90,6 +106,8 @@ class Queries:
     ids: tuple[str, ...]
     texts: tuple[str, ...]
     metadata: tuple[Mapping[str, Any], ...]
+    file_rows: FileRows | None = None
+    """Where they stood in the queries' file; None where every record of the file is evaluated, in order."""
 
     def __len__(self) -> int:
         return len(self.ids)
