@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mrl_sweep.types import Advice
+from mrl_sweep.report.codec import decode, encode, load_json
+from mrl_sweep.types import Advice, Scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION: Final = 1
+
+_NOT_IN_DOCUMENT: Final = {"document": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +84,55 @@ class VerdictRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GateRow:
+    """What a gate asked of the run and what came of it; `exit_code` is what the process ends with, whatever the format."""
+
+    question: str
+    status: str
+    exit_code: int
+    dim: int
+    sentence: str
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentRow:
+    """A document as a person would call it; `grade` None where nobody judged it for this query."""
+
+    id: str
+    title: str
+    grade: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoserRow:
+    """A query that loses much at size `dim`: its value before and after, what left its top documents and what came in."""
+
+    query_id: str
+    text: str
+    dim: int
+    measure: str
+    full: float
+    value: float
+    left: tuple[DocumentRow, ...] = ()
+    came_in: tuple[DocumentRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueryScores:
+    """The scores behind a report, by query id; they lie in scores.parquet beside it, not in the document."""
+
+    scores: Scores
+    query_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The whole result of a run. `folder` is where it lies (not part of the document), None for one that was never written."""
+    """The whole result of a run.
+
+    `folder` is where it lies, None for one that was never written; `scores` are the per-query values while they are in
+    memory. Neither is part of the document.
+    """
 
     status: str
     verdict: VerdictRow
@@ -91,4 +142,53 @@ class Report:
     excluded: Mapping[str, int] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
-    folder: Path | None = field(default=None, compare=False)
+    folder: Path | None = field(default=None, compare=False, metadata=_NOT_IN_DOCUMENT)
+    losers: tuple[LoserRow, ...] = ()
+    gate: GateRow | None = None
+    scores: QueryScores | None = field(default=None, compare=False, repr=False, metadata=_NOT_IN_DOCUMENT)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document as plain JSON values; a number that is not finite is None, `schema_version` comes first."""
+        plain: dict[str, Any] = encode(self)
+        return {"schema_version": plain.pop("schema_version"), **plain}
+
+    def to_json(self) -> str:
+        """The document as strict JSON in ASCII, the same text for the same report; ends without a newline."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=True, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, data: object, *, source: str = "report") -> Report:
+        """The report that `to_dict` wrote; `source` names it in messages.
+
+        Raises InputError for anything else, also for a document of another schema. Keys that this version does not know
+        are passed over, as a schema may be added to.
+        """
+        return decode(cls, data, source=source, schema=("schema_version", SCHEMA_VERSION))
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, source: str = "report") -> Report:
+        """The report that `to_json` wrote. Raises InputError as `from_dict` does, and for text that is not JSON."""
+        return cls.from_dict(load_json(text, source=source), source=source)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Every query's value, long-form: basis, dim, index, measure, query_id, value.
+
+        From the scores in memory, else from scores.parquet beside the report. Raises InputError where there is neither.
+        """
+        from mrl_sweep.report.scores_file import frame
+
+        return frame(self.scores, self.folder)
+
+    def candidate(self, dim: int, *, basis: str = "prefix", index: str = "exact") -> CandidateRow | None:
+        """The row of one candidate, None where it was not part of the run."""
+        return next((row for row in self.candidates if (row.basis, row.dim, row.index) == (basis, dim, index)), None)
+
+    @property
+    def baseline(self) -> CandidateRow | None:
+        """The row that everything is compared with: the full size."""
+        return next((row for row in self.candidates if row.verdict == "baseline"), None)
+
+    @property
+    def chosen(self) -> CandidateRow | None:
+        """The exact row of the dimension that the verdict names."""
+        return self.candidate(self.verdict.dimension)

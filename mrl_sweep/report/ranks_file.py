@@ -1,0 +1,152 @@
+"""ranks.npz: the ranks of a run with its queries and judgments, enough to answer again without model or corpus."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Candidate, IntArray, Qrels, Ranks, TopDocuments
+
+RANKS_FILE: Final = "ranks.npz"
+RANKS_SCHEMA: Final = 1
+
+_INT32_MAX: Final = 2**31 - 1
+_AGAIN: Final = "run it again: the file is cut short, damaged or not one of mrl-sweep's"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunData:
+    """What later commands need of a run: ranks, judgments, queries, and the documents that a person may want named.
+
+    `document_ids` and `document_titles` are by corpus row and hold the judged and the top documents, not the corpus.
+    """
+
+    ranks: Ranks
+    qrels: Qrels
+    query_ids: tuple[str, ...]
+    query_metadata: tuple[Mapping[str, Any], ...] = ()
+    query_texts: tuple[str, ...] = ()
+    document_ids: Mapping[int, str] = field(default_factory=dict)
+    document_titles: Mapping[int, str] = field(default_factory=dict)
+
+
+def mentioned_rows(ranks: Ranks, qrels: Qrels) -> list[int]:
+    """The corpus rows that a run may have to name: judged documents and those in any top list, ascending."""
+    rows = [qrels.rows] if ranks.top is None else [qrels.rows, ranks.top.rows.ravel()]
+    found = np.unique(np.concatenate(rows))
+    return [int(row) for row in found[found >= 0]]
+
+
+def write_ranks(path: Path, data: RunData) -> None:
+    """Write the run's data as compressed arrays; texts are JSON in bytes, and nothing is pickled."""
+    _check(data)
+    ranks, qrels = data.ranks, data.qrels
+    rows = sorted(data.document_ids)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "schema": np.array(RANKS_SCHEMA),
+        "n_documents": np.array(ranks.n_documents),
+        "candidates": _text([[str(c.basis), c.dim, c.index] for c in ranks.candidates]),
+        "above": _narrow(ranks.above),
+        "tied": _narrow(ranks.tied),
+        "qrels_offsets": qrels.offsets,
+        "qrels_rows": qrels.rows,
+        "qrels_grades": qrels.grades,
+        "query_ids": _text(list(data.query_ids)),
+        "query_metadata": _text([dict(fields) for fields in data.query_metadata]),
+        "query_texts": _text(list(data.query_texts)),
+        "document_rows": np.array(rows, np.int64),
+        "document_ids": _text([data.document_ids[row] for row in rows]),
+        "document_titles": _text([data.document_titles.get(row, "") for row in rows]),
+    }
+    if ranks.top is not None:
+        arrays |= {"top_rows": _narrow(ranks.top.rows), "top_scores": ranks.top.scores.astype(np.float32, copy=False)}
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def read_ranks(path: Path) -> RunData:
+    """What `write_ranks` wrote. Raises InputError for a file that is missing, of another schema, damaged, or holds pickles."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            schema = int(arrays["schema"])
+            if schema == RANKS_SCHEMA:
+                data = _from_arrays(arrays)
+    except FileNotFoundError:
+        raise InputError(f"cannot read {path}: there is no such file", "name the folder of a finished run") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"cannot read {path}: {error}", _AGAIN) from error
+    if schema != RANKS_SCHEMA:
+        raise InputError(f"{path}: schema is {schema}; this version reads {RANKS_SCHEMA}", "run it again with this version")
+    try:
+        _check(data)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}", _AGAIN) from error
+    return data
+
+
+def _from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> RunData:
+    top = None
+    if "top_rows" in arrays:
+        top = TopDocuments(rows=_wide(arrays["top_rows"]), scores=arrays["top_scores"])
+    candidates = tuple(Candidate(basis, dim, index) for basis, dim, index in _parse(arrays["candidates"]))
+    ranks = Ranks(candidates, int(arrays["n_documents"]), _wide(arrays["above"]), _wide(arrays["tied"]), top)
+    qrels = Qrels(*(_wide(arrays[f"qrels_{name}"]) for name in ("offsets", "rows", "grades")))
+    rows = arrays["document_rows"].tolist()
+    return RunData(
+        ranks=ranks,
+        qrels=qrels,
+        query_ids=tuple(_parse(arrays["query_ids"])),
+        query_metadata=tuple(_parse(arrays["query_metadata"])),
+        query_texts=tuple(_parse(arrays["query_texts"])),
+        document_ids=dict(zip(rows, _parse(arrays["document_ids"]), strict=True)),
+        document_titles=dict(zip(rows, _parse(arrays["document_titles"]), strict=True)),
+    )
+
+
+def _check(data: RunData) -> None:
+    """Raise ValueError where the parts do not fit together."""
+    n_candidates, n_queries, n_pairs = len(data.ranks.candidates), len(data.query_ids), len(data.qrels.rows)
+    expected = {
+        "above": (data.ranks.above.shape, (n_candidates, n_pairs)),
+        "tied": (data.ranks.tied.shape, (n_candidates, n_pairs)),
+        "judgments": (data.qrels.grades.shape, (n_pairs,)),
+        "queries": (data.qrels.offsets.shape, (n_queries + 1,)),
+    }
+    if data.ranks.top is not None:
+        expected["top documents"] = (data.ranks.top.rows.shape[:2], (n_candidates, n_queries))
+        expected["top scores"] = (data.ranks.top.scores.shape, data.ranks.top.rows.shape)
+    for name, (found, wanted) in expected.items():
+        if found != wanted:
+            raise ValueError(f"{name} have the shape {found}, not {wanted}")
+    if int(data.qrels.offsets[-1]) != n_pairs:
+        raise ValueError(f"the last judgment is number {int(data.qrels.offsets[-1])}, not {n_pairs}")
+    for name, values in (("metadata", data.query_metadata), ("texts", data.query_texts)):
+        if len(values) not in (0, n_queries):
+            raise ValueError(f"{name} of {len(values)} queries, not {n_queries}")
+
+
+def _narrow(values: IntArray) -> npt.NDArray[Any]:
+    """As int32 where everything fits, which NOT_RETRIEVED and all but giant corpora do: half the bytes."""
+    fits = values.size == 0 or (int(values.max()) <= _INT32_MAX and int(values.min()) >= -1)
+    return values.astype(np.int32) if fits else values
+
+
+def _wide(values: npt.NDArray[Any]) -> IntArray:
+    return values.astype(np.int64)
+
+
+def _text(value: Sequence[Any]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(value, ensure_ascii=True, allow_nan=False).encode("ascii"), np.uint8)
+
+
+def _parse(array: npt.NDArray[np.uint8]) -> Any:
+    return json.loads(array.tobytes())
