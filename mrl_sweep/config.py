@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr, ValidationError
 
 from mrl_sweep.collection.options import MissingDocs, NoRelevant
+from mrl_sweep.decision.rule import DecideBy
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.parsing import (
@@ -31,26 +32,9 @@ from mrl_sweep.parsing import (
     parse_size,
     parse_text,
 )
+from mrl_sweep.report import Format
 from mrl_sweep.settings import Layer, Setting, environment_layer, flag_layer, pyproject_layer, toml_layer
 from mrl_sweep.types import Basis, Measure, Similarity
-
-
-class DecideBy(StrEnum):
-    """`bound`: the loss is proven to be within the margin; `mean`: it was only measured there."""
-
-    BOUND = "bound"
-    MEAN = "mean"
-
-
-class Format(StrEnum):
-    """The renderings of a report."""
-
-    TEXT = "text"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    HTML = "html"
-    GITHUB = "github"
-    JUNIT = "junit"
 
 
 class Executor(StrEnum):
@@ -158,7 +142,7 @@ class RunTable(_Table):
 
 
 class SweepConfig(_Table):
-    """Everything a run needs to know, checked: `SweepConfig.of(collection=..., model=...)` in notebooks, `load_config` for files."""
+    """Everything a run needs to know, checked. `SweepConfig.of(...)` makes one in a notebook, `load_config` one from files."""
 
     collection: CollectionTable = CollectionTable()
     model: ModelTable = ModelTable()

@@ -136,8 +136,8 @@ def choice_of(kind: type[E]) -> Callable[[object], E]:
             return kind(str(value).lower())
         except ValueError:
             accepted = [member.value for member in kind]
-            hint = did_you_mean(str(value), accepted) or f"write one of: {', '.join(accepted)}"
-            raise InputError(f"{value!r} is not one of {', '.join(accepted)}", hint) from None
+            near = did_you_mean(str(value), accepted)
+            raise InputError(f"{value!r} is not accepted", f"{near} write one of: {', '.join(accepted)}".lstrip()) from None
 
     return parse
 

@@ -1,1 +1,134 @@
-"""The command line: `main()` is the one boundary where errors become exit codes."""
+"""The command line's one boundary: every ending, good or bad, becomes an exit code here and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+import typer
+
+from mrl_sweep.cli.console import close_quietly, write_line
+from mrl_sweep.cli.invocation import Invocation
+from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
+
+PROGRAM: Final = "mrl-sweep"
+INTERRUPTED: Final = 128 + signal.SIGINT
+TERMINATED: Final = 128 + signal.SIGTERM
+BUG: Final = 70
+
+_USAGE_ERRORS: Final[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and end the process with its exit code (FAULTS: 0, 1, 2, 3, 4, 70, 130, 143)."""
+    invocation = Invocation(tuple(sys.argv[1:] if argv is None else argv))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    with _terminations() as signals:
+        code = _ended(invocation, signals)
+    sys.exit(_flushed(code))
+
+
+def _ended(invocation: Invocation, signals: list[int]) -> int:
+    """Run the command; whatever it ends with, told to the user and turned into an exit code."""
+    try:
+        return _call(invocation)
+    except MrlSweepError as fault:
+        if fault.exit_code == BUG:
+            return _bug(invocation, fault)
+        return _fail(invocation, fault.message, fault.hint, fault.exit_code)
+    except _USAGE_ERRORS as usage:
+        return _fail(invocation, *_usage(usage, invocation.argv), InputError.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = TERMINATED if signal.SIGTERM in signals else INTERRUPTED
+        return _fail(invocation, "interrupted", "what is done is kept: the same command resumes", code)
+    except BrokenPipeError:
+        return 0
+    except MemoryError:
+        return _fail(invocation, "out of memory", "give a lower --max-memory or fewer --threads", EnvironmentFault.exit_code)
+    except Exception as error:
+        return _bug(invocation, error)
+
+
+def _call(invocation: Invocation) -> int:
+    """Parse and run; the value a command returns is its exit code, None means 0."""
+    from mrl_sweep.cli.app import app
+
+    command = typer.main.get_command(app)
+    if "_MRL_SWEEP_COMPLETE" in os.environ:
+        command(prog_name=PROGRAM)
+    try:
+        with command.make_context(PROGRAM, list(invocation.argv) or ["--help"], obj=invocation) as context:
+            return int(command.invoke(context) or 0)
+    except typer.Exit as ended:
+        return ended.exit_code if invocation.argv else InputError.exit_code
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # how rich ends the printing of a help page that nobody reads on
+            return 0
+        raise
+
+
+def _usage(error: Any, argv: Sequence[str]) -> tuple[str, str]:
+    """The message and hint of typer's own errors, in our style."""
+    message, _, suggestion = error.format_message().strip().partition(". Did you mean ")
+    possible = getattr(error, "possibilities", None)
+    if possible:
+        message, suggestion = error.message, f"{' or '.join(sorted(possible))}?"
+    message = message[:1].lower() + message[1:].removesuffix(".")
+    if suggestion:
+        return message, f"did you mean {suggestion}"
+    command = argv[0] + " " if not argv[0].startswith("-") and "command" not in message else ""
+    return message, f"`{PROGRAM} {command}--help` shows what is accepted"
+
+
+def _fail(invocation: Invocation, message: str, hint: str, code: int) -> int:
+    if invocation.debug:
+        traceback.print_exc()
+    invocation.say_error(message, hint, code)
+    return code
+
+
+def _bug(invocation: Invocation, error: BaseException) -> int:
+    kind = f"{type(error).__module__}.{type(error).__name__}".removeprefix("builtins.")
+    hint = "please report it with the output of the same command and --debug; stored work is kept"
+    return _fail(invocation, f"this is a fault of mrl-sweep, not of your data: {kind}: {error}", hint, BUG)
+
+
+@contextlib.contextmanager
+def _terminations() -> Iterator[list[int]]:
+    """SIGTERM ends the work as Ctrl-C does, so that one way of stopping cleanly serves both; yields the signals that came."""
+    received: list[int] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: whoever runs us there handles signals
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _flushed(code: int) -> int:
+    """Flush what was printed; a reader that has gone away is no fault of ours, and no news for anyone."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            close_quietly(stream)
+            if not isinstance(error, BrokenPipeError):
+                write_line(f"error: cannot write the output: {error.strerror}", sys.stderr)
+                code = EnvironmentFault.exit_code
+    return code

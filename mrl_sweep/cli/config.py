@@ -1,0 +1,58 @@
+"""`mrl-sweep config`: every setting, its value, and where that came from; the text is itself a valid configuration file."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Unpack
+
+import typer
+
+from mrl_sweep.cli.console import write_line
+from mrl_sweep.cli.invocation import invocation_of
+from mrl_sweep.cli.options import ConfigFile, SweepFlags, takes
+from mrl_sweep.errors import InputError
+
+if TYPE_CHECKING:
+    from mrl_sweep.config import SweepConfig
+
+
+@takes(SweepFlags)
+def config(context: typer.Context, config: ConfigFile = None, **flags: Unpack[SweepFlags]) -> None:
+    """Every setting, its value, and where it came from. The text is itself a configuration file."""
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(config, flags)
+    if invocation.format not in ("text", "json"):
+        raise InputError(f"config has no {invocation.format} format", "--format text or json")
+    write_line(as_json(settings) if invocation.format == "json" else as_toml(settings))
+
+
+def as_json(settings: SweepConfig) -> str:
+    """One document: `{"settings": [{"key": "decision.retain", "value": 0.98, "origin": "default"}, …]}`."""
+    rows = [{"key": key, "value": value, "origin": _origin(settings, key)} for key, value in settings.settings().items()]
+    return json.dumps({"schema_version": 1, "settings": rows}, indent=2)
+
+
+def as_toml(settings: SweepConfig) -> str:
+    """TOML with each value's origin as a comment; a setting without a value is commented out."""
+    blocks = []
+    for table, rows in groupby(settings.settings().items(), key=lambda row: row[0].partition(".")[0]):
+        assigned = [(_assignment(key.partition(".")[2], value), _origin(settings, key)) for key, value in rows]
+        width = max(len(text) for text, _ in assigned)
+        blocks.append("\n".join([f"[{table}]", *(f"{text:<{width}}  # {origin}" for text, origin in assigned)]))
+    return "\n\n".join(blocks)
+
+
+def _origin(settings: SweepConfig, key: str) -> str:
+    return settings.origins.get(key, "default")
+
+
+def _assignment(key: str, value: Any) -> str:
+    if value is None:
+        return f"# {key} ="
+    if key == "max_memory":
+        from mrl_sweep.parsing import format_size
+
+        value = format_size(value)
+    # TOML's strings, numbers, truth values and arrays are spelled as JSON spells them.
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"

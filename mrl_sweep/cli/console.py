@@ -1,0 +1,31 @@
+"""Writing to the two streams: colour only for terminals that want it, and quiet when the reader has gone away."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+
+def colours(stream: TextIO) -> bool:
+    """Whether the stream is a terminal that wants colour: NO_COLOR and a dumb terminal do not."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def write_line(text: str, stream: TextIO | None = None) -> None:
+    """Print one text, ended by a newline, to the stream (default stdout); a reader that has gone away changes nothing."""
+    stream = stream or sys.stdout
+    try:
+        print(text.removesuffix("\n"), file=stream, flush=True)
+    except BrokenPipeError:
+        close_quietly(stream)
+
+
+def close_quietly(stream: TextIO) -> None:
+    """Send the rest of the stream nowhere, so that neither we nor the interpreter's end stumbles over it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def painted(text: str, style: str, stream: TextIO) -> str:
+    """The text in an ANSI style (`31;1`) where the stream shows colour."""
+    return f"\x1b[{style}m{text}\x1b[0m" if colours(stream) else text

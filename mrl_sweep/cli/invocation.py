@@ -1,0 +1,81 @@
+"""One call of the command: how much it says, in which format, and where an error is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from mrl_sweep.cli.console import painted, write_line
+
+if TYPE_CHECKING:
+    from mrl_sweep.config import SweepConfig
+
+TALK: Final = ("quiet", "verbose", "debug")
+"""Options that say how to talk, not what to do; they are no settings."""
+
+
+@dataclass(slots=True)
+class Invocation:
+    """What was typed, and what follows from it for everything that is printed."""
+
+    argv: tuple[str, ...]
+    quiet: int = 0
+    verbose: int = 0
+    debug: bool = field(init=False)
+    format: str = field(init=False)
+    format_given: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Both are needed for errors that come before the options are parsed."""
+        self.debug = "--debug" in self.argv
+        typed = _typed(self.argv, "--format") or os.environ.get("MRL_SWEEP_FORMAT")
+        self.format = typed or "text"
+        self.format_given = bool(typed)
+
+    def configure(self, path: Path | None, flags: Mapping[str, Any]) -> SweepConfig:
+        """The settings of this call: the configuration file at `path` with the options on top."""
+        from mrl_sweep.config import load_config
+
+        config = load_config(path, {name: value for name, value in flags.items() if name not in TALK})
+        self.format = str(config.run.format)
+        self.format_given = "run.format" in config.origins
+        return config
+
+    def say_error(self, message: str, hint: str, exit_code: int) -> None:
+        """`error:` and `hint:` on stderr; where JSON was asked for, stdout carries the one document that says the same."""
+        write_line(f"{painted('error:', '31;1', sys.stderr)} {message}", sys.stderr)
+        if hint:
+            write_line(f"{painted('hint:', '36;1', sys.stderr)} {hint}", sys.stderr)
+        if self.format == "json":
+            error = {"message": message, "hint": hint, "exit_code": exit_code}
+            write_line(json.dumps({"schema_version": 1, "status": "error", "error": error}, indent=2))
+
+    def say(self, text: str) -> None:
+        """A line for a person, on stderr; `-q` silences it."""
+        if not self.quiet:
+            write_line(text, sys.stderr)
+
+
+def invocation_of(context: typer.Context, flags: Mapping[str, Any]) -> Invocation:
+    """This call's Invocation, with `-q` and `-v` as they were parsed."""
+    invocation: Invocation = context.obj
+    invocation.quiet = flags.get("quiet") or 0
+    invocation.verbose = flags.get("verbose") or 0
+    return invocation
+
+
+def _typed(argv: tuple[str, ...], option: str) -> str | None:
+    """The value typed for an option, as `--format json` or `--format=json`, whether or not the rest can be parsed."""
+    for here, following in zip(argv, [*argv[1:], ""], strict=False):
+        if here == option:
+            return following
+        if here.startswith(option + "="):
+            return here.partition("=")[2]
+    return None

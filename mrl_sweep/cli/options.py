@@ -1,0 +1,147 @@
+"""The options, each declared once; a command takes a group of them as `**flags`. Every one of `SweepFlags` is also a TOML key.
+
+Values stay text here: `config` parses them, so that flag, environment and file are read by one reader with one set of errors.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, TypedDict, TypeVar, get_type_hints
+
+import typer
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+_COLLECTION: Final = "Collection"
+_MODEL: Final = "Model"
+_SWEEP: Final = "Sweep"
+_DECISION: Final = "Decision"
+_RUN: Final = "Run"
+_TALK: Final = "Talk"
+
+ConfigFile = Annotated[
+    Path | None, typer.Argument(metavar="CONFIG.toml", help="Settings; every option below may stand there.", show_default=False)
+]
+
+
+def _option(group: str, names: str, metavar: str | None, help_text: str, **more: Any) -> Any:
+    return typer.Option(*names.split(), metavar=metavar, help=help_text, rich_help_panel=group, show_default=False, **more)
+
+
+class TalkFlags(TypedDict, total=False):
+    """How much is said."""
+
+    quiet: Annotated[int, _option(_TALK, "-q --quiet", "", "Only the verdict; -qq: nothing, the exit code tells.", count=True)]
+    verbose: Annotated[int, _option(_TALK, "-v --verbose", "", "What was found and how long each stage took.", count=True)]
+    debug: Annotated[bool, _option(_TALK, "--debug", None, "Show the traceback of an error.")]
+
+
+class OutputFlags(TalkFlags, total=False):
+    """What is printed, and where to."""
+
+    format: Annotated[str | None, _option(_RUN, "--format", "NAME", "text (default), json, markdown, html, github or junit.")]
+    output: Annotated[str | None, _option(_RUN, "-o --output", "FILE", "Write that rendering to FILE instead of stdout.")]
+
+
+class StoreFlags(TalkFlags, total=False):
+    """What is embedded, and by what."""
+
+    collection: Annotated[
+        str | None, _option(_COLLECTION, "--collection", "SPEC", "A BEIR folder, or pydocs: Python's own documentation.")
+    ]
+    split: Annotated[str | None, _option(_COLLECTION, "--split", "NAME", "The judgments qrels/NAME.tsv; default test.")]
+    missing_docs: Annotated[
+        str | None,
+        _option(
+            _COLLECTION, "--missing-docs", "error|count", "A judged document that the corpus lacks: stop (default) or count."
+        ),
+    ]
+    no_relevant: Annotated[
+        str | None,
+        _option(
+            _COLLECTION, "--no-relevant", "exclude|zero", "A query without a relevant judgment: exclude (default) or score 0."
+        ),
+    ]
+    model: Annotated[
+        str | None, _option(_MODEL, "--model", "SPEC", "A sentence-transformers name or folder, wordllama, or vectors:FOLDER.")
+    ]
+    revision: Annotated[str | None, _option(_MODEL, "--revision", "REV", "The model's revision.")]
+    query_prompt: Annotated[
+        str | None, _option(_MODEL, "--query-prompt", "TEXT", "Text before each query; default: the model's own.")
+    ]
+    document_prompt: Annotated[
+        str | None, _option(_MODEL, "--document-prompt", "TEXT", "Text before each document; default: the model's own.")
+    ]
+    trust_remote_code: Annotated[
+        bool | None, _option(_MODEL, "--trust-remote-code/--no-remote-code", None, "Run code that comes with the model.")
+    ]
+    base_url: Annotated[str | None, _option(_MODEL, "--base-url", "URL", "The server of a hosted model.")]
+    batch_size: Annotated[str | None, _option(_MODEL, "--batch-size", "N", "Texts per call of the model.")]
+    device: Annotated[str | None, _option(_MODEL, "--device", "NAME", "cpu, cuda, mps; default: the best there is.")]
+    backend: Annotated[str | None, _option(_MODEL, "--backend", "NAME", "torch (default), onnx or openvino.")]
+    store: Annotated[str | None, _option(_RUN, "--store", "DIR", "Where vectors are kept; default: your cache folder.")]
+    offline: Annotated[bool | None, _option(_RUN, "--offline/--online", None, "Never ask the network.")]
+    strict: Annotated[
+        bool | None, _option(_RUN, "--strict/--no-strict", None, "Refuse data that would be set aside and counted.")
+    ]
+
+
+class SweepFlags(StoreFlags, OutputFlags, total=False):
+    """Everything `run` takes."""
+
+    dims: Annotated[
+        str | None, _option(_SWEEP, "--dims", "SPEC", "auto (default): the sizes the model was trained for; 64,128,256; every:8.")
+    ]
+    basis: Annotated[
+        list[str] | None, _option(_SWEEP, "--basis", "NAME", "prefix (default); pca and random as controls. Repeatable.")
+    ]
+    index: Annotated[
+        list[str] | None, _option(_SWEEP, "--index", "SPEC", "FAISS factory string to measure, default Flat; none. Repeatable.")
+    ]
+    similarity: Annotated[str | None, _option(_SWEEP, "--similarity", "cosine|dot", "Default cosine.")]
+    exclude_identical: Annotated[
+        bool | None,
+        _option(_SWEEP, "--exclude-identical/--keep-identical", None, "Leave out the document whose id is the query's."),
+    ]
+    measure: Annotated[
+        list[str] | None,
+        _option(_DECISION, "--measure", "M", "Default nDCG@10, R@10, R@100; the first decides. Repeatable."),
+    ]
+    require: Annotated[list[str] | None, _option(_DECISION, "--require", "M", "A measure that must pass as well. Repeatable.")]
+    retain: Annotated[
+        str | None, _option(_DECISION, "--retain", "SHARE", "The share of full size to keep: 0.98 (default) or 98%.")
+    ]
+    alpha: Annotated[str | None, _option(_DECISION, "--alpha", "RATE", "Error rate of the proof, one-sided; default 0.05.")]
+    decide_by: Annotated[
+        str | None,
+        _option(_DECISION, "--decide-by", "bound|mean", "bound (default): proven; mean: measured only, and it says so."),
+    ]
+    slice: Annotated[list[str] | None, _option(_DECISION, "--slice", "FIELD", "A field of the queries' metadata. Repeatable.")]
+    slice_retain: Annotated[
+        str | None, _option(_DECISION, "--slice-retain", "SHARE", "What every value of those fields must keep.")
+    ]
+    out: Annotated[str | None, _option(_RUN, "--out", "DIR", "Where the run is written; default runs/NAME-DIGEST.")]
+    run_files: Annotated[bool | None, _option(_RUN, "--run-files/--no-run-files", None, "Also write TREC run files.")]
+    threads: Annotated[str | None, _option(_RUN, "--threads", "N", "Default: all cores.")]
+    max_memory: Annotated[str | None, _option(_RUN, "--max-memory", "SIZE", "For ranking, such as 4GiB.")]
+    executor: Annotated[str | None, _option(_RUN, "--executor", "local|ray", "Where ranking runs; default local.")]
+
+
+def takes(group: type) -> Callable[[C], C]:
+    """Give a command the options of a group: its `**flags` become keyword parameters, which typer can read."""
+
+    def declare(command: C) -> C:
+        own = inspect.signature(command, eval_str=True)
+        fixed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        named = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=0 if hint.__origin__ is int else None, annotation=hint
+            )
+            for name, hint in get_type_hints(group, include_extras=True).items()
+        ]
+        vars(command)["__signature__"] = own.replace(parameters=[*fixed, *named])
+        return command
+
+    return declare

@@ -1,0 +1,76 @@
+"""Where the result goes: stdout, or a file that is checked before work starts and replaced in one step at its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+from mrl_sweep.cli.console import colours, write_line
+from mrl_sweep.cli.invocation import Invocation
+from mrl_sweep.errors import InputError
+
+if TYPE_CHECKING:
+    from mrl_sweep.report.document import Report
+
+FORMAT_OF: Final = {".json": "json", ".md": "markdown", ".html": "html", ".htm": "html", ".xml": "junit"}
+"""The format that a file's name asks for where `--format` says nothing."""
+
+
+class Output:
+    """Shows a report in the format asked for, on stdout or in the file that was checked for it."""
+
+    def __init__(self, invocation: Invocation, file: Path | None = None) -> None:
+        self._invocation = invocation
+        self._file = file
+
+    def show(self, report: Report) -> None:
+        """The rendering; with `-o` it goes to the file, and a person still reads the text (with `-q` the sentence) on stderr."""
+        from mrl_sweep.report import Format, render
+        from mrl_sweep.report.atomic import write_text
+
+        talk = self._invocation
+        kind = Format(talk.format)
+        if self._file is not None:
+            write_text(self._file, render(report, kind))
+            if talk.quiet < 2:
+                _tell(report, sys.stderr, talk.quiet)
+        elif kind is not Format.TEXT:
+            write_line(render(report, kind))
+        elif talk.quiet < 2:
+            _tell(report, sys.stdout, talk.quiet)
+
+
+def prepare_output(invocation: Invocation, file: Path | None, inputs: Iterable[Path] = ()) -> Output:
+    """The output of this call, once it is known that it can be written and that it is none of the inputs.
+
+    A folder among `inputs` stands for everything in it. Raises InputError (FAULTS 55).
+    """
+    if file is None:
+        return Output(invocation)
+    if file.is_dir():
+        raise InputError(f"cannot write {file}: it is a folder", "give -o a file")
+    for path in inputs:
+        if path.exists() and (path.resolve() == file.resolve() or path.resolve() in file.resolve().parents):
+            raise InputError(f"will not write {file}: it belongs to the input {path}", "give -o another file")
+    folder = file.parent
+    if not folder.is_dir():
+        raise InputError(f"cannot write {file}: there is no folder {folder}", "make the folder first, or give -o another file")
+    if not os.access(folder, os.W_OK) or (file.exists() and not os.access(file, os.W_OK)):
+        raise InputError(f"cannot write {file}: permission denied", "give -o a file in a folder of yours")
+    if not invocation.format_given and file.suffix.lower() in FORMAT_OF:
+        invocation.format = FORMAT_OF[file.suffix.lower()]
+    return Output(invocation, file)
+
+
+def _tell(report: Report, stream: TextIO, quiet: int) -> None:
+    from mrl_sweep.report import Format, render
+
+    if quiet:
+        return write_line(report.verdict.sentence, stream)
+    width = shutil.get_terminal_size((100, 24)).columns
+    encoding = stream.encoding or "utf-8"
+    return write_line(render(report, Format.TEXT, width=width, color=colours(stream), encoding=encoding), stream)

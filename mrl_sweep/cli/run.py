@@ -1,0 +1,66 @@
+"""`mrl-sweep run` and `mrl-sweep demo`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+import typer
+
+from mrl_sweep.cli.invocation import Invocation, invocation_of
+from mrl_sweep.cli.options import ConfigFile, SweepFlags, takes
+from mrl_sweep.errors import InputError
+
+if TYPE_CHECKING:
+    from mrl_sweep.config import SweepConfig
+    from mrl_sweep.report.document import Report
+
+
+@takes(SweepFlags)
+def run(context: typer.Context, config: ConfigFile = None, **flags: Unpack[SweepFlags]) -> None:
+    """Embed or reuse, rank, score, decide, report. Exit 0 when the job is done, whatever the verdict."""
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(config, flags)
+    run_and_show(invocation, settings)
+
+
+@takes(SweepFlags)
+def demo(context: typer.Context, **flags: Unpack[SweepFlags]) -> None:
+    """The main job on packaged real text with a real Matryoshka model; no download."""
+    invocation = invocation_of(context, flags)
+    packaged = {"collection": flags.get("collection") or "pydocs", "model": flags.get("model") or "wordllama"}
+    run_and_show(invocation, invocation.configure(None, {**flags, **packaged}))
+
+
+def run_and_show(invocation: Invocation, settings: SweepConfig) -> Report:
+    """Do the main job and print what it found."""
+    from mrl_sweep.cli.output import prepare_output
+    from mrl_sweep.cli.progress import listening
+
+    check_complete(settings)
+    output = prepare_output(invocation, settings.run.output, inputs_of(settings))
+    from mrl_sweep import pipeline
+
+    with listening(invocation) as on_event:
+        report: Report = pipeline.run(settings, on_event)
+    output.show(report)
+    return report
+
+
+def inputs_of(settings: SweepConfig) -> list[Path]:
+    """The files and folders that a run reads, and must never write to."""
+    named = [settings.collection.source or "", settings.model.name or ""]
+    places = [place for name in named for place in (name, name.partition(":")[2]) if place]
+    files = [origin.partition(".toml")[0] + ".toml" for origin in settings.origins.values() if ".toml" in origin]
+    return [Path(place) for place in [*places, *files]]
+
+
+def check_complete(settings: SweepConfig) -> None:
+    """Raise InputError where it is not said what to embed, or by what."""
+    if settings.collection.source is None:
+        hint = (
+            "give --collection FOLDER, or --collection pydocs for Python's own documentation; `mrl-sweep demo` shows it at work"
+        )
+        raise InputError("no collection given", hint)
+    if settings.model.name is None:
+        raise InputError("no model given", "give --model NAME; --model wordllama needs no download")
