@@ -137,13 +137,33 @@ def test_a_configuration_cannot_be_changed() -> None:
             "sweep.toml:2: unknown key 'api_key' in [model]",
             "keys are read from the environment only, under the provider's own name",
         ),
-        ("[decision]\n\nretain = '2%'", "sweep.toml:3: [decision] retain: 2% reads as what may be lost, not as what must be kept", "to lose at most 2%, write 0.98 or 98%"),
-        ("[sweep]\ndims = 'large'", "sweep.toml:2: [sweep] dims: 'large' is not a number of dimensions", "write auto, a list such as 64,128,256, or every:8"),
-        ("[sweep]\nbasis = 'pcs'", "sweep.toml:2: [sweep] basis: 'pcs' is not accepted", "did you mean 'pca'? write one of: prefix, pca, random"),
-        ("[decision]\nretain = 0.98\nalpha = = 2", "sweep.toml:3: not valid TOML: Invalid value", "texts stand between quotes, tables between brackets"),
-        ("[decision]\nretain =", "sweep.toml:2: not valid TOML: Invalid value", "texts stand between quotes, tables between brackets"),
+        (
+            "[decision]\n\nretain = '2%'",
+            "sweep.toml:3: [decision] retain: 2% reads as what may be lost, not as what must be kept",
+            "to lose at most 2%, write 0.98 or 98%",
+        ),
+        (
+            "[sweep]\ndims = 'large'",
+            "sweep.toml:2: [sweep] dims: 'large' is not a number of dimensions",
+            "write auto, a list such as 64,128,256, or every:8",
+        ),
+        (
+            "[sweep]\nbasis = 'pcs'",
+            "sweep.toml:2: [sweep] basis: 'pcs' is not accepted",
+            "did you mean 'pca'? write one of: prefix, pca, random",
+        ),
+        (
+            "[decision]\nretain = 0.98\nalpha = = 2",
+            "sweep.toml:3: not valid TOML: Invalid value",
+            "texts stand between quotes, tables between brackets",
+        ),
+        (
+            "[decision]\nretain =",
+            "sweep.toml:2: not valid TOML: Invalid value",
+            "texts stand between quotes, tables between brackets",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_a_file_is_named_with_line_key_and_remedy(text: str, message: str, hint: str) -> None:
     assert refusal(text) == (message, hint)
 

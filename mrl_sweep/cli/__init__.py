@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 import typer
 
-from mrl_sweep.cli.console import close_quietly, write_line
+from mrl_sweep.cli.console import close_quietly
 from mrl_sweep.cli.invocation import Invocation
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 
@@ -22,6 +23,7 @@ INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM
 BUG: Final = 70
 
+_MACHINE_FAULTS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EIO})
 _USAGE_ERRORS: Final[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
@@ -33,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     with _terminations() as signals:
         code = _ended(invocation, signals)
-    sys.exit(_flushed(code))
+    sys.exit(_flushed(invocation, code))
 
 
 def _ended(invocation: Invocation, signals: list[int]) -> int:
@@ -53,6 +55,13 @@ def _ended(invocation: Invocation, signals: list[int]) -> int:
         return 0
     except MemoryError:
         return _fail(invocation, "out of memory", "give a lower --max-memory or fewer --threads", EnvironmentFault.exit_code)
+    except OSError as error:
+        if error.errno not in _MACHINE_FAULTS:
+            return _bug(invocation, error)
+        message = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        return _fail(
+            invocation, message, "make room or choose another folder: the same command resumes", EnvironmentFault.exit_code
+        )
     except Exception as error:
         return _bug(invocation, error)
 
@@ -121,7 +130,7 @@ def _terminations() -> Iterator[list[int]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _flushed(code: int) -> int:
+def _flushed(invocation: Invocation, code: int) -> int:
     """Flush what was printed; a reader that has gone away is no fault of ours, and no news for anyone."""
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -129,6 +138,6 @@ def _flushed(code: int) -> int:
         except OSError as error:
             close_quietly(stream)
             if not isinstance(error, BrokenPipeError):
-                write_line(f"error: cannot write the output: {error.strerror}", sys.stderr)
+                invocation.say_error(f"cannot write the output: {error.strerror}", "", EnvironmentFault.exit_code)
                 code = EnvironmentFault.exit_code
     return code

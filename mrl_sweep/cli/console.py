@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TextIO
 
+from mrl_sweep.errors import EnvironmentFault
+
 
 def colours(stream: TextIO) -> bool:
     """Whether the stream is a terminal that wants colour: NO_COLOR and a dumb terminal do not."""
@@ -13,12 +15,19 @@ def colours(stream: TextIO) -> bool:
 
 
 def write_line(text: str, stream: TextIO | None = None) -> None:
-    """Print one text, ended by a newline, to the stream (default stdout); a reader that has gone away changes nothing."""
+    """Print one text, ended by a newline, to the stream (default stdout); a reader that has gone away changes nothing.
+
+    Raises EnvironmentFault where stdout cannot take it, as on a full disk.
+    """
     stream = stream or sys.stdout
     try:
         print(text.removesuffix("\n"), file=stream, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         close_quietly(stream)
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            raise EnvironmentFault(
+                f"cannot write the output: {error.strerror}", "free some space, or give -o a file elsewhere"
+            ) from error
 
 
 def close_quietly(stream: TextIO) -> None:

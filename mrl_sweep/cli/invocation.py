@@ -64,10 +64,11 @@ class Invocation:
 
 
 def invocation_of(context: typer.Context, flags: Mapping[str, Any]) -> Invocation:
-    """This call's Invocation, with `-q` and `-v` as they were parsed."""
+    """This call's Invocation, with `-q`, `-v` and `--format` as they were parsed."""
     invocation: Invocation = context.obj
     invocation.quiet = flags.get("quiet") or 0
     invocation.verbose = flags.get("verbose") or 0
+    invocation.format = flags.get("format") or invocation.format
     return invocation
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from mrl_sweep.cli.console import colours, write_line
 from mrl_sweep.cli.invocation import Invocation
 from mrl_sweep.errors import InputError
+from mrl_sweep.parsing import choice_of
 
 if TYPE_CHECKING:
     from mrl_sweep.report.document import Report
@@ -24,8 +25,11 @@ class Output:
     """Shows a report in the format asked for, on stdout or in the file that was checked for it."""
 
     def __init__(self, invocation: Invocation, file: Path | None = None) -> None:
+        from mrl_sweep.report import Format
+
         self._invocation = invocation
         self._file = file
+        self._format = choice_of(Format)(invocation.format)
 
     def show(self, report: Report) -> None:
         """The rendering; with `-o` it goes to the file, and a person still reads the text (with `-q` the sentence) on stderr."""
@@ -33,7 +37,7 @@ class Output:
         from mrl_sweep.report.atomic import write_text
 
         talk = self._invocation
-        kind = Format(talk.format)
+        kind = self._format
         if self._file is not None:
             write_text(self._file, render(report, kind))
             if talk.quiet < 2:
@@ -47,14 +51,14 @@ class Output:
 def prepare_output(invocation: Invocation, file: Path | None, inputs: Iterable[Path] = ()) -> Output:
     """The output of this call, once it is known that it can be written and that it is none of the inputs.
 
-    A folder among `inputs` stands for everything in it. Raises InputError (FAULTS 55).
+    A folder among `inputs` stands for every file that is in it. Raises InputError (FAULTS 55).
     """
     if file is None:
         return Output(invocation)
     if file.is_dir():
         raise InputError(f"cannot write {file}: it is a folder", "give -o a file")
-    for path in inputs:
-        if path.exists() and (path.resolve() == file.resolve() or path.resolve() in file.resolve().parents):
+    for path in inputs if file.exists() else ():
+        if path.resolve() in (file.resolve(), *file.resolve().parents):
             raise InputError(f"will not write {file}: it belongs to the input {path}", "give -o another file")
     folder = file.parent
     if not folder.is_dir():

@@ -1,0 +1,37 @@
+"""`mrl-sweep report`: an earlier run rendered again, without model, corpus or index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Unpack
+
+import typer
+
+from mrl_sweep.cli.invocation import invocation_of
+from mrl_sweep.cli.options import OutputFlags, takes
+
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The folder of a finished run, or its report.json.", show_default=False)
+]
+
+
+@takes(OutputFlags)
+def report(context: typer.Context, run: RunFolder, **flags: Unpack[OutputFlags]) -> None:
+    """Render an earlier run again: text, json, markdown, html, github or junit."""
+    invocation = invocation_of(context, flags)
+    from mrl_sweep.cli.output import prepare_output
+    from mrl_sweep.report.folder import read_report
+
+    file = flags.get("output")
+    output = prepare_output(invocation, Path(file) if file else None, files_of(run))
+    output.show(read_report(run))
+
+
+def files_of(run: Path) -> list[Path]:
+    """The files of a run, which renderings may lie beside but never replace."""
+    from mrl_sweep.report.folder import REPORT_FILE
+    from mrl_sweep.report.ranks_file import RANKS_FILE
+    from mrl_sweep.report.scores_file import SCORES_FILE
+
+    folder = run if run.is_dir() else run.parent
+    return [folder / name for name in (REPORT_FILE, RANKS_FILE, SCORES_FILE)]
