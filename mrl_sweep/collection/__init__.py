@@ -1,1 +1,55 @@
-"""Judged collections, checked while they are read."""
+"""Judged collections, checked while they are read: one `load_collection` in front of one loader per layout."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from mrl_sweep.collection.options import LoadOptions, MissingDocs, NoRelevant
+from mrl_sweep.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mrl_sweep.types import Collection, IntArray
+
+__all__ = ["LoadOptions", "MissingDocs", "NoRelevant", "load_collection", "own_rows"]
+
+_LOADERS: Final = {
+    "beir": ("mrl_sweep.collection.beir", "load_beir"),
+    "trec": ("mrl_sweep.collection.trec", "load_trec"),
+    "csv": ("mrl_sweep.collection.tabular", "load_tabular"),
+    "ir": ("mrl_sweep.collection.ir", "load_ir"),
+    "hf": ("mrl_sweep.collection.hf", "load_hf"),
+}
+
+
+def load_collection(source: str, *, split: str | None = None, options: LoadOptions | None = None) -> Collection:
+    """The collection that `source` names: a BEIR folder, `trec:…`, `csv:…`, `ir:…`, `hf:…` or `pydocs`.
+
+    `split` None means `test`, or the only split there is. Errors: InputError, naming file and line, for whatever cannot be
+    evaluated; MissingExtra for a catalogue whose package is not installed.
+    """
+    options = options or LoadOptions()
+    if not source.strip():
+        raise InputError("no collection is named", "--collection FOLDER, or --collection pydocs for the packaged one")
+    if source == "pydocs":
+        return _function("mrl_sweep.collection.pydocs", "load_pydocs")(split=split, options=options)
+    scheme, colon, rest = source.partition(":")
+    if colon and scheme in _LOADERS:
+        if not rest:
+            raise InputError(f"{printable(source)} names no collection", f"{scheme}:NAME")
+        return _function(*_LOADERS[scheme])(rest, split=split, options=options)
+    return _function(*_LOADERS["beir"])(source, split=split, options=options)
+
+
+def own_rows(collection: Collection) -> IntArray:
+    """(n_queries,) the row of the document whose id is the query's own, -1 where there is none."""
+    from mrl_sweep.collection.advice import own_rows as find
+
+    return find(collection)
+
+
+def _function(module: str, name: str) -> Callable[..., Collection]:
+    found: Callable[..., Collection] = getattr(import_module(module), name)
+    return found

@@ -1,0 +1,115 @@
+"""Documents, queries and judgments of any layout put together into one checked `Collection`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mrl_sweep.collection.advice import advice
+from mrl_sweep.collection.documents import Corpus, read_corpus
+from mrl_sweep.collection.judgments import check_queries, evaluated, gather, to_rows
+from mrl_sweep.collection.options import LoadOptions
+from mrl_sweep.collection.qrels import Judgment
+from mrl_sweep.collection.records import Query, Source
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Collection, Qrels, Queries
+
+Place = Callable[[int], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a loader found. Labels name files in messages; `*_place` turn a line or row number into `file:line`.
+
+    `facts` of the loader's own (files, sizes); `hint` says what to try when judged queries are unknown (another split?).
+    """
+
+    name: str
+    source: str
+    split: str
+    documents: Source
+    queries: Iterable[Query]
+    queries_label: str
+    queries_place: Place
+    judgments: Iterable[Judgment]
+    judgments_label: str
+    judgments_place: Place
+    hint: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def assemble(parts: Parts, options: LoadOptions) -> Collection:
+    """The checked collection. Small files first, so that a fault in them is told before a large corpus is read."""
+    judgments = gather(parts.judgments, parts.judgments_label, parts.judgments_place)
+    all_queries = list(parts.queries)
+    check_queries(all_queries, parts.queries_label, parts.queries_place)
+    queries, excluded = evaluated(all_queries, judgments, options, label=parts.queries_label, hint=parts.hint)
+    corpus = read_corpus(parts.documents)
+    qrels = to_rows(queries, judgments, corpus.documents.ids, options, label=parts.documents.label)
+    excluded |= {
+        reason: count
+        for reason, count in (
+            ("repeated_documents", corpus.collapsed),
+            ("missing_documents", len(_missing(queries, judgments.by_query, qrels))),
+        )
+        if count
+    }
+    if options.strict:
+        _refuse(excluded, corpus, queries)
+    return Collection(
+        name=parts.name,
+        documents=corpus.documents,
+        queries=queries,
+        qrels=qrels,
+        excluded=excluded,
+        warnings=advice(corpus, queries, qrels),
+        facts={
+            **_facts(parts, corpus, queries, qrels),
+            "judgments_digest": judgments_digest(queries, judgments.by_query),
+            **parts.facts,
+        },
+    )
+
+
+def judgments_digest(queries: Queries, by_query: Mapping[str, Mapping[str, int]]) -> str:
+    """Of what was asked and judged (ids, texts, grades), whatever the order: equal digests mean comparable figures."""
+    digest = hashlib.blake2b(digest_size=16)
+    for row in sorted(range(len(queries)), key=queries.ids.__getitem__):
+        judged = sorted(by_query[queries.ids[row]].items())
+        entry = (queries.ids[row], queries.texts[row], judged)
+        digest.update(repr(entry).encode("ascii", "backslashreplace"))
+    return digest.hexdigest()
+
+
+def _missing(queries: Queries, by_query: Mapping[str, Mapping[str, int]], qrels: Qrels) -> set[str]:
+    judged: Sequence[str] = [document for query in queries.ids for document in sorted(by_query[query])]
+    return {judged[i] for i in np.flatnonzero(qrels.rows == Qrels.MISSING).tolist()}
+
+
+def _facts(parts: Parts, corpus: Corpus, queries: Queries, qrels: Qrels) -> dict[str, Any]:
+    return {
+        "source": parts.source,
+        "split": parts.split,
+        "documents": len(corpus.documents),
+        "document_characters": corpus.characters,
+        "queries": len(queries),
+        "judgments": len(qrels.rows),
+        "relevant": int((qrels.grades > 0).sum()),
+    }
+
+
+def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> None:
+    """Strict: nothing is set aside but the queries of other splits."""
+    faults = {reason: count for reason, count in excluded.items() if reason != "queries_without_judgments"}
+    empty_queries = sum(not text.strip() for text in queries.texts)
+    faults |= {"documents_without_text": len(corpus.empty)} if len(corpus.empty) else {}
+    faults |= {"queries_without_text": empty_queries} if empty_queries else {}
+    if faults:
+        found = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in faults.items())
+        raise InputError(
+            f"strict: {found}", "mend the collection, or leave strict mode to go on with these counted in the report"
+        )

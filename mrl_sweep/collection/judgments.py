@@ -1,0 +1,137 @@
+"""Judgments by id turned into `Qrels` by row: the one path of every loader, so that all check alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrl_sweep.collection.causes import likely_cause
+from mrl_sweep.collection.documents import Ids
+from mrl_sweep.collection.options import LoadOptions, MissingDocs, NoRelevant
+from mrl_sweep.collection.qrels import Judgment
+from mrl_sweep.collection.records import Query
+from mrl_sweep.errors import InputError, first_offenders, printable
+from mrl_sweep.types import BoolArray, FileRows, Qrels, Queries
+
+Grades = Mapping[str, int]
+"""The grade of each judged document of one query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgments:
+    """`by_query[query id][document id]` is a grade; `label` is the file for messages; `repeated` counts equal repetitions."""
+
+    label: str
+    by_query: Mapping[str, Grades]
+    repeated: int
+
+
+def gather(judgments: Iterable[Judgment], label: str, place: Callable[[int], str]) -> Judgments:
+    """Judgments by query. A pair judged twice alike counts once. Errors: InputError where grades differ, or for none."""
+    by_query: dict[str, dict[str, int]] = {}
+    first_numbers: dict[str, dict[str, int]] = {}
+    repeated = 0
+    for query, document, grade, number in judgments:
+        grades = by_query.setdefault(query, {})
+        numbers = first_numbers.setdefault(query, {})
+        if document not in grades:
+            grades[document] = grade
+            numbers[document] = number
+        elif grades[document] == grade:
+            repeated += 1
+        else:
+            raise InputError(
+                f"{place(number)}: query {printable(query)}, document {printable(document)} has grade {grade} here "
+                f"and {grades[document]} at {place(numbers[document])}",
+                "keep one of the two judgments",
+            )
+    if not by_query:
+        raise InputError(f"nothing to evaluate: {label} holds no judgments")
+    return Judgments(label, by_query, repeated)
+
+
+def check_queries(queries: Sequence[Query], label: str, place: Callable[[int], str]) -> None:
+    """Errors: InputError where there are none, or where an id occurs twice."""
+    if not queries:
+        raise InputError(f"nothing to evaluate: {label} holds no queries")
+    seen: dict[str, int] = {}
+    for query in queries:
+        first = seen.setdefault(query.id, query.number)
+        if first != query.number:
+            raise InputError(
+                f"{place(query.number)}: query id {printable(query.id)} is also at {place(first)}",
+                "give each query an id of its own",
+            )
+
+
+def evaluated(
+    queries: Sequence[Query], judgments: Judgments, options: LoadOptions, *, label: str, hint: str
+) -> tuple[Queries, dict[str, int]]:
+    """The queries that count, in file order, and how many were set aside and why.
+
+    Errors: InputError for a judged query that is not among `queries` (`hint` is added), and where none remains.
+    """
+    _refuse_unknown(queries, judgments, label=label, hint=hint)
+    judged = [row for row, query in enumerate(queries) if query.id in judgments.by_query]
+    relevant = [row for row in judged if max(judgments.by_query[queries[row].id].values()) > 0]
+    rows = relevant if options.no_relevant == NoRelevant.EXCLUDE else judged
+    if not relevant:
+        raise InputError(
+            f"nothing to evaluate: no judgment in {judgments.label} is above 0", "a grade of 1 or more means relevant"
+        )
+    excluded = {
+        "queries_without_judgments": len(queries) - len(judged),
+        "queries_without_relevant": len(judged) - len(rows),
+        "repeated_judgments": judgments.repeated,
+    }
+    keep = [queries[row] for row in rows]
+    places = FileRows(np.array(rows, dtype=np.int64), len(queries)) if len(keep) < len(queries) else None
+    table = Queries(tuple(q.id for q in keep), tuple(q.text for q in keep), tuple(q.metadata for q in keep), places)
+    return table, {reason: count for reason, count in excluded.items() if count}
+
+
+def to_rows(queries: Queries, judgments: Judgments, ids: Ids, options: LoadOptions, *, label: str) -> Qrels:
+    """The judgments of `queries` by document row, those of a query in the order of document ids.
+
+    Errors: InputError for judged documents that are not in the corpus, unless they are to be counted and some are there.
+    """
+    pairs = [sorted(judgments.by_query[query_id].items()) for query_id in queries.ids]
+    judged = [document for pair in pairs for document, _ in pair]
+    rows = ids.rows_of(judged)
+    if (rows < 0).all() or (options.missing_docs == MissingDocs.ERROR and (rows < 0).any()):
+        _refuse_missing(judged, rows < 0, judgments, ids, label)
+    offsets = np.cumsum([0, *(len(pair) for pair in pairs)], dtype=np.int64)
+    return Qrels(offsets, rows, np.array([grade for pair in pairs for _, grade in pair], dtype=np.int64))
+
+
+def _refuse_unknown(queries: Sequence[Query], judgments: Judgments, *, label: str, hint: str) -> None:
+    known = {query.id for query in queries}
+    unknown = [query for query in judgments.by_query if query not in known]
+    if not unknown:
+        return
+    documents = {document for grades in judgments.by_query.values() for document in grades}
+    swapped = len(unknown) == len(judgments.by_query) and len(documents & known) * 2 > len(documents)
+    cause = (
+        f"the columns of {judgments.label} look swapped: its document column holds query ids"
+        if swapped
+        else likely_cause(unknown, known, judgments.label, label) or hint
+    )
+    share = len(unknown) / len(judgments.by_query)
+    raise InputError(
+        f"{len(unknown):,} of {len(judgments.by_query):,} judged queries ({share:.1%}) in {judgments.label} are not in {label}: "
+        f"{first_offenders([printable(query) for query in unknown])}",
+        cause,
+    )
+
+
+def _refuse_missing(judged: Sequence[str], is_missing: BoolArray, judgments: Judgments, ids: Ids, label: str) -> None:
+    missing = list(dict.fromkeys(judged[i] for i in np.flatnonzero(is_missing).tolist()))
+    total = len(set(judged))
+    cause = likely_cause(missing, ids, judgments.label, label)
+    raise InputError(
+        f"{len(missing):,} of {total:,} judged documents ({len(missing) / total:.1%}) in {judgments.label} are not in {label}: "
+        f"{first_offenders([printable(document) for document in missing])}",
+        f"{cause}; " * bool(cause) + "--missing-docs count keeps them as relevant documents that no search can find",
+    )

@@ -1,0 +1,134 @@
+"""Lines of text files, streamed with their number and byte offset: they end at a line feed and nowhere else."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, cast
+
+from mrl_sweep.collection.options import DEFAULT_MAX_LINE_BYTES
+from mrl_sweep.errors import InputError
+
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_BLOCK_BYTES: Final = 2**20
+_BUFFER_BYTES: Final = 2**16
+
+
+class Line(NamedTuple):
+    """`number` counts from 1; `offset` is that of its first byte (after decompression); `data` lacks the line's end."""
+
+    number: int
+    offset: int
+    data: bytes
+
+
+class Where(NamedTuple):
+    """A place in a file, for messages."""
+
+    path: Path
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.number}"
+
+
+def compression(path: Path) -> str | None:
+    """`gzip`, `zstd` or None, by the file's first bytes, whatever its name says."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if start.startswith(_GZIP):
+        return "gzip"
+    return "zstd" if start == _ZSTD else None
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """The file's bytes, decompressed on the way where it is gzip or zstd."""
+    kind = compression(path)
+    if kind == "gzip":
+        import gzip
+
+        return cast(BinaryIO, gzip.open(path))
+    if kind == "zstd":
+        import pyarrow as pa
+
+        return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(path), compression="zstd"), _BLOCK_BYTES))
+    return path.open("rb", buffering=_BUFFER_BYTES)
+
+
+def read_lines(path: Path, *, offset: int = 0, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> Iterator[Line]:
+    """Every line from `offset` (the first byte of a line) on, blank ones too; numbers count from that line.
+
+    Never holds more than one line. Errors: InputError for a file that cannot be read or a line above the limit.
+    """
+    try:
+        with open_binary(path) as file:
+            _skip_to(file, offset)
+            number = 0
+            while data := file.readline(max_line_bytes + 2):
+                number += 1
+                size = len(data)
+                data = data[:-1] if data.endswith(b"\n") else data
+                data = data[:-1] if data.endswith(b"\r") else data
+                if len(data) > max_line_bytes:
+                    raise InputError(
+                        f"{Where(path, number)}: this line is longer than max_line_bytes = {max_line_bytes:,}",
+                        "is it one record? If so, raise max_line_bytes",
+                    )
+                yield Line(number, offset, data)
+                offset += size
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise unreadable(path, error) from error
+
+
+def text_of(line: Line, path: Path) -> str:
+    """The line's text, strictly UTF-8; a byte order mark at the file's beginning is left out."""
+    try:
+        text = line.data.decode()
+    except UnicodeDecodeError as error:
+        byte = line.data[error.start]
+        raise InputError(
+            f"{Where(path, line.number)}: not UTF-8: byte 0x{byte:02x} at offset {line.offset + error.start:,} of the file",
+            _encoding_hint(line),
+        ) from error
+    return text.removeprefix("\ufeff") if line.offset == 0 else text
+
+
+def is_blank(line: Line) -> bool:
+    """Whether nothing but white space (or a lone byte order mark) is on the line."""
+    return not line.data or line.data.isspace() or (line.offset == 0 and line.data == b"\xef\xbb\xbf")
+
+
+def line_number_at(path: Path, offset: int) -> int:
+    """The number of the line that begins at `offset`: one more read of the file, for messages only."""
+    number = 1
+    with open_binary(path) as file:
+        while offset > 0 and (block := file.read(min(_BLOCK_BYTES, offset))):
+            number += block.count(b"\n")
+            offset -= len(block)
+    return number
+
+
+def unreadable(path: Path, error: Exception) -> InputError:
+    """What a user reads about a file that cannot be read."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return InputError(f"cannot read {path}: {reason}", "check the path and its permissions")
+
+
+def _skip_to(file: BinaryIO, offset: int) -> None:
+    if offset and file.seekable():
+        file.seek(offset)
+        return
+    while offset > 0 and (block := file.read(min(_BLOCK_BYTES, offset))):
+        offset -= len(block)
+
+
+def _encoding_hint(line: Line) -> str:
+    if line.data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "the file looks like UTF-16; convert it: iconv -f UTF-16 -t UTF-8"
+    return "save the file as UTF-8; from a Western single-byte encoding: iconv -f WINDOWS-1252 -t UTF-8"

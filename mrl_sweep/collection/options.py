@@ -1,0 +1,38 @@
+"""What a loader does about data that are not as they should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+DEFAULT_MAX_LINE_BYTES: Final = 32 * 2**20
+
+
+class MissingDocs(StrEnum):
+    """A judged document that is not in the corpus: refuse, or keep it in R as one that no search can find."""
+
+    ERROR = "error"
+    COUNT = "count"
+
+
+class NoRelevant(StrEnum):
+    """A query whose judgments are all <= 0: set aside and counted, or kept as trec_eval keeps it, with the value 0."""
+
+    EXCLUDE = "exclude"
+    ZERO = "zero"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How strictly a collection is read.
+
+    `strict` refuses what is otherwise counted and named: repeated documents and judgments, empty texts, judged documents
+    that are missing, queries without a relevant judgment. Queries without any judgment are no fault: a BEIR folder's
+    `queries.jsonl` holds those of all splits. `max_line_bytes` bounds one line (or one record) of a file.
+    """
+
+    missing_docs: MissingDocs = MissingDocs.ERROR
+    no_relevant: NoRelevant = NoRelevant.EXCLUDE
+    strict: bool = False
+    max_line_bytes: int = DEFAULT_MAX_LINE_BYTES

@@ -1,0 +1,158 @@
+"""The corpus in memory is ids and positions; its texts are read again from where they lie."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrl_sweep.collection.documents import Ids, read_corpus
+from mrl_sweep.collection.records import Document
+from mrl_sweep.errors import InputError
+
+ANY_TEXT = st.text(st.characters(codec=None), max_size=6)
+
+
+@dataclass
+class ListSource:
+    """Documents at positions 0, 10, 20 …; counts how many were read."""
+
+    documents: Sequence[Document]
+    seeks: bool = True
+    label: str = "list"
+    read: int = 0
+
+    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
+        for i in range(position // 10, len(self.documents)):
+            self.read += 1
+            yield 10 * i, self.documents[i]
+
+    def place(self, position: int) -> str:
+        return f"list:{position // 10 + 1}"
+
+
+def documents(*texts: str) -> list[Document]:
+    return [Document(f"d{i}", f"t{i}", text) for i, text in enumerate(texts)]
+
+
+@given(st.lists(ANY_TEXT, max_size=8), st.lists(ANY_TEXT, max_size=4))
+def test_ids_behave_as_the_tuple_they_came_from(texts: list[str], others: list[str]) -> None:
+    ids = Ids(texts)
+    assert list(ids) == texts
+    assert len(ids) == len(texts)
+    assert [ids[i] for i in range(-len(texts), len(texts))] == texts * 2
+    assert ids[1:3] == texts[1:3]
+    assert ids == tuple(texts)
+    wanted = others + texts
+    assert ids.rows_of(wanted).tolist() == [texts.index(text) if text in texts else -1 for text in wanted]
+    assert list(ids.without([0])) == texts[1:]
+
+
+def test_ids_outside_the_corpus_raise() -> None:
+    with pytest.raises(IndexError):
+        Ids(["a"])[1]
+    with pytest.raises(IndexError):
+        Ids(["a"])[-2]
+
+
+def test_ids_are_found_after_pickling() -> None:
+    ids = Ids(["a", "b"])
+    ids.rows_of(["a"])
+    assert pickle.loads(pickle.dumps(ids)).rows_of(["b", "c"]).tolist() == [1, -1]
+
+
+def test_an_id_appended_later_is_found() -> None:
+    ids = Ids(["a"])
+    ids.rows_of(["a"])
+    ids.append("b")
+    assert ids.rows_of(["b"]).tolist() == [1]
+
+
+@pytest.mark.parametrize("seeks", [True, False])
+def test_texts_and_titles_of_any_rows(seeks: bool) -> None:
+    corpus = read_corpus(ListSource(documents("zero", "one", "two", "three"), seeks)).documents
+    assert list(corpus.texts()) == ["t0 zero", "t1 one", "t2 two", "t3 three"]
+    assert list(corpus.texts(1, 3)) == ["t1 one", "t2 two"]
+    assert list(corpus.texts(3, 99)) == ["t3 three"]
+    assert list(corpus.texts(2, 2)) == []
+    assert corpus.titles([3, 0, 3]) == ["t3", "t0", "t3"]
+    assert corpus.titles([]) == []
+
+
+def test_a_range_of_texts_reads_no_other_document() -> None:
+    source = ListSource(documents("zero", "one", "two", "three"))
+    corpus = read_corpus(source).documents
+    source.read = 0
+    assert list(corpus.texts(1, 3)) == ["t1 one", "t2 two"]
+    assert source.read == 2
+
+
+@pytest.mark.parametrize("seeks", [True, False])
+def test_repeated_documents_are_collapsed_and_skipped_when_read_again(seeks: bool) -> None:
+    first, second, third = documents("zero", "one", "two")
+    corpus = read_corpus(ListSource([first, second, first, third, second], seeks))
+    assert corpus.collapsed == 2
+    assert corpus.documents.ids == ["d0", "d1", "d2"]
+    assert list(corpus.documents.texts()) == ["t0 zero", "t1 one", "t2 two"]
+    assert list(corpus.documents.texts(1, 3)) == ["t1 one", "t2 two"]
+    assert corpus.documents.titles([2]) == ["t2"]
+    file_rows = corpus.documents.file_rows
+    assert file_rows is not None
+    assert (file_rows.rows.tolist(), file_rows.count) == ([0, 1, 3], 5)
+
+
+def test_without_repetition_the_documents_are_the_file_s() -> None:
+    assert read_corpus(ListSource(documents("zero", "one"))).documents.file_rows is None
+
+
+def test_one_id_with_two_texts_names_both_places() -> None:
+    source = ListSource([Document("a\x1b", "", "x"), Document("b", "", "y"), Document("a\x1b", "", "z")])
+    with pytest.raises(InputError, match=r"list:3: document id a\\x1b is also at list:1, with another text"):
+        read_corpus(source)
+
+
+def test_no_documents() -> None:
+    with pytest.raises(InputError, match="nothing to evaluate: list holds no documents"):
+        read_corpus(ListSource([]))
+
+
+def test_empty_texts_and_characters_are_counted() -> None:
+    corpus = read_corpus(ListSource([Document("a", "", " "), Document("b", "xy", ""), Document("c", "", "")]))
+    assert corpus.empty.tolist() == [0, 2]
+    assert corpus.characters == 2
+
+
+def test_equal_texts_have_equal_hashes() -> None:
+    corpus = read_corpus(ListSource([Document("a", "x", "y"), Document("b", "", "x y"), Document("c", "x", "z")]))
+    assert corpus.text_hashes[0] == corpus.text_hashes[1] != corpus.text_hashes[2]
+
+
+def test_a_source_that_shrank_is_told_apart_from_its_end() -> None:
+    source = ListSource(documents("zero", "one", "two"))
+    corpus = read_corpus(source).documents
+    source.documents = source.documents[:2]
+    with pytest.raises(InputError, match="list has changed since it was read"):
+        list(corpus.texts())
+
+
+@pytest.mark.parametrize(
+    ("document", "name"),
+    [
+        (Document("a", " A\n title ", "text"), "A title"),
+        (Document("a", "", "Only\u2028text\x0b here"), "Only text here"),
+        (Document("a", "", "word " * 100), ("word " * 20)),
+        (Document("a", "", ""), ""),
+    ],
+)
+def test_names_are_one_line(document: Document, name: str) -> None:
+    assert document.name == name
+
+
+def test_positions_are_eight_bytes_a_document() -> None:
+    corpus = read_corpus(ListSource(documents("zero", "one"))).documents
+    assert corpus._positions.dtype == np.int64
