@@ -13,7 +13,7 @@ import pytest
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def command(tmp_path: Path) -> Command:
     """`command("run", "--dims", "64", env={"NAME": "value"})`: the finished process, with text on both streams."""
 

@@ -22,7 +22,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 def ending(monkeypatch: pytest.MonkeyPatch, argv: list[str], error: BaseException | None = None, code: int = 0) -> int:
     """The exit code of main() when the command itself ends like this."""
 
-    def call(invocation: Invocation) -> int:
+    def call(_: Invocation) -> int:
         if error is not None:
             raise error
         return code
@@ -54,8 +54,10 @@ def test_a_verdict_passes_through(monkeypatch: pytest.MonkeyPatch, code: int) ->
         (
             ZeroDivisionError("division by zero"),
             70,
-            "error: this is a fault of mrl-sweep, not of your data: ZeroDivisionError: division by zero\n"
-            "hint: please report it with the output of the same command and --debug; stored work is kept\n",
+            (
+                "error: this is a fault of mrl-sweep, not of your data: ZeroDivisionError: division by zero\n"
+                "hint: please report it with the output of the same command and --debug; stored work is kept\n"
+            ),
         ),
     ],
 )
@@ -88,7 +90,7 @@ def test_with_json_an_error_is_the_one_document_on_stdout(
 
 
 def test_sigterm_ends_as_ctrl_c_does_with_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    def call(invocation: Invocation) -> int:
+    def call(_: Invocation) -> int:
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("the signal must have ended this")
 
