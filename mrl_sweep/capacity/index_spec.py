@@ -1,0 +1,51 @@
+"""How people name an index: a FAISS factory string, with search parameters behind it (`IVF1024,Flat,nprobe=16`)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from mrl_sweep.errors import InputError
+
+SPEC_FORMS: Final = (
+    "--index takes FAISS factory strings: Flat, HNSW32, IVF1024,Flat, SQ8, SQfp16, PQ64, IVF1024,PQ64, RaBitQ, LSH, "
+    "with search parameters behind them if you like: HNSW32,efSearch=64"
+)
+
+_PARAMETER = re.compile(r"([A-Za-z_]+)=(\d+)")
+_DEGENERATE = re.compile(r"(?:IVF|NSG|PQ|RQ|LSQ)0+(?!\d)|HNSW0*[01](?!\d)")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class IndexSpec:
+    """`factory` is FAISS's own string; `parameters` are set before searching (`efSearch`, `nprobe`, `k_factor_rf` …)."""
+
+    factory: str
+    parameters: tuple[tuple[str, int], ...] = ()
+
+    def __str__(self) -> str:
+        return ",".join((self.factory, *(f"{name}={value}" for name, value in self.parameters)))
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the index is exhaustive over unaltered float32 vectors, hence exact by construction."""
+        return self.factory == "Flat"
+
+
+def parse_index(text: str) -> IndexSpec:
+    """The spec as written; what only FAISS can tell (a factory string it cannot read) is refused when the index is made."""
+    words = [word.strip() for word in text.split(",")]
+    start = next((i for i, word in enumerate(words) if "=" in word), len(words))
+    factory = ",".join(words[:start])
+    parameters = []
+    for word in words[start:]:
+        match = _PARAMETER.fullmatch(word)
+        if match is None or int(match[2]) < 1:
+            raise InputError(f"index {text!r}: {word!r} is not a search parameter", SPEC_FORMS)
+        parameters.append((match[1], int(match[2])))
+    if not factory:
+        raise InputError(f"index {text!r} names no index", SPEC_FORMS)
+    if _DEGENERATE.search(factory):
+        raise InputError(f"index {text!r}: FAISS breaks on this count of links or lists", SPEC_FORMS)
+    return IndexSpec(factory, tuple(parameters))

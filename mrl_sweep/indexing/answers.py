@@ -1,0 +1,136 @@
+"""What an index returned, as ranks of the judged documents: pure functions over lists of rows and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_sweep.types import NOT_RETRIEVED, BoolArray, Float32Array, IntArray, Qrels
+
+Search = Callable[[Float32Array, int], tuple[IntArray, Float32Array]]
+"""(queries, k) -> (rows, scores), best first, row -1 and score -inf where fewer were found."""
+
+LONGEST_TIE: Final = 16_384
+"""A group of equal scores that straddles the cut-off is followed this deep; beyond, what was returned stands."""
+
+_PAIRS_AT_ONCE: Final = 20_000
+_CELLS_AT_ONCE: Final = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The returned documents of each query, best first: `rows`, `scores` (n_queries, depth); -1 and -inf where there are fewer.
+
+    `tails` holds, for queries whose last score goes on beyond the depth, the rows of the other documents with that score.
+    """
+
+    rows: IntArray
+    scores: Float32Array
+    tails: Mapping[int, IntArray] = field(default_factory=dict)
+
+
+def collect_answers(search: Search, queries: Float32Array, depth: int, *, own_rows: IntArray | None, n_documents: int) -> Answers:
+    """The best `depth` documents of each query without its own, and all that tie with the last of them.
+
+    An index cuts a group of equal scores by insertion order, which flatters a corpus that lists its relevant documents
+    first (sign codes tie in thousands). So a group that straddles the cut-off is fetched whole.
+    """
+    k = depth + 1 + (own_rows is not None)
+    rows, scores, whole = _fetch(search, queries, k, own_rows)
+    kept = Answers(at_depth(rows, depth, -1), at_depth(scores, depth, -np.inf))
+    tails = {}
+    pending = np.arange(len(queries))
+    while len(pending):
+        open_ended = np.zeros(len(pending), np.bool_)
+        reaches = (scores[:, depth:] == kept.scores[pending, -1:]) & (rows[:, depth:] >= 0)
+        for i in np.flatnonzero(reaches.any(axis=1)):
+            query = int(pending[i])
+            tied = rows[i, (scores[i] == kept.scores[query, -1]) & (rows[i] >= 0)]
+            tails[query] = np.setdiff1d(tied, kept.rows[query])
+            open_ended[i] = whole[i] and rows[i, rows[i] >= 0][-1] in tails[query]
+        pending = pending[open_ended]
+        if k >= min(n_documents, LONGEST_TIE) or not len(pending):
+            break
+        k = min(4 * k, n_documents, LONGEST_TIE)
+        rows, scores, whole = _fetch(search, queries[pending], k, None if own_rows is None else own_rows[pending])
+    return Answers(kept.rows, kept.scores, {query: tail for query, tail in tails.items() if len(tail)})
+
+
+def judged_ranks(answers: Answers, qrels: Qrels) -> tuple[IntArray, IntArray]:
+    """`above` and `tied` (n_pairs,) of every judgment within its query's list; NOT_RETRIEVED and 0 where it was not returned."""
+    queries = qrels.queries
+    above = np.full(len(queries), NOT_RETRIEVED, np.int64)
+    tied = np.zeros(len(queries), np.int64)
+    for start in range(0, len(queries), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        rows, scores = answers.rows[queries[part]], answers.scores[queries[part]]
+        wanted = qrels.rows[part, None]
+        hits = (rows == wanted) & (wanted >= 0)
+        found = hits.any(axis=1)
+        score = scores[np.arange(len(scores)), hits.argmax(axis=1)][:, None]
+        returned = rows >= 0
+        above[part] = np.where(found, ((scores > score) & returned).sum(axis=1), NOT_RETRIEVED)
+        tied[part] = np.where(found, ((scores == score) & returned).sum(axis=1) - 1, 0)
+    for query, tail in answers.tails.items():
+        last = answers.scores[query] == answers.scores[query, -1]
+        group = np.concatenate([answers.rows[query, last], tail])
+        pairs = np.arange(qrels.offsets[query], qrels.offsets[query + 1])
+        pairs = pairs[np.isin(qrels.rows[pairs], group)]
+        above[pairs], tied[pairs] = len(last) - last.sum(), len(group) - 1
+    return above, tied
+
+
+def agree(found: Answers, expected: Answers, *, tolerance: float = 2e-5) -> bool:
+    """Whether two searches returned the same documents, up to those whose scores differ by no more than `tolerance`.
+
+    The tolerance is relative to the largest score of the query. Both must hold the same queries; the shorter width counts.
+    """
+    width = min(found.rows.shape[1], expected.rows.shape[1])
+    if width == 0 or len(expected.rows) == 0:
+        return True
+    returned = expected.rows[:, :width] >= 0
+    if ((found.rows[:, :width] >= 0) != returned).any():
+        return False
+    a = np.where(returned, found.scores[:, :width], 0).astype(np.float64)
+    b = np.where(returned, expected.scores[:, :width], 0).astype(np.float64)
+    slack = tolerance * np.maximum(np.abs(b).max(axis=1, keepdims=True), 1e-30)
+    if (np.abs(a - b) > slack).any():
+        return False
+    clear = returned & (b > np.where(returned, b, np.inf).min(axis=1, keepdims=True) + slack)
+    present = (expected.rows[:, :width, None] == found.rows[:, None, :]).any(axis=2)
+    return bool((present | ~clear).all())
+
+
+def at_depth(lists: npt.NDArray[Any], depth: int, fill: float) -> npt.NDArray[Any]:
+    """The first `depth` columns, with `fill` where there are fewer."""
+    out = np.full((len(lists), depth), fill, lists.dtype)
+    out[:, : lists.shape[1]] = lists[:, :depth]
+    return out
+
+
+def _fetch(search: Search, queries: Float32Array, k: int, own_rows: IntArray | None) -> tuple[IntArray, Float32Array, BoolArray]:
+    """Lists with each query's own document taken out and the rest moved up, and whether the index filled all k places."""
+    parts = []
+    for start in range(0, len(queries), max(1, _CELLS_AT_ONCE // k)):
+        part = slice(start, start + max(1, _CELLS_AT_ONCE // k))
+        rows, scores = search(queries[part], k)
+        parts.append((*_without_own(rows, scores, None if own_rows is None else own_rows[part]), (rows >= 0).all(axis=1)))
+    if not parts:
+        return np.empty((0, k), np.int64), np.empty((0, k), np.float32), np.empty(0, np.bool_)
+    rows, scores, whole = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return rows, scores, whole
+
+
+def _without_own(rows: IntArray, scores: Float32Array, own_rows: IntArray | None) -> tuple[IntArray, Float32Array]:
+    dropped = rows < 0
+    if own_rows is not None:
+        dropped = dropped | (rows == own_rows[:, None])
+    if not dropped.any():
+        return rows, scores
+    order = np.argsort(dropped, axis=1, kind="stable")
+    rows, scores = np.where(dropped, -1, rows), np.where(dropped, np.float32(-np.inf), scores)
+    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)

@@ -1,0 +1,136 @@
+"""From vectors to a filled index: truncate, renormalise, then quantise, block by block; training on a sample of documents."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from mrl_sweep.capacity.index_spec import SPEC_FORMS, IndexSpec
+from mrl_sweep.errors import InputError
+from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.indexing.faiss_index import FaissIndex, TrainingNeed, make_index, training_need
+from mrl_sweep.indexing.stderr import captured_warnings
+from mrl_sweep.ranking.prefix import unit_prefix
+from mrl_sweep.types import Advice, Float32Array, IntArray, Similarity, Vectors
+
+BLOCK_BYTES: Final = 32 * 2**20
+"""How much of the corpus is in memory at once besides the index: full-size float32 rows of one block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """What is cut from full-size rows before they reach an index: the axes (after a rotation), how many, and how they compare."""
+
+    dim: int
+    similarity: Similarity = Similarity.COSINE
+    basis: str = "prefix"
+    rotation: Float32Array | None = None
+
+    def apply(self, rows: Float32Array) -> Float32Array:
+        """(n, full) -> (n, dim) float32: rotated where a control asks for it, truncated, renormalised. Zero rows stay zero."""
+        turned = rows if self.rotation is None else rows @ self.rotation[:, : self.dim]
+        return unit_prefix(turned, self.dim, similarity=self.similarity)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A filled index and what it took. `certified` is False where it was trained on fewer vectors than FAISS advises."""
+
+    index: FaissIndex
+    train_s: float
+    build_s: float
+    resident_bytes: int | None
+    certified: bool
+    advice: tuple[Advice, ...]
+
+
+def prefix_rows(vectors: Vectors, cut: Cut, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Float32Array]:
+    """The corpus in row order as blocks of cut rows; no more than one block of full-size rows is held."""
+    step = max(1, block_bytes // (4 * vectors.dim))
+    for start in range(0, len(vectors), step):
+        yield cut.apply(vectors.read(start, min(start + step, len(vectors))))
+
+
+def build_index(vectors: Vectors, cut: Cut, spec: IndexSpec, *, rng: np.random.Generator, on_event: OnEvent = ignore) -> Built:
+    """Trains on a sample of documents (never on queries) and adds every document. FAISS's warnings become `advice`.
+
+    Raises InputError where FAISS cannot make the index, or the corpus holds fewer vectors than its centroids.
+    """
+    index = make_index(spec, cut.dim, cut.similarity)
+    need = training_need(index)
+    refuse_too_few(spec, need, len(vectors))
+    before = _anonymous_bytes()
+    stage = f"index {spec.factory} at {cut.dim}"
+    start = time.perf_counter()
+    warnings: list[str] = []
+    if not index.is_trained:
+        on_event(Progress(stage, 0, len(vectors), "documents", "training"))
+        sample = cut.apply(vectors.take(_sample(len(vectors), need.most, rng)))
+        with captured_warnings() as warnings:
+            index.train(sample)
+        del sample
+    trained = time.perf_counter()
+    for block in prefix_rows(vectors, cut):
+        with captured_warnings() as late:
+            index.add(block)
+        warnings += [line for line in late if line not in warnings]
+        on_event(Progress(stage, len(index), len(vectors), "documents"))
+    end = time.perf_counter()
+    after = _anonymous_bytes()
+    few = need.advised > len(vectors)
+    return Built(
+        index,
+        train_s=trained - start,
+        build_s=end - start,
+        resident_bytes=None if before is None or after is None else max(after - before, 0),
+        certified=not few,
+        advice=_advice(spec, cut, need, len(vectors), warnings),
+    )
+
+
+def refuse_too_few(spec: IndexSpec, need: TrainingNeed, n_documents: int) -> None:
+    """InputError where the index cannot be trained or filled at all."""
+    if n_documents == 0:
+        raise InputError("there is no document to index", "check the collection's corpus")
+    if n_documents < need.least:
+        raise InputError(
+            f"{spec.factory} needs >= {need.advised:,} training vectors (and cannot be trained on fewer than {need.least:,}); "
+            f"the corpus has {n_documents:,}",
+            "choose fewer lists or centroids, or an index without training: " + SPEC_FORMS,
+        )
+
+
+def _advice(spec: IndexSpec, cut: Cut, need: TrainingNeed, n_documents: int, warnings: list[str]) -> tuple[Advice, ...]:
+    """Too few training vectors in our words, once; whatever else FAISS warned of in its own."""
+    advice = []
+    if n_documents < need.advised:
+        advice.append(
+            Advice(
+                "index-training",
+                f"{spec.factory} at {cut.dim} needs >= {need.advised:,} training vectors and had {n_documents:,}: not certified",
+                "choose fewer lists or centroids, or a larger corpus",
+            )
+        )
+    others = [line for line in warnings if not re.search("please provide at least", line)]
+    advice += [Advice("index-warning", f"FAISS on {spec.factory} at {cut.dim}: {line}") for line in others]
+    return tuple(advice)
+
+
+def _sample(n: int, most: int, rng: np.random.Generator) -> IntArray:
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+
+
+def _anonymous_bytes() -> int | None:
+    """Resident memory of this process without mapped files, where the system tells (Linux)."""
+    try:
+        fields = Path("/proc/self/statm").read_text().split()
+    except OSError:
+        return None
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")

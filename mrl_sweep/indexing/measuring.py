@@ -1,0 +1,202 @@
+"""One deployed index measured: what it returns for the judged queries, its bytes, its build, its speed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mrl_sweep.capacity.index_spec import IndexSpec, parse_index
+from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.indexing.answers import Answers, agree, at_depth, collect_answers, judged_ranks
+from mrl_sweep.indexing.building import Built, Cut, build_index, refuse_too_few
+from mrl_sweep.indexing.faiss_index import FaissIndex, limited_threads, make_index, training_need
+from mrl_sweep.indexing.latency import Latency, measure_latency, measure_throughput
+from mrl_sweep.indexing.measurement import IndexBudget, IndexMeasurement
+from mrl_sweep.types import (
+    EXACT,
+    NOT_RETRIEVED,
+    Advice,
+    BoolArray,
+    Candidate,
+    Float32Array,
+    IntArray,
+    Qrels,
+    Ranks,
+    Similarity,
+    Vectors,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The queries an index is tried on: cut rows, their judgments, their own documents' rows, and how deep lists go."""
+
+    queries: Float32Array
+    qrels: Qrels
+    own_rows: IntArray | None
+    depth: int
+
+    @property
+    def k(self) -> int:
+        """How many documents one search asks for, so that `depth` are left without the query's own."""
+        return self.depth + (self.own_rows is not None)
+
+    def only(self, rows: IntArray) -> Trial:
+        """The same for some of the queries, without judgments."""
+        own = None if self.own_rows is None else self.own_rows[rows]
+        return replace(self, queries=np.ascontiguousarray(self.queries[rows]), own_rows=own)
+
+
+def check_index(spec: str, dim: int, *, similarity: Similarity, n_documents: int) -> None:
+    """Raises InputError where this index cannot be made at this size or trained on so many documents: ask before embedding."""
+    index = make_index(parse_index(spec), dim, similarity)
+    index.set_parameters(parse_index(spec).parameters)
+    refuse_too_few(parse_index(spec), training_need(index), n_documents)
+
+
+def measure_index(
+    vectors: Vectors,
+    queries: Float32Array,
+    dim: int,
+    spec: str,
+    *,
+    similarity: Similarity,
+    qrels: Qrels,
+    own_rows: IntArray | None,
+    depth: int,
+    budget: IndexBudget,
+    exact: Ranks | None = None,
+    rotation: Float32Array | None = None,
+    basis: str = "prefix",
+    on_event: OnEvent = ignore,
+) -> IndexMeasurement:
+    """Builds the index over the renormalised prefixes of `vectors`, searches every query, weighs and times it.
+
+    With `exact`, a Flat index is not searched in full: its answers are held against the exact search's first documents on a
+    sample of queries, and it takes its ranks from there. Raises InputError where FAISS cannot make or train the index.
+    """
+    parsed = parse_index(spec)
+    cut = Cut(dim=dim, similarity=similarity, basis=basis, rotation=rotation)
+    trial = Trial(cut.apply(queries), qrels, own_rows, depth)
+    with limited_threads(budget.threads):
+        built = build_index(vectors, cut, parsed, rng=np.random.default_rng(budget.seed), on_event=on_event)
+        built.index.set_parameters(parsed.parameters)
+        candidate = Candidate(basis, dim, str(parsed))
+        return measure_built(built, candidate, trial, budget=budget, exact=exact, on_event=on_event)
+
+
+def measure_built(
+    built: Built,
+    candidate: Candidate,
+    trial: Trial,
+    *,
+    budget: IndexBudget,
+    exact: Ranks | None = None,
+    on_event: OnEvent = ignore,
+) -> IndexMeasurement:
+    """Searches, weighs and times an index that stands, with the search parameters it has."""
+    index, advice = built.index, list(built.advice)
+    known = _known_answers(index.spec, candidate, exact, trial.depth)
+    if known is not None and not _sample_agrees(index, trial, known[2], budget.checked_queries):
+        advice.append(Advice("flat-check", f"{candidate}: FAISS and the exact search disagree; the index was searched in full"))
+        known = None
+    above, tied, answers = known or _search_all(index, trial, f"search {candidate}", on_event)
+    allowed_s = budget.share_of_build * built.build_s
+    speed = _speed(index, trial, max(budget.latency_s, allowed_s), max(budget.throughput_s, allowed_s / 2))
+    return IndexMeasurement(
+        candidate=candidate,
+        above=above,
+        tied=tied,
+        top_rows=answers.rows,
+        top_scores=answers.scores,
+        index_bytes=index.size_bytes(),
+        resident_bytes=built.resident_bytes,
+        train_s=built.train_s,
+        build_s=built.build_s,
+        latency=speed.latency,
+        queries_per_second_1=speed.one_thread,
+        queries_per_second=speed.all_threads,
+        threads=speed.threads,
+        certified=built.certified,
+        exact_by_construction=known is not None,
+        advice=tuple(advice),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Speed:
+    latency: Latency | None
+    one_thread: float | None
+    all_threads: float | None
+    threads: int
+
+
+def _speed(index: FaissIndex, trial: Trial, latency_s: float, throughput_s: float) -> _Speed:
+    queries, k = trial.queries, trial.k
+
+    def one(q: int) -> object:
+        return index.search(queries[q : q + 1], k)
+
+    def batch(start: int, stop: int) -> object:
+        return index.search(queries[start:stop], k)
+
+    with limited_threads(1):
+        latency = measure_latency(one, len(queries), budget_s=latency_s)
+        alone = measure_throughput(batch, len(queries), budget_s=throughput_s)
+    with limited_threads(None) as threads:
+        together = measure_throughput(batch, len(queries), budget_s=throughput_s) if threads > 1 else alone
+    return _Speed(latency, alone, together, threads)
+
+
+def _known_answers(
+    spec: IndexSpec, candidate: Candidate, exact: Ranks | None, depth: int
+) -> tuple[IntArray, IntArray, Answers] | None:
+    """What the exact search found at this size, where the index is exact by construction and its first documents are known."""
+    twin = Candidate(candidate.basis, candidate.dim, EXACT)
+    if not spec.is_flat or exact is None or exact.top is None or twin not in exact.candidates:
+        return None
+    c = exact.candidates.index(twin)
+    answers = Answers(at_depth(exact.top.rows[c], depth, -1), at_depth(exact.top.scores[c], depth, -np.inf))
+    return exact.above[c], exact.tied[c], answers
+
+
+def _sample_agrees(index: FaissIndex, trial: Trial, expected: Answers, n_checked: int) -> bool:
+    """Whether the index returns what the exact search did, on queries spread over the whole set."""
+    n_queries = len(trial.queries)
+    rows = np.unique(np.linspace(0, n_queries - 1, min(n_checked, n_queries)).astype(np.int64))
+    some = trial.only(rows)
+    known = (expected.rows >= 0).any(axis=0).sum()
+    found = collect_answers(index.search, some.queries, trial.depth, own_rows=some.own_rows, n_documents=len(index))
+    return agree(
+        Answers(found.rows[:, :known], found.scores[:, :known]),
+        Answers(expected.rows[rows, :known], expected.scores[rows, :known]),
+    )
+
+
+def _search_all(index: FaissIndex, trial: Trial, stage: str, on_event: OnEvent) -> tuple[IntArray, IntArray, Answers]:
+    """Every query searched; a query without direction ties all documents, whatever the index happens to return."""
+
+    def search(queries: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
+        parts = []
+        for start in range(0, len(queries), 256):
+            parts.append(index.search(queries[start : start + 256], k))
+            on_event(Progress(stage, min(start + 256, len(queries)), len(queries), "queries"))
+        return np.concatenate([rows for rows, _ in parts]), np.concatenate([scores for _, scores in parts])
+
+    answers = collect_answers(search, trial.queries, trial.depth, own_rows=trial.own_rows, n_documents=len(index))
+    above, tied = judged_ranks(answers, trial.qrels)
+    without_direction: BoolArray = ~np.any(trial.queries, axis=1)
+    if without_direction.any():
+        _tie_all(above, tied, trial, without_direction, len(index))
+    return above, tied, answers
+
+
+def _tie_all(above: IntArray, tied: IntArray, trial: Trial, queries: BoolArray, n_documents: int) -> None:
+    """Ranks of queries that score 0 with every document: nothing above, everything else tied."""
+    query, rows = trial.qrels.queries, trial.qrels.rows
+    own = np.full(len(queries), -1) if trial.own_rows is None else trial.own_rows
+    there = queries[query] & (rows >= 0) & (rows != own[query])
+    above[queries[query]], tied[queries[query]] = NOT_RETRIEVED, 0
+    above[there] = 0
+    tied[there] = (n_documents - 1 - (own >= 0))[query[there]]
