@@ -1,0 +1,171 @@
+"""One candidate against the baseline: the evidence per measure, the outcome, and the reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mrl_sweep.decision.bounds import PairedBounds, paired_bounds
+from mrl_sweep.decision.evidence import Sample, provable_loss, queries_to_settle
+from mrl_sweep.decision.rule import DecideBy, Policy, falls_short, reaches
+from mrl_sweep.decision.units import cluster_means, count_units
+from mrl_sweep.decision.words import asked, percent
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Candidate, Evidence, FloatArray, IntArray, Judgement, Measure, Outcome, Scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Everything a judgement depends on: the scores, the rule, what is compared with, and what is known beforehand."""
+
+    scores: Scores
+    policy: Policy
+    baseline: Candidate
+    clusters: IntArray | None = None
+    unfit: Mapping[Candidate, str] = field(default_factory=dict)
+
+    @property
+    def required(self) -> tuple[Measure, ...]:
+        """The measures that must pass; the first names the verdict."""
+        required = self.policy.required or self.scores.measures[:1]
+        absent = [str(m) for m in required if m not in self.scores.measures]
+        if absent:
+            measured = ", ".join(map(str, self.scores.measures))
+            raise InputError(
+                f"{', '.join(absent)} must pass but was not measured (measured: {measured})", "add it with --measure"
+            )
+        return required
+
+    @property
+    def units(self) -> int:
+        """How many units of evidence the scarcest required measure has."""
+        counted = [self.scores.counted[self.scores.measures.index(m)] for m in self.required]
+        return min(int(c.sum()) if self.clusters is None else count_units(self.clusters[c]) for c in counted)
+
+    def why_unfit(self, candidate: Candidate) -> str | None:
+        """The reason for which the candidate, or the baseline that it is measured by, cannot be certified at all."""
+        return self.unfit.get(candidate, self.unfit.get(self.baseline))
+
+    def values(self, measure: Measure, candidates: Sequence[Candidate]) -> FloatArray:
+        """(len(candidates), n_units) the values of this measure, by unit of evidence."""
+        m = self.scores.measures.index(measure)
+        counted = self.scores.counted[m]
+        values: FloatArray = self.scores.values[[self.scores.candidates.index(c) for c in candidates], m][:, counted]
+        return values if self.clusters is None else cluster_means(values, self.clusters[counted])
+
+
+def judge_each(question: Question, candidates: Sequence[Candidate]) -> list[Judgement]:
+    """Each candidate judged by itself by the rule in force, in the order given; the baseline is BASELINE.
+
+    Raises `InputError` where a required measure defines no share: no usable query, or a baseline that finds nothing.
+    """
+    evidence = {m: _evidence(question, m, candidates) for m in question.scores.measures}
+    units = question.units
+    judged = []
+    for i, candidate in enumerate(candidates):
+        rows = {m: rows[i] for m, rows in evidence.items()}
+        if candidate == question.baseline:
+            judged.append(Judgement(candidate, Outcome.BASELINE, rows))
+            continue
+        result = outcome(question, candidate, rows, by=question.policy.decide_by, enough=units >= question.policy.min_queries)
+        judged.append(Judgement(candidate, result, rows, _reason(question, candidate, rows, result, units)))
+    return judged
+
+
+def outcome(
+    question: Question, candidate: Candidate, evidence: Mapping[Measure, Evidence], *, by: DecideBy, enough: bool
+) -> Outcome:
+    """PASS if every required measure passes, FAIL if one is proven (or, by mean, measured) worse, else INCONCLUSIVE."""
+    if question.why_unfit(candidate) is not None:
+        return Outcome.FAIL
+    if not enough:
+        return Outcome.INCONCLUSIVE
+    retain, rows = question.policy.retain, [evidence[m] for m in question.required]
+    if by is DecideBy.MEAN:
+        return Outcome.PASS if all(reaches(e.kept, retain) for e in rows) else Outcome.FAIL
+    if all(reaches(e.at_least, retain) for e in rows):
+        return Outcome.PASS
+    return Outcome.FAIL if any(falls_short(e.at_most, retain) for e in rows) else Outcome.INCONCLUSIVE
+
+
+def _evidence(question: Question, measure: Measure, candidates: Sequence[Candidate]) -> list[Evidence]:
+    values = question.values(measure, (question.baseline, *candidates))
+    if measure in question.required:
+        _share_is_defined(values, measure, question.baseline)
+    if values.shape[1] == 0:
+        nothing = Evidence(mean=0.0, kept=None, at_least=None, at_most=None, lost=0, gained=0, unchanged=0)
+        return [nothing] * len(candidates)
+    bounds = paired_bounds(values[1:], values[0], retain=question.policy.retain, alpha=question.policy.alpha)
+    return [_row(bounds, i, question.policy, is_baseline=c == question.baseline) for i, c in enumerate(candidates)]
+
+
+def _share_is_defined(values: FloatArray, measure: Measure, baseline: Candidate) -> None:
+    if values.shape[1] == 0:
+        raise InputError(
+            f"nothing to evaluate: no query has a relevant judgment under {measure}", "check --split and the judgments"
+        )
+    if not values[0].any():
+        raise InputError(
+            f"{measure} is 0 at full size ({baseline.dim}) for every query, so there is no share of it to keep",
+            "check that model, prompts and judgments belong together, or choose a deeper cut-off (--measure R@100)",
+        )
+
+
+def _row(bounds: PairedBounds, i: int, policy: Policy, *, is_baseline: bool) -> Evidence:
+    mean, kept = float(bounds.mean[i]), _known(bounds.kept[i])
+    lost, gained, unchanged = int(bounds.lost[i]), int(bounds.gained[i]), int(bounds.unchanged[i])
+    if is_baseline:
+        return Evidence(mean=mean, kept=kept, at_least=None, at_most=None, lost=lost, gained=gained, unchanged=unchanged)
+    at_least, at_most = _known(bounds.at_least[i]), _known(bounds.at_most[i])
+    sample = Sample(
+        n=bounds.n,
+        changed=lost + gained,
+        sd=float(bounds.sd[i]),
+        baseline_mean=float(bounds.baseline_mean[i]),
+        retain=policy.retain,
+        alpha=policy.alpha,
+    )
+    settled = bounds.n >= policy.min_queries and (reaches(at_least, policy.retain) or falls_short(at_most, policy.retain))
+    return Evidence(
+        mean=mean,
+        kept=kept,
+        at_least=at_least,
+        at_most=at_most,
+        lost=lost,
+        gained=gained,
+        unchanged=unchanged,
+        provable_loss=provable_loss(sample),
+        queries_needed=None if settled or kept is None else queries_to_settle(sample, kept=kept),
+    )
+
+
+def _reason(question: Question, candidate: Candidate, evidence: Mapping[Measure, Evidence], result: Outcome, units: int) -> str:
+    policy, retain = question.policy, question.policy.retain
+    if (unfit := question.why_unfit(candidate)) is not None:
+        return unfit
+    if units < policy.min_queries:
+        unit = "judged queries" if question.clusters is None else "clusters of judged queries"
+        return f"only {units} {unit}; fewer than {policy.min_queries} prove nothing"
+    for measure in question.required:
+        e = evidence[measure]
+        if result is Outcome.FAIL and policy.decide_by is DecideBy.MEAN and not reaches(e.kept, retain):
+            return f"keeps {percent(e.kept, limit=retain)} of {measure}; {asked(retain)} was asked"
+        if result is Outcome.FAIL and falls_short(e.at_most, retain):
+            return f"keeps at most {percent(e.at_most, limit=retain)} of {measure}; {asked(retain)} was asked"
+        if result is Outcome.INCONCLUSIVE and not reaches(e.at_least, retain):
+            return _undecided(measure, e, retain, units)
+    return ""
+
+
+def _undecided(measure: Measure, e: Evidence, retain: float, units: int) -> str:
+    needed = f"; about {e.queries_needed:,} judged queries would tell (there are {units:,})" if e.queries_needed else ""
+    if e.at_least is None or e.at_most is None:
+        return f"{measure} at full size cannot be told from 0, so no share of it can be proven"
+    between = f"between {percent(e.at_least, limit=retain)} and {percent(e.at_most, limit=retain)}"
+    return f"keeps {between} of {measure}; {asked(retain)} was asked{needed}"
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,56 @@
+"""The rule in force: which share of which measures must be kept, and what counts as evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from mrl_sweep.decision.evidence import MIN_QUERIES
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Measure
+
+_LAST_BITS: Final = 1e-12
+
+
+class DecideBy(StrEnum):
+    """What makes a size acceptable: the confidence bound (proven) or the mean alone (measured only)."""
+
+    BOUND = "bound"
+    MEAN = "mean"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What is asked: keep at least `retain` of each required measure, at error level `alpha` (one-sided).
+
+    `required` empty means the first measure of the scores; the first required measure is the one the verdict names.
+    `min_queries` is the number of units of evidence (queries, or clusters of queries) below which nothing is certified.
+    """
+
+    required: tuple[Measure, ...] = ()
+    retain: float = 0.98
+    alpha: float = 0.05
+    decide_by: DecideBy = DecideBy.BOUND
+    min_queries: int = MIN_QUERIES
+
+    def __post_init__(self) -> None:
+        if not 0 < self.retain <= 1:
+            raise InputError(f"retain is {self.retain}, not a share above 0 and up to 1", "write --retain 0.98 or --retain 98%")
+        if not 0 < self.alpha < 0.5:
+            raise InputError(f"alpha is {self.alpha}, not between 0 and 0.5", "write --alpha 0.05 for 95% confidence")
+        if self.min_queries < MIN_QUERIES:
+            raise InputError(
+                f"min_queries is {self.min_queries}, but fewer than {MIN_QUERIES} queries prove nothing",
+                f"use {MIN_QUERIES} or more",
+            )
+
+
+def reaches(share: float | None, limit: float) -> bool:
+    """Is this share at or above the limit? Compared unrounded, but for the last bits of a sum; an unknown share is not."""
+    return share is not None and share >= limit - _LAST_BITS
+
+
+def falls_short(share: float | None, limit: float) -> bool:
+    """Is this share below the limit? An unknown share is not known to be."""
+    return share is not None and not reaches(share, limit)

@@ -1,0 +1,36 @@
+"""Units of evidence: queries, or clusters of queries that have one origin."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mrl_sweep.types import FloatArray, IntArray
+
+
+def cluster_means(values: FloatArray, clusters: IntArray) -> FloatArray:
+    """(…, n_units) the mean of each cluster's queries, from values (…, n_queries) and labels (n_queries,).
+
+    Ten paraphrases of one question are one question: they count once, with their mean, in every mean, bound and count. A
+    label of -1 marks a query that belongs to no cluster and stays a unit of its own. Units come in order of label, then the
+    single queries in theirs.
+    """
+    unit = unit_of(clusters)
+    n_units = int(unit.max()) + 1 if len(unit) else 0
+    sizes = np.bincount(unit, minlength=n_units)
+    flat = values.reshape(-1, values.shape[-1])
+    sums = np.array([np.bincount(unit, weights=row, minlength=n_units) for row in flat]).reshape(len(flat), n_units)
+    return np.asarray(sums / sizes).reshape(*values.shape[:-1], n_units)
+
+
+def unit_of(clusters: IntArray) -> IntArray:
+    """(n_queries,) the unit, 0 … n_units - 1, that each query belongs to."""
+    alone = clusters < 0
+    labels = np.unique(clusters[~alone])
+    unit = np.searchsorted(labels, clusters)
+    unit[alone] = len(labels) + np.arange(int(alone.sum()))
+    return unit.astype(np.int64)
+
+
+def count_units(clusters: IntArray) -> int:
+    """How many units these labels make."""
+    return len(np.unique(clusters[clusters >= 0])) + int((clusters < 0).sum())
