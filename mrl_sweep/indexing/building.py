@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -16,6 +14,7 @@ from mrl_sweep.capacity.index_spec import SPEC_FORMS, IndexSpec
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.indexing.faiss_index import FaissIndex, TrainingNeed, make_index, training_need
+from mrl_sweep.indexing.memory import anonymous_bytes
 from mrl_sweep.indexing.stderr import captured_warnings
 from mrl_sweep.ranking.prefix import unit_prefix
 from mrl_sweep.types import Advice, Float32Array, IntArray, Similarity, Vectors
@@ -66,7 +65,7 @@ def build_index(vectors: Vectors, cut: Cut, spec: IndexSpec, *, rng: np.random.G
     index = make_index(spec, cut.dim, cut.similarity)
     need = training_need(index)
     refuse_too_few(spec, need, len(vectors))
-    before = _anonymous_bytes()
+    before = anonymous_bytes()
     stage = f"index {spec.factory} at {cut.dim}"
     start = time.perf_counter()
     warnings: list[str] = []
@@ -83,7 +82,7 @@ def build_index(vectors: Vectors, cut: Cut, spec: IndexSpec, *, rng: np.random.G
         warnings += [line for line in late if line not in warnings]
         on_event(Progress(stage, len(index), len(vectors), "documents"))
     end = time.perf_counter()
-    after = _anonymous_bytes()
+    after = anonymous_bytes()
     few = need.advised > len(vectors)
     return Built(
         index,
@@ -125,12 +124,3 @@ def _advice(spec: IndexSpec, cut: Cut, need: TrainingNeed, n_documents: int, war
 
 def _sample(n: int, most: int, rng: np.random.Generator) -> IntArray:
     return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
-
-
-def _anonymous_bytes() -> int | None:
-    """Resident memory of this process without mapped files, where the system tells (Linux)."""
-    try:
-        fields = Path("/proc/self/statm").read_text().split()
-    except OSError:
-        return None
-    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")
