@@ -51,10 +51,12 @@ class Cost:
 class Facts:
     """What the report tells besides scores and verdict; everything is optional.
 
+    `required` are the measures that had to pass, besides the verdict's own.
     `agreement` holds, per candidate and k, the share of the full size's top k that is still there. `manifest` (JSON-able)
     says what was run: `collection` (with `name`, `documents`, `queries`), `model` (with `name`), `similarity`, `versions`, …
     """
 
+    required: Sequence[Measure] = ()
     agreement: Mapping[Candidate, Mapping[int, float]] = field(default_factory=dict)
     costs: Mapping[Candidate, Cost] = field(default_factory=dict)
     slices: Sequence[SliceRow] = ()
@@ -77,7 +79,7 @@ def build_report(verdict: Verdict, scores: Scores, query_ids: Sequence[str], fac
     ]
     return Report(
         status=str(verdict.status),
-        verdict=_verdict_row(verdict, judged, _shrink(verdict.dimension, base, rows)),
+        verdict=_verdict_row(verdict, judged, _shrink(verdict.dimension, base, rows), facts),
         candidates=tuple(rows),
         slices=tuple(facts.slices),
         losers=tuple(facts.losers),
@@ -161,7 +163,7 @@ def _mean(values: FloatArray) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def _verdict_row(verdict: Verdict, judged: Mapping[Candidate, Judgement], shrink: float) -> VerdictRow:
+def _verdict_row(verdict: Verdict, judged: Mapping[Candidate, Judgement], shrink: float, facts: Facts) -> VerdictRow:
     chosen = judged.get(Candidate(Basis.PREFIX, verdict.dimension, EXACT))
     evidence = chosen.evidence.get(verdict.measure) if chosen else None
     return VerdictRow(
@@ -176,6 +178,7 @@ def _verdict_row(verdict: Verdict, judged: Mapping[Candidate, Judgement], shrink
         at_least=evidence.at_least if evidence else None,
         queries=verdict.n_queries,
         sentence=sentence(verdict, shrink=shrink),
+        required=tuple(dict.fromkeys(str(measure) for measure in (verdict.measure, *facts.required))),
     )
 
 

@@ -68,7 +68,7 @@ class SliceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictRow:
-    """The answer and its evidence; `sentence` is the one a manager can act on."""
+    """The answer and its evidence; `sentence` is the one a manager can act on, `required` all measures that had to pass."""
 
     dimension: int
     proven: int | None
@@ -81,6 +81,7 @@ class VerdictRow:
     at_least: float | None
     queries: int
     sentence: str
+    required: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

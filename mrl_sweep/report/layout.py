@@ -1,0 +1,79 @@
+"""What a rendering is made of: tables, items and sections of raw text, which each format then escapes in its own way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Mood(StrEnum):
+    """How a row or a line is meant; colour may show it, but words always say it too."""
+
+    GOOD = "good"
+    BAD = "bad"
+    OPEN = "open"
+    QUIET = "quiet"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table. `drop` 0 always stays; else the highest number leaves first where the width is short."""
+
+    title: str
+    cells: tuple[str, ...]
+    right: bool = True
+    drop: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Columns of equal length; row `chosen` is the answer, `moods` one per row."""
+
+    columns: tuple[Column, ...]
+    moods: tuple[Mood, ...]
+    chosen: int | None = None
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The cells row by row."""
+        return list(zip(*(column.cells for column in self.columns), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A line with what belongs to it below."""
+
+    text: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A titled part of the report: a table, items, and notes in sentences, any of them absent."""
+
+    title: str
+    table: Table | None = None
+    items: tuple[Item, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def table(columns: list[Column], moods: list[Mood], *, chosen: int | None = None) -> Table:
+    """A table of the columns in which something stands: one that only holds dashes says nothing."""
+    told = [column for column in columns if any(cell.strip("- ") for cell in column.cells)]
+    return Table(columns=tuple(told), moods=tuple(moods), chosen=chosen)
+
+
+def natural_width(table: Table, *, gap: int, text_width: int = 12) -> int:
+    """The characters a table takes; a text column may wrap and counts for at most `text_width`."""
+    widths = [max(map(len, (column.title, *column.cells))) for column in table.columns]
+    shown = [wide if column.right else min(wide, text_width) for column, wide in zip(table.columns, widths, strict=True)]
+    return sum(shown) + gap * (len(shown) - 1)
+
+
+def fit(table: Table, width: int, *, gap: int) -> Table:
+    """The table without the columns that matter least, so that `width` characters hold it; figures are never cut."""
+    while natural_width(table, gap=gap) > width and any(column.drop for column in table.columns):
+        last = max(table.columns, key=lambda column: column.drop)
+        table = replace(table, columns=tuple(column for column in table.columns if column is not last))
+    return table

@@ -1,0 +1,178 @@
+"""The parts of a report that only some runs have: slices, controls, indexes, and the queries that lose most."""
+
+from __future__ import annotations
+
+from mrl_sweep.report import numbers
+from mrl_sweep.report.document import CandidateRow, DocumentRow, LoserRow, Report, SliceRow
+from mrl_sweep.report.layout import Column, Item, Mood, Section, table
+from mrl_sweep.report.view import ladder, measured, proven_hit
+from mrl_sweep.types import EXACT, Basis
+
+_MOST_SLICES = 12
+_MOST_LOSERS = 5
+_MOST_DOCUMENTS = 3
+_LONGEST = 80
+
+
+def sections(report: Report) -> list[Section]:
+    """The sections for which something was measured, in the order in which they are read."""
+    made = [slices(report), losers(report), controls(report), indexes(report)]
+    return [section for section in made if section is not None]
+
+
+def slices(report: Report) -> Section | None:
+    """The slices that keep least at the answer's size, the proven ones first."""
+    rows = [row for row in report.slices if row.dim == report.verdict.dimension]
+    if not rows:
+        return None
+    limit = report.verdict.retain
+
+    def order(row: SliceRow) -> tuple[bool, float]:
+        return not proven_hit(row, report), row.kept if row.kept is not None else 2.0
+
+    top = sorted(rows, key=order)[:_MOST_SLICES]
+    columns = [
+        Column(title="slice", cells=tuple(_cut(f"{row.field}={row.value}") for row in top), right=False),
+        Column(title="queries", cells=tuple(numbers.count(row.queries) for row in top)),
+        Column(title="kept", cells=tuple(numbers.percent(row.kept, limit=limit) for row in top)),
+        Column(title="at least", cells=tuple(numbers.percent(row.at_least, limit=limit) for row in top), drop=1),
+        Column(title="at most", cells=tuple(numbers.percent(row.at_most, limit=limit) for row in top), drop=2),
+        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in top), drop=3),
+        Column(title="worse", cells=tuple("proven" if proven_hit(row, report) else "not proven" for row in top), right=False),
+    ]
+    moods = [Mood.BAD if proven_hit(row, report) else Mood.PLAIN for row in top]
+    return Section(
+        title=f"Slices at {report.verdict.dimension} dimensions", table=table(columns, moods), notes=_searched(report, rows, top)
+    )
+
+
+def losers(report: Report) -> Section | None:
+    """The queries that lose most at the answer's size, with what left their top documents and what came in."""
+    if not report.losers:
+        return None
+    top = sorted(report.losers, key=lambda row: row.value - row.full)[:_MOST_LOSERS]
+    title = f"Queries that lose most at {top[0].dim} dimensions ({top[0].measure})"
+    rest = len(report.losers) - len(top)
+    notes = (f"{numbers.plural(rest, 'more')} in report.json.",) if rest > 0 else ()
+    return Section(title=title, items=tuple(_loser(row) for row in top), notes=notes)
+
+
+def controls(report: Report) -> Section | None:
+    """The same sizes on other axes: what a rotation keeps where the model's own prefix keeps this much."""
+    others = {(row.basis, row.dim): row for row in report.candidates if row.basis != Basis.PREFIX and row.index == EXACT}
+    if not others:
+        return None
+    dims = sorted({dim for _, dim in others}, reverse=True)
+    prefix = {row.dim: row for row in ladder(report)}
+    bases = list(dict.fromkeys(basis for basis, _ in others))
+
+    def kept(row: CandidateRow | None) -> str:
+        evidence = measured(row, report) if row else None
+        return numbers.percent(evidence.kept if evidence else None)
+
+    columns = [
+        Column(title="dim", cells=tuple(str(dim) for dim in dims)),
+        Column(title="prefix", cells=tuple(kept(prefix.get(dim)) for dim in dims)),
+        *(Column(title=basis, cells=tuple(kept(others.get((basis, dim))) for dim in dims)) for basis in bases),
+    ]
+    title = f"Controls: {report.verdict.measure} kept on other axes of the same size"
+    return Section(title=title, table=table(columns, [Mood.PLAIN] * len(dims)))
+
+
+def indexes(report: Report) -> Section | None:
+    """Every index that was built, its loss apart from the loss of truncation; the best by size and by time are marked."""
+    rows = [row for row in report.candidates if row.basis == Basis.PREFIX and row.index != EXACT]
+    if not rows or {row.index for row in rows} == {"Flat"}:
+        return None
+    exact = {row.dim: row for row in ladder(report)}
+    losses = [_index_loss(row, exact.get(row.dim), report) for row in rows]
+    front = pareto(report)
+    columns = [
+        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
+        Column(title="index", cells=tuple(row.index for row in rows), right=False),
+        Column(title="kept", cells=tuple(_kept(row, report) for row in rows)),
+        Column(title="lost by cutting", cells=tuple(numbers.percent(cut) for cut, _ in losses), drop=4),
+        Column(title="by the index", cells=tuple(numbers.percent(index) for _, index in losses), drop=3),
+        Column(title="size", cells=tuple(numbers.size(row.index_bytes) for row in rows)),
+        Column(title="p50", cells=tuple(numbers.milliseconds(row.latency_ms.get("p50")) for row in rows), drop=2),
+        Column(title="p99", cells=tuple(numbers.milliseconds(row.latency_ms.get("p99")) for row in rows)),
+        Column(title="queries/s", cells=tuple(numbers.count(row.queries_per_second) for row in rows), drop=5),
+        Column(title="build", cells=tuple("-" if row.build_s is None else f"{row.build_s:,.1f} s" for row in rows), drop=6),
+        Column(title="best by", cells=tuple(", ".join(front.get((row.dim, row.index), [])) or "-" for row in rows), right=False),
+    ]
+    moods = [Mood.GOOD if (row.dim, row.index) in front else Mood.PLAIN for row in rows]
+    note = "Best by size (or by p99): no other keeps more and is as small (or as fast)."
+    return Section(title="Indexes", table=table(columns, moods), notes=(note,))
+
+
+def pareto(report: Report) -> dict[tuple[int, str], list[str]]:
+    """(dim, index) of the operating points on a Pareto front, with the fronts they lie on: `size`, `p99`."""
+    rows = [row for row in report.candidates if row.basis == Basis.PREFIX and row.index != EXACT]
+    found: dict[tuple[int, str], list[str]] = {}
+    for name in ("size", "p99"):
+        costs = [(row, row.index_bytes if name == "size" else row.latency_ms.get("p99")) for row in rows]
+        evidence = [(row, cost, measured(row, report)) for row, cost in costs]
+        told = [(row, cost, m.mean) for row, cost, m in evidence if cost is not None and m is not None and m.mean == m.mean]
+        best = float("-inf")
+        for row, _, mean in sorted(told, key=lambda point: (point[1], -point[2])):
+            if mean > best:
+                best = mean
+                found.setdefault((row.dim, row.index), []).append(name)
+    return found
+
+
+def _kept(row: CandidateRow, report: Report) -> str:
+    evidence = measured(row, report)
+    return numbers.percent(evidence.kept if evidence else None, limit=report.verdict.retain)
+
+
+def _index_loss(row: CandidateRow, exact: CandidateRow | None, report: Report) -> tuple[float | None, float | None]:
+    """The shares of full quality lost by cutting to this size, and by the index on top of that."""
+    cut = measured(exact, report) if exact else None
+    deployed = measured(row, report)
+    if cut is None or cut.kept is None:
+        return None, None
+    if deployed is None or deployed.kept is None:
+        return 1 - cut.kept, None
+    return 1 - cut.kept, cut.kept - deployed.kept
+
+
+def _searched(report: Report, rows: list[SliceRow], top: list[SliceRow]) -> tuple[str, ...]:
+    hits = sum(proven_hit(row, report) for row in rows)
+    what = (
+        f"{numbers.plural(hits, 'slice is', 'slices are')} proven to lose more than was allowed"
+        if hits
+        else "none is proven to lose more"
+    )
+    searched = sum(row.q_value is not None for row in rows)
+    notes = [
+        f"{numbers.plural(searched, 'slice')} searched, false discoveries held at {numbers.asked(report.verdict.alpha)}: {what}."
+    ]
+    if len(rows) > len(top):
+        notes.append(f"{len(rows) - len(top)} more in report.json.")
+    return tuple(notes) if searched else tuple(notes[1:])
+
+
+def _loser(row: LoserRow) -> Item:
+    details = []
+    if row.left:
+        details.append(f"left: {_named(row.left)}")
+    if row.came_in:
+        details.append(f"came in: {_named(row.came_in)}")
+    return Item(f"{row.full:.2f} -> {row.value:.2f}  {_cut(row.text or row.query_id)} [{_cut(row.query_id)}]", tuple(details))
+
+
+def _named(documents: tuple[DocumentRow, ...]) -> str:
+    first = documents[:_MOST_DOCUMENTS]
+    shown = "; ".join(f"{_cut(document.title or document.id)} [{_cut(document.id)}]{_grade(document)}" for document in first)
+    rest = len(documents) - _MOST_DOCUMENTS
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def _grade(document: DocumentRow) -> str:
+    return " (not judged)" if document.grade is None else f" (grade {document.grade})"
+
+
+def _cut(text: str) -> str:
+    """The beginning of a long text: a row names a query or document, it does not quote it."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
