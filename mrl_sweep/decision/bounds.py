@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.decision.student import t_quantile
-from mrl_sweep.types import BoolArray, FloatArray, IntArray
+from mrl_sweep.types import FloatArray, IntArray
 
 RARE_CHANGES: Final = 20
 """With fewer changed queries than this, one pseudo-query guards each limit (`paired_bounds`)."""
@@ -55,8 +55,14 @@ def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) 
     change = x - y
     changed = np.abs(change) > UNCHANGED
     guarded = changed.sum(axis=1) < RARE_CHANGES
-    low = _guarded_limits(x, y, guarded, (0.0, 1.0), retain=retain, alpha=alpha)
-    high = _guarded_limits(x, y, guarded, (1.0, 0.0), retain=retain, alpha=alpha)
+    limits = np.full((4, len(x)), np.nan)
+    if not guarded.all():
+        limits[:, ~guarded] = _limits(x[~guarded], y[~guarded], retain=retain, alpha=alpha)
+    if guarded.any():
+        lost_all = _limits(_with(x[guarded], 0.0), _with(y[guarded], 1.0), retain=retain, alpha=alpha)
+        gained_all = _limits(_with(x[guarded], 1.0), _with(y[guarded], 0.0), retain=retain, alpha=alpha)
+        limits[:, guarded] = [lost_all[0], gained_all[1], lost_all[2], gained_all[3]]
+    lower, upper, at_least, at_most = limits
     difference = x - retain * y
     mean, baseline_mean = x.mean(axis=1), y.mean(axis=1)
     return PairedBounds(
@@ -64,11 +70,11 @@ def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) 
         mean=mean,
         baseline_mean=baseline_mean,
         kept=np.divide(mean, baseline_mean, out=np.full(len(x), np.nan), where=baseline_mean > 0),
-        at_least=low.at_least,
-        at_most=high.at_most,
+        at_least=at_least,
+        at_most=at_most,
         difference=difference.mean(axis=1),
-        lower=low.lower,
-        upper=high.upper,
+        lower=lower,
+        upper=upper,
         sd=_deviation(difference),
         lost=(changed & (change < 0)).sum(axis=1),
         gained=(changed & (change > 0)).sum(axis=1),
@@ -76,27 +82,8 @@ def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    lower: FloatArray
-    upper: FloatArray
-    at_least: FloatArray
-    at_most: FloatArray
-
-
-def _guarded_limits(
-    x: FloatArray, y: FloatArray, guarded: BoolArray, pseudo: tuple[float, float], *, retain: float, alpha: float
-) -> _Limits:
-    """The limits of each row, those of `guarded` rows with the pseudo-query (x, y) added."""
-    columns = np.full((4, len(x)), np.nan)
-    if not guarded.all():
-        columns[:, ~guarded] = _limits(x[~guarded], y[~guarded], retain=retain, alpha=alpha)
-    if guarded.any():
-        more_x, more_y = (
-            np.column_stack([a[guarded], np.full(int(guarded.sum()), v)]) for a, v in zip((x, y), pseudo, strict=True)
-        )
-        columns[:, guarded] = _limits(more_x, more_y, retain=retain, alpha=alpha)
-    return _Limits(*columns)
+def _with(values: FloatArray, pseudo: float) -> FloatArray:
+    return np.column_stack([values, np.full(len(values), pseudo)])
 
 
 def _limits(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) -> FloatArray:
