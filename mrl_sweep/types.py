@@ -190,16 +190,24 @@ class Vectors:
     def read(self, start: int, stop: int) -> Float32Array:
         """(stop - start, dim) C-contiguous float32; a view where the rows lie so on disk, else a copy. Never write into it."""
         if self.order is None:
-            return self._gather(np.arange(start, stop)) if len(self.parts) > 1 else _float32(self.parts[0][start:stop])
+            return self._slice(start, stop)
         wanted = self.order[start:stop]
-        if len(self.parts) == 1 and len(wanted) and wanted[-1] - wanted[0] == len(wanted) - 1 and (np.diff(wanted) == 1).all():
-            return _float32(self.parts[0][wanted[0] : wanted[-1] + 1])
+        if len(wanted) and wanted[-1] - wanted[0] == len(wanted) - 1 and (np.diff(wanted) == 1).all():
+            return self._slice(int(wanted[0]), int(wanted[-1]) + 1)
         return self._gather(wanted)
 
     def take(self, rows: npt.ArrayLike) -> Float32Array:
         """(len(rows), dim) float32: the corpus rows asked for, in that order."""
         wanted = np.asarray(rows, dtype=np.int64)
         return self._gather(wanted if self.order is None else self.order[wanted])
+
+    def _slice(self, start: int, stop: int) -> Float32Array:
+        pieces, begin = [], 0
+        for part in self.parts:
+            if start < begin + len(part) and begin < stop:
+                pieces.append(part[max(start - begin, 0) : stop - begin])
+            begin += len(part)
+        return _float32(np.concatenate(pieces) if len(pieces) > 1 else pieces[0] if pieces else self.parts[0][:0])
 
     def _gather(self, wanted: IntArray) -> Float32Array:
         out = np.empty((len(wanted), self.dim), np.float32)
