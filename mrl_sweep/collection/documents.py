@@ -95,6 +95,10 @@ class StoredDocuments:
         self._positions = positions
         self._source = source
         self._file_rows = file_rows
+        self._left: list[tuple[int, Iterator[tuple[int, Document]]]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_left": []}
 
     @property
     def file_rows(self) -> FileRows | None:
@@ -114,11 +118,13 @@ class StoredDocuments:
             return
         expected = iter(self._positions[start:stop].tolist())
         wanted = next(expected)
-        for position, document in self._source.scan(wanted):
+        scan = self._scan_from(start, wanted)
+        for position, document in scan:
             if position == wanted:
                 yield document
                 following = next(expected, None)
                 if following is None:
+                    self._left = [] if self._source.seeks else [(stop, scan)]
                     return
                 wanted = following
         raise InputError(
@@ -142,16 +148,23 @@ class StoredDocuments:
         """Where the document lies, for messages."""
         return self._source.place(int(self._positions[row]))
 
+    def _scan_from(self, row: int, position: int) -> Iterator[tuple[int, Document]]:
+        """A scan at `row`: where starting one is dear (a compressed file), that which the last reader left there."""
+        try:
+            left, scan = self._left.pop()
+        except IndexError:
+            return self._source.scan(position)
+        return scan if left == row else self._source.scan(position)
+
     def _ordered(self, rows: Sequence[int]) -> Iterator[Document]:
         if self._source.seeks:
             for row in rows:
                 yield from self.records(row, row + 1)
-            return
-        asked = set(rows)
-        last = max(asked, default=-1)
-        for row, document in enumerate(self.records(0, last + 1)):
-            if row in asked:
-                yield document
+        elif rows:
+            asked = set(rows)
+            for row, document in enumerate(self.records(rows[0], rows[-1] + 1), rows[0]):
+                if row in asked:
+                    yield document
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,10 +61,13 @@ def open_binary(path: Path) -> BinaryIO:
     return path.open("rb", buffering=_BUFFER_BYTES)
 
 
-def read_lines(path: Path, *, offset: int = 0, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> Iterator[Line]:
+def read_lines(
+    path: Path, *, offset: int = 0, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES, keep_ends: bool = False
+) -> Iterator[Line]:
     """Every line from `offset` (the first byte of a line) on, blank ones too; numbers count from that line.
 
-    Never holds more than one line. Errors: InputError for a file that cannot be read or a line above the limit.
+    `keep_ends` leaves each line's end in its data. Never holds more than one line. Errors: InputError for a file that cannot
+    be read, or a line above the limit.
     """
     try:
         with open_binary(path) as file:
@@ -73,14 +76,13 @@ def read_lines(path: Path, *, offset: int = 0, max_line_bytes: int = DEFAULT_MAX
             while data := file.readline(max_line_bytes + 2):
                 number += 1
                 size = len(data)
-                data = data[:-1] if data.endswith(b"\n") else data
-                data = data[:-1] if data.endswith(b"\r") else data
-                if len(data) > max_line_bytes:
+                bare = data.removesuffix(b"\n").removesuffix(b"\r")
+                if len(bare) > max_line_bytes:
                     raise InputError(
                         f"{Where(path, number)}: this line is longer than max_line_bytes = {max_line_bytes:,}",
                         "is it one record? If so, raise max_line_bytes",
                     )
-                yield Line(number, offset, data)
+                yield Line(number, offset, data if keep_ends else bare)
                 offset += size
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise unreadable(path, error) from error

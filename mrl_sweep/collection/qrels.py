@@ -12,12 +12,12 @@ from mrl_sweep.errors import InputError, printable
 
 MAX_GRADE: Final = 2**31 - 1
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,400}(?:\.0*)?", re.ASCII)
-_QUERY_NAMES: Final = frozenset({"query-id", "query_id", "queryid", "qid", "q_id", "query", "topic", "topic_id", "topic-id"})
-_DOCUMENT_NAMES: Final = frozenset(
+QUERY_NAMES: Final = frozenset({"query-id", "query_id", "queryid", "qid", "q_id", "query", "topic", "topic_id", "topic-id"})
+DOCUMENT_NAMES: Final = frozenset(
     {"corpus-id", "corpus_id", "corpusid", "doc-id", "doc_id", "docid", "docno", "document_id", "document-id", "pid"}
     | {"passage_id", "doc", "document", "did"}
 )
-_GRADE_NAMES: Final = frozenset({"score", "grade", "rel", "relevance", "label", "judgment", "judgement", "qrel", "relevancy"})
+GRADE_NAMES: Final = frozenset({"score", "grade", "rel", "relevance", "label", "judgment", "judgement", "qrel", "relevancy"})
 _LAYOUT: Final = "a line holds query id, document id, grade, or TREC's query id, iteration, document id, grade"
 
 
@@ -95,7 +95,7 @@ def _layout(text: str, where: Where) -> tuple[_Columns, bool]:
     if _WHOLE.fullmatch(fields[usual.grade].strip()):
         return usual, False
     names = [field.strip().strip('"').lstrip("#").strip().lower() for field in fields]
-    found = [[i for i, name in enumerate(names) if name in known] for known in (_QUERY_NAMES, _DOCUMENT_NAMES, _GRADE_NAMES)]
+    found = [[i for i, name in enumerate(names) if name in known] for known in (QUERY_NAMES, DOCUMENT_NAMES, GRADE_NAMES)]
     if all(len(places) == 1 for places in found):
         return _Columns(len(fields), *(places[0] for places in found)), True
     if not any(found):
