@@ -10,7 +10,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mrl_sweep.report import Look, chart, view
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.escape import plain
+from mrl_sweep.report.layout import fit
 from mrl_sweep.report.sections import sections
+
+_WIDTH = 130
+"""Characters of a table that fit on the page."""
 
 
 def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
@@ -22,6 +26,7 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
         finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     status = report.gate.status if report.gate else report.status
     return environment.get_template("report.html.j2").render(
@@ -34,12 +39,11 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
         picture=chart,
         remarks=view.remarks(report),
         sections=sections(report),
-        manifest=json.dumps(report.to_dict()["manifest"], indent=2),
+        fit=lambda table: fit(table, _WIDTH, gap=3),
+        manifest=json.dumps(report.to_dict()["manifest"], indent=2).split("\n"),
     )
 
 
 def _finalize(value: Any) -> Any:
-    """Every string on the page loses what could act on it; line breaks are ours alone, in the manifest."""
-    if type(value) is not str:
-        return value
-    return "\n".join(plain(line) for line in value.split("\n"))
+    """Every string on the page, ours or not, loses what could act on it; markup made by the template's macros stays."""
+    return plain(value) if type(value) is str else value
