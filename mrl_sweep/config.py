@@ -42,6 +42,14 @@ class Executor(StrEnum):
     RAY = "ray"
 
 
+class OnInconclusive(StrEnum):
+    """What the gate does where the queries cannot tell: end with code 4, pass and say so, or pass."""
+
+    FAIL = "fail"
+    WARN = "warn"
+    PASS = "pass"
+
+
 class _Refused(ValueError):
     """Carries our own error through pydantic."""
 
@@ -141,6 +149,14 @@ class RunTable(_Table):
     executor: Annotated[Executor, _read(choice_of(Executor))] = Executor.LOCAL
 
 
+class GateTable(_Table):
+    """[gate]: `dim` must be acceptable, or some size up to `max_dim`; with neither, some size below full."""
+
+    dim: MaybePositive = None
+    max_dim: MaybePositive = None
+    on_inconclusive: Annotated[OnInconclusive, _read(choice_of(OnInconclusive))] = OnInconclusive.FAIL
+
+
 class SweepConfig(_Table):
     """Everything a run needs to know, checked. `SweepConfig.of(...)` makes one in a notebook, `load_config` one from files."""
 
@@ -150,6 +166,7 @@ class SweepConfig(_Table):
     decision: DecisionTable = DecisionTable()
     slices: SlicesTable = SlicesTable()
     run: RunTable = RunTable()
+    gate: GateTable = GateTable()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -169,6 +186,14 @@ class SweepConfig(_Table):
     def settings(self) -> dict[str, Any]:
         """Every setting as a JSON-able value, by `table.key`. No secret is among them; a password in a URL is blanked."""
         return {f"{s.table}.{s.key}": _jsonable(getattr(getattr(self, s.table), s.key)) for s in SETTINGS}
+
+    def unless_given(self, table: str, key: str, value: Any) -> Self:
+        """The same configuration with another default for one setting: a value that came from somewhere stays."""
+        if f"{table}.{key}" in self._origins:
+            return self
+        changed = self.model_copy(update={table: getattr(self, table).model_copy(update={key: value})})
+        changed._origins = dict(self._origins)
+        return changed
 
     @classmethod
     def _merged(cls, layers: Sequence[Layer]) -> Self:

@@ -8,6 +8,7 @@ import typer
 
 from mrl_sweep import __version__
 from mrl_sweep.cli.config import config
+from mrl_sweep.cli.gate import gate
 from mrl_sweep.cli.report import report
 from mrl_sweep.cli.run import demo, run
 
@@ -33,5 +34,5 @@ def options(
     """How few dimensions of a Matryoshka embedding model can you ship? Proven on your own corpus and judged queries."""
 
 
-for command in (run, report, demo, config):
+for command in (run, gate, report, demo, config):
     app.command()(command)

@@ -19,6 +19,7 @@ _MODEL: Final = "Model"
 _SWEEP: Final = "Sweep"
 _DECISION: Final = "Decision"
 _RUN: Final = "Run"
+_GATE: Final = "Gate"
 _TALK: Final = "Talk"
 
 ConfigFile = Annotated[
@@ -88,23 +89,9 @@ class StoreFlags(TalkFlags, total=False):
     ]
 
 
-class SweepFlags(StoreFlags, OutputFlags, total=False):
-    """Everything `run` takes."""
+class DecisionFlags(TypedDict, total=False):
+    """When a size is acceptable."""
 
-    dims: Annotated[
-        str | None, _option(_SWEEP, "--dims", "SPEC", "auto (default): the sizes the model was trained for; 64,128,256; every:8.")
-    ]
-    basis: Annotated[
-        list[str] | None, _option(_SWEEP, "--basis", "NAME", "prefix (default); pca and random as controls. Repeatable.")
-    ]
-    index: Annotated[
-        list[str] | None, _option(_SWEEP, "--index", "SPEC", "FAISS factory string to measure, default Flat; none. Repeatable.")
-    ]
-    similarity: Annotated[str | None, _option(_SWEEP, "--similarity", "cosine|dot", "Default cosine.")]
-    exclude_identical: Annotated[
-        bool | None,
-        _option(_SWEEP, "--exclude-identical/--keep-identical", None, "Leave out the document whose id is the query's."),
-    ]
     measure: Annotated[
         list[str] | None,
         _option(_DECISION, "--measure", "M", "Default nDCG@10, R@10, R@100; the first decides. Repeatable."),
@@ -122,11 +109,41 @@ class SweepFlags(StoreFlags, OutputFlags, total=False):
     slice_retain: Annotated[
         str | None, _option(_DECISION, "--slice-retain", "SHARE", "What every value of those fields must keep.")
     ]
+
+
+class SweepFlags(StoreFlags, DecisionFlags, OutputFlags, total=False):
+    """Everything `run` takes."""
+
+    dims: Annotated[
+        str | None, _option(_SWEEP, "--dims", "SPEC", "auto (default): the sizes the model was trained for; 64,128,256; every:8.")
+    ]
+    basis: Annotated[
+        list[str] | None, _option(_SWEEP, "--basis", "NAME", "prefix (default); pca and random as controls. Repeatable.")
+    ]
+    index: Annotated[
+        list[str] | None, _option(_SWEEP, "--index", "SPEC", "FAISS factory string to measure, default Flat; none. Repeatable.")
+    ]
+    similarity: Annotated[str | None, _option(_SWEEP, "--similarity", "cosine|dot", "Default cosine.")]
+    exclude_identical: Annotated[
+        bool | None,
+        _option(_SWEEP, "--exclude-identical/--keep-identical", None, "Leave out the document whose id is the query's."),
+    ]
     out: Annotated[str | None, _option(_RUN, "--out", "DIR", "Where the run is written; default runs/NAME-DIGEST.")]
     run_files: Annotated[bool | None, _option(_RUN, "--run-files/--no-run-files", None, "Also write TREC run files.")]
     threads: Annotated[str | None, _option(_RUN, "--threads", "N", "Default: all cores.")]
     max_memory: Annotated[str | None, _option(_RUN, "--max-memory", "SIZE", "For ranking, such as 4GiB.")]
     executor: Annotated[str | None, _option(_RUN, "--executor", "local|ray", "Where ranking runs; default local.")]
+
+
+class GateFlags(SweepFlags, total=False):
+    """What the gate asks; the options of a run are for a gate on a configuration."""
+
+    dim: Annotated[str | None, _option(_GATE, "--dim", "N", "The size in production: it must still be acceptable.")]
+    max_dim: Annotated[str | None, _option(_GATE, "--max-dim", "N", "Some size up to N must be acceptable.")]
+    on_inconclusive: Annotated[
+        str | None,
+        _option(_GATE, "--on-inconclusive", "fail|warn|pass", "Where the queries cannot tell: exit 4 (default), warn, pass."),
+    ]
 
 
 def takes(group: type) -> Callable[[C], C]:

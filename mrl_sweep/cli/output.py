@@ -74,7 +74,7 @@ def _tell(report: Report, stream: TextIO, quiet: int) -> None:
     from mrl_sweep.report import Format, render
 
     if quiet:
-        return write_line(report.verdict.sentence, stream)
+        return write_line((report.gate or report.verdict).sentence, stream)
     width = shutil.get_terminal_size((100, 24)).columns
     encoding = stream.encoding or "utf-8"
     return write_line(render(report, Format.TEXT, width=width, color=colours(stream), encoding=encoding), stream)

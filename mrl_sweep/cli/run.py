@@ -9,6 +9,8 @@ import typer
 
 from mrl_sweep.cli.invocation import Invocation, invocation_of
 from mrl_sweep.cli.options import ConfigFile, SweepFlags, takes
+from mrl_sweep.cli.output import prepare_output
+from mrl_sweep.cli.progress import listening
 from mrl_sweep.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,18 +34,19 @@ def demo(context: typer.Context, **flags: Unpack[SweepFlags]) -> None:
     run_and_show(invocation, invocation.configure(None, {**flags, **packaged}))
 
 
-def run_and_show(invocation: Invocation, settings: SweepConfig) -> Report:
+def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
     """Do the main job and print what it found."""
-    from mrl_sweep.cli.output import prepare_output
-    from mrl_sweep.cli.progress import listening
-
-    check_complete(settings)
     output = prepare_output(invocation, settings.run.output, inputs_of(settings))
+    output.show(main_job(invocation, settings))
+
+
+def main_job(invocation: Invocation, settings: SweepConfig) -> Report:
+    """Do the main job under the eyes of the user."""
+    check_complete(settings)
     from mrl_sweep import pipeline
 
     with listening(invocation) as on_event:
         report: Report = pipeline.run(settings, on_event)
-    output.show(report)
     return report
 
 

@@ -1,0 +1,104 @@
+"""An earlier run, read and judged again from its ranks alone: no model, no corpus, no index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mrl_sweep.config import SweepConfig
+from mrl_sweep.decision.policy import DecideBy, Policy, decide
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.score import score
+from mrl_sweep.report.build import Cost, Facts, build_report
+from mrl_sweep.report.document import CandidateRow, Report
+from mrl_sweep.report.folder import read_report, read_run
+from mrl_sweep.report.ranks_file import RunData
+from mrl_sweep.types import Candidate, Measure, Scores, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """A run's ranks with their scores, and the verdict and report by the rule in force now."""
+
+    data: RunData
+    scores: Scores
+    policy: Policy
+    verdict: Verdict
+    report: Report
+
+
+def reopen(path: Path, config: SweepConfig) -> EarlierRun:
+    """The run at `path` (its folder or report.json), judged by its own rule wherever `config` was not told another one.
+
+    Raises InputError where the run cannot be read, or holds nothing to judge.
+    """
+    written, data = read_report(path), read_run(path)
+    measures, policy = rule_of(written, config)
+    scores = score(data.ranks, data.qrels, measures, no_relevant=_no_relevant(written))
+    verdict = decide(scores, policy)
+    report = build_report(verdict, scores, data.query_ids, facts_of(written))
+    return EarlierRun(data, scores, policy, verdict, replace(report, folder=written.folder))
+
+
+def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:
+    """The measures and the rule: what was asked now (`config.origins` knows), else what the run was judged by."""
+    told, decision = config.origins, config.decision
+    before = settings_of(report)
+
+    def now_or(key: str, now: Any, then: Any) -> Any:
+        return now if f"decision.{key}" in told else then
+
+    measured = [
+        parse_measure(report.verdict.measure),
+        *(parse_measure(name) for row in report.candidates for name in row.measures),
+    ]
+    measures = now_or("measures", decision.measures, tuple(dict.fromkeys(measured)))
+    require = now_or("require", decision.require, tuple(parse_measure(name) for name in before.get("decision.require", ())))
+    required = tuple(dict.fromkeys((measures[0], *require)))
+    policy = Policy(
+        required=required,
+        retain=now_or("retain", decision.retain, report.verdict.retain),
+        alpha=now_or("alpha", decision.alpha, report.verdict.alpha),
+        decide_by=now_or("decide_by", decision.decide_by, DecideBy(report.verdict.decide_by)),
+    )
+    return tuple(dict.fromkeys((*measures, *required))), policy
+
+
+def settings_of(report: Report) -> Mapping[str, Any]:
+    """The settings that the run was made with, by `table.key`; empty for a report that does not hold them."""
+    settings = report.manifest.get("settings")
+    return settings if isinstance(settings, Mapping) else {}
+
+
+def facts_of(report: Report) -> Facts:
+    """What a report tells besides scores and verdict, ready for the next report of the same run."""
+    return Facts(
+        agreement={_candidate(row): {int(k): share for k, share in row.agreement.items()} for row in report.candidates},
+        costs={_candidate(row): _cost(row) for row in report.candidates},
+        slices=report.slices,
+        losers=report.losers,
+        warnings=report.warnings,
+        excluded=report.excluded,
+        manifest=report.manifest,
+    )
+
+
+def _candidate(row: CandidateRow) -> Candidate:
+    return Candidate(row.basis, row.dim, row.index)
+
+
+def _cost(row: CandidateRow) -> Cost:
+    return Cost(
+        index_bytes=row.index_bytes,
+        bytes_per_vector=row.bytes_per_vector,
+        build_s=row.build_s,
+        p50_ms=row.latency_ms.get("p50"),
+        p99_ms=row.latency_ms.get("p99"),
+        queries_per_second=row.queries_per_second,
+    )
+
+
+def _no_relevant(report: Report) -> Any:
+    return settings_of(report).get("collection.no_relevant", "exclude")

@@ -1,0 +1,61 @@
+"""A finished run made by hand: each query has one relevant document, and the test says how many stand above it at each size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+MadeRun = Callable[..., Path]
+
+
+@pytest.fixture
+def made_run(tmp_path: Path) -> MadeRun:
+    """`made_run({256: [0, 0, 1], 128: [0, 2, 1]})`: the run's folder, judged by the defaults, or by `rule`."""
+    from mrl_sweep.decision.policy import Policy, decide
+    from mrl_sweep.measures.score import score
+    from mrl_sweep.report.build import Facts, build_report
+    from mrl_sweep.report.folder import write_run
+    from mrl_sweep.report.ranks_file import RunData
+    from mrl_sweep.types import EXACT, Basis, Candidate, Measure, Qrels, Ranks
+
+    def make(
+        above: Mapping[int, Sequence[int]],
+        *,
+        name: str = "made",
+        query_ids: Sequence[str] = (),
+        grades: Sequence[int] = (),
+        metadata: Sequence[Mapping[str, Any]] = (),
+        measures: Sequence[Measure] = (Measure("nDCG", 10), Measure("R", 10)),
+        excluded: Mapping[str, int] | None = None,
+        manifest: Mapping[str, Any] | None = None,
+        **rule: Any,
+    ) -> Path:
+        counts = np.array([above[dim] for dim in above], np.int64)
+        n_queries = counts.shape[1]
+        candidates = tuple(Candidate(Basis.PREFIX, dim, EXACT) for dim in above)
+        ranks = Ranks(candidates, 1000, counts, np.zeros_like(counts))
+        qrels = Qrels(np.arange(n_queries + 1), np.arange(n_queries), np.array(grades or [1] * n_queries, np.int64))
+        ids = tuple(query_ids) or tuple(f"q{i}" for i in range(n_queries))
+        scores = score(ranks, qrels, measures)
+        verdict = decide(scores, Policy(required=(measures[0],), **rule))
+        facts = Facts(
+            excluded=excluded or {}, manifest={"collection": {"name": name}, "model": {"name": "made"}, **(manifest or {})}
+        )
+        data = RunData(
+            ranks=ranks,
+            qrels=qrels,
+            query_ids=ids,
+            query_metadata=tuple(metadata) or tuple({} for _ in ids),
+            query_texts=tuple(f"text of {i}" for i in ids),
+            document_ids={row: f"d{row}" for row in range(n_queries)},
+            document_titles={row: f"title {row}" for row in range(n_queries)},
+        )
+        folder = tmp_path / name
+        write_run(folder, build_report(verdict, scores, ids, facts), data)
+        return folder
+
+    return make
