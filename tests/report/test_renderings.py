@@ -46,7 +46,7 @@ class Page(HTMLParser):
         if tag not in ("meta", "br"):
             self._open.append("badge" if tag == "span" and ("class", "badge fail") in attrs else tag)
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - html.parser calls it so
         self._open.pop()
 
     def handle_data(self, data: str) -> None:
