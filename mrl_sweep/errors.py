@@ -48,3 +48,8 @@ def printable(text: str, limit: int = 120) -> str:
     if shown.isprintable():
         return shown
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+
+
+def several(count: int, one: str, many: str) -> str:
+    """A count with its noun: `1 document has`, `2,000 documents have`."""
+    return f"{count:,} {one if count == 1 else many}"
