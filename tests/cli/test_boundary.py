@@ -160,8 +160,8 @@ def test_completion_imports_nothing_heavy_and_answers(words: str) -> None:
     assert done.stdout.splitlines() == [{"ru": "run", "--di": "--dims"}[words.split()[-1]], "loaded: []"]
 
 
-def test_the_module_runs_as_the_command_does(command: Command) -> None:
-    done = command("--version")
+def test_the_module_runs_as_the_command_does(process: Command) -> None:
+    done = process("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, "mrl-sweep 0.1.0\n", "")
 
 

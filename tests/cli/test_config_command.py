@@ -43,10 +43,10 @@ def test_json_is_one_document(command: Command) -> None:
     assert {"key": "run.max_memory", "value": None, "origin": "default"} in rows
 
 
-def test_a_key_in_the_environment_is_never_shown(command: Command) -> None:
+def test_a_key_in_the_environment_is_never_shown(process: Command) -> None:
     secrets = dict.fromkeys(("OPENAI_API_KEY", "VOYAGE_API_KEY", "CO_API_KEY", "GEMINI_API_KEY", "HF_TOKEN"), "canary-4711")
     for argv in (["config"], ["config", "--format", "json"], ["config", "--debug", "--retain", "2"], ["run", "--debug"]):
-        done = command(*argv, "--base-url", "https://user:canary-4711@host/v1", env=secrets)
+        done = process(*argv, "--base-url", "https://user:canary-4711@host/v1", env=secrets)
         assert "canary-4711" not in done.stdout + done.stderr
 
 

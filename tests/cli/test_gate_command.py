@@ -60,6 +60,11 @@ def test_the_exit_code_does_not_depend_on_the_format(command: Command, run: Path
     assert f"{dim} dimensions" in done.stdout
 
 
+@pytest.mark.parametrize(("dim", "code"), [("128", 0), ("64", 1), ("100", 2), ("96", 4)])
+def test_a_shell_sees_the_exit_code(process: Command, run: Path, dim: str, code: int) -> None:
+    assert process("gate", str(run), "--dim", dim).returncode == code
+
+
 def test_the_report_file_inside_a_run_names_the_run(command: Command, run: Path) -> None:
     assert command("gate", str(run / "report.json"), "--dim", "64").returncode == 1
 
