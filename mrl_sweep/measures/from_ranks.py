@@ -1,0 +1,196 @@
+"""Ranking measures from ranks alone: expectations over the orders of tied documents (McSherry & Najork, ECIR 2008).
+
+A judged document with `above` documents strictly higher and `tied` others at its score belongs to a tie group of
+t = tied + 1 members that fill the ranks above + 1 ... above + t in every order alike. All relevant documents of one query
+with the same `above` are of one group. Without ties each formula below is trec_eval's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mrl_sweep.measures.harmonic import harmonic_sum
+from mrl_sweep.measures.judgments import Relevant
+from mrl_sweep.types import NOT_RETRIEVED, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Tie groups: the documents `above`, the group's `size` t, and how many of its members are `relevant`; shapes alike."""
+
+    above: IntArray
+    size: IntArray
+    relevant: IntArray
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the relevant documents stand at some candidates: `above` and `tied` (n_candidates, n_pairs) int64."""
+
+    relevant: Relevant
+    above: IntArray
+    tied: IntArray
+
+    @cached_property
+    def has_ties(self) -> bool:
+        return bool(self.tied.any())
+
+    @cached_property
+    def depth(self) -> int:
+        """The lowest rank that a retrieved relevant document can take, at least 1: no table needs to be longer."""
+        ends = np.where(self.above < NOT_RETRIEVED, self.above + self.tied, 0)
+        return int(ends.max(initial=0)) + 1
+
+    @cached_property
+    def first(self) -> Group:
+        """(n_candidates, n_queries) the highest group of each query that holds a relevant document."""
+        above = self.relevant.min_by_query(self.above, NOT_RETRIEVED)
+        if not self.has_ties:
+            ones = np.broadcast_to(np.ones(1, np.int64), above.shape)
+            return Group(above, ones, ones)
+        members = self.above == above[:, self.relevant.queries]
+        count = self.relevant.sum_by_query(members.astype(np.int64))
+        others = self.relevant.sum_by_query(np.where(members, self.tied, 0)) // np.maximum(count, 1)
+        return Group(above, others + 1, np.maximum(count, 1))
+
+    @cached_property
+    def ordered(self) -> tuple[Group, IntArray]:
+        """(n_candidates, n_pairs) each pair's group, best first within each query, and the relevant ones in higher groups."""
+        key = self.relevant.queries * np.int64(NOT_RETRIEVED + 1) + self.above
+        order = np.argsort(key, axis=1)
+        above = np.take_along_axis(self.above, order, axis=1)
+        size = np.take_along_axis(self.tied, order, axis=1) + 1
+        place = np.arange(key.shape[1])
+        start = self.relevant.offsets[self.relevant.queries]
+        if not self.has_ties:
+            return Group(above, size, size), np.broadcast_to(place - start, above.shape)
+        key = np.take_along_axis(key, order, axis=1)
+        changes = np.diff(key, axis=1, prepend=-1) != 0
+        first = np.maximum.accumulate(np.where(changes, place, 0), axis=1)
+        ends = np.concatenate([changes[:, 1:], np.ones((len(key), 1), np.bool_)], axis=1)
+        last = np.minimum.accumulate(np.where(ends, place, len(place))[:, ::-1], axis=1)[:, ::-1]
+        return Group(above, size, last - first + 1), first - start
+
+
+def found(above: IntArray, tied: IntArray, k: int) -> FloatArray:
+    """Each document's chance to be among the first k: clip(k - g, 0, t) / t, of the shape given."""
+    size = tied + 1
+    return np.clip(_limit(k) - above, 0, size) / size
+
+
+def recall(standing: Standing, k: int) -> FloatArray:
+    """(n_candidates, n_queries) the share of all R relevant documents expected in the first k, in [0, 1]."""
+    hits = standing.relevant.sum_by_query(found(standing.above, standing.tied, k))
+    return hits / np.maximum(standing.relevant.counts, 1)
+
+
+def precision(standing: Standing, k: int) -> FloatArray:
+    """(n_candidates, n_queries) relevant documents expected in the first k, divided by k however many there are."""
+    return standing.relevant.sum_by_query(found(standing.above, standing.tied, k)) / k
+
+
+def ndcg(standing: Standing, k: int | None) -> FloatArray:
+    """nDCG@k per candidate and query, in [0, 1]: linear gain, discount 1 / log2(rank + 1), ideal of all judgments.
+
+    Jaervelin & Kekaelaeinen (TOIS 2002) with trec_eval's discount. Returns (n_candidates, n_queries) float64; a judged query
+    that retrieves nothing, or has no grade above 0, scores 0.
+    """
+    relevant = standing.relevant
+    depth = standing.depth if k is None else min(k, standing.depth)
+    discounts = _discounts(depth)
+    weights = discounts[np.minimum(standing.above, depth)]
+    if standing.has_ties:
+        totals = np.concatenate([[0.0], np.cumsum(discounts[:-1])])
+        size = standing.tied + 1
+        end = totals[np.minimum(standing.above + size, depth)]
+        weights = np.where(size > 1, (end - totals[np.minimum(standing.above, depth)]) / size, weights)
+    longest = int(relevant.counts.max(initial=1))
+    ideal = relevant.ideal(_discounts(longest if k is None else min(k, longest)))
+    return relevant.sum_by_query(relevant.gains * weights) / np.where(ideal > 0, ideal, 1.0)
+
+
+def _discounts(depth: int) -> FloatArray:
+    """(depth + 1,) 1 / log2(rank + 1) of ranks 1 ... depth, then 0 for everything below."""
+    return np.append(1.0 / np.log2(np.arange(2, depth + 2)), 0.0)
+
+
+def reciprocal_rank(standing: Standing, k: int | None) -> FloatArray:
+    """(n_candidates, n_queries) the expectation of 1 / (rank of the first relevant document), 0 where that is below k."""
+    group, limit = standing.first, _limit(k)
+    above, size, relevant = group.above, group.size, group.relevant
+    out = np.where(above < limit, 1.0 / (above + 1.0), 0.0)
+    if standing.has_ties:
+        alone = (size > 1) & (relevant == 1) & (above < limit)
+        reach = np.minimum(size[alone], limit - above[alone])
+        out[alone] = harmonic_sum(above[alone], reach) / size[alone]
+        several = (size > 1) & (relevant > 1) & (above < limit)
+        cases, which = np.unique(np.stack([above[several], size[several], relevant[several]]), axis=1, return_inverse=True)
+        values = [_first_of_several(int(g), int(t), int(n), limit) for g, t, n in cases.T]
+        out[several] = np.array(values, np.float64)[which.ravel()]
+    return out
+
+
+def _first_of_several(g: int, t: int, n: int, limit: int) -> float:
+    """E[1 / (g + J); g + J <= limit], J the first of n relevant among t: P(J = j) = C(t - j, n - 1) / C(t, n).
+
+    Where no cut-off stops a huge group, a recursion over n replaces the sum, from
+    C(t - j, n - 1) = C(t - j, n - 2) (t - j - n + 2) / (n - 1) and t - j - n + 2 = (t + g - n + 2) - (g + j);
+    it loses at most four digits within these limits.
+    """
+    terms = min(t - n + 1, limit - g)
+    if terms == t - n + 1 > 10_000 and g <= t and n <= 10:
+        expected = float(harmonic_sum(np.array([g]), np.array([t]))[0]) / t
+        for i in range(2, n + 1):
+            expected = i / ((i - 1) * (t - i + 1)) * ((t + g - i + 2) * expected - 1)
+        return expected
+    j = np.arange(1, terms + 1, dtype=np.float64)
+    chances = np.empty(terms)
+    chances[0] = n / t
+    chances[1:] = (t - j[:-1] - n + 1) / (t - j[:-1])
+    return float((np.cumprod(chances) / (g + j)).sum())
+
+
+def average_precision(standing: Standing, k: int | None) -> FloatArray:
+    """(n_candidates, n_queries) the expectation of AP@k: the precision at each relevant document in the first k, over R.
+
+    In a group below `b` relevant documents, rank g + j holds a relevant one with chance n / t, and then (j - 1) (n - 1) / (t - 1)
+    of those before it in the group are expected to be relevant too. So each relevant member adds
+    1/t * sum_{j=1..m} (b + 1 + c (j - 1)) / (g + j), with c = (n - 1) / (t - 1) and m = clip(k - g, 0, t).
+    """
+    group, before = standing.ordered
+    above, size, limit = group.above, group.size, _limit(k)
+    shares = np.where(above < limit, (before + 1.0) / (above + 1.0), 0.0)
+    if standing.has_ties:
+        tied = (size > 1) & (above < limit)
+        g, t, b = above[tied], size[tied], before[tied]
+        m = np.minimum(t, limit - g)
+        c = (group.relevant[tied] - 1) / (t - 1)
+        shares[tied] = ((b + 1 - c * (g + 1)) * harmonic_sum(g, m) + c * m) / t
+    return standing.relevant.sum_by_query(shares) / np.maximum(standing.relevant.counts, 1)
+
+
+def success(standing: Standing, k: int) -> FloatArray:
+    """(n_candidates, n_queries) the chance that at least one relevant document is among the first k."""
+    group = standing.first
+    out = (group.above < k).astype(np.float64)
+    if standing.has_ties:
+        partly = (group.above < k) & (group.above + group.size > k)
+        out[partly] = 1.0 - _none_drawn(group.size[partly], group.relevant[partly], k - group.above[partly])
+    return out
+
+
+def _none_drawn(t: IntArray, n: IntArray, m: IntArray) -> FloatArray:
+    """C(t - n, m) / C(t, m): the chance that m draws from t documents miss all n; by symmetry the shorter product of the two."""
+    fewer, more = np.minimum(n, m), np.maximum(n, m)
+    out = np.ones(len(t))
+    for i in range(int(fewer.max(initial=0))):
+        out *= np.where(i < fewer, np.maximum(t - more - i, 0) / np.maximum(t - i, 1), 1.0)
+    return out
+
+
+def _limit(k: int | None) -> int:
+    """The first rank index that no longer counts: NOT_RETRIEVED where there is no cut-off."""
+    return NOT_RETRIEVED if k is None else min(k, NOT_RETRIEVED)
