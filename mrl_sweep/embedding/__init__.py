@@ -1,1 +1,21 @@
-"""Texts to full-size vectors, kept by content."""
+"""Embedding: a collection's texts to full-size vectors, once, kept in a store. `open_embedder` picks the provider."""
+
+from mrl_sweep.embedding.dims import candidate_dims
+from mrl_sweep.embedding.embed import embed
+from mrl_sweep.embedding.protocol import Batching, Embedder, Encoded, ModelFacts, ModelOptions, Role, VectorSource
+from mrl_sweep.embedding.providers import open_embedder
+from mrl_sweep.embedding.store import Store
+
+__all__ = [
+    "Batching",
+    "Embedder",
+    "Encoded",
+    "ModelFacts",
+    "ModelOptions",
+    "Role",
+    "Store",
+    "VectorSource",
+    "candidate_dims",
+    "embed",
+    "open_embedder",
+]

@@ -1,0 +1,229 @@
+"""What is known of model families: trained sizes, prompts, what to do before slicing; and where a model says so itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from mrl_sweep.errors import InputError
+
+LAYER_NORM: Final = "layer-norm"
+"""Layer norm (without weights) over all axes, before slicing: what Nomic Embed v1.5 asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One family of models. `pattern` is searched in the model's name, lower case.
+
+    `trained` are the prefixes it was trained for, full size left out; `any_from`: any prefix from that size on was trained, and
+    `trained` names the published ones. Prompts are those a model's own configuration may leave out; None: not known, ask it.
+    `parameter` is the vendor's name for the size, `not_prefixes` the reason why cutting this model means nothing.
+    """
+
+    name: str
+    pattern: str
+    full: int | None = None
+    trained: tuple[int, ...] = ()
+    any_from: int | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    transform: str | None = None
+    parameter: str | None = None
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    not_prefixes: str = ""
+    note: str = ""
+
+
+_SEPARATE_HEADS: Final = "its smaller sizes come from separate output heads, they are not prefixes of the full vector"
+
+FAMILIES: Final[tuple[Family, ...]] = (
+    Family(
+        name="OpenAI text-embedding-3-small",
+        pattern=r"text-embedding-3-small",
+        full=1536,
+        trained=(512,),
+        any_from=32,
+        query_prompt="",
+        document_prompt="",
+        parameter="dimensions",
+    ),
+    Family(
+        name="OpenAI text-embedding-3-large",
+        pattern=r"text-embedding-3-large",
+        full=3072,
+        trained=(1024, 256),
+        any_from=32,
+        query_prompt="",
+        document_prompt="",
+        parameter="dimensions",
+    ),
+    Family(
+        name="Nomic Embed v1.5",
+        pattern=r"nomic-embed-(text|vision)-v1\.5",
+        full=768,
+        trained=(512, 256, 128, 64),
+        query_prompt="search_query: ",
+        document_prompt="search_document: ",
+        transform=LAYER_NORM,
+        parameter="dimensionality",
+    ),
+    Family(
+        name="Nomic Embed v2 MoE",
+        pattern=r"nomic-embed-text-v2-moe",
+        full=768,
+        trained=(256,),
+        query_prompt="search_query: ",
+        document_prompt="search_document: ",
+    ),
+    Family(
+        name="Voyage 4 and its siblings",
+        pattern=r"voyage-(4|3-large|3\.5|code-3)",
+        full=2048,
+        trained=(1024, 512, 256),
+        parameter="output_dimension",
+        options={"query": {"input_type": "query"}, "document": {"input_type": "document"}},
+    ),
+    Family(
+        name="Cohere Embed v4",
+        pattern=r"embed-v4",
+        full=1536,
+        trained=(1024, 512, 256),
+        parameter="output_dimension",
+        options={"query": {"input_type": "search_query"}, "document": {"input_type": "search_document"}},
+    ),
+    Family(
+        name="Gemini Embedding 001",
+        pattern=r"gemini-embedding-001",
+        full=3072,
+        trained=(1536, 768),
+        any_from=128,
+        parameter="output_dimensionality",
+        options={"query": {"task_type": "RETRIEVAL_QUERY"}, "document": {"task_type": "RETRIEVAL_DOCUMENT"}},
+        note="only the full size arrives unit length",
+    ),
+    Family(
+        name="Snowflake Arctic Embed M v1.5",
+        pattern=r"snowflake-arctic-embed-m-v1\.5",
+        full=768,
+        trained=(256,),
+        document_prompt="",
+    ),
+    Family(
+        name="Jina Embeddings v3",
+        pattern=r"jina-embeddings-v3",
+        full=1024,
+        trained=(768, 512, 256, 128, 64, 32),
+        parameter="dimensions",
+        note="task adapters: retrieval.query and retrieval.passage",
+    ),
+    Family(name="Qwen3 Embedding 0.6B", pattern=r"qwen3-embedding-0\.6b", full=1024, any_from=32, document_prompt=""),
+    Family(name="Qwen3 Embedding 4B", pattern=r"qwen3-embedding-4b", full=2560, any_from=32, document_prompt=""),
+    Family(name="Qwen3 Embedding 8B", pattern=r"qwen3-embedding-8b", full=4096, any_from=32, document_prompt=""),
+    Family(
+        name="EmbeddingGemma",
+        pattern=r"embeddinggemma",
+        full=768,
+        trained=(512, 256, 128),
+        query_prompt="task: search result | query: ",
+        document_prompt="title: none | text: ",
+    ),
+    Family(
+        name="mxbai-embed-large-v1",
+        pattern=r"mxbai-embed-large-v1",
+        full=1024,
+        trained=(768, 512, 256, 128),
+        document_prompt="",
+        parameter="dimensions",
+    ),
+    Family(
+        name="Amazon Titan Text Embeddings v2",
+        pattern=r"titan-embed-text-v2",
+        full=1024,
+        trained=(512, 256),
+        query_prompt="",
+        document_prompt="",
+        parameter="dimensions",
+    ),
+    Family(
+        name="WordLlama l2_supercat",
+        pattern=r"^wordllama$|l2_supercat",
+        full=256,
+        trained=(128, 64),
+        query_prompt="",
+        document_prompt="",
+        note="a weak Matryoshka: at small sizes its prefixes are no better than random axes",
+    ),
+    Family(name="stella v5", pattern=r"stella_.*_v5", not_prefixes=_SEPARATE_HEADS),
+)
+
+
+def family_of(*names: str) -> Family | None:
+    """The family that one of these names (of a model, a folder, a base model) belongs to."""
+    for name in names:
+        for family in FAMILIES:
+            if re.search(family.pattern, name.lower()):
+                return family
+    return None
+
+
+def refuse_non_prefix(family: Family | None, name: str) -> None:
+    """Raises `InputError` for a model whose sizes are not prefixes: a sweep would measure something nobody ships."""
+    if family is not None and family.not_prefixes:
+        raise InputError(
+            f"{name} cannot be cut: {family.not_prefixes}",
+            "choose a model trained with Matryoshka prefixes, or compare its heads as models of their own",
+        )
+
+
+def trained_dims(family: Family | None, full: int, folder: Path | None = None) -> tuple[int, ...]:
+    """The sizes below `full` that the model was trained to be cut at, descending; empty where nothing is known.
+
+    Looked up in the family table, then `matryoshka_dimensions` in config.json, then the MatryoshkaLoss block that
+    sentence-transformers writes into a model card. "Any size" stands for the published sizes and the halvings.
+    """
+    if family is not None and family.any_from is not None:
+        found = {*family.trained, *halvings(full, max(32, family.any_from))}
+    elif family is not None and family.trained:
+        found = set(family.trained)
+    else:
+        found = set(_own_dims(folder)) if folder is not None else set()
+    return tuple(sorted((dim for dim in found if 0 < dim < full), reverse=True))
+
+
+def halvings(full: int, least: int = 32) -> list[int]:
+    """Full size halved again and again, down to `least`; full size itself left out."""
+    sizes = []
+    while (full := full // 2) >= least:
+        sizes.append(full)
+    return sizes
+
+
+def says_matryoshka(folder: Path | None) -> bool:
+    """True where the model's own config.json calls it a Matryoshka model, with sizes or without."""
+    config = read_json(folder / "config.json") if folder else {}
+    return bool(config.get("is_matryoshka") or config.get("matryoshka_dimensions"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A model's JSON file as a dict; empty where there is none or it is not one."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _own_dims(folder: Path) -> list[int]:
+    declared = read_json(folder / "config.json").get("matryoshka_dimensions")
+    if isinstance(declared, list):
+        return [dim for dim in declared if isinstance(dim, int)]
+    try:
+        card = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    block = re.search(r'"matryoshka_dims"\s*:\s*\[([\d\s,]+)\]', card)
+    return [int(dim) for dim in re.findall(r"\d+", block[1])] if block else []

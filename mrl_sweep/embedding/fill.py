@@ -1,0 +1,272 @@
+"""Fills a store's space with the vectors of a stream of texts: only what is missing, written while the next is encoded."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from mrl_sweep.embedding.batches import batches, encodable, windows
+from mrl_sweep.embedding.digests import Uint64Array, text_digests
+from mrl_sweep.embedding.interrupt import held_back
+from mrl_sweep.embedding.layout import RECORD, TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Records
+from mrl_sweep.embedding.pen import Pen
+from mrl_sweep.embedding.protocol import Embedder, Encoded, Role
+from mrl_sweep.embedding.store import Space
+from mrl_sweep.errors import EnvironmentFault, first_offenders
+from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.types import IntArray
+
+STAGES: Final = {Role.DOCUMENT: "embed documents", Role.QUERY: "embed queries"}
+_UNIT_TOLERANCE: Final = 1e-3
+_ZERO_SQUARED: Final = 1e-30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filling:
+    """What to fill a space with: `total` texts (None: unknown) of one role, and how to name the i-th in a message."""
+
+    texts: Iterable[str]
+    role: Role
+    total: int | None
+    name_of: Callable[[int], str]
+    on_event: OnEvent = ignore
+    should_stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Where each text's vector lies, how many had to be embedded, and which texts are empty."""
+
+    locations: IntArray
+    n_embedded: int
+    empty: IntArray
+
+
+class DiskFault(EnvironmentFault):
+    """The store's folder cannot be written; what was written before is whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One batch: which texts of the window, their digests, and where their vectors will lie."""
+
+    rows: IntArray
+    texts: list[str]
+    digests: Uint64Array
+    locations: IntArray
+
+    def only(self, keep: IntArray) -> _Job:
+        return _Job(self.rows[keep], [self.texts[i] for i in keep], self.digests[keep], self.locations[keep])
+
+
+def fill(space: Space, embedder: Embedder, filling: Filling) -> Filled:
+    """Embeds the texts that the space does not hold yet. Whatever stops it, what was embedded stays.
+
+    Raises EnvironmentFault (no space, a provider's fault, values that are not finite) or KeyboardInterrupt.
+    """
+    run = _Run(space, embedder, filling)
+    try:
+        for window in windows(filling.texts):
+            run.take(window)
+        run.end()
+    except DiskFault:
+        run.abandon()
+        raise
+    except BaseException:
+        run.rescue()
+        raise
+    return run.filled()
+
+
+class _Run:
+    """The state of one filling: locations found so far, and, once a text is missing, the thread that writes."""
+
+    def __init__(self, space: Space, embedder: Embedder, filling: Filling) -> None:
+        self._space, self._embedder, self._filling = space, embedder, filling
+        self._locations: list[IntArray] = []
+        self._empty: list[IntArray] = []
+        self._done = 0
+        self._n_embedded = 0
+        self._pen: Pen | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._rivals = False
+
+    def take(self, window: list[str]) -> None:
+        """One window: the locations of its texts, embedded where they were missing."""
+        digests = text_digests(window)
+        locations = self._space.find(digests)
+        if self._pen is None and (locations < 0).any():
+            self._begin()
+            locations = self._space.find(digests)
+        missing = np.flatnonzero(locations < 0)
+        if len(missing):
+            first = np.sort(np.unique(digests[missing], axis=0, return_index=True)[1])
+            self._embed(window, digests, missing[first])
+            locations[missing] = self._space.find(digests[missing])
+        self._empty.append(np.array([self._done + i for i, text in enumerate(window) if not text.strip()], np.int64))
+        self._locations.append(locations)
+        self._done += len(window)
+        self._tell(self._done)
+
+    def end(self) -> None:
+        """Everything written and settled."""
+        self._close_pool()
+        if self._pen is not None:
+            with self._disk():
+                self._pen.close()
+                self._space.finish()
+
+    def rescue(self) -> None:
+        """After an interruption or a fault of the provider: what came back is kept."""
+        try:
+            self.end()
+        except DiskFault:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """After a fault of the disk: nothing more is written."""
+        self._close_pool()
+        if self._pen is not None:
+            self._pen.end()
+        self._space.abandon()
+
+    def filled(self) -> Filled:
+        none = np.empty(0, np.int64)
+        return Filled(np.concatenate([none, *self._locations]), self._n_embedded, np.concatenate([none, *self._empty]))
+
+    def _begin(self) -> None:
+        """Opens model and space, which a run that finds everything never does."""
+        facts = self._embedder.facts()
+        with self._disk():
+            self._space.begin(facts)
+        self._space.refresh()
+        self._rivals = self._space.has_rivals
+        self._pen = Pen(self._space)
+
+    def _embed(self, window: list[str], digests: Uint64Array, missing: IntArray) -> None:
+        """The missing texts of a window. Where another process is at work on them too, we come from the other end."""
+        with self._disk():
+            locations = self._space.reserve(len(missing))
+        texts = [encodable(window[i]) for i in missing]
+        work = batches(texts, self._embedder.batching)
+        jobs = [_Job(missing[b], [texts[i] for i in b], digests[missing[b]], locations[b]) for b in work]
+        finished: list[_Job] = []
+        done = self._done + int((self._space.find(digests) >= 0).sum())
+        with held_back() as signalled:
+
+            def stop() -> bool:
+                return signalled() or self._filling.should_stop()
+
+            for job, encoded in self._encoded(jobs[::-1] if self._rivals else jobs, stop):
+                self._write(job, encoded)
+                finished.append(job)
+                self._n_embedded += len(job.texts)
+                done += len(job.texts)
+                self._tell(done)
+            if stopped := stop():
+                self._flush()
+        if stopped:
+            raise KeyboardInterrupt
+        if finished:
+            self._space.note(np.concatenate([j.digests for j in finished]), np.concatenate([j.locations for j in finished]))
+
+    def _encoded(self, jobs: list[_Job], stop: Callable[[], bool]) -> Iterator[tuple[_Job, Encoded]]:
+        """Each batch with its vectors, in order, as many calls under way as the provider takes. After a failure, the others."""
+        waiting: deque[tuple[_Job, Callable[[], Encoded]]] = deque()
+        calls, coming = self._embedder.batching.calls, iter(jobs)
+        failure: Exception | None = None
+        while True:
+            while failure is None and len(waiting) < calls and not stop() and (job := next(coming, None)):
+                if self._rivals and not (job := self._still_missing(job)).texts:
+                    continue
+                waiting.append((job, self._call(job, calls)))
+            if not waiting:
+                break
+            job, result = waiting.popleft()
+            try:
+                encoded = result()
+            except Exception as error:  # raised below, after the calls already under way have come back
+                failure = failure or error
+                continue
+            yield job, encoded
+        if failure is not None:
+            raise failure
+
+    def _call(self, job: _Job, calls: int) -> Callable[[], Encoded]:
+        if calls == 1:
+            return lambda: self._embedder.encode(job.texts, self._filling.role)
+        self._pool = self._pool or ThreadPoolExecutor(calls, thread_name_prefix="mrl-sweep encode")
+        future: Future[Encoded] = self._pool.submit(self._embedder.encode, job.texts, self._filling.role)
+        return future.result
+
+    def _still_missing(self, job: _Job) -> _Job:
+        self._space.refresh()
+        found = self._space.find(job.digests) >= 0
+        self._space.give_back(job.locations[found])
+        return job.only(np.flatnonzero(~found))
+
+    def _write(self, job: _Job, encoded: Encoded) -> None:
+        """Checks a batch and hands it to the pen."""
+        name, vectors = self._embedder.name, encoded.vectors
+        if vectors.shape != (len(job.texts), self._space.dim):
+            wanted = f"{len(job.texts)} vectors of {self._space.dim}"
+            raise EnvironmentFault(
+                f"{name} returned {' x '.join(map(str, vectors.shape))} values for {wanted}",
+                "nothing of this batch was kept; run the same command again to go on",
+            )
+        finite = np.isfinite(vectors).all(axis=1)
+        if not finite.all():
+            bad = [self._filling.name_of(int(row) + self._done) for row in job.rows[~finite]]
+            raise EnvironmentFault(
+                f"{name} returned NaN or infinite values for {self._filling.role} {first_offenders(bad)}",
+                "look at these texts, or embed in float32; what was embedded before is kept",
+            )
+        with self._disk():
+            if self._pen is not None:
+                self._pen.put(job.locations, vectors, _records(job, encoded))
+
+    def _flush(self) -> None:
+        with self._disk():
+            if self._pen is not None:
+                self._pen.flush()
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Turns what the file system says into a fault that names the folder and the space needed."""
+        try:
+            yield
+        except OSError as error:
+            to_come = max(0, (self._filling.total or 0) - self._done)
+            needed = f" (needs about {to_come * (self._space.dim * 4 + 40) / 2**20:,.0f} MiB)" if to_come else ""
+            raise DiskFault(
+                f"cannot write to the store {self._space.folder.parent}: {error.strerror or error}{needed}",
+                "free space there or give another folder with --store; what was embedded is kept and is not embedded again",
+            ) from error
+
+    def _tell(self, done: int) -> None:
+        self._filling.on_event(Progress(STAGES[self._filling.role], done, self._filling.total, "texts"))
+
+    def _close_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+
+def _records(job: _Job, encoded: Encoded) -> Records:
+    """What the index keeps of each text: its digest, its tokens, and whether it was truncated, zero or of unit length."""
+    records = np.zeros(len(job.texts), RECORD)
+    records["digest"] = job.digests
+    squared = np.einsum("ij,ij->i", encoded.vectors, encoded.vectors)
+    records["flags"] += ZERO * (squared < _ZERO_SQUARED).astype(np.uint32)
+    records["flags"] += UNIT * (abs(squared - 1) < 2 * _UNIT_TOLERANCE).astype(np.uint32)
+    if encoded.truncated is not None:
+        records["flags"] += TRUNCATION_KNOWN + TRUNCATED * encoded.truncated.astype(np.uint32)
+    if encoded.tokens is not None:
+        records["tokens"] = encoded.tokens
+    return records

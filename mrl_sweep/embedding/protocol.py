@@ -1,0 +1,132 @@
+"""What every provider of vectors offers: an `Embedder` encodes texts, a `VectorSource` has the vectors already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+from mrl_sweep.events import OnEvent
+from mrl_sweep.types import Advice, BoolArray, Collection, Embeddings, Float32Array, IntArray
+
+
+class Role(StrEnum):
+    """What a text is to the model: many models put another prompt before a query than before a document."""
+
+    DOCUMENT = "document"
+    QUERY = "query"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """How a model is to be opened, as the command line has it; None leaves the choice to the model or the provider.
+
+    `query_prompt` and `document_prompt` are a prompt's text, or the name of one that the model brings along. `processes` > 1
+    encodes in that many processes. `cache_dir` keeps digests of local weights between runs.
+    """
+
+    revision: str | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    trust_remote_code: bool = False
+    base_url: str | None = None
+    batch_size: int | None = None
+    max_length: int | None = None
+    device: str | None = None
+    backend: str = "torch"
+    processes: int = 1
+    offline: bool = False
+    cache_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batching:
+    """How a provider wants its texts: at most `texts` and `characters` a call, alike in length (`by_length`) where it pads,
+    and how many `calls` it takes at a time.
+    """
+
+    texts: int = 32
+    characters: int | None = None
+    by_length: bool = True
+    calls: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One batch: (n, dim) float32 `vectors`; (n,) `tokens` read and whether the text was `truncated`, None where unknown."""
+
+    vectors: Float32Array
+    tokens: IntArray | None = None
+    truncated: BoolArray | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What is known of an opened model; kept in the store, so that a run that embeds nothing need not open it.
+
+    `details` (JSON-able) go into the report's manifest as they are.
+    """
+
+    dim: int
+    max_length: int | None = None
+    similarity: str | None = None
+    trained_dims: tuple[int, ...] = ()
+    warnings: tuple[Advice, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`. Raises TypeError, KeyError or ValueError on anything else."""
+        values = dict(document)
+        values["trained_dims"] = tuple(int(dim) for dim in values["trained_dims"])
+        values["warnings"] = tuple(Advice(**advice) for advice in values["warnings"])
+        return cls(**{**values, "dim": int(values["dim"])})
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A model that turns texts into vectors of its full size.
+
+    Making one is cheap: the model is opened by `facts` or the first `encode`, and `identity` needs neither.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a person calls the model."""
+        ...
+
+    @property
+    def batching(self) -> Batching: ...
+
+    def identity(self, role: Role) -> Mapping[str, Any]:
+        """Everything that decides a text's vector, JSON-able: vectors are stored under it. Never a key or a password."""
+        ...
+
+    def facts(self) -> ModelFacts:
+        """Opens the model where it must. Raises `InputError` (no such model) or `EnvironmentFault` (cannot be loaded)."""
+        ...
+
+    def encode(self, texts: Sequence[str], role: Role) -> Encoded:
+        """The vectors of these texts, in this order, at full size, the role's prompt applied. May be called from threads."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of processes and connections; the next `encode` opens them again."""
+        ...
+
+
+@runtime_checkable
+class VectorSource(Protocol):
+    """Vectors that exist already and only have to be matched with the collection."""
+
+    @property
+    def name(self) -> str: ...
+
+    def load(self, collection: Collection, *, on_event: OnEvent) -> Embeddings:
+        """Raises `InputError` where the vectors do not fit the collection or are not finite."""
+        ...

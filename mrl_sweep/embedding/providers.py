@@ -1,0 +1,56 @@
+"""Which provider a model's name means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from mrl_sweep.embedding.protocol import Embedder, ModelOptions, VectorSource
+from mrl_sweep.errors import InputError
+
+Opener = Callable[[str, ModelOptions], Embedder | VectorSource]
+
+
+def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | VectorSource:
+    """The provider of `wordllama`, `vectors:FOLDER`, or of a sentence-transformers name or folder; no model is opened yet.
+
+    Raises InputError for a name that means nothing, EnvironmentFault where the provider is not installed.
+    """
+    options = options or ModelOptions()
+    if spec == "wordllama":
+        return _wordllama(spec, options)
+    scheme, colon, rest = spec.partition(":")
+    opener = SCHEMES.get(scheme.lower()) if colon else None
+    if opener is not None:
+        if not rest:
+            raise InputError(f"--model {spec} names no model", f"--model {scheme}:NAME")
+        return opener(rest, options)
+    if colon and len(scheme) > 1 and not Path(spec).exists():
+        known = ", ".join(f"{name}:" for name in SCHEMES)
+        raise InputError(
+            f"unknown kind of model {scheme!r}", f"one of wordllama, {known} or a sentence-transformers name or folder"
+        )
+    return _sentence_transformers(spec, options)
+
+
+def _wordllama(_spec: str, options: ModelOptions) -> Embedder:
+    from mrl_sweep.embedding.wordllama import open_wordllama
+
+    return open_wordllama(options)
+
+
+def _vectors(spec: str, _options: ModelOptions) -> VectorSource:
+    from mrl_sweep.embedding.vectors import VectorFolder
+
+    return VectorFolder(Path(spec).expanduser())
+
+
+def _sentence_transformers(spec: str, options: ModelOptions) -> Embedder:
+    from mrl_sweep.embedding.sentence_transformers import open_model
+
+    return open_model(spec, options)
+
+
+SCHEMES: Final[dict[str, Opener]] = {"vectors": _vectors}
+"""What stands before the colon, and who opens the rest."""

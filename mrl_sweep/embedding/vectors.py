@@ -1,0 +1,219 @@
+"""`vectors:FOLDER`: vectors that exist already, matched with the collection by file order or by id. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.events import OnEvent, Progress
+from mrl_sweep.types import Advice, Collection, Embeddings, FileRows, Float32Array, IntArray, Vectors
+
+_LAYOUT: Final = (
+    "the folder holds docs.npy and queries.npy (rows in file order), or docs.parquet and queries.parquet (id, vector)"
+)
+_PICKLES: Final = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib")
+_CHECKED_AT_ONCE_BYTES: Final = 64 << 20
+_ZERO_SQUARED: Final = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of the collection: how its records are called, their ids, and where they stood in their file."""
+
+    noun: str
+    ids: Sequence[str]
+    file_rows: FileRows | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Vectors as a file has them: `rows` in file order, `ids` where the file names its rows."""
+
+    path: Path
+    rows: npt.NDArray[Any]
+    ids: Sequence[str] | None = None
+
+
+class VectorFolder:
+    """A `VectorSource`: full-size vectors of documents and queries in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise InputError(f"cannot read {folder}: it is not a folder", "--model vectors:FOLDER; " + _LAYOUT)
+        self._folder = folder
+
+    @property
+    def name(self) -> str:
+        return f"vectors:{self._folder.name}"
+
+    def load(self, collection: Collection, *, on_event: OnEvent) -> Embeddings:
+        """Documents memory-mapped, queries in memory. Raises InputError where count, size, ids or values are wrong."""
+        documents = _read(self._folder, ("docs", "documents", "corpus"))
+        queries = _read(self._folder, ("queries",))
+        if documents.rows.shape[1] != queries.rows.shape[1]:
+            sizes = (
+                f"{documents.rows.shape[1]} dimensions in {documents.path.name}, {queries.rows.shape[1]} in {queries.path.name}"
+            )
+            raise InputError(f"{self._folder}: {sizes}", "both must come from the same model at full size")
+        of_documents = Side("documents", collection.documents.ids, collection.documents.file_rows)
+        of_queries = Side("queries", collection.queries.ids, collection.queries.file_rows)
+        order = _matched(documents, of_documents)
+        asked = _matched(queries, of_queries)
+        query_rows = queries.rows if asked is None else queries.rows[asked]
+        facts = _checked(documents, order, of_documents, on_event)
+        _checked(Table(queries.path, query_rows), None, of_queries, on_event)
+        counts = {"zero_documents": facts.n_zero}
+        return Embeddings(
+            documents=Vectors(parts=(documents.rows,), order=order),
+            queries=np.ascontiguousarray(query_rows, dtype=np.float32),
+            model={
+                "provider": "vectors",
+                "name": self._folder.name,
+                "dim": int(documents.rows.shape[1]),
+                "dtype": documents.rows.dtype.name,
+                "files": [documents.path.name, queries.path.name],
+                "unit_length": facts.unit_length,
+                "counts": counts,
+            },
+            warnings=tuple(facts.advice()),
+        )
+
+
+def _read(folder: Path, stems: Sequence[str]) -> Table:
+    """The first file of these names in a format we read."""
+    for stem in stems:
+        for suffix, reader in _READERS.items():
+            path = folder / f"{stem}{suffix}"
+            if path.is_file():
+                table = reader(path)
+                if table.rows.ndim != 2 or not table.rows.shape[1]:
+                    raise InputError(f"{path}: vectors must be a table of rows, found shape {table.rows.shape}", _LAYOUT)
+                return table
+    pickled = [path.name for path in folder.iterdir() if path.stem in stems and path.suffix in _PICKLES]
+    if pickled:
+        raise InputError(
+            f"{folder / pickled[0]}: pickles are refused, they can run code when they are read",
+            "numpy.save(..., allow_pickle=False)",
+        )
+    raise InputError(f"{folder} has no vectors of the {'documents' if 'docs' in stems else 'queries'}", _LAYOUT)
+
+
+def _read_npy(path: Path) -> Table:
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        reason = "it holds pickled objects" if "pickle" in str(error).lower() or "object" in str(error).lower() else str(error)
+        raise InputError(f"{path}: not a plain .npy file: {reason}", "numpy.save a float32 array") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}", _LAYOUT) from error
+    if rows.dtype.kind != "f" or rows.dtype.itemsize not in (2, 4, 8):
+        raise InputError(f"{path}: vectors of {rows.dtype}; float16, float32 and float64 are read", "convert them to float32")
+    return Table(path, rows)
+
+
+def _read_parquet(path: Path) -> Table:
+    """Columns `id` and `vector` (lists of one length); the vectors are copied out once, as float32."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            if not {"id", "vector"} <= set(file.schema_arrow.names):
+                raise InputError(f"{path}: columns {', '.join(file.schema_arrow.names)}; `id` and `vector` are needed", _LAYOUT)
+            n, ids, start = file.metadata.num_rows, list[str](), 0
+            rows: Float32Array = np.empty((0, 0), np.float32)
+            for batch in file.iter_batches(columns=["id", "vector"]):
+                ids += [str(value) for value in batch.column("id").to_pylist()]
+                block = _list_column(path, batch.column("vector"))
+                rows = rows if start else np.empty((n, block.shape[1]), np.float32)
+                if block.shape[1] != rows.shape[1]:
+                    raise InputError(f"{path}: vectors of {rows.shape[1]} and of {block.shape[1]} dimensions", _LAYOUT)
+                rows[start : start + len(block)] = block
+                start += len(block)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"cannot read {path}: {error}", _LAYOUT) from error
+    return Table(path, rows, ids)
+
+
+def _list_column(path: Path, column: Any) -> npt.NDArray[Any]:
+    if column.null_count or not len(column):
+        raise InputError(f"{path}: {column.null_count} rows without a vector", "leave rows without a vector out")
+    values = column.flatten()
+    if values.null_count or len(values) % len(column) or not str(values.type).startswith(("float", "halffloat", "double")):
+        raise InputError(f"{path}: `vector` must hold lists of as many floating-point numbers each", _LAYOUT)
+    width = len(values) // len(column)
+    if hasattr(column, "offsets") and (np.diff(column.offsets.to_numpy()) != width).any():
+        raise InputError(f"{path}: vectors of different lengths", _LAYOUT)
+    return np.asarray(values.to_numpy(zero_copy_only=False).reshape(len(column), width))
+
+
+_READERS: Final[dict[str, Callable[[Path], Table]]] = {".npy": _read_npy, ".parquet": _read_parquet}
+
+
+def _matched(table: Table, side: Side) -> IntArray | None:
+    """The file's row of each record; None where they are the same. By id where the file has ids, else by place."""
+    if table.ids is not None:
+        place = {name: row for row, name in enumerate(table.ids)}
+        if len(place) < len(table.ids):
+            raise InputError(f"{table.path}: {len(table.ids) - len(place):,} ids occur more than once", "one vector for each id")
+        lost = [name for name in side.ids if name not in place]
+        if lost:
+            raise InputError(f"{table.path}: no vector for {side.noun} {first_offenders(lost)}", "embed them, or leave them out")
+        order = np.fromiter((place[name] for name in side.ids), np.int64, len(side.ids))
+    else:
+        expected = side.file_rows.count if side.file_rows else len(side.ids)
+        if len(table.rows) != expected:
+            raise InputError(
+                f"{table.path} has {len(table.rows):,} rows, the collection's file has {expected:,} {side.noun}",
+                "one row for each record of the file, in file order; or Parquet with `id` and `vector`",
+            )
+        order = side.file_rows.rows if side.file_rows else np.arange(expected)
+    return None if np.array_equal(order, np.arange(len(table.rows))) else order
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What a look at every value found."""
+
+    n_zero: int
+    zero: list[str]
+    unit_length: bool
+    alike: bool
+
+    def advice(self) -> Iterator[Advice]:
+        if self.n_zero:
+            yield Advice(
+                "zero-documents", f"{self.n_zero:,} documents have a zero vector: {first_offenders(self.zero, self.n_zero)}"
+            )
+        if self.alike:
+            yield Advice("collapsed-embeddings", "collapsed embeddings: all document vectors are alike")
+
+
+def _checked(table: Table, order: IntArray | None, side: Side, on_event: OnEvent) -> _Checked:
+    """Looks at every row once. Raises InputError naming the ids whose vectors hold NaN or infinity."""
+    n = len(table.rows) if order is None else len(order)
+    step = max(1, _CHECKED_AT_ONCE_BYTES // max(1, table.rows.shape[1] * 4))
+    bad: list[int] = []
+    zero: list[int] = []
+    unit = alike = True
+    first: Float32Array | None = None
+    for start in range(0, n, step):
+        block = table.rows[start : start + step] if order is None else table.rows[order[start : start + step]]
+        rows = np.ascontiguousarray(block, dtype=np.float32)
+        squared = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+        bad += (np.flatnonzero(~np.isfinite(rows).all(axis=1)) + start).tolist()
+        zero += (np.flatnonzero(squared < _ZERO_SQUARED) + start).tolist()
+        unit = unit and bool((abs(squared - 1) < 2e-3).all())
+        first = rows[0].copy() if first is None else first
+        alike = alike and bool((rows == first).all())
+        on_event(Progress(f"check {side.noun}", min(start + step, n), n, "vectors"))
+    if bad:
+        names = first_offenders([side.ids[row] for row in bad])
+        raise InputError(f"{table.path}: NaN or infinite values for {side.noun} {names}", "embed them again, or leave them out")
+    return _Checked(len(zero), [side.ids[row] for row in zero[:5]], unit, alike and n > 1)
