@@ -54,7 +54,11 @@ class CandidateRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceRow:
-    """The queries whose `field` is `value`, at one size: what they keep, and how sure that is after the search (`q_value`)."""
+    """The queries whose `field` is `value`, at one size: what they keep, and what the other queries keep.
+
+    `q_value` is how sure it is, after the search over all slices and sizes, that they keep less than the others. `verdict` is
+    an `Outcome` against the slice's own margin, for a declared slice that has one.
+    """
 
     field: str
     value: str
@@ -64,6 +68,9 @@ class SliceRow:
     at_least: float | None
     at_most: float | None = None
     q_value: float | None = None
+    kept_by_others: float | None = None
+    declared: bool = False
+    verdict: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

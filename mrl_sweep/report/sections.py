@@ -6,7 +6,7 @@ from mrl_sweep.report import numbers
 from mrl_sweep.report.document import CandidateRow, DocumentRow, LoserRow, Report, SliceRow
 from mrl_sweep.report.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.view import ladder, measured, proven_hit
-from mrl_sweep.types import EXACT, Basis
+from mrl_sweep.types import EXACT, Basis, Outcome
 
 _MOST_SLICES = 12
 _MOST_LOSERS = 5
@@ -21,29 +21,29 @@ def sections(report: Report) -> list[Section]:
 
 
 def slices(report: Report) -> Section | None:
-    """The slices that keep least at the answer's size, the proven ones first."""
+    """The slices that keep least at the answer's size: first those proven worse than the other queries or below their margin."""
     rows = [row for row in report.slices if row.dim == report.verdict.dimension]
     if not rows:
         return None
     limit = report.verdict.retain
 
     def order(row: SliceRow) -> tuple[bool, float]:
-        return not proven_hit(row, report), row.kept if row.kept is not None else 2.0
+        return not _stands_out(row, report), row.kept if row.kept is not None else 2.0
 
     top = sorted(rows, key=order)[:_MOST_SLICES]
     columns = [
         Column(title="slice", cells=tuple(_cut(f"{row.field}={row.value}") for row in top), right=False),
         Column(title="queries", cells=tuple(numbers.count(row.queries) for row in top)),
         Column(title="kept", cells=tuple(numbers.percent(row.kept, limit=limit) for row in top)),
-        Column(title="at least", cells=tuple(numbers.percent(row.at_least, limit=limit) for row in top), drop=1),
-        Column(title="at most", cells=tuple(numbers.percent(row.at_most, limit=limit) for row in top), drop=2),
-        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in top), drop=3),
-        Column(title="worse", cells=tuple("proven" if proven_hit(row, report) else "not proven" for row in top), right=False),
+        Column(title="at least", cells=tuple(numbers.percent(row.at_least, limit=limit) for row in top), drop=2),
+        Column(title="at most", cells=tuple(numbers.percent(row.at_most, limit=limit) for row in top), drop=3),
+        Column(title="others", cells=tuple(numbers.percent(row.kept_by_others) for row in top), drop=1),
+        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in top), drop=4),
+        Column(title="", cells=tuple(_slice_words(row, report) for row in top), right=False),
     ]
-    moods = [Mood.BAD if proven_hit(row, report) else Mood.PLAIN for row in top]
-    return Section(
-        title=f"Slices at {report.verdict.dimension} dimensions", table=table(columns, moods), notes=_searched(report, rows, top)
-    )
+    moods = [Mood.BAD if _stands_out(row, report) else Mood.PLAIN for row in top]
+    title = f"Slices at {report.verdict.dimension} dimensions: who loses more than the others"
+    return Section(title=title, table=table(columns, moods), notes=_searched(report, rows, top))
 
 
 def losers(report: Report) -> Section | None:
@@ -137,20 +137,30 @@ def _index_loss(row: CandidateRow, exact: CandidateRow | None, report: Report) -
     return 1 - cut.kept, cut.kept - deployed.kept
 
 
+def _stands_out(row: SliceRow, report: Report) -> bool:
+    return proven_hit(row, report) or row.verdict == Outcome.FAIL
+
+
+def _slice_words(row: SliceRow, report: Report) -> str:
+    words = ["hit" if proven_hit(row, report) else "-"]
+    if row.verdict is not None:
+        words.append(
+            {Outcome.PASS: "holds its margin", Outcome.FAIL: "below its margin"}.get(Outcome(row.verdict), "margin open")
+        )
+    return ", ".join(word for word in words if word != "-" or len(words) == 1)
+
+
 def _searched(report: Report, rows: list[SliceRow], top: list[SliceRow]) -> tuple[str, ...]:
     hits = sum(proven_hit(row, report) for row in rows)
     what = (
-        f"{numbers.plural(hits, 'slice is', 'slices are')} proven to lose more than was allowed"
-        if hits
-        else "none is proven to lose more"
+        f"{numbers.plural(hits, 'is', 'are')} hit harder than the other queries" if hits else "none is hit harder than the others"
     )
     searched = sum(row.q_value is not None for row in rows)
-    notes = [
-        f"{numbers.plural(searched, 'slice')} searched, false discoveries held at {numbers.asked(report.verdict.alpha)}: {what}."
-    ]
+    held = f"false discoveries held at {numbers.asked(report.verdict.alpha)}"
+    notes = [f"Of {numbers.plural(searched, 'slice')} searched, {what} ({held})."] if searched else []
     if len(rows) > len(top):
         notes.append(f"{len(rows) - len(top)} more in report.json.")
-    return tuple(notes) if searched else tuple(notes[1:])
+    return tuple(notes)
 
 
 def _loser(row: LoserRow) -> Item:

@@ -101,7 +101,7 @@ def closing(report: Report) -> list[str]:
 
 
 def worst_slice(report: Report) -> str:
-    """The slice that keeps least at the chosen size, among those that the search proved to lose; empty where none was."""
+    """The slice that keeps least at the chosen size, among those hit harder than the others; empty where none is."""
     verdict = report.verdict
     hit = [row for row in report.slices if row.dim == verdict.dimension and proven_hit(row, report)]
     if not hit:
@@ -112,7 +112,7 @@ def worst_slice(report: Report) -> str:
 
 
 def proven_hit(row: SliceRow, report: Report) -> bool:
-    """Whether a slice was proven to lose, its share of false discoveries held at alpha."""
+    """Whether a slice is hit harder than the other queries, the share of false discoveries held at alpha."""
     return row.kept is not None and row.q_value is not None and row.q_value <= report.verdict.alpha
 
 

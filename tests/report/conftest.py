@@ -90,7 +90,17 @@ def sketch() -> Report:
         verdict=verdict,
         candidates=tuple(_row(*line[:6]) for line in table) + tuple(_flat(line[0], line[6], line[7]) for line in table),
         slices=(
-            SliceRow(field="type", value="numeric", dim=256, queries=41, kept=0.931, at_least=0.9, at_most=0.962, q_value=0.01),
+            SliceRow(
+                field="type",
+                value="numeric",
+                dim=256,
+                queries=41,
+                kept=0.931,
+                at_least=0.9,
+                at_most=0.962,
+                q_value=0.01,
+                kept_by_others=0.994,
+            ),
             SliceRow(field="type", value="name", dim=256, queries=307, kept=0.995, at_least=0.98, at_most=1.01, q_value=0.9),
         ),
         warnings=(Advice("judged-low", "12% of the top 10 at 256 dimensions are not judged", "judge them too"),),

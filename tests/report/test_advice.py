@@ -1,0 +1,147 @@
+"""Advice: each speaks up exactly when its fact holds, with a code that stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mrl_sweep.decision.policy import decide
+from mrl_sweep.decision.rule import Policy
+from mrl_sweep.report import advice
+from mrl_sweep.report.advising import Surroundings, advise, judged_share
+from mrl_sweep.types import Candidate, Measure, Qrels, Ranks, Scores, TopDocuments
+
+
+def test_a_small_corpus_is_told_what_is_saved() -> None:
+    told = advice.small_corpus(documents=5183, dimension=128, full_dimension=256)
+    assert told is not None
+    assert told.message == (
+        "with 5,183 documents, 128 instead of 256 dimensions saves 2.5 MiB: storage hardly matters at this size"
+    )
+    assert advice.small_corpus(documents=10_000, dimension=128, full_dimension=256) is None
+    assert advice.small_corpus(documents=5183, dimension=256, full_dimension=256) is None
+
+
+@pytest.mark.parametrize(
+    ("queries", "provable_loss", "needed", "message"),
+    [
+        (12, None, 30, "12 judged queries: nothing is certified on fewer than 30"),
+        (1, None, None, "1 judged query: nothing is certified on fewer than 30"),
+        (50, 0.03, 253, "50 judged queries are few for this question: a true loss of 2.0% or less can hardly be told from none"),
+        (648, 0.012, None, None),
+        (648, None, None, None),
+    ],
+)
+def test_too_few_queries_are_counted(queries: int, provable_loss: float | None, needed: int | None, message: str | None) -> None:
+    told = advice.few_queries(queries=queries, retain=0.98, provable_loss=provable_loss, queries_needed=needed)
+    assert (told and told.message) == message
+    if told and needed == 253:
+        assert told.hint == "judge more queries: about 260 would settle the open size"
+
+
+def test_a_measure_that_is_always_or_never_met_tells_nothing() -> None:
+    assert advice.saturated_measure(measure="R@100", perfect_share=0.949) is None
+    full = advice.saturated_measure(measure="R@100", perfect_share=0.97)
+    assert full is not None
+    assert full.message == "R@100 is 1 for 97.0% of the queries at full size: it hardly tells sizes apart"
+    assert advice.near_zero_measure(measure="nDCG@10", full_mean=0.05) is None
+    empty = advice.near_zero_measure(measure="nDCG@10", full_mean=0.0123)
+    assert empty is not None
+    assert empty.message.startswith("nDCG@10 is only 0.0123 at full size")
+
+
+def test_the_judged_share_is_held_against_what_was_possible() -> None:
+    one_each = {"dim": 128, "depth": 10, "judged_at_full": 0.08, "judgments_per_query": 1.0}
+    assert advice.judged_share_low(judged=0.05, **one_each) is None
+    low = advice.judged_share_low(judged=0.049, **one_each)
+    assert low is not None
+    assert "4.9% at 128 dimensions, 8.0% at full size" in low.message
+    assert advice.judged_share_low(dim=8, depth=10, judged=0.0, judged_at_full=0.0, judgments_per_query=0.0) is None
+
+
+def test_forgotten_prompts_are_named_with_their_flags() -> None:
+    assert advice.prompts_missing(family="Nomic Embed v1.5", missing={}) is None
+    told = advice.prompts_missing(family="Nomic Embed v1.5", missing={"query": "search_query: ", "document": "search_document: "})
+    assert told is not None
+    assert "'search_query: '" in told.message
+    assert told.hint.startswith("set --query-prompt and --document-prompt;")
+
+
+@pytest.mark.parametrize(
+    ("kept", "kept_by_random", "told"),
+    [
+        ({128: 0.462 / 0.512, 64: 0.370 / 0.512}, {128: [0.453 / 0.512], 64: [0.344 / 0.512]}, True),  # WordLlama, SciFact
+        ({512: 0.851, 256: 0.733, 128: 0.607}, {512: [0.808], 256: [0.711], 128: [0.589]}, True),  # text-embedding-3-small
+        ({128: 0.98, 64: 0.95}, {128: [0.90, 0.92], 64: [0.80, 0.84]}, False),
+        ({128: 0.999}, {128: [0.997]}, False),  # nothing is lost, so nothing can be told
+        ({128: 0.98}, {}, False),
+    ],
+)
+def test_prefixes_that_carry_no_more_than_random_axes_are_called_so(
+    kept: dict[int, float], kept_by_random: dict[int, list[float]], told: bool
+) -> None:
+    found = advice.not_matryoshka(kept=kept, kept_by_random=kept_by_random)
+    assert (found is not None) == told
+    if found:
+        assert found.message.startswith("this model's prefixes carry hardly more than random axes would: at ")
+
+
+def test_the_rest_of_the_list_speaks_when_its_fact_holds() -> None:
+    assert advice.pca_reaches_smaller(dimension=256, pca_dimension=128) is not None
+    assert advice.pca_reaches_smaller(dimension=256, pca_dimension=256) is None
+    assert advice.pca_reaches_smaller(dimension=256, pca_dimension=None) is None
+    assert advice.no_loss_tolerated(retain=1.0) is not None
+    assert advice.no_loss_tolerated(retain=0.999) is None
+    size = {"documents": 5183, "full_dimension": 256}
+    assert advice.no_production_size(dimension=128, production_documents=None, **size) is not None
+    assert advice.no_production_size(dimension=128, production_documents=10**7, **size) is None
+    assert advice.no_production_size(dimension=256, production_documents=None, **size) is None
+
+
+FULL, HALF, RANDOM = Candidate("prefix", 4), Candidate("prefix", 2), Candidate("random-1", 2)
+NDCG = Measure("nDCG", 2)
+
+
+def facts(n: int = 40) -> tuple[Scores, Ranks, Qrels]:
+    """Full size perfect, half and random axes alike at 0.5 or 1; the top two of full size judged, of half size one of eight."""
+    alternating = np.where(np.arange(n) % 2, 1.0, 0.5)
+    scores = Scores(
+        (FULL, HALF, RANDOM), (NDCG,), np.stack([np.ones(n), alternating, alternating])[:, None], np.ones((1, n), bool)
+    )
+    qrels = Qrels(np.arange(n + 1) * 2, np.tile([0, 1], n), np.tile([1, 0], n))
+    at_half = np.where(np.arange(n)[:, None] % 4, [3, 2], [0, -1])
+    top = TopDocuments(np.stack([np.tile([0, 1], (n, 1)), at_half, at_half]), np.zeros((3, n, 2), np.float32))
+    nothing = np.zeros((3, 2 * n), np.int64)
+    return scores, Ranks((FULL, HALF, RANDOM), 100, nothing, nothing, top), qrels
+
+
+def test_the_judged_share_counts_returned_documents_of_the_query_alone() -> None:
+    _, ranks, qrels = facts()
+    assert judged_share(ranks, qrels, FULL, 2) == 1.0
+    assert judged_share(ranks, qrels, HALF, 2) == 10 / 70  # 30 queries return two unjudged, 10 return one judged
+    assert judged_share(ranks, qrels, FULL, 1) == 1.0
+    assert judged_share(Ranks((FULL,), 100, ranks.above[:1], ranks.tied[:1]), qrels, FULL, 2) is None
+
+
+def test_a_run_gets_all_that_applies_in_the_order_of_the_list() -> None:
+    scores, ranks, qrels = facts()
+    verdict = decide(scores, Policy(retain=0.7, decide_by="mean"))  # type: ignore[arg-type]
+    assert verdict.dimension == 2
+    known = Surroundings(family="F", missing_prompts={"query": "q: "}, pca_dimension=1)
+    codes = [one.code for one in advise(verdict, scores, ranks, qrels, known)]
+    assert codes == [
+        "saturated-measure",
+        "judged-share-low",
+        "prompts-missing",
+        "not-matryoshka",
+        "pca-reaches-smaller",
+        "small-corpus",
+        "no-production-size",
+    ]
+    assert codes == [code for code in advice.CODES if code in codes]
+
+
+def test_few_queries_and_a_strict_task_are_told_too() -> None:
+    scores, ranks, qrels = facts(n=20)
+    codes = [one.code for one in advise(decide(scores, Policy(retain=1.0)), scores, ranks, qrels)]
+    assert codes == ["few-queries", "saturated-measure", "not-matryoshka", "no-loss-tolerated"]

@@ -1,0 +1,190 @@
+"""Parts of a report that only some runs have: controls, indexes with their Pareto fronts, slices, losers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mrl_sweep.decision.losers import LosingQuery
+from mrl_sweep.decision.search import SliceFinding, SliceJudgement
+from mrl_sweep.report.document import CandidateRow, MeasureRow, Report, SliceRow
+from mrl_sweep.report.ranks_file import RunData
+from mrl_sweep.report.rows import loser_rows, slice_rows
+from mrl_sweep.report.sections import controls, indexes, losers, pareto, sections, slices
+from mrl_sweep.report.view import worst_slice
+from mrl_sweep.types import Candidate, Measure, Outcome, Qrels, Ranks
+
+MIB = 1024 * 1024
+
+
+def index(dim: int, spec: str, mean: float, size_mib: float, p99: float) -> CandidateRow:
+    return CandidateRow(
+        basis="prefix",
+        dim=dim,
+        index=spec,
+        verdict="not_tested",
+        bytes_per_vector=4 * dim,
+        measures={"nDCG@10": MeasureRow(mean=mean, kept=mean / 0.3412)},
+        index_bytes=round(size_mib * MIB),
+        latency_ms={"p50": p99 / 2, "p99": p99},
+        queries_per_second=1000 / p99,
+        build_s=2.0,
+    )
+
+
+def control(basis: str, dim: int, kept: float) -> CandidateRow:
+    measures = {"nDCG@10": MeasureRow(mean=0.3412 * kept, kept=kept)}
+    return CandidateRow(basis=basis, dim=dim, index="exact", verdict="not_tested", bytes_per_vector=4 * dim, measures=measures)
+
+
+def with_rows(report: Report, *rows: CandidateRow) -> Report:
+    return replace(report, candidates=(*report.candidates, *rows))
+
+
+def test_a_plain_run_has_slices_and_nothing_else(sketch: Report) -> None:
+    assert [section.title for section in sections(sketch)] == ["Slices at 256 dimensions: who loses more than the others"]
+    assert sections(replace(sketch, slices=())) == []
+
+
+def test_index_loss_stands_apart_from_the_loss_of_cutting(sketch: Report) -> None:
+    section = indexes(with_rows(sketch, index(256, "HNSW32", 0.3360, 72, 0.4), index(256, "SQ8", 0.3370, 14, 1.2)))
+    assert section is not None
+    assert section.table is not None
+    cells = {column.title: column.cells for column in section.table.columns}
+    hnsw = cells["index"].index("HNSW32")
+    assert cells["lost by cutting"][hnsw] == "1.0%"  # 1 - 0.9903
+    assert cells["by the index"][hnsw] == "0.6%"  # 0.9903 - 0.3360 / 0.3412
+    assert cells["size"][hnsw] == "72.0 MiB"
+
+
+def test_the_pareto_front_holds_what_nothing_else_beats(sketch: Report) -> None:
+    bare = replace(sketch, candidates=tuple(row for row in sketch.candidates if row.index == "exact"))
+    report = with_rows(
+        bare,
+        index(256, "HNSW32", 0.3360, 72, 0.4),  # fastest
+        index(256, "SQ8", 0.3370, 14, 1.2),  # smallest
+        index(512, "SQ8", 0.3400, 28, 2.4),  # best
+        index(512, "HNSW16", 0.3390, 140, 2.5),  # beaten by 512 SQ8 in everything
+        index(128, "Flat", float("nan"), 1, 0.1),  # without a figure, no point at all
+    )
+    assert pareto(report) == {(256, "HNSW32"): ["p99"], (256, "SQ8"): ["size", "p99"], (512, "SQ8"): ["size", "p99"]}
+
+
+def test_only_flat_indexes_need_no_section(sketch: Report) -> None:
+    assert indexes(sketch) is None
+
+
+def test_controls_stand_beside_the_prefix_of_their_size(sketch: Report) -> None:
+    rows = [control("pca", 256, 0.995), control("random", 256, 0.98), control("pca", 128, 0.97), control("random", 128, 0.94)]
+    section = controls(with_rows(sketch, *rows))
+    assert section is not None
+    assert section.table is not None
+    assert [(column.title, column.cells) for column in section.table.columns] == [
+        ("dim", ("256", "128")),
+        ("prefix", ("99.0%", "95.7%")),
+        ("pca", ("99.5%", "97.0%")),
+        ("random", ("98.0%", "94.0%")),
+    ]
+
+
+def finding(value: str, *, q: float | None, kept: float, declared: bool = True) -> SliceFinding:
+    return SliceFinding(
+        field="type",
+        value=value,
+        declared=declared,
+        candidate=Candidate("prefix", 256),
+        queries=41,
+        kept=kept,
+        kept_by_others=0.99,
+        at_least=kept - 0.03,
+        at_most=kept + 0.03,
+        p_value=q,
+        q_value=q,
+    )
+
+
+def test_slice_rows_carry_the_search_and_the_margin() -> None:
+    worse, open_ = finding("numeric", q=0.001, kept=0.93), finding("name", q=None, kept=0.99)
+    rows = slice_rows([worse, open_], [SliceJudgement(finding=worse, outcome=Outcome.FAIL, q_below=0.002)])
+    assert rows == (
+        SliceRow(
+            field="type",
+            value="numeric",
+            dim=256,
+            queries=41,
+            kept=0.93,
+            at_least=0.93 - 0.03,
+            at_most=0.93 + 0.03,
+            q_value=0.001,
+            kept_by_others=0.99,
+            declared=True,
+            verdict="fail",
+        ),
+        SliceRow(
+            field="type",
+            value="name",
+            dim=256,
+            queries=41,
+            kept=0.99,
+            at_least=0.99 - 0.03,
+            at_most=0.99 + 0.03,
+            kept_by_others=0.99,
+            declared=True,
+        ),
+    )
+
+
+def test_slices_that_stand_out_come_first_and_a_lower_unproven_one_does_not_pass_for_worst(sketch: Report) -> None:
+    found = [finding("lucky", q=0.5, kept=0.90), finding("numeric", q=0.001, kept=0.93), finding("tiny", q=None, kept=0.5)]
+    report = replace(sketch, slices=slice_rows(found))
+    section = slices(report)
+    assert section is not None
+    assert section.table is not None
+    assert section.table.columns[0].cells == ("type=numeric", "type=tiny", "type=lucky")
+    assert section.table.columns[-1].cells == ("hit", "-", "-")
+    assert worst_slice(report) == "Worst hit: type=numeric keeps 93.0% (41 queries)."
+    assert section.notes == ("Of 2 slices searched, 1 is hit harder than the other queries (false discoveries held at 5%).",)
+
+
+def test_many_slices_are_cut_and_counted(sketch: Report) -> None:
+    report = replace(sketch, slices=slice_rows([finding(f"v{i:02}", q=1.0, kept=0.9 + i / 1000) for i in range(30)]))
+    section = slices(report)
+    assert section is not None
+    assert section.table is not None
+    assert len(section.table.rows) == 12
+    assert section.notes[-1] == "18 more in report.json."
+
+
+def run_data() -> RunData:
+    nothing = np.zeros((1, 3), np.int64)
+    return RunData(
+        ranks=Ranks((Candidate("prefix", 256),), 10, nothing, nothing),
+        qrels=Qrels(np.array([0, 1, 3]), np.array([4, 5, 6]), np.array([1, 2, 0])),
+        query_ids=("q1", "q2"),
+        query_texts=("how?", "why " * 40),
+        document_ids={5: "d5", 6: "d6", 7: "d7"},
+        document_titles={5: "Five", 6: "Six"},
+    )
+
+
+def test_losing_queries_are_named_with_the_documents_that_moved(sketch: Report) -> None:
+    losing = [LosingQuery(1, 1.0, 0.25, left=(5,), came=(6, 7, 4, 9))]
+    rows = loser_rows(losing, run_data(), dim=256, measure=Measure("nDCG", 10))
+    assert [(d.id, d.title, d.grade) for d in rows[0].left] == [("d5", "Five", 2)]
+    assert [(d.id, d.title, d.grade) for d in rows[0].came_in] == [
+        ("d6", "Six", 0),
+        ("d7", "", None),
+        ("row 4", "", None),
+        ("row 9", "", None),
+    ]
+    section = losers(replace(sketch, losers=rows))
+    assert section is not None
+    assert section.title == "Queries that lose most at 256 dimensions (nDCG@10)"
+    item = section.items[0]
+    assert item.text.startswith("1.00 -> 0.25  why why")
+    assert item.text.endswith("… [q2]")
+    assert item.details == (
+        "left: Five [d5] (grade 2)",
+        "came in: Six [d6] (grade 0); d7 [d7] (not judged); row 4 [row 4] (not judged) and 1 more",
+    )
