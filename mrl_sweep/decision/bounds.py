@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from mrl_sweep.decision.student import t_quantile
+from mrl_sweep.decision.student import t_quantile, t_tail
 from mrl_sweep.types import FloatArray, IntArray
 
 RARE_CHANGES: Final = 20
@@ -80,6 +80,26 @@ def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) 
         gained=(changed & (change > 0)).sum(axis=1),
         unchanged=(~changed).sum(axis=1),
     )
+
+
+def shortfall_p(x: FloatArray, y: FloatArray, *, retain: float) -> FloatArray:
+    """(n_candidates,) the p-value of mean(x - retain * y) >= 0 against "less"; guarded as `upper` of `paired_bounds` is."""
+    y = np.broadcast_to(y, x.shape)
+    guarded = (np.abs(x - y) > UNCHANGED).sum(axis=1) < RARE_CHANGES
+    difference = x - retain * y
+    p = np.empty(len(x))
+    p[~guarded] = _p_not_less(difference[~guarded])
+    p[guarded] = _p_not_less(_with(difference[guarded], 1.0))
+    return p
+
+
+def _p_not_less(d: FloatArray) -> FloatArray:
+    n = d.shape[1]
+    if n < 2 or len(d) == 0:
+        return np.full(len(d), np.nan)
+    mean, error = d.mean(axis=1), _deviation(d) / np.sqrt(n)
+    t = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
+    return np.where(error > 0, t_tail(-t, n - 1), (mean >= 0).astype(np.float64))
 
 
 def _with(values: FloatArray, pseudo: float) -> FloatArray:

@@ -114,11 +114,11 @@ def _share_is_defined(values: FloatArray, measure: Measure, baseline: Candidate)
 
 
 def _row(bounds: PairedBounds, i: int, policy: Policy, *, is_baseline: bool) -> Evidence:
-    mean, kept = float(bounds.mean[i]), _known(bounds.kept[i])
+    mean, kept = float(bounds.mean[i]), known(bounds.kept[i])
     lost, gained, unchanged = int(bounds.lost[i]), int(bounds.gained[i]), int(bounds.unchanged[i])
     if is_baseline:
         return Evidence(mean=mean, kept=kept, at_least=None, at_most=None, lost=lost, gained=gained, unchanged=unchanged)
-    at_least, at_most = _known(bounds.at_least[i]), _known(bounds.at_most[i])
+    at_least, at_most = known(bounds.at_least[i]), known(bounds.at_most[i])
     sample = Sample(
         n=bounds.n,
         changed=lost + gained,
@@ -167,5 +167,6 @@ def _undecided(measure: Measure, e: Evidence, retain: float, units: int) -> str:
     return f"keeps {between} of {measure}; {asked(retain)} was asked{needed}"
 
 
-def _known(value: float) -> float | None:
+def known(value: float) -> float | None:
+    """None for NaN: what is not defined is said to be so."""
     return None if np.isnan(value) else float(value)

@@ -1,0 +1,170 @@
+"""Two runs over the same queries: may they be compared at all, which is better, and did the later one get worse?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from mrl_sweep.decision.bounds import RARE_CHANGES, UNCHANGED, paired_bounds
+from mrl_sweep.decision.evidence import MIN_QUERIES
+from mrl_sweep.decision.judging import known
+from mrl_sweep.decision.rule import falls_short, reaches
+from mrl_sweep.decision.student import t_quantile
+from mrl_sweep.decision.units import cluster_means
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import FloatArray, IntArray, Outcome
+
+
+class Better(StrEnum):
+    """Which of two runs is better, as far as the queries can tell."""
+
+    FIRST = "first"
+    SECOND = "second"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Paired per query: `difference` is mean(second - first), `low` and `high` its two-sided limits at level 1 - alpha.
+
+    `gained`, `lost` and `unchanged` count queries as the second run has them. Limits are None with fewer than two queries.
+    """
+
+    queries: int
+    first: float
+    second: float
+    difference: float
+    low: float | None
+    high: float | None
+    gained: int
+    lost: int
+    unchanged: int
+    better: Better
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression:
+    """A later run against an earlier one: FAIL where it is proven to keep less than 1 - max_regression of it.
+
+    PASS where it is proven to keep that much, INCONCLUSIVE where the queries cannot tell or are fewer than 30. `kept` is the
+    share of the earlier mean, `at_least` and `at_most` its one-sided limits at level alpha each.
+    """
+
+    outcome: Outcome
+    kept: float | None
+    at_least: float | None
+    at_most: float | None
+    before: float
+    after: float
+    gained: int
+    lost: int
+    unchanged: int
+    queries: int
+
+
+def compare_paired(first: FloatArray, second: FloatArray, *, alpha: float = 0.05, clusters: IntArray | None = None) -> Comparison:
+    """Which of two runs is better on the same queries: per-query values (n_queries,) of one measure, aligned by query id.
+
+    A run is better where the two-sided limits of the paired difference exclude 0. Below 20 changed queries each limit is
+    taken with one more query that changed all the way against it; below 30 queries nothing is decided.
+    """
+    a, b = _units(first, second, clusters)
+    d = b - a
+    changed = np.abs(d) > UNCHANGED
+    guard = changed.sum() < RARE_CHANGES
+    low, high = (_limit(np.append(d, side) if guard else d, side, alpha) for side in (-1.0, 1.0))
+    better = Better.UNDECIDED
+    if len(d) >= MIN_QUERIES and low is not None and high is not None:
+        better = Better.SECOND if low > 0 else Better.FIRST if high < 0 else Better.UNDECIDED
+    return Comparison(
+        queries=len(d),
+        first=float(a.mean()),
+        second=float(b.mean()),
+        difference=float(d.mean()),
+        low=low,
+        high=high,
+        gained=int((changed & (d > 0)).sum()),
+        lost=int((changed & (d < 0)).sum()),
+        unchanged=int((~changed).sum()),
+        better=better,
+    )
+
+
+def regression(
+    before: FloatArray, after: FloatArray, *, max_regression: float, alpha: float = 0.05, clusters: IntArray | None = None
+) -> Regression:
+    """Has the measure fallen by more than `max_regression`, a share of the earlier mean (0.01 is 1%)? Values (n_queries,).
+
+    The rule of the main decision with retain = 1 - max_regression, but here it is "worse" that needs the proof: a caller
+    that only fails on FAIL never turns red by noise.
+    """
+    y, x = _units(before, after, clusters)
+    retain = 1 - max_regression
+    bounds = paired_bounds(x[None], y, retain=retain, alpha=alpha)
+    at_least, at_most = known(bounds.at_least[0]), known(bounds.at_most[0])
+    outcome = Outcome.INCONCLUSIVE
+    if len(y) >= MIN_QUERIES:
+        worse, held = falls_short(at_most, retain), reaches(at_least, retain)
+        outcome = Outcome.FAIL if worse else Outcome.PASS if held else Outcome.INCONCLUSIVE
+    return Regression(
+        outcome=outcome,
+        kept=known(bounds.kept[0]),
+        at_least=at_least,
+        at_most=at_most,
+        before=float(y.mean()),
+        after=float(x.mean()),
+        gained=int(bounds.gained[0]),
+        lost=int(bounds.lost[0]),
+        unchanged=int(bounds.unchanged[0]),
+        queries=len(y),
+    )
+
+
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, ...]:
+    """What differs between the facts that two comparable runs must share, in words: `tie rule: expected, not by id`.
+
+    Facts are named as a person knows them ("judgments", "queries", "measure", "cut-off", "tie rule", …); one that only one
+    run states differs too.
+    """
+    found = []
+    for name in dict.fromkeys([*first, *second]):
+        if name not in first or name not in second:
+            found.append(f"{name}: stated by only one of them")
+        elif first[name] != second[name]:
+            new, old = _short(second[name]), _short(first[name])
+            found.append(f"{name}: {new}, not {old}" if new != old else name)
+    return tuple(found)
+
+
+def require_comparable(baseline: Mapping[str, Any], run: Mapping[str, Any], *, name: str = "the baseline") -> None:
+    """Refuse a comparison over different judgments, measure, cut-off, tie rule or queries: `InputError` names each difference."""
+    found = differences(baseline, run)
+    if found:
+        raise InputError(
+            f"this run cannot be compared with {name}; they differ in {'; '.join(found)}",
+            "run both on the same collection, split and measure, or give another --baseline",
+        )
+
+
+def _units(first: FloatArray, second: FloatArray, clusters: IntArray | None) -> tuple[FloatArray, FloatArray]:
+    if len(first) == 0:
+        raise InputError("nothing to compare: the runs share no judged query", "compare runs over the same collection and split")
+    if clusters is None:
+        return first, second
+    a, b = cluster_means(np.stack([first, second]), clusters)
+    return a, b
+
+
+def _limit(d: FloatArray, side: float, alpha: float) -> float | None:
+    if len(d) < 2:
+        return None
+    return float(d.mean() + side * t_quantile(alpha / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"

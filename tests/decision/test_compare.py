@@ -1,0 +1,93 @@
+"""Two runs over the same queries: refusal, which is better, and regressions that are proven."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mrl_sweep.decision.compare import Better, compare_paired, differences, regression, require_comparable
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Outcome
+
+FACTS = {"judgments": "a1b2", "queries": "c3d4", "measure": "nDCG@10", "tie rule": "expected"}
+
+
+def runs(shift: float, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(6)
+    first = rng.uniform(0.3, 0.7, n)
+    return first, first + rng.normal(0, 0.1, n) + shift
+
+
+def test_limits_equal_scipys_paired_t() -> None:
+    from scipy.stats import ttest_rel
+
+    first, second = runs(0.01)
+    c = compare_paired(first, second)
+    oracle = ttest_rel(second, first).confidence_interval(0.95)
+    assert (c.low, c.high) == pytest.approx((oracle.low, oracle.high), rel=1e-9)
+    assert c.difference == pytest.approx(c.second - c.first)
+
+
+def test_better_needs_limits_that_exclude_zero() -> None:
+    first, second = runs(0.05)
+    assert compare_paired(first, second).better is Better.SECOND
+    assert compare_paired(second, first).better is Better.FIRST
+    assert compare_paired(*runs(0.0)).better is Better.UNDECIDED
+    assert compare_paired(first[:29], first[:29] + 0.2).better is Better.UNDECIDED
+
+
+def test_a_handful_of_changed_queries_decides_nothing() -> None:
+    first = np.full(200, 0.5)
+    second = first.copy()
+    second[:3] = 0.6
+    c = compare_paired(first, second)
+    assert (c.gained, c.lost, c.unchanged, c.better) == (3, 0, 197, Better.UNDECIDED)
+
+
+def test_regression_fails_only_on_proof() -> None:
+    before, after = runs(-0.05)
+    proven = regression(before, after, max_regression=0.02)
+    assert proven.outcome is Outcome.FAIL
+    assert proven.at_most is not None
+    assert proven.at_most < 0.98
+    before, after = runs(-0.01)
+    assert regression(before, after, max_regression=0.02).outcome is Outcome.INCONCLUSIVE
+    assert regression(before, after, max_regression=0.2).outcome is Outcome.PASS
+    assert regression(before[:29], after[:29] * 0, max_regression=0.02).outcome is Outcome.INCONCLUSIVE
+
+
+def test_an_unchanged_run_is_no_regression_even_at_zero_tolerance() -> None:
+    before, _ = runs(0)
+    same = regression(before, before, max_regression=0.0)
+    assert (same.outcome, same.kept, same.unchanged) == (Outcome.INCONCLUSIVE, 1.0, 200)
+
+
+def test_clusters_are_compared_as_units() -> None:
+    first, second = runs(0.0)
+    assert compare_paired(first, second, clusters=np.arange(200) // 5).queries == 40
+    assert regression(first, second, max_regression=0.01, clusters=np.arange(200) // 5).queries == 40
+
+
+def test_no_shared_query_is_refused() -> None:
+    with pytest.raises(InputError, match="share no judged query"):
+        compare_paired(np.array([]), np.array([]))
+
+
+def test_differences_are_named_with_both_values() -> None:
+    assert differences(FACTS, dict(FACTS)) == ()
+    other = {**FACTS, "measure": "nDCG@20", "tie rule": "by id"}
+    assert differences(FACTS, other) == ("measure: nDCG@20, not nDCG@10", "tie rule: by id, not expected")
+    assert differences(FACTS, {"judgments": "a1b2", "queries": "c3d4", "measure": "nDCG@10"}) == (
+        "tie rule: stated by only one of them",
+    )
+    long = "x" * 50
+    assert differences({"queries": long + "1"}, {"queries": long + "2"}) == ("queries",)
+
+
+def test_runs_that_differ_are_refused_with_the_difference() -> None:
+    require_comparable(FACTS, dict(FACTS))
+    with pytest.raises(
+        InputError, match="cannot be compared with runs/monday; they differ in judgments: ffff, not a1b2"
+    ) as refused:
+        require_comparable(FACTS, {**FACTS, "judgments": "ffff"}, name="runs/monday")
+    assert "--baseline" in refused.value.hint
