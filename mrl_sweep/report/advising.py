@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from mrl_sweep.measures.coverage import judged_share
 from mrl_sweep.report import advice
 from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Outcome, Qrels, Ranks, Scores, Verdict
 
 _PERFECT = 1 - 1e-9
+_DEPTH = 10
+"""Where the measure has no cut-off of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +51,6 @@ def advise(
     return tuple(one for one in found if one is not None)
 
 
-def judged_share(ranks: Ranks, qrels: Qrels, candidate: Candidate, depth: int) -> float | None:
-    """The share of the top `depth` documents, over all queries, that carry a judgment; None without top documents."""
-    if ranks.top is None or candidate not in ranks.candidates:
-        return None
-    rows = ranks.top.rows[ranks.candidates.index(candidate), :, :depth]
-    returned = rows >= 0
-    if not returned.any():
-        return None
-    queries = np.broadcast_to(np.arange(len(rows))[:, None], rows.shape)
-    found = np.isin((queries * ranks.n_documents + rows)[returned], qrels.queries * ranks.n_documents + qrels.rows)
-    return float(found.mean())
-
-
 def _few_queries(verdict: Verdict) -> Advice | None:
     below = [j for j in verdict.judgements if j.outcome is not Outcome.BASELINE]
     stop = next((j for j in below if j.outcome is not Outcome.PASS), below[-1] if below else None)
@@ -76,14 +64,17 @@ def _few_queries(verdict: Verdict) -> Advice | None:
 
 
 def _judged_share(verdict: Verdict, full: Candidate, ranks: Ranks, qrels: Qrels) -> Advice | None:
-    depth = min(verdict.measure.cutoff or 10, ranks.top.depth if ranks.top else 0)
     chosen = Candidate(full.basis, verdict.dimension, full.index)
-    shares = [judged_share(ranks, qrels, candidate, depth) if depth else None for candidate in (chosen, full)]
-    if shares[0] is None or shares[1] is None:
+    if chosen not in ranks.candidates or full not in ranks.candidates or not qrels.n_queries:
         return None
-    per_query = len(qrels.rows) / qrels.n_queries
+    depth = verdict.measure.cutoff or _DEPTH
+    shares = judged_share(ranks, qrels, depth)
     return advice.judged_share_low(
-        dim=verdict.dimension, depth=depth, judged=shares[0], judged_at_full=shares[1], judgments_per_query=per_query
+        dim=chosen.dim,
+        depth=depth,
+        judged=float(shares[ranks.candidates.index(chosen)]),
+        judged_at_full=float(shares[ranks.candidates.index(full)]),
+        judgments_per_query=len(qrels.rows) / qrels.n_queries,
     )
 
 

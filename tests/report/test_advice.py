@@ -8,8 +8,8 @@ import pytest
 from mrl_sweep.decision.policy import decide
 from mrl_sweep.decision.rule import Policy
 from mrl_sweep.report import advice
-from mrl_sweep.report.advising import Surroundings, advise, judged_share
-from mrl_sweep.types import Candidate, Measure, Qrels, Ranks, Scores, TopDocuments
+from mrl_sweep.report.advising import Surroundings, advise
+from mrl_sweep.types import Candidate, Measure, Qrels, Ranks, Scores
 
 
 def test_a_small_corpus_is_told_what_is_saved() -> None:
@@ -103,24 +103,16 @@ NDCG = Measure("nDCG", 2)
 
 
 def facts(n: int = 40) -> tuple[Scores, Ranks, Qrels]:
-    """Full size perfect, half and random axes alike at 0.5 or 1; the top two of full size judged, of half size one of eight."""
+    """Full size perfect, half and random axes alike at 0.5 or 1; two judged documents a query, of which full size returns both
+    first and the others none for three queries of four."""
     alternating = np.where(np.arange(n) % 2, 1.0, 0.5)
     scores = Scores(
         (FULL, HALF, RANDOM), (NDCG,), np.stack([np.ones(n), alternating, alternating])[:, None], np.ones((1, n), bool)
     )
     qrels = Qrels(np.arange(n + 1) * 2, np.tile([0, 1], n), np.tile([1, 0], n))
-    at_half = np.where(np.arange(n)[:, None] % 4, [3, 2], [0, -1])
-    top = TopDocuments(np.stack([np.tile([0, 1], (n, 1)), at_half, at_half]), np.zeros((3, n, 2), np.float32))
-    nothing = np.zeros((3, 2 * n), np.int64)
-    return scores, Ranks((FULL, HALF, RANDOM), 100, nothing, nothing, top), qrels
-
-
-def test_the_judged_share_counts_returned_documents_of_the_query_alone() -> None:
-    _, ranks, qrels = facts()
-    assert judged_share(ranks, qrels, FULL, 2) == 1.0
-    assert judged_share(ranks, qrels, HALF, 2) == 10 / 70  # 30 queries return two unjudged, 10 return one judged
-    assert judged_share(ranks, qrels, FULL, 1) == 1.0
-    assert judged_share(Ranks((FULL,), 100, ranks.above[:1], ranks.tied[:1]), qrels, FULL, 2) is None
+    at_full, at_half = np.tile([0, 1], n), np.where(np.repeat(np.arange(n) % 4, 2), 50, np.tile([0, 1], n))
+    above = np.stack([at_full, at_half, at_half])
+    return scores, Ranks((FULL, HALF, RANDOM), 100, above, np.zeros_like(above)), qrels
 
 
 def test_a_run_gets_all_that_applies_in_the_order_of_the_list() -> None:
