@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.collection.documents import Corpus
-from mrl_sweep.errors import first_offenders, printable
+from mrl_sweep.errors import first_offenders, printable, several
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries
 
 _COMMON: Final = 0.1
@@ -24,11 +24,6 @@ def advice(corpus: Corpus, queries: Queries, qrels: Qrels) -> tuple[Advice, ...]
         _empty_queries(queries),
     )
     return tuple(remark for remark in found if remark is not None)
-
-
-def several(count: int, one: str, many: str) -> str:
-    """`1 document has`, `2,000 documents have`."""
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def own_rows(collection: Collection) -> IntArray:

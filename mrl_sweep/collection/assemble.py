@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,8 +81,7 @@ def judgments_digest(queries: Queries, by_query: Mapping[str, Mapping[str, int]]
     digest = hashlib.blake2b(digest_size=16)
     for row in sorted(range(len(queries)), key=queries.ids.__getitem__):
         judged = sorted(by_query[queries.ids[row]].items())
-        entry = (queries.ids[row], queries.texts[row], judged)
-        digest.update(repr(entry).encode("ascii", "backslashreplace"))
+        digest.update(json.dumps([queries.ids[row], queries.texts[row], judged]).encode("ascii"))
     return digest.hexdigest()
 
 

@@ -55,8 +55,19 @@ def find_splits(folder: Path, pattern: str, endings: Sequence[str]) -> dict[str,
         for path in sorted(folder.glob(f"{before}*{ending}")):
             name = path.relative_to(folder).as_posix()
             split = name[len(before) : len(name) - len(ending)]
-            if split and "." not in split:
+            if split:
                 found.setdefault(split, path)
+    return found
+
+
+def find_qrels(folder: Path, endings: Sequence[str], holds: str) -> dict[str, Path]:
+    """Split to file: `qrels/<split>.…`, `qrels.<split>.…`, and `qrels.…` for `test`. Errors: InputError where there is none."""
+    single = find_file(folder, ["qrels"], endings)
+    found = find_splits(folder, "qrels/{}", endings) or find_splits(folder, "qrels.{}", endings)
+    if single is not None and single.is_file():
+        found.setdefault(DEFAULT_SPLIT, single)
+    if not found:
+        require_file(folder, ["qrels"], endings, holds)
     return found
 
 

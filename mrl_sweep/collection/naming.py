@@ -14,11 +14,23 @@ from mrl_sweep.errors import InputError, first_offenders, printable
 Asked = Mapping[str, str]
 """The column a user names for a role: {"id": "sku", "text": "description"}."""
 
-_IDS: Final = ("_id", "id", "docno", "doc_id", "docid", "doc-id", "corpus-id", "corpus_id", "document_id", "pid", "passage_id")
-_QUERY_IDS: Final = ("_id", "id", "query_id", "query-id", "qid", "topic_id", "topic-id", "topic", "number", "num")
-_TITLES: Final = ("title", "headline", "heading")
-_TEXTS: Final = ("text", "contents", "content", "body", "passage", "segment", "abstract", "document")
-_QUERY_TEXTS: Final = ("text", "query", "question", "title", "description", "contents")
+DOCUMENT_ID_COLUMNS: Final = (
+    "_id",
+    "id",
+    "docno",
+    "doc_id",
+    "docid",
+    "doc-id",
+    "corpus-id",
+    "corpus_id",
+    "document_id",
+    "pid",
+    "passage_id",
+)
+QUERY_ID_COLUMNS: Final = ("_id", "id", "query_id", "query-id", "qid", "topic_id", "topic-id", "topic", "number", "num")
+TITLE_COLUMNS: Final = ("title", "headline", "heading")
+DOCUMENT_TEXT_COLUMNS: Final = ("text", "contents", "content", "body", "passage", "segment", "abstract", "document")
+QUERY_TEXT_COLUMNS: Final = ("text", "query", "question", "title", "description", "contents")
 METADATA: Final = "metadata"
 
 
@@ -41,9 +53,9 @@ def documents(rows: Iterable[Row], asked: Asked, where: Where) -> Iterator[tuple
     for position, number, fields in rows:
         if tuple(fields) != names:
             names = tuple(fields)
-            key = column(names, "id", _IDS, asked, where(number))
-            text = column(names, "text", _TEXTS, asked, where(number))
-            title = column(names, "title", _TITLES, asked, where(number), needed=False)
+            key = column(names, "id", DOCUMENT_ID_COLUMNS, asked, where(number))
+            text = column(names, "text", DOCUMENT_TEXT_COLUMNS, asked, where(number))
+            title = column(names, "title", TITLE_COLUMNS, asked, where(number), needed=False)
         place = where(number)
         body = text_field(fields, text, place, default="")
         yield position, Document(id_of(fields, key, place), text_field(fields, title, place, default="") if title else "", body)
@@ -53,8 +65,8 @@ def queries(rows: Iterable[Row], asked: Asked, where: Where) -> Iterator[Query]:
     """Each row's query; `metadata` (an object, or JSON text of one) and other columns of plain values become its metadata."""
     for row in rows:
         names, place = tuple(row.fields), where(row.number)
-        key = column(names, "id", _QUERY_IDS, asked, place)
-        text = column(names, "text", _QUERY_TEXTS, asked, place)
+        key = column(names, "id", QUERY_ID_COLUMNS, asked, place)
+        text = column(names, "text", QUERY_TEXT_COLUMNS, asked, place)
         yield Query(
             id_of(row.fields, key, place),
             text_field(row.fields, text, place, default=""),

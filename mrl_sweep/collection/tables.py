@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -11,7 +11,7 @@ from typing import Final, Literal
 from mrl_sweep.collection.lines import Line, Where, is_blank, read_lines, text_of
 from mrl_sweep.collection.naming import Row
 from mrl_sweep.collection.records import json_object
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.errors import InputError, printable, several
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 
@@ -21,6 +21,45 @@ def json_rows(lines: Iterator[Line], path: Path) -> Iterator[Row]:
     for line in lines:
         if not is_blank(line):
             yield Row(line.offset, line.number, json_object(line, path))
+
+
+@dataclass(frozen=True, slots=True)
+class TsvRows:
+    """Rows of a plain TSV file: fields between tabs as they stand, with or without a header, told by content."""
+
+    names: tuple[str, ...]
+    header_offset: int | None
+
+    @classmethod
+    def of(cls, path: Path, usual: Mapping[int, tuple[str, ...]], known: Container[str], *, max_line_bytes: int) -> TsvRows:
+        """Looks at the first line: a header if two of its fields are `known` names, else `usual` gives names by their count."""
+        first = next((line for line in read_lines(path, max_line_bytes=max_line_bytes) if not is_blank(line)), None)
+        if first is None:
+            raise InputError(f"nothing to evaluate: {path} is empty")
+        fields = [field.strip() for field in text_of(first, path).split("\t")]
+        if sum(field.lower() in known for field in fields) >= 2 and len(set(fields)) == len(fields):
+            return cls(tuple(fields), first.offset)
+        if len(fields) not in usual:
+            counts = " or ".join(f"{count} ({', '.join(names)})" for count, names in usual.items())
+            raise InputError(
+                f"{Where(path, first.number)}: {several(len(fields), 'column', 'columns')} between tabs; expected {counts}",
+                "a header line may name other columns",
+            )
+        return cls(usual[len(fields)], None)
+
+    def __call__(self, lines: Iterator[Line], path: Path) -> Iterator[Row]:
+        for line in lines:
+            if is_blank(line) or line.offset == self.header_offset:
+                continue
+            text = text_of(line, path)
+            fields = text.split("\t")
+            if len(fields) != len(self.names):
+                raise InputError(
+                    f"{Where(path, line.number)}: {len(fields)} columns where {len(self.names)} are expected "
+                    f"({', '.join(map(printable, self.names))}): {printable(text)}",
+                    "a text must hold no tab; write such texts as JSON lines",
+                )
+            yield Row(line.offset, line.number, dict(zip(self.names, fields, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
