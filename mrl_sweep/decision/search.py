@@ -23,13 +23,14 @@ class SliceFinding:
 
     `queries` counts units of evidence. `p_value` is that of "this slice keeps no less than the other queries", `q_value` the
     same after Benjamini-Hochberg over the whole search; None where the slice was too small to test. `p_below` is the p-value
-    of "this slice keeps the asked share" (`Policy.retain`, or the slices' own margin).
+    of "this slice keeps `retain`", the share asked of it (`Policy.retain` of the search).
     """
 
     field: str
     value: str
     declared: bool
     candidate: Candidate
+    retain: float
     queries: int
     kept: float | None
     kept_by_others: float | None
@@ -77,8 +78,8 @@ def search_slices(
     return tuple(replace(f, q_value=q) for f, q in zip(found, q_values, strict=True))
 
 
-def judge_slices(findings: Sequence[SliceFinding], *, retain: float, alpha: float) -> tuple[SliceJudgement, ...]:
-    """The declared slices' findings against the margin `retain` that they were searched with (`Policy.retain`).
+def judge_slices(findings: Sequence[SliceFinding], *, alpha: float) -> tuple[SliceJudgement, ...]:
+    """The declared slices against the share that the search asked of them: `replace(policy, retain=slice_retain)`.
 
     FAIL only on proof: the shortfall is significant after Benjamini-Hochberg over these slices, so that many slices which all
     keep their share do not turn a gate red by chance. PASS where the lower limit holds the margin.
@@ -88,7 +89,7 @@ def judge_slices(findings: Sequence[SliceFinding], *, retain: float, alpha: floa
     judged = []
     for finding, q in zip(declared, q_below, strict=True):
         failed = q is not None and q <= alpha
-        held = finding.queries >= SMALLEST_SLICE and reaches(finding.at_least, retain)
+        held = finding.queries >= SMALLEST_SLICE and reaches(finding.at_least, finding.retain)
         outcome = Outcome.FAIL if failed else Outcome.PASS if held else Outcome.INCONCLUSIVE
         judged.append(SliceJudgement(finding=finding, outcome=outcome, q_below=q))
     return tuple(judged)
@@ -131,6 +132,7 @@ def _findings(
             value=own.value,
             declared=own.declared,
             candidate=candidate,
+            retain=policy.retain,
             queries=inside.shape[1],
             kept=known(bounds.kept[i]),
             kept_by_others=known(others[i]),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
+from mrl_sweep.errors import InputError, first_offenders
 from mrl_sweep.types import FloatArray, IntArray
 
 
@@ -34,3 +38,18 @@ def unit_of(clusters: IntArray) -> IntArray:
 def count_units(clusters: IntArray) -> int:
     """How many units these labels make."""
     return len(np.unique(clusters[clusters >= 0])) + int((clusters < 0).sum())
+
+
+def cluster_labels(metadata: Sequence[Mapping[str, Any]], field: str) -> IntArray:
+    """(n_queries,) labels for `cluster_means`: queries with the same value of `field` share one, those without it have -1.
+
+    Raises `InputError` where no query has the field.
+    """
+    values = [entry.get(field) for entry in metadata]
+    texts = [None if value is None else str(value) for value in values]
+    numbers = {text: number for number, text in enumerate(sorted({text for text in texts if text is not None}))}
+    if not numbers:
+        has = sorted({key for entry in metadata for key in entry})
+        known = f"the fields are {first_offenders(has, limit=10)}" if has else "the queries have no metadata"
+        raise InputError(f"no query has the field {field}", f"{known}; name one of them with --cluster")
+    return np.array([-1 if text is None else numbers[text] for text in texts], np.int64)

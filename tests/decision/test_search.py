@@ -130,7 +130,7 @@ def test_the_slice_gate_fails_only_on_proof() -> None:
     part = np.digitize(np.arange(300), [60, 75])
     slices = [Slice("lang", name, part == i, declared=True) for i, name in enumerate(("hit", "unclear", "fine"))]
     found = search_slices(scores_of(np.stack([y, x])), [*slices, Slice("length", "hit too", part == 0)], Policy(retain=0.95))
-    judged = judge_slices(found, retain=0.95, alpha=0.05)
+    judged = judge_slices(found, alpha=0.05)
     assert {j.finding.value: j.outcome for j in judged} == {
         "hit": Outcome.FAIL,
         "unclear": Outcome.INCONCLUSIVE,
@@ -148,7 +148,7 @@ def test_fifty_slices_at_their_margin_rarely_turn_the_gate_red(scifact: FloatArr
         drawn = rng.integers(0, 300, 2_000)
         slices = [Slice("tenant", str(i), np.arange(2_000) // 40 == i, declared=True) for i in range(50)]
         found = search_slices(scores_of(np.stack([y[drawn], x[drawn]])), slices, Policy(retain=retain))
-        red += any(j.outcome is Outcome.FAIL for j in judge_slices(found, retain=retain, alpha=0.05))
+        red += any(j.outcome is Outcome.FAIL for j in judge_slices(found, alpha=0.05))
     assert red <= 4
 
 

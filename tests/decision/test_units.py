@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrl_sweep.decision.units import cluster_means, count_units, unit_of
+from mrl_sweep.decision.units import cluster_labels, cluster_means, count_units, unit_of
+from mrl_sweep.errors import InputError
 
 
 def test_a_cluster_counts_once_with_its_mean() -> None:
@@ -28,3 +30,10 @@ def test_means_equal_a_loop(labels: list[int]) -> None:
     expected = np.stack([values[..., unit == u].mean(axis=-1) for u in range(unit.max() + 1)], axis=-1)
     np.testing.assert_allclose(cluster_means(values, np.array(labels)), expected, rtol=1e-12)
     assert count_units(np.array(labels)) == expected.shape[-1]
+
+
+def test_labels_come_from_a_field_and_queries_without_it_stay_single() -> None:
+    assert cluster_labels([{"origin": "b"}, {}, {"origin": "a"}, {"origin": "b"}], "origin").tolist() == [1, -1, 0, 1]
+    with pytest.raises(InputError, match="no query has the field orgin") as refused:
+        cluster_labels([{"origin": "b"}], "orgin")
+    assert refused.value.hint == "the fields are origin; name one of them with --cluster"
