@@ -1,0 +1,65 @@
+"""scipy's single-precision matrix product, callable from compiled code that does not hold the GIL.
+
+It is called by address, and the address is an argument: a function pointer bound at compile time would keep numba from
+caching the code on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba as nb
+from llvmlite import ir
+from numba.extending import get_cython_function_address, intrinsic
+
+
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """numba's njit without the GIL, cached on disk where there is a place for it."""
+    options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}}
+    try:
+        return nb.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # no cache folder can be written: compile anew in each process
+        return nb.njit(**options)(function)  # type: ignore[no-any-return]
+
+
+def sgemm_address() -> int:
+    """The address of scipy's sgemm with 32-bit integers; RuntimeError where scipy was built otherwise."""
+    from scipy.linalg import cython_blas
+
+    if "int *" not in str(cython_blas.__pyx_capi__["sgemm"]):
+        raise RuntimeError("scipy's BLAS takes 64-bit integers")
+    return int(get_cython_function_address("scipy.linalg.cython_blas", "sgemm"))
+
+
+def _void_call(_typing_context: Any, _address: Any, pointers: Any) -> Any:
+    """Call the C function at the address with the addresses in the tuple `pointers` as its arguments."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte_pointer = ir.IntType(8).as_pointer()
+        count = len(signature.args[1])
+        function_type = ir.FunctionType(ir.VoidType(), [byte_pointer] * count)
+        function = builder.inttoptr(arguments[0], function_type.as_pointer())
+        values = [builder.inttoptr(builder.extract_value(arguments[1], i), byte_pointer) for i in range(count)]
+        builder.call(function, values)
+        return context.get_dummy_value()
+
+    return nb.types.void(nb.types.int64, pointers), codegen
+
+
+void_call: Any = intrinsic(_void_call)
+
+
+@jit
+def accumulate_scores(sgemm: int, docs: Any, queries: Any, lo: int, hi: int, scores: Any, arguments: Any) -> None:
+    """scores[q, j] (+)= docs[j, lo:hi] @ queries[q, lo:hi], float32; overwrites at lo = 0.
+
+    `arguments` (int32 (6,), float32 (2,), uint8 (2,) = "TN") hold what Fortran takes by reference.
+    """
+    ints, floats, chars = arguments
+    ints[0], ints[1], ints[2] = docs.shape[0], queries.shape[0], hi - lo
+    ints[3], ints[4], ints[5] = docs.strides[0] // 4, queries.strides[0] // 4, scores.shape[1]
+    floats[0], floats[1] = 1.0, 0.0 if lo == 0 else 1.0
+    i, f, c = ints.ctypes.data, floats.ctypes.data, chars.ctypes.data
+    a, b = docs.ctypes.data + 4 * lo, queries.ctypes.data + 4 * lo
+    void_call(sgemm, (c, c + 1, i, i + 4, i + 8, f, a, i + 12, b, i + 16, f + 4, scores.ctypes.data, i + 20))

@@ -1,0 +1,102 @@
+"""The same counts with numpy alone, for machines where nothing can be compiled: slower, the same integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
+from mrl_sweep.ranking.targets import LARGEST_NORM2, Tally, Targets
+from mrl_sweep.types import Float32Array, FloatArray, IntArray
+
+BLOCK_DOCS = 1024
+BLOCK_QUERIES = 256
+
+
+class PortableKernel:
+    """`Kernel` in numpy: matrix products by numpy's BLAS, counting by bisection."""
+
+    name = "numpy"
+
+    def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
+        return np.stack([_judge(targets, a, query_rows, docs, queries) for a in range(len(targets.edges) - 1)])
+
+    def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
+        for start in range(0, len(docs), BLOCK_DOCS):
+            block = docs[start : start + BLOCK_DOCS]
+            norm2 = np.einsum("ij,ij->i", block, block)
+            bad = np.flatnonzero(~(norm2 < LARGEST_NORM2))
+            if len(bad):
+                return first_row + start + int(bad[0])
+            for q0 in range(0, len(targets.queries), BLOCK_QUERIES):
+                _one_block(targets, tally, block, first_row + start, q0, min(q0 + BLOCK_QUERIES, len(targets.queries)))
+        return -1
+
+
+def _judge(targets: Targets, a: int, query_rows: IntArray, docs: Float32Array, queries: Float32Array) -> Float32Array:
+    """(n,) float32 scores of docs[i] for query query_rows[i] at size a, rounded from float64."""
+    dim = targets.edges[a + 1]
+    rows = docs[:, :dim].astype(np.float64)
+    dot = np.einsum("ij,ij->i", rows, queries[query_rows, :dim].astype(np.float64))
+    if targets.cosine:
+        norm2 = np.einsum("ij,ij->i", rows, rows)
+        norms = targets.norms[a, query_rows]
+        usable = (norm2 >= ZERO_SQUARED_NORM) & (norms > 0)
+        dot = np.divide(dot, np.sqrt(norm2) * norms, out=np.zeros_like(dot), where=usable)
+    scores: Float32Array = dot.astype(np.float32)
+    return scores
+
+
+def _one_block(t: Targets, tally: Tally, docs: Float32Array, first_row: int, q0: int, q1: int) -> None:
+    scores: Float32Array = np.zeros((q1 - q0, len(docs)), np.float32)
+    norm2: FloatArray = np.zeros(len(docs))
+    own = t.own_rows[q0:q1] - first_row
+    mine = np.flatnonzero((own >= 0) & (own < len(docs)))
+    for a, (lo, hi) in enumerate(zip(t.edges, t.edges[1:], strict=False)):
+        scores += t.queries[q0:q1, lo:hi] @ docs[:, lo:hi].T
+        norm2 += np.einsum("ij,ij->i", docs[:, lo:hi], docs[:, lo:hi], dtype=np.float64)
+        zero = norm2 < ZERO_SQUARED_NORM
+        inverse = np.where(zero, 0.0, 1.0 / np.sqrt(np.where(zero, 1.0, norm2))) if t.cosine else np.ones(len(docs))
+        scaled = scores * inverse.astype(np.float32)
+        scaled[mine, own[mine]] = -np.inf
+        largest = 1.0 if t.cosine else float(np.sqrt(norm2.max()))
+        for q in range(q0, q1):
+            if t.norms[a, q] > 0:
+                band = np.float32(t.bands[a] * t.norms[a, q] * largest)
+                _count(t, tally, docs, first_row, a, q, scaled[q - q0], band)
+                _keep_top(t, tally, docs, first_row, a, q, scaled[q - q0], band)
+
+
+def _count(
+    t: Targets, tally: Tally, docs: Float32Array, first_row: int, a: int, q: int, row: Float32Array, band: np.float32
+) -> None:
+    pairs = slice(t.offsets[q], t.offsets[q + 1])
+    thresholds = (t.thresholds[a, pairs] * t.scales[a, q]).astype(np.float32)
+    if not len(thresholds):
+        return
+    near = np.flatnonzero(row > thresholds[0] - band)
+    first = np.searchsorted(thresholds + band, row[near], side="left")
+    last = np.searchsorted(thresholds - band, row[near], side="left")
+    # above[p] counts the documents placed beyond p
+    tally.above[a, pairs] += len(near) - np.searchsorted(np.sort(first), np.arange(len(thresholds)), side="right")
+    for j, low, high in zip(near[last > first], first[last > first], last[last > first], strict=True):
+        score = _judge(t, a, np.array([q]), docs[j : j + 1], t.queries)[0]
+        for p in range(pairs.start + low, pairs.start + high):
+            if t.rows[a, p] != first_row + j:
+                tally.above[a, p] += score > t.thresholds[a, p]
+                tally.tied[a, p] += score == t.thresholds[a, p]
+
+
+def _keep_top(
+    t: Targets, tally: Tally, docs: Float32Array, first_row: int, a: int, q: int, row: Float32Array, band: np.float32
+) -> None:
+    scores, rows = tally.top_scores[a, q], tally.top_rows[a, q]
+    depth = len(scores)
+    if not depth:
+        return
+    near = np.flatnonzero(row > np.float32(scores[-1] * t.scales[a, q]) - band)
+    if not len(near):
+        return
+    judged = _judge(t, a, np.full(len(near), q), docs[near], t.queries)
+    all_scores, all_rows = np.concatenate([scores, judged]), np.concatenate([rows, first_row + near])
+    best = np.lexsort((np.where(all_rows < 0, np.iinfo(np.int64).max, all_rows), -all_scores))[:depth]
+    scores[:], rows[:] = all_scores[best], all_rows[best]

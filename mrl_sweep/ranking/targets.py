@@ -1,0 +1,196 @@
+"""What one pass counts against (`Targets`), what it has counted (`Tally`), and how the counts become `Ranks`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
+
+from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
+from mrl_sweep.types import (
+    NOT_RETRIEVED,
+    BoolArray,
+    Candidate,
+    Float32Array,
+    FloatArray,
+    IntArray,
+    Qrels,
+    Ranks,
+    TopDocuments,
+    Vectors,
+)
+
+LARGEST_NORM2: Final = 1e30
+"""A squared norm beyond this, or one that is not a number, is refused: float32 scores would overflow."""
+
+PAIRS_AT_ONCE: Final = 4096
+
+
+class Targets(NamedTuple):
+    """What is counted against. A query's thresholds are sorted ascending at each size.
+
+    `queries` (n_queries, dim) float32; `edges` (n_sizes + 1,) slice borders from 0; `norms` (n_sizes, n_queries) float64
+    prefix norms of the queries; `scales` alike, what turns a score into the filter's: the norm, or 1 for the dot product;
+    `offsets` (n_queries + 1,) pairs by query; `thresholds` (n_sizes, n_pairs) float32 scores of the pairs; `rows`
+    (n_sizes, n_pairs) their documents; `bands` (n_sizes,) float64 error bound of a filter score for unit vectors;
+    `own_rows` (n_queries,) the document that is the query itself, or -1.
+    """
+
+    queries: Any
+    edges: Any
+    norms: Any
+    scales: Any
+    offsets: Any
+    thresholds: Any
+    rows: Any
+    bands: Any
+    own_rows: Any
+    cosine: bool
+
+
+class Tally(NamedTuple):
+    """Counts so far. Tallies of disjoint documents add up (`merge`).
+
+    `above`, `tied` (n_sizes, n_pairs) int64 in the order of the sorted thresholds;
+    `top_scores` (n_sizes, n_queries, depth) float32 and `top_rows` int64: the best so far, best first, ties by row.
+    """
+
+    above: Any
+    tied: Any
+    top_scores: Any
+    top_rows: Any
+
+
+class Kernel(Protocol):
+    """The arithmetic of a pass. Every kernel gives the same integers; they differ in speed."""
+
+    name: str
+
+    def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
+        """(n_sizes, n_pairs) the judge's float32 scores of docs[i] for queries[query_rows[i]]."""
+        ...
+
+    def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
+        """Add documents, corpus rows first_row onwards; returns the first row that is not finite, or -1."""
+        ...
+
+
+class Plan(NamedTuple):
+    """The targets in the kernel's order, and the way back to the order of the judgments.
+
+    `pairs` are the judgments that can be found at all; `order` (n_sizes, n_pairs) sorts them by threshold within each query.
+    """
+
+    targets: Targets
+    pairs: IntArray
+    order: IntArray
+
+
+def make_plan(
+    vectors: Vectors,
+    queries: Float32Array,
+    qrels: Qrels,
+    dims: Sequence[int],
+    *,
+    cosine: bool,
+    own_rows: IntArray,
+    kernel: Kernel,
+    rotate: Any = None,
+) -> Plan:
+    """Score every judged pair that can be found at every size, and sort the thresholds of each query."""
+    query_of = qrels.queries
+    pairs = np.flatnonzero((qrels.rows != Qrels.MISSING) & (qrels.rows != own_rows[query_of]))
+    query_rows, rows = query_of[pairs], qrels.rows[pairs]
+    norms = prefix_norms(queries, dims)
+    targets = Targets(
+        queries=queries,
+        edges=np.array([0, *dims], np.int64),
+        norms=norms,
+        scales=norms if cosine else np.ones_like(norms),
+        offsets=np.searchsorted(query_rows, np.arange(len(queries) + 1)),
+        thresholds=np.empty((len(dims), len(pairs)), np.float32),
+        rows=np.broadcast_to(rows, (len(dims), len(pairs))),
+        bands=2.0**-24 * (8 + 4 * np.sqrt(np.asarray(dims, np.float64))),
+        own_rows=own_rows,
+        cosine=cosine,
+    )
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        part = slice(start, start + PAIRS_AT_ONCE)
+        docs = vectors.take(rows[part])
+        docs = docs if rotate is None else rotate(docs)
+        targets.thresholds[:, part] = kernel.pair_scores(queries, docs, targets, query_rows[part])
+    order = (
+        np.stack([np.lexsort((row, query_rows)) for row in targets.thresholds])
+        if len(pairs)
+        else np.empty((len(dims), 0), np.int64)
+    )
+    sorted_targets = targets._replace(
+        thresholds=np.take_along_axis(targets.thresholds, order, axis=1),
+        rows=np.take_along_axis(targets.rows, order, axis=1),
+    )
+    return Plan(sorted_targets, pairs, order)
+
+
+def prefix_norms(vectors: Float32Array, dims: Sequence[int]) -> FloatArray:
+    """(n_sizes, n) float64 norms of the prefixes; exactly 0 for a zero prefix."""
+    norm2 = np.stack([np.einsum("ij,ij->i", v, v) for v in (vectors[:, :dim].astype(np.float64) for dim in dims)])
+    return np.sqrt(np.where(norm2 >= ZERO_SQUARED_NORM, norm2, 0.0))
+
+
+def empty_tally(targets: Targets, depth: int) -> Tally:
+    """Nothing counted yet; `depth` best documents will be kept."""
+    n_sizes, n_queries, n_pairs = len(targets.edges) - 1, len(targets.queries), targets.rows.shape[1]
+    return Tally(
+        above=np.zeros((n_sizes, n_pairs), np.int64),
+        tied=np.zeros((n_sizes, n_pairs), np.int64),
+        top_scores=np.full((n_sizes, n_queries, depth), -np.inf, np.float32),
+        top_rows=np.full((n_sizes, n_queries, depth), -1, np.int64),
+    )
+
+
+def merge(tallies: Sequence[Tally]) -> Tally:
+    """The tally of all their documents; they must be disjoint. In any order: the same."""
+    first = tallies[0]
+    if len(tallies) == 1:
+        return first
+    scores = np.concatenate([t.top_scores for t in tallies], axis=2)
+    rows = np.concatenate([t.top_rows for t in tallies], axis=2)
+    depth = first.top_rows.shape[2]
+    best = np.lexsort((np.where(rows < 0, np.iinfo(np.int64).max, rows), -scores), axis=-1)[..., :depth]
+    return Tally(
+        above=np.sum([t.above for t in tallies], axis=0),
+        tied=np.sum([t.tied for t in tallies], axis=0),
+        top_scores=np.take_along_axis(scores, best, axis=2),
+        top_rows=np.take_along_axis(rows, best, axis=2),
+    )
+
+
+def as_ranks(plan: Plan, tally: Tally, qrels: Qrels, candidates: tuple[Candidate, ...], n_documents: int) -> Ranks:
+    """The counts in the order of the judgments; zero queries tie with every document."""
+    t = plan.targets
+    n_sizes = len(candidates)
+    above = np.full((n_sizes, len(qrels.rows)), NOT_RETRIEVED, np.int64)
+    tied = np.zeros((n_sizes, len(qrels.rows)), np.int64)
+    query_rows = qrels.queries[plan.pairs]
+    n_ranked = n_documents - (t.own_rows >= 0)
+    for a in range(n_sizes):
+        zero = t.norms[a, query_rows] == 0
+        found = plan.pairs[plan.order[a]]
+        above[a, found] = np.where(zero, 0, tally.above[a])
+        tied[a, found] = np.where(zero, n_ranked[query_rows] - 1, tally.tied[a])
+    top = _top_documents(t, tally, n_documents)
+    return Ranks(candidates, n_documents, above, tied, top)
+
+
+def _top_documents(t: Targets, tally: Tally, n_documents: int) -> TopDocuments | None:
+    depth = tally.top_rows.shape[2]
+    if not depth:
+        return None
+    rows, scores = tally.top_rows.copy(), tally.top_scores.copy()
+    zero: BoolArray = t.norms == 0
+    for q in np.flatnonzero(zero.any(axis=0)):
+        first = np.array([row for row in range(min(depth + 1, n_documents)) if row != t.own_rows[q]][:depth], np.int64)
+        rows[zero[:, q], q] = np.pad(first, (0, depth - len(first)), constant_values=-1)
+        scores[zero[:, q], q] = np.where(np.arange(depth) < len(first), 0.0, -np.inf)
+    return TopDocuments(rows, scores)

@@ -1,0 +1,175 @@
+"""The one pass gives the integers of a full sort, whatever the blocks, threads, shards or kernel."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mrl_sweep.errors import InputError
+from mrl_sweep.events import Event, Progress
+from mrl_sweep.executors.local import LocalThreads
+from mrl_sweep.ranking.exact import RankOptions, rank
+from mrl_sweep.ranking.kernel import MachineKernel
+from mrl_sweep.ranking.portable import PortableKernel
+from mrl_sweep.types import NOT_RETRIEVED, Candidate, Qrels, Similarity, Vectors
+
+DIMS = (3, 8, 20, 48)
+
+
+def float32_scores(docs, queries, dim, cosine):
+    x, q = docs[:, :dim].astype(np.float64), queries[:, :dim].astype(np.float64)
+    scores = q @ x.T
+    if cosine:
+        norms = np.linalg.norm(q, axis=1)[:, None] * np.linalg.norm(x, axis=1)
+        scores = np.divide(scores, norms, out=np.zeros_like(scores), where=norms > 0)
+    return scores.astype(np.float32)
+
+
+def full_sort(docs, queries, qrels, dims, own, cosine):
+    """Above and tied of every judgment by looking at every document, float64 rounded to float32."""
+    above, tied = [], []
+    for dim in dims:
+        scores = float32_scores(docs, queries, dim, cosine)
+        for q, (lo, hi) in enumerate(pairwise(qrels.offsets)):
+            others = np.delete(scores[q], own[q]) if own[q] >= 0 else scores[q]
+            for row in qrels.rows[lo:hi]:
+                missing = row < 0 or row == own[q]
+                above.append(NOT_RETRIEVED if missing else int((others > scores[q, row]).sum()))
+                tied.append(0 if missing else int((others == scores[q, row]).sum()) - 1)
+    shape = (len(dims), len(qrels.rows))
+    return np.array(above).reshape(shape), np.array(tied).reshape(shape)
+
+
+def make_case(seed, *, n_docs=700, dim=48, n_queries=25, most_judgments=40, integers=False):
+    """Documents with exact duplicates, scaled copies, zero vectors and zero prefixes, and queries of every awkward kind."""
+    rng = np.random.default_rng(seed)
+    docs = rng.integers(-1, 2, (n_docs, dim)).astype(np.float32) if integers else rng.standard_normal((n_docs, dim), np.float32)
+    docs[50:90] = docs[0]
+    docs[90:95] = 4 * docs[0]
+    docs[95] = 0
+    docs[100:140, :8] = docs[1, :8]
+    docs[140:150, :3] = 0
+    docs[150:160] = docs[2] * (1 + 3e-7 * rng.standard_normal((10, 1), np.float32))
+    source = rng.integers(0, n_docs, n_queries)
+    noise = np.zeros((n_queries, dim), np.float32) if integers else 0.7 * rng.standard_normal((n_queries, dim), np.float32)
+    queries = docs[source] + noise
+    queries[3, :8] = 0
+    counts = rng.integers(0, most_judgments, n_queries)
+    counts[:3] = (1, 1, 0)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    rows = np.concatenate([rng.choice(np.arange(-1, n_docs), count, replace=False) for count in counts]).astype(np.int64)
+    rows[0], rows[1] = 51, 95
+    own = np.where(rng.random(n_queries) < 0.4, source, -1)
+    return docs, queries.astype(np.float32), Qrels(offsets, rows, np.ones(len(rows), np.int64)), own
+
+
+def kernels():
+    return [MachineKernel(), MachineKernel(block_docs=37, block_queries=5), PortableKernel()]
+
+
+@pytest.mark.parametrize("similarity", list(Similarity))
+@pytest.mark.parametrize("integers", [False, True])
+def test_every_kernel_gives_the_integers_of_a_full_sort(similarity, integers):
+    docs, queries, qrels, own = make_case(0, integers=integers)
+    above, tied = full_sort(docs, queries, qrels, DIMS, own, similarity == Similarity.COSINE)
+    for kernel in kernels():
+        got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(similarity=similarity, own_rows=own, kernel=kernel))
+        np.testing.assert_array_equal(got.above, above, err_msg=kernel.name)
+        np.testing.assert_array_equal(got.tied, tied, err_msg=kernel.name)
+        assert got.candidates == tuple(Candidate("prefix", dim) for dim in DIMS)
+
+
+@given(seed=st.integers(0, 2**16), n_threads=st.integers(1, 4), shard_bytes=st.integers(1, 60_000), blocks=st.integers(1, 90))
+@settings(max_examples=25, deadline=None)
+def test_any_partition_gives_the_same_integers(seed, n_threads, shard_bytes, blocks):
+    docs, queries, qrels, own = make_case(seed, n_docs=300, n_queries=9)
+    whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own))
+    options = RankOptions(
+        own_rows=own, kernel=MachineKernel(blocks, blocks + 3), executor=LocalThreads(n_threads), shard_bytes=shard_bytes
+    )
+    parts = (docs[:17], docs[17:201], docs[201:])
+    got = rank(Vectors(parts), queries, qrels, DIMS, options)
+    np.testing.assert_array_equal(got.above, whole.above)
+    np.testing.assert_array_equal(got.tied, whole.tied)
+    np.testing.assert_array_equal(got.top.rows, whole.top.rows)
+    np.testing.assert_array_equal(got.top.scores, whole.top.scores)
+
+
+@given(seed=st.integers(0, 2**16))
+@settings(max_examples=15, deadline=None)
+def test_the_order_of_documents_does_not_matter(seed):
+    docs, queries, qrels, own = make_case(seed, n_docs=200, n_queries=9)
+    order = np.random.default_rng(seed).permutation(len(docs))
+    place = np.argsort(order)
+    moved = Qrels(qrels.offsets, np.where(qrels.rows < 0, -1, place[qrels.rows]), qrels.grades)
+    one = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own))
+    other = rank(Vectors((docs[order],)), queries, moved, DIMS, RankOptions(own_rows=np.where(own < 0, -1, place[own])))
+    np.testing.assert_array_equal(one.above, other.above)
+    np.testing.assert_array_equal(one.tied, other.tied)
+    np.testing.assert_array_equal(one.top.scores, other.top.scores)
+
+
+def test_top_documents_are_the_best_of_a_full_sort_ties_by_row():
+    docs, queries, qrels, own = make_case(5)
+    for kernel in kernels():
+        top = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, kernel=kernel, depth=7)).top
+        for a, dim in enumerate(DIMS):
+            scores = float32_scores(docs, queries, dim, cosine=True)
+            for q in range(len(queries)):
+                ranked = [row for row in np.lexsort((np.arange(len(docs)), -scores[q])) if row != own[q]][:7]
+                assert top.rows[a, q].tolist() == ranked
+                np.testing.assert_array_equal(top.scores[a, q], scores[q, ranked])
+
+
+def test_top_documents_of_a_corpus_smaller_than_the_depth_are_padded():
+    docs, queries = np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[:1]
+    qrels = Qrels(np.array([0, 1]), np.array([2]), np.array([1]))
+    for kernel in kernels():
+        top = rank(Vectors((docs,)), queries, qrels, (3,), RankOptions(depth=5, kernel=kernel)).top
+        assert top.rows[0, 0].tolist() == [0, 1, 2, -1, -1]
+        assert top.scores[0, 0].tolist() == [1, 0, 0, -np.inf, -np.inf]
+
+
+def test_half_precision_documents_rank_as_their_float32_values():
+    docs, queries, qrels, own = make_case(7)
+    half = docs.astype(np.float16)
+    one = rank(Vectors((half,)), queries, qrels, DIMS, RankOptions(own_rows=own))
+    other = rank(Vectors((half.astype(np.float32),)), queries, qrels, DIMS, RankOptions(own_rows=own))
+    np.testing.assert_array_equal(one.above, other.above)
+
+
+def test_a_rotation_leaves_full_size_ranks_and_turns_the_smaller_ones():
+    docs, queries, qrels, own = make_case(11)
+    rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((48, 48)))[0].astype(np.float32)
+    turned = rank(Vectors((docs,)), queries, qrels, (8, 48), RankOptions(own_rows=own), basis="random", rotation=rotation)
+    by_hand = rank(Vectors((docs @ rotation,)), queries @ rotation, qrels, (8, 48), RankOptions(own_rows=own))
+    assert turned.candidates == (Candidate("random", 8), Candidate("random", 48))
+    np.testing.assert_array_equal(turned.above, by_hand.above)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+def test_a_document_that_is_not_finite_is_refused_by_its_row(bad):
+    docs, queries, qrels, _ = make_case(3)
+    docs[321, 47] = bad
+    for kernel in kernels():
+        with pytest.raises(InputError, match="row 321"):
+            rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=kernel, executor=LocalThreads(2)))
+
+
+def test_a_query_that_is_not_finite_is_refused_by_its_row():
+    docs, queries, qrels, _ = make_case(3)
+    queries[4, 0] = np.nan
+    with pytest.raises(InputError, match="query row 4"):
+        rank(Vectors((docs,)), queries, qrels, DIMS)
+
+
+def test_progress_ends_at_the_number_of_documents():
+    docs, queries, qrels, _ = make_case(3)
+    events: list[Event] = []
+    rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(shard_bytes=10_000), on_event=events.append)
+    assert events[-1] == Progress("rank", 700, 700, "documents")
+    assert len(events) > 10
