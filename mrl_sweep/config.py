@@ -26,6 +26,7 @@ from mrl_sweep.parsing import (
     parse_flag,
     parse_indexes,
     parse_level,
+    parse_loss,
     parse_path,
     parse_positive,
     parse_share,
@@ -150,11 +151,17 @@ class RunTable(_Table):
 
 
 class GateTable(_Table):
-    """[gate]: `dim` must be acceptable, or some size up to `max_dim`; with neither, some size below full."""
+    """[gate]: `dim` must be acceptable, or some size up to `max_dim`; with neither, the baseline's size, or some size below full.
+
+    Against a `baseline` run, a proven loss of more than `max_regression` (a share of the earlier mean) fails.
+    """
 
     dim: MaybePositive = None
     max_dim: MaybePositive = None
     on_inconclusive: Annotated[OnInconclusive, _read(choice_of(OnInconclusive))] = OnInconclusive.FAIL
+    baseline: MaybePath = None
+    baseline_optional: Flag = False
+    max_regression: Annotated[float, _read(parse_loss)] = 0.01
 
 
 class SweepConfig(_Table):

@@ -38,14 +38,13 @@ def reopen(path: Path, config: SweepConfig) -> EarlierRun:
     measures, policy = rule_of(written, config)
     scores = score(data.ranks, data.qrels, measures, no_relevant=_no_relevant(written))
     verdict = decide(scores, policy)
-    report = build_report(verdict, scores, data.query_ids, facts_of(written))
+    report = build_report(verdict, scores, data.query_ids, replace(facts_of(written), required=policy.required))
     return EarlierRun(data, scores, policy, verdict, replace(report, folder=written.folder))
 
 
 def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:
     """The measures and the rule: what was asked now (`config.origins` knows), else what the run was judged by."""
     told, decision = config.origins, config.decision
-    before = settings_of(report)
 
     def now_or(key: str, now: Any, then: Any) -> Any:
         return now if f"decision.{key}" in told else then
@@ -55,7 +54,7 @@ def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], P
         *(parse_measure(name) for row in report.candidates for name in row.measures),
     ]
     measures = now_or("measures", decision.measures, tuple(dict.fromkeys(measured)))
-    require = now_or("require", decision.require, tuple(parse_measure(name) for name in before.get("decision.require", ())))
+    require = now_or("require", decision.require, tuple(parse_measure(name) for name in report.verdict.required))
     required = tuple(dict.fromkeys((measures[0], *require)))
     policy = Policy(
         required=required,

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from mrl_sweep.baseline import regressed
 from mrl_sweep.config import GateTable, OnInconclusive, SweepConfig
 from mrl_sweep.decision.policy import Policy, decide, full_size, judge
+from mrl_sweep.decision.search import SliceJudgement, judge_slices, search_slices
+from mrl_sweep.decision.slices import declared_slices
 from mrl_sweep.decision.words import asked, percent
-from mrl_sweep.earlier import EarlierRun
-from mrl_sweep.errors import InputError
-from mrl_sweep.report.document import GateRow, Report
-from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Judgement, Outcome, Scores, Status, Verdict
+from mrl_sweep.earlier import EarlierRun, settings_of
+from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.report.document import GateRow, Report, SliceRow
+from mrl_sweep.report.rows import slice_rows
+from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Judgement, Outcome, Status, Verdict
 
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 
@@ -25,16 +29,23 @@ class Finding:
     sentence: str
 
 
-def decide_gate(run: EarlierRun, config: SweepConfig) -> Report:
+def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | None = None) -> Report:
     """The run's report with the gate's answer: what was asked of it, the status, and the exit code that follows.
 
-    Raises InputError where the run set data aside and `config` is strict, or for a size that was not ranked.
+    Raises InputError where the run set data aside and `config` is strict, for a size that was not ranked, and for a baseline
+    that cannot be compared.
     """
     if config.run.strict and run.report.excluded:
         counted = ", ".join(f"{number:,} {reason}" for reason, number in run.report.excluded.items())
         raise InputError(f"the run set data aside: {counted}", "mend the data, or accept it with --no-strict")
-    finding, question, dim = ask_size(config.gate, run.scores, run.policy, run.verdict)
-    return gated(run.report, answer(config.gate, [finding], question=question, dim=dim))
+    size, question, dim = ask_size(config.gate, run, None if baseline is None else baseline.verdict.dimension)
+    findings = [size]
+    if baseline is not None:
+        findings.append(ask_baseline(run, baseline, dim, max_regression=config.gate.max_regression))
+    judged = judge_declared(run, config, dim)
+    findings += [Finding(Status.FAIL, _slice_words(j, run.policy)) for j in judged if j.outcome is Outcome.FAIL]
+    row = answer(config.gate, findings, question=question, dim=dim)
+    return with_advice(replace(run.report, gate=row, slices=_slices(run.report, judged)), judged)
 
 
 def answer(ask: GateTable, findings: Sequence[Finding], *, question: str, dim: int) -> GateRow:
@@ -52,21 +63,26 @@ def answer(ask: GateTable, findings: Sequence[Finding], *, question: str, dim: i
     )
 
 
-def ask_size(ask: GateTable, scores: Scores, policy: Policy, verdict: Verdict) -> tuple[Finding, str, int]:
+def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> tuple[Finding, str, int]:
     """The question of size: what was found, the question in words, and the size it is about.
 
-    A size named with `dim` is one test at full alpha. Up to `max_dim` the walk starts at the largest size that is allowed:
-    sizes above it are not in question, so they cost no evidence. Raises InputError for a size that was not ranked.
+    A size named with `dim`, or else the one that is `deployed`, is one test at full alpha. Up to `max_dim` the walk starts at
+    the largest size that is allowed: sizes above it are not in question, so they cost no evidence. Raises InputError for a
+    size that was not ranked.
     """
     if ask.dim is not None and ask.max_dim is not None:
         raise InputError("--dim and --max-dim ask different questions", "give one of them")
+    scores, policy = run.scores, run.policy
     sizes = sorted((c for c in scores.candidates if c.basis == Basis.PREFIX and c.index == EXACT), key=lambda c: -c.dim)
-    if ask.dim is not None:
-        judgement = judge(scores, _ranked(ask.dim, sizes), policy)
-        return _finding(judgement, policy), f"is {ask.dim} still acceptable?", ask.dim
+    dim = deployed if ask.dim is None and ask.max_dim is None else ask.dim
+    if dim is not None:
+        return _finding(judge(scores, _ranked(dim, sizes), policy), policy), f"is {dim} still acceptable?", dim
     if ask.max_dim is None:
-        finding = Finding(verdict.status, verdict_words(verdict))
-        return finding, "is any size below full acceptable?", verdict.dimension
+        return (
+            Finding(run.verdict.status, verdict_words(run.verdict)),
+            "is any size below full acceptable?",
+            run.verdict.dimension,
+        )
     allowed = [c for c in sizes if c.dim <= ask.max_dim]
     if not allowed:
         raise InputError(
@@ -81,14 +97,57 @@ def ask_size(ask: GateTable, scores: Scores, policy: Policy, verdict: Verdict) -
     return _finding(walk.judgements[1], policy), question, allowed[0].dim
 
 
-def gated(report: Report, row: GateRow) -> Report:
-    """The report with the gate's answer, and a warning where an open question was let through."""
-    if row.status != Status.INCONCLUSIVE or row.exit_code:
-        return replace(report, gate=row)
-    advice = Advice(
-        "gate-inconclusive", f"the gate let an open question through: {row.sentence}", "--on-inconclusive fail stops there"
-    )
-    return replace(report, gate=row, warnings=(*report.warnings, advice))
+def ask_baseline(run: EarlierRun, before: EarlierRun, dim: int, *, max_regression: float) -> Finding:
+    """Against the baseline, query by query, at the size in question. Only a proven loss fails: noise never does."""
+    found = regressed(before, run, dim, max_regression=max_regression)
+    measure, allowed = run.policy.required[0], asked(max_regression)
+    change = f"{measure} at {dim} was {found.before:.4f} and is {found.after:.4f}"
+    if found.outcome is not Outcome.FAIL:
+        return Finding(Status.PASS, f"No proven regression: {change}.")
+    most = percent(found.at_most, limit=1 - max_regression)
+    return Finding(Status.FAIL, f"Regression: {change}, at most {most} of the baseline; a loss of {allowed} was allowed.")
+
+
+def judge_declared(run: EarlierRun, config: SweepConfig, dim: int) -> tuple[SliceJudgement, ...]:
+    """Each declared slice against its own margin, `slice_retain`, at the size in question; none where no margin was given."""
+    retain = config.slices.slice_retain
+    if retain is None:
+        return ()
+    fields = config.slices.slice or tuple(settings_of(run.report).get("slices.slice", ()))
+    if not fields:
+        raise InputError("--slice-retain needs to know which slices", "name the fields with --slice")
+    candidate = Candidate(Basis.PREFIX, dim, EXACT)
+    slices = declared_slices(run.data.query_metadata, fields)
+    found = search_slices(run.scores, slices, replace(run.policy, retain=retain), candidates=[candidate])
+    return judge_slices(found, alpha=run.policy.alpha)
+
+
+def with_advice(report: Report, judged: Sequence[SliceJudgement]) -> Report:
+    """The report with a warning for what the gate let through: an open question, and slices that are not proven."""
+    advice = []
+    unproven = [f"{j.finding.field}={j.finding.value}" for j in judged if j.outcome is Outcome.INCONCLUSIVE]
+    if unproven:
+        message = f"not proven to keep their share: {first_offenders(unproven)}"
+        advice.append(Advice("slices-unproven", message, "judge more queries of these slices; only a proven loss fails the gate"))
+    row = report.gate
+    if row is not None and row.status == Status.INCONCLUSIVE and row.exit_code == 0:
+        message = f"the gate let an open question through: {row.sentence}"
+        advice.append(Advice("gate-inconclusive", message, "--on-inconclusive fail stops there"))
+    return replace(report, warnings=(*report.warnings, *advice))
+
+
+def _slices(report: Report, judged: Sequence[SliceJudgement]) -> tuple[SliceRow, ...]:
+    """The report's rows, those of the declared slices now with what came of them."""
+    rows = slice_rows([j.finding for j in judged], judged)
+    told = {(row.field, row.dim) for row in rows}
+    return (*rows, *(row for row in report.slices if (row.field, row.dim) not in told))
+
+
+def _slice_words(judged: SliceJudgement, policy: Policy) -> str:
+    finding = judged.finding
+    kept = f"keeps {percent(finding.kept)}, at most {percent(finding.at_most, limit=finding.retain)}, of {policy.required[0]}"
+    where = f"at {finding.candidate.dim} ({finding.queries:,} queries)"
+    return f"Slice {finding.field}={finding.value} {kept} {where}; {asked(finding.retain)} was asked."
 
 
 def verdict_words(verdict: Verdict) -> str:

@@ -28,6 +28,7 @@ def made_run(tmp_path: Path) -> MadeRun:
         name: str = "made",
         query_ids: Sequence[str] = (),
         grades: Sequence[int] = (),
+        documents: Sequence[int] = (),
         metadata: Sequence[Mapping[str, Any]] = (),
         measures: Sequence[Measure] = (Measure("nDCG", 10), Measure("R", 10)),
         excluded: Mapping[str, int] | None = None,
@@ -38,7 +39,11 @@ def made_run(tmp_path: Path) -> MadeRun:
         n_queries = counts.shape[1]
         candidates = tuple(Candidate(Basis.PREFIX, dim, EXACT) for dim in above)
         ranks = Ranks(candidates, 1000, counts, np.zeros_like(counts))
-        qrels = Qrels(np.arange(n_queries + 1), np.arange(n_queries), np.array(grades or [1] * n_queries, np.int64))
+        qrels = Qrels(
+            np.arange(n_queries + 1),
+            np.array(documents or range(n_queries), np.int64),
+            np.array(grades or [1] * n_queries, np.int64),
+        )
         ids = tuple(query_ids) or tuple(f"q{i}" for i in range(n_queries))
         scores = score(ranks, qrels, measures)
         verdict = decide(scores, Policy(required=(measures[0],), **rule))

@@ -72,6 +72,9 @@ def test_defaults_are_those_of_the_contract() -> None:
         "gate.dim": None,
         "gate.max_dim": None,
         "gate.on_inconclusive": "fail",
+        "gate.baseline": None,
+        "gate.baseline_optional": False,
+        "gate.max_regression": 0.01,
     }
     assert config.origins == {}
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Unpack
+from typing import TYPE_CHECKING, Annotated, Final, Unpack
 
 import typer
 
@@ -30,26 +29,32 @@ _OF_ANY_CALL: Final = frozenset({"run.format", "run.output", "run.strict"})
 def gate(context: typer.Context, target: Target, **flags: Unpack[GateFlags]) -> int:
     """CI: judges by exit code whether --dim N, or any size up to --max-dim N, is still acceptable."""
     invocation = invocation_of(context, flags)
-    if target.suffix == ".toml":
-        settings = _strict(invocation, target, flags)
-        output = prepare_output(invocation, settings.run.output, inputs_of(settings))
-        run = main_job(invocation, settings).folder or target
-    else:
-        settings = _strict(invocation, None, flags)
-        _refuse_settings_of_a_run(settings)
-        output = prepare_output(invocation, settings.run.output, files_of(target))
-        run = target
     from mrl_sweep.earlier import reopen
     from mrl_sweep.gate import decide_gate
 
-    report = decide_gate(reopen(run, settings), settings)
+    is_config = target.suffix == ".toml"
+    settings = invocation.configure(target if is_config else None, flags).unless_given("run", "strict", True)
+    if not is_config:
+        _refuse_settings_of_a_run(settings)
+    output = prepare_output(invocation, settings.run.output, inputs_of(settings) if is_config else files_of(target))
+    before = _baseline(invocation, settings)
+    baseline = reopen(before, settings) if before else None
+    folder = (main_job(invocation, settings).folder or target) if is_config else target
+    report = decide_gate(reopen(folder, settings), settings, baseline)
     output.show(report)
     return report.gate.exit_code if report.gate else 0
 
 
-def _strict(invocation: Invocation, path: Path | None, flags: Mapping[str, Any]) -> SweepConfig:
-    """The settings of a gate, which is strict unless it was told not to be."""
-    return invocation.configure(path, flags).unless_given("run", "strict", True)
+def _baseline(invocation: Invocation, settings: SweepConfig) -> Path | None:
+    """The baseline's path; None where there is none, or none yet and that was allowed."""
+    path, optional = settings.gate.baseline, settings.gate.baseline_optional
+    alone = [settings.origins[key] for key in ("gate.baseline_optional", "gate.max_regression") if key in settings.origins]
+    if path is None and alone and alone[0].startswith("--"):
+        raise InputError(f"{alone[0]} needs a baseline", "give --baseline RUN")
+    if path is None or path.exists() or not optional:
+        return path
+    invocation.say(f"no baseline at {path} yet: nothing to compare with")
+    return None
 
 
 def _refuse_settings_of_a_run(settings: SweepConfig) -> None:

@@ -144,6 +144,13 @@ class GateFlags(SweepFlags, total=False):
         str | None,
         _option(_GATE, "--on-inconclusive", "fail|warn|pass", "Where the queries cannot tell: exit 4 (default), warn, pass."),
     ]
+    baseline: Annotated[str | None, _option(_GATE, "--baseline", "RUN", "An earlier run: a proven regression against it fails.")]
+    baseline_optional: Annotated[
+        bool | None, _option(_GATE, "--baseline-optional/--baseline-required", None, "Go on where there is no baseline yet.")
+    ]
+    max_regression: Annotated[
+        str | None, _option(_GATE, "--max-regression", "LOSS", "What may be lost against the baseline: 0.01 (default) or 1%.")
+    ]
 
 
 def takes(group: type) -> Callable[[C], C]:

@@ -38,6 +38,8 @@ class Output:
 
         talk = self._invocation
         kind = self._format
+        if kind is Format.GITHUB:
+            _summarise(report)
         if self._file is not None:
             write_text(self._file, render(report, kind))
             if talk.quiet < 2:
@@ -71,10 +73,20 @@ def prepare_output(invocation: Invocation, file: Path | None, inputs: Iterable[P
 
 
 def _tell(report: Report, stream: TextIO, quiet: int) -> None:
-    from mrl_sweep.report import Format, render
+    from mrl_sweep.report import Format, escape, render
 
     if quiet:
-        return write_line((report.gate or report.verdict).sentence, stream)
+        return write_line(escape.plain((report.gate or report.verdict).sentence), stream)
     width = shutil.get_terminal_size((100, 24)).columns
     encoding = stream.encoding or "utf-8"
     return write_line(render(report, Format.TEXT, width=width, color=colours(stream), encoding=encoding), stream)
+
+
+def _summarise(report: Report) -> None:
+    """Append the summary page to the file that GitHub names for it, where there is one."""
+    from mrl_sweep.report.github import summary
+
+    page = os.environ.get("GITHUB_STEP_SUMMARY")
+    if page:
+        with Path(page).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(summary(report))

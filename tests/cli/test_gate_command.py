@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from mrl_sweep.types import Measure
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 MadeRun = Callable[..., Path]
 
@@ -138,3 +140,118 @@ def test_a_gate_reads_a_run_without_the_heavy_libraries(run: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n[]\n"
+
+
+def test_github_gets_its_summary_page(command: Command, run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "summary.md"
+    page.write_text("before\n")
+    command("gate", str(run), "--dim", "64", "--format", "github", env={"GITHUB_STEP_SUMMARY": str(page)})
+    assert page.read_text().startswith("before\n")
+    assert "64 dimensions are not acceptable" in page.read_text()
+
+
+BETTER, EQUAL, SLIGHTLY_WORSE = [0] * 200, [0] * 150 + [1] * 50, [0] * 146 + [1] * 54
+
+
+@pytest.fixture
+def baseline(made_run: MadeRun) -> Path:
+    return made_run({256: FULL, 128: EQUAL}, name="yesterday", retain=0.5)
+
+
+@pytest.mark.parametrize(
+    ("today", "argv", "code", "sentence"),
+    [
+        (EQUAL, [], 0, "No proven regression: nDCG@10 at 128 was 0.9077 and is 0.9077."),
+        (BETTER, [], 0, "No proven regression: nDCG@10 at 128 was 0.9077 and is 1.0000."),
+        (SLIGHTLY_WORSE, [], 0, "No proven regression: nDCG@10 at 128 was 0.9077 and is 0.9004."),
+        (WORSE, [], 1, "Regression: nDCG@10 at 128 was 0.9077 and is 0.8000, at most "),
+        (WORSE, ["--max-regression", "40%"], 0, "No proven regression: nDCG@10 at 128 was 0.9077 and is 0.8000."),
+    ],
+)
+def test_only_a_proven_loss_against_the_baseline_fails(
+    command: Command, made_run: MadeRun, baseline: Path, today: list[int], argv: list[str], code: int, sentence: str
+) -> None:
+    folder = made_run({256: FULL, 128: today}, name="today", retain=0.5)
+    done = command("gate", str(folder), "--dim", "128", "--baseline", str(baseline), *argv, "--format", "json")
+    gate = json.loads(done.stdout)["gate"]
+    assert sentence in gate["sentence"]
+    assert (done.returncode, gate["failures"] != []) == (code, code == 1)
+
+
+def test_the_baseline_may_hold_its_queries_in_another_order(command: Command, made_run: MadeRun) -> None:
+    ids = [f"q{i}" for i in range(200)]
+    before = made_run({256: FULL, 128: WORSE}, name="before", query_ids=ids, retain=0.5)
+    # The same queries with the same documents and values, the other way round.
+    after = made_run({256: FULL, 128: WORSE[::-1]}, name="after", query_ids=ids[::-1], documents=range(199, -1, -1), retain=0.5)
+    done = command("gate", str(after), "--dim", "128", "--baseline", str(before / "report.json"), "--format", "json")
+    assert done.returncode == 0
+    assert "was 0.8000 and is 0.8000" in json.loads(done.stdout)["gate"]["sentence"]
+
+
+def test_without_a_size_the_gate_is_about_the_size_that_the_baseline_chose(command: Command, made_run: MadeRun) -> None:
+    before = made_run({256: FULL, 128: FULL, 64: WORSE}, name="before")
+    after = made_run({256: FULL, 128: WORSE, 64: WORSE}, name="after")
+    done = command("gate", str(after), "--baseline", str(before), "--format", "json")
+    assert (done.returncode, json.loads(done.stdout)["gate"]["question"]) == (1, "is 128 still acceptable?")
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ({"query_ids": [f"other{i}" for i in range(200)]}, "queries: 200 ("),
+        ({"grades": [2] * 200}, "judgments: 200 ("),
+        ({"manifest": {"model": {"name": "another"}}}, "model: made, not another"),
+        ({"manifest": {"tie_rule": "by id"}}, "tie rule: expectation over tied documents, not by id"),
+    ],
+)
+def test_another_question_is_no_baseline(
+    command: Command, made_run: MadeRun, run: Path, other: dict[str, object], difference: str
+) -> None:
+    before = made_run({256: FULL, 128: FULL}, name="before", **other)
+    done = command("gate", str(run), "--dim", "128", "--baseline", str(before))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: this run cannot be compared with the baseline; they differ in ")
+    assert difference in done.stderr
+
+
+def test_another_measure_or_cut_off_is_no_baseline(command: Command, made_run: MadeRun, run: Path) -> None:
+    before = made_run({256: FULL, 128: FULL}, name="before", measures=[Measure("R", 100)])
+    done = command("gate", str(run), "--dim", "128", "--baseline", str(before))
+    assert (done.returncode, "measure: nDCG, not R; cut-off: 10, not 100" in done.stderr) == (2, True)
+
+
+def test_a_missing_baseline_is_an_error_unless_it_is_the_first_run(command: Command, run: Path) -> None:
+    missing = command("gate", str(run), "--dim", "128", "--baseline", "absent")
+    assert (missing.returncode, missing.stderr.startswith("error: cannot read absent")) == (2, True)
+    first = command("gate", str(run), "--dim", "128", "--baseline", "absent", "--baseline-optional")
+    assert (first.returncode, first.stderr) == (0, "no baseline at absent yet: nothing to compare with\n")
+    alone = command("gate", str(run), "--max-regression", "1%")
+    assert (alone.returncode, alone.stderr) == (2, "error: --max-regression needs a baseline\nhint: give --baseline RUN\n")
+
+
+def test_a_declared_slice_that_is_proven_below_its_margin_fails_the_gate(command: Command, made_run: MadeRun) -> None:
+    metadata = [{"lang": "de" if i < 40 else "en", "id": str(i)} for i in range(200)]
+    folder = made_run({256: FULL, 128: [5] * 30 + [0] * 170}, metadata=metadata, retain=0.5)
+    argv = ["gate", str(folder), "--dim", "128", "--slice", "lang", "--slice-retain", "90%", "--format", "json"]
+    done = command(*argv)
+    gate = json.loads(done.stdout)["gate"]
+    assert done.returncode == 1
+    assert gate["failures"][0].startswith("Slice lang=de keeps 51.7%, at most ")
+    assert len(gate["failures"]) == 1
+    assert command("gate", str(folder), "--dim", "128").returncode == 0
+
+
+def test_a_slice_that_is_not_proven_either_way_is_listed_and_passes(command: Command, made_run: MadeRun) -> None:
+    metadata = [{"lang": "de" if i < 12 else "en"} for i in range(200)]
+    folder = made_run({256: FULL, 128: [1] + [0] * 199}, metadata=metadata)
+    done = command("gate", str(folder), "--dim", "128", "--slice", "lang", "--slice-retain", "97%", "--format", "json")
+    warnings = {warning["code"]: warning["message"] for warning in json.loads(done.stdout)["warnings"]}
+    assert done.returncode == 0
+    assert warnings["slices-unproven"] == "not proven to keep their share: lang=de"
+
+
+def test_a_slice_margin_without_slices_or_with_an_unknown_field_is_refused(command: Command, run: Path) -> None:
+    no_fields = command("gate", str(run), "--slice-retain", "97%")
+    assert (no_fields.returncode, "--slice-retain needs to know which slices" in no_fields.stderr) == (2, True)
+    unknown = command("gate", str(run), "--slice", "lang", "--slice-retain", "97%")
+    assert (unknown.returncode, "no query has the field lang" in unknown.stderr) == (2, True)
