@@ -57,7 +57,7 @@ class SliceRow:
     """The queries whose `field` is `value`, at one size: what they keep, and what the other queries keep.
 
     `q_value` is how sure it is, after the search over all slices and sizes, that they keep less than the others. `verdict` is
-    an `Outcome` against the slice's own margin, for a declared slice that has one.
+    an `Outcome` against `retain`, the share asked of the slice, for a declared slice that was judged.
     """
 
     field: str
@@ -71,6 +71,7 @@ class SliceRow:
     kept_by_others: float | None = None
     declared: bool = False
     verdict: str | None = None
+    retain: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

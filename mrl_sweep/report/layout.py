@@ -64,7 +64,7 @@ def table(columns: list[Column], moods: list[Mood], *, chosen: int | None = None
     return Table(columns=tuple(told), moods=tuple(moods), chosen=chosen)
 
 
-def natural_width(table: Table, *, gap: int, text_width: int = 12) -> int:
+def natural_width(table: Table, *, gap: int, text_width: int = 17) -> int:
     """The characters a table takes; a text column may wrap and counts for at most `text_width`."""
     widths = [max(map(len, (column.title, *column.cells))) for column in table.columns]
     shown = [wide if column.right else min(wide, text_width) for column, wide in zip(table.columns, widths, strict=True)]

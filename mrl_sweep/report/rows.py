@@ -26,6 +26,7 @@ def slice_rows(findings: Iterable[SliceFinding], judgements: Iterable[SliceJudge
             q_value=finding.q_value,
             kept_by_others=finding.kept_by_others,
             declared=finding.declared,
+            retain=finding.retain,
             verdict=outcomes.get((finding.field, finding.value, finding.candidate)),
         )
         for finding in findings

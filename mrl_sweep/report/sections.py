@@ -8,10 +8,10 @@ from mrl_sweep.report.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.view import ladder, measured, proven_hit
 from mrl_sweep.types import EXACT, Basis, Outcome
 
-_MOST_SLICES = 12
-_MOST_LOSERS = 5
-_MOST_DOCUMENTS = 3
-_LONGEST = 80
+_MOST_SLICES = 8
+_MOST_LOSERS = 3
+_MOST_DOCUMENTS = 2
+_LONGEST = 70
 
 
 def sections(report: Report) -> list[Section]:
@@ -25,7 +25,9 @@ def slices(report: Report) -> Section | None:
     rows = [row for row in report.slices if row.dim == report.verdict.dimension]
     if not rows:
         return None
-    limit = report.verdict.retain
+
+    def share(row: SliceRow, value: float | None) -> str:
+        return numbers.percent(value, limit=row.retain or report.verdict.retain)
 
     def order(row: SliceRow) -> tuple[bool, float]:
         return not _stands_out(row, report), row.kept if row.kept is not None else 2.0
@@ -34,9 +36,9 @@ def slices(report: Report) -> Section | None:
     columns = [
         Column(title="slice", cells=tuple(_cut(f"{row.field}={row.value}") for row in top), right=False),
         Column(title="queries", cells=tuple(numbers.count(row.queries) for row in top)),
-        Column(title="kept", cells=tuple(numbers.percent(row.kept, limit=limit) for row in top)),
-        Column(title="at least", cells=tuple(numbers.percent(row.at_least, limit=limit) for row in top), drop=2),
-        Column(title="at most", cells=tuple(numbers.percent(row.at_most, limit=limit) for row in top), drop=3),
+        Column(title="kept", cells=tuple(share(row, row.kept) for row in top)),
+        Column(title="at least", cells=tuple(share(row, row.at_least) for row in top), drop=2),
+        Column(title="at most", cells=tuple(share(row, row.at_most) for row in top), drop=3),
         Column(title="others", cells=tuple(numbers.percent(row.kept_by_others) for row in top), drop=1),
         Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in top), drop=4),
         Column(title="", cells=tuple(_slice_words(row, report) for row in top), right=False),
@@ -53,7 +55,7 @@ def losers(report: Report) -> Section | None:
     top = sorted(report.losers, key=lambda row: row.value - row.full)[:_MOST_LOSERS]
     title = f"Queries that lose most at {top[0].dim} dimensions ({top[0].measure})"
     rest = len(report.losers) - len(top)
-    notes = (f"{numbers.plural(rest, 'more')} in report.json.",) if rest > 0 else ()
+    notes = (f"{numbers.count(rest)} more in report.json.",) if rest > 0 else ()
     return Section(title=title, items=tuple(_loser(row) for row in top), notes=notes)
 
 
@@ -173,14 +175,15 @@ def _loser(row: LoserRow) -> Item:
 
 
 def _named(documents: tuple[DocumentRow, ...]) -> str:
-    first = documents[:_MOST_DOCUMENTS]
+    """The documents by title, judged ones first: those are why the query's value changed."""
+    first = sorted(documents, key=lambda document: -(document.grade or 0))[:_MOST_DOCUMENTS]
     shown = "; ".join(f"{_cut(document.title or document.id)} [{_cut(document.id)}]{_grade(document)}" for document in first)
-    rest = len(documents) - _MOST_DOCUMENTS
-    return f"{shown} and {rest} more" if rest > 0 else shown
+    rest = len(documents) - len(first)
+    return f"{shown}; {rest} more" if rest > 0 else shown
 
 
 def _grade(document: DocumentRow) -> str:
-    return " (not judged)" if document.grade is None else f" (grade {document.grade})"
+    return "" if document.grade is None else f" (grade {document.grade})"
 
 
 def _cut(text: str) -> str:

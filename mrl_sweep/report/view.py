@@ -119,7 +119,7 @@ def proven_hit(row: SliceRow, report: Report) -> bool:
 def remarks(report: Report) -> Section:
     """What was set aside and what a person should know."""
     items = [Item(f"{warning.message}", (warning.hint,) if warning.hint else ()) for warning in report.warnings]
-    excluded = [f"{numbers.count(number)} {reason}" for reason, number in report.excluded.items()]
+    excluded = [f"{numbers.count(number)} {reason.replace('_', ' ')}" for reason, number in report.excluded.items()]
     notes = (f"Set aside: {'; '.join(excluded)}.",) if excluded else ()
     return Section(title="Warnings", items=tuple(items), notes=notes)
 

@@ -94,6 +94,7 @@ def finding(value: str, *, q: float | None, kept: float, declared: bool = True) 
         value=value,
         declared=declared,
         candidate=Candidate("prefix", 256),
+        retain=0.98,
         queries=41,
         kept=kept,
         kept_by_others=0.99,
@@ -120,6 +121,7 @@ def test_slice_rows_carry_the_search_and_the_margin() -> None:
             kept_by_others=0.99,
             declared=True,
             verdict="fail",
+            retain=0.98,
         ),
         SliceRow(
             field="type",
@@ -131,6 +133,7 @@ def test_slice_rows_carry_the_search_and_the_margin() -> None:
             at_most=0.99 + 0.03,
             kept_by_others=0.99,
             declared=True,
+            retain=0.98,
         ),
     )
 
@@ -152,8 +155,8 @@ def test_many_slices_are_cut_and_counted(sketch: Report) -> None:
     section = slices(report)
     assert section is not None
     assert section.table is not None
-    assert len(section.table.rows) == 12
-    assert section.notes[-1] == "18 more in report.json."
+    assert len(section.table.rows) == 8
+    assert section.notes[-1] == "22 more in report.json."
 
 
 def run_data() -> RunData:
@@ -184,7 +187,4 @@ def test_losing_queries_are_named_with_the_documents_that_moved(sketch: Report) 
     item = section.items[0]
     assert item.text.startswith("1.00 -> 0.25  why why")
     assert item.text.endswith("… [q2]")
-    assert item.details == (
-        "left: Five [d5] (grade 2)",
-        "came in: Six [d6] (grade 0); d7 [d7] (not judged); row 4 [row 4] (not judged) and 1 more",
-    )
+    assert item.details == ("left: Five [d5] (grade 2)", "came in: Six [d6] (grade 0); d7 [d7]; 2 more")
