@@ -43,4 +43,5 @@ def _common(some: IntArray, others: IntArray) -> IntArray:
     """(n_queries,) how many rows >= 0 both lists of a query hold; neither holds a row twice, so neighbours once sorted."""
     merged = np.sort(np.concatenate([some, others], axis=1), axis=1)
     twice: BoolArray = (merged[:, 1:] == merged[:, :-1]) & (merged[:, 1:] >= 0)
-    return np.count_nonzero(twice, axis=1)
+    shared: IntArray = np.count_nonzero(twice, axis=1)
+    return shared

@@ -60,13 +60,15 @@ class Standing:
     def ordered(self) -> tuple[Group, IntArray]:
         """(n_candidates, n_pairs) each pair's group, best first within each query, and the relevant ones in higher groups."""
         key = self.relevant.queries * np.int64(NOT_RETRIEVED + 1) + self.above
-        order = np.argsort(key, axis=1)
-        above = np.take_along_axis(self.above, order, axis=1)
-        size = np.take_along_axis(self.tied, order, axis=1) + 1
         place = np.arange(key.shape[1])
         start = self.relevant.offsets[self.relevant.queries]
         if not self.has_ties:
-            return Group(above, size, size), np.broadcast_to(place - start, above.shape)
+            above = np.sort(key, axis=1) & NOT_RETRIEVED
+            ones = np.broadcast_to(np.ones(1, np.int64), above.shape)
+            return Group(above, ones, ones), np.broadcast_to(place - start, above.shape)
+        order = np.argsort(key, axis=1)
+        above = np.take_along_axis(self.above, order, axis=1)
+        size = np.take_along_axis(self.tied, order, axis=1) + 1
         key = np.take_along_axis(key, order, axis=1)
         changes = np.diff(key, axis=1, prepend=-1) != 0
         first = np.maximum.accumulate(np.where(changes, place, 0), axis=1)
@@ -77,6 +79,8 @@ class Standing:
 
 def found(above: IntArray, tied: IntArray, k: int) -> FloatArray:
     """Each document's chance to be among the first k: clip(k - g, 0, t) / t, of the shape given."""
+    if not tied.any():
+        return (above < _limit(k)).astype(np.float64)
     size = tied + 1
     return np.clip(_limit(k) - above, 0, size) / size
 

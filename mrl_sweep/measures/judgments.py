@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from mrl_sweep.types import FloatArray, IntArray, Qrels
 Number = TypeVar("Number", np.float64, np.int64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Relevant:
     """The relevant pairs of all queries: those of query q lie at offsets[q]:offsets[q + 1] of these arrays.
 
@@ -33,7 +34,7 @@ class Relevant:
         offsets = np.searchsorted(columns, qrels.offsets)
         return cls(columns, qrels.queries[columns], offsets, qrels.grades[columns].astype(np.float64))
 
-    @property
+    @cached_property
     def counts(self) -> IntArray:
         """(n_queries,) R, the number of relevant documents of each query."""
         return np.diff(self.offsets)
@@ -55,9 +56,13 @@ class Relevant:
             out[..., filled] = ufunc.reduceat(values, self.offsets[:-1][filled], axis=-1)
         return out
 
+    @cached_property
+    def _best_first(self) -> tuple[FloatArray, IntArray]:
+        """Each query's gains from high to low, and the places, from 0, that they take."""
+        order = np.lexsort((-self.gains, self.queries))
+        return self.gains[order], np.arange(len(self.columns)) - self.offsets[self.queries]
+
     def ideal(self, discounts: FloatArray) -> FloatArray:
-        """(n_queries,) the DCG of each query's best possible ranking; discounts[i] is what rank i + 1 weighs, 0 beyond."""
-        best_first = np.lexsort((-self.gains, self.queries))
-        place = np.arange(len(self.columns)) - self.offsets[self.queries]
-        weights = discounts[np.minimum(place, len(discounts) - 1)]
-        return self.sum_by_query(self.gains[best_first] * weights)
+        """(n_queries,) the DCG of each query's best possible ranking; discounts[i] is what rank i + 1 weighs, the last 0."""
+        gains, places = self._best_first
+        return self.sum_by_query(gains * discounts[np.minimum(places, len(discounts) - 1)])
