@@ -26,7 +26,9 @@ def regressed(before: EarlierRun, after: EarlierRun, dim: int, *, max_regression
     require_comparable(*facts)
     measure = after.policy.required[0]
     earlier, later = paired_values(before, after, Candidate(Basis.PREFIX, dim, EXACT), measure)
-    return regression(earlier, later, max_regression=max_regression, alpha=after.policy.alpha)
+    counted = before.scores.counted[before.scores.measures.index(measure)]
+    clusters = None if before.clusters is None else before.clusters[counted]
+    return regression(earlier, later, max_regression=max_regression, alpha=after.policy.alpha, clusters=clusters)
 
 
 def facts_to_share(run: EarlierRun) -> dict[str, Any]:

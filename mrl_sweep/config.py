@@ -38,6 +38,13 @@ from mrl_sweep.settings import Layer, Setting, environment_layer, flag_layer, py
 from mrl_sweep.types import Basis, Measure, Similarity
 
 
+class StoreDtype(StrEnum):
+    """How a component is stored: float16 takes half the disk."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+
+
 class Executor(StrEnum):
     LOCAL = "local"
     RAY = "ray"
@@ -86,10 +93,10 @@ class _Table(BaseModel):
 
 
 class CollectionTable(_Table):
-    """[collection]: what is searched, and by which judgments it is measured."""
+    """[collection]: what is searched, and by which judgments it is measured; `split` None is `test`, or the only one there is."""
 
     source: MaybeText = None
-    split: Text = "test"
+    split: MaybeText = None
     missing_docs: Annotated[MissingDocs, _read(choice_of(MissingDocs))] = MissingDocs.ERROR
     no_relevant: Annotated[NoRelevant, _read(choice_of(NoRelevant))] = NoRelevant.EXCLUDE
 
@@ -104,8 +111,11 @@ class ModelTable(_Table):
     trust_remote_code: Flag = False
     base_url: MaybeText = None
     batch_size: MaybePositive = None
+    max_length: MaybePositive = None
+    fail_on_truncation: Flag = False
     device: MaybeText = None
-    backend: MaybeText = None
+    backend: Text = "torch"
+    processes: Annotated[int, _read(parse_positive)] = 1
 
 
 class SweepTable(_Table):
@@ -119,13 +129,17 @@ class SweepTable(_Table):
 
 
 class DecisionTable(_Table):
-    """[decision]: when a size is acceptable. The first measure decides, those of `require` must pass as well."""
+    """[decision]: when a size is acceptable. The first measure decides, those of `require` must pass as well.
+
+    Queries with the same value of the field `cluster` count as one unit of evidence.
+    """
 
     measures: Measures = (Measure("nDCG", 10), Measure("R", 10), Measure("R", 100))
     require: Measures = ()
     retain: Share = 0.98
     alpha: Annotated[float, _read(parse_level)] = 0.05
     decide_by: Annotated[DecideBy, _read(choice_of(DecideBy))] = DecideBy.BOUND
+    cluster: MaybeText = None
 
 
 class SlicesTable(_Table):
@@ -139,6 +153,7 @@ class RunTable(_Table):
     """[run]: where things lie and how much of the machine may be used; sizes in bytes, None: decided where it is needed."""
 
     store: MaybePath = None
+    store_dtype: Annotated[StoreDtype, _read(choice_of(StoreDtype))] = StoreDtype.FLOAT32
     out: MaybePath = None
     format: Annotated[Format, _read(choice_of(Format))] = Format.TEXT
     output: MaybePath = None

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mrl_sweep.config import SweepConfig
 from mrl_sweep.decision.policy import DecideBy, Policy, decide
+from mrl_sweep.decision.units import cluster_labels
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.build import Cost, Facts, build_report
 from mrl_sweep.report.document import CandidateRow, Report
 from mrl_sweep.report.folder import read_report, read_run
 from mrl_sweep.report.ranks_file import RunData
-from mrl_sweep.types import Candidate, Measure, Scores, Verdict
+from mrl_sweep.types import Candidate, IntArray, Measure, Scores, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """A run's ranks with their scores, and the verdict and report by the rule in force now."""
+    """A run's ranks with their scores, and the verdict and report by the rule in force now.
+
+    `clusters` (n_queries,) are the labels of queries that have one origin; `unfit` candidates fail for the reason given.
+    """
 
     data: RunData
     scores: Scores
     policy: Policy
     verdict: Verdict
     report: Report
+    clusters: IntArray | None = None
+    unfit: Mapping[Candidate, str] = field(default_factory=dict)
 
 
 def reopen(path: Path, config: SweepConfig) -> EarlierRun:
@@ -37,9 +43,10 @@ def reopen(path: Path, config: SweepConfig) -> EarlierRun:
     written, data = read_report(path), read_run(path)
     measures, policy = rule_of(written, config)
     scores = score(data.ranks, data.qrels, measures, no_relevant=_no_relevant(written))
-    verdict = decide(scores, policy)
+    clusters, unfit = _clusters(written, data, config), _unfit(written)
+    verdict = decide(scores, policy, clusters=clusters, unfit=unfit)
     report = build_report(verdict, scores, data.query_ids, replace(facts_of(written), required=policy.required))
-    return EarlierRun(data, scores, policy, verdict, replace(report, folder=written.folder))
+    return EarlierRun(data, scores, policy, verdict, replace(report, folder=written.folder), clusters, unfit)
 
 
 def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:
@@ -101,3 +108,16 @@ def _cost(row: CandidateRow) -> Cost:
 
 def _no_relevant(report: Report) -> Any:
     return settings_of(report).get("collection.no_relevant", "exclude")
+
+
+def _clusters(report: Report, data: RunData, config: SweepConfig) -> IntArray | None:
+    told = "decision.cluster" in config.origins
+    name = config.decision.cluster if told else settings_of(report).get("decision.cluster")
+    return cluster_labels(data.query_metadata, name) if name else None
+
+
+def _unfit(report: Report) -> dict[Candidate, str]:
+    """Candidates that were refused for what they are, not for what they scored; the manifest holds their reasons."""
+    refused = report.manifest.get("unfit")
+    reasons = refused if isinstance(refused, Mapping) else {}
+    return {_candidate(row): str(reasons[str(_candidate(row))]) for row in report.candidates if str(_candidate(row)) in reasons}

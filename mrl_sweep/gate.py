@@ -76,7 +76,11 @@ def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> tu
     sizes = sorted((c for c in scores.candidates if c.basis == Basis.PREFIX and c.index == EXACT), key=lambda c: -c.dim)
     dim = deployed if ask.dim is None and ask.max_dim is None else ask.dim
     if dim is not None:
-        return _finding(judge(scores, _ranked(dim, sizes), policy), policy), f"is {dim} still acceptable?", dim
+        return (
+            _finding(judge(scores, _ranked(dim, sizes), policy, clusters=run.clusters, unfit=run.unfit), policy),
+            f"is {dim} still acceptable?",
+            dim,
+        )
     if ask.max_dim is None:
         return (
             Finding(run.verdict.status, verdict_words(run.verdict)),
@@ -91,7 +95,7 @@ def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> tu
     question = f"is any size up to {ask.max_dim} acceptable?"
     if full_size(scores) in allowed:
         return Finding(Status.PASS, f"Full size, {allowed[0].dim}, is not above {ask.max_dim}."), question, allowed[0].dim
-    walk = decide(scores, policy, candidates=allowed)
+    walk = decide(scores, policy, candidates=allowed, clusters=run.clusters, unfit=run.unfit)
     if walk.status is Status.PASS:
         return Finding(Status.PASS, verdict_words(walk)), question, walk.dimension
     return _finding(walk.judgements[1], policy), question, allowed[0].dim
@@ -118,7 +122,7 @@ def judge_declared(run: EarlierRun, config: SweepConfig, dim: int) -> tuple[Slic
         raise InputError("--slice-retain needs to know which slices", "name the fields with --slice")
     candidate = Candidate(Basis.PREFIX, dim, EXACT)
     slices = declared_slices(run.data.query_metadata, fields)
-    found = search_slices(run.scores, slices, replace(run.policy, retain=retain), candidates=[candidate])
+    found = search_slices(run.scores, slices, replace(run.policy, retain=retain), candidates=[candidate], clusters=run.clusters)
     return judge_slices(found, alpha=run.policy.alpha)
 
 

@@ -52,7 +52,9 @@ class StoreFlags(TalkFlags, total=False):
     collection: Annotated[
         str | None, _option(_COLLECTION, "--collection", "SPEC", "A BEIR folder, or pydocs: Python's own documentation.")
     ]
-    split: Annotated[str | None, _option(_COLLECTION, "--split", "NAME", "The judgments qrels/NAME.tsv; default test.")]
+    split: Annotated[
+        str | None, _option(_COLLECTION, "--split", "NAME", "Which judgments; default test, or the only ones there are.")
+    ]
     missing_docs: Annotated[
         str | None,
         _option(
@@ -80,9 +82,15 @@ class StoreFlags(TalkFlags, total=False):
     ]
     base_url: Annotated[str | None, _option(_MODEL, "--base-url", "URL", "The server of a hosted model.")]
     batch_size: Annotated[str | None, _option(_MODEL, "--batch-size", "N", "Texts per call of the model.")]
+    max_length: Annotated[str | None, _option(_MODEL, "--max-length", "N", "Tokens read of each text; default: the model's own.")]
+    fail_on_truncation: Annotated[
+        bool | None, _option(_MODEL, "--fail-on-truncation/--allow-truncation", None, "Refuse texts that the model cuts off.")
+    ]
+    processes: Annotated[str | None, _option(_MODEL, "--processes", "N", "Encode in that many processes; default 1.")]
     device: Annotated[str | None, _option(_MODEL, "--device", "NAME", "cpu, cuda, mps; default: the best there is.")]
     backend: Annotated[str | None, _option(_MODEL, "--backend", "NAME", "torch (default), onnx or openvino.")]
     store: Annotated[str | None, _option(_RUN, "--store", "DIR", "Where vectors are kept; default: your cache folder.")]
+    store_dtype: Annotated[str | None, _option(_RUN, "--store-dtype", "NAME", "float32 (default), or float16 for half the disk.")]
     offline: Annotated[bool | None, _option(_RUN, "--offline/--online", None, "Never ask the network.")]
     strict: Annotated[
         bool | None, _option(_RUN, "--strict/--no-strict", None, "Refuse data that would be set aside and counted.")
@@ -104,6 +112,10 @@ class DecisionFlags(TypedDict, total=False):
     decide_by: Annotated[
         str | None,
         _option(_DECISION, "--decide-by", "bound|mean", "bound (default): proven; mean: measured only, and it says so."),
+    ]
+    cluster: Annotated[
+        str | None,
+        _option(_DECISION, "--cluster", "FIELD", "Queries that share this field's value count as one unit of evidence."),
     ]
     slice: Annotated[list[str] | None, _option(_DECISION, "--slice", "FIELD", "A field of the queries' metadata. Repeatable.")]
     slice_retain: Annotated[

@@ -21,7 +21,7 @@ def test_text_is_a_configuration_file_with_the_origin_of_each_value(command: Com
     assert "retain = 0.97 # sweep.toml:2" in lines
     assert "dims = [256, 64] # --dims" in lines
     assert "alpha = 0.01 # MRL_SWEEP_ALPHA" in lines
-    assert 'split = "test" # default' in lines
+    assert 'similarity = "cosine" # default' in lines
     assert "# revision = # default" in lines
     settings = tomllib.loads(done.stdout)
     assert settings["decision"]["measures"] == ["nDCG@10", "R@10", "R@100"]
