@@ -107,6 +107,11 @@ def column(names: Sequence[str], role: str, usual: Sequence[str], asked: Asked, 
     )
 
 
+def named(asked: Asked, role: str, usual: Sequence[str]) -> Sequence[str]:
+    """What a header may call the role, in lower case."""
+    return [*usual, asked.get(role, usual[0]).lower()]
+
+
 def _listed(names: Sequence[str]) -> str:
     return first_offenders([printable(name, 40) for name in names], limit=12) or "none"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -31,13 +31,16 @@ class TsvRows:
     header_offset: int | None
 
     @classmethod
-    def of(cls, path: Path, usual: Mapping[int, tuple[str, ...]], known: Container[str], *, max_line_bytes: int) -> TsvRows:
-        """Looks at the first line: a header if two of its fields are `known` names, else `usual` gives names by their count."""
+    def of(
+        cls, path: Path, usual: Mapping[int, tuple[str, ...]], known: Sequence[Container[str]], *, max_line_bytes: int
+    ) -> TsvRows:
+        """Looks at the first line. It is a header if it has a name of each of the `known` sets; else `usual` gives the names
+        by their count."""
         first = next((line for line in read_lines(path, max_line_bytes=max_line_bytes) if not is_blank(line)), None)
         if first is None:
             raise InputError(f"nothing to evaluate: {path} is empty")
         fields = [field.strip() for field in text_of(first, path).split("\t")]
-        if sum(field.lower() in known for field in fields) >= 2 and len(set(fields)) == len(fields):
+        if len(set(fields)) == len(fields) and all(any(field.lower() in names for field in fields) for names in known):
             return cls(tuple(fields), first.offset)
         if len(fields) not in usual:
             counts = " or ".join(f"{count} ({', '.join(names)})" for count, names in usual.items())

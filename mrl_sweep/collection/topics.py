@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.collection.lines import Line, Where, is_blank, read_lines, text_of
-from mrl_sweep.collection.naming import QUERY_ID_COLUMNS, QUERY_TEXT_COLUMNS, Asked, queries
+from mrl_sweep.collection.naming import QUERY_ID_COLUMNS, QUERY_TEXT_COLUMNS, Asked, named, queries
 from mrl_sweep.collection.records import Query
 from mrl_sweep.collection.tables import TsvRows, json_rows
 from mrl_sweep.errors import InputError, printable
@@ -44,7 +44,7 @@ def read_topics(path: Path, *, asked: Asked, max_line_bytes: int) -> Iterator[Qu
     if start.startswith("{"):
         return queries(json_rows(lines, path), asked, lambda number: Where(path, number))
     if "\t" in start:
-        known = {*QUERY_ID_COLUMNS, *QUERY_TEXT_COLUMNS}
+        known = [named(asked, "id", QUERY_ID_COLUMNS), named(asked, "text", QUERY_TEXT_COLUMNS)]
         rows = TsvRows.of(path, {2: ("id", "text")}, known, max_line_bytes=max_line_bytes)
         return queries(rows(lines, path), asked, lambda number: Where(path, number))
     raise InputError(f"{Where(path, first.number)}: not a topic: {printable(start, 60)}", _LAYOUTS)

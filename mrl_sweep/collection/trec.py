@@ -23,7 +23,7 @@ from mrl_sweep.collection.folders import (
     split_hint,
 )
 from mrl_sweep.collection.lines import Line, Where, is_blank, read_lines, text_of
-from mrl_sweep.collection.naming import DOCUMENT_ID_COLUMNS, DOCUMENT_TEXT_COLUMNS, TITLE_COLUMNS, Asked, documents
+from mrl_sweep.collection.naming import DOCUMENT_ID_COLUMNS, DOCUMENT_TEXT_COLUMNS, Asked, documents, named
 from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.qrels import read_qrels
 from mrl_sweep.collection.records import Document
@@ -77,7 +77,7 @@ def document_file(path: Path, asked: Asked, max_line_bytes: int) -> FileSource:
     if text_of(first, path).lstrip().startswith("{"):
         rows = json_rows
     else:
-        known = {*DOCUMENT_ID_COLUMNS, *DOCUMENT_TEXT_COLUMNS, *TITLE_COLUMNS, *asked.values()}
+        known = [named(asked, "id", DOCUMENT_ID_COLUMNS), named(asked, "text", DOCUMENT_TEXT_COLUMNS)]
         rows = TsvRows.of(path, _TSV, known, max_line_bytes=max_line_bytes).__call__
 
     def parse(lines: Iterator[Line], file: Path) -> Iterator[tuple[int, Document]]:
