@@ -95,7 +95,6 @@ class _Run:
         self._n_embedded = 0
         self._pen: Pen | None = None
         self._pool: ThreadPoolExecutor | None = None
-        self._rivals = False
 
     def take(self, window: list[str]) -> None:
         """One window: the locations of its texts, embedded where they were missing."""
@@ -142,11 +141,11 @@ class _Run:
 
     def _begin(self) -> None:
         """Opens model and space, which a run that finds everything never does."""
+        with self._disk():
+            self._space.prepare()
         facts = self._embedder.facts()
         with self._disk():
             self._space.begin(facts)
-        self._space.refresh()
-        self._rivals = self._space.has_rivals
         self._pen = Pen(self._space)
 
     def _embed(self, window: list[str], digests: Uint64Array, missing: IntArray) -> None:
@@ -163,7 +162,7 @@ class _Run:
             def stop() -> bool:
                 return signalled() or self._filling.should_stop()
 
-            for job, encoded in self._encoded(jobs[::-1] if self._rivals else jobs, stop):
+            for job, encoded in self._encoded(jobs[::-1] if self._space.company() else jobs, stop):
                 self._write(job, encoded)
                 finished.append(job)
                 self._n_embedded += len(job.texts)
@@ -173,17 +172,19 @@ class _Run:
                 self._flush()
         if stopped:
             raise KeyboardInterrupt
-        if finished:
+        if finished:  # not before: until here, a longer table means that another process has added to it
             self._space.note(np.concatenate([j.digests for j in finished]), np.concatenate([j.locations for j in finished]))
 
     def _encoded(self, jobs: list[_Job], stop: Callable[[], bool]) -> Iterator[tuple[_Job, Encoded]]:
         """Each batch with its vectors, in order, as many calls under way as the provider takes. After a failure, the others."""
         waiting: deque[tuple[_Job, Callable[[], Encoded]]] = deque()
         calls, coming = self._embedder.batching.calls, iter(jobs)
+        before = len(self._space)
         failure: Exception | None = None
         while True:
             while failure is None and len(waiting) < calls and not stop() and (job := next(coming, None)):
-                if self._rivals and not (job := self._still_missing(job)).texts:
+                self._space.company()
+                if len(self._space) > before and not (job := self._still_missing(job)).texts:
                     continue
                 waiting.append((job, self._call(job, calls)))
             if not waiting:
@@ -206,7 +207,7 @@ class _Run:
         return future.result
 
     def _still_missing(self, job: _Job) -> _Job:
-        self._space.refresh()
+        """What is left of a batch after another process has worked on the same texts."""
         found = self._space.find(job.digests) >= 0
         self._space.give_back(job.locations[found])
         return job.only(np.flatnonzero(~found))
@@ -242,10 +243,11 @@ class _Run:
         try:
             yield
         except OSError as error:
-            to_come = max(0, (self._filling.total or 0) - self._done)
-            needed = f" (needs about {to_come * (self._space.dim * 4 + 40) / 2**20:,.0f} MiB)" if to_come else ""
+            unwritten = self._n_embedded - (self._pen.n_written if self._pen else 0)
+            needed = self._space.bytes_for(max(0, (self._filling.total or 0) - self._done) + unwritten) / 2**20
             raise DiskFault(
-                f"cannot write to the store {self._space.folder.parent}: {error.strerror or error}{needed}",
+                f"cannot write to the store {self._space.folder.parent}: {error.strerror or error}"
+                + (f" (needs about {max(needed, 0.1):,.1f} MiB)" if needed else ""),
                 "free space there or give another folder with --store; what was embedded is kept and is not embedded again",
             ) from error
 

@@ -183,11 +183,17 @@ def read_manifest(files: ShardFiles, dim: int, dtype: str) -> Manifest | None:
         return None
 
 
-def read_records(files: ShardFiles) -> Records:
-    """Every whole record of the index file, an unfinished last one left out; empty where the file is not one of ours."""
-    if not header_matches(files.index, RECORD, ()):
+def read_records(files: ShardFiles, start: int = 0) -> Records:
+    """Every whole record of the index file from `start` on, an unfinished last one left out; none where it is not one of ours."""
+    begin = len(header(RECORD, (0,))) + start * RECORD.itemsize
+    try:
+        if files.index.stat().st_size < begin + RECORD.itemsize or not header_matches(files.index, RECORD, ()):
+            return np.empty(0, RECORD)
+        with files.index.open("rb") as stream:
+            stream.seek(begin)
+            data = stream.read()
+    except OSError:
         return np.empty(0, RECORD)
-    data = files.index.read_bytes()[len(header(RECORD, (0,))) :]
     return np.frombuffer(data, RECORD, count=len(data) // RECORD.itemsize)
 
 

@@ -40,7 +40,8 @@ def find_model(name: str, options: ModelOptions) -> ModelFiles:
     if path.is_dir():
         if not any((path / file).is_file() for file in ("modules.json", "config.json")):
             raise InputError(f"{path} holds no model: neither modules.json nor config.json", "--model FOLDER of a saved model")
-        return ModelFiles(path.resolve().name, path.resolve())
+        folder = path.resolve()
+        return ModelFiles(folder.name if folder.name != "model" else f"{folder.parent.name}/model", folder)
     if not _REPOSITORY.fullmatch(name):
         raise InputError(f"{name[:120]!r} is neither a folder nor a model's name", "--model FOLDER or --model owner/name")
     for repository in [name] if "/" in name else [f"sentence-transformers/{name}", name]:

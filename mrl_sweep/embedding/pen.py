@@ -21,6 +21,7 @@ class Pen:
 
     def __init__(self, space: Space) -> None:
         self._space = space
+        self.n_written = 0
         self._queue: queue.Queue[_Batch | None] = queue.Queue(_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="mrl-sweep store", daemon=True)
@@ -52,6 +53,7 @@ class Pen:
             try:
                 if self._error is None:
                     self._space.write(*batch)
+                    self.n_written += len(batch[0])
             except BaseException as error:  # handed to the caller's thread by the next call
                 self._error = error
             finally:

@@ -85,7 +85,7 @@ def read_more(shard: Shard) -> Shard | None:
     """The shard with what its writer has added since, `records` holding only the new ones; None where it was rewritten."""
     if _inode(shard.files) != shard.inode:
         return None
-    records = whole_batches(read_records(shard.files)[shard.n_read :])
+    records = whole_batches(read_records(shard.files, shard.n_read))
     if not len(records):
         return replace(shard, records=records)
     rows = map_rows(shard.files, shard.rows.shape[1], shard.rows.dtype)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -66,6 +68,8 @@ class Space:
         self._writer: ShardWriter | None = None
         self._writers: dict[int, ShardWriter] = {}
         self._salvage: list[Shard] = []
+        self._looked = -1
+        self._in_company = False
         self.facts = self._read_facts()
         if self.facts is not None:
             self._load(self.facts.dim)
@@ -108,6 +112,10 @@ class Space:
             raise AssertionError("the dimension of an unused space is not known")
         return self.facts.dim
 
+    def bytes_for(self, n: int) -> int:
+        """What n more vectors take on disk; 0 while their size is not known."""
+        return n * (self.dim * self._dtype.itemsize + RECORD.itemsize) if self.facts else 0
+
     @property
     def _capacity(self) -> int:
         """A shard with so many rows takes no further window."""
@@ -127,9 +135,21 @@ class Space:
                 self._add(newer, serial)
         return len(self._table) > before
 
-    @property
-    def has_rivals(self) -> bool:
-        """True where another process is writing to this space at this moment."""
+    def company(self) -> bool:
+        """True while another process is writing to this space; what it has written is taken up meanwhile.
+
+        Who comes later makes a shard, which changes the folder: as long as that does not happen, one look at it is enough.
+        """
+        looked = self.folder.stat().st_mtime_ns
+        if looked != self._looked:
+            self._looked = looked
+            self.refresh()
+            self._in_company = self._has_rivals()
+        elif self._in_company:
+            self.refresh()
+        return self._in_company
+
+    def _has_rivals(self) -> bool:
         for serial, shard in enumerate(self._shards):
             if serial not in self._writers and shard.files.rows.exists():
                 with locked(shard.files) as free:
@@ -139,14 +159,20 @@ class Space:
 
     # --- writing ---
 
+    def prepare(self) -> None:
+        """Makes the folder. Raises OSError where it cannot be written."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder))
+
     def begin(self, facts: ModelFacts) -> None:
-        """Makes the folder and notes the model's facts; needed once, before the first `reserve`."""
+        """Notes the model's facts; needed once, before the first `reserve`."""
         if self.facts is not None and facts.dim != self.facts.dim:
             raise EnvironmentFault(
                 f"the model gives {facts.dim} dimensions, its stored vectors have {self.facts.dim}",
                 f"the model changed under the same name: name a revision, or move {self.folder} away",
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.prepare()
         document = {"identity": dict(self._identity), "facts": facts.to_json()}
         replace_file(self.folder / "model.json", json.dumps(document, indent=1).encode() + b"\n")
         if self.facts is None:

@@ -1,0 +1,82 @@
+"""A small collection in memory, and a model that counts what it is asked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrl_sweep.embedding import Batching, Encoded, ModelFacts, Role
+from mrl_sweep.types import Collection, FileRows, Qrels, Queries
+
+
+@dataclass
+class Texts:
+    """Documents held in memory."""
+
+    bodies: Sequence[str]
+    ids: Sequence[str]
+    file_rows: FileRows | None = None
+
+    def __len__(self) -> int:
+        return len(self.bodies)
+
+    def texts(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
+        return iter(self.bodies[start:stop])
+
+    def titles(self, rows: Sequence[int]) -> list[str]:
+        return [self.bodies[row] for row in rows]
+
+
+def collection_of(documents: Sequence[str], queries: Sequence[str] = ("which one?",), **rows: FileRows) -> Collection:
+    n = len(queries)
+    return Collection(
+        name="small",
+        documents=Texts(documents, [f"d{i}" for i in range(len(documents))], rows.get("documents")),
+        queries=Queries(tuple(f"q{i}" for i in range(n)), tuple(queries), tuple({} for _ in range(n)), rows.get("queries")),
+        qrels=Qrels(np.arange(n + 1), np.zeros(n, np.int64), np.ones(n, np.int64)),
+    )
+
+
+def vector_of(text: str, dim: int = 8) -> np.ndarray:
+    seed = int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little")
+    return np.random.default_rng(seed).standard_normal(dim).astype(np.float32)
+
+
+@dataclass
+class CountingEmbedder:
+    """Each text's vector follows from the text; remembers every text it was asked for."""
+
+    name: str = "counting"
+    dim: int = 8
+    batching: Batching = field(default_factory=lambda: Batching(texts=4))
+    prompt: str = ""
+    asked: list[str] = field(default_factory=list)
+    opened: int = 0
+
+    def identity(self, role: Role) -> Mapping[str, Any]:
+        return {"provider": "test", "model": self.name, "role": role.value, "prompt": self.prompt}
+
+    def facts(self) -> ModelFacts:
+        self.opened += 1
+        return ModelFacts(dim=self.dim, trained_dims=(4, 2), details={"name": self.name})
+
+    def encode(self, texts: Sequence[str], role: Role) -> Encoded:  # noqa: ARG002
+        self.asked += texts
+        return Encoded(np.stack([vector_of(self.prompt + text, self.dim) for text in texts]))
+
+    def close(self) -> None:
+        pass
+
+
+def vectors_of(texts: Sequence[str], dim: int = 8) -> np.ndarray:
+    return np.stack([vector_of(text, dim) for text in texts])
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its relative path."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

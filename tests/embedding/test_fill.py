@@ -1,0 +1,363 @@
+import errno
+import signal
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
+
+from mrl_sweep.embedding import Batching, Encoded, Role, Store, embed
+from mrl_sweep.embedding import batches as batching_module
+from mrl_sweep.embedding.batches import batches, encodable, windows
+from mrl_sweep.embedding.layout import ShardFiles
+from mrl_sweep.embedding.shard import ShardWriter
+from mrl_sweep.errors import EnvironmentFault
+from mrl_sweep.events import Progress
+
+TEXTS = [f"text {'x' * (i * 7 % 23)} {i}" for i in range(50)]
+QUERY = "which one?"
+
+
+@pytest.fixture
+def small_windows(monkeypatch):
+    monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 16)
+
+
+def documents_of(embedder: CountingEmbedder) -> list[str]:
+    return [text for text in embedder.asked if text != QUERY]
+
+
+# --- Cutting ----------------------------------------------------------------------------------------------------------
+
+
+def test_windows_are_cut_by_number_and_by_length(monkeypatch):
+    monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 3)
+    monkeypatch.setattr(batching_module, "WINDOW_CHARACTERS", 10)
+    assert list(windows(["a"] * 7)) == [["a"] * 3, ["a"] * 3, ["a"]]
+    assert list(windows(["a" * 9, "b" * 9, "c"])) == [["a" * 9, "b" * 9], ["c"]]
+    assert list(windows([])) == []
+
+
+def test_batches_hold_texts_alike_in_length_where_the_provider_pads():
+    texts = ["aaa", "b", "cccc", "dd"]
+    assert [b.tolist() for b in batches(texts, Batching(texts=2))] == [[2, 0], [3, 1]]
+    assert [b.tolist() for b in batches(texts, Batching(texts=3, by_length=False))] == [[0, 1, 2], [3]]
+
+
+def test_batches_respect_a_limit_of_characters_and_let_a_longer_text_go_alone():
+    texts = ["a" * 9, "b" * 4, "c" * 4, "d" * 4, "e"]
+    cut = batches(texts, Batching(texts=3, characters=8))
+    assert [b.tolist() for b in cut] == [[0], [1, 2], [3, 4]]
+
+
+def test_lone_surrogates_reach_the_model_as_replacement_characters():
+    assert encodable("a\ud800b") == "a\ufffdb"
+    assert encodable("\U0001f600") == "\U0001f600"
+
+
+# --- Only what is missing ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_vectors_come_in_the_collections_order_and_an_unchanged_rerun_opens_no_model(tmp_path):
+    first = embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path))
+    assert np.array_equal(first.documents.read(0, 50), vectors_of(TEXTS))
+    assert np.array_equal(first.queries, vectors_of([QUERY]))
+    assert first.documents.order is None
+    again = CountingEmbedder()
+    second = embed(collection_of(TEXTS), again, Store(tmp_path))
+    assert (again.asked, again.opened) == ([], 0)
+    assert second.documents.read(0, 50).tobytes() == first.documents.read(0, 50).tobytes()
+    assert second.trained_dims == (4, 2)
+    assert second.model == first.model
+
+
+def test_one_percent_new_texts_embeds_one_percent(tmp_path):
+    texts = [f"document {i}" for i in range(300)]
+    embed(collection_of(texts), CountingEmbedder(), Store(tmp_path))
+    texts[17] = "changed"
+    texts += ["new a", "new b"]
+    second = CountingEmbedder()
+    embeddings = embed(collection_of(texts), second, Store(tmp_path))
+    assert sorted(second.asked) == ["changed", "new a", "new b"]
+    assert np.array_equal(embeddings.documents.read(0, 302), vectors_of(texts))
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_equal_texts_are_embedded_once_also_across_windows(tmp_path):
+    texts = (["same"] * 5 + ["other"]) * 6
+    embedder = CountingEmbedder()
+    embeddings = embed(collection_of(texts), embedder, Store(tmp_path))
+    assert sorted(documents_of(embedder)) == ["other", "same"]
+    assert np.array_equal(embeddings.documents.read(0, 36), vectors_of(texts))
+
+
+def test_another_prompt_embeds_anew(tmp_path):
+    embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path))
+    prompted = CountingEmbedder(prompt="search: ")
+    embeddings = embed(collection_of(TEXTS), prompted, Store(tmp_path))
+    assert len(documents_of(prompted)) == 50
+    assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(["search: " + text for text in TEXTS]))
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_progress_counts_what_is_done_and_ends_at_the_total(tmp_path):
+    texts = TEXTS[:40]
+    embed(collection_of(texts[:20]), CountingEmbedder(), Store(tmp_path))
+    events = []
+    embed(collection_of(texts), CountingEmbedder(), Store(tmp_path), on_event=events.append)
+    done = [event.done for event in events if isinstance(event, Progress) and event.stage == "embed documents"]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (16, 40)
+    assert {event.total for event in events if isinstance(event, Progress) and event.stage == "embed documents"} == {40}
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_a_collection_larger_than_a_window_is_streamed(tmp_path):
+    alive = []
+
+    class Streamed(list):
+        def __iter__(self):
+            for text in TEXTS:
+                alive.append(text)
+                yield text
+
+    collection = collection_of(TEXTS)
+    embedder = CountingEmbedder()
+    seen_at_first_call = []
+    real = embedder.encode
+    embedder.encode = lambda texts, role: seen_at_first_call.append(len(alive)) or real(texts, role)
+    object.__setattr__(collection.documents, "texts", lambda *_: iter(Streamed()))
+    embed(collection, embedder, Store(tmp_path))
+    assert seen_at_first_call[0] == 16
+
+
+# --- Faults -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class FailingEmbedder(CountingEmbedder):
+    """Does something else at the n-th batch."""
+
+    at: int = 3
+    instead: object = None
+    calls: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def encode(self, texts, role: Role) -> Encoded:
+        with self.lock:
+            self.calls += 1
+            mine = self.calls
+        if mine == self.at:
+            result = self.instead(self, texts, role)
+            if result is not None:
+                return result
+        return super().encode(texts, role)
+
+
+def fail(error):
+    def instead(*_):
+        raise error
+
+    return instead
+
+
+def resumes_as_if_undisturbed(tmp_path, disturbed_error, embedder, **options) -> CountingEmbedder:
+    """Runs into the fault, runs again, and compares every byte of the store with that of a run without the fault."""
+    with pytest.raises(disturbed_error):
+        embed(collection_of(TEXTS), embedder, Store(tmp_path / "a"), **options)
+    second = CountingEmbedder(batching=embedder.batching)
+    embed(collection_of(TEXTS), second, Store(tmp_path / "a"))
+    embed(collection_of(TEXTS), CountingEmbedder(batching=embedder.batching), Store(tmp_path / "b"))
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+    assert sorted(documents_of(embedder) + documents_of(second)) == sorted(TEXTS)
+    return second
+
+
+@pytest.mark.usefixtures("small_windows")
+@pytest.mark.parametrize("at", [1, 2, 5, 12, 13])
+def test_after_a_providers_fault_each_text_is_sent_once_and_the_bytes_are_as_if_undisturbed(tmp_path, at):
+    embedder = FailingEmbedder(at=at, instead=fail(EnvironmentFault("time-out")))
+    resumes_as_if_undisturbed(tmp_path, EnvironmentFault, embedder)
+
+
+@pytest.mark.usefixtures("small_windows")
+@pytest.mark.parametrize("at", [1, 4, 9])
+def test_calls_under_way_when_one_fails_are_kept(tmp_path, at):
+    embedder = FailingEmbedder(batching=Batching(texts=4, calls=3), at=at, instead=fail(EnvironmentFault("reset")))
+    resumes_as_if_undisturbed(tmp_path, EnvironmentFault, embedder)
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_calls_at_a_time_give_the_same_bytes_as_one_after_the_other(tmp_path):
+    embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path / "a"))
+    embed(collection_of(TEXTS), CountingEmbedder(batching=Batching(texts=4, calls=4)), Store(tmp_path / "b"))
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def interrupted_by(number):
+    def instead(*_):
+        signal.raise_signal(number)
+
+    return instead
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_ctrl_c_finishes_the_batch_and_the_same_call_goes_on(tmp_path):
+    embedder = FailingEmbedder(at=2, instead=interrupted_by(signal.SIGINT))
+    second = resumes_as_if_undisturbed(tmp_path, KeyboardInterrupt, embedder)
+    assert len(documents_of(embedder)) == 8, "the batch in flight was finished"
+    assert len(documents_of(second)) == 42
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_a_handler_of_sigterm_hears_it_after_the_batch(tmp_path):
+    class Terminated(BaseException):
+        pass
+
+    def handler(*_):
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        embedder = FailingEmbedder(at=2, instead=interrupted_by(signal.SIGTERM))
+        resumes_as_if_undisturbed(tmp_path, Terminated, embedder)
+        assert len(documents_of(embedder)) == 8
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_second_ctrl_c_is_obeyed_at_once(tmp_path):
+    def twice(*_):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    embedder = FailingEmbedder(at=2, instead=twice)
+    with pytest.raises(KeyboardInterrupt):
+        embed(collection_of(TEXTS), embedder, Store(tmp_path))
+    assert len(embedder.asked) == 4
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_should_stop_ends_between_batches(tmp_path):
+    embedder = CountingEmbedder()
+    resumes_as_if_undisturbed(tmp_path, KeyboardInterrupt, embedder, should_stop=lambda: len(embedder.asked) >= 12)
+    assert len(embedder.asked) == 12
+
+
+def test_values_that_are_not_finite_stop_the_run_and_name_the_ids(tmp_path):
+    texts = ["a" * (9 - i) for i in range(9)]
+    broken = vectors_of(texts[4:8])
+    broken[1, 3], broken[2, 0] = np.nan, np.inf
+    embedder = FailingEmbedder(at=2, instead=lambda *_: Encoded(broken))
+    with pytest.raises(EnvironmentFault, match="counting returned NaN or infinite values for document d5, d6"):
+        embed(collection_of(texts), embedder, Store(tmp_path))
+    second = CountingEmbedder()
+    embed(collection_of(texts), second, Store(tmp_path))
+    assert documents_of(second) == texts[4:]
+
+
+@pytest.mark.parametrize("shape", [(3, 8), (4, 7), (5, 8), (32,)])
+def test_a_batch_of_another_count_or_size_is_refused_whole(tmp_path, shape):
+    embedder = FailingEmbedder(at=2, instead=lambda *_: Encoded(np.zeros(shape, np.float32)))
+    with pytest.raises(EnvironmentFault, match="for 4 vectors of 8"):
+        embed(collection_of(TEXTS), embedder, Store(tmp_path))
+    second = CountingEmbedder()
+    embed(collection_of(TEXTS), second, Store(tmp_path))
+    assert len(documents_of(second)) == 46
+
+
+@pytest.mark.usefixtures("small_windows")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(tmp_path, monkeypatch, number):
+    real, calls = ShardWriter.write, []
+
+    def write(self, *batch):
+        calls.append(1)
+        if len(calls) == 6:
+            raise OSError(number, "No space left on device")
+        real(self, *batch)
+
+    monkeypatch.setattr(ShardWriter, "write", write)
+    with pytest.raises(EnvironmentFault, match=r"cannot write to the store .*: No space left on device \(needs about") as caught:
+        embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path))
+    assert "--store" in caught.value.hint
+    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".tmp"]
+    monkeypatch.setattr(ShardWriter, "write", real)
+    second = CountingEmbedder()
+    embeddings = embed(collection_of(TEXTS), second, Store(tmp_path))
+    assert len(documents_of(second)) == 50 - 20
+    assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(TEXTS))
+
+
+def test_a_store_that_cannot_be_made_is_a_fault_of_the_environment(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    embedder = CountingEmbedder()
+    with pytest.raises(EnvironmentFault, match="cannot write to the store"):
+        embed(collection_of(TEXTS), embedder, Store(tmp_path / "file"))
+    assert embedder.opened == 0, "told before a model is opened"
+
+
+# --- Company ----------------------------------------------------------------------------------------------------------
+
+
+def test_two_runs_that_share_a_store_meet_in_the_middle_and_embed_nothing_twice(tmp_path):
+    """The second run starts, works and ends while the first is in its third batch."""
+    other = CountingEmbedder()
+
+    def company(*_):
+        embed(collection_of(TEXTS), other, Store(tmp_path))
+
+    first = FailingEmbedder(at=3, instead=company)
+    embeddings = embed(collection_of(TEXTS), first, Store(tmp_path))
+    assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(TEXTS))
+    assert len(documents_of(other)) in (42, 46, 50), "all but what the first had on disk by then: two batches at most"
+    assert len(documents_of(first)) == 12, "nothing after the batch in flight"
+    third = CountingEmbedder()
+    assert np.array_equal(embed(collection_of(TEXTS), third, Store(tmp_path)).documents.read(0, 50), vectors_of(TEXTS))
+    assert third.asked == []
+
+
+def test_a_run_that_finds_company_takes_up_what_the_other_wrote(tmp_path):
+    """The other run holds the shard and goes on writing while we work: every text is embedded by one of the two."""
+    order = sorted(TEXTS, key=len, reverse=True)
+    holder = CountingEmbedder()
+    space = Store(tmp_path).space(holder.identity(Role.DOCUMENT))
+    from mrl_sweep.embedding.digests import text_digests
+    from mrl_sweep.embedding.layout import RECORD
+
+    def write(texts):
+        locations = space.reserve(len(texts))
+        records = np.zeros(len(texts), RECORD)
+        records["digest"] = text_digests(texts)
+        space.write(locations, vectors_of(texts), records)
+
+    space.begin(holder.facts())
+    write(order[:4])
+
+    class Company(CountingEmbedder):
+        def encode(self, texts, role):
+            n = len(self.asked)
+            if role is Role.DOCUMENT:
+                write(order[n + 4 : n + 8])
+            return super().encode(texts, role)
+
+    late = Company()
+    embeddings = embed(collection_of(TEXTS), late, Store(tmp_path))
+    space.finish()
+    assert len(documents_of(late)) in range(23, 28), "half of them: it came from the other end"
+    assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(TEXTS))
+
+
+def test_the_lock_of_a_shard_dies_with_its_owner(tmp_path):
+    embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path))
+    (folder,) = (path for path in tmp_path.iterdir() if "document" in path.name)
+    writer = ShardWriter.adopt(ShardFiles(folder, 0), 8, np.dtype("float32"))
+    assert writer is not None
+    assert ShardWriter.adopt(ShardFiles(folder, 0), 8, np.dtype("float32")) is None
+    writer.close()
+    free = ShardWriter.adopt(ShardFiles(folder, 0), 8, np.dtype("float32"))
+    assert free is not None
+    free.close()
