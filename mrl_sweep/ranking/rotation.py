@@ -1,0 +1,32 @@
+"""Rotations: other axes to cut than the model's own. Orthogonal, so that nothing changes at full size."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mrl_sweep.types import Float32Array
+
+
+def pca_rotation(sample: Float32Array) -> Float32Array:
+    """(dim, dim) orthogonal float32: the principal axes of unit-length sample rows as columns, the strongest first.
+
+    The axes of the second moment, not of the covariance: nothing is centred, so inner products are those of the rotated
+    vectors. `sample` (n, dim); fewer rows than dim leave the last axes arbitrary, yet orthogonal.
+    """
+    rows = sample.astype(np.float64)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows /= np.where(norms > 0, norms, 1.0)
+    _, axes = np.linalg.eigh(rows.T @ rows)
+    return _readable(axes[:, ::-1])
+
+
+def random_rotation(dim: int, generator: np.random.Generator) -> Float32Array:
+    """(dim, dim) orthogonal float32, uniform over all rotations and reflections (Haar measure, Mezzadri 2007)."""
+    q, r = np.linalg.qr(generator.standard_normal((dim, dim)))
+    return _readable(q * np.sign(np.diag(r)))
+
+
+def _readable(axes: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Float32Array:
+    """As contiguous float32; each column's largest entry positive, since an axis has no sign of its own."""
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
+    return np.ascontiguousarray(axes * np.sign(largest), dtype=np.float32)

@@ -1,0 +1,185 @@
+"""What a sweep found, gathered for the report: slices, losers, agreement, costs, advice, and the manifest."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from mrl_sweep.config import SweepConfig
+from mrl_sweep.decision.losers import biggest_losers
+from mrl_sweep.decision.policy import Policy, decide, full_size
+from mrl_sweep.decision.search import judge_slices, search_slices
+from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices
+from mrl_sweep.measures.coverage import agreement
+from mrl_sweep.report.advising import Surroundings, advise
+from mrl_sweep.report.build import Cost, Facts, build_report
+from mrl_sweep.report.document import LoserRow, Report, SliceRow
+from mrl_sweep.report.ranks_file import RunData, mentioned_rows
+from mrl_sweep.report.rows import loser_rows, slice_rows
+from mrl_sweep.types import EXACT, Basis, Candidate, Collection, Embeddings, Ranks, Scores, Verdict
+
+if TYPE_CHECKING:
+    from mrl_sweep.indexing.measurement import IndexMeasurement
+
+AGREEMENT_AT: Final = 10
+LOSERS: Final = 5
+TIE_RULE: Final = "expectation over tied documents"
+_PACKAGES: Final = ("mrl-sweep", "numpy", "scipy", "numba", "faiss-cpu", "sentence-transformers", "torch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Everything a run has found so far; `scores`, `policy` and `verdict` come with `pipeline.judge`."""
+
+    config: SweepConfig
+    collection: Collection
+    embeddings: Embeddings
+    ranks: Ranks
+    scores: Scores = None  # type: ignore[assignment]
+    policy: Policy = None  # type: ignore[assignment]
+    verdict: Verdict = None  # type: ignore[assignment]
+    indexes: tuple[IndexMeasurement, ...] = ()
+
+
+def summarise(sweep: Sweep) -> tuple[Report, RunData]:
+    """The report, and what later commands need of the run."""
+    collection = sweep.collection
+    data = run_data(collection, sweep.ranks)
+    facts = Facts(
+        required=sweep.policy.required,
+        agreement=agreements(sweep.ranks),
+        costs={one.candidate: cost_of(one) for one in sweep.indexes},
+        slices=slices_of(sweep),
+        losers=losers_of(sweep, data),
+        warnings=(
+            *collection.warnings,
+            *sweep.embeddings.warnings,
+            *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, surroundings(sweep)),
+            *(advice for one in sweep.indexes for advice in one.advice),
+        ),
+        excluded={**collection.excluded, **sweep.embeddings.excluded},
+        manifest=manifest(sweep),
+    )
+    return build_report(sweep.verdict, sweep.scores, data.query_ids, facts), data
+
+
+def run_data(collection: Collection, ranks: Ranks) -> RunData:
+    """The ranks with the names of all that they mention."""
+    rows, queries = mentioned_rows(ranks, collection.qrels), collection.queries
+    return RunData(
+        ranks=ranks,
+        qrels=collection.qrels,
+        query_ids=queries.ids,
+        query_metadata=queries.metadata,
+        query_texts=queries.texts,
+        document_ids={row: collection.documents.ids[row] for row in rows},
+        document_titles=dict(zip(rows, collection.documents.titles(rows), strict=True)),
+    )
+
+
+def agreements(ranks: Ranks) -> dict[Candidate, dict[int, float]]:
+    """The mean share of the full size's first documents that each candidate's hold."""
+    k = min(AGREEMENT_AT, ranks.top.depth if ranks.top is not None else 0)
+    if k == 0:
+        return {}
+    full = max((c for c in ranks.candidates if c.basis == Basis.PREFIX and c.index == EXACT), key=lambda c: c.dim)
+    shares = agreement(ranks, full, k).mean(axis=1)
+    return {candidate: {k: float(share)} for candidate, share in zip(ranks.candidates, shares, strict=True)}
+
+
+def cost_of(one: IndexMeasurement) -> Cost:
+    """An index's measured cost, in the report's terms."""
+    return Cost(
+        index_bytes=one.index_bytes,
+        build_s=one.build_s,
+        p50_ms=one.latency_ms["p50"],
+        p99_ms=one.latency_ms["p99"],
+        queries_per_second=one.queries_per_second,
+    )
+
+
+def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
+    """Declared slices and those found in the queries themselves, at the sizes that matter: the answer and the next smaller."""
+    queries, qrels, table = sweep.collection.queries, sweep.collection.qrels, sweep.config.slices
+    fields = table.slice or tuple(sorted({key for entry in queries.metadata for key in entry}))
+    n_relevant = np.bincount(qrels.queries[qrels.grades > 0], minlength=len(queries))
+    found: list[Slice] = [
+        *declared_slices(queries.metadata, table.slice),
+        *(s for field in fields if field not in table.slice for s in found_in(queries.metadata, field)),
+        *length_slices(queries.texts),
+        *relevant_slices(n_relevant),
+    ]
+    findings = search_slices(sweep.scores, found, sweep.policy, candidates=sizes_in_question(sweep))
+    return slice_rows(findings, judge_slices(findings, alpha=sweep.policy.alpha))
+
+
+def found_in(metadata: tuple[Mapping[str, Any], ...], field: str) -> tuple[Slice, ...]:
+    """The slices of a field that nobody declared: looked at, never part of a gate; none where the field is all different."""
+    slices = declared_slices(metadata, (field,))
+    if len(slices) > len(metadata) // 2:
+        return ()
+    return tuple(Slice(s.field, s.value, s.members) for s in slices)
+
+
+def sizes_in_question(sweep: Sweep) -> list[Candidate]:
+    """The size that was chosen and the next smaller one; full size is in no question."""
+    full = full_size(sweep.scores)
+    ladder = sorted((c for c in sweep.scores.candidates if c.basis == full.basis and c.index == EXACT), key=lambda c: -c.dim)
+    at = next(i for i, candidate in enumerate(ladder) if candidate.dim == sweep.verdict.dimension)
+    return [candidate for candidate in ladder[at : at + 2] if candidate.dim < full.dim]
+
+
+def losers_of(sweep: Sweep, data: RunData) -> tuple[LoserRow, ...]:
+    """The queries that lose most at the chosen size, or at the first one below full where none was."""
+    sizes = sizes_in_question(sweep)
+    if not sizes:
+        return ()
+    measure = sweep.policy.required[0]
+    losing = biggest_losers(sweep.scores, sizes[0], measure=measure, n=LOSERS, ranks=sweep.ranks)
+    return loser_rows(losing, data, dim=sizes[0].dim, measure=measure)
+
+
+def surroundings(sweep: Sweep) -> Surroundings:
+    """What the advice needs to know besides the run's own figures."""
+    scores, full = sweep.scores, full_size(sweep.scores)
+    turned = [c for c in scores.candidates if c.basis == Basis.PCA and c.index == EXACT]
+    by_pca = decide(scores, sweep.policy, baseline=full, candidates=turned) if turned else None
+    acceptable = by_pca.dimension if by_pca is not None and by_pca.dimension < full.dim else None
+    return Surroundings(pca_dimension=acceptable)
+
+
+def manifest(sweep: Sweep) -> dict[str, Any]:
+    """What was run, on what, with which versions: enough to run it again and to refuse a wrong comparison."""
+    collection, config = sweep.collection, sweep.config
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "collection": {
+            **collection.facts,
+            "name": collection.name,
+            "documents": len(collection.documents),
+            "queries": len(collection.queries),
+            "judgments": len(collection.qrels.rows),
+        },
+        "model": {"name": config.model.name, **sweep.embeddings.model},
+        "similarity": str(config.sweep.similarity),
+        "identical_excluded": config.sweep.exclude_identical,
+        "tie_rule": TIE_RULE,
+        "settings": config.settings(),
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
