@@ -127,6 +127,16 @@ def test_a_hand_made_case() -> None:
     assert best.above.tolist() == [[0, NOT_RETRIEVED], [1, 0]]
 
 
+def test_a_document_of_low_gain_that_may_be_absent_pushes_no_better_one_down() -> None:
+    """The gain 1 document ties across the cut: absent, it leaves the first place to the gain 3 one, which is worth more than both."""
+    qrels = Qrels(np.array([0, 2]), np.array([10, 20]), np.array([1, 3]))
+    candidates = (Candidate("prefix", SMALL), Candidate("prefix", LARGE))
+    ranks = Ranks(candidates, 100, np.array([[2, 0], [0, 1]]), np.array([[5, 0], [0, 0]]))
+    graded, binary = (bound_ranks(ranks, qrels, [Funnel(SMALL, 3, LARGE)], parse_measure(text))[1] for text in ("nDCG@10", "AP"))
+    assert graded.above.tolist() == [[0, 0]]
+    assert binary.above.tolist() == [[0, 1]], "of equal gain, both found is best"
+
+
 def test_the_grid_holds_each_pair_of_sizes_with_useful_shortlists() -> None:
     grid = funnel_grid([64, 256, 128], 300, cutoff=60)
     assert [str(funnel) for funnel in grid] == ["64:100:128", "64:100:256", "128:100:256"]
