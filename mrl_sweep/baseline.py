@@ -25,7 +25,8 @@ def regressed(before: EarlierRun, after: EarlierRun, dim: int, *, max_regression
     facts = facts_to_share(before) | {"model": model_of(before)}, facts_to_share(after) | {"model": model_of(after)}
     require_comparable(*facts)
     measure = after.policy.required[0]
-    earlier, later = paired_values(before, after, Candidate(Basis.PREFIX, dim, EXACT), measure)
+    candidate = Candidate(Basis.PREFIX, dim, EXACT)
+    earlier, later = paired_values(before, after, candidate, candidate, measure)
     counted = before.scores.counted[before.scores.measures.index(measure)]
     clusters = None if before.clusters is None else before.clusters[counted]
     return regression(earlier, later, max_regression=max_regression, alpha=after.policy.alpha, clusters=clusters)
@@ -51,22 +52,25 @@ def model_of(run: EarlierRun) -> str:
     return str(model.get("name", "")) if isinstance(model, Mapping) else ""
 
 
-def paired_values(first: EarlierRun, second: EarlierRun, candidate: Candidate, measure: Measure) -> tuple[FloatArray, FloatArray]:
-    """(n_queries,) twice: both runs' values of the counted queries, in the order of the first run's.
+def paired_values(
+    first: EarlierRun, second: EarlierRun, of_first: Candidate, of_second: Candidate, measure: Measure
+) -> tuple[FloatArray, FloatArray]:
+    """(n_queries,) twice: a candidate of each run, the values of the counted queries in the order of the first run's.
 
-    Raises InputError where one of them did not rank the candidate.
+    Raises InputError where a run did not rank its candidate.
     """
-    for run in (first, second):
-        if candidate not in run.scores.candidates:
-            has = ", ".join(str(c.dim) for c in run.scores.candidates if (c.basis, c.index) == (candidate.basis, candidate.index))
-            raise InputError(
-                f"{named(run)} did not rank {candidate.dim} dimensions (it has {has})", "add it to --dims and run again"
-            )
-    a, b = (
-        run.scores.values[run.scores.candidates.index(candidate), run.scores.measures.index(measure)] for run in (first, second)
-    )
+    a, b = (_values(run, candidate, measure) for run, candidate in ((first, of_first), (second, of_second)))
     counted = first.scores.counted[first.scores.measures.index(measure)]
     return a[counted], b[_rows_of(second, first)][counted]
+
+
+def _values(run: EarlierRun, candidate: Candidate, measure: Measure) -> FloatArray:
+    scores = run.scores
+    if candidate not in scores.candidates:
+        has = ", ".join(str(c.dim) for c in scores.candidates if (c.basis, c.index) == (candidate.basis, candidate.index))
+        raise InputError(f"{named(run)} did not rank {candidate.dim} dimensions (it has {has})", "add it to --dims and run again")
+    values: FloatArray = scores.values[scores.candidates.index(candidate), scores.measures.index(measure)]
+    return values
 
 
 def named(run: EarlierRun) -> str:

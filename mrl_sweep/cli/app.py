@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mrl_sweep import __version__
+from mrl_sweep.cli.compare import compare
 from mrl_sweep.cli.config import config
 from mrl_sweep.cli.gate import gate
 from mrl_sweep.cli.report import report
@@ -34,5 +35,5 @@ def options(
     """How few dimensions of a Matryoshka embedding model can you ship? Proven on your own corpus and judged queries."""
 
 
-for command in (run, gate, report, demo, config):
+for command in (run, gate, report, compare, demo, config):
     app.command()(command)

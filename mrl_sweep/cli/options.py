@@ -123,6 +123,10 @@ class DecisionFlags(TypedDict, total=False):
     ]
 
 
+class DecisionOutputFlags(DecisionFlags, OutputFlags, total=False):
+    """What a command on finished runs takes."""
+
+
 class SweepFlags(StoreFlags, DecisionFlags, OutputFlags, total=False):
     """Everything `run` takes."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -51,12 +51,36 @@ class Output:
 
 
 def prepare_output(invocation: Invocation, file: Path | None, inputs: Iterable[Path] = ()) -> Output:
-    """The output of this call, once it is known that it can be written and that it is none of the inputs.
+    """The output of this call, once it is known that it can be written and that it is none of the inputs."""
+    check_file(invocation, file, inputs)
+    return Output(invocation, file)
+
+
+def prepare_text(
+    invocation: Invocation, file: Path | None, inputs: Iterable[Path], formats: Sequence[str]
+) -> Callable[[str], None]:
+    """A writer for what is no report, in one of `formats`: to stdout, or to the file that was checked for it."""
+    check_file(invocation, file, inputs)
+    if invocation.format not in formats:
+        raise InputError(f"there is no {invocation.format} format here", f"--format {', '.join(formats)}")
+    if file is None:
+        return write_line
+
+    def write(text: str) -> None:
+        from mrl_sweep.report.atomic import write_text
+
+        write_text(file, text)
+
+    return write
+
+
+def check_file(invocation: Invocation, file: Path | None, inputs: Iterable[Path]) -> None:
+    """Make sure before any work that `-o` can be written; where no format was asked for, its name decides.
 
     A folder among `inputs` stands for every file that is in it. Raises InputError (FAULTS 55).
     """
     if file is None:
-        return Output(invocation)
+        return
     if file.is_dir():
         raise InputError(f"cannot write {file}: it is a folder", "give -o a file")
     for path in inputs if file.exists() else ():
@@ -69,7 +93,6 @@ def prepare_output(invocation: Invocation, file: Path | None, inputs: Iterable[P
         raise InputError(f"cannot write {file}: permission denied", "give -o a file in a folder of yours")
     if not invocation.format_given and file.suffix.lower() in FORMAT_OF:
         invocation.format = FORMAT_OF[file.suffix.lower()]
-    return Output(invocation, file)
 
 
 def _tell(report: Report, stream: TextIO, quiet: int) -> None:

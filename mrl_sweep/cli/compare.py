@@ -1,0 +1,116 @@
+"""`mrl-sweep compare`: two or more finished runs side by side, with paired evidence where they share their queries."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Unpack
+
+import typer
+
+from mrl_sweep.cli.invocation import invocation_of
+from mrl_sweep.cli.options import DecisionOutputFlags, takes
+from mrl_sweep.cli.output import prepare_text
+from mrl_sweep.cli.report import files_of
+from mrl_sweep.errors import InputError
+
+if TYPE_CHECKING:
+    from mrl_sweep.comparison import Cell, Row, SideBySide
+
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of finished runs; the first is compared with.")]
+
+
+@takes(DecisionOutputFlags)
+def compare(context: typer.Context, runs: Runs, **flags: Unpack[DecisionOutputFlags]) -> None:
+    """Two models, two corpora, two days: finished runs side by side, with paired evidence."""
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(None, flags)
+    if len(runs) < 2:
+        raise InputError("there is nothing to compare with", "name two or more runs")
+    write = prepare_text(invocation, settings.run.output, [file for run in runs for file in files_of(run)], tuple(RENDERERS))
+    from mrl_sweep.comparison import side_by_side
+    from mrl_sweep.earlier import reopen
+
+    found = side_by_side([reopen(run, settings) for run in runs])
+    if invocation.quiet < 2 or invocation.format != "text":
+        write(closing(found) + "\n" if invocation.quiet and invocation.format == "text" else RENDERERS[invocation.format](found))
+
+
+def as_json(found: SideBySide) -> str:
+    """One document."""
+    return json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n"
+
+
+def as_text(found: SideBySide) -> str:
+    """Who is who, the table, the closing sentence; columns lined up, nothing cut."""
+    from mrl_sweep.report.escape import terminal
+
+    encoding = sys.stdout.encoding or "utf-8"
+    table = [_heads(found), *(_line(row) for row in found.rows)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    lines = ["   ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+    parts = [*_legend(found), "", *lines, "", closing(found)]
+    return "\n".join(terminal(part, encoding=encoding) for part in parts) + "\n"
+
+
+def as_markdown(found: SideBySide) -> str:
+    """The same for a pull request."""
+    from mrl_sweep.report.escape import markdown
+
+    heads = _heads(found)
+    rows = [heads, ["---:"] * len(heads), *(_line(row) for row in found.rows)]
+    table = ["| " + " | ".join(row if row == "---:" else markdown(row) for row in cells) + " |" for cells in rows]
+    return "\n".join([*(f"* {markdown(line)}" for line in _legend(found)), "", *table, "", markdown(closing(found))]) + "\n"
+
+
+RENDERERS = {"text": as_text, "json": as_json, "markdown": as_markdown}
+
+
+def closing(found: SideBySide) -> str:
+    """The sentence: each run's choice against the first run's."""
+    said = []
+    for label, run, cell in zip(_labels(found), found.runs, found.rows[-1].cells, strict=True):
+        if run.differs:
+            said.append(f"{label} cannot be compared with A query by query: {'; '.join(run.differs)}.")
+        elif cell.against_first is not None:
+            first = found.runs[0].dimension
+            said.append(f"{label} at {cell.dim} {_proven(cell)} A at {first}: {_difference(cell)} {found.measure}.")
+    return " ".join(said)
+
+
+def _proven(cell: Cell) -> str:
+    better = str(cell.against_first.better) if cell.against_first else ""
+    return {"first": "is proven worse than", "second": "is proven better than"}.get(better, "cannot be told from")
+
+
+def _legend(found: SideBySide) -> list[str]:
+    return [
+        f"{label}  {run.name}  {run.collection}  {run.model}  {run.queries:,} queries  chosen: {run.dimension} ({run.status})"
+        for label, run in zip(_labels(found), found.runs, strict=True)
+    ]
+
+
+def _labels(found: SideBySide) -> list[str]:
+    return [chr(ord("A") + i) if i < 26 else f"R{i + 1}" for i in range(len(found.runs))]
+
+
+def _heads(found: SideBySide) -> list[str]:
+    labels = _labels(found)
+    return ["bytes", *(f"{label} {found.measure}" for label in labels), *(f"{label} - A" for label in labels[1:])]
+
+
+def _line(row: Row) -> list[str]:
+    size = "as chosen" if row.bytes_per_vector is None else f"{row.bytes_per_vector:,}"
+    means = ["-" if cell.mean is None else f"{cell.dim}: {cell.mean:.4f}" for cell in row.cells]
+    return [size, *means, *(_difference(cell, verdict=True) for cell in row.cells[1:])]
+
+
+def _difference(cell: Cell, *, verdict: bool = False) -> str:
+    """`+0.0412 (+0.0301 to +0.0523) better`: the mean paired difference, its limits, and what is proven."""
+    paired = cell.against_first
+    if paired is None:
+        return "-"
+    limits = "" if paired.low is None or paired.high is None else f" ({paired.low:+.4f} to {paired.high:+.4f})"
+    words = {"first": " worse", "second": " better"}.get(str(paired.better), " open") if verdict else ""
+    return f"{paired.difference:+.4f}{limits}{words}"

@@ -1,0 +1,99 @@
+"""Finished runs side by side: equal bytes, paired evidence where there is some, and the reason where there is none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+MadeRun = Callable[..., Path]
+
+FULL = [0] * 200
+HALF = [0] * 100 + [1] * 100
+
+
+@pytest.fixture
+def runs(made_run: MadeRun) -> list[str]:
+    a = made_run({256: FULL, 128: FULL, 64: HALF}, name="a")
+    b = made_run({256: FULL, 128: HALF}, name="b")
+    return [str(a), str(b)]
+
+
+def test_equal_bytes_are_compared_query_by_query(command: Command, runs: list[str]) -> None:
+    found = json.loads(command("compare", *runs, "--format", "json").stdout)
+    by_bytes = {row["bytes_per_vector"]: row["cells"] for row in found["rows"]}
+    assert list(by_bytes) == [1024, 512, 256, None]
+    assert [cell["dim"] for cell in by_bytes[256]] == [64, None]
+    paired = by_bytes[512][1]["against_first"]
+    assert (paired["lost"], paired["gained"], paired["unchanged"], paired["better"]) == (100, 0, 100, "first")
+    assert paired["difference"] == pytest.approx(-100 * (1 - 1 / 1.584962500721156) / 200, abs=1e-12)
+    assert by_bytes[1024][1]["against_first"]["better"] == "undecided"
+    assert [cell["dim"] for cell in by_bytes[None]] == [128, 256]
+
+
+def test_text_says_who_is_better_and_ends_with_what_would_be_shipped(command: Command, runs: list[str]) -> None:
+    done = command("compare", *runs)
+    lines = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [" ".join(line.split()) for line in lines[3:6]] == [
+        "bytes A nDCG@10 B nDCG@10 B - A",
+        "1,024 256: 1.0000 256: 1.0000 +0.0000 (-0.0148 to +0.0148) open",
+        "512 128: 1.0000 128: 0.8155 -0.1845 (-0.2103 to -0.1587) worse",
+    ]
+    assert lines[-1] == "B at 256 cannot be told from A at 128: +0.0000 (-0.0148 to +0.0148) nDCG@10."
+
+
+def test_a_third_run_is_compared_with_the_first(command: Command, runs: list[str], made_run: MadeRun) -> None:
+    c = made_run({256: HALF, 128: HALF}, name="c")
+    done = command("compare", *runs, str(c), "-q")
+    assert done.stdout == (
+        "B at 256 cannot be told from A at 128: +0.0000 (-0.0148 to +0.0148) nDCG@10. "
+        "C at 128 is proven worse than A at 128: -0.1845 (-0.2103 to -0.1587) nDCG@10.\n"
+    )
+
+
+def test_runs_over_other_queries_stand_unpaired_and_say_why(command: Command, runs: list[str], made_run: MadeRun) -> None:
+    other = made_run({256: FULL[:150], 128: FULL[:150]}, name="other")
+    done = command("compare", runs[0], str(other), "--format", "json")
+    found = json.loads(done.stdout)
+    assert [difference.split(":")[0] for difference in found["runs"][1]["differs"]] == ["queries", "judgments"]
+    assert all(cell["against_first"] is None for row in found["rows"] for cell in row["cells"])
+    assert "B cannot be compared with A query by query: queries: 150 (" in command("compare", runs[0], str(other)).stdout
+
+
+def test_another_measure_is_computed_from_the_ranks(command: Command, runs: list[str]) -> None:
+    found = json.loads(command("compare", *runs, "--measure", "RR", "--format", "json").stdout)
+    assert found["measure"] == "RR"
+    assert [cell["mean"] for cell in found["rows"][1]["cells"]] == [1.0, 0.75]
+
+
+def test_markdown_escapes_names(command: Command, runs: list[str], made_run: MadeRun) -> None:
+    hostile = made_run({256: FULL, 128: FULL}, name="h", manifest={"model": {"name": "a|b<script>"}})
+    shown = command("compare", runs[0], str(hostile), "--format", "markdown").stdout
+    assert "<script>" not in shown
+    assert "a\\|b" in shown
+
+
+def test_the_result_goes_to_a_file_that_is_no_input(command: Command, runs: list[str], tmp_path: Path) -> None:
+    done = command("compare", *runs, "-o", "side.json")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert json.loads((tmp_path / "side.json").read_text())["measure"] == "nDCG@10"
+    assert command("compare", *runs, "-o", f"{runs[1]}/report.json").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["a"], "there is nothing to compare with"),
+        (["a", "absent"], "cannot read absent"),
+        (["a", "b", "--format", "html"], "there is no html"),
+    ],
+)
+@pytest.mark.usefixtures("runs")
+def test_what_cannot_be_compared_is_refused(command: Command, argv: list[str], message: str) -> None:
+    done = command("compare", *argv)
+    assert (done.returncode, done.stderr.startswith(f"error: {message}")) == (2, True)
