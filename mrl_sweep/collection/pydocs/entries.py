@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 _CALL = re.compile(r"^[\w.*]+\s*\(.*\)\s*(->.*|--.*)?$|->|^[\w.]+\(")
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])[\"')\]]*\s+(?=[A-Z`\"'(*:])")
@@ -13,7 +15,11 @@ _UNDERLINE = re.compile(r"^\s*([-=~^])\1{2,}\s*$")
 _ROLE = re.compile(r":[\w:]+:`~?([^`]*)`")
 _MARKUP = re.compile(r"``?|\*\*")
 _SPACE = re.compile(r"\s+")
+_EXAMPLES = re.compile(r"\n(?:Examples?|References)\n *[-=]{3,}.*?(?=\n[A-Z][A-Za-z ]+\n *-{3,}|\Z)", re.DOTALL)
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+
+MIN_WORDS: Final = 3
+"""A docstring of fewer words (`ast.IsNot` says "IsNot") is no document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +38,21 @@ class Entry:
 
 
 def clean(doc: str) -> str:
-    """A docstring without its indentation and without anything that differs from process to process."""
-    return _ADDRESS.sub("", inspect.cleandoc(doc))
+    """A docstring's prose: without indentation, sections of examples and references, and memory addresses.
+
+    Examples are sessions full of numbers, a quarter of all characters; they say little of what an object is for.
+    """
+    return _ADDRESS.sub("", _EXAMPLES.sub("", inspect.cleandoc(doc))).strip()
+
+
+def merged(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """One entry for those of a package that say the same under the same last name, as `csr_array.resize` and its siblings do."""
+    groups: dict[tuple[str, str, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.package, entry.name.rpartition(".")[2], entry.doc), []).append(entry)
+    for first, *others in groups.values():
+        aliases = {*first.aliases, *(name for other in others for name in (other.name, *other.aliases))}
+        yield replace(first, aliases=tuple(sorted(aliases)))
 
 
 def split_summary(doc: str) -> tuple[str, str]:
@@ -52,7 +71,7 @@ def split_summary(doc: str) -> tuple[str, str]:
         if not prose.strip() or any(_UNDERLINE.match(line) for line in lines):
             continue
         sentence, after = _first_sentence(prose)
-        before = paragraphs[:position] + ["\n".join(lines[:calls])]
+        before = [*paragraphs[:position], "\n".join(lines[:calls])]
         rest = [part for part in [*before, after, *paragraphs[position + 1 :]] if part.strip()]
         return plain(sentence), "\n\n".join(rest)
     return "", doc

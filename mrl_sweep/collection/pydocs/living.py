@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import inspect
 import re
@@ -9,10 +10,10 @@ import sys
 import types
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from importlib.resources import files
 from typing import Any, Final
 
-from mrl_sweep.collection.pydocs.entries import Entry, clean
+from mrl_sweep.collection.pydocs.entries import MIN_WORDS, Entry, clean, merged
 
 _DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, property)
 _CALLABLES = (
@@ -23,6 +24,11 @@ _CALLABLES = (
     types.ClassMethodDescriptorType,
     types.MethodWrapperType,
 )
+
+
+def module_names() -> list[str]:
+    """The modules that are asked: public, importable anywhere without side effects, in order of preference of their names."""
+    return files("mrl_sweep.collection.pydocs").joinpath("modules.txt").read_text(encoding="utf-8").split()
 
 
 def harvest(modules: Iterable[str]) -> tuple[list[Entry], list[str]]:
@@ -46,14 +52,21 @@ def harvest(modules: Iterable[str]) -> tuple[list[Entry], list[str]]:
     return found.entries(), absent
 
 
-MIN_WORDS: Final = 3
-"""A docstring of fewer words (`ast.IsNot` says "IsNot") is no document."""
-
 _FIRST_CLASSES: Final = frozenset({"pandas.DataFrame", "pandas.Series"})
 """Classes that name what several classes share: people know `Series.str.split`, not `Index.str.split`."""
 
 _SECOND_NAMES: Final = frozenset({"socket.SocketType"})
 """Public names of a private base class, which would take its members away from the class that people use."""
+
+_HOOKS: Final = frozenset(
+    {"pdb.set_trace", "sys.breakpointhook", "sys.displayhook", "sys.excepthook", "sys.unraisablehook", "threading.excepthook"}
+    | {"warnings.formatwarning", "warnings.showwarning"}
+)
+"""Functions that programs put their own in place of: what they say depends on who is running."""
+
+
+_WRONGLY_LISTED: Final = frozenset({"numpy.lib.stride_tricks"})
+"""Modules whose `__all__` was meant for another module (numpy before 2.0)."""
 
 
 class _Found:
@@ -61,6 +74,7 @@ class _Found:
 
     def __init__(self) -> None:
         self._objects: dict[int, tuple[str, str, Any]] = {}
+        self._names: set[str] = set()
         self._aliases: dict[int, list[str]] = {}
         self._classes: list[tuple[str, type]] = []
 
@@ -72,7 +86,8 @@ class _Found:
             value = getattr(module, member, None)
             kind = _kind(value)
             full = member if builtin else f"{name}.{member}"
-            if kind and full not in _SECOND_NAMES and (builtin or _belongs(value, name, listed=member in listed)):
+            left_out = full in _SECOND_NAMES or full in _HOOKS
+            if kind and not left_out and _belongs(value, name, listed=builtin or member in listed):
                 self._note(full, kind, value)
 
     def members(self) -> None:
@@ -81,10 +96,10 @@ class _Found:
         self._classes.sort(key=lambda named: named[0] not in _FIRST_CLASSES)
         for name, cls in self._classes:  # grows while nested classes are met
             bases = [base for base in cls.__mro__[1:] if id(base) not in public and base is not object]
-            for owner in [cls, *bases]:
-                for member in sorted(vars(owner)):
-                    if not member.startswith("_"):
-                        self._member(f"{name}.{member}", vars(owner)[member], cls, member)
+            owners = {member: owner for owner in reversed([cls, *bases]) for member in vars(owner)}
+            for member in sorted(owners):
+                if not member.startswith("_"):
+                    self._member(f"{name}.{member}", vars(owners[member])[member], cls, member)
 
     def _member(self, name: str, raw: Any, cls: type, member: str) -> None:
         kind = _kind(raw, in_class=True)
@@ -100,6 +115,9 @@ class _Found:
         if key in self._objects:
             self._aliases.setdefault(key, []).append(name)
             return
+        if name in self._names:  # `unittest.main` is a class and also a module
+            return
+        self._names.add(name)
         self._objects[key] = (name, kind, value)
         if isinstance(value, type):
             self._classes.append((name, value))
@@ -111,34 +129,26 @@ class _Found:
             if len(doc.split()) >= MIN_WORDS:
                 aliases = tuple(sorted(set(self._aliases.get(key, ())) - {name}))
                 out.append(Entry(name, kind, _package(name), _signature(name, value), doc, aliases))
-        return sorted(_merged(out), key=lambda entry: entry.name)
-
-
-def _merged(entries: list[Entry]) -> Iterator[Entry]:
-    """One entry for those of a package that say the same under the same last name, as `csr_array.resize` and its siblings do."""
-    groups: dict[tuple[str, str, str], list[Entry]] = {}
-    for entry in entries:
-        groups.setdefault((entry.package, entry.name.rpartition(".")[2], entry.doc), []).append(entry)
-    for first, *others in groups.values():
-        aliases = {*first.aliases, *(name for other in others for name in (other.name, *other.aliases))}
-        yield replace(first, aliases=tuple(sorted(aliases)))
+        return sorted(merged(out), key=lambda entry: entry.name)
 
 
 def _public_names(module: types.ModuleType) -> Iterator[str]:
-    names = getattr(module, "__all__", None) or vars(module)
+    listed = getattr(module, "__all__", None) if module.__name__ not in _WRONGLY_LISTED else None
+    names = listed or vars(module)
     return (name for name in names if not name.startswith("_"))
 
 
 def _belongs(value: Any, module: str, *, listed: bool) -> bool:
-    """Whether a module may speak for an object: it lists it, or it (or its C half) defines it."""
-    if listed:
-        return True
+    """Whether a module may speak for an object: it (or its C half) defines it, or it lists one of its own package.
+
+    What another package has put in place of the module's own, as pytest does with `pdb.set_trace`, is not listed.
+    """
     home = getattr(value, "__module__", None)
-    if home is None:
-        return isinstance(value, types.BuiltinFunctionType)
-    return isinstance(home, str) and (
-        home == module or home.startswith((f"{module}.", "_")) or home in _REAL_NAMES.get(module, ())
-    )
+    if not isinstance(home, str):
+        return listed or isinstance(value, types.BuiltinFunctionType)
+    if _package(home) != _package(module):
+        return False
+    return listed or home == module or home.startswith((f"{module}.", "_")) or home in _REAL_NAMES.get(module, ())
 
 
 _REAL_NAMES = {"os.path": ("posixpath", "ntpath", "genericpath"), "os": ("posix", "nt")}
@@ -158,7 +168,7 @@ def _kind(value: Any, *, in_class: bool = False) -> str:
 
 
 _FUNCTION_LIKE = frozenset(
-    {"ufunc", "_ArrayFunctionDispatcher", "cython_function_or_method", "cyfunction", "_lru_cache_wrapper", "partialmethod"}
+    {"ufunc", "_ArrayFunctionDispatcher", "cython_function_or_method", "cyfunction", "_lru_cache_wrapper", "CallableDynamicDoc"}
 )
 _CLASS_LIKE = frozenset({"_SpecialForm", "_TypedCacheSpecialForm"})
 _PROPERTY_LIKE = frozenset({"cached_property", "CachedProperty", "cache_readonly"})
@@ -218,9 +228,4 @@ def _text_parameters(value: Any) -> list[str] | None:
 
 def _package(name: str) -> str:
     top = name.partition(".")[0]
-    return top if top not in sys.stdlib_module_names and top in _THIRD_PARTY else "python"
-
-
-_THIRD_PARTY = frozenset(
-    {"numpy", "pandas", "scipy", "pyarrow", "jinja2", "pydantic", "rich", "typer", "platformdirs", "threadpoolctl"}
-)
+    return "python" if top in sys.stdlib_module_names or hasattr(builtins, top) else top

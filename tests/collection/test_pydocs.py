@@ -1,0 +1,381 @@
+"""The packaged collection: real text, an honest question set, the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from mrl_sweep.collection import load_collection
+from mrl_sweep.collection.pydocs.corpus import corpus
+from mrl_sweep.collection.pydocs.entries import Entry, clean, merged, split_summary
+from mrl_sweep.collection.pydocs.known_item import known_items, words
+from mrl_sweep.collection.pydocs.living import harvest, module_names
+from mrl_sweep.collection.pydocs.questions import Question, read_questions, resolve
+from mrl_sweep.collection.pydocs.sources import harvest_sources
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Collection
+
+DIGEST = """
+import hashlib
+from mrl_sweep.collection import load_collection
+c = load_collection("pydocs")
+h = hashlib.sha256()
+for part in (c.documents.ids, c.documents.texts(), c.queries.ids, c.queries.texts):
+    for text in part:
+        h.update(text.encode("utf-8", "surrogatepass") + b"\\0")
+h.update(c.qrels.offsets.tobytes() + c.qrels.rows.tobytes() + c.qrels.grades.tobytes())
+"""
+
+
+@pytest.fixture(scope="module")
+def pydocs() -> Collection:
+    return load_collection("pydocs")
+
+
+def answers(collection: Collection, query: str) -> dict[str, int]:
+    at = collection.queries.ids.index(query)
+    start, stop = collection.qrels.offsets[at : at + 2]
+    rows, grades = collection.qrels.rows[start:stop], collection.qrels.grades[start:stop]
+    return {collection.documents.ids[int(row)]: int(grade) for row, grade in zip(rows, grades, strict=True)}
+
+
+def text_of(collection: Collection, name: str) -> str:
+    row = list(collection.documents.ids).index(name)
+    return next(iter(collection.documents.texts(row, row + 1)))
+
+
+# --- the whole collection ---------------------------------------------------------------------------------------------
+
+
+def test_there_are_thousands_of_documents_with_names_of_their_own(pydocs: Collection) -> None:
+    ids = list(pydocs.documents.ids)
+    assert len(ids) > 8000
+    assert ids == sorted(set(ids))
+    assert {"os.replace", "pandas.DataFrame.merge", "str.split", "numpy.ndarray.reshape", "json.dumps", "collections"} <= set(ids)
+
+
+def test_a_document_is_its_name_its_call_and_its_docstring(pydocs: Collection) -> None:
+    assert text_of(pydocs, "os.replace").startswith(
+        "os.replace os.replace(src, dst, src_dir_fd, dst_dir_fd)\nRename a file or directory, overwriting the destination."
+    )
+    row = list(pydocs.documents.ids).index("os.replace")
+    assert pydocs.documents.titles([row]) == ["os.replace"]
+
+
+def test_private_tests_and_vendored_names_stay_out(pydocs: Collection) -> None:
+    for name in pydocs.documents.ids:
+        assert not any(part.startswith("_") for part in name.split(".")), name
+        assert not {"tests", "idlelib", "lib2to3", "turtledemo"} & set(name.split(".")), name
+
+
+def test_a_summary_that_asks_is_not_in_the_documents_it_asks_for(pydocs: Collection) -> None:
+    texts = list(pydocs.documents.texts())
+    asked = 0
+    for query, text, metadata in zip(range(len(pydocs.queries)), pydocs.queries.texts, pydocs.queries.metadata, strict=True):
+        if metadata["style"] == "known-item":
+            sentence = f" {' '.join(words(text))} "
+            for row in pydocs.qrels.rows[pydocs.qrels.offsets[query] : pydocs.qrels.offsets[query + 1]]:
+                asked += 1
+                assert sentence not in f" {' '.join(words(texts[row]))} ", (text, pydocs.documents.ids[int(row)])
+    assert asked >= 1000
+
+
+def test_a_known_item_is_not_asked_by_its_name(pydocs: Collection) -> None:
+    for query, text in zip(pydocs.queries.ids, pydocs.queries.texts, strict=True):
+        if query.startswith("known-item:"):
+            own = " ".join(words(query.rpartition(".")[2].removeprefix("known-item:").replace("_", " ")))
+            assert f" {own} " not in f" {' '.join(words(text))} ", query
+
+
+def test_no_query_is_asked_twice_with_other_answers(pydocs: Collection) -> None:
+    repeated = [text for text, count in Counter(map(words, pydocs.queries.texts)).items() if count > 1]
+    assert repeated == []
+
+
+def test_every_judged_object_is_there_in_this_environment(pydocs: Collection) -> None:
+    assert corpus().absent == 0
+    assert "pydocs-absent" not in {remark.code for remark in pydocs.warnings}
+    assert (pydocs.qrels.rows >= 0).all()
+
+
+def test_documents_that_answer_a_question_keep_their_summary(pydocs: Collection) -> None:
+    known: set[int] = set()
+    judged: set[int] = set()
+    for query, row in zip(pydocs.qrels.queries, pydocs.qrels.rows, strict=True):
+        (known if pydocs.queries.metadata[query]["style"] == "known-item" else judged).add(int(row))
+    assert known.isdisjoint(judged)
+
+
+def test_splits_share_the_documents_and_divide_the_queries(pydocs: Collection) -> None:
+    items = load_collection("pydocs", split="known-item")
+    questions = load_collection("pydocs", split="questions")
+    assert list(items.documents.ids) == list(questions.documents.ids) == list(pydocs.documents.ids)
+    assert items.queries.ids + questions.queries.ids == pydocs.queries.ids
+    assert {metadata["style"] for metadata in items.queries.metadata} == {"known-item"}
+    assert "known-item" not in {metadata["style"] for metadata in questions.queries.metadata}
+    assert load_collection("pydocs", split="test").queries.ids == pydocs.queries.ids
+
+
+def test_an_unknown_split_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError) as caught:
+        load_collection("pydocs", split="train")
+    assert caught.value.message == "pydocs has no split train"
+    assert caught.value.hint == "--split test or --split known-item or --split questions"
+
+
+def test_queries_say_how_they_ask_and_of_what(pydocs: Collection) -> None:
+    for metadata in pydocs.queries.metadata:
+        assert metadata["kind"] in {"class", "function", "method", "module", "property"}
+        assert metadata["package"] in pydocs.facts["versions"]
+        assert ("topic" in metadata) == (metadata["style"] != "known-item")
+
+
+def test_versions_of_python_and_of_every_package_are_recorded(pydocs: Collection) -> None:
+    versions = pydocs.facts["versions"]
+    assert versions["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert versions["numpy"] == np.__version__
+    assert "unknown" not in versions.values()
+
+
+def test_another_process_with_other_hashes_gives_the_same_bytes(pydocs: Collection) -> None:
+    digest = hashlib.sha256()
+    for part in (pydocs.documents.ids, pydocs.documents.texts(), pydocs.queries.ids, pydocs.queries.texts):
+        for text in part:
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    digest.update(pydocs.qrels.offsets.tobytes() + pydocs.qrels.rows.tobytes() + pydocs.qrels.grades.tobytes())
+    environment = {**os.environ, "PYTHONHASHSEED": "4711", "LC_ALL": "C", "TZ": "Asia/Tokyo", "COLUMNS": "40"}
+    done = subprocess.run(
+        [sys.executable, "-c", DIGEST + "print(h.hexdigest())"], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.strip() == digest.hexdigest()
+
+
+def test_stripped_docstrings_are_an_input_error() -> None:
+    code = (
+        "from mrl_sweep.errors import InputError\nfrom mrl_sweep.collection import load_collection\n"
+        "try:\n    load_collection('pydocs')\nexcept InputError as error:\n    print(error.message, '|', error.hint)"
+    )
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == (
+        "pydocs is made of docstrings, and this Python strips them | run without -OO and without PYTHONOPTIMIZE=2"
+    )
+
+
+def test_loading_imports_neither_torch_nor_sentence_transformers() -> None:
+    code = (
+        "import sys\nfrom mrl_sweep.collection import load_collection\nload_collection('pydocs')\n"
+        "print(sorted({'torch', 'sentence_transformers', 'transformers', 'faiss'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- the questions ----------------------------------------------------------------------------------------------------
+
+
+def test_questions_are_many_and_asked_in_several_styles() -> None:
+    questions = read_questions()
+    assert len(questions) >= 400
+    styles = Counter(question.style for question in questions)
+    assert set(styles) == {"goal", "symptom", "keyword", "comparison", "concept"}
+    assert min(styles.values()) >= 25
+    assert len({question.topic for question in questions}) == 13
+
+
+def test_every_question_is_well_formed() -> None:
+    questions = read_questions()
+    assert len({question.id for question in questions}) == len({question.text for question in questions}) == len(questions)
+    for question in questions:
+        assert question.text == question.text.strip()
+        assert 1 <= len(question.answers) <= 6, question.id
+        assert set(question.answers.values()) <= {1, 2}, question.id
+        assert 2 in question.answers.values(), question.id
+
+
+def test_questions_answer_from_what_every_supported_version_has() -> None:
+    for question in read_questions():
+        for name in question.answers:
+            assert name.partition(".")[0] not in {"pyarrow", "pydantic", "rich", "typer", "jinja2", "scipy"}, name
+
+
+def test_few_questions_hold_the_name_of_their_answer() -> None:
+    questions = read_questions()
+    told = [
+        question.id
+        for question in questions
+        if any(f" {name.rpartition('.')[2].casefold()} " in f" {' '.join(words(question.text))} " for name in question.answers)
+    ]
+    assert len(told) < 0.12 * len(questions)
+
+
+def test_a_question_is_judged_by_its_file(pydocs: Collection) -> None:
+    assert answers(pydocs, "q001") == {
+        "os.rename": 2,
+        "os.replace": 2,
+        "pathlib.Path.rename": 2,
+        "pathlib.Path.replace": 2,
+        "shutil.move": 1,
+    }
+
+
+def test_answers_resolve_once_and_absent_ones_are_counted() -> None:
+    question = Question("q", "?", "goal", "files", {"a.old": 1, "a.new": 2, "a.gone": 2})
+    assert resolve([question], {"a.old": 5, "a.new": 5}) == ([(question, {5: 2})], 1)
+
+
+# --- summaries and known items ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("doc", "summary", "rest"),
+    [
+        ("Do this. And that.", "Do this.", "And that."),
+        ("Do this\nover lines.\n\nMore.", "Do this over lines.", "More."),
+        ("S.find(sub) -> int\n\nReturn the index.\n\nMore.", "Return the index.", "S.find(sub) -> int\n\nMore."),
+        ("f(x)\nReturn it. Then more.", "Return it.", "f(x)\n\nThen more."),
+        ("Use e.g. A. B follows.", "Use e.g. A. B follows.", ""),
+        ("Open ``it`` with :func:`os.open`.", "Open it with os.open.", ""),
+        ("Parameters\n----------\nx : int", "", "Parameters\n----------\nx : int"),
+    ],
+)
+def test_summary_is_the_first_sentence_of_prose(doc: str, summary: str, rest: str) -> None:
+    assert split_summary(doc) == (summary, rest)
+
+
+def test_examples_references_and_addresses_are_no_prose() -> None:
+    doc = """Do it <object at 0x7f00>.
+
+    Examples
+    --------
+    >>> f(1)
+    2
+
+    Notes
+    -----
+    Stays.
+
+    References
+    ----------
+    .. [1] A book.
+    """
+    assert clean(doc) == "Do it <object>.\n\nNotes\n-----\nStays."
+
+
+REST = "Then come " + " ".join(f"word{i}" for i in range(20))
+
+
+def entry(name: str, doc: str) -> Entry:
+    return Entry(name, "function", "python", f"{name}()", doc)
+
+
+def test_a_shared_summary_has_all_its_objects_as_answers() -> None:
+    entries = [entry("a.one", f"Turn this into that here. {REST}"), entry("b.two", f"Turn this into that here. Also {REST}")]
+    items, bodies, _ = known_items(entries, kept_whole=frozenset())
+    assert [(item.text, item.rows) for item in items] == [("Turn this into that here.", (0, 1))]
+    assert bodies == {0: REST, 1: f"Also {REST}"}
+
+
+@pytest.mark.parametrize(
+    ("doc", "reason"),
+    [
+        (f"Too short. {REST}", "summary too short or too long"),
+        (f"It will rename one thing there. {REST}", "summary names its object"),
+        ("Turn this into that here. Few words left.", "too little left without the summary"),
+        (f"Turn this into that here. {REST} Turn this into that here!", "summary repeated further down"),
+        (f"A deprecated way to turn this. {REST}", "alias or deprecated"),
+    ],
+)
+def test_a_summary_that_gives_itself_away_is_not_asked(doc: str, reason: str) -> None:
+    items, bodies, unused = known_items([entry("os.rename", doc)], kept_whole=frozenset())
+    assert (items, bodies, unused[reason]) == ([], {}, 1)
+
+
+def test_a_summary_of_many_objects_is_not_asked() -> None:
+    entries = [entry(f"a.f{i}", f"Turn this into that here. {REST} {i}") for i in range(5)]
+    items, _, unused = known_items(entries, kept_whole=frozenset())
+    assert (items, unused["summary shared by many"]) == ([], 5)
+
+
+def test_documents_kept_whole_are_not_asked_for() -> None:
+    items, _, unused = known_items([entry("a.one", f"Turn this into that here. {REST}")], kept_whole=frozenset({0}))
+    assert (items, unused["judged by a question"]) == ([], 1)
+
+
+def test_the_draw_of_known_items_does_not_depend_on_the_others() -> None:
+    entries = [entry(f"a.f{i}", f"Turn number {'x' * (i + 1)} into that here. {REST}") for i in range(40)]
+    few, _, unused = known_items(entries, kept_whole=frozenset(), limit=10)
+    more, _, _ = known_items(entries, kept_whole=frozenset(), limit=20)
+    assert unused["not drawn"] == 30
+    assert {item.text for item in few} < {item.text for item in more}
+
+
+def test_equal_texts_under_one_last_name_are_one_document() -> None:
+    siblings = [entry("p.A.resize", "Make it larger now."), entry("p.B.resize", "Make it larger now."), entry("p.grow", "Other.")]
+    assert list(merged(siblings)) == [
+        Entry("p.A.resize", "function", "python", "p.A.resize()", "Make it larger now.", ("p.B.resize",)),
+        siblings[2],
+    ]
+
+
+# --- harvesting -------------------------------------------------------------------------------------------------------
+
+
+def test_a_module_that_is_not_here_is_told() -> None:
+    entries, absent = harvest(["json", "no_such_module_anywhere"])
+    assert absent == ["no_such_module_anywhere"]
+    assert {"json", "json.dumps", "json.JSONDecoder.decode"} <= {found.name for found in entries}
+
+
+def test_members_of_a_private_base_belong_to_the_public_class() -> None:
+    entries, _ = harvest(["socket", "pandas"])
+    by_name = {found.name: found for found in entries}
+    assert "socket.socket.connect" in by_name
+    assert by_name["pandas.DataFrame.head"].signature == "pandas.DataFrame.head(n)"
+    assert "pandas.Series.head" in by_name["pandas.DataFrame.head"].aliases
+    assert by_name["pandas.Series.str.split"].kind == "method"
+
+
+def test_an_inherited_docstring_makes_no_document() -> None:
+    entries, _ = harvest(["collections", "builtins"])
+    names = {found.name for found in entries}
+    assert "dict.get" in names
+    assert "collections.OrderedDict.get" not in names
+
+
+def test_modules_are_named_once() -> None:
+    assert [name for name, count in Counter(module_names()).items() if count > 1] == []
+
+
+def test_sources_are_read_without_importing(tmp_path: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "planted_package"  # type: ignore[operator]
+    (folder / "_inner").mkdir(parents=True)
+    (folder / "tests").mkdir()
+    (folder / "__init__.py").write_text('"""A package that was planted."""\nraise RuntimeError("imported")\n')
+    (folder / "_inner" / "_deep.py").write_text(
+        "class Thing:\n"
+        '    """A thing to look at."""\n'
+        "    def __init__(self, size, *, colour=None, **rest): ...\n"
+        "    @property\n"
+        "    def weight(self):\n"
+        '        """How heavy it is."""\n'
+        "    def _hidden(self):\n"
+        '        """Nobody should see this."""\n'
+    )
+    (folder / "tests" / "test_it.py").write_text('def check():\n    """Not of the public."""\n')
+    (folder / "broken.py").write_text("def (:\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(
+        "mrl_sweep.collection.pydocs.sources.packages_distributions", lambda: {"planted_package": ["planted"], "json": ["x"]}
+    )
+    assert [(found.name, found.kind, found.signature) for found in harvest_sources()] == [
+        ("planted_package", "module", "planted_package"),
+        ("planted_package.Thing", "class", "planted_package.Thing(size, colour, rest)"),
+        ("planted_package.Thing.weight", "property", "planted_package.Thing.weight()"),
+    ]
+    assert harvest_sources(exclude={"planted_package"}) == []
