@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from mrl_sweep.collection.options import LoadOptions, MissingDocs, NoRelevant
 from mrl_sweep.errors import InputError, printable
+from mrl_sweep.events import OnEvent, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,9 @@ _LOADERS: Final = {
 }
 
 
-def load_collection(source: str, *, split: str | None = None, options: LoadOptions | None = None) -> Collection:
+def load_collection(
+    source: str, *, split: str | None = None, options: LoadOptions | None = None, on_event: OnEvent = ignore
+) -> Collection:
     """The collection that `source` names: a BEIR folder, `trec:…`, `csv:…`, `ir:…`, `hf:…` or `pydocs`.
 
     `split` None means `test`, or the only split there is. Errors: InputError, naming file and line, for whatever cannot be
@@ -39,8 +42,8 @@ def load_collection(source: str, *, split: str | None = None, options: LoadOptio
     if colon and scheme in _LOADERS:
         if not rest:
             raise InputError(f"{printable(source)} names no collection", f"{scheme}:NAME")
-        return _function(*_LOADERS[scheme])(rest, split=split, options=options)
-    return _function(*_LOADERS["beir"])(source, split=split, options=options)
+        return _function(*_LOADERS[scheme])(rest, split=split, options=options, on_event=on_event)
+    return _function(*_LOADERS["beir"])(source, split=split, options=options, on_event=on_event)
 
 
 def own_rows(collection: Collection) -> IntArray:

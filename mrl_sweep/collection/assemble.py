@@ -17,6 +17,7 @@ from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.qrels import Judgment
 from mrl_sweep.collection.records import Query, Source
 from mrl_sweep.errors import InputError
+from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection, Qrels, Queries
 
 Place = Callable[[int], str]
@@ -43,13 +44,13 @@ class Parts:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def assemble(parts: Parts, options: LoadOptions) -> Collection:
+def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
     """The checked collection. Small files first, so that a fault in them is told before a large corpus is read."""
     judgments = gather(parts.judgments, parts.judgments_label, parts.judgments_place)
     all_queries = list(parts.queries)
     check_queries(all_queries, parts.queries_label, parts.queries_place)
     queries, excluded = evaluated(all_queries, judgments, options, label=parts.queries_label, hint=parts.hint)
-    corpus = read_corpus(parts.documents)
+    corpus = read_corpus(parts.documents, on_event)
     qrels = to_rows(queries, judgments, corpus.documents.ids, options, label=parts.documents.label)
     excluded |= {
         reason: count

@@ -13,12 +13,13 @@ from mrl_sweep.collection.qrels import read_qrels
 from mrl_sweep.collection.records import json_queries
 from mrl_sweep.collection.sources import FileSource
 from mrl_sweep.errors import InputError
+from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection
 
 BEIR_HOLDS: Final = "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv"
 
 
-def load_beir(source: str, *, split: str | None, options: LoadOptions) -> Collection:
+def load_beir(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
     """The collection in folder `source`. Errors: InputError for everything that is not as it should be, with file and line."""
     folder = Path(source)
     check_folder(folder, BEIR_HOLDS)
@@ -44,6 +45,7 @@ def load_beir(source: str, *, split: str | None, options: LoadOptions) -> Collec
             facts={"layout": "beir", "files": file_sizes((corpus, queries, qrels))},
         ),
         options,
+        on_event,
     )
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from functools import partial
+from typing import Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.collection.records import Document, Source
+from mrl_sweep.collection.records import Document, Source, check_text
 from mrl_sweep.errors import InputError, first_offenders, printable
+from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import FileRows, IntArray
+
+_REPORT_EVERY: Final = 10_000
 
 
 class Ids(Sequence[str]):
@@ -182,16 +186,23 @@ class Corpus:
     characters: int
 
 
-def read_corpus(source: Source) -> Corpus:
-    """Reads and checks every document. Errors: InputError for none, and for one id with two texts (both places named)."""
+def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
+    """Reads and checks every document.
+
+    Errors: InputError for none, for one id with two texts (both places named), for a text that no encoder could read.
+    """
     ids, positions, id_hashes, text_hashes, lengths = Ids(), array("q"), array("q"), array("q"), array("q")
     for position, document in source.scan():
         text = document.full_text
+        if not text.isascii():
+            check_text(text, partial(source.place, position))
         ids.append(document.id)
         positions.append(position)
         id_hashes.append(hash(document.id))
         text_hashes.append(hash(text))
         lengths.append(len(text))
+        if not len(ids) % _REPORT_EVERY:
+            on_event(Progress("reading", len(ids), None, "documents"))
     if not len(ids):
         raise InputError(f"nothing to evaluate: {source.label} holds no documents")
     places, texts, sizes = _column(positions), _column(text_hashes), _column(lengths)

@@ -20,6 +20,7 @@ from mrl_sweep.collection.naming import Row, judgments, queries
 from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.sources import RowSource
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra, printable
+from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection
 
 _EXTRA: Final = "collections"
@@ -40,7 +41,7 @@ class Repository:
         return f"hf:{self.path}"
 
 
-def load_hf(source: str, *, split: str | None, options: LoadOptions) -> Collection:
+def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
     """The collection that `hf:source` names, memory-mapped. Errors: InputError for an unknown name or layout, EnvironmentFault
     where the hub cannot be reached."""
     repository = parse_repository(source)
@@ -68,6 +69,7 @@ def load_hf(source: str, *, split: str | None, options: LoadOptions) -> Collecti
             facts={"layout": "hf", "revision": repository.revision},
         ),
         options,
+        on_event,
     )
 
 
@@ -105,7 +107,11 @@ def _qrels(configs: Sequence[str], repository: Repository) -> tuple[Repository, 
     found = next((name for name in names if name in configs), None)
     if found is not None:
         return repository, found
-    apart = Repository(f"{repository.path.rstrip('/')}-qrels", subset)
+    if Path(repository.path).is_dir():
+        raise InputError(
+            f"{repository.label} has no judgments; its configurations are {', '.join(map(printable, configs))}", _LAYOUT
+        )
+    apart = Repository(f"{repository.path}-qrels", subset)
     return apart, _configs(apart)[0]
 
 

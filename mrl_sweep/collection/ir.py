@@ -16,12 +16,13 @@ from mrl_sweep.collection.qrels import Judgment, grade_of
 from mrl_sweep.collection.records import Query
 from mrl_sweep.collection.sources import RowSource
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra, first_offenders, printable
+from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection
 
 _EXTRA: Final = "collections"
 
 
-def load_ir(source: str, *, split: str | None, options: LoadOptions) -> Collection:
+def load_ir(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
     """The collection that `ir:source` names; `split` is the last part of a name that has no judgments of its own.
 
     Errors: InputError for an unknown name, EnvironmentFault where the files cannot be fetched.
@@ -47,6 +48,7 @@ def load_ir(source: str, *, split: str | None, options: LoadOptions) -> Collecti
             facts={"layout": "ir", "dataset": name},
         ),
         options,
+        on_event,
     )
 
 
@@ -60,14 +62,19 @@ def _find(source: str, split: str | None) -> tuple[str, Any]:
     for name in dict.fromkeys([f"{source}/{split or DEFAULT_SPLIT}", source]):
         if name not in known:
             continue
+        if split not in (None, DEFAULT_SPLIT, name.rpartition("/")[2]):
+            continue
         dataset = ir_datasets.load(name)
         if dataset.has_docs() and dataset.has_queries() and dataset.has_qrels():
             return name, dataset
     inside = [name for name in known if name.startswith(f"{source}/")]
     if inside:
         raise InputError(
-            f"ir:{printable(source)} has no judgments of its own", f"name one of its parts: {first_offenders(inside, limit=8)}"
+            f"ir:{printable(source)} has no judgments of {split or 'its own'}",
+            f"name one of its parts: {first_offenders(inside, limit=8)}",
         )
+    if source in known:
+        raise InputError(f"ir:{source} has no split {printable(split or DEFAULT_SPLIT)}", f"--split {source.rpartition('/')[2]}")
     near = difflib.get_close_matches(source, known, 3)
     raise InputError(
         f"ir_datasets knows no {printable(source)}",

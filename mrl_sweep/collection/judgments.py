@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from mrl_sweep.collection.causes import likely_cause
 from mrl_sweep.collection.documents import Ids
 from mrl_sweep.collection.options import LoadOptions, MissingDocs, NoRelevant
 from mrl_sweep.collection.qrels import Judgment
-from mrl_sweep.collection.records import Query
+from mrl_sweep.collection.records import Query, check_text
 from mrl_sweep.errors import InputError, first_offenders, printable
 from mrl_sweep.types import BoolArray, FileRows, Qrels, Queries
 
@@ -53,11 +54,12 @@ def gather(judgments: Iterable[Judgment], label: str, place: Callable[[int], str
 
 
 def check_queries(queries: Sequence[Query], label: str, place: Callable[[int], str]) -> None:
-    """Errors: InputError where there are none, or where an id occurs twice."""
+    """Errors: InputError where there are none, where an id occurs twice, or where a text could not be encoded."""
     if not queries:
         raise InputError(f"nothing to evaluate: {label} holds no queries")
     seen: dict[str, int] = {}
     for query in queries:
+        check_text(query.text, partial(place, query.number))
         first = seen.setdefault(query.id, query.number)
         if first != query.number:
             raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -101,6 +101,17 @@ def text_field(fields: Mapping[str, Any], key: str, where: object, *, default: s
         keys = first_offenders([f'"{printable(str(k), 30)}"' for k in fields])
         raise InputError(f'{where}: no "{key}"; the keys here are {keys or "none"}')
     raise InputError(f'{where}: "{key}" must be a string, not {_shown(value)}')
+
+
+def check_text(text: str, place: Callable[[], object]) -> None:
+    """Errors: InputError for half of a surrogate pair, which JSON can write and no encoding or tokenizer can take."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{place()}: the text holds half a character, {printable(text[error.start])}, at position {error.start:,}",
+            "it was cut inside a surrogate pair; write the whole character or leave it out",
+        ) from error
 
 
 def json_documents(lines: Iterator[Line], path: Path) -> Iterator[tuple[int, Document]]:

@@ -33,6 +33,7 @@ from mrl_sweep.collection.sources import FileSource, RowSource
 from mrl_sweep.collection.spec import Spec, parse_spec
 from mrl_sweep.collection.tables import CsvRows, json_rows
 from mrl_sweep.errors import InputError
+from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection
 
 HOLDS: Final = (
@@ -57,7 +58,7 @@ class Table:
     where: Callable[[int], object]
 
 
-def load_tabular(source: str, *, split: str | None, options: LoadOptions) -> Collection:
+def load_tabular(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
     """The collection that `csv:source` names. Errors: InputError with file and line, or row."""
     spec = parse_spec(source, _SETTINGS, HOLDS)
     if spec.settings.get("quotes", "none") != "none":
@@ -83,6 +84,7 @@ def load_tabular(source: str, *, split: str | None, options: LoadOptions) -> Col
             facts={"layout": "tabular", "files": file_sizes((corpus, query_file, qrels))},
         ),
         options,
+        on_event,
     )
 
 

@@ -32,6 +32,7 @@ from mrl_sweep.collection.spec import Spec, parse_spec
 from mrl_sweep.collection.tables import TsvRows, json_rows
 from mrl_sweep.collection.topics import read_topics
 from mrl_sweep.errors import InputError
+from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection
 
 TREC_HOLDS: Final = (
@@ -45,7 +46,7 @@ _QRELS_ENDINGS: Final = (".txt", ".tsv", ".qrels", ".trec")
 _TSV: Final = {2: ("id", "text"), 3: ("id", "title", "text"), 4: ("id", "url", "title", "text")}
 
 
-def load_trec(source: str, *, split: str | None, options: LoadOptions) -> Collection:
+def load_trec(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
     """The collection that `trec:source` names. Errors: InputError with file and line."""
     spec = parse_spec(source, (*_FILES, *_COLUMNS), TREC_HOLDS)
     docs, topics, qrels, split, hint = _files(spec, split)
@@ -66,6 +67,7 @@ def load_trec(source: str, *, split: str | None, options: LoadOptions) -> Collec
             facts={"layout": "trec", "files": file_sizes((docs, topics, qrels))},
         ),
         options,
+        on_event,
     )
 
 

@@ -519,6 +519,13 @@ def test_row_19_empty_queries_are_counted_and_named(folder: Folder) -> None:
 # Row 21
 
 
+@pytest.mark.parametrize("name", ["corpus", "queries"])
+def test_row_21_a_text_with_half_a_character_is_refused_with_its_line(folder: Folder, name: str) -> None:
+    path = folder(**{name: '{"_id": "q1", "text": "a"}\n{"_id": "q2", "text": "ab\\ud83d"}\n'}, qrels="q1\tq1\t1\nq2\tq1\t1\n")
+    message = f"{path / name}.jsonl:2: the text holds half a character, \\ud83d, at position 2"
+    assert refused(path).message == message
+
+
 def test_row_21_odd_ids_are_accepted_and_escaped_in_messages(folder: Folder) -> None:
     corpus = [{"_id": "a\x00b", "text": ""}, {"_id": "\ud800", "text": ""}, {"_id": "c\x1b[31m", "text": "x"}]
     path = folder(corpus=corpus, qrels="q1\tc\x1b[31m\t1\nq2\ta\x00b\t1\n")

@@ -52,6 +52,12 @@ class TestIr:
             load_collection(f"ir:{self.name}")
         assert caught.value.hint == f"name one of its parts: {self.name}/dev"
 
+    def test_another_split_than_the_name_s_is_refused(self) -> None:
+        with pytest.raises(InputError, match=f"ir:{self.name} has no judgments of train"):
+            load_collection(f"ir:{self.name}", split="train")
+        with pytest.raises(InputError, match=f"ir:{self.name}/dev has no split train"):
+            load_collection(f"ir:{self.name}/dev", split="train")
+
     def test_an_unknown_name_suggests_the_nearest(self) -> None:
         with pytest.raises(InputError, match="ir_datasets knows no beir/scifcat") as caught:
             load_collection("ir:beir/scifcat")
@@ -128,6 +134,11 @@ class TestHf:
         with pytest.raises(InputError, match="has no configuration corpus; it has de-corpus") as caught:
             load_collection(source)
         assert "there are de" in caught.value.hint
+
+    def test_a_folder_without_judgments_is_refused(self, tmp_path: Path) -> None:
+        source = self.write(tmp_path, {"corpus": {"test": CORPUS}, "queries": {"test": {"_id": ["1"], "text": ["x"]}}})
+        with pytest.raises(InputError, match="has no judgments; its configurations are corpus, queries"):
+            load_collection(source)
 
     def test_a_set_that_cannot_be_reached_is_a_fault_of_the_surroundings(self) -> None:
         with pytest.raises(EnvironmentFault, match="cannot reach hf:nobody/nothing"):

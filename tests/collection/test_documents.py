@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mrl_sweep.collection.documents import Ids, read_corpus
 from mrl_sweep.collection.records import Document
 from mrl_sweep.errors import InputError
+from mrl_sweep.events import Event, Progress
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=6)
 
@@ -156,3 +157,10 @@ def test_names_are_one_line(document: Document, name: str) -> None:
 def test_positions_are_eight_bytes_a_document() -> None:
     corpus = read_corpus(ListSource(documents("zero", "one"))).documents
     assert corpus._positions.dtype == np.int64
+
+
+def test_reading_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mrl_sweep.collection.documents._REPORT_EVERY", 2)
+    events: list[Event] = []
+    read_corpus(ListSource(documents("zero", "one", "two", "three", "four")), events.append)
+    assert events == [Progress("reading", 2, None, "documents"), Progress("reading", 4, None, "documents")]

@@ -182,6 +182,7 @@ LAYOUTS: list[Callable[[Path], str]] = [
 def laid_out(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collection:
     if request.param in (write_hf_mteb, write_hf_nano):
         isolate_hub(tmp_path / "hub", monkeypatch)
+    monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "catalogue"))
     folder = tmp_path / "layout"
     folder.mkdir()
     split = "train" if request.param is write_hf_nano else "test"
