@@ -28,6 +28,9 @@ from mrl_sweep.types import Basis, Candidate, Collection, Embeddings, Ranks
 
 AGREEMENT_DEPTH: Final = 10
 RUN_FILE_DEPTH: Final = 100
+ZERO_SHARE: Final = 0.01
+"""A size at which more than this share of the documents lose all their numbers is not acceptable, whatever it scores."""
+
 SEED: Final = 0
 """Of everything that is drawn at random: the same inputs give the same report."""
 
@@ -120,10 +123,20 @@ def judge(sweep: Sweep) -> Sweep:
 
 
 def unfit_candidates(sweep: Sweep) -> dict[Candidate, str]:
-    """Candidates that fail whatever their scores, with the reason."""
-    collapsed = any(advice.code == "collapsed-embeddings" for advice in sweep.embeddings.warnings)
-    reason = "collapsed embeddings: all document vectors are alike"
-    return dict.fromkeys(sweep.ranks.candidates, reason) if collapsed else {}
+    """Candidates that fail whatever their scores, with the reason: nothing tells their documents apart."""
+    ranks = sweep.ranks
+    if any(advice.code == "collapsed-embeddings" for advice in sweep.embeddings.warnings):
+        return dict.fromkeys(ranks.candidates, "collapsed embeddings: all document vectors are alike")
+    if ranks.zero_prefixes is None:
+        return {}
+    full = max(candidate.dim for candidate in ranks.candidates)
+    at_full = max(n for candidate, n in zip(ranks.candidates, ranks.zero_prefixes, strict=True) if candidate.dim == full)
+    lost = {candidate: int(n - at_full) for candidate, n in zip(ranks.candidates, ranks.zero_prefixes, strict=True)}
+    return {
+        candidate: f"{n:,} documents have only zeros in their first {candidate.dim} dimensions"
+        for candidate, n in lost.items()
+        if n > ZERO_SHARE * ranks.n_documents
+    }
 
 
 def measure_indexes(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:

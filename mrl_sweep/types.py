@@ -265,7 +265,8 @@ class Ranks:
     For each candidate and each judgment of `Qrels` (same order): `above` is how many documents score strictly higher,
     `tied` how many others score the same (both (n_candidates, n_pairs) int64). A judged document that is missing from the
     corpus, excluded as the query itself, or not returned by an index has `above` = NOT_RETRIEVED and `tied` = 0.
-    `top` holds the first documents of every ranking, from which agreement with full size follows.
+    `top` holds the first documents of every ranking, from which agreement with full size follows. `zero_prefixes`
+    (n_candidates,) int64 counts the documents that have no direction left at a candidate's size.
     """
 
     candidates: tuple[Candidate, ...]
@@ -273,6 +274,7 @@ class Ranks:
     above: IntArray
     tied: IntArray
     top: TopDocuments | None = None
+    zero_prefixes: IntArray | None = None
 
 
 # --- Scores -----------------------------------------------------------------------------------------------------------

@@ -36,4 +36,5 @@ def join(parts: Sequence[Ranks]) -> Ranks:
         np.concatenate([part.above for part in parts]),
         np.concatenate([part.tied for part in parts]),
         top,
+        np.concatenate([part.zero_prefixes for part in parts if part.zero_prefixes is not None]),
     )

@@ -42,10 +42,10 @@ def prefix_score(query: Any, document: Any, dim: int, query_norm: float, cosine:
 
 
 @jit
-def inverse_norms(docs: Any, edges: Any, cosine: bool, out: Any, largest: Any) -> int:
+def inverse_norms(docs: Any, edges: Any, cosine: bool, out: Any, largest: Any, zeros: Any) -> int:
     """out[a, j] = 1 / |docs[j]| at prefix edges[a + 1], float32 (1 throughout for the dot product, 0 for a zero prefix).
 
-    largest[a] becomes the largest norm of the block at that size. Returns the first row that is not finite, or -1.
+    largest[a] becomes the largest norm of the block at that size, zeros[a] grows by its zero prefixes. Returns the first row that is not finite, or -1.
     """
     n, n_sizes = docs.shape[0], edges.shape[0] - 1
     bad = -1
@@ -56,6 +56,7 @@ def inverse_norms(docs: Any, edges: Any, cosine: bool, out: Any, largest: Any) -
             for i in range(edges[a], edges[a + 1]):
                 norm2 += docs[j, i] * docs[j, i]
             norm = np.sqrt(norm2)
+            zeros[a] += norm2 < ZERO_SQUARED_NORM
             largest[a] = max(largest[a], norm)
             if cosine:
                 out[a, j] = np.float32(1.0) / norm if norm2 >= ZERO_SQUARED_NORM else np.float32(0.0)
@@ -245,7 +246,7 @@ def tally_rows(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, 
     work = (scores, inverse, largest, (np.empty(6, np.int32), np.empty(2, np.float32), letters))
     for start in range(0, docs.shape[0], block_docs):
         block = docs[start : min(start + block_docs, docs.shape[0])]
-        bad = inverse_norms(block, t.edges, t.cosine, inverse, largest)
+        bad = inverse_norms(block, t.edges, t.cosine, inverse, largest, tally.zeros)
         if bad >= 0:
             return first_row + start + bad
         for q0 in range(0, n_queries, block_queries):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
-from mrl_sweep.ranking.targets import LARGEST_NORM2, Tally, Targets
+from mrl_sweep.ranking.targets import LARGEST_NORM2, Tally, Targets, prefix_norms
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
 BLOCK_DOCS = 1024
@@ -27,6 +27,7 @@ class PortableKernel:
             bad = np.flatnonzero(~(norm2 < LARGEST_NORM2))
             if len(bad):
                 return first_row + start + int(bad[0])
+            tally.zeros[:] += (prefix_norms(block, targets.edges[1:]) == 0).sum(axis=1)
             for q0 in range(0, len(targets.queries), BLOCK_QUERIES):
                 _one_block(targets, tally, block, first_row + start, q0, min(q0 + BLOCK_QUERIES, len(targets.queries)))
         return -1

@@ -53,11 +53,13 @@ class Tally(NamedTuple):
     """Counts so far. Tallies of disjoint documents add up (`merge`).
 
     `above`, `tied` (n_sizes, n_pairs) int64 in the order of the sorted thresholds;
-    `top_scores` (n_sizes, n_queries, depth) float32 and `top_rows` int64: the best so far, best first, ties by row.
+    `zeros` (n_sizes,) int64 documents whose prefix is zero; `top_scores` (n_sizes, n_queries, depth) float32 and `top_rows`
+    int64: the best so far, best first, ties by row.
     """
 
     above: Any
     tied: Any
+    zeros: Any
     top_scores: Any
     top_rows: Any
 
@@ -144,6 +146,7 @@ def empty_tally(targets: Targets, depth: int) -> Tally:
     return Tally(
         above=np.zeros((n_sizes, n_pairs), np.int64),
         tied=np.zeros((n_sizes, n_pairs), np.int64),
+        zeros=np.zeros(n_sizes, np.int64),
         top_scores=np.full((n_sizes, n_queries, depth), -np.inf, np.float32),
         top_rows=np.full((n_sizes, n_queries, depth), -1, np.int64),
     )
@@ -161,6 +164,7 @@ def merge(tallies: Sequence[Tally]) -> Tally:
     return Tally(
         above=np.sum([t.above for t in tallies], axis=0),
         tied=np.sum([t.tied for t in tallies], axis=0),
+        zeros=np.sum([t.zeros for t in tallies], axis=0),
         top_scores=np.take_along_axis(scores, best, axis=2),
         top_rows=np.take_along_axis(rows, best, axis=2),
     )
@@ -180,7 +184,7 @@ def as_ranks(plan: Plan, tally: Tally, qrels: Qrels, candidates: tuple[Candidate
         above[a, found] = np.where(zero, 0, tally.above[a])
         tied[a, found] = np.where(zero, n_ranked[query_rows] - 1, tally.tied[a])
     top = _top_documents(t, tally, n_documents)
-    return Ranks(candidates, n_documents, above, tied, top)
+    return Ranks(candidates, n_documents, above, tied, top, tally.zeros)
 
 
 def _top_documents(t: Targets, tally: Tally, n_documents: int) -> TopDocuments | None:

@@ -173,3 +173,10 @@ def test_progress_ends_at_the_number_of_documents():
     rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(shard_bytes=10_000), on_event=events.append)
     assert events[-1] == Progress("rank", 700, 700, "documents")
     assert len(events) > 10
+
+
+def test_zero_prefixes_are_counted_by_size():
+    docs, queries, qrels, _ = make_case(3)
+    for kernel in kernels():
+        ranks = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=kernel, executor=LocalThreads(2)))
+        assert ranks.zero_prefixes.tolist() == [11, 1, 1, 1]

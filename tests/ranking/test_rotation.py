@@ -1,0 +1,53 @@
+"""Rotations turn nothing at full size, and put what varies most first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mrl_sweep.ranking.controls import join, rotations
+from mrl_sweep.ranking.exact import rank
+from mrl_sweep.ranking.rotation import pca_rotation, random_rotation
+from mrl_sweep.types import Candidate, Qrels, Vectors
+
+
+def test_rotations_are_orthogonal():
+    sample = np.random.default_rng(0).standard_normal((50, 24), np.float32)
+    for rotation in (pca_rotation(sample), random_rotation(24, np.random.default_rng(1))):
+        np.testing.assert_allclose(rotation.T.astype(np.float64) @ rotation, np.eye(24), atol=1e-6)
+
+
+def test_pca_finds_a_planted_order_of_axes_again():
+    generator = np.random.default_rng(0)
+    axes = random_rotation(16, generator)
+    scale = 2.0 ** -np.arange(16)
+    sample = (generator.standard_normal((5000, 16)) * scale @ axes.T).astype(np.float32)
+    found = np.abs(np.sum(pca_rotation(sample) * axes, axis=0))
+    assert (found[:4] > 0.99).all()
+
+
+def test_the_first_pca_axis_is_that_of_a_singular_value_decomposition():
+    sample = np.random.default_rng(3).standard_normal((200, 8), np.float32) + 1
+    unit = sample.astype(np.float64) / np.linalg.norm(sample, axis=1, keepdims=True)
+    strongest = np.linalg.svd(unit)[2][0]
+    np.testing.assert_allclose(np.abs(pca_rotation(sample)[:, 0]), np.abs(strongest), atol=1e-5)
+
+
+def test_control_names_tell_seeds_apart_and_the_same_generator_gives_the_same_axes():
+    vectors = Vectors((np.random.default_rng(0).standard_normal((60, 8), np.float32),))
+    one = dict(rotations(("prefix", "pca", "random"), vectors, np.random.default_rng(7)))
+    two = dict(rotations(("prefix", "pca", "random"), vectors, np.random.default_rng(7)))
+    assert list(one) == ["pca", "random-0", "random-1", "random-2"]
+    for name, rotation in one.items():
+        np.testing.assert_array_equal(rotation, two[name])
+    assert not np.array_equal(one["random-0"], one["random-1"])
+
+
+def test_joined_passes_keep_each_candidates_ranks():
+    generator = np.random.default_rng(0)
+    docs, queries = generator.standard_normal((40, 8), np.float32), generator.standard_normal((3, 8), np.float32)
+    qrels = Qrels(np.array([0, 1, 2, 3]), np.array([5, 6, 7]), np.ones(3, np.int64))
+    parts = [rank(Vectors((docs,)), queries, qrels, dims) for dims in ((4, 8), (2,))]
+    whole = join(parts)
+    assert whole.candidates == (Candidate("prefix", 4), Candidate("prefix", 8), Candidate("prefix", 2))
+    np.testing.assert_array_equal(whole.above[2], parts[1].above[0])
+    np.testing.assert_array_equal(whole.top.rows[1], parts[0].top.rows[1])

@@ -1,0 +1,103 @@
+"""Imports run downwards only, packages on one floor leave each other alone, and heavy libraries stay in their rooms."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mrl_sweep
+
+ROOT = Path(mrl_sweep.__file__).parent
+
+FLOORS = (
+    ("types", "errors", "events"),
+    ("ranking", "measures", "decision", "capacity"),
+    ("collection", "embedding", "indexing", "executors", "report"),
+    ("*",),
+    ("cli", "__main__", "__init__"),
+)
+"""From the ground up; a room may use those below it. `*`: every other module of the package's own folder, the jobs."""
+
+OWNERS = {
+    "faiss": {"indexing"},
+    "torch": {"embedding", "ranking"},
+    "sentence_transformers": {"embedding"},
+    "numba": {"ranking"},
+    "pydantic": {"config"},
+    "typer": {"cli"},
+    "jinja2": {"report"},
+}
+"""Libraries that only these rooms import."""
+
+PURE = ("ranking", "measures", "decision", "capacity")
+FORBIDDEN_IN_PURE = {"pathlib", "io", "time", "datetime", "logging", "random", "os", "socket", "subprocess", "pandas", "rich"}
+
+
+def modules() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Dotted names of everything the module imports, except for type checkers only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = {id(n) for node in ast.walk(tree) if is_type_checking(node) for n in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "mrl_sweep")
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def floor_of(room: str) -> int:
+    return next((i for i, rooms in enumerate(FLOORS) if room in rooms), 3)
+
+
+def test_every_folder_has_a_floor():
+    known = {room for rooms in FLOORS for room in rooms}
+    assert {room_of(path) for path in modules() if path.parent != ROOT} <= known
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_downwards(path):
+    room = room_of(path)
+    if room == "__init__":
+        return
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] != "mrl_sweep" or len(parts) == 1 or parts[1] == "__version__":
+            continue
+        other = parts[1]
+        if other == room:
+            continue
+        assert floor_of(other) <= floor_of(room), f"{room} imports {name}, which lies above it"
+        if floor_of(room) in (1, 2):
+            same_floor = floor_of(other) == floor_of(room)
+            assert not same_floor, f"{room} imports {name} on its own floor"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_libraries_stay_with_their_owners(path):
+    for name in imported(path):
+        library = name.split(".")[0]
+        assert room_of(path) in OWNERS.get(library, {room_of(path)}), f"{path.name} imports {library}"
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if room_of(p) in PURE], ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_first_floor_is_pure(path):
+    assert not {name.split(".")[0] for name in imported(path)} & FORBIDDEN_IN_PURE
