@@ -128,7 +128,7 @@ def test_a_hand_made_case() -> None:
 
 
 def test_a_document_of_low_gain_that_may_be_absent_pushes_no_better_one_down() -> None:
-    """The gain 1 document ties across the cut: absent, it leaves the first place to the gain 3 one, which is worth more than both."""
+    """The gain 1 document ties across the cut: absent, it leaves first place to the gain 3 one, worth more than both found."""
     qrels = Qrels(np.array([0, 2]), np.array([10, 20]), np.array([1, 3]))
     candidates = (Candidate("prefix", SMALL), Candidate("prefix", LARGE))
     ranks = Ranks(candidates, 100, np.array([[2, 0], [0, 1]]), np.array([[5, 0], [0, 0]]))
