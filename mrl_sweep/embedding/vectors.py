@@ -144,8 +144,13 @@ def _read_parquet(path: Path) -> Table:
 def _list_column(path: Path, column: Any) -> npt.NDArray[Any]:
     if column.null_count or not len(column):
         raise InputError(f"{path}: {column.null_count} rows without a vector", "leave rows without a vector out")
-    values = column.flatten()
-    if values.null_count or len(values) % len(column) or not str(values.type).startswith(("float", "halffloat", "double")):
+    values = column.flatten() if hasattr(column, "flatten") else column[:0]
+    if (
+        not len(values)
+        or values.null_count
+        or len(values) % len(column)
+        or not str(values.type).startswith(("float", "halffloat", "double"))
+    ):
         raise InputError(f"{path}: `vector` must hold lists of as many floating-point numbers each", _LAYOUT)
     width = len(values) // len(column)
     if hasattr(column, "offsets") and (np.diff(column.offsets.to_numpy()) != width).any():

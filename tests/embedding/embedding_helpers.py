@@ -32,12 +32,18 @@ class Texts:
         return [self.bodies[row] for row in rows]
 
 
-def collection_of(documents: Sequence[str], queries: Sequence[str] = ("which one?",), **rows: FileRows) -> Collection:
+def collection_of(
+    documents: Sequence[str],
+    queries: Sequence[str] = ("which one?",),
+    *,
+    document_rows: FileRows | None = None,
+    query_rows: FileRows | None = None,
+) -> Collection:
     n = len(queries)
     return Collection(
         name="small",
-        documents=Texts(documents, [f"d{i}" for i in range(len(documents))], rows.get("documents")),
-        queries=Queries(tuple(f"q{i}" for i in range(n)), tuple(queries), tuple({} for _ in range(n)), rows.get("queries")),
+        documents=Texts(documents, [f"d{i}" for i in range(len(documents))], document_rows),
+        queries=Queries(tuple(f"q{i}" for i in range(n)), tuple(queries), tuple({} for _ in range(n)), query_rows),
         qrels=Qrels(np.arange(n + 1), np.zeros(n, np.int64), np.ones(n, np.int64)),
     )
 
