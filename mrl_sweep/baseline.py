@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +13,6 @@ from mrl_sweep.decision.compare import Regression, regression, require_comparabl
 from mrl_sweep.earlier import EarlierRun
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import EXACT, Basis, Candidate, FloatArray, IntArray, Measure
-
-TIE_RULE: Final = "expectation over tied documents"
 
 
 def regressed(before: EarlierRun, after: EarlierRun, dim: int, *, max_regression: float) -> Regression:
@@ -40,7 +38,7 @@ def facts_to_share(run: EarlierRun) -> dict[str, Any]:
     return {
         "measure": str(Measure(measure.name, None, measure.rel)),
         "cut-off": measure.cutoff,
-        "tie rule": str(manifest.get("tie_rule", TIE_RULE)),
+        "tie rule": manifest.get("tie_rule"),
         "queries": _digest(queries),
         "judgments": _digest(_judgments(run)),
     }

@@ -21,6 +21,10 @@ from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Judgement, Outcome,
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 
 
+_NO_FAULT: Final = frozenset({"queries_without_judgments"})
+"""A folder's queries are those of all its splits, and only one split's are judged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing the gate looked at, and what came of it."""
@@ -35,9 +39,8 @@ def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | Non
     Raises InputError where the run set data aside and `config` is strict, for a size that was not ranked, and for a baseline
     that cannot be compared.
     """
-    if config.run.strict and run.report.excluded:
-        counted = ", ".join(f"{number:,} {reason}" for reason, number in run.report.excluded.items())
-        raise InputError(f"the run set data aside: {counted}", "mend the data, or accept it with --no-strict")
+    if config.run.strict:
+        refuse_exclusions(run.report)
     size, question, dim = ask_size(config.gate, run, None if baseline is None else baseline.verdict.dimension)
     findings = [size]
     if baseline is not None:
@@ -46,6 +49,14 @@ def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | Non
     findings += [Finding(Status.FAIL, _slice_words(j, run.policy)) for j in judged if j.outcome is Outcome.FAIL]
     row = answer(config.gate, findings, question=question, dim=dim)
     return with_advice(replace(run.report, gate=row, slices=_slices(run.report, judged)), judged)
+
+
+def refuse_exclusions(report: Report) -> None:
+    """Raise InputError where a run set aside what should have counted; queries of other splits never should."""
+    faults = {reason: number for reason, number in report.excluded.items() if reason not in _NO_FAULT}
+    if faults:
+        counted = ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in faults.items())
+        raise InputError(f"the run set data aside: {counted}", "mend the data, or accept it with --no-strict")
 
 
 def answer(ask: GateTable, findings: Sequence[Finding], *, question: str, dim: int) -> GateRow:

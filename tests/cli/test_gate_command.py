@@ -114,16 +114,15 @@ def test_what_is_no_run_is_refused(command: Command, tmp_path: Path) -> None:
 
 
 def test_a_run_that_set_data_aside_is_refused_unless_told_otherwise(command: Command, made_run: MadeRun) -> None:
-    folder = made_run({256: FULL, 128: SAME}, excluded={"queries without a relevant judgment": 3})
+    folder = made_run({256: FULL, 128: SAME}, excluded={"queries_without_relevant": 3, "queries_without_judgments": 800})
     refused = command("gate", str(folder), "--dim", "128")
     assert (refused.returncode, refused.stderr) == (
         2,
-        (
-            "error: the run set data aside: 3 queries without a relevant judgment\n"
-            "hint: mend the data, or accept it with --no-strict\n"
-        ),
+        ("error: the run set data aside: 3 queries without relevant\nhint: mend the data, or accept it with --no-strict\n"),
     )
     assert command("gate", str(folder), "--dim", "128", "--no-strict").returncode == 0
+    unjudged_only = made_run({256: FULL, 128: SAME}, name="splits", excluded={"queries_without_judgments": 800})
+    assert command("gate", str(unjudged_only), "--dim", "128").returncode == 0
 
 
 def test_fewer_than_thirty_queries_are_never_certified(command: Command, made_run: MadeRun) -> None:
@@ -201,7 +200,7 @@ def test_without_a_size_the_gate_is_about_the_size_that_the_baseline_chose(comma
         ({"query_ids": [f"other{i}" for i in range(200)]}, "queries: 200 ("),
         ({"grades": [2] * 200}, "judgments: 200 ("),
         ({"manifest": {"model": {"name": "another"}}}, "model: made, not another"),
-        ({"manifest": {"tie_rule": "by id"}}, "tie rule: expectation over tied documents, not by id"),
+        ({"manifest": {"tie_rule": "by id"}}, "tie rule: None, not by id"),
     ],
 )
 def test_another_question_is_no_baseline(
