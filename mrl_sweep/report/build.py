@@ -9,9 +9,12 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.report.document import (
+    BudgetRow,
     CandidateRow,
+    FunnelRow,
     LoserRow,
     MeasureRow,
+    ProjectionRow,
     QueryScores,
     Report,
     SliceRow,
@@ -61,6 +64,9 @@ class Facts:
     costs: Mapping[Candidate, Cost] = field(default_factory=dict)
     slices: Sequence[SliceRow] = ()
     losers: Sequence[LoserRow] = ()
+    funnels: Sequence[FunnelRow] = ()
+    projections: Sequence[ProjectionRow] = ()
+    budgets: Sequence[BudgetRow] = ()
     warnings: Sequence[Advice] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
@@ -83,6 +89,9 @@ def build_report(verdict: Verdict, scores: Scores, query_ids: Sequence[str], fac
         candidates=tuple(rows),
         slices=tuple(facts.slices),
         losers=tuple(facts.losers),
+        funnels=tuple(facts.funnels),
+        projections=tuple(facts.projections),
+        budgets=tuple(facts.budgets),
         warnings=_once(facts.warnings),
         excluded={reason: int(number) for reason, number in facts.excluded.items() if number},
         manifest=dict(facts.manifest),

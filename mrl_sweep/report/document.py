@@ -127,6 +127,65 @@ class LoserRow:
     came_in: tuple[DocumentRow, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelRow:
+    """`shortlist` documents found at `small` dimensions, reranked at `large`: bounds from the ranks, figures where measured.
+
+    `kept_low` and `kept_high` bound the share of full size that it keeps; `at_least` is the confidence limit of the lower one.
+    `operations` are multiply-adds per query, `hot_bytes` what every query reads; `verdict` is an `Outcome`, `recommended`
+    the cheapest that is proven. `measured_kept` and `latency_ms` come from a real two-stage index.
+    """
+
+    small: int
+    shortlist: int
+    large: int
+    measure: str
+    kept_low: float | None
+    kept_high: float | None
+    at_least: float | None = None
+    operations: int | None = None
+    full_operations: int | None = None
+    hot_bytes: int | None = None
+    verdict: str = "not_tested"
+    recommended: bool = False
+    measured_kept: float | None = None
+    latency_ms: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectionRow:
+    """One size at a corpus of `documents`: the measure expected there, its band, and the share of full size at that corpus.
+
+    `modelled` is False where the corpus is no larger than the one at hand, which is exact. `acceptable` None: cannot be told.
+    `holds_up_to` is the corpus size at which this dimension stops being acceptable, None where that lies beyond what is said.
+    """
+
+    dim: int
+    measure: str
+    documents: int
+    value: float
+    low: float | None = None
+    high: float | None = None
+    kept: float | None = None
+    kept_low: float | None = None
+    kept_high: float | None = None
+    modelled: bool = True
+    acceptable: bool | None = None
+    holds_up_to: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRow:
+    """The best configuration within a budget, `budget` being the budget in words; `dim` None where nothing is within."""
+
+    budget: str
+    dim: int | None = None
+    index: str = ""
+    kept: float | None = None
+    size_bytes: int | None = None
+    p99_ms: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class QueryScores:
     """The scores behind a report, by query id; they lie in scores.parquet beside it, not in the document."""
@@ -154,6 +213,9 @@ class Report:
     folder: Path | None = field(default=None, compare=False, metadata=_NOT_IN_DOCUMENT)
     losers: tuple[LoserRow, ...] = ()
     gate: GateRow | None = None
+    funnels: tuple[FunnelRow, ...] = ()
+    projections: tuple[ProjectionRow, ...] = ()
+    budgets: tuple[BudgetRow, ...] = ()
     scores: QueryScores | None = field(default=None, compare=False, repr=False, metadata=_NOT_IN_DOCUMENT)
 
     def to_dict(self) -> dict[str, Any]:

@@ -69,6 +69,8 @@ def write_ranks(path: Path, data: RunData) -> None:
     }
     if ranks.top is not None:
         arrays |= {"top_rows": _narrow(ranks.top.rows), "top_scores": ranks.top.scores.astype(np.float32, copy=False)}
+    if ranks.zero_prefixes is not None:
+        arrays["zero_prefixes"] = ranks.zero_prefixes
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -98,7 +100,8 @@ def _from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> RunData:
     if "top_rows" in arrays:
         top = TopDocuments(rows=_wide(arrays["top_rows"]), scores=arrays["top_scores"])
     candidates = tuple(Candidate(basis, dim, index) for basis, dim, index in _parse(arrays["candidates"]))
-    ranks = Ranks(candidates, int(arrays["n_documents"]), _wide(arrays["above"]), _wide(arrays["tied"]), top)
+    zero_prefixes = _wide(arrays["zero_prefixes"]) if "zero_prefixes" in arrays else None
+    ranks = Ranks(candidates, int(arrays["n_documents"]), _wide(arrays["above"]), _wide(arrays["tied"]), top, zero_prefixes)
     qrels = Qrels(*(_wide(arrays[f"qrels_{name}"]) for name in ("offsets", "rows", "grades")))
     rows = arrays["document_rows"].tolist()
     return RunData(
@@ -115,7 +118,7 @@ def _from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> RunData:
 def _check(data: RunData) -> None:
     """Raise ValueError where the parts do not fit together."""
     n_candidates, n_queries, n_pairs = len(data.ranks.candidates), len(data.query_ids), len(data.qrels.rows)
-    expected = {
+    expected: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
         "above": (data.ranks.above.shape, (n_candidates, n_pairs)),
         "tied": (data.ranks.tied.shape, (n_candidates, n_pairs)),
         "judgments": (data.qrels.grades.shape, (n_pairs,)),
@@ -124,6 +127,8 @@ def _check(data: RunData) -> None:
     if data.ranks.top is not None:
         expected["top documents"] = (data.ranks.top.rows.shape[:2], (n_candidates, n_queries))
         expected["top scores"] = (data.ranks.top.scores.shape, data.ranks.top.rows.shape)
+    if data.ranks.zero_prefixes is not None:
+        expected["zero prefixes"] = (data.ranks.zero_prefixes.shape, (n_candidates,))
     for name, (found, wanted) in expected.items():
         if found != wanted:
             raise ValueError(f"{name} have the shape {found}, not {wanted}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mrl_sweep.report import numbers
 from mrl_sweep.report.document import CandidateRow, DocumentRow, LoserRow, Report, SliceRow
 from mrl_sweep.report.layout import Column, Item, Mood, Section, table
+from mrl_sweep.report.outlook import budgets, funnels, projections
 from mrl_sweep.report.view import ladder, measured, proven_hit
 from mrl_sweep.types import EXACT, Basis, Outcome
 
@@ -16,7 +17,8 @@ _LONGEST = 70
 
 def sections(report: Report) -> list[Section]:
     """The sections for which something was measured, in the order in which they are read."""
-    made = [slices(report), losers(report), controls(report), indexes(report)]
+    made = [slices(report), losers(report), controls(report), indexes(report), funnels(report), budgets(report)]
+    made += projections(report)
     return [section for section in made if section is not None]
 
 
@@ -61,23 +63,24 @@ def losers(report: Report) -> Section | None:
 
 def controls(report: Report) -> Section | None:
     """The same sizes on other axes: what a rotation keeps where the model's own prefix keeps this much."""
-    others = {(row.basis, row.dim): row for row in report.candidates if row.basis != Basis.PREFIX and row.index == EXACT}
-    if not others:
+    shares: dict[tuple[str, int], list[float]] = {}
+    for row in report.candidates:
+        evidence = measured(row, report)
+        if row.basis != Basis.PREFIX and row.index == EXACT and evidence is not None and evidence.kept is not None:
+            shares.setdefault((_control(row.basis), row.dim), []).append(evidence.kept)
+    if not shares:
         return None
-    dims = sorted({dim for _, dim in others}, reverse=True)
-    prefix = {row.dim: row for row in ladder(report)}
-    bases = list(dict.fromkeys(basis for basis, _ in others))
-
-    def kept(row: CandidateRow | None) -> str:
-        evidence = measured(row, report) if row else None
-        return numbers.percent(evidence.kept if evidence else None)
-
+    dims = sorted({dim for _, dim in shares}, reverse=True)
+    prefix = {row.dim: _kept(row, report) for row in ladder(report)}
     columns = [
         Column(title="dim", cells=tuple(str(dim) for dim in dims)),
-        Column(title="prefix", cells=tuple(kept(prefix.get(dim)) for dim in dims)),
-        *(Column(title=basis, cells=tuple(kept(others.get((basis, dim))) for dim in dims)) for basis in bases),
+        Column(title="prefix", cells=tuple(prefix.get(dim, numbers.DASH) for dim in dims)),
+        *(
+            Column(title=basis, cells=tuple(_several(shares.get((basis, dim), [])) for dim in dims))
+            for basis in dict.fromkeys(basis for basis, _ in shares)
+        ),
     ]
-    title = f"Controls: {report.verdict.measure} kept on other axes of the same size"
+    title = f"Controls: {report.verdict.measure} kept on other axes of the same number"
     return Section(title=title, table=table(columns, [Mood.PLAIN] * len(dims)))
 
 
@@ -126,6 +129,19 @@ def pareto(report: Report) -> dict[tuple[int, str], list[str]]:
 def _kept(row: CandidateRow, report: Report) -> str:
     evidence = measured(row, report)
     return numbers.percent(evidence.kept if evidence else None, limit=report.verdict.retain)
+
+
+def _control(basis: str) -> str:
+    """`random-0`, `random-1` … are draws of one control."""
+    return str(Basis.RANDOM) if basis.startswith(Basis.RANDOM) else basis
+
+
+def _several(shares: list[float]) -> str:
+    """The mean of a control's draws, and how far they lie apart."""
+    if not shares:
+        return numbers.DASH
+    mean = numbers.percent(sum(shares) / len(shares))
+    return mean if len(shares) == 1 else f"{mean} ±{100 * (max(shares) - min(shares)) / 2:.1f}"
 
 
 def _index_loss(row: CandidateRow, exact: CandidateRow | None, report: Report) -> tuple[float | None, float | None]:

@@ -17,11 +17,14 @@ from hypothesis import strategies as st
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.document import (
+    BudgetRow,
     CandidateRow,
     DocumentRow,
+    FunnelRow,
     GateRow,
     LoserRow,
     MeasureRow,
+    ProjectionRow,
     QueryScores,
     Report,
     SliceRow,
@@ -70,7 +73,19 @@ candidate_rows = st.builds(
     queries_per_second=maybe,
 )
 slice_rows = st.builds(
-    SliceRow, field=text, value=text, dim=whole, queries=whole, kept=maybe, at_least=maybe, at_most=maybe, q_value=maybe
+    SliceRow,
+    field=text,
+    value=text,
+    dim=whole,
+    queries=whole,
+    kept=maybe,
+    at_least=maybe,
+    at_most=maybe,
+    q_value=maybe,
+    kept_by_others=maybe,
+    declared=st.booleans(),
+    verdict=st.none() | text,
+    retain=maybe,
 )
 verdict_rows = st.builds(
     VerdictRow,
@@ -108,6 +123,39 @@ gate_rows = st.builds(
     sentence=text,
     failures=st.lists(text, max_size=2).map(tuple),
 )
+funnel_rows = st.builds(
+    FunnelRow,
+    small=whole,
+    shortlist=whole,
+    large=whole,
+    measure=text,
+    kept_low=maybe,
+    kept_high=maybe,
+    at_least=maybe,
+    operations=maybe_whole,
+    full_operations=maybe_whole,
+    hot_bytes=maybe_whole,
+    verdict=text,
+    recommended=st.booleans(),
+    measured_kept=maybe,
+    latency_ms=st.dictionaries(text, maybe, max_size=2),
+)
+projection_rows = st.builds(
+    ProjectionRow,
+    dim=whole,
+    measure=text,
+    documents=whole,
+    value=number,
+    low=maybe,
+    high=maybe,
+    kept=maybe,
+    kept_low=maybe,
+    kept_high=maybe,
+    modelled=st.booleans(),
+    acceptable=st.none() | st.booleans(),
+    holds_up_to=maybe_whole,
+)
+budget_rows = st.builds(BudgetRow, budget=text, dim=maybe_whole, index=text, kept=maybe, size_bytes=maybe_whole, p99_ms=maybe)
 reports = st.builds(
     Report,
     status=text,
@@ -119,11 +167,14 @@ reports = st.builds(
     manifest=st.dictionaries(text, json_value, max_size=3),
     losers=st.lists(loser_rows, max_size=2).map(tuple),
     gate=st.none() | gate_rows,
+    funnels=st.lists(funnel_rows, max_size=1).map(tuple),
+    projections=st.lists(projection_rows, max_size=1).map(tuple),
+    budgets=st.lists(budget_rows, max_size=1).map(tuple),
 )
 
 
 @given(report=reports)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_report_survives_json_unchanged(report: Report) -> None:
     written = report.to_json()
     assert Report.from_json(written) == report

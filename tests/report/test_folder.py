@@ -109,6 +109,12 @@ def test_ranks_without_top_documents_stay_without(tmp_path: Path) -> None:
     assert read_run(tmp_path).ranks.top is None
 
 
+def test_zero_prefixes_come_back(tmp_path: Path) -> None:
+    ranks = Ranks(CANDIDATES, 6, RANKS.above, RANKS.tied, zero_prefixes=np.array([0, 3]))
+    write_run(tmp_path, report(), RunData(ranks=ranks, qrels=QRELS, query_ids=HOSTILE))
+    np.testing.assert_array_equal(read_run(tmp_path).ranks.zero_prefixes, [0, 3])
+
+
 def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
     write_run(tmp_path, report("first"), DATA, SCORES)
     write_run(tmp_path, report("second"), DATA)

@@ -76,7 +76,8 @@ def test_only_flat_indexes_need_no_section(sketch: Report) -> None:
 
 
 def test_controls_stand_beside_the_prefix_of_their_size(sketch: Report) -> None:
-    rows = [control("pca", 256, 0.995), control("random", 256, 0.98), control("pca", 128, 0.97), control("random", 128, 0.94)]
+    rows = [control("pca", 256, 0.995), control("pca", 128, 0.97), control("random-0", 128, 0.94)]
+    rows += [control("random-0", 256, 0.98), control("random-1", 256, 0.97), control("random-2", 256, 0.99)]
     section = controls(with_rows(sketch, *rows))
     assert section is not None
     assert section.table is not None
@@ -84,7 +85,7 @@ def test_controls_stand_beside_the_prefix_of_their_size(sketch: Report) -> None:
         ("dim", ("256", "128")),
         ("prefix", ("99.0%", "95.7%")),
         ("pca", ("99.5%", "97.0%")),
-        ("random", ("98.0%", "94.0%")),
+        ("random", ("98.0% ±1.0", "94.0%")),
     ]
 
 

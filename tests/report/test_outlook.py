@@ -1,0 +1,119 @@
+"""Funnels, budgets and larger corpora, as a person reads them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mrl_sweep.report import Format, render
+from mrl_sweep.report.document import BudgetRow, FunnelRow, ProjectionRow, Report
+from mrl_sweep.report.layout import Section
+from mrl_sweep.report.outlook import budgets, funnels, projections
+
+
+def cells(section: Section | None) -> dict[str, tuple[str, ...]]:
+    assert section is not None
+    assert section.table is not None
+    return {column.title: column.cells for column in section.table.columns}
+
+
+def funnel(small: int, shortlist: int, operations: int, **more: object) -> FunnelRow:
+    return FunnelRow(
+        small=small,
+        shortlist=shortlist,
+        large=768,
+        measure="nDCG@10",
+        kept_low=0.985,
+        kept_high=1.001,
+        at_least=0.981,
+        operations=operations,
+        full_operations=12_000,
+        hot_bytes=1024 * 1024,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def test_the_recommended_funnel_comes_first_then_measured_then_proven_ones(sketch: Report) -> None:
+    rows = (
+        funnel(32, 100, 500, verdict="inconclusive"),
+        funnel(64, 200, 1000, verdict="pass"),
+        funnel(64, 500, 1500, verdict="pass", measured_kept=0.999, latency_ms={"p50": 0.5, "p99": 1.25}),
+        funnel(32, 500, 800, verdict="pass", recommended=True),
+    )
+    section = funnels(replace(sketch, funnels=rows))
+    shown = cells(section)
+    assert shown["funnel"] == ("32 > 500 > 768", "64 > 500 > 768", "64 > 200 > 768", "32 > 100 > 768")
+    assert shown["work"] == ("15.0x less", "8.0x less", "12.0x less", "24.0x less")
+    assert shown["keeps between"][0] == "98.5% - 100.1%"
+    assert shown["measured"] == ("-", "99.9%", "-", "-")
+    assert shown["verdict"] == ("proven, least work", "proven", "proven", "not proven")
+    assert section is not None
+    assert section.table is not None
+    assert section.table.chosen == 0
+
+
+def test_each_budget_has_its_best_configuration_or_none(sketch: Report) -> None:
+    rows = (
+        BudgetRow(budget="2 ms, 1 GiB", dim=256, index="HNSW32", kept=0.985, size_bytes=80 * 1024 * 1024, p99_ms=0.5),
+        BudgetRow(budget="0.01 ms"),
+    )
+    shown = cells(budgets(replace(sketch, budgets=rows)))
+    assert shown["dim"] == ("256", "-")
+    assert shown["index"] == ("HNSW32", "nothing is within")
+    assert shown["size"] == ("80.0 MiB", "-")
+
+
+def projected(dim: int, value: float, kept: float, acceptable: bool | None, holds_up_to: int | None) -> ProjectionRow:
+    return ProjectionRow(
+        dim=dim,
+        measure="nDCG@10",
+        documents=10_000_000,
+        value=value,
+        low=value - 0.01,
+        high=value + 0.01,
+        kept=kept,
+        kept_low=kept - 0.02,
+        kept_high=kept + 0.02,
+        acceptable=acceptable,
+        holds_up_to=holds_up_to,
+    )
+
+
+def test_a_projection_stands_beside_the_figures_at_hand(sketch: Report) -> None:
+    rows = (
+        projected(128, 0.15, 0.60, None, None),
+        projected(256, 0.22, 0.88, False, 2_000_000),
+        projected(512, 0.248, 0.992, True, None),
+    )
+    (section,) = projections(replace(sketch, projections=rows))
+    assert section.title == "At 10,000,000 documents (nDCG@10)"
+    shown = cells(section)
+    assert shown["dim"] == ("512", "256", "128")
+    assert shown["here"] == ("0.3405", "0.3379", "0.3265")
+    assert shown["there"] == ("0.2480", "0.2200", "0.1500")
+    assert shown["band"][1] == "0.2100-0.2300"
+    assert shown["holds up to"] == ("-", "2,000,000", "-")
+    assert shown["verdict"] == ("acceptable", "too low", "cannot be told")
+    assert section.notes[0] == "There 512 dimensions are the smallest acceptable size; here it is 256."
+
+
+def test_corpora_of_several_sizes_have_a_section_each(sketch: Report) -> None:
+    one = projected(256, 0.22, 0.88, False, None)
+    report = replace(sketch, projections=(one, replace(one, documents=1000, modelled=False)))
+    assert [section.title for section in projections(report)] == [
+        "At 10,000,000 documents (nDCG@10)",
+        "At 1,000 documents (nDCG@10)",
+    ]
+    assert projections(report)[1].notes == ("Exact.",)
+
+
+def test_all_of_it_is_in_every_rendering(sketch: Report) -> None:
+    report = replace(
+        sketch,
+        funnels=(funnel(64, 200, 1000, verdict="pass", recommended=True),),
+        projections=(projected(512, 0.248, 0.992, True, None),),
+        budgets=(BudgetRow(budget="2 ms"),),
+    )
+    for format in (Format.TEXT, Format.MARKDOWN, Format.HTML):
+        shown = render(report, format, width=120)
+        for words in ("10,000,000 documents", "Funnels: shortlist", "nothing is within"):
+            assert words in shown
