@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from mrl_sweep.capacity.operating import OperatingPoint, by_bytes, by_latency, pareto_front
 from mrl_sweep.report import numbers
 from mrl_sweep.report.document import CandidateRow, DocumentRow, LoserRow, Report, SliceRow
 from mrl_sweep.report.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.outlook import budgets, funnels, projections
 from mrl_sweep.report.view import ladder, measured, proven_hit
-from mrl_sweep.types import EXACT, Basis, Outcome
+from mrl_sweep.types import EXACT, Basis, Candidate, Outcome
 
 _MOST_SLICES = 8
 _MOST_LOSERS = 3
@@ -23,10 +24,12 @@ def sections(report: Report) -> list[Section]:
 
 
 def slices(report: Report) -> Section | None:
-    """The slices that keep least at the answer's size: first those proven worse than the other queries or below their margin."""
-    rows = [row for row in report.slices if row.dim == report.verdict.dimension]
-    if not rows:
+    """The slices that keep least at the answer's size, or at the largest that was searched; first those that stand out."""
+    searched = {row.dim for row in report.slices}
+    if not searched:
         return None
+    dim = report.verdict.dimension if report.verdict.dimension in searched else max(searched)
+    rows = [row for row in report.slices if row.dim == dim]
 
     def share(row: SliceRow, value: float | None) -> str:
         return numbers.percent(value, limit=row.retain or report.verdict.retain)
@@ -46,7 +49,7 @@ def slices(report: Report) -> Section | None:
         Column(title="", cells=tuple(_slice_words(row, report) for row in top), right=False),
     ]
     moods = [Mood.BAD if _stands_out(row, report) else Mood.PLAIN for row in top]
-    title = f"Slices at {report.verdict.dimension} dimensions: who loses more than the others"
+    title = f"Slices at {dim} dimensions: who loses more than the others"
     return Section(title=title, table=table(columns, moods), notes=_searched(report, rows, top))
 
 
@@ -113,16 +116,20 @@ def indexes(report: Report) -> Section | None:
 def pareto(report: Report) -> dict[tuple[int, str], list[str]]:
     """(dim, index) of the operating points on a Pareto front, with the fronts they lie on: `size`, `p99`."""
     rows = [row for row in report.candidates if row.basis == Basis.PREFIX and row.index != EXACT]
+    points = [
+        OperatingPoint(
+            candidate=Candidate(row.basis, row.dim, row.index),
+            quality=evidence.mean,
+            size_bytes=row.index_bytes,
+            p99_ms=row.latency_ms.get("p99"),
+        )
+        for row in rows
+        if (evidence := measured(row, report)) is not None and evidence.mean == evidence.mean
+    ]
     found: dict[tuple[int, str], list[str]] = {}
-    for name in ("size", "p99"):
-        costs = [(row, row.index_bytes if name == "size" else row.latency_ms.get("p99")) for row in rows]
-        evidence = [(row, cost, measured(row, report)) for row, cost in costs]
-        told = [(row, cost, m.mean) for row, cost, m in evidence if cost is not None and m is not None and m.mean == m.mean]
-        best = float("-inf")
-        for row, _, mean in sorted(told, key=lambda point: (point[1], -point[2])):
-            if mean > best:
-                best = mean
-                found.setdefault((row.dim, row.index), []).append(name)
+    for name, cost in (("size", by_bytes), ("p99", by_latency)):
+        for point in pareto_front(points, cost):
+            found.setdefault((point.candidate.dim, point.candidate.index), []).append(name)
     return found
 
 

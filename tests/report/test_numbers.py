@@ -32,6 +32,10 @@ def test_a_limit_is_printed_as_it_was_typed(share: float, shown: str) -> None:
     assert numbers.asked(share) == shown
 
 
+def test_a_loss_that_rounds_to_nothing_has_no_sign() -> None:
+    assert [numbers.percent(share) for share in (-0.0, -1e-9, -0.0004, -0.01)] == ["0.0%", "0.0%", "0.0%", "-1.0%"]
+
+
 def test_nothing_measured_is_a_dash() -> None:
     assert [f(None) for f in (numbers.percent, numbers.score, numbers.size, numbers.count, numbers.milliseconds)] == ["-"] * 5
     assert numbers.percent(float("nan")) == numbers.score(float("nan")) == "-"

@@ -151,6 +151,16 @@ def test_slices_that_stand_out_come_first_and_a_lower_unproven_one_does_not_pass
     assert section.notes == ("Of 2 slices searched, 1 is hit harder than the other queries (false discoveries held at 5%).",)
 
 
+def test_where_full_size_is_kept_the_slices_of_the_next_size_are_shown(sketch: Report) -> None:
+    full = replace(
+        sketch, slices=slice_rows([finding("numeric", q=0.001, kept=0.93)]), verdict=replace(sketch.verdict, dimension=768)
+    )
+    section = slices(full)
+    assert section is not None
+    assert section.title.startswith("Slices at 256 dimensions")
+    assert worst_slice(full) == ""  # of what is shipped, nothing is lost
+
+
 def test_many_slices_are_cut_and_counted(sketch: Report) -> None:
     report = replace(sketch, slices=slice_rows([finding(f"v{i:02}", q=1.0, kept=0.9 + i / 1000) for i in range(30)]))
     section = slices(report)
