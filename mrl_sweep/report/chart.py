@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Final
 
 from mrl_sweep.report import numbers
 from mrl_sweep.report.document import CandidateRow, Report
-from mrl_sweep.report.view import FINE_SWEEP, ladder, measured
+from mrl_sweep.report.view import FINE_SWEEP, control_name, ladder, measured
 from mrl_sweep.types import EXACT, Basis
 
 WIDTH: Final = 760
@@ -94,13 +95,13 @@ def _bounds(row: CandidateRow, report: Report) -> list[float]:
 
 
 def _controls(report: Report) -> dict[str, list[tuple[int, float]]]:
-    """The curves of the other bases, by name, from the smallest size up."""
-    found: dict[str, list[tuple[int, float]]] = {}
+    """The curves of the other bases, by name, from the smallest size up; several draws of one control as their mean."""
+    found: dict[str, dict[int, list[float]]] = {}
     for row in sorted(report.candidates, key=lambda row: row.dim):
         kept = _kept(row, report)
         if row.basis != Basis.PREFIX and row.index == EXACT and kept is not None:
-            found.setdefault(row.basis, []).append((row.dim, kept))
-    return found
+            found.setdefault(control_name(row.basis), {}).setdefault(row.dim, []).append(kept)
+    return {name: [(dim, fmean(shares)) for dim, shares in by_dim.items()] for name, by_dim in found.items()}
 
 
 def _across(dims: list[int], *, fine: bool) -> Callable[[int], float]:

@@ -7,7 +7,7 @@ from mrl_sweep.report import numbers
 from mrl_sweep.report.document import CandidateRow, DocumentRow, LoserRow, Report, SliceRow
 from mrl_sweep.report.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.outlook import budgets, funnels, projections
-from mrl_sweep.report.view import ladder, measured, proven_hit
+from mrl_sweep.report.view import control_name, ladder, measured, proven_hit
 from mrl_sweep.types import EXACT, Basis, Candidate, Outcome
 
 _MOST_SLICES = 8
@@ -25,11 +25,14 @@ def sections(report: Report) -> list[Section]:
 
 def slices(report: Report) -> Section | None:
     """The slices that keep least at the answer's size, or at the largest that was searched; first those that stand out."""
-    searched = {row.dim for row in report.slices}
+    parts = [
+        row for row in report.slices if row.queries < report.verdict.queries
+    ]  # a field that is alike in all queries tells nothing
+    searched = {row.dim for row in parts}
     if not searched:
         return None
     dim = report.verdict.dimension if report.verdict.dimension in searched else max(searched)
-    rows = [row for row in report.slices if row.dim == dim]
+    rows = [row for row in parts if row.dim == dim]
 
     def share(row: SliceRow, value: float | None) -> str:
         return numbers.percent(value, limit=row.retain or report.verdict.retain)
@@ -70,7 +73,7 @@ def controls(report: Report) -> Section | None:
     for row in report.candidates:
         evidence = measured(row, report)
         if row.basis != Basis.PREFIX and row.index == EXACT and evidence is not None and evidence.kept is not None:
-            shares.setdefault((_control(row.basis), row.dim), []).append(evidence.kept)
+            shares.setdefault((control_name(row.basis), row.dim), []).append(evidence.kept)
     if not shares:
         return None
     dims = sorted({dim for _, dim in shares}, reverse=True)
@@ -136,11 +139,6 @@ def pareto(report: Report) -> dict[tuple[int, str], list[str]]:
 def _kept(row: CandidateRow, report: Report) -> str:
     evidence = measured(row, report)
     return numbers.percent(evidence.kept if evidence else None, limit=report.verdict.retain)
-
-
-def _control(basis: str) -> str:
-    """`random-0`, `random-1` … are draws of one control."""
-    return str(Basis.RANDOM) if basis.startswith(Basis.RANDOM) else basis
 
 
 def _several(shares: list[float]) -> str:

@@ -42,6 +42,11 @@ def measured(row: CandidateRow, report: Report) -> MeasureRow | None:
     return row.measures.get(report.verdict.measure)
 
 
+def control_name(basis: str) -> str:
+    """`random-0`, `random-1` … are draws of one control."""
+    return str(Basis.RANDOM) if basis.startswith(Basis.RANDOM) else basis
+
+
 def shown(report: Report) -> list[CandidateRow]:
     """The sizes of the table: all of them, or in a fine sweep those that matter (full, halvings, the answer, its neighbours)."""
     rows = ladder(report)
