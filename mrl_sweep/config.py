@@ -46,8 +46,9 @@ class StoreDtype(StrEnum):
 
 
 class Executor(StrEnum):
+    """Where ranking runs."""
+
     LOCAL = "local"
-    RAY = "ray"
 
 
 class OnInconclusive(StrEnum):

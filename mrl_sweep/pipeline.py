@@ -13,13 +13,16 @@ import numpy as np
 from mrl_sweep.collection import LoadOptions, load_collection, own_rows
 from mrl_sweep.config import SweepConfig
 from mrl_sweep.decision.policy import Policy, decide
+from mrl_sweep.decision.units import cluster_labels
 from mrl_sweep.embedding import ModelOptions, Store, candidate_dims, embed, open_embedder
+from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.executors.local import LocalThreads, available_threads
 from mrl_sweep.measures.score import score
 from mrl_sweep.places import default_store, run_folder
 from mrl_sweep.ranking.controls import join, rotations
 from mrl_sweep.ranking.exact import SHARD_BYTES, RankOptions, open_kernel, rank
+from mrl_sweep.report.atomic import prepare_folder
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.folder import write_run
 from mrl_sweep.report.trec import write_trec_runs
@@ -41,6 +44,8 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
     Texts that the store holds are not embedded again. Raises `MrlSweepError`s, which carry exit codes, and KeyboardInterrupt;
     whatever was embedded by then is kept.
     """
+    if config.run.out is not None:
+        prepare_folder(config.run.out)
     with timed("load the collection", on_event):
         collection = load(config)
     embeddings = embed_texts(config, collection, on_event)
@@ -78,11 +83,20 @@ def embed_texts(config: SweepConfig, collection: Collection, on_event: OnEvent =
         base_url=model.base_url,
         batch_size=model.batch_size,
         device=model.device,
-        backend=model.backend or "torch",
+        max_length=model.max_length,
+        backend=model.backend,
+        processes=model.processes,
         offline=config.run.offline,
         cache_dir=folder,
     )
-    return embed(collection, open_embedder(model.name or "", options), Store(folder), on_event=on_event)
+    store = Store(folder, dtype=config.run.store_dtype)
+    embeddings = embed(collection, open_embedder(model.name or "", options), store, on_event=on_event)
+    truncated = next((advice for advice in embeddings.warnings if advice.code.startswith("truncated-")), None)
+    if truncated is not None and model.fail_on_truncation:
+        raise InputError(
+            truncated.message, "split long documents, take a model that reads more, or leave out --fail-on-truncation"
+        )
+    return embeddings
 
 
 def rank_all(config: SweepConfig, collection: Collection, embeddings: Embeddings, on_event: OnEvent = ignore) -> Ranks:
@@ -102,8 +116,9 @@ def rank_all(config: SweepConfig, collection: Collection, embeddings: Embeddings
         shard_bytes=SHARD_BYTES if budget is None else min(SHARD_BYTES, budget // (4 * n_threads)),
     )
     passes = [rank(vectors, embeddings.queries, collection.qrels, dims, options, on_event=on_event)]
-    for basis, rotation in rotations(config.sweep.basis, vectors, np.random.default_rng(SEED)):
-        smaller = [dim for dim in dims if dim < vectors.dim]
+    smaller = [dim for dim in dims if dim < vectors.dim]
+    controls = config.sweep.basis if smaller else ()
+    for basis, rotation in rotations(controls, vectors, np.random.default_rng(SEED)):
         turned = rank(
             vectors, embeddings.queries, collection.qrels, smaller, options, basis=basis, rotation=rotation, on_event=on_event
         )
@@ -118,8 +133,10 @@ def judge(sweep: Sweep) -> Sweep:
     policy = Policy(required=required, retain=decision.retain, alpha=decision.alpha, decide_by=decision.decide_by)
     measures = tuple(dict.fromkeys((*decision.measures, *required)))
     scores = score(sweep.ranks, sweep.collection.qrels, measures, no_relevant=sweep.config.collection.no_relevant.value)
-    verdict = decide(scores, policy, unfit=unfit_candidates(sweep))
-    return replace(sweep, scores=scores, policy=policy, verdict=verdict)
+    clusters = cluster_labels(sweep.collection.queries.metadata, decision.cluster) if decision.cluster else None
+    unfit = unfit_candidates(sweep)
+    verdict = decide(scores, policy, clusters=clusters, unfit=unfit)
+    return replace(sweep, scores=scores, policy=policy, verdict=verdict, clusters=clusters, unfit=unfit)
 
 
 def unfit_candidates(sweep: Sweep) -> dict[Candidate, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +22,7 @@ from mrl_sweep.report.build import Cost, Facts, build_report
 from mrl_sweep.report.document import LoserRow, Report, SliceRow
 from mrl_sweep.report.ranks_file import RunData, mentioned_rows
 from mrl_sweep.report.rows import loser_rows, slice_rows
-from mrl_sweep.types import EXACT, Basis, Candidate, Collection, Embeddings, Ranks, Scores, Verdict
+from mrl_sweep.types import EXACT, Basis, Candidate, Collection, Embeddings, IntArray, Ranks, Scores, Verdict
 
 if TYPE_CHECKING:
     from mrl_sweep.indexing.measurement import IndexMeasurement
@@ -45,6 +45,8 @@ class Sweep:
     policy: Policy = None  # type: ignore[assignment]
     verdict: Verdict = None  # type: ignore[assignment]
     indexes: tuple[IndexMeasurement, ...] = ()
+    clusters: IntArray | None = None
+    unfit: Mapping[Candidate, str] = field(default_factory=dict)
 
 
 def summarise(sweep: Sweep) -> tuple[Report, RunData]:
@@ -115,7 +117,7 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
         *length_slices(queries.texts),
         *relevant_slices(n_relevant),
     ]
-    findings = search_slices(sweep.scores, found, sweep.policy, candidates=sizes_in_question(sweep))
+    findings = search_slices(sweep.scores, found, sweep.policy, candidates=sizes_in_question(sweep), clusters=sweep.clusters)
     return slice_rows(findings, judge_slices(findings, alpha=sweep.policy.alpha))
 
 
@@ -149,7 +151,7 @@ def surroundings(sweep: Sweep) -> Surroundings:
     """What the advice needs to know besides the run's own figures."""
     scores, full = sweep.scores, full_size(sweep.scores)
     turned = [c for c in scores.candidates if c.basis == Basis.PCA and c.index == EXACT]
-    by_pca = decide(scores, sweep.policy, baseline=full, candidates=turned) if turned else None
+    by_pca = decide(scores, sweep.policy, baseline=full, candidates=turned, clusters=sweep.clusters) if turned else None
     acceptable = by_pca.dimension if by_pca is not None and by_pca.dimension < full.dim else None
     return Surroundings(pca_dimension=acceptable)
 
@@ -170,6 +172,7 @@ def manifest(sweep: Sweep) -> dict[str, Any]:
         "similarity": str(config.sweep.similarity),
         "identical_excluded": config.sweep.exclude_identical,
         "tie_rule": TIE_RULE,
+        "unfit": {str(candidate): reason for candidate, reason in sweep.unfit.items()},
         "settings": config.settings(),
         "versions": {"python": platform.python_version(), **_versions()},
     }

@@ -148,7 +148,7 @@ class SweepFlags(StoreFlags, DecisionFlags, OutputFlags, total=False):
     run_files: Annotated[bool | None, _option(_RUN, "--run-files/--no-run-files", None, "Also write TREC run files.")]
     threads: Annotated[str | None, _option(_RUN, "--threads", "N", "Default: all cores.")]
     max_memory: Annotated[str | None, _option(_RUN, "--max-memory", "SIZE", "For ranking, such as 4GiB.")]
-    executor: Annotated[str | None, _option(_RUN, "--executor", "local|ray", "Where ranking runs; default local.")]
+    executor: Annotated[str | None, _option(_RUN, "--executor", "local", "Where ranking runs.")]
 
 
 class GateFlags(SweepFlags, total=False):
