@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.capacity.index_spec import SPEC_FORMS, IndexSpec
+from mrl_sweep.capacity.size import index_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.indexing.faiss_index import FaissIndex, TrainingNeed, make_index, training_need
@@ -29,7 +30,6 @@ class Cut:
 
     dim: int
     similarity: Similarity = Similarity.COSINE
-    basis: str = "prefix"
     rotation: Float32Array | None = None
 
     def apply(self, rows: Float32Array) -> Float32Array:
@@ -57,21 +57,32 @@ def prefix_rows(vectors: Vectors, cut: Cut, *, block_bytes: int = BLOCK_BYTES) -
         yield cut.apply(vectors.read(start, min(start + step, len(vectors))))
 
 
-def build_index(vectors: Vectors, cut: Cut, spec: IndexSpec, *, rng: np.random.Generator, on_event: OnEvent = ignore) -> Built:
-    """Trains on a sample of documents (never on queries) and adds every document. FAISS's warnings become `advice`.
+def build_index(
+    vectors: Vectors, cut: Cut, spec: IndexSpec, *, seed: int = 0, max_bytes: int | None = None, on_event: OnEvent = ignore
+) -> Built:
+    """Makes the index and fills it: see `fill_index`. InputError too where it would take more than `max_bytes`."""
+    predicted = index_bytes(spec.factory, cut.dim, len(vectors))
+    if max_bytes is not None and predicted is not None and predicted > max_bytes:
+        raise InputError(
+            f"{spec.factory} at {cut.dim} dimensions takes {predicted / 2**30:.3g} GiB, more than the memory allowed",
+            "raise --max-memory, or choose a smaller index: SQ8 takes a quarter of Flat",
+        )
+    return fill_index(make_index(spec, cut.dim, cut.similarity), vectors, cut, seed=seed, on_event=on_event)
 
-    Raises InputError where FAISS cannot make the index, or the corpus holds fewer vectors than its centroids.
+
+def fill_index(index: FaissIndex, vectors: Vectors, cut: Cut, *, seed: int = 0, on_event: OnEvent = ignore) -> Built:
+    """Trains on a sample of documents (never on queries), drawn by `seed`, and adds every document block by block.
+
+    FAISS's warnings become `advice`. Raises InputError where the corpus holds fewer vectors than the index has centroids.
     """
-    index = make_index(spec, cut.dim, cut.similarity)
-    need = training_need(index)
-    refuse_too_few(spec, need, len(vectors))
+    name, need = f"{index.spec.factory} at {cut.dim}", training_need(index)
+    refuse_too_few(index.spec, need, len(vectors))
     before = anonymous_bytes()
-    stage = f"index {spec.factory} at {cut.dim}"
     start = time.perf_counter()
     warnings: list[str] = []
     if not index.is_trained:
-        on_event(Progress(stage, 0, len(vectors), "documents", "training"))
-        sample = cut.apply(vectors.take(_sample(len(vectors), need.most, rng)))
+        on_event(Progress(f"index {name}", 0, len(vectors), "documents", "training"))
+        sample = cut.apply(vectors.take(_sample(len(vectors), need.most, seed)))
         with captured_warnings() as warnings:
             index.train(sample)
         del sample
@@ -80,17 +91,17 @@ def build_index(vectors: Vectors, cut: Cut, spec: IndexSpec, *, rng: np.random.G
         with captured_warnings() as late:
             index.add(block)
         warnings += [line for line in late if line not in warnings]
-        on_event(Progress(stage, len(index), len(vectors), "documents"))
+        on_event(Progress(f"index {name}", len(index), len(vectors), "documents"))
+    del block
     end = time.perf_counter()
     after = anonymous_bytes()
-    few = need.advised > len(vectors)
     return Built(
         index,
         train_s=trained - start,
         build_s=end - start,
         resident_bytes=None if before is None or after is None else max(after - before, 0),
-        certified=not few,
-        advice=_advice(spec, cut, need, len(vectors), warnings),
+        certified=len(vectors) >= need.advised,
+        advice=_advice(name, need, len(vectors), warnings),
     )
 
 
@@ -106,21 +117,21 @@ def refuse_too_few(spec: IndexSpec, need: TrainingNeed, n_documents: int) -> Non
         )
 
 
-def _advice(spec: IndexSpec, cut: Cut, need: TrainingNeed, n_documents: int, warnings: list[str]) -> tuple[Advice, ...]:
+def _advice(name: str, need: TrainingNeed, n_documents: int, warnings: list[str]) -> tuple[Advice, ...]:
     """Too few training vectors in our words, once; whatever else FAISS warned of in its own."""
     advice = []
     if n_documents < need.advised:
         advice.append(
             Advice(
                 "index-training",
-                f"{spec.factory} at {cut.dim} needs >= {need.advised:,} training vectors and had {n_documents:,}: not certified",
+                f"{name} needs >= {need.advised:,} training vectors and had {n_documents:,}: not certified",
                 "choose fewer lists or centroids, or a larger corpus",
             )
         )
     others = [line for line in warnings if not re.search("please provide at least", line)]
-    advice += [Advice("index-warning", f"FAISS on {spec.factory} at {cut.dim}: {line}") for line in others]
+    advice += [Advice("index-warning", f"FAISS on {name}: {line}") for line in others]
     return tuple(advice)
 
 
-def _sample(n: int, most: int, rng: np.random.Generator) -> IntArray:
-    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+def _sample(n: int, most: int, seed: int) -> IntArray:
+    return np.arange(n) if n <= most else np.sort(np.random.default_rng(seed).choice(n, most, replace=False))

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,6 +80,10 @@ class FaissIndex:
         scores = np.where(rows < 0, np.float32(-np.inf), self.sign * distances).astype(np.float32, copy=False)
         return rows.astype(np.int64, copy=False), scores
 
+    def leaving_own_out(self) -> FaissIndex:
+        """This index as it must be searched when each query's own document will be dropped from what it returns."""
+        return self
+
     def set_parameters(self, parameters: tuple[tuple[str, int], ...]) -> None:
         """Sets search parameters by FAISS's names, wherever in a composed index they belong."""
         for name, value in parameters:
@@ -130,6 +134,53 @@ def make_index(spec: IndexSpec, dim: int, similarity: Similarity) -> FaissIndex:
             f"index {spec.factory} ranks by distance, not by inner product", "use --similarity cosine, or another --index"
         )
     return FaissIndex(spec, by_distance, -1)
+
+
+def tunable_parameters(index: FaissIndex) -> tuple[str, ...]:
+    """The names of the search parameters worth sweeping that this index has: `nprobe`, `efSearch`, `k_factor_rf`."""
+    space: Any = faiss.ParameterSpace()
+    space.initialize(index.handle)
+    names = {space.parameter_ranges.at(i).name for i in range(space.parameter_ranges.size())}
+    return tuple(name for name in ("nprobe", "efSearch", "k_factor_rf") if name in names)
+
+
+def list_count(index: FaissIndex) -> int:
+    """How many inverted lists the index has, 0 where it has none."""
+    try:
+        return int(faiss.extract_index_ivf(index.handle).nlist)
+    except RuntimeError:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStage(FaissIndex):
+    """A funnel as FAISS runs it: `shortlist` documents found on the prefix, reranked by the whole vector."""
+
+    shortlist: int
+
+    def search(self, queries: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
+        """As `FaissIndex.search`, never more than the shortlist. FAISS multiplies k by a float and cuts: hence the half."""
+        k = max(1, min(k, self.shortlist, len(self)))
+        self.handle.k_factor = (min(self.shortlist, len(self)) + 0.5) / k
+        return FaissIndex.search(self, queries, k)
+
+    def leaving_own_out(self) -> FaissIndex:
+        """The own document takes a place on the shortlist that is not its due."""
+        return replace(self, shortlist=self.shortlist + 1)
+
+    @property
+    def hot_bytes(self) -> int:
+        """The serialised first stage: what every query scans."""
+        return FaissIndex(self.spec, self.handle.base_index, self.sign).size_bytes()
+
+
+def make_two_stage(name: str, small: int, shortlist: int, large: int, similarity: Similarity) -> TwoStage:
+    """An empty two-stage index over rows of `large` columns: it cuts (and for cosine renormalises) the prefix by itself."""
+    first = faiss.IndexPreTransform(faiss.IndexFlatIP(small))
+    if similarity is Similarity.COSINE:
+        first.prepend_transform(faiss.NormalizationTransform(small, 2.0))
+    first.prepend_transform(_UNTYPED.RemapDimensionsTransform(large, small, False))
+    return TwoStage(IndexSpec(name), faiss.IndexRefine(first, faiss.IndexFlatIP(large)), 1, shortlist)
 
 
 def read_index(path: Path, spec: IndexSpec, *, sign: int) -> FaissIndex:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mrl_sweep.indexing.answers import at_depth
 from mrl_sweep.indexing.latency import Latency
-from mrl_sweep.types import Advice, Candidate, Float32Array, IntArray, Ranks, TopDocuments
+from mrl_sweep.types import EXACT, Advice, Candidate, Float32Array, IntArray, Ranks, TopDocuments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class IndexBudget:
 
     `latency_s` and `throughput_s` are seconds per candidate, raised to `share_of_build` of the build time for indexes that
     take long anyway. `checked_queries` is the sample on which a Flat index is held against the exact search. `threads` None:
-    as many as FAISS takes. `seed` draws the training sample.
+    as many as FAISS takes. `seed` draws the training sample. `max_bytes` refuses an index predicted to be larger.
     """
 
     latency_s: float = 0.2
@@ -27,6 +27,7 @@ class IndexBudget:
     checked_queries: int = 32
     threads: int | None = None
     seed: int = 0
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class IndexMeasurement:
     `index_bytes` is the length of `faiss.serialize_index`; `resident_bytes` what the process grew by, where the system tells.
     Latency is that of single queries on one thread; None where the budget allowed too few calls. `certified` is False where
     training had fewer vectors than FAISS advises. `exact_by_construction`: a Flat index, checked on a sample of queries.
+    `hot_bytes`: the part that every query scans, where that is not all of it (a funnel's first stage).
     """
 
     candidate: Candidate
@@ -55,6 +57,7 @@ class IndexMeasurement:
     certified: bool = True
     exact_by_construction: bool = False
     advice: tuple[Advice, ...] = ()
+    hot_bytes: int | None = None
 
     @property
     def latency_ms(self) -> dict[str, float | None]:
@@ -74,7 +77,12 @@ def merge_measurements(exact: Ranks, measured: Sequence[IndexMeasurement]) -> Ra
         rows = np.concatenate([exact.top.rows, np.stack([at_depth(one.top_rows, depth, -1) for one in measured])])
         scores = np.concatenate([exact.top.scores, np.stack([at_depth(one.top_scores, depth, -np.inf) for one in measured])])
         top = TopDocuments(rows, scores)
-    return Ranks(candidates, exact.n_documents, above, tied, top)
+    zero_prefixes = None
+    if exact.zero_prefixes is not None:
+        known = dict(zip(exact.candidates, exact.zero_prefixes, strict=True))
+        twins = [known.get(replace(one.candidate, index=EXACT), 0) for one in measured]
+        zero_prefixes = np.concatenate([exact.zero_prefixes, np.array(twins, np.int64)])
+    return Ranks(candidates, exact.n_documents, above, tied, top, zero_prefixes)
 
 
 def which_sizes(dims: Sequence[int], chosen: int | None, *, most: int = 12) -> tuple[int, ...]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from mrl_sweep.capacity.index_spec import IndexSpec, parse_index
-from mrl_sweep.events import OnEvent, Progress, ignore
-from mrl_sweep.indexing.answers import Answers, agree, at_depth, collect_answers, judged_ranks
+from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.indexing.answers import Answers, agree, at_depth, collect_answers
 from mrl_sweep.indexing.building import Built, Cut, build_index, refuse_too_few
 from mrl_sweep.indexing.faiss_index import FaissIndex, limited_threads, make_index, training_need
 from mrl_sweep.indexing.latency import Latency, measure_latency, measure_throughput
 from mrl_sweep.indexing.measurement import IndexBudget, IndexMeasurement
+from mrl_sweep.indexing.trial import Trial, search_all
 from mrl_sweep.types import (
     EXACT,
-    NOT_RETRIEVED,
     Advice,
-    BoolArray,
     Candidate,
     Float32Array,
     IntArray,
@@ -26,26 +25,6 @@ from mrl_sweep.types import (
     Similarity,
     Vectors,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """The queries an index is tried on: cut rows, their judgments, their own documents' rows, and how deep lists go."""
-
-    queries: Float32Array
-    qrels: Qrels
-    own_rows: IntArray | None
-    depth: int
-
-    @property
-    def k(self) -> int:
-        """How many documents one search asks for, so that `depth` are left without the query's own."""
-        return self.depth + (self.own_rows is not None)
-
-    def only(self, rows: IntArray) -> Trial:
-        """The same for some of the queries, without judgments."""
-        own = None if self.own_rows is None else self.own_rows[rows]
-        return replace(self, queries=np.ascontiguousarray(self.queries[rows]), own_rows=own)
 
 
 def check_index(spec: str, dim: int, *, similarity: Similarity, n_documents: int) -> None:
@@ -77,10 +56,10 @@ def measure_index(
     sample of queries, and it takes its ranks from there. Raises InputError where FAISS cannot make or train the index.
     """
     parsed = parse_index(spec)
-    cut = Cut(dim=dim, similarity=similarity, basis=basis, rotation=rotation)
+    cut = Cut(dim=dim, similarity=similarity, rotation=rotation)
     trial = Trial(cut.apply(queries), qrels, own_rows, depth)
     with limited_threads(budget.threads):
-        built = build_index(vectors, cut, parsed, rng=np.random.default_rng(budget.seed), on_event=on_event)
+        built = build_index(vectors, cut, parsed, seed=budget.seed, max_bytes=budget.max_bytes, on_event=on_event)
         built.index.set_parameters(parsed.parameters)
         candidate = Candidate(basis, dim, str(parsed))
         return measure_built(built, candidate, trial, budget=budget, exact=exact, on_event=on_event)
@@ -101,7 +80,7 @@ def measure_built(
     if known is not None and not _sample_agrees(index, trial, known[2], budget.checked_queries):
         advice.append(Advice("flat-check", f"{candidate}: FAISS and the exact search disagree; the index was searched in full"))
         known = None
-    above, tied, answers = known or _search_all(index, trial, f"search {candidate}", on_event)
+    above, tied, answers = known or search_all(index, trial, f"search {candidate}", on_event)
     allowed_s = budget.share_of_build * built.build_s
     speed = _speed(index, trial, max(budget.latency_s, allowed_s), max(budget.throughput_s, allowed_s / 2))
     return IndexMeasurement(
@@ -172,31 +151,3 @@ def _sample_agrees(index: FaissIndex, trial: Trial, expected: Answers, n_checked
         Answers(found.rows[:, :known], found.scores[:, :known]),
         Answers(expected.rows[rows, :known], expected.scores[rows, :known]),
     )
-
-
-def _search_all(index: FaissIndex, trial: Trial, stage: str, on_event: OnEvent) -> tuple[IntArray, IntArray, Answers]:
-    """Every query searched; a query without direction ties all documents, whatever the index happens to return."""
-
-    def search(queries: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
-        parts = []
-        for start in range(0, len(queries), 256):
-            parts.append(index.search(queries[start : start + 256], k))
-            on_event(Progress(stage, min(start + 256, len(queries)), len(queries), "queries"))
-        return np.concatenate([rows for rows, _ in parts]), np.concatenate([scores for _, scores in parts])
-
-    answers = collect_answers(search, trial.queries, trial.depth, own_rows=trial.own_rows, n_documents=len(index))
-    above, tied = judged_ranks(answers, trial.qrels)
-    without_direction: BoolArray = ~np.any(trial.queries, axis=1)
-    if without_direction.any():
-        _tie_all(above, tied, trial, without_direction, len(index))
-    return above, tied, answers
-
-
-def _tie_all(above: IntArray, tied: IntArray, trial: Trial, queries: BoolArray, n_documents: int) -> None:
-    """Ranks of queries that score 0 with every document: nothing above, everything else tied."""
-    query, rows = trial.qrels.queries, trial.qrels.rows
-    own = np.full(len(queries), -1) if trial.own_rows is None else trial.own_rows
-    there = queries[query] & (rows >= 0) & (rows != own[query])
-    above[queries[query]], tied[queries[query]] = NOT_RETRIEVED, 0
-    above[there] = 0
-    tied[there] = (n_documents - 1 - (own >= 0))[query[there]]
