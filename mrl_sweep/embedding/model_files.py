@@ -37,7 +37,7 @@ def find_model(name: str, options: ModelOptions) -> ModelFiles:
     Raises InputError (no such folder or name), EnvironmentFault (the hub cannot be reached).
     """
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and _is_folder(path):
         if not any((path / file).is_file() for file in ("modules.json", "config.json")):
             raise InputError(f"{path} holds no model: neither modules.json nor config.json", "--model FOLDER of a saved model")
         folder = path.resolve()
@@ -143,6 +143,13 @@ def hub_cache() -> Path:
             return Path(os.environ[variable]).expanduser()
     home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")  # noqa: PTH118
     return Path(home).expanduser() / "hub"
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _cached(repository: str, revision: str | None) -> Path | None:

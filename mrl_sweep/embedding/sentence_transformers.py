@@ -209,26 +209,30 @@ def _open(files: ModelFiles, options: ModelOptions) -> Any:
 
 @contextlib.contextmanager
 def _load_faults(files: ModelFiles, options: ModelOptions) -> Iterator[None]:
+    """Whatever the libraries raise while they load, as a fault of ours that says what to do."""
     try:
         yield
-    except (ValueError, ImportError) as error:
-        reason = str(error)
-        if "trust_remote_code" in reason:
+    except OSError as error:
+        raise cannot_load(files.name, _first_line(error)) from error
+    except Exception as error:
+        reason = _first_line(error)
+        if "trust_remote_code" in str(error):
             raise InputError(
                 f"{files.name} needs code from its repository to run",
                 "read that code, then pass --trust-remote-code with --revision COMMIT",
             ) from error
-        if isinstance(error, ImportError):
+        if options.backend != "torch" and ("install" in reason or isinstance(error, ImportError)):
             raise EnvironmentFault(
-                f"cannot load {files.name} with --backend {options.backend}: {reason.splitlines()[0]}",
-                f"pip install 'sentence-transformers[{options.backend}]'" if options.backend != "torch" else "",
+                f"cannot load {files.name} with --backend {options.backend}: {reason}",
+                f"pip install 'sentence-transformers[{options.backend}]'",
             ) from error
-        raise EnvironmentFault(f"cannot load the model {files.name}: {reason.splitlines()[0]}", "are its files whole?") from error
-    except OSError as error:
-        raise cannot_load(files.name, str(error).strip().splitlines()[0]) from error
-    except RuntimeError as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise EnvironmentFault(f"cannot load the model {files.name}: {first}", "are its files whole? --device cpu?") from error
+        raise EnvironmentFault(
+            f"cannot load the model {files.name}: {reason}", "are its files whole? try --device cpu"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextlib.contextmanager

@@ -25,7 +25,9 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "base")
     torch.manual_seed(7)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-    BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=40, **shape)).save_pretrained(folder / "base")
+    bert = BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=40, **shape))
+    torch.nn.init.normal_(bert.encoder.layer[-1].output.LayerNorm.bias)  # as in a trained one: rows do not have mean zero
+    bert.save_pretrained(folder / "base")
     transformer = Transformer(str(folder / "base"), max_seq_length=12)
     model = SentenceTransformer(
         modules=[transformer, Pooling(32)],
