@@ -45,8 +45,9 @@ def reopen(path: Path, config: SweepConfig) -> EarlierRun:
     scores = score(data.ranks, data.qrels, measures, no_relevant=_no_relevant(written))
     clusters, unfit = _clusters(written, data, config), _unfit(written)
     verdict = decide(scores, policy, clusters=clusters, unfit=unfit)
-    report = build_report(verdict, scores, data.query_ids, replace(facts_of(written), required=policy.required))
-    return EarlierRun(data, scores, policy, verdict, replace(report, folder=written.folder), clusters, unfit)
+    facts = Facts(required=policy.required, costs={_candidate(row): _cost(row) for row in written.candidates})
+    report = judged_anew(written, build_report(verdict, scores, data.query_ids, facts))
+    return EarlierRun(data, scores, policy, verdict, report, clusters, unfit)
 
 
 def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:
@@ -78,17 +79,15 @@ def settings_of(report: Report) -> Mapping[str, Any]:
     return settings if isinstance(settings, Mapping) else {}
 
 
-def facts_of(report: Report) -> Facts:
-    """What a report tells besides scores and verdict, ready for the next report of the same run."""
-    return Facts(
-        agreement={_candidate(row): {int(k): share for k, share in row.agreement.items()} for row in report.candidates},
-        costs={_candidate(row): _cost(row) for row in report.candidates},
-        slices=report.slices,
-        losers=report.losers,
-        warnings=report.warnings,
-        excluded=report.excluded,
-        manifest=report.manifest,
+def judged_anew(written: Report, judged: Report) -> Report:
+    """The run's report with the verdict and evidence of `judged`; everything that was measured stays as it was written."""
+    rows = {_candidate(row): row for row in judged.candidates}
+    candidates = tuple(
+        replace(row, verdict=now.verdict, reason=now.reason, measures=now.measures)
+        for row in written.candidates
+        if (now := rows.get(_candidate(row))) is not None
     )
+    return replace(written, status=judged.status, verdict=judged.verdict, candidates=candidates, scores=judged.scores)
 
 
 def _candidate(row: CandidateRow) -> Candidate:
