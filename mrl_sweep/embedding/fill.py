@@ -16,9 +16,9 @@ from mrl_sweep.embedding.digests import Uint64Array, text_digests
 from mrl_sweep.embedding.interrupt import held_back
 from mrl_sweep.embedding.layout import RECORD, TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Records
 from mrl_sweep.embedding.pen import Pen
-from mrl_sweep.embedding.protocol import Embedder, Encoded, Role
+from mrl_sweep.embedding.protocol import Embedder, Encoded, PartlyEncoded, Role
 from mrl_sweep.embedding.store import Space
-from mrl_sweep.errors import EnvironmentFault, first_offenders
+from mrl_sweep.errors import EnvironmentFault, MrlSweepError, first_offenders
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import IntArray
 
@@ -192,12 +192,25 @@ class _Run:
             job, result = waiting.popleft()
             try:
                 encoded = result()
+            except PartlyEncoded as part:
+                failure = failure or self._blamed(job, part)
+                if len(part.rows):
+                    yield job.only(part.rows), part.encoded
+                continue
             except Exception as error:  # raised below, after the calls already under way have come back
                 failure = failure or error
                 continue
             yield job, encoded
         if failure is not None:
             raise failure
+
+    def _blamed(self, job: _Job, part: PartlyEncoded) -> MrlSweepError:
+        """The reason, with the names of the texts that it is about."""
+        if not part.refused:
+            return part.reason
+        names = [self._filling.name_of(int(job.rows[place]) + self._done) for place in part.refused]
+        message = f"{self._filling.role} {first_offenders(names)}: {part.reason.message}"
+        return type(part.reason)(message, part.reason.hint)
 
     def _call(self, job: _Job, calls: int) -> Callable[[], Encoded]:
         if calls == 1:

@@ -10,6 +10,12 @@ from types import FrameType
 from typing import Final
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_heard: Final = threading.Event()
+
+
+def pause(seconds: float) -> bool:
+    """Sleeps, in any thread; returns True, and early, once a signal is being held back: there is no point in waiting on."""
+    return _heard.wait(seconds)
 
 
 @contextlib.contextmanager
@@ -31,6 +37,7 @@ def held_back() -> Iterator[Callable[[], bool]]:
 
     def receive(number: int, _frame: FrameType | None) -> None:
         received.append(number)
+        _heard.set()
         if len(received) > 1:
             restore()
             signal.raise_signal(number)
@@ -41,5 +48,6 @@ def held_back() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(received)
     finally:
         restore()
+        _heard.clear()
         if received:
             signal.raise_signal(received[0])

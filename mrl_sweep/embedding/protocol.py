@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
+from mrl_sweep.errors import MrlSweepError
 from mrl_sweep.events import OnEvent
 from mrl_sweep.types import Advice, BoolArray, Collection, Embeddings, Float32Array, IntArray
 
@@ -62,6 +63,21 @@ class Encoded:
     truncated: BoolArray | None = None
 
 
+class PartlyEncoded(Exception):
+    """Raised by `encode` where only a part of the texts came back, so that what was paid for is kept.
+
+    `encoded` are the vectors of `rows` (ascending places in the batch; both may be empty), `refused` the places of the texts
+    that are to blame, `reason` what is raised in the end: its message follows the refused texts' names.
+    """
+
+    def __init__(self, reason: MrlSweepError, *, rows: IntArray, encoded: Encoded, refused: Sequence[int] = ()) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
+        self.rows = rows
+        self.encoded = encoded
+        self.refused = refused
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
     """What is known of an opened model; kept in the store, so that a run that embeds nothing need not open it.
@@ -112,7 +128,10 @@ class Embedder(Protocol):
         ...
 
     def encode(self, texts: Sequence[str], role: Role) -> Encoded:
-        """The vectors of these texts, in this order, at full size, the role's prompt applied. May be called from threads."""
+        """The vectors of these texts, in this order, at full size, the role's prompt applied. May be called from threads.
+
+        Raises `PartlyEncoded` where only some came back.
+        """
         ...
 
     def close(self) -> None:
