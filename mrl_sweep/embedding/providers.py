@@ -13,7 +13,8 @@ Opener = Callable[[str, ModelOptions], Embedder | VectorSource]
 
 
 def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | VectorSource:
-    """The provider of `wordllama`, `vectors:FOLDER`, or of a sentence-transformers name or folder; no model is opened yet.
+    """The provider of `wordllama`, `vectors:FOLDER`, `openai:`, `voyage:`, `cohere:` or `gemini:MODEL`, or of a
+    sentence-transformers name or folder; no model is opened yet.
 
     Raises InputError for a name that means nothing, EnvironmentFault where the provider is not installed.
     """
@@ -52,5 +53,17 @@ def _sentence_transformers(spec: str, options: ModelOptions) -> Embedder:
     return open_model(spec, options)
 
 
-SCHEMES: Final[dict[str, Opener]] = {"vectors": _vectors}
+def _hosted(provider: str) -> Opener:
+    def open_it(name: str, options: ModelOptions) -> Embedder:
+        from mrl_sweep.embedding.hosted.model import open_hosted
+
+        return open_hosted(provider, name, options)
+
+    return open_it
+
+
+SCHEMES: Final[dict[str, Opener]] = {
+    "vectors": _vectors,
+    **{provider: _hosted(provider) for provider in ("openai", "voyage", "cohere", "gemini")},
+}
 """What stands before the colon, and who opens the rest."""

@@ -1,0 +1,122 @@
+"""What goes to a vendor and what comes back, and the strict reading of it: by index, whole, of one size, finite."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from mrl_sweep.embedding.protocol import Role
+from mrl_sweep.types import Float32Array
+
+_LITTLE_ENDIAN: Final = np.dtype("<f4")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One call: these texts, prompts applied, at `dim` dimensions; `dim` None leaves the size to the vendor."""
+
+    texts: Sequence[str]
+    role: Role
+    dim: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer as it came; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Transient(Exception):
+    """Worth another try. `retry_after_s` is what the vendor asked for; `unreachable`: nobody listens at the address."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, unreachable: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.unreachable = unreachable
+
+
+class Garbled(Transient):
+    """An answer that is no answer to the question. `rows` are the texts it got wrong, where that can be told."""
+
+    def __init__(self, message: str, rows: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
+class Refused(Exception):
+    """The vendor does not take this batch as it is. `too_long`: it says that a text, or the batch, is too long."""
+
+    def __init__(self, message: str, *, too_long: bool) -> None:
+        super().__init__(message)
+        self.message = message
+        self.too_long = too_long
+
+
+def parsed(reply: Reply) -> Any:
+    """The JSON document of an answer. Raises Garbled for anything else: a cut body, a proxy's page."""
+    try:
+        return json.loads(reply.body)
+    except (ValueError, RecursionError):
+        start = reply.body[:200].lstrip().lower()
+        what = "a web page" if start.startswith((b"<!doctype", b"<html")) else "something that is not whole JSON"
+        raise Garbled(f"answered with {what} ({len(reply.body):,} bytes)") from None
+
+
+def member(document: Any, *names: str) -> Any:
+    """What lies under these names, one inside the other. Raises Garbled where there is no such thing."""
+    for name in names:
+        if not isinstance(document, Mapping) or name not in document:
+            raise Garbled(f"answered without {'.'.join(names)!r}")
+        document = document[name]
+    return document
+
+
+def by_index(entries: Any, n: int) -> Float32Array:
+    """(n, dim) vectors from `[{"index": 0, "embedding": …}, …]` in whatever order; Garbled unless each index comes once."""
+    if not isinstance(entries, list) or len(entries) != n:
+        raise Garbled(f"answered with {len(entries) if isinstance(entries, list) else 'no'} vectors for {n} texts")
+    placed: dict[int, Any] = {}
+    for entry in entries:
+        index = member(entry, "index")
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < n or index in placed:
+            raise Garbled(f"answered with a wrong or repeated index: {str(index)[:20]}")
+        placed[index] = member(entry, "embedding")
+    return in_order([placed[i] for i in range(n)], n)
+
+
+def in_order(rows: Any, n: int) -> Float32Array:
+    """(n, dim) vectors from n lists of numbers, or base64 of little-endian float32. Raises Garbled for anything else."""
+    if not isinstance(rows, list) or len(rows) != n:
+        raise Garbled(f"answered with {len(rows) if isinstance(rows, list) else 'no'} vectors for {n} texts")
+    vectors = [_vector(row) for row in rows]
+    sizes = sorted({len(vector) for vector in vectors})
+    if len(sizes) != 1 or sizes[0] == 0:
+        raise Garbled(f"answered with vectors of {' and '.join(map(str, sizes))} dimensions in one batch")
+    out = np.stack(vectors)
+    bad = np.flatnonzero(~np.isfinite(out).all(axis=1))
+    if len(bad):
+        raise Garbled("returned NaN or infinite values", bad.tolist())
+    return out
+
+
+def _vector(row: Any) -> Float32Array:
+    try:
+        if isinstance(row, str):
+            return np.frombuffer(base64.b64decode(row, validate=True), _LITTLE_ENDIAN).astype(np.float32)
+        if isinstance(row, list):
+            with np.errstate(over="ignore"):
+                vector: Float32Array = np.asarray(row, np.float32)
+            if vector.ndim == 1:
+                return vector
+    except (ValueError, TypeError, OverflowError, binascii.Error):
+        pass
+    raise Garbled("answered with a vector that is not a list of numbers")

@@ -1,0 +1,139 @@
+"""What every vendor's model must do, asked over HTTP from a server that speaks as the vendor does."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from embedding_helpers import collection_of, tree
+from hosted_servers import CANARY, FULL, MODELS, served_vectors
+
+from mrl_sweep.embedding import Role, Store, embed
+from mrl_sweep.embedding.protocol import Embedder
+
+PROVIDERS = ["openai", "voyage", "cohere", "gemini"]
+TEXTS = [f"document {i} about {'rivers and bridges ' * (i % 4)}" for i in range(40)]
+
+
+@pytest.fixture(params=PROVIDERS)
+def provider(request):
+    return request.param
+
+
+def test_it_is_an_embedder_and_opening_it_asks_nothing(provider, vendors_own, server):
+    model = vendors_own(provider)
+    assert isinstance(model, Embedder)
+    assert model.name == f"{provider}:{MODELS[provider]}"
+    assert json.loads(json.dumps(model.identity(Role.QUERY)))["role"] == "query"
+    assert server.requests == []
+
+
+def test_full_size_is_asked_for_once_and_known_without_asking(provider, vendors_own, server):
+    model = vendors_own(provider)
+    assert model.facts().dim == FULL[MODELS[provider]]
+    assert server.requests == []
+    vectors = model.encode(["a text", "another"], Role.DOCUMENT).vectors
+    (request,) = server.requests
+    assert vectors.shape == (2, FULL[MODELS[provider]])
+    assert vectors.dtype == np.float32
+    assert vectors.flags.c_contiguous
+    assert request.dim == (None if provider == "openai" else FULL[MODELS[provider]])
+
+
+def test_vectors_are_those_served_in_the_texts_order(provider, vendors_own):
+    model = vendors_own(provider)
+    vectors = model.encode(TEXTS, Role.DOCUMENT).vectors
+    np.testing.assert_allclose(vectors, served_vectors(TEXTS, vectors.shape[1]), rtol=0, atol=1e-7)
+
+
+def test_each_role_is_told_the_vendor_and_lies_in_its_own_space(provider, vendors_own, server):
+    model = vendors_own(provider)
+    model.encode(["a"], Role.QUERY)
+    model.encode(["a"], Role.DOCUMENT)
+    told = [
+        (r.document["requests"][0].get("taskType") if provider == "gemini" else r.document.get("input_type"))
+        for r in server.requests
+    ]
+    assert (
+        told
+        == {
+            "openai": [None, None],
+            "voyage": ["query", "document"],
+            "cohere": ["search_query", "search_document"],
+            "gemini": ["RETRIEVAL_QUERY", "RETRIEVAL_DOCUMENT"],
+        }[provider]
+    )
+    assert model.identity(Role.QUERY) != model.identity(Role.DOCUMENT)
+
+
+def test_the_key_goes_into_the_header_and_nowhere_else(provider, vendors_own, server):
+    model = vendors_own(provider)
+    model.encode(["a"], Role.QUERY)
+    (request,) = server.requests
+    header = {"gemini": "x-goog-api-key"}.get(provider, "authorization")
+    assert request.headers[header] == (CANARY if provider == "gemini" else f"Bearer {CANARY}")
+    assert CANARY not in request.path + json.dumps(request.document)
+    assert CANARY not in repr(model) + repr(vars(model)) + json.dumps([dict(model.identity(r)) for r in Role])
+    assert CANARY not in json.dumps(model.facts().to_json())
+
+
+def test_an_empty_text_is_not_sent_and_its_vector_is_zero(provider, vendors_own, server):
+    model = vendors_own(provider)
+    vectors = model.encode(["", "words", "  \n"], Role.DOCUMENT).vectors
+    assert [request.texts for request in server.requests] == [["words"]]
+    assert [bool(row.any()) for row in vectors] == [False, True, False]
+    assert not model.encode([""], Role.DOCUMENT).vectors.any()
+
+
+def test_a_prompt_given_by_the_user_stands_before_each_text(provider, vendors_own, server):
+    model = vendors_own(provider, query_prompt="q: ", document_prompt="d: ")
+    model.encode(["a"], Role.QUERY)
+    model.encode(["a"], Role.DOCUMENT)
+    assert [request.texts for request in server.requests] == [["q: a"], ["d: a"]]
+
+
+def test_through_the_store_nothing_is_sent_twice_and_a_second_run_sends_nothing(provider, vendors_own, server, tmp_path):
+    collection = collection_of([*TEXTS, TEXTS[0], ""], ["rivers?", "bridges?"])
+    first = embed(collection, vendors_own(provider, batch_size=7), Store(tmp_path))
+    assert sorted(server.sent) == sorted([*TEXTS, "rivers?", "bridges?"])
+    assert max(len(request.texts) for request in server.requests) == 7
+    n = len(server.requests)
+    second = embed(collection, vendors_own(provider, batch_size=7), Store(tmp_path))
+    assert len(server.requests) == n
+    assert second.documents.read(0, 42).tobytes() == first.documents.read(0, 42).tobytes()
+    dim = FULL[MODELS[provider]]
+    np.testing.assert_allclose(first.documents.read(0, 40), served_vectors(TEXTS, dim), rtol=0, atol=1e-7)
+    assert first.model["provider"] == provider
+    assert [advice.code for advice in first.warnings if "document" in advice.code] == ["empty-documents", "zero-documents"]
+
+
+def test_trained_sizes_come_from_the_family(provider, vendors_own):
+    assert (
+        vendors_own(provider).facts().trained_dims
+        == {
+            "openai": (768, 512, 384, 192, 96, 48),
+            "voyage": (1024, 512, 256),
+            "cohere": (1024, 512, 256),
+            "gemini": (1536, 768, 384, 192),
+        }[provider]
+    )
+
+
+def test_without_a_key_it_says_which_variable_and_asks_nobody(provider, vendors_own, server, monkeypatch):
+    from hosted_servers import KEYS
+
+    from mrl_sweep.errors import InputError
+
+    for variable in KEYS:
+        monkeypatch.delenv(variable)
+    with pytest.raises(InputError, match="no API key for") as caught:
+        vendors_own(provider).encode(["a"], Role.QUERY)
+    assert "_API_KEY=" in caught.value.hint
+    assert server.requests == []
+
+
+def test_canary_in_no_file_of_the_store(provider, vendors_own, tmp_path: Path):
+    embed(collection_of(TEXTS[:3]), vendors_own(provider), Store(tmp_path))
+    files = tree(tmp_path)
+    assert len(files) >= 8
+    assert not [name for name, content in files.items() if CANARY.encode() in content or CANARY in name]
