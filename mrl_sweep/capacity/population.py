@@ -1,0 +1,198 @@
+"""How hard the judged documents are to find: a distribution of the chance that a random document outranks one of them.
+
+A relevant document with `c` of `n` distractors above it tells of its own p, the chance that a random document scores higher:
+c ~ Binomial(n, p). Over the documents x = link(1 - p) is taken as N(mu, tau^2), probit for the projection and logit for its twin;
+both are fitted by maximum likelihood, the integral over x by Gauss-Legendre where each likelihood lies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from scipy import special
+
+from mrl_sweep.types import FloatArray, IntArray
+
+_NODES: Final = 96
+_TAIL: Final = 1e-14
+_STEPS: Final = 60
+_ROUNDED_ABOVE: Final = 1000
+
+
+class Link(StrEnum):
+    """How p becomes a number on the whole line, higher for documents that are easier to find."""
+
+    PROBIT = "probit"
+    LOGIT = "logit"
+
+    def logs(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """log p and log(1 - p), both without cancellation."""
+        if self is Link.PROBIT:
+            return special.log_ndtr(-x), special.log_ndtr(x)
+        return -np.logaddexp(0, x), -np.logaddexp(0, -x)
+
+    def of(self, p: FloatArray) -> FloatArray:
+        """x of p, held within +-`farthest`."""
+        x = -special.ndtri(p) if self is Link.PROBIT else -special.logit(p)
+        bounded: FloatArray = np.clip(x, -self.farthest, self.farthest)
+        return bounded
+
+    @property
+    def farthest(self) -> float:
+        """Beyond this p is below 1e-26: no corpus can tell."""
+        return 12.0 if self is Link.PROBIT else 60.0
+
+    @property
+    def prior(self) -> tuple[float, float, float]:
+        """Centre and width of mu, centre of tau (a factor e wide): worth one query, it only keeps an uninformed fit finite."""
+        return (3.0, 2.0, 1.0) if self is Link.PROBIT else (8.0, 6.0, 3.0)
+
+    @property
+    def narrowest(self) -> float:
+        """The smallest tau that the nodes resolve."""
+        return 0.1 if self is Link.PROBIT else 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Quadrature:
+    """Nodes for each of some counts: `x` and `log_weight` (likelihood included), both (n_counts, n_nodes)."""
+
+    link: Link
+    counts: IntArray
+    x: FloatArray
+    log_weight: FloatArray
+
+    def rows(self, counts: IntArray) -> IntArray:
+        """Where each (rounded) count lies."""
+        return np.searchsorted(self.counts, counts)
+
+    def only(self, rows: IntArray) -> Quadrature:
+        """The nodes of some rows, in that order."""
+        return Quadrature(self.link, self.counts[rows], self.x[rows], self.log_weight[rows])
+
+
+def rounded(counts: IntArray) -> IntArray:
+    """Counts to three significant digits: below 1000 exact, above it finer than the likelihood can tell p."""
+    scale = np.int64(10) ** np.maximum(0, np.log10(np.maximum(counts, 1)).astype(np.int64) - 2)
+    return np.where(counts < _ROUNDED_ABOVE, counts, counts // scale * scale)
+
+
+def quadrature(link: Link, counts: IntArray, n: int) -> Quadrature:
+    """Gauss-Legendre nodes over the range where each count's likelihood is above some 1e-14 of its peak."""
+    unique = np.unique(counts)
+    low_p, high_p = special.betaincinv(unique + 1, n - unique + 1, _TAIL), special.betainccinv(unique + 1, n - unique + 1, _TAIL)
+    low = link.of(high_p)
+    high = np.where(unique == 0, link.farthest, link.of(low_p))
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    half = (np.maximum(high, low + 1e-9) - low)[:, None] / 2
+    x = low[:, None] + half * (nodes + 1)
+    log_p, log_q = link.logs(x)
+    likelihood = unique[:, None] * log_p + (n - unique)[:, None] * log_q
+    log_weight = likelihood - likelihood.max(axis=1, keepdims=True) + np.log(weights * half)
+    return Quadrature(link, unique, x, log_weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """What the counts say of x: `weights` (n_counts, n_nodes) sum to 1 by count; `deviation` is (x - mu) / tau there."""
+
+    weights: FloatArray
+    deviation: FloatArray
+    log_marginal: FloatArray
+
+    def moments(self) -> FloatArray:
+        """(4, n_counts) the expectations of the deviation's first four powers."""
+        first = self.weights * self.deviation
+        square = self.deviation * self.deviation
+        sums = first, self.weights * square, first * square, self.weights * square * square
+        return np.stack([each.sum(axis=1) for each in sums])
+
+    def expectation(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Of (n_counts, n_nodes) values: (n_counts,), and its derivatives by mu (times tau) and by log tau, (n_counts, 2)."""
+        mean = (self.weights * values).sum(axis=1)
+        by_mu = self.weights * (values - mean[:, None]) * self.deviation
+        return mean, np.stack([by_mu.sum(axis=1), (by_mu * self.deviation).sum(axis=1)], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """A fitted distribution: x ~ N(mu, tau^2). `information` (2, 2) is that of (mu / tau, log tau) at the maximum."""
+
+    link: Link
+    mu: float
+    tau: float
+    information: FloatArray
+
+    def posterior(self, nodes: Quadrature) -> Posterior:
+        return _posterior(nodes, self.mu, self.tau)
+
+
+def _posterior(nodes: Quadrature, mu: float, tau: float) -> Posterior:
+    deviation = (nodes.x - mu) / tau
+    log_joint = nodes.log_weight - deviation * deviation / 2 - np.log(tau)
+    top = log_joint.max(axis=1, keepdims=True)
+    joint = np.exp(log_joint - top)
+    total = joint.sum(axis=1, keepdims=True)
+    return Posterior(joint / total, deviation, (np.log(total) + top)[:, 0])
+
+
+def scores(posterior: Posterior) -> FloatArray:
+    """(n_counts, 2) derivatives of each count's log-likelihood by mu (times tau) and by log tau."""
+    first, second, _, _ = posterior.moments()
+    return np.stack([first, second - 1], axis=1)
+
+
+def fit(nodes: Quadrature, weights: FloatArray) -> Population:
+    """Maximum likelihood of (mu, tau) by damped Newton steps; `weights` (n_counts,) is how many queries each count stands for."""
+    mu, tau = _start(nodes, weights)
+    value, gradient, information = _objective(nodes, weights, mu, tau)
+    for _ in range(_STEPS):
+        step = np.linalg.solve(information, gradient)
+        step *= min(1.0, 1.5 / max(float(np.abs(step).max()), 1e-300))
+        while True:
+            nearer_mu, nearer_tau = _bounded(nodes.link, mu + tau * step[0], tau * np.exp(step[1]))
+            there = _objective(nodes, weights, nearer_mu, nearer_tau)
+            if there[0] >= value or np.abs(step).max() < 1e-9:
+                break
+            step /= 2
+        settled = there[0] - value < 1e-9 and (np.abs(step).max() < 1e-5 or (nearer_mu, nearer_tau) == (mu, tau))
+        mu, tau = nearer_mu, nearer_tau
+        value, gradient, information = there
+        if settled:
+            break
+    return Population(nodes.link, mu, tau, information)
+
+
+def _start(nodes: Quadrature, weights: FloatArray) -> tuple[float, float]:
+    centre = nodes.x[np.arange(len(nodes.x)), nodes.log_weight.argmax(axis=1)]
+    centre = np.where(nodes.counts == 0, nodes.x[:, 0] + 0.5 * nodes.link.prior[2], centre)
+    mu = float(np.average(centre, weights=weights))
+    return _bounded(nodes.link, mu, float(np.sqrt(np.average((centre - mu) ** 2, weights=weights))))
+
+
+def _bounded(link: Link, mu: float, tau: float) -> tuple[float, float]:
+    return float(np.clip(mu, -link.farthest, link.farthest)), float(np.clip(tau, link.narrowest, link.farthest / 2))
+
+
+def _objective(nodes: Quadrature, weights: FloatArray, mu: float, tau: float) -> tuple[float, FloatArray, FloatArray]:
+    """The penalised log-likelihood, its gradient and its observed information, in steps of (mu / tau, log tau).
+
+    Louis (JRSS B 1982): information = E[complete information] - Var[complete score] over the posterior. Where that is not
+    positive definite, far from the maximum, the scores' own outer product stands in.
+    """
+    centre, width, spread = nodes.link.prior
+    posterior = _posterior(nodes, mu, tau)
+    m1, m2, m3, m4 = posterior.moments()
+    off, log_ratio = (mu - centre) / width, np.log(tau / spread)
+    value = float(weights @ posterior.log_marginal) - off**2 / 2 - log_ratio**2 / 2
+    each = np.stack([m1, m2 - 1])
+    gradient = each @ weights - np.array([off * tau / width, log_ratio])
+    penalty = np.diag([(tau / width) ** 2, 1.0])
+    mixed = 2 * m1 - (m3 - m1 * m2)
+    observed = np.array([[1 - (m2 - m1**2), mixed], [mixed, 2 * m2 - (m4 - m2**2)]]) @ weights + penalty
+    if observed[0, 0] > 0 and np.linalg.det(observed) > 1e-9 * observed[0, 0] * abs(observed[1, 1]):
+        return value, gradient, observed
+    return value, gradient, (each * weights) @ each.T + penalty
