@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from threading import Event, Lock
-from typing import TypeVar
+from threading import Condition, Event, Lock
+from typing import Any, Final, TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+LISTEN_S: Final = 0.2
+"""How often the main thread looks up from waiting: some systems deliver an interrupt only then."""
 
 
 def available_threads() -> int:
@@ -18,32 +21,75 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _nothing(_shard: Any) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class LocalThreads:
     """Runs one `work` a thread; all draw from the same shards, in order, so that a slow one holds nothing up.
 
-    An interrupt or an error stops the drawing: shards in hand are finished, then it is raised.
+    An interrupt or an error stops the drawing: shards in hand are finished, then it is raised. `on_draw` is told of each
+    shard as it is drawn, by one thread at a time.
     """
 
     n_threads: int
+    on_draw: Callable[[Any], None] = _nothing
 
     def __call__(self, work: Callable[[Iterator[S]], T], shards: Iterable[S]) -> list[T]:
         from threadpoolctl import threadpool_limits
 
-        stop, lock, source = Event(), Lock(), iter(shards)
+        stop, lock, source, busy = Event(), Lock(), iter(shards), _Busy()
 
         def draw() -> Iterator[S]:
-            while not stop.is_set():
+            while True:
                 with lock:
-                    shard = next(source, None)
-                if shard is None:
-                    return
+                    if stop.is_set() or (shard := next(source, None)) is None:
+                        return
+                    self.on_draw(shard)
                 yield shard
 
+        def work_once() -> T:
+            with busy:
+                return work(draw())
+
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(self.n_threads, "mrl-sweep") as pool:
-            futures = [pool.submit(work, draw()) for _ in range(self.n_threads)]
+            futures: list[Future[T]] = []
             try:
-                wait(futures, return_when="FIRST_EXCEPTION")
+                futures.extend(pool.submit(work_once) for _ in range(self.n_threads))
+                _wait_for(futures)
             finally:
                 stop.set()
-            return [future.result() for future in futures]
+                busy.wait()
+        return [future.result() for future in futures]
+
+
+class _Busy:
+    """Counts those at work. The pool does not know a thread that was being started when an interrupt came."""
+
+    def __init__(self) -> None:
+        self._count, self._condition = 0, Condition()
+
+    def __enter__(self) -> None:
+        with self._condition:
+            self._count += 1
+
+    def __exit__(self, *_error: object) -> None:
+        with self._condition:
+            self._count -= 1
+            self._condition.notify_all()
+
+    def wait(self) -> None:
+        """Returns when nobody is at work."""
+        with self._condition:
+            while self._count:
+                self._condition.wait(LISTEN_S)
+
+
+def _wait_for(futures: list[Future[Any]]) -> None:
+    """Returns when all are done, or one has failed; can be interrupted on every system."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, LISTEN_S, return_when="FIRST_EXCEPTION")
+        if any(future.exception() for future in done):
+            return

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import pytest
 
 from mrl_sweep.executors.local import LocalThreads
@@ -25,3 +28,32 @@ def test_a_failing_worker_stops_the_others_and_its_error_is_raised():
     with pytest.raises(ValueError, match="shard 5"):
         LocalThreads(2)(work, iter(range(10**9)))
     assert len(seen) < 10**6
+
+
+def test_an_interrupt_stops_the_drawing_and_is_raised_once_shards_in_hand_are_finished():
+    drawn, finished, at_work = [], [], threading.Event()
+
+    def work(shards):
+        for shard in shards:
+            at_work.set()
+            finished.append(shard)
+
+    def endless():
+        for shard in range(10**9):
+            drawn.append(shard)
+            yield shard
+
+    def interrupt():
+        at_work.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        LocalThreads(3)(work, endless())
+    assert sorted(finished) == drawn
+
+
+def test_each_shard_is_announced_when_it_is_drawn_in_order():
+    announced = []
+    LocalThreads(3, announced.append)(list, range(100))
+    assert announced == list(range(100))
