@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from mrl_sweep.collection.pydocs.entries import Entry, split_summary
 
-LIMIT: Final = 1500
+LIMIT: Final = 2000
 """How many known-item queries are drawn: enough to prove a loss of a few percent, few enough to stay quick."""
 
 _WORDS: Final = range(5, 36)
@@ -28,7 +28,7 @@ class KnownItem:
 
 
 def known_items(
-    entries: list[Entry], *, kept_whole: Collection[int], limit: int = LIMIT
+    entries: list[Entry], *, kept_whole: frozenset[int], limit: int = LIMIT
 ) -> tuple[list[KnownItem], Mapping[int, str], dict[str, int]]:
     """(queries in row order, the docstring without its summary by row, how many summaries were not used, by reason).
 
@@ -44,7 +44,7 @@ def known_items(
     usable: list[list[int]] = []
     for key, rows in groups.items():
         reason = _unusable(key, [entries[row] for row in rows], [split[row][1] for row in rows])
-        reason = reason or ("judged by a question" if not kept_whole.isdisjoint(rows) else "")  # type: ignore[attr-defined]
+        reason = reason or ("judged by a question" if not kept_whole.isdisjoint(rows) else "")
         if reason:
             unused[reason] = unused.get(reason, 0) + len(rows)
         else:

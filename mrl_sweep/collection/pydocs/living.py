@@ -64,7 +64,6 @@ _HOOKS: Final = frozenset(
 )
 """Functions that programs put their own in place of: what they say depends on who is running."""
 
-
 _WRONGLY_LISTED: Final = frozenset({"numpy.lib.stride_tricks"})
 """Modules whose `__all__` was meant for another module (numpy before 2.0)."""
 
