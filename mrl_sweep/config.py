@@ -29,6 +29,7 @@ from mrl_sweep.parsing import (
     parse_loss,
     parse_path,
     parse_positive,
+    parse_price,
     parse_share,
     parse_size,
     parse_text,
@@ -117,6 +118,7 @@ class ModelTable(_Table):
     device: MaybeText = None
     backend: Text = "torch"
     processes: Annotated[int, _read(parse_positive)] = 1
+    price_per_million: Annotated[float | None, _read(parse_price)] = None
 
 
 class SweepTable(_Table):

@@ -58,6 +58,17 @@ def parse_level(value: object) -> float:
     return level
 
 
+def parse_price(value: object) -> float:
+    """An amount of money, 0 or more; the currency is the user's."""
+    try:
+        price = float(str(value).strip())
+    except ValueError:
+        price = math.nan
+    if isinstance(value, bool) or not math.isfinite(price) or price < 0:
+        raise InputError(f"{value!r} is not a price", "write a number: 0.02")
+    return price
+
+
 def parse_size(value: object) -> int:
     """Bytes, from `"4GiB"` (powers of 1024) or `"4GB"` (powers of 1000)."""
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None

@@ -14,7 +14,7 @@ from mrl_sweep.collection import LoadOptions, load_collection, own_rows
 from mrl_sweep.config import SweepConfig
 from mrl_sweep.decision.policy import Policy, decide
 from mrl_sweep.decision.units import cluster_labels
-from mrl_sweep.embedding import ModelOptions, Store, candidate_dims, embed, open_embedder
+from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, open_embedder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.executors.local import LocalThreads, available_threads
@@ -74,6 +74,18 @@ def load(config: SweepConfig) -> Collection:
 
 def embed_texts(config: SweepConfig, collection: Collection, on_event: OnEvent = ignore) -> Embeddings:
     """Full-size vectors of the collection, from the store where it has them."""
+    embedder, store = open_model(config)
+    embeddings = embed(collection, embedder, store, on_event=on_event)
+    truncated = next((advice for advice in embeddings.warnings if advice.code.startswith("truncated-")), None)
+    if truncated is not None and config.model.fail_on_truncation:
+        raise InputError(
+            truncated.message, "split long documents, take a model that reads more, or leave out --fail-on-truncation"
+        )
+    return embeddings
+
+
+def open_model(config: SweepConfig) -> tuple[Embedder | VectorSource, Store]:
+    """The configured model, which is not loaded yet, and the store for its vectors."""
     model, folder = config.model, config.run.store or default_store()
     options = ModelOptions(
         revision=model.revision,
@@ -89,14 +101,7 @@ def embed_texts(config: SweepConfig, collection: Collection, on_event: OnEvent =
         offline=config.run.offline,
         cache_dir=folder,
     )
-    store = Store(folder, dtype=config.run.store_dtype)
-    embeddings = embed(collection, open_embedder(model.name or "", options), store, on_event=on_event)
-    truncated = next((advice for advice in embeddings.warnings if advice.code.startswith("truncated-")), None)
-    if truncated is not None and model.fail_on_truncation:
-        raise InputError(
-            truncated.message, "split long documents, take a model that reads more, or leave out --fail-on-truncation"
-        )
-    return embeddings
+    return open_embedder(model.name or "", options), Store(folder, dtype=config.run.store_dtype)
 
 
 def rank_all(config: SweepConfig, collection: Collection, embeddings: Embeddings, on_event: OnEvent = ignore) -> Ranks:

@@ -9,6 +9,7 @@ import typer
 from mrl_sweep import __version__
 from mrl_sweep.cli.compare import compare
 from mrl_sweep.cli.config import config
+from mrl_sweep.cli.embed import embed
 from mrl_sweep.cli.gate import gate
 from mrl_sweep.cli.report import report
 from mrl_sweep.cli.run import demo, run
@@ -35,5 +36,5 @@ def options(
     """How few dimensions of a Matryoshka embedding model can you ship? Proven on your own corpus and judged queries."""
 
 
-for command in (run, gate, report, compare, demo, config):
+for command in (run, gate, embed, report, compare, demo, config):
     app.command()(command)

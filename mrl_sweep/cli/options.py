@@ -87,6 +87,9 @@ class StoreFlags(TalkFlags, total=False):
         bool | None, _option(_MODEL, "--fail-on-truncation/--allow-truncation", None, "Refuse texts that the model cuts off.")
     ]
     processes: Annotated[str | None, _option(_MODEL, "--processes", "N", "Encode in that many processes; default 1.")]
+    price_per_million: Annotated[
+        str | None, _option(_MODEL, "--price-per-million", "PRICE", "Per million tokens, for embed --dry-run.")
+    ]
     device: Annotated[str | None, _option(_MODEL, "--device", "NAME", "cpu, cuda, mps; default: the best there is.")]
     backend: Annotated[str | None, _option(_MODEL, "--backend", "NAME", "torch (default), onnx or openvino.")]
     store: Annotated[str | None, _option(_RUN, "--store", "DIR", "Where vectors are kept; default: your cache folder.")]
@@ -95,6 +98,10 @@ class StoreFlags(TalkFlags, total=False):
     strict: Annotated[
         bool | None, _option(_RUN, "--strict/--no-strict", None, "Refuse data that would be set aside and counted.")
     ]
+
+
+class EmbedFlags(StoreFlags, OutputFlags, total=False):
+    """What filling the store takes."""
 
 
 class DecisionFlags(TypedDict, total=False):

@@ -1,0 +1,85 @@
+"""`mrl-sweep embed`: only fill the store, or say what that would take."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
+
+import typer
+
+from mrl_sweep.cli.invocation import invocation_of
+from mrl_sweep.cli.options import ConfigFile, EmbedFlags, takes
+from mrl_sweep.cli.output import prepare_text
+from mrl_sweep.cli.progress import listening
+from mrl_sweep.cli.run import check_complete, inputs_of
+from mrl_sweep.errors import InputError
+
+if TYPE_CHECKING:
+    from mrl_sweep.estimate import Amount, Estimate
+    from mrl_sweep.types import Embeddings
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how many texts and tokens, at what price; embed nothing.")]
+
+
+@takes(EmbedFlags)
+def embed(context: typer.Context, config: ConfigFile = None, dry_run: DryRun = False, **flags: Unpack[EmbedFlags]) -> None:
+    """Only fill the store; --dry-run says what that would take. A run then embeds nothing."""
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(config, flags)
+    check_complete(settings)
+    write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
+    from mrl_sweep import pipeline
+    from mrl_sweep.embedding.protocol import Embedder
+    from mrl_sweep.estimate import estimate
+
+    embedder, store = pipeline.open_model(settings)
+    if not isinstance(embedder, Embedder):
+        raise InputError(
+            f"{settings.model.name}: these vectors exist already", "there is nothing to embed; `mrl-sweep run` uses them"
+        )
+    with listening(invocation) as on_event:
+        collection = pipeline.load(settings)
+        if dry_run:
+            document, text = _estimated(estimate(settings, collection, embedder, store))
+        else:
+            document, text = _embedded(pipeline.embed_texts(settings, collection, on_event))
+    if invocation.format == "json":
+        write(json.dumps({"schema_version": 1, **document}, indent=2) + "\n")
+    elif invocation.quiet < 2:
+        write(text + "\n")
+
+
+def _embedded(found: Embeddings) -> tuple[dict[str, Any], str]:
+    documents, queries = len(found.documents), len(found.queries)
+    facts = {"model": found.model.get("name"), "dim": found.documents.dim, "documents": documents, "queries": queries}
+    return facts, f"{documents:,} documents and {queries:,} queries are stored, {found.documents.dim} dimensions each."
+
+
+def _estimated(found: Estimate) -> tuple[dict[str, Any], str]:
+    roles = {"documents": found.documents, "queries": found.queries}
+    facts = {
+        "model": found.model,
+        **{name: _facts(amount) for name, amount in roles.items()},
+        "tokens_estimated": found.tokens,
+        "price_per_million": found.price_per_million,
+        "price": found.price,
+    }
+    lines = [_line(name, amount) for name, amount in roles.items()]
+    price = "" if found.price is None else f", {found.price:,.2f} at {found.price_per_million:g} per million tokens"
+    return facts, "\n".join([*lines, f"To embed: about {found.tokens:,} tokens{price}."])
+
+
+def _facts(amount: Amount) -> dict[str, Any]:
+    return {
+        "texts": amount.texts,
+        "stored": amount.stored,
+        "share_stored": amount.share_stored,
+        "to_embed": amount.to_embed,
+        "characters": amount.characters,
+        "tokens_estimated": amount.tokens,
+    }
+
+
+def _line(name: str, amount: Amount) -> str:
+    stored = f"{amount.stored:,} stored ({100 * amount.share_stored:.1f}%)"
+    return f"{name:<9}  {amount.texts:,} texts  {stored}  {amount.to_embed:,} to embed  about {amount.tokens:,} tokens"

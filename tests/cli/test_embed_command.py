@@ -1,0 +1,63 @@
+"""Filling the store without a run, and what it would take, before anything is embedded or paid."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+ARGV = ("embed", "--collection", "corpus", "--model", "wordllama", "--store", "store")
+
+
+@pytest.fixture(autouse=True)
+def _corpus(tmp_path: Path) -> None:
+    """Three documents, two of them alike, of 8, 8 and 12 characters; one query of 4."""
+    folder = tmp_path / "corpus"
+    (folder / "qrels").mkdir(parents=True)
+    texts = ["rope ice", "rope ice", "long sleeping"[:12]]
+    (folder / "corpus.jsonl").write_text(
+        "".join(json.dumps({"_id": f"d{i}", "text": text}) + "\n" for i, text in enumerate(texts))
+    )
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "rope"}\n')
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td0\t1\n")
+
+
+def test_a_dry_run_counts_each_missing_text_once_and_embeds_nothing(command: Command, tmp_path: Path) -> None:
+    done = command(*ARGV, "--dry-run", "--price-per-million", "2000000", "--format", "json")
+    found = json.loads(done.stdout)
+    assert found["documents"] == {
+        "texts": 3,
+        "stored": 0,
+        "share_stored": 0.0,
+        "to_embed": 2,
+        "characters": 20,
+        "tokens_estimated": 5,
+    }
+    assert (found["tokens_estimated"], found["price"]) == (6, 12.0)
+    assert list(tmp_path.rglob("*.npy")) == []
+
+
+def test_what_is_stored_is_neither_counted_nor_embedded_again(command: Command) -> None:
+    first = command(*ARGV)
+    assert (first.returncode, first.stdout) == (0, "3 documents and 1 queries are stored, 256 dimensions each.\n")
+    again = command(*ARGV, "--dry-run")
+    assert again.stdout.splitlines() == [
+        "documents  3 texts  3 stored (100.0%)  0 to embed  about 0 tokens",
+        "queries    1 texts  1 stored (100.0%)  0 to embed  about 0 tokens",
+        "To embed: about 0 tokens.",
+    ]
+
+
+def test_vectors_that_exist_need_no_embedding(command: Command) -> None:
+    done = command("embed", "--collection", "corpus", "--model", "vectors:corpus")
+    assert (done.returncode, done.stderr.startswith("error: vectors:corpus: these vectors exist already")) == (2, True)
+
+
+def test_there_is_no_page_of_an_embedding(command: Command) -> None:
+    done = command(*ARGV, "--format", "html")
+    assert (done.returncode, done.stderr) == (2, "error: there is no html format here\nhint: --format text, json\n")
