@@ -116,7 +116,7 @@ Fault = Callable[[Request, Answer], Answer]
 
 @dataclass
 class Served:
-    """The server's side: what it was asked, and what it does wrong; `faults` are used up one a request (None: none)."""
+    """The server. `faults` are used up one a request (None: none), then `always`; `sent` are the texts answered rightly."""
 
     url: str = ""
     model_dims: dict[str, int] = field(default_factory=dict)
@@ -138,10 +138,10 @@ class Served:
             return refusal(413, f"batch size {len(texts)} > maximum allowed batch size {self.most_texts}")
         if self.most_characters is not None and any(len(text) > self.most_characters for text in texts):
             return refusal(400, "This model's maximum context length is 8192 tokens, however you requested 9000 tokens")
-        answer = Answer(body=json.dumps(self._document(request)).encode())
+        right = answer = Answer(body=json.dumps(self._document(request)).encode())
         if fault is not None:
             answer = fault(request, answer)
-        if answer.status == 200 and not answer.reset and answer.cut is None and answer.hold is None:
+        if answer == right:
             with self.lock:
                 self.sent += texts
         return answer
