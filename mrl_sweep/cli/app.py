@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mrl_sweep import __version__
+from mrl_sweep.cli.check import check
 from mrl_sweep.cli.compare import compare
 from mrl_sweep.cli.config import config
 from mrl_sweep.cli.embed import embed
@@ -36,5 +37,5 @@ def options(
     """How few dimensions of a Matryoshka embedding model can you ship? Proven on your own corpus and judged queries."""
 
 
-for command in (run, gate, embed, report, compare, demo, config):
+for command in (run, gate, embed, report, compare, demo, check, config):
     app.command()(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 import typer
 
@@ -16,6 +16,9 @@ from mrl_sweep.errors import InputError
 if TYPE_CHECKING:
     from mrl_sweep.config import SweepConfig
     from mrl_sweep.report.document import Report
+
+DEMO: Final = {"collection": "pydocs", "model": "wordllama", "dims": "256,224,192,160,128,64,32", "retain": "95%"}
+"""What `demo` asks unless told otherwise: a share that so many questions can prove."""
 
 
 @takes(SweepFlags)
@@ -30,8 +33,7 @@ def run(context: typer.Context, config: ConfigFile = None, **flags: Unpack[Sweep
 def demo(context: typer.Context, **flags: Unpack[SweepFlags]) -> None:
     """The main job on packaged real text with a real Matryoshka model; no download."""
     invocation = invocation_of(context, flags)
-    packaged = {"collection": flags.get("collection") or "pydocs", "model": flags.get("model") or "wordllama"}
-    run_and_show(invocation, invocation.configure(None, {**flags, **packaged}))
+    run_and_show(invocation, invocation.configure(None, {**DEMO, **{name: value for name, value in flags.items() if value}}))
 
 
 def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
@@ -60,10 +62,15 @@ def inputs_of(settings: SweepConfig) -> list[Path]:
 
 def check_complete(settings: SweepConfig) -> None:
     """Raise InputError where it is not said what to embed, or by what."""
+    check_collection(settings)
+    if settings.model.name is None:
+        raise InputError("no model given", "give --model NAME; --model wordllama needs no download")
+
+
+def check_collection(settings: SweepConfig) -> None:
+    """Raise InputError where no collection is named."""
     if settings.collection.source is None:
         hint = (
             "give --collection FOLDER, or --collection pydocs for Python's own documentation; `mrl-sweep demo` shows it at work"
         )
         raise InputError("no collection given", hint)
-    if settings.model.name is None:
-        raise InputError("no model given", "give --model NAME; --model wordllama needs no download")

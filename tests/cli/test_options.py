@@ -16,7 +16,17 @@ from mrl_sweep.config import SETTINGS, SweepConfig
 DECLARED = get_type_hints(GateFlags, include_extras=True)
 PACKAGE = Path(mrl_sweep.__file__).parent
 PLANNED = frozenset(
-    "--docs --replicas --headroom --machine-memory --project-docs --distractors --funnel --keep-indexes --verify-api".split()
+    [
+        "--docs",
+        "--replicas",
+        "--headroom",
+        "--machine-memory",
+        "--project-docs",
+        "--distractors",
+        "--funnel",
+        "--keep-indexes",
+        "--verify-api",
+    ]
 )
 """Options of rooms that are there, but not yet behind a command."""
 

@@ -1,0 +1,48 @@
+"""`mrl-sweep check`: is the collection sound, and what is in it? No model is opened and nothing is written."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Unpack
+
+import typer
+
+from mrl_sweep.cli.invocation import invocation_of
+from mrl_sweep.cli.options import ConfigFile, EmbedFlags, takes
+from mrl_sweep.cli.output import prepare_text
+from mrl_sweep.cli.progress import listening
+from mrl_sweep.cli.run import check_collection, inputs_of
+
+if TYPE_CHECKING:
+    from mrl_sweep.collection.describe import Description
+
+
+@takes(EmbedFlags)
+def check(context: typer.Context, config: ConfigFile = None, **flags: Unpack[EmbedFlags]) -> None:
+    """Validate a collection and say what is in it: sizes, judgments, gaps, text lengths, slices."""
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(config, flags)
+    check_collection(settings)
+    write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
+    from mrl_sweep import pipeline
+    from mrl_sweep.collection.describe import describe
+
+    with listening(invocation) as on_event:
+        found = describe(pipeline.load(settings), on_event=on_event)
+    if invocation.format == "json":
+        write(json.dumps({"schema_version": 1, **found.to_dict()}, indent=2) + "\n")
+    elif invocation.quiet < 2:
+        write(_text(found, brief=invocation.quiet > 0))
+
+
+def _text(found: Description, *, brief: bool) -> str:
+    from mrl_sweep.report.escape import plain
+
+    sound = f"{found.name} is sound: {found.documents:,} documents, {found.queries:,} judged queries."
+    if brief:
+        return plain(sound) + "\n"
+    rows = [(plain(what), plain(value)) for what, value in found.rows()]
+    width = max(len(what) for what, _ in rows)
+    advice = [part for one in found.warnings for part in (f"warning: {one.message}", f"  hint: {one.hint}" if one.hint else "")]
+    told = [f"{what:<{width}}  {value}" for what, value in rows]
+    return "\n".join([*told, "", *(plain(line) for line in advice if line), *([""] if advice else []), plain(sound)]) + "\n"
