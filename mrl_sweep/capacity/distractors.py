@@ -103,13 +103,13 @@ def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> Standing:
     )
 
 
-def in_a_sample(standing: Standing, reward: FloatArray, *, n_documents: int, n_kept: int) -> FloatArray:
-    """(n_queries,) the exact expectation over random samples of `n_kept` documents that keep the relevant ones.
+def in_a_sample(standing: Standing, reward: FloatArray, *, n_documents: int, n_kept: int | None = None) -> FloatArray:
+    """(n_queries,) the exact expectation over random samples of `n_kept` documents (default: all) that keep the relevant ones.
 
     Of a document's c distractors above, among n, a sample of m keeps Hypergeometric(n, c, m).
     """
     distractors, relevant, found = standing.cases
-    total, drawn = n_documents - found, np.maximum(n_kept - found, 0)
+    total, drawn = n_documents - found, np.maximum((n_documents if n_kept is None else n_kept) - found, 0)
     expected = distractors * (drawn / np.maximum(total, 1))
     near = np.flatnonzero(expected - _FAR * np.sqrt(expected) <= len(reward) + _FAR)
     cases = np.stack([distractors, relevant, total, drawn])[:, near]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,7 @@ def _expected_rewards(nodes: Quadrature, places: IntArray, reward: FloatArray, e
     padded = np.append(reward, np.zeros(len(reward)))
     out = np.empty(nodes.x.shape)
     starts = np.flatnonzero(np.diff(nodes.counts, prepend=-1))
-    for start, stop in zip(starts, np.append(starts[1:], len(out)), strict=True):
+    for start, stop in itertools.pairwise([*starts.tolist(), len(out)]):
         ahead = np.arange(min(len(reward) - int(places[start:stop].min()), extra + 1))
         log_p, log_q = nodes.link.logs(nodes.x[start])
         ways = special.gammaln(extra + 1.0) - special.gammaln(ahead + 1.0) - special.gammaln(extra - ahead + 1.0)

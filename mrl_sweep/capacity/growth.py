@@ -14,62 +14,18 @@ from typing import Final
 
 import numpy as np
 
-from mrl_sweep.capacity.distractors import Standing, Wanted, in_a_sample, standing, wanted
-from mrl_sweep.capacity.growing import Grower
-from mrl_sweep.capacity.population import Link
+from mrl_sweep.capacity.forecasts import MIN_QUERIES, CorpusSize, Forecast, Model, Question
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import EXACT, NOT_RETRIEVED, Advice, Basis, Candidate, FloatArray, IntArray, Measure, Qrels, Ranks
+from mrl_sweep.types import Advice, Candidate, Measure, Qrels, Ranks
+
+__all__ = ["CorpusSize", "Forecast", "Growth", "Question", "project"]
 
 WARN_BEYOND: Final = 10
 REFUSE_BEYOND: Final = 50
-MIN_QUERIES: Final = 30
-FEW_CHANGED: Final = 20
 LARGEST_CUTOFF: Final = 1000
-DRAWS: Final = 500
 _CURVE_POINTS: Final = 21
 
 PROJECTED: Final = ("nDCG", "R", "P")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked of the projection: the measure, the share of full size to keep, one-sided alpha, and who full size is."""
-
-    measure: Measure
-    retain: float = 0.98
-    alpha: float = 0.05
-    baseline: Candidate | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """One candidate at one corpus size: the measure's mean with its band, and the share kept of full size's there.
-
-    `low` and `high` span both models, each widened by resampling queries to its alpha and 1 - alpha limits; `at_least` is the
-    lower limit of `kept`, the worse of both models. None where the share is undefined.
-    """
-
-    candidate: Candidate
-    mean: float
-    low: float
-    high: float
-    kept: float | None
-    at_least: float | None
-    acceptable: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorpusSize:
-    """All candidates in a corpus of `n_documents`; `dimension` is the smallest acceptable one, None where only full size is.
-
-    `exact` below the sample; `refused` says why there is no forecast, else it is empty.
-    """
-
-    n_documents: int
-    exact: bool
-    refused: str
-    dimension: int | None
-    forecasts: tuple[Forecast, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +56,14 @@ def project(
     data. Raises InputError for a measure that ranks alone cannot project, and where no query has a relevant document.
     """
     _check(question.measure)
-    model = _Model.of(ranks, qrels, question, generator)
+    model = Model.of(ranks, qrels, question, generator)
     reach = _reach(question.measure)
-    at = tuple(model.corpus_size(n) if n <= reach * model.n_sample else model.refusal(n, reach) for n in corpus_sizes)
-    curve = np.unique(np.geomspace(max(1, model.n_sample / 20), reach * model.n_sample, _CURVE_POINTS).astype(np.int64))
-    points = [model.corpus_size(int(n)) for n in curve]
+    curve = np.unique(np.geomspace(max(1, model.n_sample / 20), reach * model.n_sample, _CURVE_POINTS).astype(np.int64)).tolist()
+    within = [n for n in corpus_sizes if n <= reach * model.n_sample]
+    points = model.at([*curve, *within])
+    asked = dict(zip(within, points[len(curve) :], strict=True))
+    at = tuple(asked[n] if n in asked else _refusal(n, model.n_sample, reach) for n in corpus_sizes)
+    points = points[: len(curve)]
     names = [forecast.candidate for forecast in points[0].forecasts]
     stops = {name: _stops(name, points, question.retain) for name in names if name != model.baseline}
     left_out = len(ranks.candidates) - len(model.candidates)
@@ -113,7 +72,7 @@ def project(
         n_sample=model.n_sample,
         n_queries=model.n_queries,
         at=at,
-        looked_at=tuple(int(n) for n in curve),
+        looked_at=tuple(curve),
         stops_at=stops,
         advice=_advice(model, corpus_sizes, reach),
         excluded={"candidates with an index that is not exact are not projected": left_out} if left_out else {},
@@ -128,18 +87,17 @@ def _check(measure: Measure) -> None:
         )
 
 
-def _full_size(candidates: Sequence[Candidate]) -> Candidate:
-    prefixes = [candidate for candidate in candidates if candidate.basis == Basis.PREFIX]
-    if not prefixes:
-        raise InputError("nothing to project: no exact prefix was ranked", "rank the full size too: --dims auto")
-    return max(prefixes, key=lambda candidate: candidate.dim)
-
-
 def _reach(measure: Measure) -> int:
     return WARN_BEYOND if measure.cutoff == 1 else REFUSE_BEYOND
 
 
-def _advice(model: _Model, corpus_sizes: Sequence[int], reach: int) -> tuple[Advice, ...]:
+def _refusal(n_documents: int, n_sample: int, reach: int) -> CorpusSize:
+    at_one = " at a cut-off of 1" if reach < REFUSE_BEYOND else ""
+    reason = f"{n_documents:,} documents are more than {reach} times the {n_sample:,} at hand: no projection{at_one}"
+    return CorpusSize(n_documents=n_documents, exact=False, refused=reason, dimension=None, forecasts=())
+
+
+def _advice(model: Model, corpus_sizes: Sequence[int], reach: int) -> tuple[Advice, ...]:
     advice = []
     if any(n > model.n_sample for n in corpus_sizes):
         advice.append(
@@ -184,112 +142,3 @@ def _stops(candidate: Candidate, points: Sequence[CorpusSize], retain: float) ->
             return int(before[0] * (point.n_documents / before[0]) ** share)
         before = point.n_documents, limit
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """Everything that does not depend on the corpus size asked for."""
-
-    candidates: tuple[Candidate, ...]
-    baseline: Candidate
-    question: Question
-    n_sample: int
-    counted: FloatArray
-    wanted: Wanted
-    standings: tuple[Standing, ...]
-    growers: tuple[Grower, ...]
-    changed: IntArray
-    draws: FloatArray
-
-    @property
-    def n_queries(self) -> int:
-        return int(self.counted.sum())
-
-    @classmethod
-    def of(cls, ranks: Ranks, qrels: Qrels, question: Question, generator: np.random.Generator) -> _Model:
-        exact = [c for c, candidate in enumerate(ranks.candidates) if candidate.index == EXACT]
-        candidates = tuple(ranks.candidates[c] for c in exact)
-        baseline = question.baseline or _full_size(candidates)
-        sought = wanted(qrels, question.measure)
-        counted = (sought.n_relevant > 0).astype(np.float64)
-        if not counted.any():
-            raise InputError("nothing to project: no query has a relevant document", "check the judgments: --split")
-        if not all((ranks.above[c, sought.columns] < NOT_RETRIEVED).any() for c in exact):
-            raise InputError("nothing to project: no relevant document is in the corpus", "check the judgments: --split")
-        standings = tuple(standing(sought, ranks.above[c], ranks.tied[c]) for c in exact)
-        n_sample = ranks.n_documents
-        n_distractors = n_sample - round(float(standings[0].found[counted > 0].mean()))
-        growers = tuple(Grower.of(link, standings, n_distractors) for link in Link)
-        here = np.stack([s.by_query(_rewards(s, sought.reward)) for s in standings])
-        changed = (np.abs(here - here[candidates.index(baseline)]) > 1e-12).sum(axis=1)
-        units = np.flatnonzero(counted)
-        draws = generator.multinomial(len(units) + 1, np.full(len(units) + 1, 1 / (len(units) + 1)), DRAWS).astype(np.float64)
-        return cls(candidates, baseline, question, n_sample, counted, sought, standings, growers, changed, draws)
-
-    def refusal(self, n_documents: int, reach: int) -> CorpusSize:
-        at_one = " at a cut-off of 1" if reach < REFUSE_BEYOND else ""
-        reason = f"{n_documents:,} documents are more than {reach} times the {self.n_sample:,} at hand: no projection{at_one}"
-        return CorpusSize(n_documents=n_documents, exact=False, refused=reason, dimension=None, forecasts=())
-
-    def corpus_size(self, n_documents: int) -> CorpusSize:
-        """All candidates in a corpus of `n_documents`."""
-        if n_documents <= self.n_sample:
-            sampled = [in_a_sample(s, self.wanted.reward, n_documents=self.n_sample, n_kept=n_documents) for s in self.standings]
-            values = np.stack(sampled)
-            forecasts = self._forecasts(values.sum(axis=1) / self.n_queries, values[None])
-        else:
-            extra = n_documents - self.n_sample
-            both = [grower.grown(self.wanted.reward, extra) for grower in self.growers]
-            means = both[0][0].sum(axis=1) / self.n_queries
-            forecasts = self._forecasts(means, np.stack([influence for _, influence in both]))
-        walked = self._walk(forecasts)
-        return CorpusSize(
-            n_documents=n_documents, exact=n_documents <= self.n_sample, refused="", dimension=walked, forecasts=forecasts
-        )
-
-    def _forecasts(self, means: FloatArray, influence: FloatArray) -> tuple[Forecast, ...]:
-        """`means` (n_candidates,) of the model; `influence` (n_models, n_candidates, n_queries), whose resampled means vary as
-        the estimate does when queries are drawn anew."""
-        question, base = self.question, self.candidates.index(self.baseline)
-        weights, guard = self.draws[:, :-1], self.draws[:, -1]
-        sums = influence[:, :, self.counted > 0] @ weights.T
-        drawn = sums / weights.sum(axis=1)
-        low, high = np.quantile(drawn, [question.alpha, 1 - question.alpha], axis=2)
-        few = (self.changed < FEW_CHANGED)[None, :, None] * guard
-        full = sums[:, base, None] + few
-        shares = np.divide(sums, full, out=np.zeros_like(sums), where=full > 0)
-        at_least = np.quantile(shares, question.alpha, axis=2).min(axis=0)
-        forecasts = []
-        for c, candidate in enumerate(self.candidates):
-            defined = means[base] > 0
-            kept = float(means[c] / means[base]) if defined else None
-            limit = float(min(at_least[c], means[c] / means[base])) if defined else None
-            itself = c == base
-            forecasts.append(
-                Forecast(
-                    candidate=candidate,
-                    mean=float(means[c]),
-                    low=float(min(low[:, c].min(), means[c])),
-                    high=float(max(high[:, c].max(), means[c])),
-                    kept=kept,
-                    at_least=kept if itself else limit,
-                    acceptable=itself or (limit is not None and limit >= question.retain and self.n_queries >= MIN_QUERIES),
-                )
-            )
-        return tuple(forecasts)
-
-    def _walk(self, forecasts: Sequence[Forecast]) -> int | None:
-        """The smallest size that an unbroken walk of acceptable ones from full size down reaches."""
-        ladder = [f for f in forecasts if f.candidate.basis == self.baseline.basis and f.candidate.dim < self.baseline.dim]
-        smallest = None
-        for forecast in sorted(ladder, key=lambda f: -f.candidate.dim):
-            if not forecast.acceptable:
-                break
-            smallest = forecast.candidate.dim
-        return smallest
-
-
-def _rewards(standing: Standing, reward: FloatArray) -> FloatArray:
-    """What each document brings in the sample itself."""
-    rewards: FloatArray = np.append(reward, 0.0)[np.minimum(standing.distractors + standing.relevant, len(reward))]
-    return rewards
