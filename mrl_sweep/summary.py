@@ -15,7 +15,7 @@ from mrl_sweep.config import SweepConfig
 from mrl_sweep.decision.losers import biggest_losers
 from mrl_sweep.decision.policy import Policy, decide, full_size
 from mrl_sweep.decision.search import judge_slices, search_slices
-from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices
+from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
 from mrl_sweep.measures.coverage import agreement
 from mrl_sweep.report.advising import Surroundings, advise
 from mrl_sweep.report.build import Cost, Facts, build_report
@@ -108,6 +108,8 @@ def cost_of(one: IndexMeasurement) -> Cost:
 
 def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
     """Declared slices and those found in the queries themselves, at the sizes that matter: the answer and the next smaller."""
+    from mrl_sweep.indexing.topics import topic_labels
+
     queries, qrels, table = sweep.collection.queries, sweep.collection.qrels, sweep.config.slices
     fields = table.slice or tuple(sorted({key for entry in queries.metadata for key in entry}))
     n_relevant = np.bincount(qrels.queries[qrels.grades > 0], minlength=len(queries))
@@ -116,6 +118,7 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
         *(s for field in fields if field not in table.slice for s in found_in(queries.metadata, field)),
         *length_slices(queries.texts),
         *relevant_slices(n_relevant),
+        *topic_slices(topic_labels(sweep.embeddings.queries), queries.texts),
     ]
     findings = search_slices(sweep.scores, found, sweep.policy, candidates=sizes_in_question(sweep), clusters=sweep.clusters)
     return slice_rows(findings, judge_slices(findings, alpha=sweep.policy.alpha))
@@ -168,7 +171,7 @@ def manifest(sweep: Sweep) -> dict[str, Any]:
             "queries": len(collection.queries),
             "judgments": len(collection.qrels.rows),
         },
-        "model": {"name": config.model.name, **sweep.embeddings.model},
+        "model": {**sweep.embeddings.model, "name": config.model.name},
         "similarity": str(config.sweep.similarity),
         "identical_excluded": config.sweep.exclude_identical,
         "tie_rule": TIE_RULE,

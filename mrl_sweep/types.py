@@ -296,7 +296,8 @@ class Scores:
     def of(self, candidate: Candidate, measure: Measure) -> FloatArray:
         """(n_counted,) the values of the counted queries, in query order."""
         m = self.measures.index(measure)
-        return self.values[self.candidates.index(candidate), m, self.counted[m]]
+        values: FloatArray = self.values[self.candidates.index(candidate), m, self.counted[m]]
+        return values
 
 
 # --- Verdict ----------------------------------------------------------------------------------------------------------
