@@ -18,10 +18,13 @@ from mrl_sweep.indexing.faiss_index import FaissIndex, TrainingNeed, make_index,
 from mrl_sweep.indexing.memory import anonymous_bytes
 from mrl_sweep.indexing.stderr import captured_warnings
 from mrl_sweep.ranking.prefix import unit_prefix
-from mrl_sweep.types import Advice, Float32Array, IntArray, Similarity, Vectors
+from mrl_sweep.types import Advice, Float32Array, Similarity, Vectors
 
 BLOCK_BYTES: Final = 32 * 2**20
 """How much of the corpus is in memory at once besides the index: full-size float32 rows of one block."""
+
+SAMPLE_BYTES: Final = 2**30
+"""The most that training vectors take, unless FAISS advises more of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ def fill_index(index: FaissIndex, vectors: Vectors, cut: Cut, *, seed: int = 0, 
     warnings: list[str] = []
     if not index.is_trained:
         on_event(Progress(f"index {name}", 0, len(vectors), "documents", "training"))
-        sample = cut.apply(vectors.take(_sample(len(vectors), need.most, seed)))
+        sample = _training_sample(vectors, cut, need, seed)
         with captured_warnings() as warnings:
             index.train(sample)
         del sample
@@ -133,5 +136,13 @@ def _advice(name: str, need: TrainingNeed, n_documents: int, warnings: list[str]
     return tuple(advice)
 
 
-def _sample(n: int, most: int, seed: int) -> IntArray:
-    return np.arange(n) if n <= most else np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+def _training_sample(vectors: Vectors, cut: Cut, need: TrainingNeed, seed: int) -> Float32Array:
+    """Cut rows of documents drawn at random: as many as are of use, within 1 GiB but never fewer than advised."""
+    affordable = max(need.advised, SAMPLE_BYTES // (4 * cut.dim))
+    n = min(len(vectors), need.most, affordable)
+    rows = np.arange(n) if n == len(vectors) else np.sort(np.random.default_rng(seed).choice(len(vectors), n, replace=False))
+    sample = np.empty((n, cut.dim), np.float32)
+    step = max(1, BLOCK_BYTES // (4 * vectors.dim))
+    for start in range(0, n, step):
+        sample[start : start + step] = cut.apply(vectors.take(rows[start : start + step]))
+    return sample
