@@ -1,0 +1,143 @@
+"""`embed --dry-run`: what an embedding run would send, before it does: texts, tokens, price, the share stored already."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from mrl_sweep.embedding.batches import windows
+from mrl_sweep.embedding.digests import DigestTable, text_digests
+from mrl_sweep.embedding.protocol import Embedder, Role, VectorSource
+from mrl_sweep.embedding.store import Store
+from mrl_sweep.errors import InputError, several
+from mrl_sweep.types import Collection
+
+BYTES_PER_TOKEN: Final = 4
+"""Of UTF-8, roughly, for the tokenizers in use: 4 letters of English, a letter and a third of Chinese."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """One role's texts: how many there are, how many have vectors in the store, how many different ones would be sent.
+
+    `characters` are those that would be sent, prompts included; `tokens` is an estimate from their bytes.
+    """
+
+    texts: int
+    stored: int
+    to_send: int
+    characters: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What a run would do. `price` (US dollars) is None where no price is known; `price_from` says whose figure it is."""
+
+    name: str
+    documents: Amount
+    queries: Amount
+    price_per_million: float | None
+    price_from: str
+
+    @property
+    def texts(self) -> int:
+        return self.documents.texts + self.queries.texts
+
+    @property
+    def to_send(self) -> int:
+        return self.documents.to_send + self.queries.to_send
+
+    @property
+    def tokens(self) -> int:
+        """An estimate."""
+        return self.documents.tokens + self.queries.tokens
+
+    @property
+    def price(self) -> float | None:
+        return None if self.price_per_million is None else self.tokens * self.price_per_million / 1e6
+
+    @property
+    def share_stored(self) -> float:
+        """Of all texts, those whose vectors the store holds, in [0, 1]; 1 where there are none."""
+        return (self.documents.stored + self.queries.stored) / self.texts if self.texts else 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        totals = {"texts": self.texts, "to_send": self.to_send, "tokens_estimated": self.tokens, "price_estimated": self.price}
+        return {**asdict(self), **totals, "share_stored": self.share_stored}
+
+    def lines(self) -> list[str]:
+        """What a person reads."""
+        share = math.floor(1000 * self.share_stored) / 10
+        out = [
+            f"{several(self.documents.texts, 'document', 'documents')} and {several(self.queries.texts, 'query', 'queries')}",
+            f"{share:g}% stored already; {several(self.to_send, 'text', 'texts')} to embed with {self.name}",
+            f"about {self.tokens:,} tokens (an estimate: {BYTES_PER_TOKEN} bytes of text a token)",
+        ]
+        if self.price is not None:
+            out.append(f"about ${self.price:,.2f}, at ${self.price_per_million:g} a million tokens ({self.price_from})")
+        elif self.price_from:
+            out.append(self.price_from)
+        return out
+
+
+def dry_run(
+    collection: Collection, embedder: Embedder | VectorSource, store: Store, *, price_per_million: float | None = None
+) -> DryRun:
+    """Reads the collection and the store; opens no model, asks nobody, needs no key.
+
+    `price_per_million` is in US dollars a million tokens. Raises InputError for one that is none.
+    """
+    if price_per_million is not None and not (math.isfinite(price_per_million) and price_per_million >= 0):
+        raise InputError(f"{price_per_million:g} is not a price", "--price-per-million 0.13")
+    price, origin = _price(embedder, price_per_million)
+    return DryRun(
+        name=embedder.name,
+        documents=_amount(embedder, store, Role.DOCUMENT, collection.documents.texts),
+        queries=_amount(embedder, store, Role.QUERY, lambda: collection.queries.texts),
+        price_per_million=price,
+        price_from=origin,
+    )
+
+
+def _amount(embedder: Embedder | VectorSource, store: Store, role: Role, read: Callable[[], Iterable[str]]) -> Amount:
+    if isinstance(embedder, VectorSource):
+        n = sum(1 for _ in read())
+        return Amount(texts=n, stored=n, to_send=0, characters=0, tokens=0)
+    identity = embedder.identity(role)
+    prompt = str(identity.get("prompt") or "")
+    space, seen = store.space(identity), DigestTable()
+    texts = stored = to_send = characters = size = 0
+    for window in windows(read()):
+        digests = text_digests(window)
+        missing = space.find(digests) < 0
+        texts += len(window)
+        stored += int((~missing).sum())
+        fresh = np.flatnonzero(missing & (seen.find(digests) < 0))
+        fresh = fresh[np.unique(digests[fresh], axis=0, return_index=True)[1]]
+        seen.add(np.ascontiguousarray(digests[fresh]), np.zeros(len(fresh), np.int64))
+        to_send += len(fresh)
+        for row in fresh:
+            characters += len(prompt) + len(window[row])
+            size += len(prompt.encode()) + len(window[row].encode("utf-8", "replace"))
+    tokens = math.ceil(size / BYTES_PER_TOKEN)
+    return Amount(texts=texts, stored=stored, to_send=to_send, characters=characters, tokens=tokens)
+
+
+def _price(embedder: Embedder | VectorSource, given: float | None) -> tuple[float | None, str]:
+    """US dollars a million tokens, and whose figure that is."""
+    from mrl_sweep.embedding.hosted.prices import AS_OF, list_price
+
+    if given is not None:
+        return given, "your figure"
+    identity = {} if isinstance(embedder, VectorSource) else embedder.identity(Role.DOCUMENT)
+    if "address" not in identity:
+        return None, ""
+    known = list_price(str(identity["provider"]), str(identity["model"])) if identity["address"] is None else None
+    if known is not None:
+        return known, f"list price of {AS_OF}, which may have changed"
+    return None, "price not known: --price-per-million FIGURE"

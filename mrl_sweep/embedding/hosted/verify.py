@@ -1,0 +1,101 @@
+"""`--verify-api N`: does cutting the full vector give what the vendor gives when asked for a smaller size?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from mrl_sweep.embedding.hosted.model import HostedModel
+from mrl_sweep.embedding.protocol import Embedder, PartlyEncoded, Role, VectorSource
+from mrl_sweep.errors import EnvironmentFault, InputError, several
+from mrl_sweep.types import Advice, FloatArray
+
+EQUAL_COSINE: Final = 0.9999
+"""Hosted models do not answer to the last bit: the same text asked twice differs by about so much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """The vendor's vectors of `dim` dimensions against the full ones, cut and normalised: what was found for `texts` texts.
+
+    `most_difference` is the largest absolute difference of a value, both sides of unit length; `least_cosine` the smallest
+    cosine; `unit_length` says whether the vendor's own vectors of that size have length one.
+    """
+
+    name: str
+    dim: int
+    full_dim: int
+    texts: int
+    most_difference: float
+    least_cosine: float
+    unit_length: bool
+
+    @property
+    def equal(self) -> bool:
+        return self.least_cosine >= EQUAL_COSINE
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "equal": self.equal}
+
+    @property
+    def advice(self) -> Advice:
+        """One sentence for the report: `api-verified`, or `api-differs` with what follows from it."""
+        figures = f"{several(self.texts, 'text', 'texts')} at {self.dim:,} dimensions, least cosine {self.least_cosine:.6f}"
+        if self.equal:
+            length = "" if self.unit_length else "; its own are not of unit length and have to be normalised"
+            return Advice(
+                "api-verified", f"{self.name}: cutting and normalising equals the vendor's own vectors ({figures}){length}"
+            )
+        return Advice(
+            "api-differs",
+            f"{self.name}: the vendor's own vectors are not the cut and normalised full ones ({figures})",
+            "what this sweep says holds for vectors cut by you, not for those the vendor sends at that size",
+        )
+
+
+def verify_api(
+    embedder: Embedder | VectorSource, texts: Sequence[str], small_dim: int, *, role: Role = Role.DOCUMENT
+) -> Verified:
+    """Asks for these texts at full size and at `small_dim`, and compares. Each text is paid for twice.
+
+    Raises InputError for a model that is not hosted, no text, or a size that the model or the vendor has not; else as `encode`.
+    """
+    if not isinstance(embedder, HostedModel):
+        raise InputError(f"{embedder.name} is no hosted model: there is nothing to verify", "leave --verify-api out")
+    wanted = [text for text in texts if text.strip()]
+    full_dim = embedder.full_dim
+    if not wanted or not 0 < small_dim < full_dim:
+        raise InputError(f"cannot verify {len(wanted):,} texts at {small_dim:,} of {full_dim:,} dimensions", "--verify-api N")
+    size = embedder.batching.texts
+    parts = [_compare(embedder, wanted[i : i + size], small_dim, role) for i in range(0, len(wanted), size)]
+    return Verified(
+        name=embedder.name,
+        dim=small_dim,
+        full_dim=full_dim,
+        texts=len(wanted),
+        most_difference=float(max(abs(cut - own).max() for cut, own, _ in parts)),
+        least_cosine=float(min((cut * own).sum(axis=1).min() for cut, own, _ in parts)),
+        unit_length=all(bool((abs(lengths - 1) < 1e-3).all()) for _, _, lengths in parts),
+    )
+
+
+def _compare(embedder: HostedModel, texts: Sequence[str], dim: int, role: Role) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Both sides at unit length, (n, dim) float64, and the (n,) lengths of the vendor's own."""
+    try:
+        full = embedder.encode(texts, role).vectors
+    except PartlyEncoded as part:
+        raise part.reason from None
+    own = embedder.at_size(texts, role, dim)
+    if own.shape != (len(texts), dim):
+        raise EnvironmentFault(f"{embedder.name} answered with {own.shape[1]:,} dimensions instead of {dim:,}")
+    _, cut = _normalised(full[:, :dim].astype(np.float64))
+    lengths, own_unit = _normalised(own.astype(np.float64))
+    return cut, own_unit, lengths
+
+
+def _normalised(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    lengths = np.linalg.norm(rows, axis=1)
+    return lengths, rows / np.maximum(lengths, 1e-15)[:, None]
