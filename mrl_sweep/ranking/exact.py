@@ -80,8 +80,18 @@ def rank(
     return as_ranks(plan, tally, qrels, candidates, len(vectors))
 
 
-def open_kernel() -> Kernel:
-    """The fastest kernel that works here."""
+def open_kernel(device: str | None = None) -> Kernel:
+    """The fastest kernel that works here: on the CUDA device that is named, else machine code, else numpy.
+
+    Only a device that is no `cpu` imports torch; where torch does not see it, the processor does the work.
+    """
+    if device is not None and device.startswith("cuda"):
+        try:
+            from mrl_sweep.ranking.device import DeviceKernel
+
+            return DeviceKernel(device)
+        except (ImportError, RuntimeError):
+            pass
     try:
         from mrl_sweep.ranking.kernel import MachineKernel
 
