@@ -7,6 +7,9 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +25,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
 
 DIGEST = """
-import hashlib
+import hashlib, sys
 from mrl_sweep.collection import load_collection
 c = load_collection("pydocs")
 h = hashlib.sha256()
@@ -30,6 +33,7 @@ for part in (c.documents.ids, c.documents.texts(), c.queries.ids, c.queries.text
     for text in part:
         h.update(text.encode("utf-8", "surrogatepass") + b"\\0")
 h.update(c.qrels.offsets.tobytes() + c.qrels.rows.tobytes() + c.qrels.grades.tobytes())
+print(h.hexdigest(), sorted({"torch", "sentence_transformers", "transformers", "faiss"} & set(sys.modules)))
 """
 
 
@@ -99,7 +103,7 @@ def test_no_query_is_asked_twice_with_other_answers(pydocs: Collection) -> None:
 
 
 def test_every_judged_object_is_there_in_this_environment(pydocs: Collection) -> None:
-    assert corpus().absent == 0
+    assert corpus(installed=False).absent == 0
     assert "pydocs-absent" not in {remark.code for remark in pydocs.warnings}
     assert (pydocs.qrels.rows >= 0).all()
 
@@ -143,17 +147,15 @@ def test_versions_of_python_and_of_every_package_are_recorded(pydocs: Collection
     assert "unknown" not in versions.values()
 
 
-def test_another_process_with_other_hashes_gives_the_same_bytes(pydocs: Collection) -> None:
+def test_another_process_with_other_hashes_gives_the_same_bytes_and_needs_no_model(pydocs: Collection) -> None:
     digest = hashlib.sha256()
     for part in (pydocs.documents.ids, pydocs.documents.texts(), pydocs.queries.ids, pydocs.queries.texts):
         for text in part:
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     digest.update(pydocs.qrels.offsets.tobytes() + pydocs.qrels.rows.tobytes() + pydocs.qrels.grades.tobytes())
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "LC_ALL": "C", "TZ": "Asia/Tokyo", "COLUMNS": "40"}
-    done = subprocess.run(
-        [sys.executable, "-c", DIGEST + "print(h.hexdigest())"], capture_output=True, text=True, env=environment, check=True
-    )
-    assert done.stdout.strip() == digest.hexdigest()
+    done = subprocess.run([sys.executable, "-c", DIGEST], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == f"{digest.hexdigest()} []"
 
 
 def test_stripped_docstrings_are_an_input_error() -> None:
@@ -167,13 +169,14 @@ def test_stripped_docstrings_are_an_input_error() -> None:
     )
 
 
-def test_loading_imports_neither_torch_nor_sentence_transformers() -> None:
-    code = (
-        "import sys\nfrom mrl_sweep.collection import load_collection\nload_collection('pydocs')\n"
-        "print(sorted({'torch', 'sentence_transformers', 'transformers', 'faiss'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_the_larger_corpus_adds_what_other_packages_say(monkeypatch: pytest.MonkeyPatch, pydocs: Collection) -> None:
+    monkeypatch.setattr("mrl_sweep.collection.pydocs.sources.packages_distributions", lambda: {"pluggy": ["pluggy"]})
+    larger = corpus.__wrapped__(installed=True)
+    names = [found.name for found in larger.entries]
+    assert names == sorted(set(names))
+    assert set(names) - set(pydocs.documents.ids) == {name for name in names if name.startswith("pluggy")}
+    assert "pluggy.PluginManager.register" in names
+    assert larger.facts["versions"]["pluggy"] == version("pluggy")
 
 
 # --- the questions ----------------------------------------------------------------------------------------------------
@@ -227,6 +230,23 @@ def test_a_question_is_judged_by_its_file(pydocs: Collection) -> None:
 def test_answers_resolve_once_and_absent_ones_are_counted() -> None:
     question = Question("q", "?", "goal", "files", {"a.old": 1, "a.new": 2, "a.gone": 2})
     assert resolve([question], {"a.old": 5, "a.new": 5}) == ([(question, {5: 2})], 1)
+
+
+def test_a_question_that_loses_its_answers_is_left_out_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = corpus(installed=False)
+    first = next(asked for asked in whole.asked if not asked.is_known_item)
+    asked = tuple(replace(query, grades={}) if query is first else query for query in whole.asked)
+    monkeypatch.setattr("mrl_sweep.collection.pydocs.load.corpus", lambda *, installed: replace(whole, asked=asked, absent=5))
+    found = load_collection("pydocs", split="questions")
+    assert len(found.queries) == len(read_questions()) - 1
+    assert found.excluded == {"judgments_of_absent_objects": 5, "questions_without_answer": 1}
+    assert [(remark.code, remark.message) for remark in found.warnings] == [
+        (
+            "pydocs-absent",
+            "5 judged objects are not in these versions of Python and its packages; 1 question is left out",
+        )
+    ]
+    assert load_collection("pydocs", split="known-item").excluded == {}
 
 
 # --- summaries and known items ----------------------------------------------------------------------------------------
@@ -352,8 +372,8 @@ def test_modules_are_named_once() -> None:
     assert [name for name, count in Counter(module_names()).items() if count > 1] == []
 
 
-def test_sources_are_read_without_importing(tmp_path: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "planted_package"  # type: ignore[operator]
+def test_sources_are_read_without_importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "planted_package"
     (folder / "_inner").mkdir(parents=True)
     (folder / "tests").mkdir()
     (folder / "__init__.py").write_text('"""A package that was planted."""\nraise RuntimeError("imported")\n')

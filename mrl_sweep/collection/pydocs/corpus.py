@@ -70,7 +70,7 @@ class PydocsCorpus:
 
 
 @cache
-def corpus(*, installed: bool = False) -> PydocsCorpus:
+def corpus(*, installed: bool) -> PydocsCorpus:
     """Everything of `pydocs`, `installed`: with what the sources of the other installed packages say.
 
     Errors: InputError where the docstrings were stripped.

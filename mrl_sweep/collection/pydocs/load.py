@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from mrl_sweep.collection.advice import several
 from mrl_sweep.collection.assemble import Parts, assemble
 from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.pydocs.corpus import Asked, PydocsCorpus, corpus
@@ -67,7 +68,8 @@ def _with_absent(collection: Collection, absent: int, unanswered: int) -> Collec
     counts = {"judgments_of_absent_objects": absent} | ({"questions_without_answer": unanswered} if unanswered else {})
     remark = Advice(
         "pydocs-absent",
-        f"{absent:,} judged objects are not in these versions of Python and its packages; {unanswered:,} questions are left out",
+        f"{several(absent, 'judged object is', 'judged objects are')} not in these versions of Python and its packages; "
+        f"{several(unanswered, 'question is', 'questions are')} left out",
         "compare figures of pydocs only between runs with the same versions",
     )
     return replace(collection, excluded={**collection.excluded, **counts}, warnings=(*collection.warnings, remark))
