@@ -49,7 +49,7 @@ def measure_points(
     points: list[IndexMeasurement] = []
     with limited_threads(budget.threads):
         built = _built(vectors, cut, parsed, budget, shelf, on_event)
-        for parameters in _settings(built.index, parsed, trial.k):
+        for parameters in _settings(built.index, parsed):
             built.index.set_parameters(parameters)
             candidate = Candidate(basis, dim, str(IndexSpec(parsed.factory, parameters)))
             points.append(measure_built(built, candidate, trial, budget=budget, exact=exact, on_event=on_event))
@@ -70,13 +70,13 @@ def _built(
     return built
 
 
-def _settings(index: FaissIndex, spec: IndexSpec, k: int) -> Sequence[tuple[tuple[str, int], ...]]:
+def _settings(index: FaissIndex, spec: IndexSpec) -> Sequence[tuple[tuple[str, int], ...]]:
     """Search parameters to try, least effort first; those that the spec names stay as they are."""
     named = dict(spec.parameters)
     free = [name for name in tunable_parameters(index) if name not in named]
     if not free:
         return [spec.parameters]
-    grids = [_grid(name, k, list_count(index)) for name in free]
+    grids = [_grid(name, list_count(index)) for name in free]
     settings = [(*spec.parameters, *zip(free, values, strict=True)) for values in product(*grids)]
     settings.sort(key=lambda parameters: float(np.prod([float(value) for _, value in parameters])))
     if len(settings) > MOST_POINTS:
@@ -84,12 +84,12 @@ def _settings(index: FaissIndex, spec: IndexSpec, k: int) -> Sequence[tuple[tupl
     return settings
 
 
-def _grid(name: str, k: int, n_lists: int) -> list[int]:
-    """FAISS never looks at fewer than k in a graph, so that smaller efSearch values would be one and the same point."""
+def _grid(name: str, n_lists: int) -> list[int]:
+    """Values to try, least effort first: FAISS's own default, then up."""
     if name == "nprobe":
         return [probes for probes in (4**i for i in range(12)) if probes < n_lists] + [n_lists]
     if name == "efSearch":
-        return sorted({max(k, ef) for ef in (16, 32, 64, 128, 256, 512)})
+        return [16, 32, 64, 128, 256, 512]
     return [1, 2, 4, 16]
 
 

@@ -33,10 +33,13 @@ def test_probes_go_up_until_nothing_changes(corpus: Any, exact_ranks: Any) -> No
     assert len({one.build_s for one in found}) == 1, "built once"
 
 
-def test_efforts_that_faiss_would_raise_to_k_are_one_point(corpus: Any) -> None:
-    names = [one.candidate.index for one in points(corpus, "HNSW16", depth=100)]
-    assert names[0] == "HNSW16,efSearch=100"
-    assert set(names) <= {f"HNSW16,efSearch={ef}" for ef in (100, 128, 256, 512)}
+def test_graph_efforts_begin_at_the_default_of_faiss(corpus: Any, exact_ranks: Any) -> None:
+    """The effort decides what is found, however many documents are asked for."""
+    exact = exact_ranks(corpus, (16,)).top.rows[0]
+    found = points(corpus, "HNSW4", depth=100)
+    assert [one.candidate.index for one in found] == [f"HNSW4,efSearch={ef}" for ef in (16, 32, 64, 128, 256, 512)][: len(found)]
+    shares = [np.mean(one.top_rows[:, :10] == exact) for one in found]
+    assert shares[0] < 0.9 < shares[-1]
 
 
 @pytest.mark.parametrize("spec", ["Flat", "SQ8", "IVF8,Flat,nprobe=2"])
