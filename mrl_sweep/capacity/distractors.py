@@ -10,8 +10,8 @@ from scipy import special
 
 from mrl_sweep.types import NOT_RETRIEVED, FloatArray, IntArray, Measure, Qrels
 
-TIE_POSITIONS: Final = 64
-"""A document tied with more than these stands for its group at so many evenly spaced places."""
+TIE_PLACES: Final = 64
+"""In a tie a document takes each of the first so many places, and so many evenly spaced ones of those beyond."""
 
 _CELLS_AT_ONCE: Final = 2**21
 _FAR: Final = 12.0
@@ -83,10 +83,7 @@ def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> Standing:
     starts = np.flatnonzero((np.diff(queries, prepend=-1) != 0) | (np.diff(above, prepend=-1) != 0))
     members = np.repeat(np.diff(np.append(starts, len(order))), np.diff(np.append(starts, len(order))))
     before = np.repeat(starts, np.diff(np.append(starts, len(order)))) - (np.cumsum(found) - found)[queries]
-    places = np.minimum(size, TIE_POSITIONS)
-    each = np.repeat(np.arange(len(order)), places)
-    index = np.arange(len(each)) - np.repeat(np.cumsum(places) - places, places)
-    ahead = ((2 * index + 1) * size[each]) // (2 * places[each])
+    each, ahead, share = _places_in_ties(size)
     peers = np.rint(ahead * (members - 1)[each] / np.maximum(size - 1, 1)[each]).astype(np.int64)
     weight = 1.0 / wanted.n_relevant[queries]
     distractors, relevant = (above - before)[each] + ahead - peers, before[each] + peers
@@ -95,12 +92,23 @@ def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> Standing:
         queries=queries[each],
         distractors=distractors,
         relevant=relevant,
-        worth=(wanted.worth[order] / places)[each],
-        weight=(weight / places)[each],
+        worth=wanted.worth[order][each] * share,
+        weight=weight[each] * share,
         found=found,
         cases=cases,
         case=case.ravel(),
     )
+
+
+def _places_in_ties(size: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """For groups of these sizes the places of one member: whose, how many of its group are ahead, and the chance of it."""
+    places = np.minimum(size, 2 * TIE_PLACES)
+    each = np.repeat(np.arange(len(size)), places)
+    index = np.arange(len(each)) - np.repeat(np.cumsum(places) - places, places)
+    deep, blocks = size[each] - TIE_PLACES, np.maximum(places[each] - TIE_PLACES, 1)
+    below = TIE_PLACES + (2 * (index - TIE_PLACES) + 1) * deep // (2 * blocks)
+    single = index < TIE_PLACES
+    return each, np.where(single, index, below), np.where(single, 1.0, deep / blocks) / size[each]
 
 
 def in_a_sample(standing: Standing, reward: FloatArray, *, n_documents: int, n_kept: int | None = None) -> FloatArray:

@@ -154,8 +154,8 @@ class Model:
         return Forecast(
             candidate=self.candidates[c],
             mean=mean,
-            low=min(band[0], mean),
-            high=max(band[1], mean),
+            low=max(min(band[0], mean), 0.0),
+            high=min(max(band[1], mean), 1.0),
             kept=kept,
             at_least=at_least,
             acceptable=itself or enough,
