@@ -22,14 +22,15 @@ from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.parsing import (
     choice_of,
     list_of,
+    parse_count,
     parse_dims,
     parse_flag,
     parse_indexes,
     parse_level,
     parse_loss,
+    parse_number,
     parse_path,
     parse_positive,
-    parse_price,
     parse_share,
     parse_size,
     parse_text,
@@ -99,6 +100,7 @@ class CollectionTable(_Table):
 
     source: MaybeText = None
     split: MaybeText = None
+    distractors: MaybePath = None
     missing_docs: Annotated[MissingDocs, _read(choice_of(MissingDocs))] = MissingDocs.ERROR
     no_relevant: Annotated[NoRelevant, _read(choice_of(NoRelevant))] = NoRelevant.EXCLUDE
 
@@ -118,7 +120,7 @@ class ModelTable(_Table):
     device: MaybeText = None
     backend: Text = "torch"
     processes: Annotated[int, _read(parse_positive)] = 1
-    price_per_million: Annotated[float | None, _read(parse_price)] = None
+    price_per_million: Annotated[float | None, _read(parse_number)] = None
 
 
 class SweepTable(_Table):
@@ -182,6 +184,34 @@ class GateTable(_Table):
     max_regression: Annotated[float, _read(parse_loss)] = 0.01
 
 
+class DeployTable(_Table):
+    """[deploy]: what the deployed system is to be: funnels `SMALL:SHORTLIST:LARGE` to measure, budgets to meet (p99 in ms, index
+    in GiB), corpus sizes to project to; `keep_indexes` keeps what was built beside the store.
+    """
+
+    funnel: Texts = ()
+    budget_ms: Annotated[tuple[float, ...], _read(list_of(parse_number, ", "))] = ()
+    budget_gib: Annotated[tuple[float, ...], _read(list_of(parse_number, ", "))] = ()
+    project_docs: Annotated[tuple[int, ...], _read(list_of(parse_count, ", "))] = ()
+    keep_indexes: Flag = False
+
+
+class PlanTable(_Table):
+    """[plan]: the planned corpus and what things cost, in the user's currency; sizes in bytes, prices per month."""
+
+    docs: Annotated[int | None, _read(parse_count)] = None
+    index: Annotated[tuple[str, ...], _read(parse_indexes)] = ()
+    replicas: Annotated[int, _read(parse_positive)] = 1
+    qps: Annotated[float | None, _read(parse_number)] = None
+    price_gib_month: Annotated[float | None, _read(parse_number)] = None
+    price_disk_gib_month: Annotated[float | None, _read(parse_number)] = None
+    machine_memory: MaybeSize = None
+    machine_price_month: Annotated[float | None, _read(parse_number)] = None
+    headroom: Annotated[float, _read(parse_loss)] = 0.2
+    documents_per_second: Annotated[float | None, _read(parse_number)] = None
+    tokens_per_document: Annotated[float | None, _read(parse_number)] = None
+
+
 class SweepConfig(_Table):
     """Everything a run needs to know, checked. `SweepConfig.of(...)` makes one in a notebook, `load_config` one from files."""
 
@@ -192,6 +222,8 @@ class SweepConfig(_Table):
     slices: SlicesTable = SlicesTable()
     run: RunTable = RunTable()
     gate: GateTable = GateTable()
+    deploy: DeployTable = DeployTable()
+    plan: PlanTable = PlanTable()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -240,6 +272,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "collection.source": "collection",
     "model.name": "model",
     "decision.measures": "measure",
+    "plan.index": "plan_index",
 }
 """The options whose names differ from their keys; every other key is its option's name with `_` for `-`."""
 

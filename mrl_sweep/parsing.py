@@ -58,15 +58,15 @@ def parse_level(value: object) -> float:
     return level
 
 
-def parse_price(value: object) -> float:
-    """An amount of money, 0 or more; the currency is the user's."""
+def parse_number(value: object) -> float:
+    """A number, 0 or more: a price, a rate; the currency is the user's."""
     try:
-        price = float(str(value).strip())
+        number = float(str(value).strip())
     except ValueError:
-        price = math.nan
-    if isinstance(value, bool) or not math.isfinite(price) or price < 0:
-        raise InputError(f"{value!r} is not a price", "write a number: 0.02")
-    return price
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number) or number < 0:
+        raise InputError(f"{value!r} is not a number of 0 or more", "write a number such as 0.02")
+    return number
 
 
 def parse_size(value: object) -> int:

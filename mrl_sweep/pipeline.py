@@ -14,6 +14,7 @@ from mrl_sweep.collection import LoadOptions, load_collection, own_rows
 from mrl_sweep.config import SweepConfig
 from mrl_sweep.decision.policy import Policy, decide
 from mrl_sweep.decision.units import cluster_labels
+from mrl_sweep.deployment import measure_deployed, with_funnels
 from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, open_embedder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
@@ -24,10 +25,11 @@ from mrl_sweep.ranking.controls import join, rotations
 from mrl_sweep.ranking.exact import SHARD_BYTES, RankOptions, open_kernel, rank
 from mrl_sweep.report.atomic import prepare_folder
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.folder import write_run
+from mrl_sweep.report.folder import write_rotation, write_run
 from mrl_sweep.report.trec import write_trec_runs
-from mrl_sweep.summary import Sweep, summarise
-from mrl_sweep.types import Basis, Candidate, Collection, Embeddings, Ranks
+from mrl_sweep.summary import summarise
+from mrl_sweep.sweep import Sweep
+from mrl_sweep.types import Basis, Candidate, Collection, Embeddings, Float32Array, Ranks
 
 AGREEMENT_DEPTH: Final = 10
 RUN_FILE_DEPTH: Final = 100
@@ -50,14 +52,16 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
         collection = load(config)
     embeddings = embed_texts(config, collection, on_event)
     with timed("rank", on_event):
-        ranks = rank_all(config, collection, embeddings, on_event)
-    sweep = judge(Sweep(config=config, collection=collection, embeddings=embeddings, ranks=ranks))
+        ranks, rotation = rank_all(config, collection, embeddings, on_event)
+    sweep = replace(judge(config, collection, embeddings, ranks), rotation=rotation)
     with timed("measure indexes", on_event):
-        sweep = measure_indexes(sweep, on_event)
+        sweep = measure_deployed(with_funnels(sweep), on_event)
     with timed("report", on_event):
         report, data = summarise(sweep)
         folder = run_folder(config, collection.name, report.manifest)
         report = write_run(folder, report, data)
+        if sweep.rotation is not None:
+            write_rotation(folder / "rotation.npy", sweep.rotation)
         if config.run.run_files:
             write_trec_runs(folder / "runs", sweep.ranks, data.query_ids, collection.documents.ids)
     on_event(Note(f"run written to {folder}"))
@@ -67,7 +71,12 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
 def load(config: SweepConfig) -> Collection:
     """The configured collection, checked."""
     table = config.collection
-    options = LoadOptions(missing_docs=table.missing_docs, no_relevant=table.no_relevant, strict=config.run.strict)
+    options = LoadOptions(
+        missing_docs=table.missing_docs,
+        no_relevant=table.no_relevant,
+        strict=config.run.strict,
+        distractors=table.distractors,
+    )
     asked = table.split if "collection.split" in config.origins else None
     return load_collection(table.source or "", split=asked, options=options)
 
@@ -104,8 +113,10 @@ def open_model(config: SweepConfig) -> tuple[Embedder | VectorSource, Store]:
     return open_embedder(model.name or "", options), Store(folder, dtype=config.run.store_dtype)
 
 
-def rank_all(config: SweepConfig, collection: Collection, embeddings: Embeddings, on_event: OnEvent = ignore) -> Ranks:
-    """One pass for the model's own prefixes, one more for each control basis."""
+def rank_all(
+    config: SweepConfig, collection: Collection, embeddings: Embeddings, on_event: OnEvent = ignore
+) -> tuple[Ranks, Float32Array | None]:
+    """One pass for the model's own prefixes, one more for each control basis; and the rotation that PCA fitted."""
     vectors, n_threads = embeddings.documents, config.run.threads or available_threads()
     dims = candidate_dims(config.sweep.dims, vectors.dim, embeddings.trained_dims)
     kernel = open_kernel()
@@ -122,75 +133,53 @@ def rank_all(config: SweepConfig, collection: Collection, embeddings: Embeddings
     )
     passes = [rank(vectors, embeddings.queries, collection.qrels, dims, options, on_event=on_event)]
     smaller = [dim for dim in dims if dim < vectors.dim]
-    controls = config.sweep.basis if smaller else ()
+    controls, fitted = config.sweep.basis if smaller else (), None
     for basis, rotation in rotations(controls, vectors, np.random.default_rng(SEED)):
         turned = rank(
             vectors, embeddings.queries, collection.qrels, smaller, options, basis=basis, rotation=rotation, on_event=on_event
         )
         passes.append(turned)
-    return join(passes)
+        fitted = rotation if basis == Basis.PCA else fitted
+    return join(passes), fitted
 
 
-def judge(sweep: Sweep) -> Sweep:
+def judge(config: SweepConfig, collection: Collection, embeddings: Embeddings, ranks: Ranks) -> Sweep:
     """Scores of every candidate, and the verdict on the exact prefixes."""
-    decision = sweep.config.decision
+    decision = config.decision
     required = tuple(dict.fromkeys((decision.measures[0], *decision.require)))
     policy = Policy(required=required, retain=decision.retain, alpha=decision.alpha, decide_by=decision.decide_by)
     measures = tuple(dict.fromkeys((*decision.measures, *required)))
-    scores = score(sweep.ranks, sweep.collection.qrels, measures, no_relevant=sweep.config.collection.no_relevant.value)
-    clusters = cluster_labels(sweep.collection.queries.metadata, decision.cluster) if decision.cluster else None
-    unfit = unfit_candidates(sweep)
+    scores = score(ranks, collection.qrels, measures, no_relevant=config.collection.no_relevant.value)
+    clusters = cluster_labels(collection.queries.metadata, decision.cluster) if decision.cluster else None
+    unfit = unfit_candidates(embeddings, ranks)
     verdict = decide(scores, policy, clusters=clusters, unfit=unfit)
-    return replace(sweep, scores=scores, policy=policy, verdict=verdict, clusters=clusters, unfit=unfit)
+    return Sweep(
+        config=config,
+        collection=collection,
+        embeddings=embeddings,
+        ranks=ranks,
+        scores=scores,
+        policy=policy,
+        verdict=verdict,
+        clusters=clusters,
+        unfit=unfit,
+    )
 
 
-def unfit_candidates(sweep: Sweep) -> dict[Candidate, str]:
+def unfit_candidates(embeddings: Embeddings, ranks: Ranks) -> dict[Candidate, str]:
     """Candidates that fail whatever their scores, with the reason: nothing tells their documents apart."""
-    ranks = sweep.ranks
-    if any(advice.code == "collapsed-embeddings" for advice in sweep.embeddings.warnings):
+    if any(advice.code == "collapsed-embeddings" for advice in embeddings.warnings):
         return dict.fromkeys(ranks.candidates, "collapsed embeddings: all document vectors are alike")
     if ranks.zero_prefixes is None:
         return {}
-    full = max(candidate.dim for candidate in ranks.candidates)
-    at_full = max(n for candidate, n in zip(ranks.candidates, ranks.zero_prefixes, strict=True) if candidate.dim == full)
-    lost = {candidate: int(n - at_full) for candidate, n in zip(ranks.candidates, ranks.zero_prefixes, strict=True)}
+    counts = dict(zip(ranks.candidates, ranks.zero_prefixes.tolist(), strict=True))
+    full = max(candidate.dim for candidate in counts)
+    at_full = max(n for candidate, n in counts.items() if candidate.dim == full)
     return {
-        candidate: f"{n:,} documents have only zeros in their first {candidate.dim} dimensions"
-        for candidate, n in lost.items()
-        if n > ZERO_SHARE * ranks.n_documents
+        candidate: f"{n - at_full:,} documents have only zeros in their first {candidate.dim} dimensions"
+        for candidate, n in counts.items()
+        if n - at_full > ZERO_SHARE * ranks.n_documents
     }
-
-
-def measure_indexes(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
-    """Build, weigh, time and search the index that would be deployed, at the sizes that matter."""
-    specs = sweep.config.sweep.index
-    if not specs:
-        return sweep
-    from mrl_sweep.indexing.measurement import IndexBudget, merge_measurements, which_sizes
-    from mrl_sweep.indexing.measuring import measure_index
-
-    collection, embeddings, similarity = sweep.collection, sweep.embeddings, sweep.config.sweep.similarity
-    exact = [candidate.dim for candidate in sweep.ranks.candidates if candidate.basis == Basis.PREFIX]
-    measured = [
-        measure_index(
-            embeddings.documents,
-            embeddings.queries,
-            dim,
-            spec,
-            similarity=similarity,
-            qrels=collection.qrels,
-            own_rows=own_rows(collection) if sweep.config.sweep.exclude_identical else None,
-            depth=max(measure.cutoff or 0 for measure in (*sweep.scores.measures, *sweep.policy.required)) or RUN_FILE_DEPTH,
-            budget=IndexBudget(threads=sweep.config.run.threads),
-            exact=sweep.ranks,
-            on_event=on_event,
-        )
-        for spec in specs
-        for dim in which_sizes(exact, sweep.verdict.dimension)
-    ]
-    ranks = merge_measurements(sweep.ranks, measured)
-    scores = score(ranks, collection.qrels, sweep.scores.measures, no_relevant=sweep.config.collection.no_relevant.value)
-    return replace(sweep, ranks=ranks, scores=scores, indexes=tuple(measured))
 
 
 @contextmanager

@@ -19,6 +19,11 @@ def default_store() -> Path:
     return user_cache_path("mrl-sweep") / "vectors"
 
 
+def index_folder(config: SweepConfig) -> Path:
+    """Built indexes, beside the vectors they were built from."""
+    return (config.run.store or default_store()).with_name("indexes")
+
+
 def run_folder(config: SweepConfig, name: str, manifest: Mapping[str, Any]) -> Path:
     """`--out`, or `runs/<collection>-<digest>`: the same data, model and settings are written to the same folder."""
     if config.run.out is not None:

@@ -30,7 +30,8 @@ class Setting:
 
     @property
     def option(self) -> str:
-        return "--" + self.flag.replace("_", "-")
+        """As it is typed; `plan`'s own `--index` is another setting than that of a run."""
+        return "--" + self.flag.removeprefix("plan_").replace("_", "-")
 
     @property
     def variable(self) -> str:

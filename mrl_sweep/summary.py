@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from mrl_sweep.config import SweepConfig
 from mrl_sweep.decision.losers import biggest_losers
-from mrl_sweep.decision.policy import Policy, decide, full_size
+from mrl_sweep.decision.policy import decide, full_size
 from mrl_sweep.decision.search import judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
+from mrl_sweep.deployment import budget_rows, funnel_rows, projection_rows
 from mrl_sweep.measures.coverage import agreement
 from mrl_sweep.report.advising import Surroundings, advise
 from mrl_sweep.report.build import Cost, Facts, build_report
 from mrl_sweep.report.document import LoserRow, Report, SliceRow
 from mrl_sweep.report.ranks_file import RunData, mentioned_rows
 from mrl_sweep.report.rows import loser_rows, slice_rows
-from mrl_sweep.types import EXACT, Basis, Candidate, Collection, Embeddings, IntArray, Ranks, Scores, Verdict
+from mrl_sweep.sweep import Sweep
+from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Collection, Ranks
 
 if TYPE_CHECKING:
     from mrl_sweep.indexing.measurement import IndexMeasurement
@@ -33,42 +33,37 @@ TIE_RULE: Final = "expectation over tied documents"
 _PACKAGES: Final = ("mrl-sweep", "numpy", "scipy", "numba", "faiss-cpu", "sentence-transformers", "torch")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
-    """Everything a run has found so far; `scores`, `policy` and `verdict` come with `pipeline.judge`."""
-
-    config: SweepConfig
-    collection: Collection
-    embeddings: Embeddings
-    ranks: Ranks
-    scores: Scores = None  # type: ignore[assignment]
-    policy: Policy = None  # type: ignore[assignment]
-    verdict: Verdict = None  # type: ignore[assignment]
-    indexes: tuple[IndexMeasurement, ...] = ()
-    clusters: IntArray | None = None
-    unfit: Mapping[Candidate, str] = field(default_factory=dict)
-
-
 def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     """The report, and what later commands need of the run."""
     collection = sweep.collection
     data = run_data(collection, sweep.ranks)
+    projected, doubts = projection_rows(sweep)
     facts = Facts(
         required=sweep.policy.required,
         agreement=agreements(sweep.ranks),
         costs={one.candidate: cost_of(one) for one in sweep.indexes},
         slices=slices_of(sweep),
         losers=losers_of(sweep, data),
+        funnels=funnel_rows(sweep),
+        projections=projected,
+        budgets=budget_rows(sweep),
         warnings=(
-            *collection.warnings,
+            *collection_warnings(sweep),
             *sweep.embeddings.warnings,
             *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, surroundings(sweep)),
             *(advice for one in sweep.indexes for advice in one.advice),
+            *doubts,
         ),
         excluded={**collection.excluded, **sweep.embeddings.excluded},
         manifest=manifest(sweep),
     )
     return build_report(sweep.verdict, sweep.scores, data.query_ids, facts), data
+
+
+def collection_warnings(sweep: Sweep) -> tuple[Advice, ...]:
+    """What the loader found, but for advice that was taken."""
+    taken = {"queries-are-documents"} if sweep.config.sweep.exclude_identical else set()
+    return tuple(advice for advice in sweep.collection.warnings if advice.code not in taken)
 
 
 def run_data(collection: Collection, ranks: Ranks) -> RunData:
@@ -156,7 +151,8 @@ def surroundings(sweep: Sweep) -> Surroundings:
     turned = [c for c in scores.candidates if c.basis == Basis.PCA and c.index == EXACT]
     by_pca = decide(scores, sweep.policy, baseline=full, candidates=turned, clusters=sweep.clusters) if turned else None
     acceptable = by_pca.dimension if by_pca is not None and by_pca.dimension < full.dim else None
-    return Surroundings(pca_dimension=acceptable)
+    asked = sweep.config.deploy.project_docs
+    return Surroundings(pca_dimension=acceptable, production_documents=max(asked, default=None))
 
 
 def manifest(sweep: Sweep) -> dict[str, Any]:

@@ -18,8 +18,10 @@ _COLLECTION: Final = "Collection"
 _MODEL: Final = "Model"
 _SWEEP: Final = "Sweep"
 _DECISION: Final = "Decision"
+_DEPLOY: Final = "Deployment"
 _RUN: Final = "Run"
 _GATE: Final = "Gate"
+_PLAN: Final = "Plan"
 _TALK: Final = "Talk"
 
 ConfigFile = Annotated[
@@ -155,6 +157,26 @@ class SweepFlags(StoreFlags, DecisionFlags, OutputFlags, total=False):
     run_files: Annotated[bool | None, _option(_RUN, "--run-files/--no-run-files", None, "Also write TREC run files.")]
     threads: Annotated[str | None, _option(_RUN, "--threads", "N", "Default: all cores.")]
     max_memory: Annotated[str | None, _option(_RUN, "--max-memory", "SIZE", "For ranking, such as 4GiB.")]
+    distractors: Annotated[
+        str | None, _option(_COLLECTION, "--distractors", "FILE", "More documents, unjudged: JSON lines as in corpus.jsonl.")
+    ]
+    funnel: Annotated[
+        list[str] | None,
+        _option(_DEPLOY, "--funnel", "S:N:L", "Measure a funnel: N documents found at S dimensions, reranked at L. Repeatable."),
+    ]
+    budget_ms: Annotated[
+        list[str] | None, _option(_DEPLOY, "--budget-ms", "MS", "The best configuration with a p99 up to MS. Repeatable.")
+    ]
+    budget_gib: Annotated[
+        list[str] | None, _option(_DEPLOY, "--budget-gib", "GIB", "The best configuration up to this index size. Repeatable.")
+    ]
+    project_docs: Annotated[
+        list[str] | None,
+        _option(_DEPLOY, "--project-docs", "N", "What each size will keep in a corpus of N documents: 10M. Repeatable."),
+    ]
+    keep_indexes: Annotated[
+        bool | None, _option(_DEPLOY, "--keep-indexes/--drop-indexes", None, "Keep built indexes beside the store for reuse.")
+    ]
     executor: Annotated[str | None, _option(_RUN, "--executor", "local", "Where ranking runs.")]
 
 
@@ -173,6 +195,29 @@ class GateFlags(SweepFlags, total=False):
     ]
     max_regression: Annotated[
         str | None, _option(_GATE, "--max-regression", "LOSS", "What may be lost against the baseline: 0.01 (default) or 1%.")
+    ]
+
+
+class PlanFlags(DecisionFlags, OutputFlags, total=False):
+    """What is planned for; the prices are yours, in your currency."""
+
+    docs: Annotated[str | None, _option(_PLAN, "--docs", "N", "Documents of the planned corpus: 50M.")]
+    plan_index: Annotated[
+        list[str] | None, _option(_PLAN, "--index", "SPEC", "Default: those that the run measured. Repeatable.")
+    ]
+    replicas: Annotated[
+        str | None, _option(_PLAN, "--replicas", "N", "Copies of the index, default 1; more where --qps needs them.")
+    ]
+    qps: Annotated[str | None, _option(_PLAN, "--qps", "N", "Queries a second to be served.")]
+    price_gib_month: Annotated[str | None, _option(_PLAN, "--price-gib-month", "PRICE", "Of a GiB of memory.")]
+    price_disk_gib_month: Annotated[str | None, _option(_PLAN, "--price-disk-gib-month", "PRICE", "Of a GiB of disk.")]
+    machine_memory: Annotated[str | None, _option(_PLAN, "--machine-memory", "SIZE", "Of one machine, such as 64GiB.")]
+    machine_price_month: Annotated[str | None, _option(_PLAN, "--machine-price-month", "PRICE", "Of one machine.")]
+    headroom: Annotated[str | None, _option(_PLAN, "--headroom", "SHARE", "Memory of a machine that stays free, default 0.2.")]
+    documents_per_second: Annotated[str | None, _option(_PLAN, "--documents-per-second", "N", "Rate of embedding.")]
+    tokens_per_document: Annotated[str | None, _option(_PLAN, "--tokens-per-document", "N", "For the price of embedding.")]
+    price_per_million: Annotated[
+        str | None, _option(_PLAN, "--price-per-million", "PRICE", "Of a hosted model, per million tokens.")
     ]
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from mrl_sweep.collection.advice import advice
+from mrl_sweep.collection.distractors import Extended
 from mrl_sweep.collection.documents import Corpus, read_corpus
 from mrl_sweep.collection.judgments import check_queries, evaluated, gather, to_rows
 from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.qrels import Judgment
 from mrl_sweep.collection.records import Query, Source
+from mrl_sweep.collection.sources import FileSource
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection, Qrels, Queries
@@ -50,7 +52,7 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
     all_queries = list(parts.queries)
     check_queries(all_queries, parts.queries_label, parts.queries_place)
     queries, excluded = evaluated(all_queries, judgments, options, label=parts.queries_label, hint=parts.hint)
-    corpus = read_corpus(parts.documents, on_event)
+    corpus = read_corpus(_extended(parts.documents, options), on_event)
     qrels = to_rows(queries, judgments, corpus.documents.ids, options, label=parts.documents.label)
     excluded |= {
         reason: count
@@ -75,6 +77,12 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
             **parts.facts,
         },
     )
+
+
+def _extended(documents: Source, options: LoadOptions) -> Source:
+    if options.distractors is None:
+        return documents
+    return Extended(documents, FileSource.of(options.distractors, max_line_bytes=options.max_line_bytes))
 
 
 def judgments_digest(queries: Queries, by_query: Mapping[str, Mapping[str, int]]) -> str:

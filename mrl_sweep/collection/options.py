@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 DEFAULT_MAX_LINE_BYTES: Final = 32 * 2**20
@@ -29,10 +30,12 @@ class LoadOptions:
 
     `strict` refuses what is otherwise counted and named: repeated documents and judgments, empty texts, judged documents
     that are missing, queries without a relevant judgment. Queries without any judgment are no fault: a BEIR folder's
-    `queries.jsonl` holds those of all splits. `max_line_bytes` bounds one line (or one record) of a file.
+    `queries.jsonl` holds those of all splits. `max_line_bytes` bounds one line (or one record) of a file. `distractors` is a
+    file of more documents, JSON lines as in corpus.jsonl, that are searched but not judged.
     """
 
     missing_docs: MissingDocs = MissingDocs.ERROR
     no_relevant: NoRelevant = NoRelevant.EXCLUDE
     strict: bool = False
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+    distractors: Path | None = None

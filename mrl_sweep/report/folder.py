@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.atomic import draft_folder
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.ranks_file import RANKS_FILE, RunData, read_ranks, write_ranks
 from mrl_sweep.report.scores_file import SCORES_FILE, write_scores
+from mrl_sweep.types import Float32Array
 
 REPORT_FILE: Final = "report.json"
 
@@ -39,6 +42,13 @@ def write_run(folder: Path, report: Report, data: RunData, scores: QueryScores |
         for name in files:
             (draft / name).replace(folder / name)
     return replace(report, folder=folder)
+
+
+def write_rotation(path: Path, rotation: Float32Array) -> None:
+    """Write the fitted axes, (dim, dim) float32: `vectors @ rotation`, then cut and renormalise, is what was measured as `pca`."""
+    with draft_folder(path.parent) as draft:
+        np.save(draft / path.name, rotation, allow_pickle=False)
+        (draft / path.name).replace(path)
 
 
 def read_report(path: Path) -> Report:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from mrl_sweep.collection.advice import several
 from mrl_sweep.collection.assemble import Parts, assemble
 from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.pydocs.corpus import Asked, PydocsCorpus, corpus
 from mrl_sweep.collection.qrels import Judgment
 from mrl_sweep.collection.records import Query
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.errors import InputError, printable, several
 from mrl_sweep.types import Advice, Collection
 
 SPLITS: Final = ("test", "known-item", "questions")
