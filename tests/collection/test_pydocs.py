@@ -236,7 +236,8 @@ def test_a_question_that_loses_its_answers_is_left_out_and_told(monkeypatch: pyt
     whole = corpus(installed=False)
     first = next(asked for asked in whole.asked if not asked.is_known_item)
     asked = tuple(replace(query, grades={}) if query is first else query for query in whole.asked)
-    monkeypatch.setattr("mrl_sweep.collection.pydocs.load.corpus", lambda *, installed: replace(whole, asked=asked, absent=5))
+    poorer = replace(whole, asked=asked, absent=5)
+    monkeypatch.setattr("mrl_sweep.collection.pydocs.load.corpus", lambda **_: poorer)
     found = load_collection("pydocs", split="questions")
     assert len(found.queries) == len(read_questions()) - 1
     assert found.excluded == {"judgments_of_absent_objects": 5, "questions_without_answer": 1}
