@@ -1,7 +1,7 @@
 """Embedding: a collection's texts to full-size vectors, once, kept in a store. `open_embedder` picks the provider."""
 
 from mrl_sweep.embedding.dims import candidate_dims
-from mrl_sweep.embedding.embed import embed
+from mrl_sweep.embedding.embed import embed, known_facts
 from mrl_sweep.embedding.protocol import Batching, Embedder, Encoded, ModelFacts, ModelOptions, Role, VectorSource
 from mrl_sweep.embedding.providers import open_embedder
 from mrl_sweep.embedding.store import Store
@@ -17,5 +17,6 @@ __all__ = [
     "VectorSource",
     "candidate_dims",
     "embed",
+    "known_facts",
     "open_embedder",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from mrl_sweep.embedding.fill import STAGES, Filled, Filling, fill
 from mrl_sweep.embedding.layout import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
-from mrl_sweep.embedding.protocol import Embedder, Role, VectorSource
+from mrl_sweep.embedding.protocol import Embedder, ModelFacts, Role, VectorSource
 from mrl_sweep.embedding.store import Space, Store
 from mrl_sweep.errors import first_offenders
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
@@ -50,6 +50,16 @@ def embed(
     finally:
         embedder.close()
     return _embeddings(collection, embedder, *sides)
+
+
+def known_facts(embedder: Embedder | VectorSource, store: Store) -> ModelFacts | None:
+    """What the store knows of the model, else what the model says when it is opened; None for vectors that exist already.
+
+    For whoever wants to refuse a size before hours of embedding.
+    """
+    if isinstance(embedder, VectorSource):
+        return None
+    return store.facts(embedder.identity(Role.DOCUMENT)) or embedder.facts()
 
 
 @dataclass(frozen=True, slots=True)

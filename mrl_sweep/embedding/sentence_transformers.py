@@ -85,7 +85,7 @@ class LocalModel:
         }
 
     def facts(self) -> ModelFacts:
-        model = self._opened()
+        model = self.opened()
         full = _full_size(model)
         length = getattr(model, "max_seq_length", None)
         folder, settings = self._origin.folder, saved_settings(self._origin.folder)
@@ -108,7 +108,7 @@ class LocalModel:
         )
 
     def encode(self, texts: Sequence[str], role: Role) -> Encoded:
-        model = self._opened()
+        model = self.opened()
         method = getattr(model, f"encode_{role.value}", model.encode)
         options: dict[str, Any] = {"prompt": self._prompts.of(role), "show_progress_bar": False, "convert_to_numpy": True}
         if self._options.processes > 1:
@@ -132,7 +132,8 @@ class LocalModel:
     def _is_static(self) -> bool:
         return self._origin.folder is None or "StaticEmbedding" in module_names(self._origin.folder)
 
-    def _opened(self) -> Any:
+    def opened(self) -> Any:
+        """The SentenceTransformer itself, at full size; opened by the first call."""
         with self._opening:
             if self._model is None:
                 model = self._origin.open()

@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from mrl_sweep.embedding.digests import DigestTable, Uint64Array
 from mrl_sweep.embedding.layout import RECORD, Records, ShardFiles, replace_file, shard_numbers
+from mrl_sweep.embedding.mending import mend
 from mrl_sweep.embedding.protocol import ModelFacts
-from mrl_sweep.embedding.shard import Shard, ShardWriter, locked, read_more, read_shard, set_aside
+from mrl_sweep.embedding.shard import Shard, ShardWriter, locked, read_more, read_shard
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.types import Advice, IntArray, Vectors
 
@@ -40,13 +41,35 @@ class Store:
         self._shard_bytes = shard_bytes
 
     def space(self, identity: Mapping[str, Any]) -> Space:
-        """The vectors stored under this identity; the folder is made when the first vector comes."""
+        """The vectors stored under this identity; the folder is made when the first vector comes.
+
+        Raises EnvironmentFault where the folder cannot be read, or a damaged one cannot be mended.
+        """
+        folder, key = self._folder(identity)
+        try:
+            return Space(folder, key, dtype=self._dtype, shard_bytes=self._shard_bytes)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise EnvironmentFault(f"cannot use the store {folder}: {reason}", "free space there, or --store DIR") from error
+
+    def facts(self, identity: Mapping[str, Any]) -> ModelFacts | None:
+        """What is known of the model whose vectors are stored under this identity; None where there are none."""
+        return read_facts(self._folder(identity)[0])
+
+    def _folder(self, identity: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
         key = {**identity, "dtype": self._dtype.name}
         text = json.dumps(key, sort_keys=True, ensure_ascii=True)
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(str(key.get(part, "")) for part in ("provider", "model", "role")))
-        folder = self.root / f"{readable.strip('-')[:60]}-{digest}"
-        return Space(folder, key, dtype=self._dtype, shard_bytes=self._shard_bytes)
+        return self.root / f"{readable.strip('-')[:60]}-{digest}", key
+
+
+def read_facts(folder: Path) -> ModelFacts | None:
+    """The facts that `Space.begin` wrote; None where there are none, or none that make sense."""
+    try:
+        return ModelFacts.from_json(json.loads((folder / "model.json").read_bytes())["facts"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 class Space:
@@ -70,7 +93,7 @@ class Space:
         self._salvage: list[Shard] = []
         self._looked = -1
         self._in_company = False
-        self.facts = self._read_facts()
+        self.facts = read_facts(folder)
         if self.facts is not None:
             self._load(self.facts.dim)
 
@@ -221,53 +244,20 @@ class Space:
     def _rows(self, serial: int) -> npt.NDArray[Any]:
         return self._shards[serial].rows
 
-    def _read_facts(self) -> ModelFacts | None:
-        try:
-            document = json.loads((self.folder / "model.json").read_bytes())
-            return ModelFacts.from_json(document["facts"])
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            return None
-
     def _load(self, dim: int) -> None:
         for number in shard_numbers(self.folder) if self.folder.is_dir() else []:
             files = ShardFiles(self.folder, number)
-            shard = read_shard(files, dim, self._dtype)
-            if shard.damaged or shard.unsettled:
-                shard = self._mend(shard)
-            if len(shard.records):
-                self._add(shard)
+            mended = mend(read_shard(files, dim, self._dtype), dim, self._dtype)
+            if mended.set_aside is not None:
+                self._salvage.append(mended.set_aside)
+                self.warnings.append(mended.advice())
+            elif len(mended.shard.records):
+                self._add(mended.shard)
         if self._salvage:
             for shard in self._salvage:
                 self._rescue(shard)
             self._salvage.clear()
             self.finish()
-
-    def _mend(self, shard: Shard) -> Shard:
-        """Settles what a kill left behind; sets aside what was damaged. Not while another process writes it."""
-        files = shard.files
-        with locked(files) as free:
-            if not free:
-                return shard
-            shard = read_shard(files, shard.rows.shape[1], self._dtype)
-            if shard.damaged:
-                set_aside(files)
-                kept = len(shard.records)
-                self._salvage += [shard] if kept else []
-                self.warnings.append(
-                    Advice(
-                        "store-damaged",
-                        f"{files.rows} was damaged or is not ours: it was set aside, {kept:,} of its vectors were kept",
-                        "the others are embedded again; the old files lie in set-aside/ and can be deleted",
-                    )
-                )
-                return Shard(files, shard.rows[:0], shard.records[:0], 0, -1)
-        if shard.unsettled and (writer := ShardWriter.adopt(files, shard.rows.shape[1], self._dtype)):
-            try:
-                writer.settle()
-            finally:
-                writer.close()
-            return read_shard(files, shard.rows.shape[1], self._dtype)
-        return shard
 
     def _add(self, shard: Shard, serial: int | None = None) -> None:
         if serial is None:
