@@ -15,7 +15,8 @@ from mrl_sweep.cli.run import check_complete, inputs_of
 from mrl_sweep.errors import InputError
 
 if TYPE_CHECKING:
-    from mrl_sweep.estimate import Amount, Estimate
+    from mrl_sweep.embedding.dry_run import Amount
+    from mrl_sweep.embedding.dry_run import DryRun as WouldTake
     from mrl_sweep.types import Embeddings
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how many texts and tokens, at what price; embed nothing.")]
@@ -29,8 +30,8 @@ def embed(context: typer.Context, config: ConfigFile = None, dry_run: DryRun = F
     check_complete(settings)
     write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
     from mrl_sweep import pipeline
+    from mrl_sweep.embedding.dry_run import dry_run as would_take
     from mrl_sweep.embedding.protocol import Embedder
-    from mrl_sweep.estimate import estimate
 
     embedder, store = pipeline.open_model(settings)
     if not isinstance(embedder, Embedder):
@@ -40,7 +41,9 @@ def embed(context: typer.Context, config: ConfigFile = None, dry_run: DryRun = F
     with listening(invocation) as on_event:
         collection = pipeline.load(settings)
         if dry_run:
-            document, text = _estimated(estimate(settings, collection, embedder, store))
+            document, text = _estimated(
+                would_take(collection, embedder, store, price_per_million=settings.model.price_per_million)
+            )
         else:
             document, text = _embedded(pipeline.embed_texts(settings, collection, on_event))
     if invocation.format == "json":
@@ -55,7 +58,7 @@ def _embedded(found: Embeddings) -> tuple[dict[str, Any], str]:
     return facts, f"{documents:,} documents and {queries:,} queries are stored, {found.documents.dim} dimensions each."
 
 
-def _estimated(found: Estimate) -> tuple[dict[str, Any], str]:
+def _estimated(found: WouldTake) -> tuple[dict[str, Any], str]:
     roles = {"documents": found.documents, "queries": found.queries}
     facts = {
         "model": found.model,
@@ -63,10 +66,12 @@ def _estimated(found: Estimate) -> tuple[dict[str, Any], str]:
         "tokens_estimated": found.tokens,
         "price_per_million": found.price_per_million,
         "price": found.price,
+        "price_from": found.price_from or None,
     }
     lines = [_line(name, amount) for name, amount in roles.items()]
     price = "" if found.price is None else f", {found.price:,.2f} at {found.price_per_million:g} per million tokens"
-    return facts, "\n".join([*lines, f"To embed: about {found.tokens:,} tokens{price}."])
+    origin = f" ({found.price_from})" if found.price_from else ""
+    return facts, "\n".join([*lines, f"To embed: about {found.tokens:,} tokens{price}{origin}."])
 
 
 def _facts(amount: Amount) -> dict[str, Any]:

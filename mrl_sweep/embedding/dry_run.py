@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from mrl_sweep.embedding.batches import windows
 from mrl_sweep.embedding.digests import DigestTable, text_digests
 from mrl_sweep.embedding.protocol import Embedder, Role, VectorSource
 from mrl_sweep.embedding.store import Store
-from mrl_sweep.errors import InputError, several
+from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
 
 BYTES_PER_TOKEN: Final = 4
@@ -22,35 +22,32 @@ BYTES_PER_TOKEN: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """One role's texts: how many there are, how many have vectors in the store, how many different ones would be sent.
+    """One role's texts: how many there are, how many have vectors in the store, how many different ones are to be embedded.
 
-    `characters` are those that would be sent, prompts included; `tokens` is an estimate from their bytes.
+    `characters` are those of the latter, prompts included; `tokens` is an estimate from their bytes.
     """
 
     texts: int
     stored: int
-    to_send: int
+    to_embed: int
     characters: int
     tokens: int
+
+    @property
+    def share_stored(self) -> float:
+        """In [0, 1]; 1 where there are no texts."""
+        return self.stored / self.texts if self.texts else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
     """What a run would do. `price` (US dollars) is None where no price is known; `price_from` says whose figure it is."""
 
-    name: str
+    model: str
     documents: Amount
     queries: Amount
     price_per_million: float | None
     price_from: str
-
-    @property
-    def texts(self) -> int:
-        return self.documents.texts + self.queries.texts
-
-    @property
-    def to_send(self) -> int:
-        return self.documents.to_send + self.queries.to_send
 
     @property
     def tokens(self) -> int:
@@ -60,29 +57,6 @@ class DryRun:
     @property
     def price(self) -> float | None:
         return None if self.price_per_million is None else self.tokens * self.price_per_million / 1e6
-
-    @property
-    def share_stored(self) -> float:
-        """Of all texts, those whose vectors the store holds, in [0, 1]; 1 where there are none."""
-        return (self.documents.stored + self.queries.stored) / self.texts if self.texts else 1.0
-
-    def to_json(self) -> dict[str, Any]:
-        totals = {"texts": self.texts, "to_send": self.to_send, "tokens_estimated": self.tokens, "price_estimated": self.price}
-        return {**asdict(self), **totals, "share_stored": self.share_stored}
-
-    def lines(self) -> list[str]:
-        """What a person reads."""
-        share = math.floor(1000 * self.share_stored) / 10
-        out = [
-            f"{several(self.documents.texts, 'document', 'documents')} and {several(self.queries.texts, 'query', 'queries')}",
-            f"{share:g}% stored already; {several(self.to_send, 'text', 'texts')} to embed with {self.name}",
-            f"about {self.tokens:,} tokens (an estimate: {BYTES_PER_TOKEN} bytes of text a token)",
-        ]
-        if self.price is not None:
-            out.append(f"about ${self.price:,.2f}, at ${self.price_per_million:g} a million tokens ({self.price_from})")
-        elif self.price_from:
-            out.append(self.price_from)
-        return out
 
 
 def dry_run(
@@ -96,7 +70,7 @@ def dry_run(
         raise InputError(f"{price_per_million:g} is not a price", "--price-per-million 0.13")
     price, origin = _price(embedder, price_per_million)
     return DryRun(
-        name=embedder.name,
+        model=embedder.name,
         documents=_amount(embedder, store, Role.DOCUMENT, collection.documents.texts),
         queries=_amount(embedder, store, Role.QUERY, lambda: collection.queries.texts),
         price_per_million=price,
@@ -107,11 +81,11 @@ def dry_run(
 def _amount(embedder: Embedder | VectorSource, store: Store, role: Role, read: Callable[[], Iterable[str]]) -> Amount:
     if isinstance(embedder, VectorSource):
         n = sum(1 for _ in read())
-        return Amount(texts=n, stored=n, to_send=0, characters=0, tokens=0)
+        return Amount(texts=n, stored=n, to_embed=0, characters=0, tokens=0)
     identity = embedder.identity(role)
     prompt = str(identity.get("prompt") or "")
     space, seen = store.space(identity), DigestTable()
-    texts = stored = to_send = characters = size = 0
+    texts = stored = to_embed = characters = size = 0
     for window in windows(read()):
         digests = text_digests(window)
         missing = space.find(digests) < 0
@@ -120,12 +94,12 @@ def _amount(embedder: Embedder | VectorSource, store: Store, role: Role, read: C
         fresh = np.flatnonzero(missing & (seen.find(digests) < 0))
         fresh = fresh[np.unique(digests[fresh], axis=0, return_index=True)[1]]
         seen.add(np.ascontiguousarray(digests[fresh]), np.zeros(len(fresh), np.int64))
-        to_send += len(fresh)
+        to_embed += len(fresh)
         for row in fresh:
             characters += len(prompt) + len(window[row])
             size += len(prompt.encode()) + len(window[row].encode("utf-8", "replace"))
     tokens = math.ceil(size / BYTES_PER_TOKEN)
-    return Amount(texts=texts, stored=stored, to_send=to_send, characters=characters, tokens=tokens)
+    return Amount(texts=texts, stored=stored, to_embed=to_embed, characters=characters, tokens=tokens)
 
 
 def _price(embedder: Embedder | VectorSource, given: float | None) -> tuple[float | None, str]:
