@@ -1,0 +1,109 @@
+"""What this machine gives to a ranking: kernel, threads, memory, read-ahead, and a place for partial counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mrl_sweep.errors import InputError
+from mrl_sweep.events import Note, OnEvent, ignore
+from mrl_sweep.executors.checkpoint import FileCheckpoint
+from mrl_sweep.executors.gpu import cuda_devices
+from mrl_sweep.executors.local import LocalThreads, available_threads
+from mrl_sweep.executors.read_ahead import ReadAhead
+from mrl_sweep.indexing.memory import anonymous_bytes
+from mrl_sweep.parsing import format_size
+from mrl_sweep.ranking.budget import PassSize, Room
+from mrl_sweep.ranking.exact import SHARD_BYTES, RankOptions, open_kernel
+from mrl_sweep.ranking.partial import Checkpoint
+from mrl_sweep.ranking.targets import Kernel
+from mrl_sweep.types import IntArray, Qrels, Similarity, Vectors
+
+PARTIAL_FOLDER: Final = "partial-ranks"
+"""Below the store."""
+
+GPU_WORK: Final = 2e12
+"""Multiplications and additions from which a GPU is worth the import of torch: some ten seconds of a processor."""
+
+GPU_SHARD_BYTES: Final = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What the user allows: None leaves it to the machine. `device` as torch names it, `max_memory` in bytes of the process."""
+
+    threads: int | None = None
+    max_memory: int | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is ranked, as far as it decides what the ranking takes."""
+
+    vectors: Vectors
+    qrels: Qrels
+    n_sizes: int
+    depth: int
+    similarity: Similarity = Similarity.COSINE
+    own_rows: IntArray | None = None
+
+
+def open_checkpoint(store: Path, vectors: Vectors, on_event: OnEvent = ignore) -> FileCheckpoint:
+    """Where partial counts over these vectors are kept; to be cleared when the run that needs them is written."""
+    return FileCheckpoint(store / PARTIAL_FOLDER, vectors, on_event=on_event)
+
+
+def prepare(
+    question: Question, means: Means = Means(), *, checkpoint: Checkpoint | None = None, on_event: OnEvent = ignore
+) -> RankOptions:
+    """How to rank within these means. Raises InputError where `max_memory` is too little for the counts alone."""
+    vectors = question.vectors
+    kernel = open_kernel(choose_device(means.device, 2.0 * len(vectors) * vectors.dim * question.qrels.n_queries))
+    if kernel.name == "numpy":
+        on_event(Note("ranking without compiled code: slower, the same result"))
+    room = make_room(question, means, kernel, on_event)
+    return RankOptions(
+        similarity=question.similarity,
+        depth=question.depth,
+        own_rows=question.own_rows,
+        kernel=kernel,
+        executor=LocalThreads(room.n_threads, ReadAhead(vectors)),
+        shard_bytes=room.shard_bytes,
+        checkpoint=checkpoint,
+    )
+
+
+def choose_device(asked: str | None, n_operations: float) -> str | None:
+    """The GPU that is asked for, or any where the work is worth it; None for the processor. Does not import torch."""
+    if asked is not None:
+        return asked if asked.startswith("cuda") and cuda_devices() else None
+    return "cuda" if n_operations >= GPU_WORK and cuda_devices() else None
+
+
+def make_room(question: Question, means: Means, kernel: Kernel, on_event: OnEvent = ignore) -> Room:
+    """Threads and shards within `max_memory`, of which the process holds a part already."""
+    n_threads = means.threads or available_threads()
+    shard_bytes = GPU_SHARD_BYTES if kernel.name == "torch" else SHARD_BYTES
+    if means.max_memory is None:
+        return Room(n_threads, shard_bytes)
+    size = PassSize(
+        n_queries=question.qrels.n_queries,
+        n_pairs=len(question.qrels.rows),
+        n_sizes=question.n_sizes,
+        dim=question.vectors.dim,
+        depth=question.depth,
+    )
+    held = anonymous_bytes() or 0
+    room = size.room(means.max_memory - held, n_threads, shard_bytes)
+    if room is None:
+        needed = size.needed_bytes()
+        raise InputError(
+            f"ranking {size.n_queries:,} queries with {size.n_pairs:,} judgments at {size.n_sizes:,} sizes takes "
+            f"{format_size(needed)} of memory besides {format_size(held)} in use; {format_size(means.max_memory)} are allowed",
+            f"--max-memory {format_size(1.05 * (needed + held))} at least, or fewer sizes with --dims",
+        )
+    if room.n_threads < n_threads:
+        on_event(Note(f"--max-memory {format_size(means.max_memory)} leaves room for {room.n_threads} of {n_threads} threads"))
+    return room

@@ -1,0 +1,58 @@
+"""The memory that a pass takes besides the page cache, and the threads and shards that a budget leaves room for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+SMALLEST_SHARD: Final = 2**20
+COPIES: Final = 3
+"""Of a shard at most: rows gathered or read from two files, as float32, and rotated."""
+
+_WORK_BYTES: Final = 8 * 2**20
+"""Of a thread: a block of scores, what the kernel derives from it, the matrix product's own buffers."""
+
+_PAIRS_AT_ONCE: Final = 4096
+
+
+class Room(NamedTuple):
+    """What fits: this many threads with shards of so many bytes."""
+
+    n_threads: int
+    shard_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassSize:
+    """How much is counted: `n_pairs` judgments of `n_queries` queries at `n_sizes` sizes, the best `depth` documents kept."""
+
+    n_queries: int
+    n_pairs: int
+    n_sizes: int
+    dim: int
+    depth: int
+
+    @property
+    def fixed_bytes(self) -> int:
+        """Whatever the number of threads: queries, thresholds, the sum of the counts, the ranks made from it."""
+        pairs, best = self.n_sizes * self.n_pairs, self.n_sizes * self.n_queries * self.depth
+        plan = 16 * self.dim * min(self.n_pairs, _PAIRS_AT_ONCE) + 16 * self.dim * self.n_queries
+        return plan + 80 * pairs + 80 * best
+
+    @property
+    def thread_bytes(self) -> int:
+        """Of each thread, without its shard: its counts, its best documents twice while they are merged, its work arrays."""
+        return 24 * self.n_sizes * self.n_pairs + 48 * self.n_sizes * self.n_queries * self.depth + _WORK_BYTES
+
+    def needed_bytes(self, n_threads: int = 1, shard_bytes: int = SMALLEST_SHARD) -> int:
+        """Everything together."""
+        return self.fixed_bytes + n_threads * (self.thread_bytes + COPIES * shard_bytes)
+
+    def room(self, budget_bytes: int, n_threads: int, shard_bytes: int) -> Room | None:
+        """The most threads up to n_threads, then the largest shards up to shard_bytes, within the budget; None: not even one."""
+        smallest = min(SMALLEST_SHARD, shard_bytes)
+        for threads in range(n_threads, 0, -1):
+            if self.needed_bytes(threads, smallest) <= budget_bytes:
+                left = budget_bytes - self.needed_bytes(threads, 0)
+                return Room(threads, min(shard_bytes, left // (COPIES * threads)))
+        return None
