@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from mrl_sweep.embedding.vector_files import LAYOUT, Table, read_vectors
 from mrl_sweep.errors import InputError, first_offenders
 from mrl_sweep.events import OnEvent, Progress
 from mrl_sweep.types import Advice, Collection, Embeddings, FileRows, Float32Array, IntArray, Vectors
 
-_LAYOUT: Final = (
-    "the folder holds docs.npy and queries.npy (rows in file order), or docs.parquet and queries.parquet (id, vector)"
-)
-_PICKLES: Final = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib")
 _CHECKED_AT_ONCE_BYTES: Final = 64 << 20
 _ZERO_SQUARED: Final = 1e-30
 
@@ -31,21 +27,12 @@ class Side:
     file_rows: FileRows | None
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Vectors as a file has them: `rows` in file order, `ids` where the file names its rows."""
-
-    path: Path
-    rows: npt.NDArray[Any]
-    ids: Sequence[str] | None = None
-
-
 class VectorFolder:
     """A `VectorSource`: full-size vectors of documents and queries in one folder."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise InputError(f"cannot read {folder}: it is not a folder", "--model vectors:FOLDER; " + _LAYOUT)
+            raise InputError(f"cannot read {folder}: it is not a folder", "--model vectors:FOLDER; " + LAYOUT)
         self._folder = folder
 
     @property
@@ -54,8 +41,8 @@ class VectorFolder:
 
     def load(self, collection: Collection, *, on_event: OnEvent) -> Embeddings:
         """Documents memory-mapped, queries in memory. Raises InputError where count, size, ids or values are wrong."""
-        documents = _read(self._folder, ("docs", "documents", "corpus"))
-        queries = _read(self._folder, ("queries",))
+        documents = read_vectors(self._folder, ("docs", "documents", "corpus"))
+        queries = read_vectors(self._folder, ("queries",))
         if documents.rows.shape[1] != queries.rows.shape[1]:
             sizes = (
                 f"{documents.rows.shape[1]} dimensions in {documents.path.name}, {queries.rows.shape[1]} in {queries.path.name}"
@@ -85,82 +72,6 @@ class VectorFolder:
         )
 
 
-def _read(folder: Path, stems: Sequence[str]) -> Table:
-    """The first file of these names in a format we read."""
-    for stem in stems:
-        for suffix, reader in _READERS.items():
-            path = folder / f"{stem}{suffix}"
-            if path.is_file():
-                table = reader(path)
-                if table.rows.ndim != 2 or not table.rows.shape[1]:
-                    raise InputError(f"{path}: vectors must be a table of rows, found shape {table.rows.shape}", _LAYOUT)
-                return table
-    pickled = [path.name for path in folder.iterdir() if path.stem in stems and path.suffix in _PICKLES]
-    if pickled:
-        raise InputError(
-            f"{folder / pickled[0]}: pickles are refused, they can run code when they are read",
-            "numpy.save(..., allow_pickle=False)",
-        )
-    raise InputError(f"{folder} has no vectors of the {'documents' if 'docs' in stems else 'queries'}", _LAYOUT)
-
-
-def _read_npy(path: Path) -> Table:
-    try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        reason = "it holds pickled objects" if "pickle" in str(error).lower() or "object" in str(error).lower() else str(error)
-        raise InputError(f"{path}: not a plain .npy file: {reason}", "numpy.save a float32 array") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}", _LAYOUT) from error
-    if rows.dtype.kind != "f" or rows.dtype.itemsize not in (2, 4, 8):
-        raise InputError(f"{path}: vectors of {rows.dtype}; float16, float32 and float64 are read", "convert them to float32")
-    return Table(path, rows)
-
-
-def _read_parquet(path: Path) -> Table:
-    """Columns `id` and `vector` (lists of one length); the vectors are copied out once, as float32."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            if not {"id", "vector"} <= set(file.schema_arrow.names):
-                raise InputError(f"{path}: columns {', '.join(file.schema_arrow.names)}; `id` and `vector` are needed", _LAYOUT)
-            n, ids, start = file.metadata.num_rows, list[str](), 0
-            rows: Float32Array = np.empty((0, 0), np.float32)
-            for batch in file.iter_batches(columns=["id", "vector"]):
-                ids += [str(value) for value in batch.column("id").to_pylist()]
-                block = _list_column(path, batch.column("vector"))
-                rows = rows if start else np.empty((n, block.shape[1]), np.float32)
-                if block.shape[1] != rows.shape[1]:
-                    raise InputError(f"{path}: vectors of {rows.shape[1]} and of {block.shape[1]} dimensions", _LAYOUT)
-                rows[start : start + len(block)] = block
-                start += len(block)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"cannot read {path}: {error}", _LAYOUT) from error
-    return Table(path, rows, ids)
-
-
-def _list_column(path: Path, column: Any) -> npt.NDArray[Any]:
-    if column.null_count or not len(column):
-        raise InputError(f"{path}: {column.null_count} rows without a vector", "leave rows without a vector out")
-    values = column.flatten() if hasattr(column, "flatten") else column[:0]
-    if (
-        not len(values)
-        or values.null_count
-        or len(values) % len(column)
-        or not str(values.type).startswith(("float", "halffloat", "double"))
-    ):
-        raise InputError(f"{path}: `vector` must hold lists of as many floating-point numbers each", _LAYOUT)
-    width = len(values) // len(column)
-    if hasattr(column, "offsets") and (np.diff(column.offsets.to_numpy()) != width).any():
-        raise InputError(f"{path}: vectors of different lengths", _LAYOUT)
-    return np.asarray(values.to_numpy(zero_copy_only=False).reshape(len(column), width))
-
-
-_READERS: Final[dict[str, Callable[[Path], Table]]] = {".npy": _read_npy, ".parquet": _read_parquet}
-
-
 def _matched(table: Table, side: Side) -> IntArray | None:
     """The file's row of each record; None where they are the same. By id where the file has ids, else by place."""
     if table.ids is not None:
@@ -176,7 +87,7 @@ def _matched(table: Table, side: Side) -> IntArray | None:
         if len(table.rows) != expected:
             raise InputError(
                 f"{table.path} has {len(table.rows):,} rows, the collection's file has {expected:,} {side.noun}",
-                "one row for each record of the file, in file order; or Parquet with `id` and `vector`",
+                "one row for each record of the file, in file order; or ids: docs.ids.txt, or Parquet with `id` and `vector`",
             )
         order = side.file_rows.rows if side.file_rows else np.arange(expected)
     return None if np.array_equal(order, np.arange(len(table.rows))) else order
