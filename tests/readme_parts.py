@@ -1,0 +1,264 @@
+"""What the README shows, taken apart: its blocks, what the program prints for them, and how far the two agree.
+
+`python tests/readme_parts.py` runs the README's commands and rewrites what they print and the lists of options.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parent.parent
+README: Final = ROOT / "README.md"
+LEFT_OUT: Final = "..."
+"""A line that stands for any number of lines, at most once in what a command prints."""
+
+_FENCE: Final = re.compile(r"^```([\w-]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_MARKED: Final = re.compile(r"(<!-- made: ([\w -]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_NUMBER: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_PROSE_WIDTH: Final = 110
+
+
+def blocks(language: str, text: str | None = None) -> list[str]:
+    """The bodies of the README's fenced blocks in a language, in order."""
+    return [body for found, body in _FENCE.findall(README.read_text("utf-8") if text is None else text) if found == language]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A command as the README types it, and what it says is printed."""
+
+    command: str
+    lines: tuple[str, ...]
+
+    @property
+    def ends(self) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+        """The lines before and after those left out; None after, where nothing is."""
+        if LEFT_OUT not in self.lines:
+            return self.lines, None
+        cut = self.lines.index(LEFT_OUT)
+        return self.lines[:cut], self.lines[cut + 1 :]
+
+    def again(self, printed: Sequence[str]) -> tuple[str, ...]:
+        """What was printed, with as much left out as now."""
+        head, tail = self.ends
+        if tail is None:
+            return tuple(printed)
+        return (*printed[: len(head)], LEFT_OUT, *(printed[-len(tail) :] if tail else ()))
+
+
+def session(body: str) -> list[Shown]:
+    """The commands of a console block: a line that begins with `$ `, then what it prints."""
+    parts = re.split(r"^\$ ", body, flags=re.MULTILINE)
+    assert not parts[0].strip(), "a console block begins with a command"
+    return [
+        Shown(command, tuple(line.rstrip() for line in output.rstrip("\n").split("\n")) if output.strip() else ())
+        for command, _, output in (part.partition("\n") for part in parts[1:])
+    ]
+
+
+class Shell:
+    """Runs the README's commands in one empty folder with its own store; `$ echo $?` prints the last exit code."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.code, self.errors = folder, 0, ""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MRL_SWEEP_")}
+        self._env = {**kept, "MRL_SWEEP_STORE": str(folder / ".store"), "PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
+
+    def run(self, command: str) -> list[str]:
+        """The lines that a command prints to stdout."""
+        if command == "echo $?":
+            return [str(self.code)]
+        program, *argv = shlex.split(command)
+        assert program == "mrl-sweep", f"the README may only run mrl-sweep: {command}"
+        ended = subprocess.run(
+            [sys.executable, "-m", "mrl_sweep", *argv],
+            cwd=self.folder,
+            env=self._env,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=600,
+            check=False,
+        )
+        self.code, self.errors = ended.returncode, ended.stderr
+        return [line.rstrip() for line in ended.stdout.rstrip("\n").split("\n")] if ended.stdout.strip() else []
+
+
+def same_versions(report: Path, text: str | None = None) -> bool:
+    """Whether this machine has what the README's figures were made with: its Python, and the constraint file's packages."""
+    told = re.search(r"Python (\d+\.\d+\.\d+)", README.read_text("utf-8") if text is None else text)
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    pins = {name.lower(): pin for name, pin in pins.items()}
+    manifest = json.loads(report.read_text("utf-8"))["manifest"]
+    used: dict[str, Any] = {**manifest["versions"], **manifest["collection"]["versions"]}
+    python = used.pop("python")
+    used.pop("mrl-sweep", None)
+    return (
+        told is not None
+        and told[1] == python == platform.python_version()
+        and manifest["collection"]["platform"] == "linux"
+        and all(pins.get(name.lower()) == found.partition("+")[0] for name, found in used.items())
+        and all(pins.get(name) == version(name) for name in ("wordllama", "tokenizers") if name in pins)
+    )
+
+
+def agree(shown: Sequence[str], printed: Sequence[str], *, figures: bool) -> bool:
+    """Whether two texts are the same but for spacing and times; without `figures` all numbers may differ.
+
+    Numbers may differ in their last digit (other processors add in another order), counts by one in a hundred.
+    """
+    left, right = (_NUMBER.split(_plain(lines)) for lines in (shown, printed))
+    if left != right:
+        return False
+    pairs = zip(_NUMBER.findall(_plain(shown)), _NUMBER.findall(_plain(printed)), strict=True)
+    return not figures or all(_close(a, b) for a, b in pairs)
+
+
+def _plain(lines: Sequence[str]) -> str:
+    text = re.sub(r"\s+", " ", " ".join(lines)).strip()
+    return re.sub(r"[\d.,]+ (ms|s|µs)\b", r"T \1", text)
+
+
+def _close(a: str, b: str) -> bool:
+    digits = len(a.partition(".")[2])
+    x, y = (float(number.replace(",", "")) for number in (a, b))
+    allowed = 2 * 10.0**-digits if digits else max(1.0, 0.01 * max(abs(x), abs(y))) if max(x, y) > 20 else 0.0
+    return abs(x - y) <= allowed + 1e-12
+
+
+def check(shown: Shown, printed: Sequence[str], *, figures: bool) -> bool:
+    """Whether the program prints what is shown; without `figures` only the beginning's form is compared."""
+    head, tail = shown.ends
+    if not figures:
+        return len(printed) >= len(head[:3]) and agree(head[:3], printed[: len(head[:3])], figures=False)
+    if tail is None:
+        return agree(head, printed, figures=True)
+    return agree(head, printed[: len(head)], figures=True) and agree(tail, printed[len(printed) - len(tail) :], figures=True)
+
+
+def command_of(name: str) -> Any:
+    """The command as click knows it."""
+    import typer
+
+    from mrl_sweep.cli.app import app
+
+    found: Any = typer.main.get_command(app)
+    return found.commands[name]
+
+
+def options_text(name: str, without: str | None = None) -> str:
+    """A command's options by group, as its help has them; without those that another command has as well."""
+    known = {opt for param in command_of(without).params for opt in param.opts} if without else set()
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for param in command_of(name).params:
+        if param.param_type_name == "option" and param.opts[0] not in known and param.name != "help":
+            groups.setdefault(getattr(param, "rich_help_panel", None) or "Options", []).append(_option_row(param))
+    width = max(len(left) for rows in groups.values() for left, _ in rows) + 2
+    lines = [" ".join(["mrl-sweep", name, "[OPTIONS]", *_arguments(name)])]
+    for group, rows in groups.items():
+        lines += ["", group, *(line for left, right in rows for line in _wrapped(left, right, width))]
+    return "\n".join(lines)
+
+
+def _arguments(name: str) -> Iterator[str]:
+    for param in command_of(name).params:
+        if param.param_type_name == "argument":
+            yield param.metavar if param.required else f"[{param.metavar}]"
+
+
+def _option_row(param: Any) -> tuple[str, str]:
+    names = ", ".join(sorted(param.opts, key=len))
+    if param.secondary_opts:
+        names += " / " + ", ".join(param.secondary_opts)
+    takes = param.metavar if param.metavar and not param.is_flag and not param.count else ""
+    return f"  {names} {takes}".rstrip(), param.help or ""
+
+
+def _wrapped(left: str, right: str, width: int) -> list[str]:
+    import textwrap
+
+    lines = textwrap.wrap(right, _PROSE_WIDTH - width) or [""]
+    return [f"{left:<{width}}{lines[0]}".rstrip(), *(" " * width + line for line in lines[1:])]
+
+
+def commands_text() -> str:
+    """Every command with its help line."""
+    import typer
+
+    from mrl_sweep.cli.app import app
+
+    found: Any = typer.main.get_command(app)
+    rows = [
+        (" ".join(["mrl-sweep", name, *_arguments(name)]), " ".join((command.help or "").split()))
+        for name, command in found.commands.items()
+    ]
+    width = max(len(left) for left, _ in rows) + 2
+    return "\n".join(line for left, right in rows for line in _wrapped(left, right, width))
+
+
+MADE: Final[dict[str, Callable[[], str]]] = {
+    "commands": commands_text,
+    "options of run": lambda: options_text("run"),
+    "options of gate": lambda: options_text("gate", without="run"),
+}
+"""What stands between `<!-- made: NAME -->` and `<!-- end -->`."""
+
+
+CURVE: Final = "curve"
+PICTURE: Final = ROOT / "docs" / "curve.svg"
+FINE_SWEEP: Final = (
+    "mrl-sweep run --collection pydocs --model wordllama --dims every:8 --basis pca --basis random --index none --out runs/fine"
+)
+
+
+def curve(shell: Shell) -> str:
+    """Draws a real fine sweep into the picture's file, by the HTML page's own chart; returns what stands below it."""
+    shell.run(f"{FINE_SWEEP} --format html --output fine.html")
+    page = (shell.folder / "fine.html").read_text("utf-8")
+    svg, style = (re.search(f"<{tag}.*?</{tag}>", page, re.DOTALL) for tag in ("svg", "style"))
+    assert svg, shell.errors
+    assert style
+    kept = [line for line in style[0].splitlines() if re.match(r"\s*(svg |:root|@media|\}|</?style)", line)]
+    root, _, drawing = svg[0].partition(">")
+    font = 'style="font-family: system-ui, sans-serif; font-size: 12px"'
+    whole = "\n".join([f'{root} xmlns="http://www.w3.org/2000/svg" {font}>', *kept, drawing.strip(), ""])
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(whole, "utf-8")
+    sentence = " ".join(shell.run("mrl-sweep report runs/fine --quiet"))
+    return (
+        f"![Share of nDCG@10 kept, by dimensions: WordLlama on pydocs]({PICTURE.relative_to(ROOT)})\n\n> {sentence}\n\n"
+        f"```sh\n{FINE_SWEEP}\n```\n"
+    )
+
+
+def made_parts(text: str | None = None) -> dict[str, str]:
+    """The generated parts as the README has them, without their fences."""
+    found = _MARKED.findall(README.read_text("utf-8") if text is None else text)
+    return {name: body.strip().removeprefix("```text\n").removesuffix("\n```") for _, name, body, _ in found}
+
+
+def rewritten(text: str, shell: Shell) -> str:
+    """The README with everything that the program prints as it prints it now."""
+    text = _MARKED.sub(lambda m: m[0] if m[2] == CURVE else f"{m[1]}```text\n{MADE[m[2]]()}\n```\n{m[4]}", text)
+    for body in blocks("console", text):
+        lines: list[str] = []
+        for shown in session(body):
+            lines += [f"$ {shown.command}", *shown.again(shell.run(shown.command))]
+        text = text.replace(f"```console\n{body}```", "```console\n" + "\n".join(lines) + "\n```")
+    return _MARKED.sub(lambda m: f"{m[1]}{curve(shell)}{m[4]}" if m[2] == CURVE else m[0], text)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        README.write_text(rewritten(README.read_text("utf-8"), Shell(Path(place))), "utf-8")
