@@ -18,11 +18,12 @@ from mrl_sweep.deployment import measure_deployed, with_funnels
 from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, open_embedder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
-from mrl_sweep.executors.local import LocalThreads, available_threads
+from mrl_sweep.machine import Means, Question, open_checkpoint, prepare
 from mrl_sweep.measures.score import score
 from mrl_sweep.places import default_store, run_folder
 from mrl_sweep.ranking.controls import join, rotations
-from mrl_sweep.ranking.exact import SHARD_BYTES, RankOptions, open_kernel, rank
+from mrl_sweep.ranking.exact import rank
+from mrl_sweep.ranking.partial import Checkpoint
 from mrl_sweep.report.atomic import prepare_folder
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.folder import write_rotation, write_run
@@ -44,15 +45,16 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
     """Do the main job as configured and return its report, also written to the run folder (`Report.folder`).
 
     Texts that the store holds are not embedded again. Raises `MrlSweepError`s, which carry exit codes, and KeyboardInterrupt;
-    whatever was embedded by then is kept.
+    whatever was embedded and ranked by then is kept.
     """
     if config.run.out is not None:
         prepare_folder(config.run.out)
     with timed("load the collection", on_event):
         collection = load(config)
     embeddings = embed_texts(config, collection, on_event)
+    checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
     with timed("rank", on_event):
-        ranks, rotation = rank_all(config, collection, embeddings, on_event)
+        ranks, rotation = rank_all(config, collection, embeddings, on_event, checkpoint)
     sweep = replace(judge(config, collection, embeddings, ranks), rotation=rotation)
     with timed("measure indexes", on_event):
         sweep = measure_deployed(with_funnels(sweep), on_event)
@@ -64,6 +66,7 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
             write_rotation(folder / "rotation.npy", sweep.rotation)
         if config.run.run_files:
             write_trec_runs(folder / "runs", sweep.ranks, data.query_ids, collection.documents.ids)
+    checkpoint.clear()
     on_event(Note(f"run written to {folder}"))
     return report
 
@@ -114,23 +117,25 @@ def open_model(config: SweepConfig) -> tuple[Embedder | VectorSource, Store]:
 
 
 def rank_all(
-    config: SweepConfig, collection: Collection, embeddings: Embeddings, on_event: OnEvent = ignore
+    config: SweepConfig,
+    collection: Collection,
+    embeddings: Embeddings,
+    on_event: OnEvent = ignore,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Ranks, Float32Array | None]:
     """One pass for the model's own prefixes, one more for each control basis; and the rotation that PCA fitted."""
-    vectors, n_threads = embeddings.documents, config.run.threads or available_threads()
+    vectors = embeddings.documents
     dims = candidate_dims(config.sweep.dims, vectors.dim, embeddings.trained_dims)
-    kernel = open_kernel()
-    if kernel.name != "numba":
-        on_event(Note("ranking without compiled code: slower, the same result"))
-    budget = config.run.max_memory
-    options = RankOptions(
-        similarity=config.sweep.similarity,
+    question = Question(
+        vectors=vectors,
+        qrels=collection.qrels,
+        n_sizes=len(dims),
         depth=min(RUN_FILE_DEPTH if config.run.run_files else AGREEMENT_DEPTH, len(vectors)),
+        similarity=config.sweep.similarity,
         own_rows=own_rows(collection) if config.sweep.exclude_identical else None,
-        kernel=kernel,
-        executor=LocalThreads(n_threads),
-        shard_bytes=SHARD_BYTES if budget is None else min(SHARD_BYTES, budget // (4 * n_threads)),
     )
+    means = Means(threads=config.run.threads, max_memory=config.run.max_memory, device=config.model.device)
+    options = prepare(question, means, checkpoint=checkpoint, on_event=on_event)
     passes = [rank(vectors, embeddings.queries, collection.qrels, dims, options, on_event=on_event)]
     smaller = [dim for dim in dims if dim < vectors.dim]
     controls, fitted = config.sweep.basis if smaller else (), None
