@@ -44,9 +44,8 @@ Layer = Mapping[Setting, tuple[Any, str]]
 
 def flag_layer(flags: Mapping[str, Any], settings: Sequence[Setting], spelled: str = "") -> Layer:
     """The given options (by name without dashes); None and empty lists are options that were not given."""
-    by_flag = {setting.flag: setting for setting in settings} | {
-        s.key: s for s in settings if s.key != s.flag and s.key != "name"
-    }
+    by_key = {setting.key: setting for setting in settings if setting.key != "name"}
+    by_flag = by_key | {setting.flag: setting for setting in settings}
     layer: dict[Setting, tuple[Any, str]] = {}
     for name, value in flags.items():
         if name not in by_flag:

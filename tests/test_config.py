@@ -81,6 +81,23 @@ def test_defaults_are_those_of_the_contract() -> None:
         "gate.baseline": None,
         "gate.baseline_optional": False,
         "gate.max_regression": 0.01,
+        "collection.distractors": None,
+        "deploy.budget_gib": [],
+        "deploy.budget_ms": [],
+        "deploy.funnel": [],
+        "deploy.keep_indexes": False,
+        "deploy.project_docs": [],
+        "plan.docs": None,
+        "plan.index": [],
+        "plan.replicas": 1,
+        "plan.qps": None,
+        "plan.price_gib_month": None,
+        "plan.price_disk_gib_month": None,
+        "plan.machine_memory": None,
+        "plan.machine_price_month": None,
+        "plan.headroom": 0.2,
+        "plan.documents_per_second": None,
+        "plan.tokens_per_document": None,
     }
     assert config.origins == {}
 
@@ -127,6 +144,12 @@ def test_a_file_takes_the_units_that_flags_take() -> None:
         written("[decision]\nretain = '98%'\n[run]\nmax_memory = '4GiB'\nthreads = 2\noffline = true\n"), environ=NOWHERE
     )
     assert (config.decision.retain, config.run.max_memory, config.run.threads, config.run.offline) == (0.98, 4 * 2**30, 2, True)
+
+
+def test_the_index_of_a_plan_is_not_that_of_a_run() -> None:
+    assert SweepConfig.of(index="none").sweep.index == ()
+    assert SweepConfig.of(plan_index="HNSW32").plan.index == ("HNSW32",)
+    assert load_config(flags={"plan_index": ["HNSW32"]}, environ=NOWHERE).origins == {"plan.index": "--index"}
 
 
 def test_a_configuration_cannot_be_changed() -> None:

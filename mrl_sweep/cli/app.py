@@ -12,6 +12,7 @@ from mrl_sweep.cli.compare import compare
 from mrl_sweep.cli.config import config
 from mrl_sweep.cli.embed import embed
 from mrl_sweep.cli.gate import gate
+from mrl_sweep.cli.plan import plan
 from mrl_sweep.cli.report import report
 from mrl_sweep.cli.run import demo, run
 
@@ -37,5 +38,5 @@ def options(
     """How few dimensions of a Matryoshka embedding model can you ship? Proven on your own corpus and judged queries."""
 
 
-for command in (run, gate, embed, report, compare, demo, check, config):
+for command in (run, gate, plan, embed, report, compare, demo, check, config):
     app.command()(command)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
+from mrl_sweep.cli import tables
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import DecisionOutputFlags, takes
 from mrl_sweep.cli.output import prepare_text
@@ -43,24 +43,16 @@ def as_json(found: SideBySide) -> str:
 
 
 def as_text(found: SideBySide) -> str:
-    """Who is who, the table, the closing sentence; columns lined up, nothing cut."""
-    from mrl_sweep.report.escape import terminal
-
-    encoding = sys.stdout.encoding or "utf-8"
-    table = [_heads(found), *(_line(row) for row in found.rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    lines = ["   ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
-    parts = [*_legend(found), "", *lines, "", closing(found)]
-    return "\n".join(terminal(part, encoding=encoding) for part in parts) + "\n"
+    """Who is who, the table, the closing sentence."""
+    table = tables.as_text([_heads(found), *(_line(row) for row in found.rows)])
+    return tables.printable_lines([*_legend(found), "", *table, "", closing(found)])
 
 
 def as_markdown(found: SideBySide) -> str:
     """The same for a pull request."""
     from mrl_sweep.report.escape import markdown
 
-    heads = _heads(found)
-    rows = [heads, ["---:"] * len(heads), *(_line(row) for row in found.rows)]
-    table = ["| " + " | ".join(row if row == "---:" else markdown(row) for row in cells) + " |" for cells in rows]
+    table = tables.as_markdown([_heads(found), *(_line(row) for row in found.rows)])
     return "\n".join([*(f"* {markdown(line)}" for line in _legend(found)), "", *table, "", markdown(closing(found))]) + "\n"
 
 

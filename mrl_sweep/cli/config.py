@@ -50,7 +50,7 @@ def _origin(settings: SweepConfig, key: str) -> str:
 def _assignment(key: str, value: Any) -> str:
     if value is None:
         return f"# {key} ="
-    if key == "max_memory":
+    if key in ("max_memory", "machine_memory"):
         from mrl_sweep.parsing import format_size
 
         value = format_size(value)

@@ -149,7 +149,7 @@ def test_help_imports_nothing_heavy(argv: list[str]) -> None:
     assert done.stdout.endswith("\nloaded: []\n")
 
 
-@pytest.mark.parametrize("words", ["mrl-sweep ru", "mrl-sweep run --di"])
+@pytest.mark.parametrize("words", ["mrl-sweep ru", "mrl-sweep run --dim"])
 def test_completion_imports_nothing_heavy_and_answers(words: str) -> None:
     code = (
         "import sys\nfrom mrl_sweep.cli import main\ntry: main()\nexcept SystemExit: pass\n"
@@ -157,7 +157,7 @@ def test_completion_imports_nothing_heavy_and_answers(words: str) -> None:
     )
     env = {**os.environ, "_MRL_SWEEP_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
-    assert done.stdout.splitlines() == [{"ru": "run", "--di": "--dims"}[words.split()[-1]], "loaded: []"]
+    assert done.stdout.splitlines() == [{"ru": "run", "--dim": "--dims"}[words.split()[-1]], "loaded: []"]
 
 
 def test_the_module_runs_as_the_command_does(process: Command) -> None:

@@ -10,23 +10,13 @@ import pytest
 
 import mrl_sweep
 from mrl_sweep.cli.invocation import TALK
-from mrl_sweep.cli.options import GateFlags, TalkFlags
+from mrl_sweep.cli.options import GateFlags, PlanFlags, TalkFlags
 from mrl_sweep.config import SETTINGS, SweepConfig
 
-DECLARED = get_type_hints(GateFlags, include_extras=True)
+DECLARED = get_type_hints(GateFlags, include_extras=True) | get_type_hints(PlanFlags, include_extras=True)
 PACKAGE = Path(mrl_sweep.__file__).parent
 PLANNED = frozenset(
-    [
-        "--docs",
-        "--replicas",
-        "--headroom",
-        "--machine-memory",
-        "--project-docs",
-        "--distractors",
-        "--funnel",
-        "--keep-indexes",
-        "--verify-api",
-    ]
+    {"--project-docs", "--distractors", "--funnel", "--keep-indexes", "--verify-api", "--budget-ms", "--budget-gib"}
 )
 """Options of rooms that are there, but not yet behind a command."""
 

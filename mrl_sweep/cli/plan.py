@@ -1,0 +1,140 @@
+"""`mrl-sweep plan`: what a finished run's sizes would take at a planned corpus, and what that would cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import typer
+
+from mrl_sweep.cli import tables
+from mrl_sweep.cli.invocation import invocation_of
+from mrl_sweep.cli.options import PlanFlags, takes
+from mrl_sweep.cli.output import prepare_text
+from mrl_sweep.cli.report import RunFolder, files_of
+
+if TYPE_CHECKING:
+    from mrl_sweep.capacity.plan import PlanRow
+    from mrl_sweep.planning import Planned
+
+_PARQUET = ".parquet"
+
+
+@takes(PlanFlags)
+def plan(context: typer.Context, run: RunFolder, **flags: Unpack[PlanFlags]) -> None:
+    """Capacity: storage, memory, latency and cost at --docs, with the quality to expect there."""
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(None, flags)
+    file = settings.run.output
+    write = prepare_text(invocation, file, files_of(run), tuple(RENDERERS))
+    from mrl_sweep.earlier import reopen
+    from mrl_sweep.planning import plan_run
+
+    found = plan_run(reopen(run, settings), settings)
+    if file is not None and file.suffix == _PARQUET:
+        write_parquet(file, found)
+    elif invocation.quiet < 2 or invocation.format != "text":
+        write(closing(found) + "\n" if invocation.quiet and invocation.format == "text" else RENDERERS[invocation.format](found))
+
+
+def as_json(found: Planned) -> str:
+    """One document: `rows`, the request, the assumptions."""
+    from mrl_sweep.capacity.plan import plan_document
+
+    warnings = [{"code": one.code, "message": one.message, "hint": one.hint} for one in found.advice]
+    return json.dumps({**plan_document(found.plan), "warnings": warnings}, indent=2, allow_nan=False) + "\n"
+
+
+def as_text(found: Planned) -> str:
+    """The table, the assumptions, the closing sentence."""
+    notes = [f"  {note}" for note in (*found.plan.assumptions, *(f"left out: {one}" for one in found.plan.left_out))]
+    advice = [
+        line for one in found.advice for line in (f"warning: {one.message}", *([f"  hint: {one.hint}"] if one.hint else []))
+    ]
+    table = tables.as_text([HEADS, *map(_cells, found.plan.rows)])
+    return tables.printable_lines([*table, "", *notes, *([""] if advice else []), *advice, "", closing(found)])
+
+
+def as_markdown(found: Planned) -> str:
+    """The same for a page."""
+    from mrl_sweep.report.escape import markdown
+
+    told = (*found.plan.assumptions, *found.plan.left_out, *(one.message for one in found.advice))
+    table = tables.as_markdown([HEADS, *map(_cells, found.plan.rows)])
+    return "\n".join([*table, "", *(f"* {markdown(note)}" for note in told), "", markdown(closing(found))]) + "\n"
+
+
+RENDERERS = {"text": as_text, "json": as_json, "markdown": as_markdown}
+
+HEADS = (
+    "dim",
+    "index",
+    "kept",
+    "at planned",
+    "vectors",
+    "index size",
+    "memory",
+    "disk",
+    "p50",
+    "p99",
+    "machines",
+    "a month",
+    "saves",
+)
+
+
+def closing(found: Planned) -> str:
+    """The cheapest acceptable row in a sentence."""
+    from mrl_sweep.capacity.plan import cheapest_row
+    from mrl_sweep.report import numbers
+
+    row = cheapest_row(found.plan)
+    if row is None:
+        return "No size is acceptable."
+    cost = "" if row.monthly_cost is None else f", {row.monthly_cost:,.2f} a month"
+    saves = "" if not row.saving else f", {row.saving:,.2f} ({numbers.percent(row.saving_share)}) less than full size"
+    memory = f"{numbers.size(row.memory_bytes)} of memory"
+    return f"Cheapest acceptable: {row.dim} dimensions with {row.index}: {memory} for {row.docs:,} documents{cost}{saves}."
+
+
+def write_parquet(file: Path, found: Planned) -> None:
+    """The rows as a table for other tools; the projection's figures get columns of their own."""
+    import pandas as pd
+
+    from mrl_sweep.report.atomic import draft_folder
+
+    with draft_folder(file.parent) as draft:
+        pd.DataFrame([_flat(row) for row in found.plan.rows]).to_parquet(draft / file.name, index=False)
+        (draft / file.name).replace(file)
+
+
+def _flat(row: PlanRow) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    flat = asdict(row)
+    projected = flat.pop("projected") or {}
+    return {**flat, **{f"projected_{name}": value for name, value in projected.items()}}
+
+
+def _cells(row: PlanRow) -> tuple[str, ...]:
+    from mrl_sweep.report import numbers
+
+    there = row.projected or {}
+    mean = numbers.score(there.get("mean"))
+    band = f" ({there['low']:.4f} to {there['high']:.4f})" if there and not there["exact"] else ""
+    return (
+        str(row.dim),
+        row.index,
+        numbers.percent(row.kept),
+        f"{mean}{band}",
+        numbers.size(row.vector_bytes),
+        numbers.size(row.index_bytes),
+        numbers.size(row.memory_bytes),
+        numbers.size(row.disk_bytes),
+        numbers.milliseconds(row.p50_ms),
+        numbers.milliseconds(row.p99_ms),
+        numbers.count(row.machines),
+        "-" if row.monthly_cost is None else f"{row.monthly_cost:,.2f}",
+        "-" if row.saving is None else f"{row.saving:,.2f}",
+    )
