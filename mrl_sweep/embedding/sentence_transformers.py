@@ -30,7 +30,7 @@ from mrl_sweep.embedding.protocol import Batching, Encoded, ModelFacts, ModelOpt
 from mrl_sweep.embedding.transforms import transformed
 from mrl_sweep.embedding.truncation import TokenCounter
 from mrl_sweep.errors import EnvironmentFault, InputError
-from mrl_sweep.types import Advice, Float32Array
+from mrl_sweep.types import Advice, Float32Array, Similarity
 
 _BATCH: Final = 32
 _STATIC_BATCH: Final = 512
@@ -101,7 +101,7 @@ class LocalModel:
         return ModelFacts(
             dim=full,
             max_length=int(length) if length is not None and math.isfinite(length) else None,
-            similarity=getattr(model, "similarity_fn_name", None),
+            similarity=settings.get("similarity_fn_name"),
             trained_dims=trained_dims(self._origin.family, full, folder),
             warnings=(*self._origin.warnings, *_advice(self.name, full, saved, settings, self._prompts.origin)),
             details=details if saved is None else details | {"saved_truncate_dim": saved},
@@ -147,8 +147,9 @@ class LocalModel:
 
     def _processes(self, model: Any) -> Any:
         if self._pool is None:
-            devices = None if self._options.device is None else [self._options.device] * self._options.processes
-            self._pool = model.start_multi_process_pool(devices or ["cpu"] * self._options.processes)
+            on_cpu = model.device.type == "cpu"
+            device = self._options.device or ("cpu" if on_cpu else None)
+            self._pool = model.start_multi_process_pool([device] * self._options.processes if device else None)
         return self._pool
 
 
@@ -270,6 +271,13 @@ def _advice(name: str, full: int, saved: Any, settings: Mapping[str, Any], origi
         yield Advice(
             "truncate-dim-forced",
             f"{name} was saved to cut its vectors to {saved}; the sweep starts from its full {full} dimensions",
+        )
+    similarity = settings.get("similarity_fn_name")
+    if similarity not in (None, *Similarity):
+        yield Advice(
+            "similarity-not-offered",
+            f"{name} compares its vectors by {similarity} distance, which is not offered: cosine is measured",
+            "on unit vectors Euclidean distance ranks as cosine does",
         )
     default = settings.get("default_prompt_name")
     if default and origin == "none":

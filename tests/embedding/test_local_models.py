@@ -170,6 +170,13 @@ def test_similarity_and_maximum_length_are_the_models_own(tiny_bert):
     assert open_embedder(str(tiny_bert), ModelOptions(max_length=6)).facts().max_length == 6
 
 
+def test_a_similarity_that_is_not_offered_is_said(tiny_bert, tmp_path):
+    folder = edited(copied(tiny_bert, tmp_path / "m"), "config_sentence_transformers.json", similarity_fn_name="manhattan")
+    assert "similarity-not-offered" in [advice.code for advice in open_embedder(str(folder)).facts().warnings]
+    folder = edited(folder, "config_sentence_transformers.json", similarity_fn_name=None)
+    assert open_embedder(str(folder)).facts().similarity is None
+
+
 def test_texts_longer_than_the_model_reads_are_counted_exactly(tiny_bert, tmp_path):
     room = 12 - 2 - 2  # [CLS], [SEP] and the prompt's two tokens
     texts = ["dogs " * n for n in (1, room - 1, room, room + 1, 50)]
