@@ -120,6 +120,7 @@ class ModelTable(_Table):
     device: MaybeText = None
     backend: Text = "torch"
     processes: Annotated[int, _read(parse_positive)] = 1
+    verify_api: MaybePositive = None
     price_per_million: Annotated[float | None, _read(parse_number)] = None
 
 

@@ -93,7 +93,25 @@ def embed_texts(config: SweepConfig, collection: Collection, on_event: OnEvent =
         raise InputError(
             truncated.message, "split long documents, take a model that reads more, or leave out --fail-on-truncation"
         )
-    return embeddings
+    return verified(config, collection, embedder, embeddings) if config.model.verify_api else embeddings
+
+
+def verified(
+    config: SweepConfig, collection: Collection, embedder: Embedder | VectorSource, embeddings: Embeddings
+) -> Embeddings:
+    """The embeddings with what a hosted model said when asked for its smallest size in the sweep: is it the cut full vector?"""
+    from mrl_sweep.embedding.hosted.verify import verify_api
+
+    full = embeddings.documents.dim
+    smallest = min(candidate_dims(config.sweep.dims, full, embeddings.trained_dims))
+    texts = list(collection.documents.texts(0, min(config.model.verify_api or 0, len(collection.documents))))
+    try:
+        found = verify_api(embedder, texts, smallest)
+    finally:
+        if isinstance(embedder, Embedder):
+            embedder.close()
+    model = {**embeddings.model, "api_verified": found.to_json()}
+    return replace(embeddings, model=model, warnings=(*embeddings.warnings, found.advice))
 
 
 def open_model(config: SweepConfig) -> tuple[Embedder | VectorSource, Store]:

@@ -15,7 +15,7 @@ from mrl_sweep.parsing import did_you_mean
 ENVIRONMENT_PREFIX: Final = "MRL_SWEEP_"
 SECRET_HINT: Final = "keys are read from the environment only, under the provider's own name"
 
-_PATH_KEYS: Final = frozenset({"run.store", "run.out", "run.output", "gate.baseline"})
+_PATH_KEYS: Final = frozenset({"run.store", "run.out", "run.output", "gate.baseline", "collection.distractors"})
 _LOCATION_KEYS: Final = frozenset({"collection.source", "model.name"})
 _PACKAGED: Final = frozenset({"pydocs", "wordllama"})
 

@@ -50,6 +50,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "model.fail_on_truncation": False,
         "model.backend": "torch",
         "model.processes": 1,
+        "model.verify_api": None,
         "model.price_per_million": None,
         "sweep.dims": "auto",
         "sweep.basis": ["prefix"],

@@ -89,6 +89,10 @@ class StoreFlags(TalkFlags, total=False):
         bool | None, _option(_MODEL, "--fail-on-truncation/--allow-truncation", None, "Refuse texts that the model cuts off.")
     ]
     processes: Annotated[str | None, _option(_MODEL, "--processes", "N", "Encode in that many processes; default 1.")]
+    verify_api: Annotated[
+        str | None,
+        _option(_MODEL, "--verify-api", "N", "Ask a hosted model for N texts at a small size: is that the cut vector?"),
+    ]
     price_per_million: Annotated[
         str | None, _option(_MODEL, "--price-per-million", "PRICE", "Per million tokens, for embed --dry-run.")
     ]

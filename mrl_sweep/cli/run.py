@@ -57,7 +57,8 @@ def inputs_of(settings: SweepConfig) -> list[Path]:
     named = [settings.collection.source or "", settings.model.name or ""]
     places = [place for name in named for place in (name, name.partition(":")[2]) if place]
     files = [origin.partition(".toml")[0] + ".toml" for origin in settings.origins.values() if ".toml" in origin]
-    return [Path(place) for place in [*places, *files]]
+    distractors = [settings.collection.distractors] if settings.collection.distractors else []
+    return [*distractors, *(Path(place) for place in [*places, *files])]
 
 
 def check_complete(settings: SweepConfig) -> None:
