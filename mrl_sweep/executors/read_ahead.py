@@ -41,8 +41,9 @@ class ReadAhead:
         self._asked = end
         first, last = self._stretch(begin, end)
         for part_begin, part_end, place in self._parts:
-            if place is not None and first < part_end and part_begin < last:
-                _will_need(place, (max(first, part_begin) - part_begin) * self._row_bytes, self._row_bytes * (last - part_begin))
+            here, until = max(first, part_begin), min(last, part_end)
+            if place is not None and here < until:
+                _will_need(place, (here - part_begin) * self._row_bytes, (until - part_begin) * self._row_bytes)
 
     def _stretch(self, begin: int, end: int) -> tuple[int, int]:
         """The rows on disk that hold these corpus rows; none where they lie too far apart."""

@@ -1,0 +1,56 @@
+"""Memory of a pass in closed form: by hand, and no less than what a pass really takes."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from mrl_sweep.executors.local import LocalThreads
+from mrl_sweep.ranking.budget import SMALLEST_SHARD, PassSize, Room
+from mrl_sweep.ranking.exact import RankOptions, rank
+from mrl_sweep.types import Qrels, Vectors
+
+MIB = 2**20
+SIZE = PassSize(n_queries=1000, n_pairs=2000, n_sizes=24, dim=768, depth=10)
+
+
+def test_the_formula_by_hand():
+    fixed = 16 * 768 * 2000 + 16 * 768 * 1000 + 80 * 48_000 + 80 * 240_000
+    thread = 24 * 48_000 + 48 * 240_000 + 8 * MIB
+    assert SIZE.fixed_bytes == fixed
+    assert SIZE.needed_bytes(2, MIB) == fixed + 2 * (thread + 3 * MIB)
+
+
+def test_a_large_budget_gives_what_was_asked_for():
+    assert SIZE.room(4 * 2**30, 8, 16 * MIB) == Room(8, 16 * MIB)
+
+
+def test_a_smaller_one_first_makes_the_shards_smaller_then_the_threads_fewer():
+    assert SIZE.room(SIZE.needed_bytes(4, 5 * MIB), 4, 16 * MIB) == Room(4, 5 * MIB)
+    assert SIZE.room(SIZE.needed_bytes(4, SMALLEST_SHARD), 4, 16 * MIB) == Room(4, SMALLEST_SHARD)
+    assert SIZE.room(SIZE.needed_bytes(4, SMALLEST_SHARD) - 1, 4, 16 * MIB).n_threads == 3
+
+
+def test_too_little_for_one_thread_is_no_room():
+    assert SIZE.room(SIZE.needed_bytes(1, SMALLEST_SHARD) - 1, 4, 16 * MIB) is None
+
+
+@pytest.mark.parametrize(("n_queries", "n_pairs", "depth", "dtype"), [(1500, 60_000, 0, "f4"), (3000, 3000, 40, "f2")])
+def test_a_pass_stays_within_what_is_foretold(n_queries, n_pairs, depth, dtype):
+    rng = np.random.default_rng(0)
+    docs, queries = rng.standard_normal((400, 64)).astype(dtype), rng.standard_normal((n_queries, 64)).astype(np.float32)
+    offsets = np.linspace(0, n_pairs, n_queries + 1).astype(np.int64)
+    qrels = Qrels(offsets, rng.integers(0, 400, n_pairs), np.ones(n_pairs, np.int64))
+    dims = (8, 16, 24, 32, 48, 64)
+    options = RankOptions(executor=LocalThreads(2), depth=depth, shard_bytes=32_000)
+    rank(Vectors((docs,)), queries[:2], Qrels(offsets[:3], qrels.rows[: offsets[2]], qrels.grades[: offsets[2]]), dims, options)
+    tracemalloc.start()
+    rank(Vectors((docs[:150], docs[150:])), queries, qrels, dims, options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    size = PassSize(n_queries=n_queries, n_pairs=n_pairs, n_sizes=len(dims), dim=64, depth=depth)
+    foretold = size.needed_bytes(2, 32_000)
+    assert peak <= foretold
+    assert foretold <= 3 * peak + 2 * 8 * MIB
