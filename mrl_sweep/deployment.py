@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from mrl_sweep.capacity.funnel import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
-from mrl_sweep.capacity.growth import CorpusSize, Growth, Question, project
 from mrl_sweep.capacity.operating import Budget, OperatingPoint, best_within
 from mrl_sweep.collection import own_rows
 from mrl_sweep.decision.policy import full_size, judge
@@ -24,6 +23,9 @@ from mrl_sweep.places import index_folder
 from mrl_sweep.report.document import BudgetRow, FunnelRow, ProjectionRow
 from mrl_sweep.sweep import Sweep
 from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Judgement, Outcome, Ranks, Scores
+
+if TYPE_CHECKING:
+    from mrl_sweep.capacity.growth import CorpusSize, Growth
 
 DEPTH: Final = 100
 """How many documents an index is asked for where no measure says."""
@@ -100,7 +102,7 @@ def _depth(sweep: Sweep) -> int:
 
 
 def with_funnels(sweep: Sweep) -> Sweep:
-    """Every funnel of the sweep bounded from the ranks alone, judged by its worst case; the cheapest proven one is recommended."""
+    """Every funnel of the sweep bounded from the ranks alone, judged by its worst case; the cheapest proven one recommended."""
     measure, full, n = sweep.policy.required[0], full_size(sweep.scores), sweep.ranks.n_documents
     known = set(exact_dims(sweep))
     grid = funnel_grid(which_sizes(exact_dims(sweep), sweep.verdict.dimension), n, cutoff=measure.cutoff or DEPTH)
@@ -134,8 +136,7 @@ def _case_scores(sweep: Sweep, case: Ranks) -> Scores:
         np.vstack([sweep.ranks.above[at : at + 1], case.above]),
         np.vstack([sweep.ranks.tied[at : at + 1], case.tied]),
     )
-    no_relevant = sweep.config.collection.no_relevant.value
-    return score(ranks, sweep.collection.qrels, sweep.policy.required[:1], no_relevant=no_relevant)
+    return score(ranks, sweep.collection.qrels, sweep.policy.required[:1], no_relevant=sweep.config.collection.no_relevant.value)
 
 
 def _funnel_row(funnel: Funnel, judged: Judgement, highest: float, full: Candidate, n: int, *, recommended: bool) -> FunnelRow:
@@ -212,6 +213,8 @@ def projection_rows(sweep: Sweep) -> tuple[tuple[ProjectionRow, ...], tuple[Advi
     corpus_sizes, ranks = sweep.config.deploy.project_docs, sweep.ranks
     if not corpus_sizes:
         return (), ()
+    from mrl_sweep.capacity.growth import Question, project
+
     kept = [i for i, c in enumerate(ranks.candidates) if c.basis == Basis.PREFIX and c.index == EXACT]
     exact = Ranks(tuple(ranks.candidates[i] for i in kept), ranks.n_documents, ranks.above[kept], ranks.tied[kept])
     policy = sweep.policy

@@ -17,6 +17,7 @@ from mrl_sweep.parsing import format_size
 from mrl_sweep.ranking.budget import PassSize, Room
 from mrl_sweep.ranking.exact import SHARD_BYTES, RankOptions, open_kernel
 from mrl_sweep.ranking.partial import Checkpoint
+from mrl_sweep.ranking.portable import BLOCK_DOCS, PortableKernel
 from mrl_sweep.ranking.targets import Kernel
 from mrl_sweep.types import IntArray, Qrels, Similarity, Vectors
 
@@ -25,6 +26,9 @@ PARTIAL_FOLDER: Final = "partial-ranks"
 
 GPU_WORK: Final = 2e12
 """Multiplications and additions from which a GPU is worth the import of torch: some ten seconds of a processor."""
+
+SMALL: Final = 4000
+"""Steps up to which the portable kernel is done before compiled code would be loaded; it gives the same integers."""
 
 GPU_SHARD_BYTES: Final = 256 * 2**20
 
@@ -60,8 +64,11 @@ def prepare(
 ) -> RankOptions:
     """How to rank within these means. Raises InputError where `max_memory` is too little for the counts alone."""
     vectors = question.vectors
-    kernel = open_kernel(choose_device(means.device, 2.0 * len(vectors) * vectors.dim * question.qrels.n_queries))
-    if kernel.name == "numpy":
+    if means.device is None and python_steps(question) <= SMALL:
+        kernel: Kernel = PortableKernel()
+    else:
+        kernel = open_kernel(choose_device(means.device, 2.0 * len(vectors) * vectors.dim * question.qrels.n_queries))
+    if kernel.name == "numpy" and python_steps(question) > SMALL:
         on_event(Note("ranking without compiled code: slower, the same result"))
     room = make_room(question, means, kernel, on_event)
     return RankOptions(
@@ -73,6 +80,11 @@ def prepare(
         shard_bytes=room.shard_bytes,
         checkpoint=checkpoint,
     )
+
+
+def python_steps(question: Question) -> int:
+    """How many times the portable kernel's innermost loop, which is Python, would turn."""
+    return question.n_sizes * question.qrels.n_queries * -(-len(question.vectors) // BLOCK_DOCS)
 
 
 def choose_device(asked: str | None, n_operations: float) -> str | None:

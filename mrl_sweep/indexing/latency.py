@@ -15,7 +15,7 @@ FEWEST_CALLS: Final = 20
 FEWEST_CALLS_FOR_P99: Final = 100
 """Below this many timed calls the 99th percentile is just the slowest call."""
 
-MOST_CALLS: Final = 1_000
+MOST_CALLS: Final = 500
 """Enough for a 99th percentile; a fast index needs no more of the budget."""
 
 Clock = Callable[[], float]
@@ -33,7 +33,7 @@ class Latency:
 def measure_latency(
     search_one: Callable[[int], object], n_queries: int, *, budget_s: float, clock: Clock = time.perf_counter
 ) -> Latency | None:
-    """Times `search_one(q)` over the real queries in turn, until the budget (which the warm-up shares) or 1,000 calls.
+    """Times `search_one(q)` over the real queries in turn, until the budget (which the warm-up shares) or 500 calls.
 
     The first tenth of the budget warms up: caches, pages, threads. None when fewer than 20 calls could be timed.
     """

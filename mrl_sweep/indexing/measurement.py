@@ -21,8 +21,8 @@ class IndexBudget:
     as many as FAISS takes. `seed` draws the training sample. `max_bytes` refuses an index predicted to be larger.
     """
 
-    latency_s: float = 0.2
-    throughput_s: float = 0.1
+    latency_s: float = 0.15
+    throughput_s: float = 0.04
     share_of_build: float = 0.2
     checked_queries: int = 32
     threads: int | None = None

@@ -6,12 +6,19 @@ caching the code on disk.
 
 from __future__ import annotations
 
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
+from typing import Any, Final
 
 import numba as nb
 from llvmlite import ir
 from numba.extending import get_cython_function_address, intrinsic
+
+_CYTHON_BLAS: Final = "scipy.linalg.cython_blas"
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,11 +32,27 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def sgemm_address() -> int:
     """The address of scipy's sgemm with 32-bit integers; RuntimeError where scipy was built otherwise."""
-    from scipy.linalg import cython_blas
-
+    cython_blas = sys.modules.get(_CYTHON_BLAS) or _load_alone() or importlib.import_module(_CYTHON_BLAS)
     if "int *" not in str(cython_blas.__pyx_capi__["sgemm"]):
         raise RuntimeError("scipy's BLAS takes 64-bit integers")
-    return int(get_cython_function_address("scipy.linalg.cython_blas", "sgemm"))
+    return int(get_cython_function_address(_CYTHON_BLAS, "sgemm"))
+
+
+def _load_alone() -> ModuleType | None:
+    """The one extension module that is needed, without the rest of scipy.linalg, which takes longer than a small ranking."""
+    spec = importlib.util.find_spec("scipy")
+    folders = [f"{place}/linalg" for place in (spec.submodule_search_locations or ())] if spec is not None else []
+    found = importlib.machinery.PathFinder.find_spec(_CYTHON_BLAS, folders)
+    if found is None or found.loader is None:
+        return None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[_CYTHON_BLAS] = module
+    try:
+        found.loader.exec_module(module)
+    except ImportError:
+        del sys.modules[_CYTHON_BLAS]
+        return None
+    return module
 
 
 def _void_call(_typing_context: Any, _address: Any, pointers: Any) -> Any:

@@ -45,7 +45,8 @@ def prefix_score(query: Any, document: Any, dim: int, query_norm: float, cosine:
 def inverse_norms(docs: Any, edges: Any, cosine: bool, out: Any, largest: Any, zeros: Any) -> int:
     """out[a, j] = 1 / |docs[j]| at prefix edges[a + 1], float32 (1 throughout for the dot product, 0 for a zero prefix).
 
-    largest[a] becomes the largest norm of the block at that size, zeros[a] grows by its zero prefixes. Returns the first row that is not finite, or -1.
+    largest[a] becomes the largest norm of the block at that size, zeros[a] grows by its zero prefixes. Returns the first row
+    that is not finite, or -1.
     """
     n, n_sizes = docs.shape[0], edges.shape[0] - 1
     bad = -1

@@ -8,7 +8,7 @@ from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.ranking.targets import LARGEST_NORM2, Tally, Targets, prefix_norms
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
-BLOCK_DOCS = 1024
+BLOCK_DOCS = 8192
 BLOCK_QUERIES = 256
 
 
@@ -94,7 +94,10 @@ def _keep_top(
     depth = len(scores)
     if not depth:
         return
-    near = np.flatnonzero(row > np.float32(scores[-1] * t.scales[a, q]) - band)
+    low = np.float32(scores[-1] * t.scales[a, q]) - band
+    if rows[-1] < 0 and len(row) > depth:  # an empty list would let every document in to be judged
+        low = np.partition(row, len(row) - depth)[len(row) - depth] - 2 * band
+    near = np.flatnonzero(row > low)
     if not len(near):
         return
     judged = _judge(t, a, np.full(len(near), q), docs[near], t.queries)

@@ -45,7 +45,7 @@ def write_run(folder: Path, report: Report, data: RunData, scores: QueryScores |
 
 
 def write_rotation(path: Path, rotation: Float32Array) -> None:
-    """Write the fitted axes, (dim, dim) float32: `vectors @ rotation`, then cut and renormalise, is what was measured as `pca`."""
+    """Write the fitted axes, (dim, dim) float32: `vectors @ rotation`, cut and renormalised, is what was measured as `pca`."""
     with draft_folder(path.parent) as draft:
         np.save(draft / path.name, rotation, allow_pickle=False)
         (draft / path.name).replace(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +10,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.types import Scores
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas as pd
 
     from mrl_sweep.report.document import QueryScores
@@ -67,24 +68,42 @@ def _tables(table: QueryScores) -> Iterator[Any]:
 
     scores: Scores = table.scores
     schema = _schema()
-    ids = pa.array([_utf8(name) for name in table.query_ids], pa.string())
+    ids = _strings([_utf8(name) for name in table.query_ids])
     counted = [np.flatnonzero(mask) for mask in scores.counted]
     lengths = [len(rows) for rows in counted]
     codes = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-    measure = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([str(m) for m in scores.measures], pa.string()))
-    query_id = ids.take(pa.array(np.concatenate([np.zeros(0, np.int64), *counted])))
+    measure = pa.DictionaryArray.from_arrays(_numbers(codes), _strings([str(m) for m in scores.measures]))
+    query_id = ids.take(_numbers(np.concatenate([np.zeros(0, np.int64), *counted])))
     for c, candidate in enumerate(scores.candidates):
         value = np.concatenate([np.zeros(0), *(scores.values[c, m, rows] for m, rows in enumerate(counted))])
         n = len(value)
-        columns = [_constant(candidate.basis, n), pa.array(np.full(n, candidate.dim)), _constant(candidate.index, n)]
-        yield pa.Table.from_arrays([*columns, measure, query_id, pa.array(value)], schema=schema)
+        columns = [_constant(candidate.basis, n), _numbers(np.full(n, candidate.dim)), _constant(candidate.index, n)]
+        yield pa.Table.from_arrays([*columns, measure, query_id, _numbers(value)], schema=schema)
 
 
 def _constant(text: str, n: int) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([str(text)], pa.string()))
+    return pa.DictionaryArray.from_arrays(_numbers(np.zeros(n, np.int32)), _strings([str(text)]))
+
+
+def _numbers(values: npt.NDArray[Any]) -> Any:
+    """An Arrow array over these numbers. `pa.array` would do, but imports pandas to look whether they are a Series."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def _strings(texts: Sequence[str]) -> Any:
+    """An Arrow array of these texts, made without pandas as `_numbers` is."""
+    import numpy as np
+    import pyarrow as pa
+
+    encoded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
 def _utf8(text: str) -> str:

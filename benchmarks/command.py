@@ -1,0 +1,109 @@
+"""Whole-process times of the command: help, a warm run, the gate on an earlier run, each beside what Python itself takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from benchmarks.harness import Bar, Table, main, medians, seconds
+from mrl_sweep.collection import load_collection
+
+DOCUMENTS: Final = 5_183
+QUERIES: Final = 300
+RANK_AGAIN: Final = """
+import sys, time
+from mrl_sweep.config import SweepConfig
+from mrl_sweep import pipeline
+config = SweepConfig.of(collection=sys.argv[1], model="wordllama", store=sys.argv[2])
+collection = pipeline.load(config)
+embeddings = pipeline.embed_texts(config, collection)
+pipeline.rank_all(config, collection, embeddings)
+started = time.perf_counter()
+pipeline.rank_all(config, collection, embeddings)
+print(time.perf_counter() - started)
+"""
+
+
+def write_collection(folder: Path) -> None:
+    """A collection of SciFact's size from pydocs: its known items and the documents that come first."""
+    whole = load_collection("pydocs", split="known-item")
+    ids, texts = list(whole.documents.ids), list(whole.documents.texts())
+    asked = list(range(0, len(whole.queries), max(1, len(whole.queries) // QUERIES)))[:QUERIES]
+    judged = {q: whole.qrels.rows[whole.qrels.offsets[q] : whole.qrels.offsets[q + 1]].tolist() for q in asked}
+    kept = sorted({row for rows in judged.values() for row in rows})
+    kept = sorted({*kept, *[row for row in range(len(ids)) if row not in set(kept)][: DOCUMENTS - len(kept)]})
+    (folder / "qrels").mkdir(parents=True)
+    with (folder / "corpus.jsonl").open("w") as file:
+        file.writelines(json.dumps({"_id": ids[row], "title": "", "text": texts[row]}) + "\n" for row in kept)
+    with (folder / "queries.jsonl").open("w") as file:
+        file.writelines(json.dumps({"_id": whole.queries.ids[q], "text": whole.queries.texts[q]}) + "\n" for q in asked)
+    with (folder / "qrels" / "test.tsv").open("w") as file:
+        file.write("query-id\tcorpus-id\tscore\n")
+        file.writelines(f"{whole.queries.ids[q]}\t{ids[row]}\t1\n" for q, rows in judged.items() for row in rows)
+
+
+def call(*arguments: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, cwd=cwd, check=False, env=dict(os.environ)
+    )
+    if done.returncode not in (0, 1, 4):
+        raise RuntimeError(done.stderr)
+    return done.stdout
+
+
+def run() -> Table:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_collection(folder / "pydocs-small")
+        sweep = ["-m", "mrl_sweep", "run", "--collection", "pydocs-small", "--model", "wordllama", "--store", "store"]
+        sweep += ["--out", "run", "-q"]
+        cold = call(*sweep, cwd=folder)
+        assert cold == call(*sweep, cwd=folder), "a warm run says what the cold one said"
+        took = medians(
+            {
+                "bare": partial(call, "-c", "pass", cwd=folder),
+                "numpy": partial(call, "-c", "import numpy", cwd=folder),
+                "numpy and faiss": partial(call, "-c", "import numpy, faiss", cwd=folder),
+                "help": partial(call, "-m", "mrl_sweep", "--help", cwd=folder),
+                "run": partial(call, *sweep, cwd=folder),
+                "gate": partial(call, "-m", "mrl_sweep", "gate", "run", "-q", cwd=folder),
+            },
+            rounds=7,
+        )
+        ranking = float(call("-c", RANK_AGAIN, "pydocs-small", "store", cwd=folder))
+    return table(took, ranking)
+
+
+def table(took: dict[str, float], ranking: float) -> Table:
+    ratio = took["run"] / (took["numpy and faiss"] * 3 + ranking)
+    gate = took["gate"] - took["numpy"]
+    rows = (
+        ("python -c pass", seconds(took["bare"])),
+        ("python -c 'import numpy'", seconds(took["numpy"])),
+        ("python -c 'import numpy, faiss'", seconds(took["numpy and faiss"])),
+        ("the ranking alone, in a warm process", seconds(ranking)),
+        ("mrl-sweep --help", seconds(took["help"])),
+        (f"mrl-sweep run, warm, {DOCUMENTS:,} documents, {QUERIES} queries", seconds(took["run"])),
+        ("mrl-sweep gate on that run", seconds(took["gate"])),
+    )
+    bars = (
+        Bar(
+            "warm run, whole process",
+            "under 3 times numpy and faiss, plus the ranking",
+            f"{took['run'] / took['numpy and faiss']:.2f} times ({ratio:.0%} of the bar)",
+            ratio < 1,
+        ),
+        Bar("gate beyond Python's and numpy's start", "under 0.5 s", seconds(gate), gate < 0.5),
+    )
+    note = "Medians of seven whole processes, taking turns. The run is on a collection of SciFact's size cut from pydocs."
+    return Table("command: whole processes", note, ("command", "time"), rows, bars)
+
+
+if __name__ == "__main__":
+    main(run)
