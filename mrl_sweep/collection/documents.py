@@ -165,7 +165,7 @@ class StoredDocuments:
         return scan if left == row else self._source.scan(position)
 
     def _ordered(self, rows: Sequence[int]) -> Iterator[Document]:
-        if self._source.seeks and len(rows) * _DENSE < rows[-1] - rows[0]:
+        if self._source.seeks and rows and len(rows) * _DENSE < rows[-1] - rows[0]:
             for row in rows:
                 yield from self.records(row, row + 1)
         elif rows:

@@ -24,7 +24,7 @@ def test_percentiles_are_those_of_the_timed_calls() -> None:
     clock = Clock()
     latency = measure_latency(lambda q: clock.spend(0.001 * (1 + q)), 100, budget_s=100.0, clock=clock)
     assert latency is not None
-    assert latency.n_calls == 1000
+    assert latency.n_calls == 500
     assert latency.p50_ms == pytest.approx(50.5)
     assert latency.p99_ms == pytest.approx(99.01)
 
