@@ -33,6 +33,13 @@ def _option(group: str, names: str, metavar: str | None, help_text: str, **more:
     return typer.Option(*names.split(), metavar=metavar, help=help_text, rich_help_panel=group, show_default=False, **more)
 
 
+Strict = Annotated[bool | None, _option(_RUN, "--strict/--no-strict", None, "Refuse data that would be set aside and counted.")]
+StoreFolder = Annotated[str | None, _option(_RUN, "--store", "DIR", "Where vectors are kept; default: your cache folder.")]
+Offline = Annotated[bool | None, _option(_RUN, "--offline/--online", None, "Never ask the network.")]
+OutFolder = Annotated[str | None, _option(_RUN, "--out", "DIR", "Where the run is written; default runs/NAME-DIGEST.")]
+Threads = Annotated[str | None, _option(_RUN, "--threads", "N", "Default: all cores.")]
+
+
 class TalkFlags(TypedDict, total=False):
     """How much is said."""
 
@@ -98,12 +105,10 @@ class StoreFlags(TalkFlags, total=False):
     ]
     device: Annotated[str | None, _option(_MODEL, "--device", "NAME", "cpu, cuda, mps; default: the best there is.")]
     backend: Annotated[str | None, _option(_MODEL, "--backend", "NAME", "torch (default), onnx or openvino.")]
-    store: Annotated[str | None, _option(_RUN, "--store", "DIR", "Where vectors are kept; default: your cache folder.")]
+    store: StoreFolder
     store_dtype: Annotated[str | None, _option(_RUN, "--store-dtype", "NAME", "float32 (default), or float16 for half the disk.")]
-    offline: Annotated[bool | None, _option(_RUN, "--offline/--online", None, "Never ask the network.")]
-    strict: Annotated[
-        bool | None, _option(_RUN, "--strict/--no-strict", None, "Refuse data that would be set aside and counted.")
-    ]
+    offline: Offline
+    strict: Strict
 
 
 class EmbedFlags(StoreFlags, OutputFlags, total=False):
@@ -157,9 +162,9 @@ class SweepFlags(StoreFlags, DecisionFlags, OutputFlags, total=False):
         bool | None,
         _option(_SWEEP, "--exclude-identical/--keep-identical", None, "Leave out the document whose id is the query's."),
     ]
-    out: Annotated[str | None, _option(_RUN, "--out", "DIR", "Where the run is written; default runs/NAME-DIGEST.")]
+    out: OutFolder
     run_files: Annotated[bool | None, _option(_RUN, "--run-files/--no-run-files", None, "Also write TREC run files.")]
-    threads: Annotated[str | None, _option(_RUN, "--threads", "N", "Default: all cores.")]
+    threads: Threads
     max_memory: Annotated[str | None, _option(_RUN, "--max-memory", "SIZE", "For ranking, such as 4GiB.")]
     distractors: Annotated[
         str | None, _option(_COLLECTION, "--distractors", "FILE", "More documents, unjudged: JSON lines as in corpus.jsonl.")
@@ -184,9 +189,14 @@ class SweepFlags(StoreFlags, DecisionFlags, OutputFlags, total=False):
     executor: Annotated[str | None, _option(_RUN, "--executor", "local", "Where ranking runs.")]
 
 
-class GateFlags(SweepFlags, total=False):
-    """What the gate asks; the options of a run are for a gate on a configuration."""
+class GateFlags(DecisionFlags, OutputFlags, total=False):
+    """What the gate asks; where it starts from a configuration, that says what to run."""
 
+    strict: Strict
+    store: StoreFolder
+    offline: Offline
+    out: OutFolder
+    threads: Threads
     dim: Annotated[str | None, _option(_GATE, "--dim", "N", "The size in production: it must still be acceptable.")]
     max_dim: Annotated[str | None, _option(_GATE, "--max-dim", "N", "Some size up to N must be acceptable.")]
     on_inconclusive: Annotated[

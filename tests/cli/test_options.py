@@ -10,10 +10,14 @@ import pytest
 
 import mrl_sweep
 from mrl_sweep.cli.invocation import TALK
-from mrl_sweep.cli.options import GateFlags, PlanFlags, TalkFlags
+from mrl_sweep.cli.options import GateFlags, PlanFlags, SweepFlags, TalkFlags
 from mrl_sweep.config import SETTINGS, SweepConfig
 
-DECLARED = get_type_hints(GateFlags, include_extras=True) | get_type_hints(PlanFlags, include_extras=True)
+DECLARED = {
+    name: hint
+    for group in (SweepFlags, GateFlags, PlanFlags)
+    for name, hint in get_type_hints(group, include_extras=True).items()
+}
 PACKAGE = Path(mrl_sweep.__file__).parent
 
 
