@@ -22,6 +22,10 @@ EXACT: Final = "exact"
 """The `Candidate.index` of an exhaustive search."""
 
 
+AGREEMENT: Final = "Agreement"
+"""The name of the one measure that needs no judgments: the share of the full size's first documents that come back."""
+
+
 class Basis(StrEnum):
     """Which axes a candidate cuts: the model's own, or a control's."""
 
@@ -37,7 +41,7 @@ class Similarity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Measure:
-    """A ranking measure as the field writes it: `nDCG@10`, `R@100`, `RR`, `AP(rel=2)@100`.
+    """A ranking measure as the field writes it: `nDCG@10`, `R@100`, `RR`, `AP(rel=2)@100`; or `Agreement@10` with full size.
 
     `cutoff` None means the whole ranking; `rel` is the lowest grade that counts as relevant (nDCG ignores it).
     """
@@ -45,6 +49,11 @@ class Measure:
     name: str
     cutoff: int | None = None
     rel: int = 1
+
+    @property
+    def label_free(self) -> bool:
+        """Whether it compares rankings with that of full size, and so says nothing about their quality."""
+        return self.name == AGREEMENT
 
     def __str__(self) -> str:
         rel = f"(rel={self.rel})" if self.rel != 1 else ""
@@ -152,6 +161,13 @@ class Collection:
     excluded: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[Advice, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    query_rows: IntArray | None = None
+    """(n_queries,) where documents serve as queries: the row of each, which its own results leave out. None: real queries."""
+
+    @property
+    def label_free(self) -> bool:
+        """Whether it was read without judgments; a judged collection has at least one."""
+        return not len(self.qrels.rows)
 
 
 @dataclass(frozen=True, slots=True)
