@@ -1,6 +1,7 @@
 """What the README shows, taken apart: its blocks, what the program prints for them, and how far the two agree.
 
-`python tests/readme_parts.py` runs the README's commands and rewrites what they print and the lists of options.
+`python tests/readme_parts.py` runs the README's commands and rewrites what they print, its picture and its lists of options;
+with `--lists` it runs nothing and rewrites the lists only.
 """
 
 from __future__ import annotations
@@ -114,9 +115,10 @@ def same_versions(report: Path, text: str | None = None) -> bool:
 
 
 def agree(shown: Sequence[str], printed: Sequence[str], *, figures: bool) -> bool:
-    """Whether two texts are the same but for spacing and times; without `figures` all numbers may differ.
+    """Whether two texts are the same but for spacing and times, which a busy machine leaves out (`-`).
 
-    Numbers may differ in their last digit (other processors add in another order), counts by one in a hundred.
+    Without `figures` all numbers may differ; with them only in their last digit (other processors add in another order), and
+    counts by one in a hundred.
     """
     left, right = (_NUMBER.split(_plain(lines)) for lines in (shown, printed))
     if left != right:
@@ -127,7 +129,7 @@ def agree(shown: Sequence[str], printed: Sequence[str], *, figures: bool) -> boo
 
 def _plain(lines: Sequence[str]) -> str:
     text = re.sub(r"\s+", " ", " ".join(lines)).strip()
-    return re.sub(r"[\d.,]+ (ms|s|µs)\b", r"T \1", text)
+    return re.sub(r"[\d.,]+ (ms|s|µs)(?!\w)", "-", text)
 
 
 def _close(a: str, b: str) -> bool:
@@ -211,6 +213,8 @@ MADE: Final[dict[str, Callable[[], str]]] = {
     "commands": commands_text,
     "options of run": lambda: options_text("run"),
     "options of gate": lambda: options_text("gate", without="run"),
+    "options of embed": lambda: options_text("embed", without="run"),
+    "options of plan": lambda: options_text("plan", without="run"),
 }
 """What stands between `<!-- made: NAME -->` and `<!-- end -->`."""
 
@@ -248,9 +252,13 @@ def made_parts(text: str | None = None) -> dict[str, str]:
     return {name: body.strip().removeprefix("```text\n").removesuffix("\n```") for _, name, body, _ in found}
 
 
-def rewritten(text: str, shell: Shell) -> str:
-    """The README with everything that the program prints as it prints it now."""
-    text = _MARKED.sub(lambda m: m[0] if m[2] == CURVE else f"{m[1]}```text\n{MADE[m[2]]()}\n```\n{m[4]}", text)
+def with_lists(text: str) -> str:
+    """The README with the lists of commands and options as the program has them now."""
+    return _MARKED.sub(lambda m: m[0] if m[2] == CURVE else f"{m[1]}```text\n{MADE[m[2]]()}\n```\n{m[4]}", text)
+
+
+def with_figures(text: str, shell: Shell) -> str:
+    """The README with everything that its commands print, and its picture, as they are now."""
     for body in blocks("console", text):
         lines: list[str] = []
         for shown in session(body):
@@ -260,5 +268,8 @@ def rewritten(text: str, shell: Shell) -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as place:
-        README.write_text(rewritten(README.read_text("utf-8"), Shell(Path(place))), "utf-8")
+    page = with_lists(README.read_text("utf-8"))
+    if "--lists" not in sys.argv:
+        with tempfile.TemporaryDirectory() as place:
+            page = with_figures(page, Shell(Path(place)))
+    README.write_text(page, "utf-8")
