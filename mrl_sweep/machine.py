@@ -15,7 +15,7 @@ from mrl_sweep.executors.read_ahead import ReadAhead
 from mrl_sweep.indexing.memory import anonymous_bytes
 from mrl_sweep.parsing import format_size
 from mrl_sweep.ranking.budget import PassSize, Room
-from mrl_sweep.ranking.exact import SHARD_BYTES, RankOptions, open_kernel
+from mrl_sweep.ranking.exact import ROWS_TOGETHER, SHARD_BYTES, RankOptions, open_kernel
 from mrl_sweep.ranking.partial import Checkpoint
 from mrl_sweep.ranking.portable import BLOCK_DOCS, PortableKernel
 from mrl_sweep.ranking.targets import Kernel
@@ -31,6 +31,9 @@ SMALL: Final = 4000
 """Steps up to which the portable kernel is done before compiled code would be loaded; it gives the same integers."""
 
 GPU_SHARD_BYTES: Final = 256 * 2**20
+
+SHARD_WORK: Final = 1e10
+"""Multiplications and additions in a shard: with many queries shards are smaller, so that an interrupt is obeyed soon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,8 @@ def choose_device(asked: str | None, n_operations: float) -> str | None:
 def make_room(question: Question, means: Means, kernel: Kernel, on_event: OnEvent = ignore) -> Room:
     """Threads and shards within `max_memory`, of which the process holds a part already."""
     n_threads = means.threads or available_threads()
-    shard_bytes = GPU_SHARD_BYTES if kernel.name == "torch" else SHARD_BYTES
+    rows = max(ROWS_TOGETHER, int(SHARD_WORK / (2 * question.vectors.dim * max(1, question.qrels.n_queries))))
+    shard_bytes = GPU_SHARD_BYTES if kernel.name == "torch" else min(SHARD_BYTES, 4 * question.vectors.dim * rows)
     if means.max_memory is None:
         return Room(n_threads, shard_bytes)
     size = PassSize(

@@ -39,6 +39,11 @@ def test_without_a_limit_it_is_the_threads_asked_for_and_the_usual_shards(tmp_pa
     assert options.checkpoint is checkpoint
 
 
+def test_with_many_queries_shards_are_smaller_so_that_an_interrupt_is_obeyed_soon():
+    assert prepare(question(5000)).shard_bytes == 4 * 768 * 1302
+    assert prepare(question(100_000)).shard_bytes == 4 * 768 * 512
+
+
 @pytest.mark.usefixtures("holding")
 def test_a_limit_makes_shards_smaller_then_threads_fewer_and_says_so():
     events = []

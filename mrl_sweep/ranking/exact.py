@@ -17,6 +17,9 @@ from mrl_sweep.types import Basis, Candidate, Float32Array, IntArray, Qrels, Ran
 
 SHARD_BYTES: Final = 16 * 2**20
 
+ROWS_TOGETHER: Final = 512
+"""Larger shards are made of so many rows and multiples: a kernel's last block is then as full as the others."""
+
 
 def one_worker(work: Work, shards: Iterator[Shard]) -> list[Tally]:
     """The executor of a single thread: the caller's."""
@@ -65,6 +68,7 @@ def rank(
     cosine = options.similarity == Similarity.COSINE
     plan = make_plan(vectors, queries, qrels, dims, cosine=cosine, own_rows=own_rows, kernel=kernel, rotate=rotate)
     rows_each = max(1, options.shard_bytes // (4 * vectors.dim))
+    rows_each -= rows_each % ROWS_TOGETHER if rows_each > ROWS_TOGETHER else 0
     book = Book(plan.targets, options.depth, len(vectors), on_event)
 
     def work(shards: Iterator[Shard]) -> Tally:
