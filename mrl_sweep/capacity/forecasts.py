@@ -34,7 +34,10 @@ class Question:
 class Forecast:
     """One candidate at one corpus size: the measure's mean with its band, and the share kept of full size's there.
 
-    `low` and `high` span both models, each widened by resampling queries to its alpha and 1 - alpha limits; `at_least` is the
+    Above the sample `mean` is midway between the two models: at the first ranks the probit one errs upwards and its twin
+    downwards. Predicting SciFact and LoCoMo from a tenth (WordLlama, five sizes, three draws), nDCG@10 was off by .010 and .011
+    midway against .020 and .021 by probit alone; R@10 by .009 and .004 against .009 and .007.
+    `low` and `high` span both, each widened by resampling queries to its alpha and 1 - alpha limits; `at_least` is the
     lower limit of `kept`, the worse of both models. None where the share is undefined.
     """
 
@@ -129,7 +132,9 @@ class Model:
             ]
             return np.mean(exact, axis=1), np.broadcast_to(np.stack(exact), (len(Link), len(exact), self.n_queries))
         grown = [grower.grown(self.wanted.reward, n_documents - self.n_sample) for grower in self.growers]
-        return grown[0][0][:, self.counted].mean(axis=1), np.stack([influence[:, self.counted] for _, influence in grown])
+        return np.mean([value[:, self.counted].mean(axis=1) for value, _ in grown], axis=0), np.stack(
+            [influence[:, self.counted] for _, influence in grown]
+        )
 
     def _forecasts(self, means: FloatArray, sums: FloatArray) -> tuple[Forecast, ...]:
         """From `means` (n_candidates,) and resampled sums (n_links, n_candidates, n_draws)."""
