@@ -96,6 +96,23 @@ class Shell:
         return [line.rstrip() for line in ended.stdout.rstrip("\n").split("\n")] if ended.stdout.strip() else []
 
 
+def small_corpus(folder: Path) -> None:
+    """`my-corpus` and `my-vectors` as the README's notebook names them: 40 queries, each with its own document."""
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    documents = generator.standard_normal((200, 64)).astype(np.float32)
+    corpus, vectors = folder / "my-corpus", folder / "my-vectors"
+    (corpus / "qrels").mkdir(parents=True)
+    vectors.mkdir()
+    (corpus / "corpus.jsonl").write_text("".join(json.dumps({"_id": f"d{i}", "text": f"text {i}"}) + "\n" for i in range(200)))
+    (corpus / "queries.jsonl").write_text("".join(json.dumps({"_id": f"q{i}", "text": f"query {i}"}) + "\n" for i in range(40)))
+    lines = ["query-id\tcorpus-id\tscore", *(f"q{i}\td{i}\t1" for i in range(40))]
+    (corpus / "qrels" / "test.tsv").write_text("\n".join(lines) + "\n")
+    np.save(vectors / "docs.npy", documents)
+    np.save(vectors / "queries.npy", documents[:40] + 0.9 * generator.standard_normal((40, 64)).astype(np.float32))
+
+
 def same_versions(report: Path, text: str | None = None) -> bool:
     """Whether this machine has what the README's figures were made with: its Python, and the constraint file's packages."""
     told = re.search(r"Python (\d+\.\d+\.\d+)", README.read_text("utf-8") if text is None else text)
@@ -216,7 +233,27 @@ MADE: Final[dict[str, Callable[[], str]]] = {
     "options of embed": lambda: options_text("embed", without="run"),
     "options of plan": lambda: options_text("plan", without="run"),
 }
-"""What stands between `<!-- made: NAME -->` and `<!-- end -->`."""
+"""What stands between `<!-- made: NAME -->` and `<!-- end -->`, as plain text."""
+
+BENCHMARKS: Final = ROOT / "benchmarks" / "README.md"
+
+
+def bars() -> str:
+    """The bars and the machine they were measured on, from what `make bench` wrote; nothing before it was run."""
+    if not BENCHMARKS.is_file():
+        return ""
+    text = BENCHMARKS.read_text("utf-8")
+    when = next((line for line in text.splitlines() if re.match(r"\d{4}-\d{2}-\d{2}\. ", line)), "")
+    table = re.search(r"^## The bars\n\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    return f"{table[1]}\n\nMeasured {when}\n" if table else ""
+
+
+def _made(name: str) -> str:
+    """A generated part as it stands in the page."""
+    return bars() if name == BARS else f"```text\n{MADE[name]()}\n```\n"
+
+
+BARS: Final = "bars"
 
 
 CURVE: Final = "curve"
@@ -254,7 +291,7 @@ def made_parts(text: str | None = None) -> dict[str, str]:
 
 def with_lists(text: str) -> str:
     """The README with the lists of commands and options as the program has them now."""
-    return _MARKED.sub(lambda m: m[0] if m[2] == CURVE else f"{m[1]}```text\n{MADE[m[2]]()}\n```\n{m[4]}", text)
+    return _MARKED.sub(lambda m: m[0] if m[2] == CURVE else f"{m[1]}{_made(m[2])}{m[4]}", text)
 
 
 def with_figures(text: str, shell: Shell) -> str:

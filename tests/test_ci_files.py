@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 import yaml
 from conftest import MadeRun
-from readme_parts import ROOT, command_of
+from readme_parts import ROOT, command_of, small_corpus
 
 ACTION: Final = ROOT / "action.yml"
 WORKFLOWS: Final = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), ROOT / "configs" / "ci" / "github.yml"]
@@ -181,6 +181,19 @@ def test_a_gate_that_is_not_met_fails_the_step_and_leaves_its_files(job: Job, ma
     assert "::error title=mrl-sweep%3A fail::" in log
     assert (job.outputs["exit-code"], job.outputs["status"], job.outputs["dimension"]) == ("1", "fail", "64")
     assert "testsuites" in Path(job.outputs["junit"]).read_text("utf-8")
+
+
+@needs_bash
+def test_a_configuration_is_run_first_in_a_folder_of_the_input_s_name(job: Job) -> None:
+    small_corpus(job.folder)
+    settings = (
+        '[collection]\nsource = "my-corpus"\n[model]\nname = "vectors:my-vectors"\n[sweep]\ndims = [64, 8]\nindex = ["none"]\n'
+    )
+    (job.folder / "gate.toml").write_text(settings)
+    code, log = job.gate(TARGET="gate.toml", MAX_DIM="8", BASELINE="not yet")
+    assert code == 1, log
+    assert job.outputs["run"] == "the run"
+    assert (job.folder / "the run" / "report.json").is_file()
 
 
 @needs_bash

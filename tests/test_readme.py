@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import re
 import shlex
 import tomllib
@@ -18,7 +17,23 @@ from typing import Final
 import numpy as np
 import pytest
 import yaml
-from readme_parts import MADE, PICTURE, README, ROOT, Shell, agree, blocks, check, command_of, made_parts, same_versions, session
+from readme_parts import (
+    BARS,
+    MADE,
+    PICTURE,
+    README,
+    ROOT,
+    Shell,
+    agree,
+    bars,
+    blocks,
+    check,
+    command_of,
+    made_parts,
+    same_versions,
+    session,
+    small_corpus,
+)
 
 TEXT: Final = README.read_text("utf-8")
 EXITS: Final = {"0", "1", "4"}
@@ -42,6 +57,10 @@ def test_commands_print_what_is_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(MADE))
 def test_lists_are_the_programs_own(name: str) -> None:
     assert made_parts()[name] == MADE[name]()
+
+
+def test_performance_is_quoted_from_the_benchmarks() -> None:
+    assert made_parts()[BARS] == bars().strip()
 
 
 def test_every_option_of_every_command_is_told() -> None:
@@ -74,26 +93,11 @@ def test_settings_shown_are_settings(tmp_path: Path) -> None:
         assert load_config(file, environ={}).origins
 
 
-def _corpus(folder: Path) -> None:
-    """`my-corpus` and `my-vectors` as the README's notebook names them: 40 queries, each with its own document."""
-    generator = np.random.default_rng(0)
-    documents = generator.standard_normal((200, 64)).astype(np.float32)
-    corpus, vectors = folder / "my-corpus", folder / "my-vectors"
-    (corpus / "qrels").mkdir(parents=True)
-    vectors.mkdir()
-    (corpus / "corpus.jsonl").write_text("".join(json.dumps({"_id": f"d{i}", "text": f"text {i}"}) + "\n" for i in range(200)))
-    (corpus / "queries.jsonl").write_text("".join(json.dumps({"_id": f"q{i}", "text": f"query {i}"}) + "\n" for i in range(40)))
-    lines = ["query-id\tcorpus-id\tscore", *(f"q{i}\td{i}\t1" for i in range(40))]
-    (corpus / "qrels" / "test.tsv").write_text("\n".join(lines) + "\n")
-    np.save(vectors / "docs.npy", documents)
-    np.save(vectors / "queries.npy", documents[:40] + 0.9 * generator.standard_normal((40, 64)).astype(np.float32))
-
-
 def test_notebook_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In order and in one place, as a reader would; the last figures are compared with the report that was written."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MRL_SWEEP_STORE", str(tmp_path / ".store"))
-    _corpus(tmp_path)
+    small_corpus(tmp_path)
     names: dict[str, object] = {}
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         for block in blocks("python"):
