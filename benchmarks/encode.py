@@ -18,8 +18,8 @@ from mrl_sweep.embedding.fill import Filling, fill
 from mrl_sweep.embedding.sentence_transformers import LocalModel, open_model
 from mrl_sweep.embedding.wordllama import open_wordllama
 
-TRANSFORMER_DOCS: Final = 384
-ROUNDS: Final = 5
+TRANSFORMER_DOCS: Final = 128
+ROUNDS: Final = 3
 MOST_OVERHEAD: Final = 0.05
 
 

@@ -27,10 +27,11 @@ from mrl_sweep.embedding.model_files import (
     saved_settings,
 )
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelFacts, ModelOptions, Role
+from mrl_sweep.embedding.static import StaticEncoder
 from mrl_sweep.embedding.transforms import transformed
 from mrl_sweep.embedding.truncation import TokenCounter
 from mrl_sweep.errors import EnvironmentFault, InputError
-from mrl_sweep.types import Advice, Float32Array, Similarity
+from mrl_sweep.types import Advice, Similarity
 
 _BATCH: Final = 32
 _STATIC_BATCH: Final = 512
@@ -59,7 +60,7 @@ class LocalModel:
         self._transform = origin.family.transform if origin.family else None
         self._model: Any = None
         self._counter: TokenCounter | None = None
-        self._reads_everything = False
+        self._static: StaticEncoder | None = None
         self._pool: Any = None
         self._opening = threading.Lock()
 
@@ -108,20 +109,19 @@ class LocalModel:
         )
 
     def encode(self, texts: Sequence[str], role: Role) -> Encoded:
-        model = self.opened()
+        model, prompt = self.opened(), self._prompts.of(role)
+        if self._static is not None:
+            rows, tokens = self._static.encode([prompt + text for text in texts] if prompt else texts)
+            return Encoded(transformed(self._transform, rows), tokens, np.zeros(len(rows), np.bool_))
         method = getattr(model, f"encode_{role.value}", model.encode)
-        options: dict[str, Any] = {"prompt": self._prompts.of(role), "show_progress_bar": False, "convert_to_numpy": True}
+        options: dict[str, Any] = {"prompt": prompt, "show_progress_bar": False, "convert_to_numpy": True}
         if self._options.processes > 1:
             options |= {"pool": self._processes(model), "chunk_size": max(1, len(texts) // self._options.processes)}
-        size = self._options.batch_size or (max(1, len(texts)) if self._is_static else _BATCH)
-        with _counting(self._counter):
-            vectors = method(list(texts), batch_size=size, **options)
-        rows: Float32Array = np.ascontiguousarray(vectors, dtype=np.float32)
-        rows = transformed(self._transform, rows)
         if self._counter is not None:
-            return Encoded(rows, *self._counter.take(texts, self._prompts.of(role)))
-        whole = np.zeros(len(rows), np.bool_) if self._reads_everything else None
-        return Encoded(rows, truncated=whole)
+            self._counter.begin()
+        vectors = method(list(texts), batch_size=self._options.batch_size or _BATCH, **options)
+        rows = transformed(self._transform, np.ascontiguousarray(vectors, dtype=np.float32))
+        return Encoded(rows) if self._counter is None else Encoded(rows, *self._counter.take(texts, prompt))
 
     def close(self) -> None:
         if self._pool is not None:
@@ -140,8 +140,8 @@ class LocalModel:
                 model.truncate_dim = None
                 if self._options.max_length is not None:
                     model.max_seq_length = self._options.max_length
-                self._reads_everything = not math.isfinite(getattr(model, "max_seq_length", None) or math.inf)
-                self._counter = TokenCounter.on(model) if self._options.processes <= 1 else None
+                if self._options.processes <= 1:
+                    self._static, self._counter = StaticEncoder.on(model), TokenCounter.on(model)
                 self._model = model
         return self._model
 
@@ -250,13 +250,6 @@ def _quiet() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-@contextlib.contextmanager
-def _counting(counter: TokenCounter | None) -> Iterator[None]:
-    if counter is not None:
-        counter.begin()
-    yield
 
 
 def _full_size(model: Any) -> int:

@@ -45,9 +45,12 @@ def open_wordllama(options: ModelOptions) -> LocalModel:
 def _open(root: Path, options: ModelOptions) -> Any:
     from safetensors.numpy import load_file
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
 
+    try:
+        from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    except ImportError:  # before sentence-transformers 6
+        from sentence_transformers.models import StaticEmbedding  # type: ignore[no-redef]
     (table,) = load_file(root / _WEIGHTS).values()
     tokens = Tokenizer.from_file(str(root / _TOKENIZER))
     tokens.no_truncation()

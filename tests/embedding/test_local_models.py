@@ -101,6 +101,23 @@ def test_wordllama_is_the_mean_of_its_tables_rows():
     assert (facts.dim, facts.max_length, facts.trained_dims) == (256, None, (128, 64))
 
 
+@pytest.mark.parametrize("prompt", ["", "search : "])
+def test_static_models_give_the_very_bytes_of_the_librarys_encode(tiny_static, tmp_path, prompt):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize
+
+    texts = [*TEXTS, "dogs", "the " * 500]
+    normalised = tmp_path / "normalised"
+    SentenceTransformer(modules=[library_model(tiny_static)[0], Normalize()], device="cpu").save(str(normalised))
+    for spec in (str(tiny_static), str(normalised), "wordllama"):
+        embedder = open_embedder(spec, ModelOptions(document_prompt=prompt, device="cpu"))
+        expected = embedder.opened().encode(texts, prompt=prompt, show_progress_bar=False)
+        encoded = embedder.encode(texts, Role.DOCUMENT)
+        assert encoded.vectors.tobytes() == expected.tobytes()
+        if spec != "wordllama":
+            assert encoded.tokens[-1] == 500 + len(prompt.split())
+
+
 def test_wordllama_missing_names_the_extra(monkeypatch):
     import importlib.util
 
