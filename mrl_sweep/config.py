@@ -33,6 +33,7 @@ from mrl_sweep.parsing import (
     parse_positive,
     parse_share,
     parse_size,
+    parse_sources,
     parse_text,
 )
 from mrl_sweep.report import Format
@@ -96,13 +97,21 @@ class _Table(BaseModel):
 
 
 class CollectionTable(_Table):
-    """[collection]: what is searched, and by which judgments it is measured; `split` None is `test`, or the only one there is."""
+    """[collection]: what is searched, and by which judgments it is measured; `split` None is `test`, or the only one there is.
 
-    source: MaybeText = None
+    `source` is one collection, or several that are asked the same question.
+    """
+
+    source: Annotated[str | tuple[str, ...] | None, _read(parse_sources)] = None
     split: MaybeText = None
     distractors: MaybePath = None
     missing_docs: Annotated[MissingDocs, _read(choice_of(MissingDocs))] = MissingDocs.ERROR
     no_relevant: Annotated[NoRelevant, _read(choice_of(NoRelevant))] = NoRelevant.EXCLUDE
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The collections, however many are named."""
+        return self.source if isinstance(self.source, tuple) else () if self.source is None else (self.source,)
 
 
 class ModelTable(_Table):
@@ -247,8 +256,10 @@ class SweepConfig(_Table):
 
     def unless_given(self, table: str, key: str, value: Any) -> Self:
         """The same configuration with another default for one setting: a value that came from somewhere stays."""
-        if f"{table}.{key}" in self._origins:
-            return self
+        return self if f"{table}.{key}" in self._origins else self.replaced(table, key, value)
+
+    def replaced(self, table: str, key: str, value: Any) -> Self:
+        """The same configuration with another value of one setting, its origin kept."""
         changed = self.model_copy(update={table: getattr(self, table).model_copy(update={key: value})})
         changed._origins = dict(self._origins)
         return changed

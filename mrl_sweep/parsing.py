@@ -121,6 +121,17 @@ def parse_text(value: object) -> str:
     return value
 
 
+def parse_sources(value: object) -> str | tuple[str, ...]:
+    """One collection, or a list of several; their names may hold commas, so a string is always one."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return parse_text(value)
+    sources = tuple(parse_text(item) for item in value)
+    twice = next((source for i, source in enumerate(sources) if source in sources[:i]), None)
+    if twice is not None:
+        raise InputError(f"the collection {twice} is named twice", "name each once: an average would count it double")
+    return sources[0] if len(sources) == 1 else sources
+
+
 def parse_path(value: object) -> Path:
     return value if isinstance(value, Path) else Path(parse_text(value)).expanduser()
 

@@ -37,6 +37,9 @@ RUN_FILE_DEPTH: Final = 100
 ZERO_SHARE: Final = 0.01
 """A size at which more than this share of the documents lose all their numbers is not acceptable, whatever it scores."""
 
+Model = tuple[Embedder | VectorSource, Store]
+"""What makes the vectors, and where they are kept."""
+
 SEED: Final = 0
 """Of everything that is drawn at random: the same inputs give the same report."""
 
@@ -51,7 +54,12 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
         prepare_folder(config.run.out)
     with timed("load the collection", on_event):
         collection = load(config)
-    embeddings = embed_texts(config, collection, on_event)
+    return run_on(config, collection, open_model(config), on_event)
+
+
+def run_on(config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent = ignore) -> Report:
+    """The main job on a collection that is loaded, with a model that may serve other collections too; as `run` otherwise."""
+    embeddings = embed_texts(config, collection, on_event, model)
     checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
     with timed("rank", on_event):
         ranks, rotation = rank_all(config, collection, embeddings, on_event, checkpoint)
@@ -74,6 +82,10 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
 def load(config: SweepConfig) -> Collection:
     """The configured collection, checked."""
     table = config.collection
+    if len(table.sources) > 1:
+        raise InputError(
+            f"{len(table.sources)} collections are named, and this takes one", "name one; `mrl-sweep run` and `gate` take several"
+        )
     options = LoadOptions(
         missing_docs=table.missing_docs,
         no_relevant=table.no_relevant,
@@ -81,12 +93,14 @@ def load(config: SweepConfig) -> Collection:
         distractors=table.distractors,
     )
     asked = table.split if "collection.split" in config.origins else None
-    return load_collection(table.source or "", split=asked, options=options)
+    return load_collection("".join(table.sources), split=asked, options=options)
 
 
-def embed_texts(config: SweepConfig, collection: Collection, on_event: OnEvent = ignore) -> Embeddings:
-    """Full-size vectors of the collection, from the store where it has them."""
-    embedder, store = open_model(config)
+def embed_texts(
+    config: SweepConfig, collection: Collection, on_event: OnEvent = ignore, model: Model | None = None
+) -> Embeddings:
+    """Full-size vectors of the collection, from the store where it has them; `model` is the configured one, opened already."""
+    embedder, store = model or open_model(config)
     embeddings = embed(collection, embedder, store, on_event=on_event)
     truncated = next((advice for advice in embeddings.warnings if advice.code.startswith("truncated-")), None)
     if truncated is not None and config.model.fail_on_truncation:
@@ -114,7 +128,7 @@ def verified(
     return replace(embeddings, model=model, warnings=(*embeddings.warnings, found.advice))
 
 
-def open_model(config: SweepConfig) -> tuple[Embedder | VectorSource, Store]:
+def open_model(config: SweepConfig) -> Model:
     """The configured model, which is not loaded yet, and the store for its vectors."""
     model, folder = config.model, config.run.store or default_store()
     options = ModelOptions(

@@ -31,5 +31,9 @@ def run_folder(config: SweepConfig, name: str, manifest: Mapping[str, Any]) -> P
     settings = {key: value for key, value in config.settings().items() if not key.startswith(("run.", "gate."))}
     told = json.dumps([settings, manifest["collection"], manifest["model"].get("identity")], sort_keys=True, default=str)
     digest = hashlib.blake2b(told.encode(), digest_size=5).hexdigest()
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "run"
-    return Path("runs") / f"{readable}-{digest}"
+    return Path("runs") / f"{readable(name)}-{digest}"
+
+
+def readable(name: str) -> str:
+    """A folder's name that says whose it is, whatever characters the collection's own name holds."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "run"

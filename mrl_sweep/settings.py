@@ -157,6 +157,8 @@ def _unknown_key(where: str, table: str, key: str, settings: Sequence[Setting]) 
 
 def _beside(path: Path, name: str, value: Any) -> Any:
     """A relative path in a file is meant from that file's folder; names of models and packaged collections are left alone."""
+    if isinstance(value, list):
+        return [_beside(path, name, item) for item in value]
     if not isinstance(value, str) or value in _PACKAGED or Path(value).is_absolute() or value.startswith("~"):
         return value
     folder = path.parent

@@ -305,3 +305,18 @@ def test_every_setting_has_one_option_and_one_variable() -> None:
     by_key = {f"{s.table}.{s.key}": s for s in SETTINGS}
     assert (by_key["decision.measures"].option, by_key["decision.measures"].variable) == ("--measure", "MRL_SWEEP_MEASURE")
     assert (by_key["run.max_memory"].option, by_key["collection.source"].option) == ("--max-memory", "--collection")
+
+
+def test_one_collection_is_a_name_and_several_are_a_list() -> None:
+    (Path("conf") / "data").mkdir(parents=True)
+    path = written("[collection]\nsource = ['data', 'pydocs', 'csv:x,queries.text=q']\n", "conf/a.toml")
+    assert load_config(path, environ=NOWHERE).collection.sources == ("conf/data", "pydocs", "csv:x,queries.text=q")
+    assert SweepConfig.of(collection=["pydocs"]).collection.source == "pydocs"
+    assert SweepConfig.of(collection=["pydocs"]).settings() == SweepConfig.of(collection="pydocs").settings()
+    assert SweepConfig.of().collection.sources == ()
+    assert SweepConfig.of(collection=["a", "b"]).settings()["collection.source"] == ["a", "b"]
+
+
+def test_a_collection_named_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="collection=: the collection a is named twice"):
+        SweepConfig.of(collection=["a", "b", "a"])
