@@ -11,7 +11,8 @@ from mrl_sweep.cli.invocation import Invocation, invocation_of
 from mrl_sweep.cli.options import GateFlags, takes
 from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.report import files_of
-from mrl_sweep.cli.run import inputs_of, main_job
+from mrl_sweep.cli.run import inputs_of, main_job, main_jobs
+from mrl_sweep.cli.several import prepare_several
 from mrl_sweep.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def gate(context: typer.Context, target: Target, **flags: Unpack[GateFlags]) -> 
     settings = invocation.configure(target if is_config else None, flags).unless_given("run", "strict", True)
     if not is_config:
         _refuse_settings_of_a_run(settings)
+    elif len(settings.collection.sources) > 1:
+        return _gate_each(invocation, settings)
     output = prepare_output(invocation, settings.run.output, inputs_of(settings) if is_config else files_of(target))
     before = _baseline(invocation, settings)
     baseline = reopen(before, settings) if before else None
@@ -43,6 +46,26 @@ def gate(context: typer.Context, target: Target, **flags: Unpack[GateFlags]) -> 
     report = decide_gate(reopen(folder, settings), settings, baseline)
     output.show(report)
     return report.gate.exit_code if report.gate else 0
+
+
+def _gate_each(invocation: Invocation, settings: SweepConfig) -> int:
+    """Every collection's own gate, met where all are; a failure outweighs an open question."""
+    from mrl_sweep.earlier import reopen
+    from mrl_sweep.gate import decide_gate
+    from mrl_sweep.macro import together
+
+    if settings.gate.baseline is not None:
+        raise InputError(
+            f"a baseline is one run, and {len(settings.collection.sources)} collections are named",
+            "gate each collection in a configuration of its own, or leave out --baseline",
+        )
+    show = prepare_several(invocation, settings.run.output, inputs_of(settings))
+    runs = main_jobs(invocation, settings)
+    found = together(
+        {name: decide_gate(reopen(run.folder, settings), settings) for name, run in runs.items() if run.folder is not None}
+    )
+    show(found)
+    return found.gate.exit_code if found.gate else 0
 
 
 def _baseline(invocation: Invocation, settings: SweepConfig) -> Path | None:

@@ -59,7 +59,13 @@ class StoreFlags(TalkFlags, total=False):
     """What is embedded, and by what."""
 
     collection: Annotated[
-        str | None, _option(_COLLECTION, "--collection", "SPEC", "A BEIR folder, or pydocs: Python's own documentation.")
+        list[str] | None,
+        _option(
+            _COLLECTION,
+            "--collection",
+            "SPEC",
+            "A BEIR folder, trec:, csv:, ir:, hf:, or pydocs: Python's own documentation. Repeatable.",
+        ),
     ]
     split: Annotated[
         str | None, _option(_COLLECTION, "--split", "NAME", "Which judgments; default test, or the only ones there are.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
@@ -11,6 +12,7 @@ from mrl_sweep.cli.invocation import Invocation, invocation_of
 from mrl_sweep.cli.options import ConfigFile, SweepFlags, takes
 from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.progress import listening
+from mrl_sweep.cli.several import prepare_several
 from mrl_sweep.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,9 +39,14 @@ def demo(context: typer.Context, **flags: Unpack[SweepFlags]) -> None:
 
 
 def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
-    """Do the main job and print what it found."""
+    """Do the main job and print what it found; several collections have a summary of their own."""
+    if len(settings.collection.sources) > 1:
+        show = prepare_several(invocation, settings.run.output, inputs_of(settings))
+        from mrl_sweep.macro import together
+
+        return show(together(main_jobs(invocation, settings)))
     output = prepare_output(invocation, settings.run.output, inputs_of(settings))
-    output.show(main_job(invocation, settings))
+    return output.show(main_job(invocation, settings))
 
 
 def main_job(invocation: Invocation, settings: SweepConfig) -> Report:
@@ -52,9 +59,18 @@ def main_job(invocation: Invocation, settings: SweepConfig) -> Report:
     return report
 
 
+def main_jobs(invocation: Invocation, settings: SweepConfig) -> Mapping[str, Report]:
+    """The same for several collections: their reports by name."""
+    check_complete(settings)
+    from mrl_sweep.several import run_each
+
+    with listening(invocation) as on_event:
+        return run_each(settings, on_event)
+
+
 def inputs_of(settings: SweepConfig) -> list[Path]:
     """The files and folders that a run reads, and must never write to."""
-    named = [settings.collection.source or "", settings.model.name or ""]
+    named = [*settings.collection.sources, settings.model.name or ""]
     places = [place for name in named for place in (name, name.partition(":")[2]) if place]
     files = [origin.partition(".toml")[0] + ".toml" for origin in settings.origins.values() if ".toml" in origin]
     distractors = [settings.collection.distractors] if settings.collection.distractors else []

@@ -63,3 +63,19 @@ def test_five_ways_give_identical_scores(laid_out: dict[str, str], tmp_path: Pat
     assert {report["manifest"]["collection"]["judgments_digest"] for report in reports} == {
         reports[0]["manifest"]["collection"]["judgments_digest"]
     }
+
+
+def test_five_ways_in_one_run_are_five_times_the_same(
+    laid_out: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [part for spec in laid_out.values() for part in ("--collection", spec)]
+    assert run(*argv, "--out", "runs", "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    files = sorted((tmp_path / "runs").glob("*/scores.parquet"))
+    assert len(files) == len(WAYS)
+    assert len({path.read_bytes() for path in files}) == 1
+    first = found["collections"][0]["candidates"]
+    alone = {row["dim"]: row["measures"] for row in first if row["index"] == "exact"}
+    for row in found["macro"]:
+        for name, measure in row["measures"].items():
+            assert measure["mean"] == pytest.approx(alone[row["dim"]][name]["mean"], rel=1e-15)

@@ -1,0 +1,128 @@
+"""How several collections are shown: each report, then the table of collections, the averages, and one closing sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+from mrl_sweep.cli import tables
+from mrl_sweep.cli.console import colours, write_line
+from mrl_sweep.cli.invocation import Invocation
+from mrl_sweep.cli.output import prepare_text
+
+if TYPE_CHECKING:
+    from mrl_sweep.macro import MacroRow, Several
+
+FORMATS: Final = ("text", "json", "markdown")
+
+
+def prepare_several(invocation: Invocation, file: Path | None, inputs: list[Path]) -> Callable[[Several], None]:
+    """What shows the result, once it is known that it can be written; with `-o` a person still reads the text on stderr."""
+    write = prepare_text(invocation, file, inputs, FORMATS)
+
+    def show(found: Several) -> None:
+        if invocation.format == "json":
+            write(json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n")
+        elif invocation.format == "markdown":
+            write(as_markdown(found))
+        elif file is not None:
+            write(as_text(found))
+        if (file is not None or invocation.format == "text") and invocation.quiet < 2:
+            stream = sys.stdout if file is None else sys.stderr
+            write_line(closing(found) if invocation.quiet else as_text(found, stream), stream)
+
+    return show
+
+
+def as_text(found: Several, stream: TextIO | None = None) -> str:
+    """Every report as it is shown alone, then all of them together; fit for the stream where one is named."""
+    from mrl_sweep.report import Format, render
+
+    width = shutil.get_terminal_size((100, 24)).columns if stream else 100
+    encoding = (stream.encoding if stream else None) or "utf-8"
+    color = stream is not None and colours(stream)
+    alone = [render(report, Format.TEXT, width=width, color=color, encoding=encoding) for report in found.collections]
+    each, average = _titles(found)
+    lines = [each, *tables.as_text(_collections(found)), "", average, *tables.as_text(_sizes(found)), "", closing(found)]
+    return "\n".join([*alone, tables.printable_lines(lines)])
+
+
+def as_markdown(found: Several) -> str:
+    """The joint answer first, then each report."""
+    from mrl_sweep.report import Format, render
+    from mrl_sweep.report.escape import markdown
+
+    each, average = _titles(found)
+    head = [f"**{markdown(closing(found))}**", "", each, "", *tables.as_markdown(_collections(found)), ""]
+    head += [average, "", *tables.as_markdown(_sizes(found)), ""]
+    alone = [render(report, Format.MARKDOWN) for report in found.collections]
+    return "\n".join([f"### mrl-sweep: {len(alone)} collections", "", *head, *alone])
+
+
+def _titles(found: Several) -> tuple[str, str]:
+    n = len(found.collections)
+    return f"{n} collections, each by itself", f"Averages over the {n} collections, each counting the same"
+
+
+def closing(found: Several) -> str:
+    """The gate's answer where there was a gate, and the sentence."""
+    from mrl_sweep.report import escape
+
+    gate = [found.gate.sentence] if found.gate else []
+    return escape.plain(" ".join([*gate, found.verdict.sentence]))
+
+
+def _collections(found: Several) -> list[list[str]]:
+    from mrl_sweep.report import numbers
+
+    verdict = found.verdict
+    rows = [
+        [
+            row.name,
+            numbers.count(row.queries),
+            numbers.score(row.full),
+            str(row.dimension),
+            numbers.percent(row.kept, limit=verdict.retain),
+            numbers.percent(row.at_least, limit=verdict.retain),
+            row.status,
+        ]
+        for row in verdict.by_collection
+    ]
+    return [["collection", "queries", f"full {verdict.measure}", "use", "kept", "at least", "verdict"], *rows]
+
+
+def _sizes(found: Several) -> list[list[str]]:
+    """The averages over collections by size; the first column of kept shares is the average's, the second the worst's."""
+    from mrl_sweep.report import numbers
+
+    verdict, names = found.verdict, list(found.macro[0].measures)
+    rows = []
+    for row in found.macro:
+        kept, least = (
+            numbers.percent(share, limit=verdict.retain) for share in (row.measures[verdict.measure].kept, row.least_kept)
+        )
+        means = {name: numbers.score(measure.mean) for name, measure in row.measures.items()}
+        others = [means[name] for name in names if name != verdict.measure]
+        first = row is found.macro[0]
+        rows.append(
+            [
+                str(row.dim),
+                means[verdict.measure],
+                "-" if first else kept,
+                *others,
+                least,
+                row.least_in or "-",
+                _words(row, verdict.dimension),
+            ]
+        )
+    others = [name for name in names if name != verdict.measure]
+    return [["dim", verdict.measure, "kept", *others, "least kept", "in", "in every collection"], *rows]
+
+
+def _words(row: MacroRow, dimension: int) -> str:
+    words: Mapping[str, str] = {"pass": "ok", "fail": "too low", "inconclusive": "not proven", "not_tested": "not tested"}
+    return words.get(row.verdict, row.verdict) + (", smallest" if row.verdict == "pass" and row.dim == dimension else "")

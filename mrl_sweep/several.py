@@ -1,0 +1,67 @@
+"""Several collections in one run: each its own run folder and verdict, one model and one store for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mrl_sweep import pipeline
+from mrl_sweep.config import SweepConfig
+from mrl_sweep.errors import MrlSweepError
+from mrl_sweep.events import Note, OnEvent, ignore
+from mrl_sweep.places import readable
+from mrl_sweep.report.atomic import prepare_folder
+from mrl_sweep.report.document import Report
+from mrl_sweep.types import Collection
+
+
+def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Report]:
+    """The main job for every configured collection, with one model and one store: the reports by name, in the order given.
+
+    All collections are loaded and checked before anything is embedded, so that the last one's mistake does not cost the
+    work on the others; each is let go when its run is written. With `run.out` the runs lie in folders below it. Raises what
+    `pipeline.run` raises, the message naming the collection; the runs that were written by then stay.
+    """
+    if config.run.out is not None:
+        prepare_folder(config.run.out)
+    asked = [config.replaced("collection", "source", source) for source in config.collection.sources]
+    with pipeline.timed("load the collections", on_event):
+        waiting = [pipeline.load(one) for one in asked]
+    names = labels(waiting, config.collection.sources)
+    folders = folders_of(names, config.run.out)
+    model = pipeline.open_model(config)
+    reports: dict[str, Report] = {}
+    for number, (name, one) in enumerate(zip(names, asked, strict=True), start=1):
+        on_event(Note(f"collection {number} of {len(names)}: {name}"))
+        with naming(name):
+            reports[name] = pipeline.run_on(one.replaced("run", "out", folders[name]), waiting.pop(0), model, on_event)
+    return reports
+
+
+def labels(collections: Sequence[Collection], sources: Sequence[str]) -> list[str]:
+    """What each is called: its name, or all that was typed for it where two have the same name."""
+    names = [collection.name for collection in collections]
+    return [source if names.count(name) > 1 else name for name, source in zip(names, sources, strict=True)]
+
+
+def folders_of(names: Sequence[str], out: Path | None) -> dict[str, Path | None]:
+    """A folder of its own for each below `out`, told apart by a number where two names would be spelled alike."""
+    folders: dict[str, Path | None] = {}
+    for name in names:
+        wanted, number = readable(name), 1
+        while out is not None and out / (wanted if number == 1 else f"{wanted}-{number}") in folders.values():
+            number += 1
+        folders[name] = None if out is None else out / (wanted if number == 1 else f"{wanted}-{number}")
+    return folders
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """An error inside says which collection it is about."""
+    try:
+        yield
+    except MrlSweepError as fault:
+        if not fault.message.startswith(name):
+            fault.message = f"{name}: {fault.message}"
+        raise

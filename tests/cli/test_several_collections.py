@@ -1,0 +1,163 @@
+"""Several collections in one run through the real command: a run each, the averages, one answer, one exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+N_DOCUMENTS, N_QUERIES, DIM, TELLING = 200, 60, 32, 16
+MODEL = ("--model", "vectors:vectors", "--index", "none", "--dims", "32,16,2")
+
+
+@pytest.fixture(autouse=True)
+def collections(tmp_path: Path) -> None:
+    """`hard` and `easy`: the same texts and vectors, whose first 16 components tell all. In `easy` two thirds of the queries
+    have the two documents that any size finds, so that more of it is kept at 2 dimensions.
+    """
+    rng = np.random.default_rng(3)
+    documents = np.hstack([rng.standard_normal((N_DOCUMENTS, TELLING)), np.zeros((N_DOCUMENTS, DIM - TELLING))]).astype("f4")
+    relevant = rng.permutation(N_DOCUMENTS)[:N_QUERIES]
+    (tmp_path / "vectors").mkdir()
+    np.save(tmp_path / "vectors" / "docs.npy", documents)
+    np.save(tmp_path / "vectors" / "queries.npy", documents[relevant] + 0.3 * rng.standard_normal(DIM).astype("f4"))
+    found_at_two = np.argsort(-cosine(documents[relevant, :2], documents[:, :2]), axis=1)[:, 0]
+    for name, judged in {"hard": relevant, "easy": np.where(np.arange(N_QUERIES) % 3, relevant, found_at_two)}.items():
+        (tmp_path / name / "qrels").mkdir(parents=True)
+        lines(tmp_path / name / "corpus.jsonl", [{"_id": f"d{i}", "text": f"text {i}"} for i in range(N_DOCUMENTS)])
+        queries = [
+            {"_id": f"q{i}", "text": f"query {i}", "metadata": {"language": ("de", "sw")[i % 2]}} for i in range(N_QUERIES)
+        ]
+        lines(tmp_path / name / "queries.jsonl", queries)
+        rows = "".join(f"q{i}\td{row}\t1\n" for i, row in enumerate(judged))
+        (tmp_path / name / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + rows)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a / np.linalg.norm(a, axis=1, keepdims=True)) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T
+
+
+def lines(path: Path, records: list[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def both(command: Command, *argv: str) -> subprocess.CompletedProcess[str]:
+    return command("run", "--collection", "hard", "--collection", "easy", *MODEL, *argv)
+
+
+def test_each_collection_has_its_run_and_the_document_holds_both(command: Command, tmp_path: Path) -> None:
+    done = both(command, "--out", "made", "--format", "json", "--retain", "95%")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert list(found) == ["schema_version", "status", "verdict", "macro", "collections", "gate"]
+    runs = [json.loads((tmp_path / "made" / name / "report.json").read_text()) for name in ("hard", "easy")]
+    assert found["collections"] == runs
+    assert [run["manifest"]["settings"]["collection.source"] for run in runs] == ["hard", "easy"]
+    for row in found["macro"]:
+        for name, measure in row["measures"].items():
+            alone = [c["measures"][name]["mean"] for run in runs for c in run["candidates"] if c["dim"] == row["dim"]]
+            assert measure["mean"] == sum(alone) / 2
+    assert (found["status"], found["verdict"]["dimension"], found["macro"][2]["verdict"]) == ("pass", 16, "fail")
+
+
+def test_a_run_among_several_is_the_run_alone(command: Command, tmp_path: Path) -> None:
+    assert both(command, "-qq").returncode == 0
+    assert command("run", "--collection", "hard", *MODEL, "-qq").returncode == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2, "the run alone is written to the folder of the run among several"
+
+
+def test_the_text_ends_with_the_joint_sentence_and_quiet_is_that_sentence(command: Command) -> None:
+    text, quiet, silent = both(command, "--retain", "95%"), both(command, "--retain", "95%", "-q"), both(command, "-qq")
+    assert quiet.stdout.startswith("Use 16 dimensions for both collections: each keeps at least ")
+    assert quiet.stdout.endswith("you asked for 95%. 2 is too low in hard, easy.\n")
+    assert text.stdout.endswith("\n" + quiet.stdout)
+    assert "2 collections, each by itself\n" in text.stdout
+    assert [line.split()[0] for line in text.stderr.splitlines()] == ["collection", "run", "collection", "run"]
+    assert (silent.stdout, silent.stderr) == ("", "")
+
+
+def test_markdown_begins_with_the_joint_answer(command: Command, tmp_path: Path) -> None:
+    done = both(command, "--retain", "95%", "-o", "all.md")
+    page = (tmp_path / "all.md").read_text()
+    assert (done.returncode, done.stdout) == (0, "")
+    assert page.startswith("### mrl-sweep: 2 collections\n\n**Use 16 dimensions for both collections: ")
+    assert page.count("\n### mrl-sweep: ") == 2
+    assert "| hard | 60 |" in page
+    assert "Use 16 dimensions for both" in done.stderr
+
+
+def test_a_broken_collection_stops_before_any_work(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "easy" / "queries.jsonl").unlink()
+    done = both(command, "--out", "made", "--format", "json")
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (2, "error")
+    assert "cannot read easy/queries.jsonl" in done.stderr
+    assert list((tmp_path / "made").iterdir()) == []
+
+
+def test_a_later_error_names_its_collection(command: Command, tmp_path: Path) -> None:
+    queries = [{"_id": f"q{i}", "text": f"query {i}", "metadata": {}} for i in range(N_QUERIES)]
+    lines(tmp_path / "easy" / "queries.jsonl", queries)
+    done = both(command, "--out", "made", "--slice", "language")
+    assert done.returncode == 2
+    assert "error: easy: no query has the field language" in done.stderr
+    assert [path.name for path in (tmp_path / "made").iterdir() if any(path.iterdir())] == ["hard"]
+
+
+@pytest.mark.parametrize("command_name", ["check", "embed"])
+def test_commands_for_one_collection_say_so(command: Command, command_name: str) -> None:
+    done = command(command_name, "--collection", "hard", "--collection", "easy", "--model", "wordllama", "--store", "store")
+    assert done.returncode == 2
+    assert "error: 2 collections are named, and this takes one" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["html", "junit", "github"])
+def test_formats_of_one_report_are_refused_before_any_work(command: Command, tmp_path: Path, kind: str) -> None:
+    done = both(command, "--format", kind, "--out", "made")
+    assert (done.returncode, (tmp_path / "made").exists()) == (2, False)
+    assert f"error: there is no {kind} format here" in done.stderr
+
+
+def test_collections_of_one_name_are_told_apart(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "easy").rename(tmp_path / "other" / "hard")
+    done = command("run", "--collection", "hard", "--collection", "other/hard", *MODEL, "--out", "made", "--format", "json")
+    assert [row["name"] for row in json.loads(done.stdout)["verdict"]["by_collection"]] == ["hard", "other/hard"]
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["hard", "other-hard"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "code", "says"),
+    [
+        (("--retain", "95%", "--dim", "16"), 0, "The gate is met in both collections."),
+        (("--retain", "95%", "--dim", "2"), 1, "The gate is not met in hard, easy. hard: 2 dimensions are not acceptable"),
+        (("--retain", "99.99%", "--max-dim", "2"), 1, "The gate is not met in hard, easy."),
+        (("--dim", "16", "--baseline", "made/hard"), 2, ""),
+    ],
+)
+def test_the_gate_must_be_met_everywhere(command: Command, tmp_path: Path, ask: tuple[str, ...], code: int, says: str) -> None:
+    text = "[collection]\nsource = ['hard', 'easy']\n[model]\nname = 'vectors:vectors'\n"
+    (tmp_path / "sweep.toml").write_text(text + "[sweep]\nindex = 'none'\ndims = [32, 16, 2]\n")
+    done = command("gate", "sweep.toml", *ask, "-q")
+    assert done.returncode == code
+    assert done.stdout.startswith(says)
+
+
+def test_the_language_of_the_queries_is_a_slice_like_any_other(command: Command) -> None:
+    found = json.loads(both(command, "--format", "json", "--retain", "95%").stdout)
+    for report in found["collections"]:
+        rows = [(row["field"], row["value"], row["queries"]) for row in report["slices"] if row["field"] == "language"]
+        assert set(rows) == {("language", "de", 30), ("language", "sw", 30)}
+
+
+def test_a_language_beside_the_text_of_a_query_is_found_too(command: Command, tmp_path: Path) -> None:
+    queries = [{"_id": f"q{i}", "text": f"query {i}", "language": ("de", "sw")[i % 3 > 0]} for i in range(N_QUERIES)]
+    lines(tmp_path / "easy" / "queries.jsonl", queries)
+    alone = json.loads(command("run", "--collection", "easy", *MODEL, "--format", "json", "--retain", "95%").stdout)
+    counted = {(row["value"], row["queries"]) for row in alone["slices"] if row["field"] == "language"}
+    assert counted == {("de", 20), ("sw", 40)}
