@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from mrl_sweep.collection.lines import Line, Where, is_blank, text_of
 from mrl_sweep.errors import InputError, first_offenders, printable
 
 _decode = json.JSONDecoder().decode
+_OF_A_QUERY: Final = frozenset({"_id", "text", "metadata"})
 
 
 class Document(NamedTuple):
@@ -129,7 +130,7 @@ def json_documents(lines: Iterator[Line], path: Path) -> Iterator[tuple[int, Doc
 
 
 def json_queries(lines: Iterator[Line], path: Path) -> Iterator[Query]:
-    """BEIR's query lines: `_id`, `text`, `metadata` (an object, may be absent)."""
+    """BEIR's query lines: `_id`, `text`, `metadata` (an object, may be absent); plain values beside them are metadata too."""
     for line in lines:
         if is_blank(line):
             continue
@@ -138,7 +139,13 @@ def json_queries(lines: Iterator[Line], path: Path) -> Iterator[Query]:
         metadata = fields.get("metadata") or {}
         if not isinstance(metadata, dict):
             raise InputError(f'{where}: "metadata" must be an object, not {_shown(metadata)}')
-        yield Query(id_of(fields, "_id", where), text_field(fields, "text", where), metadata, line.number)
+        beside = {name: value for name, value in fields.items() if name not in _OF_A_QUERY and _is_plain(value)}
+        key, text = id_of(fields, "_id", where), text_field(fields, "text", where)
+        yield Query(key, text, {**beside, **metadata} if beside else metadata, line.number)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float) and value != ""
 
 
 def _shown(value: object) -> str:
