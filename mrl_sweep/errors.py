@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -33,6 +35,16 @@ class MissingExtra(EnvironmentFault):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"this needs {package}, which is not installed", f"pip install 'mrl-sweep[{extra}]'")
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """An error inside says which one of several it is about."""
+    try:
+        yield
+    except MrlSweepError as fault:
+        fault.message = f"{printable(name)}: {fault.message}"
+        raise
 
 
 def first_offenders(offenders: list[str], total: int | None = None, limit: int = 5) -> str:

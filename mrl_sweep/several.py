@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mrl_sweep import pipeline
 from mrl_sweep.config import SweepConfig
-from mrl_sweep.errors import MrlSweepError
+from mrl_sweep.errors import naming
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.places import readable
 from mrl_sweep.report.atomic import prepare_folder
 from mrl_sweep.report.document import Report
+from mrl_sweep.report.folder import RUNS_FILE, write_runs
 from mrl_sweep.types import Collection
 
 
@@ -20,11 +20,13 @@ def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Re
     """The main job for every configured collection, with one model and one store: the reports by name, in the order given.
 
     All collections are loaded and checked before anything is embedded, so that the last one's mistake does not cost the
-    work on the others; each is let go when its run is written. With `run.out` the runs lie in folders below it. Raises what
-    `pipeline.run` raises, the message naming the collection; the runs that were written by then stay.
+    work on the others; each is let go when its run is written. With `run.out` the runs lie in folders below it, and a list of
+    them beside those, by which `gate` and `report` find them again. Raises what `pipeline.run` raises, the message naming the
+    collection; the runs that were written by then stay.
     """
     if config.run.out is not None:
         prepare_folder(config.run.out)
+        (config.run.out / RUNS_FILE).unlink(missing_ok=True)
     asked = [config.replaced("collection", "source", source) for source in config.collection.sources]
     with pipeline.timed("load the collections", on_event):
         waiting = [pipeline.load(one) for one in asked]
@@ -36,6 +38,8 @@ def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Re
         on_event(Note(f"collection {number} of {len(names)}: {name}"))
         with naming(name):
             reports[name] = pipeline.run_on(one.replaced("run", "out", folders[name]), waiting.pop(0), model, on_event)
+    if config.run.out is not None:
+        write_runs(config.run.out, {name: folder for name, folder in folders.items() if folder is not None})
     return reports
 
 
@@ -54,14 +58,3 @@ def folders_of(names: Sequence[str], out: Path | None) -> dict[str, Path | None]
             number += 1
         folders[name] = None if out is None else out / (wanted if number == 1 else f"{wanted}-{number}")
     return folders
-
-
-@contextmanager
-def naming(name: str) -> Iterator[None]:
-    """An error inside says which collection it is about."""
-    try:
-        yield
-    except MrlSweepError as fault:
-        if not fault.message.startswith(name):
-            fault.message = f"{name}: {fault.message}"
-        raise

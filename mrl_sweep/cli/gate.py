@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Unpack
 
@@ -13,7 +14,7 @@ from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.report import files_of
 from mrl_sweep.cli.run import inputs_of, main_job, main_jobs
 from mrl_sweep.cli.several import prepare_several
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import InputError, naming
 
 if TYPE_CHECKING:
     from mrl_sweep.config import SweepConfig
@@ -32,13 +33,15 @@ def gate(context: typer.Context, target: Target, **flags: Unpack[GateFlags]) -> 
     invocation = invocation_of(context, flags)
     from mrl_sweep.earlier import reopen
     from mrl_sweep.gate import decide_gate
+    from mrl_sweep.report.folder import read_runs
 
     is_config = target.suffix == ".toml"
     settings = invocation.configure(target if is_config else None, flags).unless_given("run", "strict", True)
     if not is_config:
         _refuse_settings_of_a_run(settings)
-    elif len(settings.collection.sources) > 1:
-        return _gate_each(invocation, settings)
+    earlier = {} if is_config else read_runs(target)
+    if earlier or (is_config and len(settings.collection.sources) > 1):
+        return _gate_each(invocation, settings, earlier)
     output = prepare_output(invocation, settings.run.output, inputs_of(settings) if is_config else files_of(target))
     before = _baseline(invocation, settings)
     baseline = reopen(before, settings) if before else None
@@ -48,22 +51,23 @@ def gate(context: typer.Context, target: Target, **flags: Unpack[GateFlags]) -> 
     return report.gate.exit_code if report.gate else 0
 
 
-def _gate_each(invocation: Invocation, settings: SweepConfig) -> int:
-    """Every collection's own gate, met where all are; a failure outweighs an open question."""
+def _gate_each(invocation: Invocation, settings: SweepConfig, earlier: Mapping[str, Path]) -> int:
+    """The gates of several finished runs, or of several collections to run first: met where each is."""
     from mrl_sweep.earlier import reopen
     from mrl_sweep.gate import decide_gate
     from mrl_sweep.macro import together
 
     if settings.gate.baseline is not None:
-        raise InputError(
-            f"a baseline is one run, and {len(settings.collection.sources)} collections are named",
-            "gate each collection in a configuration of its own, or leave out --baseline",
-        )
-    show = prepare_several(invocation, settings.run.output, inputs_of(settings))
-    runs = main_jobs(invocation, settings)
-    found = together(
-        {name: decide_gate(reopen(run.folder, settings), settings) for name, run in runs.items() if run.folder is not None}
-    )
+        hint = "gate each collection in a configuration of its own, or leave out --baseline"
+        raise InputError("a baseline is one run, and here are several collections", hint)
+    inputs = [file for run in earlier.values() for file in files_of(run)] or inputs_of(settings)
+    show = prepare_several(invocation, settings.run.output, inputs)
+    folders = earlier or {name: run.folder for name, run in main_jobs(invocation, settings).items() if run.folder}
+    gated = {}
+    for name, folder in folders.items():
+        with naming(name):
+            gated[name] = decide_gate(reopen(folder, settings), settings)
+    found = together(gated)
     show(found)
     return found.gate.exit_code if found.gate else 0
 

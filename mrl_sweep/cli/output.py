@@ -39,7 +39,9 @@ class Output:
         talk = self._invocation
         kind = self._format
         if kind is Format.GITHUB:
-            _summarise(report)
+            from mrl_sweep.report.github import summary
+
+            append_summary(summary(report))
         if self._file is not None:
             write_text(self._file, render(report, kind))
             if talk.quiet < 2:
@@ -105,11 +107,9 @@ def _tell(report: Report, stream: TextIO, quiet: int) -> None:
     return write_line(render(report, Format.TEXT, width=width, color=colours(stream), encoding=encoding), stream)
 
 
-def _summarise(report: Report) -> None:
-    """Append the summary page to the file that GitHub names for it, where there is one."""
-    from mrl_sweep.report.github import summary
-
+def append_summary(text: str) -> None:
+    """Append to the summary page, the file that GitHub names for it, where there is one."""
     page = os.environ.get("GITHUB_STEP_SUMMARY")
     if page:
         with Path(page).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(summary(report))
+            file.write(text)

@@ -20,11 +20,18 @@ def report(context: typer.Context, run: RunFolder, **flags: Unpack[OutputFlags])
     """Render an earlier run again: text, json, markdown, html, github or junit."""
     invocation = invocation_of(context, flags)
     from mrl_sweep.cli.output import prepare_output
-    from mrl_sweep.report.folder import read_report
+    from mrl_sweep.report.folder import read_report, read_runs
 
     file = flags.get("output")
-    output = prepare_output(invocation, Path(file) if file else None, files_of(run))
-    output.show(read_report(run))
+    place = Path(file) if file else None
+    if several := read_runs(run):
+        from mrl_sweep.cli.several import prepare_several
+        from mrl_sweep.macro import together
+
+        show = prepare_several(invocation, place, [file for one in several.values() for file in files_of(one)])
+        return show(together({name: read_report(one) for name, one in several.items()}))
+    output = prepare_output(invocation, place, files_of(run))
+    return output.show(read_report(run))
 
 
 def files_of(run: Path) -> list[Path]:

@@ -12,25 +12,26 @@ from typing import TYPE_CHECKING, Final, TextIO
 from mrl_sweep.cli import tables
 from mrl_sweep.cli.console import colours, write_line
 from mrl_sweep.cli.invocation import Invocation
-from mrl_sweep.cli.output import prepare_text
+from mrl_sweep.cli.output import append_summary, prepare_text
 
 if TYPE_CHECKING:
     from mrl_sweep.macro import MacroRow, Several
 
-FORMATS: Final = ("text", "json", "markdown")
+
+def as_json(found: Several) -> str:
+    """One document."""
+    return json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
 def prepare_several(invocation: Invocation, file: Path | None, inputs: list[Path]) -> Callable[[Several], None]:
     """What shows the result, once it is known that it can be written; with `-o` a person still reads the text on stderr."""
-    write = prepare_text(invocation, file, inputs, FORMATS)
+    write = prepare_text(invocation, file, inputs, tuple(RENDERERS))
 
     def show(found: Several) -> None:
-        if invocation.format == "json":
-            write(json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n")
-        elif invocation.format == "markdown":
-            write(as_markdown(found))
-        elif file is not None:
-            write(as_text(found))
+        if invocation.format == "github":
+            append_summary(as_markdown(found))
+        if file is not None or invocation.format != "text":
+            write(RENDERERS[invocation.format](found))
         if (file is not None or invocation.format == "text") and invocation.quiet < 2:
             stream = sys.stdout if file is None else sys.stderr
             write_line(closing(found) if invocation.quiet else as_text(found, stream), stream)
@@ -61,6 +62,48 @@ def as_markdown(found: Several) -> str:
     head += [average, "", *tables.as_markdown(_sizes(found)), ""]
     alone = [render(report, Format.MARKDOWN) for report in found.collections]
     return "\n".join([f"### mrl-sweep: {len(alone)} collections", "", *head, *alone])
+
+
+def as_github(found: Several) -> str:
+    """One annotation for all, one per failure and warning with its collection's name; then both tables as lines of the log."""
+    from mrl_sweep.report.escape import github_line
+    from mrl_sweep.report.github import command
+
+    failed = found.gate.exit_code != 0 if found.gate else found.status == "fail"
+    status = found.gate.status if found.gate else found.status
+    level = "error" if failed else "notice" if status == "pass" else "warning"
+    lines = [command(level, f"mrl-sweep: {status} in {len(found.collections)} collections", closing(found))]
+    lines += [command(level, "mrl-sweep gate", failure) for failure in (found.gate.failures if found.gate else ())]
+    for row, report in zip(found.verdict.by_collection, found.collections, strict=True):
+        told = [(f"{row.name}: {one.message}", one.hint) for one in report.warnings]
+        lines += [command("warning", "mrl-sweep", *filter(None, words)) for words in told]
+    tabled = [*tables.as_text(_collections(found)), *tables.as_text(_sizes(found)), closing(found)]
+    return "\n".join([*lines, *map(github_line, tabled)]) + "\n"
+
+
+def as_junit(found: Several) -> str:
+    """One `testsuites` document with a suite for each collection."""
+    from xml.etree import ElementTree
+
+    from mrl_sweep.report import Format, render
+    from mrl_sweep.report.escape import xml
+
+    root = ElementTree.Element("testsuites")
+    for number, (row, report) in enumerate(zip(found.verdict.by_collection, found.collections, strict=True)):
+        for suite in ElementTree.fromstring(render(report, Format.JUNIT).encode()):
+            suite.set("id", str(number))
+            suite.set("name", xml(f"mrl-sweep {row.name}"))
+            root.append(suite)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
+
+
+RENDERERS: Final[Mapping[str, Callable[[Several], str]]] = {
+    "text": as_text,
+    "json": as_json,
+    "markdown": as_markdown,
+    "github": as_github,
+    "junit": as_junit,
+}
 
 
 def _titles(found: Several) -> tuple[str, str]:

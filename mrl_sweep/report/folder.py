@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -10,13 +11,16 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.report.atomic import draft_folder
+from mrl_sweep.report.atomic import draft_folder, write_text
+from mrl_sweep.report.codec import load_json
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.ranks_file import RANKS_FILE, RunData, read_ranks, write_ranks
 from mrl_sweep.report.scores_file import SCORES_FILE, write_scores
 from mrl_sweep.types import Float32Array
 
 REPORT_FILE: Final = "report.json"
+RUNS_FILE: Final = "runs.json"
+"""In a folder of several runs: what each is called, and the folder below that holds it."""
 
 _NAME_A_RUN: Final = "name the folder of a finished run, or the report.json in it"
 
@@ -37,6 +41,7 @@ def write_run(folder: Path, report: Report, data: RunData, scores: QueryScores |
         for name, write in files.items():
             write(draft / name)
         (folder / REPORT_FILE).unlink(missing_ok=True)
+        (folder / RUNS_FILE).unlink(missing_ok=True)
         if table is None:
             (folder / SCORES_FILE).unlink(missing_ok=True)
         for name in files:
@@ -67,6 +72,28 @@ def read_run(path: Path) -> RunData:
     if not file.is_file():
         raise InputError(f"{file.parent} has no {RANKS_FILE}, so nothing more can be computed from it", _NAME_A_RUN)
     return read_ranks(file)
+
+
+def write_runs(folder: Path, runs: Mapping[str, Path]) -> None:
+    """Write the list of the runs that lie below `folder`, by name, once all are finished."""
+    listed = {"schema_version": 1, "runs": {name: str(path.relative_to(folder)) for name, path in runs.items()}}
+    (folder / REPORT_FILE).unlink(missing_ok=True)
+    write_text(folder / RUNS_FILE, json.dumps(listed, indent=2) + "\n")
+
+
+def read_runs(path: Path) -> dict[str, Path]:
+    """The runs that `write_runs` listed, by name; none where `path` is no folder of several runs.
+
+    Raises InputError for a list that cannot be read.
+    """
+    file = path / RUNS_FILE
+    if not file.is_file():
+        return {}
+    listed = load_json(file.read_bytes(), source=str(file))
+    runs = listed.get("runs") if isinstance(listed, dict) and listed.get("schema_version") == 1 else None
+    if not isinstance(runs, dict) or not runs or not all(isinstance(inside, str) for inside in runs.values()):
+        raise InputError(f"{file} is no list of runs", "run the collections again with --out, or name one run's folder")
+    return {name: path / inside for name, inside in runs.items()}
 
 
 def _report_file(path: Path) -> Path:

@@ -14,10 +14,10 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
     GitHub shows ten annotations of each kind per step, so what matters comes first.
     """
     level = _level(report)
-    lines = [_command(level, _title(report), *view.closing(report))]
+    lines = [command(level, _title(report), *view.closing(report))]
     if report.gate:
-        lines += [_command(level, "mrl-sweep gate", failure) for failure in report.gate.failures]
-    lines += [_command("warning", "mrl-sweep", *filter(None, (one.message, one.hint))) for one in report.warnings]
+        lines += [command(level, "mrl-sweep gate", failure) for failure in report.gate.failures]
+    lines += [command("warning", "mrl-sweep", *filter(None, (one.message, one.hint))) for one in report.warnings]
     lines.append(github_line(" ".join(view.closing(report))))
     return "\n".join(lines) + "\n"
 
@@ -40,5 +40,6 @@ def _title(report: Report) -> str:
     return {"pass": "mrl-sweep: pass", "fail": "mrl-sweep: fail"}.get(status, "mrl-sweep: not enough evidence")
 
 
-def _command(level: str, title: str, *lines: str) -> str:
+def command(level: str, title: str, *lines: str) -> str:
+    """One annotation: `level` is error, warning or notice."""
     return f"::{level} title={github_property(title)}::{github_data(*lines)}"

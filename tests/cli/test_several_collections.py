@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_a_later_error_names_its_collection(command: Command, tmp_path: Path) ->
     done = both(command, "--out", "made", "--slice", "language")
     assert done.returncode == 2
     assert "error: easy: no query has the field language" in done.stderr
-    assert [path.name for path in (tmp_path / "made").iterdir() if any(path.iterdir())] == ["hard"]
+    assert [path.name for path in (tmp_path / "made").glob("*/report.json")] == ["report.json"]
 
 
 @pytest.mark.parametrize("command_name", ["check", "embed"])
@@ -116,11 +117,51 @@ def test_commands_for_one_collection_say_so(command: Command, command_name: str)
     assert "error: 2 collections are named, and this takes one" in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["html", "junit", "github"])
-def test_formats_of_one_report_are_refused_before_any_work(command: Command, tmp_path: Path, kind: str) -> None:
-    done = both(command, "--format", kind, "--out", "made")
+def test_a_format_of_one_report_is_refused_before_any_work(command: Command, tmp_path: Path) -> None:
+    done = both(command, "--format", "html", "--out", "made")
     assert (done.returncode, (tmp_path / "made").exists()) == (2, False)
-    assert f"error: there is no {kind} format here" in done.stderr
+    assert "error: there is no html format here" in done.stderr
+
+
+def test_junit_has_a_suite_for_each_collection(command: Command) -> None:
+    root = ElementTree.fromstring(both(command, "--format", "junit", "--retain", "95%").stdout.encode())
+    assert [(suite.get("id"), suite.get("name"), suite.get("failures")) for suite in root] == [
+        ("0", "mrl-sweep hard", "0"),
+        ("1", "mrl-sweep easy", "0"),
+    ]
+
+
+def test_finished_runs_are_gated_and_rendered_again_by_their_folder(command: Command, tmp_path: Path) -> None:
+    assert both(command, "--out", "made", "--retain", "95%", "-qq").returncode == 0
+    first = command("report", "made", "--format", "json").stdout
+    assert json.loads(first)["verdict"]["dimension"] == 16
+    assert json.loads(first)["collections"][1] == json.loads((tmp_path / "made" / "easy" / "report.json").read_text())
+    page = tmp_path / "page.md"
+    gated = command("gate", "made", "--dim", "2", "--format", "github", env={"GITHUB_STEP_SUMMARY": str(page)})
+    assert gated.returncode == 1
+    verdict, *others = gated.stdout.splitlines()
+    assert verdict.startswith("::error title=mrl-sweep%3A fail in 2 collections::The gate is not met in hard, easy. hard: 2 dim")
+    assert [line.partition(" are not")[0] for line in others[:2]] == [
+        f"::error title=mrl-sweep gate::{name}: 2 dimensions" for name in ("hard", "easy")
+    ]
+    assert page.read_text().startswith("### mrl-sweep: 2 collections\n")
+    assert command("gate", "made", "--dim", "16", "-qq").returncode == 0
+    assert command("gate", "made", "--retain", "99.9999%", "--dim", "2", "-qq").returncode == 1
+
+
+def test_a_run_that_stops_leaves_no_list_of_runs(command: Command, tmp_path: Path) -> None:
+    assert both(command, "--out", "made", "-qq").returncode == 0
+    assert both(command, "--out", "made", "--slice", "colour", "-qq").returncode == 2
+    assert not (tmp_path / "made" / "runs.json").exists()
+    assert command("run", "--collection", "hard", *MODEL, "--out", "made", "-qq").returncode == 0
+    assert json.loads(command("report", "made", "--format", "json").stdout)["manifest"]["collection"]["name"] == "hard"
+
+
+def test_a_list_of_runs_that_is_none_is_refused(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "runs.json").write_text('{"schema_version": 2, "runs": {"a": "a"}}')
+    done = command("report", "made")
+    assert (done.returncode, "error: made/runs.json is no list of runs" in done.stderr) == (2, True)
 
 
 def test_collections_of_one_name_are_told_apart(command: Command, tmp_path: Path) -> None:
@@ -128,7 +169,7 @@ def test_collections_of_one_name_are_told_apart(command: Command, tmp_path: Path
     (tmp_path / "easy").rename(tmp_path / "other" / "hard")
     done = command("run", "--collection", "hard", "--collection", "other/hard", *MODEL, "--out", "made", "--format", "json")
     assert [row["name"] for row in json.loads(done.stdout)["verdict"]["by_collection"]] == ["hard", "other/hard"]
-    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["hard", "other-hard"]
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["hard", "other-hard", "runs.json"]
 
 
 @pytest.mark.parametrize(
