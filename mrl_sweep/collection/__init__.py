@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mrl_sweep.types import Collection, IntArray
 
-__all__ = ["LoadOptions", "MissingDocs", "NoRelevant", "load_collection", "own_rows"]
+__all__ = ["LoadOptions", "MissingDocs", "NoRelevant", "left_out", "load_collection", "own_rows"]
 
 _LOADERS: Final = {
     "beir": ("mrl_sweep.collection.beir", "load_beir"),
@@ -51,6 +51,16 @@ def own_rows(collection: Collection) -> IntArray:
     from mrl_sweep.collection.advice import own_rows as find
 
     return find(collection)
+
+
+def left_out(collection: Collection, *, identical: bool) -> IntArray | None:
+    """(n_queries,) the row of the document that each query's results leave out, -1 for none; None where no query has one.
+
+    Documents that serve as queries leave themselves out; with `identical` a query leaves out the document of its own id.
+    """
+    if collection.query_rows is not None:
+        return collection.query_rows
+    return own_rows(collection) if identical else None
 
 
 def _function(module: str, name: str) -> Callable[..., Collection]:

@@ -26,6 +26,12 @@ def advice(corpus: Corpus, queries: Queries, qrels: Qrels) -> tuple[Advice, ...]
     return tuple(remark for remark in found if remark is not None)
 
 
+def document_advice(corpus: Corpus) -> tuple[Advice, ...]:
+    """The remarks on the documents alone."""
+    remark = _empty_documents(corpus)
+    return () if remark is None else (remark,)
+
+
 def own_rows(collection: Collection) -> IntArray:
     """(n_queries,) the row of the document whose id is the query's own, -1 where there is none."""
     ids = collection.documents.ids

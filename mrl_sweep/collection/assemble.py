@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mrl_sweep.collection.advice import advice
+from mrl_sweep.collection.advice import advice, document_advice
 from mrl_sweep.collection.distractors import Extended
 from mrl_sweep.collection.documents import Corpus, read_corpus
 from mrl_sweep.collection.judgments import check_queries, evaluated, gather, to_rows
@@ -18,6 +18,7 @@ from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.qrels import Judgment
 from mrl_sweep.collection.records import Query, Source
 from mrl_sweep.collection.sources import FileSource
+from mrl_sweep.collection.unjudged import documents_ask, draw_documents, every_query, no_judgments
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection, Qrels, Queries
@@ -29,6 +30,8 @@ Place = Callable[[int], str]
 class Parts:
     """What a loader found. Labels name files in messages; `*_place` turn a line or row number into `file:line`.
 
+    `queries` None: there are none, which only a label-free reading accepts; that never looks at `judgments`.
+
     `facts` of the loader's own (files, sizes); `hint` says what to try when judged queries are unknown (another split?).
     """
 
@@ -36,7 +39,7 @@ class Parts:
     source: str
     split: str
     documents: Source
-    queries: Iterable[Query]
+    queries: Iterable[Query] | None
     queries_label: str
     queries_place: Place
     judgments: Iterable[Judgment]
@@ -48,8 +51,10 @@ class Parts:
 
 def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
     """The checked collection. Small files first, so that a fault in them is told before a large corpus is read."""
+    if options.label_free:
+        return _unjudged(parts, options, on_event)
     judgments = gather(parts.judgments, parts.judgments_label, parts.judgments_place)
-    all_queries = list(parts.queries)
+    all_queries = list(parts.queries or ())
     check_queries(all_queries, parts.queries_label, parts.queries_place)
     queries, excluded = evaluated(all_queries, judgments, options, label=parts.queries_label, hint=parts.hint)
     corpus = read_corpus(_extended(parts.documents, options), on_event)
@@ -76,6 +81,32 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
             "judgments_digest": judgments_digest(queries, judgments.by_query),
             **parts.facts,
         },
+    )
+
+
+def _unjudged(parts: Parts, options: LoadOptions, on_event: OnEvent) -> Collection:
+    """The collection without its judgments: every query, or documents in their place."""
+    asked = None if parts.queries is None else every_query(parts.queries, parts.queries_label, parts.queries_place)
+    corpus = read_corpus(_extended(parts.documents, options), on_event)
+    queries, drawn = (asked, None) if asked is not None else draw_documents(corpus, parts.documents.label)
+    excluded = {"repeated_documents": corpus.collapsed} if corpus.collapsed else {}
+    if options.strict:
+        _refuse(excluded, corpus, queries)
+    qrels = no_judgments(len(queries))
+    return Collection(
+        name=parts.name,
+        documents=corpus.documents,
+        queries=queries,
+        qrels=qrels,
+        excluded=excluded,
+        warnings=advice(corpus, queries, qrels) if drawn is None else (documents_ask(len(queries)), *document_advice(corpus)),
+        facts={
+            **_facts(parts, corpus, queries, qrels),
+            "judgments_digest": judgments_digest(queries, {name: {} for name in queries.ids}),
+            **parts.facts,
+            "queries_are": "queries" if drawn is None else "documents",
+        },
+        query_rows=drawn,
     )
 
 

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
-from mrl_sweep.collection.folders import check_folder, choose_split, file_sizes, find_splits, require_file, split_hint
+from mrl_sweep.collection.folders import (
+    check_folder,
+    choose_split,
+    file_sizes,
+    find_file,
+    find_splits,
+    require_file,
+    split_hint,
+)
 from mrl_sweep.collection.lines import Where, read_lines
 from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.qrels import read_qrels
@@ -24,6 +32,8 @@ def load_beir(source: str, *, split: str | None, options: LoadOptions, on_event:
     folder = Path(source)
     check_folder(folder, BEIR_HOLDS)
     corpus = require_file(folder, ["corpus"], [".jsonl"], BEIR_HOLDS)
+    if options.label_free:
+        return _unjudged(source, corpus, options, on_event)
     queries = require_file(folder, ["queries"], [".jsonl"], BEIR_HOLDS)
     splits = _splits(folder)
     split = choose_split(split, splits, str(folder / "qrels"))
@@ -43,6 +53,29 @@ def load_beir(source: str, *, split: str | None, options: LoadOptions, on_event:
             judgments_place=lambda number: str(Where(qrels, number)),
             hint=split_hint(splits),
             facts={"layout": "beir", "files": file_sizes((corpus, queries, qrels))},
+        ),
+        options,
+        on_event,
+    )
+
+
+def _unjudged(source: str, corpus: Path, options: LoadOptions, on_event: OnEvent) -> Collection:
+    """The folder without its judgments, which may be missing, as may the queries."""
+    folder, limit = Path(source), options.max_line_bytes
+    queries = find_file(folder, ["queries"], [".jsonl"])
+    return assemble(
+        Parts(
+            name=folder.resolve().name,
+            source=source,
+            split="",
+            documents=FileSource.of(corpus, max_line_bytes=limit),
+            queries=None if queries is None else json_queries(read_lines(queries, max_line_bytes=limit), queries),
+            queries_label=str(queries),
+            queries_place=lambda number: str(Where(queries or folder, number)),
+            judgments=(),
+            judgments_label="",
+            judgments_place=str,
+            facts={"layout": "beir", "files": file_sizes(filter(None, (corpus, queries)))},
         ),
         options,
         on_event,

@@ -31,7 +31,8 @@ class LoadOptions:
     `strict` refuses what is otherwise counted and named: repeated documents and judgments, empty texts, judged documents
     that are missing, queries without a relevant judgment. Queries without any judgment are no fault: a BEIR folder's
     `queries.jsonl` holds those of all splits. `max_line_bytes` bounds one line (or one record) of a file. `distractors` is a
-    file of more documents, JSON lines as in corpus.jsonl, that are searched but not judged.
+    file of more documents, JSON lines as in corpus.jsonl, that are searched but not judged. `label_free` reads no judgments:
+    every query counts, and where there are no queries, documents serve as such.
     """
 
     missing_docs: MissingDocs = MissingDocs.ERROR
@@ -39,3 +40,4 @@ class LoadOptions:
     strict: bool = False
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
     distractors: Path | None = None
+    label_free: bool = False

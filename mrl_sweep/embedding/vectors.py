@@ -40,9 +40,13 @@ class VectorFolder:
         return f"vectors:{self._folder.name}"
 
     def load(self, collection: Collection, *, on_event: OnEvent) -> Embeddings:
-        """Documents memory-mapped, queries in memory. Raises InputError where count, size, ids or values are wrong."""
+        """Documents memory-mapped, queries in memory; documents that serve as queries keep their own vectors.
+
+        Raises InputError where count, size, ids or values are wrong.
+        """
         documents = read_vectors(self._folder, ("docs", "documents", "corpus"))
-        queries = read_vectors(self._folder, ("queries",))
+        own = collection.query_rows
+        queries = read_vectors(self._folder, ("queries",)) if own is None else documents
         if documents.rows.shape[1] != queries.rows.shape[1]:
             sizes = (
                 f"{documents.rows.shape[1]} dimensions in {documents.path.name}, {queries.rows.shape[1]} in {queries.path.name}"
@@ -51,7 +55,7 @@ class VectorFolder:
         of_documents = Side("documents", collection.documents.ids, collection.documents.file_rows)
         of_queries = Side("queries", collection.queries.ids, collection.queries.file_rows)
         order = _matched(documents, of_documents)
-        asked = _matched(queries, of_queries)
+        asked = _matched(queries, of_queries) if own is None else own if order is None else order[own]
         query_rows = queries.rows if asked is None else queries.rows[asked]
         facts = _checked(documents, order, of_documents, on_event)
         _checked(Table(queries.path, query_rows), None, of_queries, on_event)
@@ -64,7 +68,7 @@ class VectorFolder:
                 "name": self._folder.name,
                 "dim": int(documents.rows.shape[1]),
                 "dtype": documents.rows.dtype.name,
-                "files": [documents.path.name, queries.path.name],
+                "files": list(dict.fromkeys((documents.path.name, queries.path.name))),
                 "unit_length": facts.unit_length,
                 "counts": counts,
             },

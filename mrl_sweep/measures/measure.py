@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import Measure
+from mrl_sweep.types import AGREEMENT, Measure
 
-NEEDS_CUTOFF: Final = frozenset({"P", "R", "Success"})
-GRADED: Final = frozenset({"nDCG"})
+NEEDS_CUTOFF: Final = frozenset({"P", "R", "Success", AGREEMENT})
+NO_LEVEL: Final = {"nDCG": "uses the grades themselves", AGREEMENT: "knows no grades"}
+"""Measures for which no lowest relevant grade can be chosen, and why."""
 
 _SPELLINGS: Final = {
     "nDCG": ("ndcg", "ndcg_cut"),
@@ -19,17 +21,18 @@ _SPELLINGS: Final = {
     "AP": ("ap", "map", "map_cut", "average_precision"),
     "P": ("p", "precision"),
     "Success": ("success", "hit", "hits", "hit_rate", "hitrate"),
+    AGREEMENT: ("agreement", "overlap"),
 }
 _NAMES: Final = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings}
 _FORM: Final = re.compile(r"(?P<name>[a-z][a-z_]*?)(?:\(rel=(?P<rel>\d+)\))?(?:[@_](?P<cutoff>\d+))?", re.ASCII | re.IGNORECASE)
 _HINT: Final = (
     "--measure takes nDCG@10, R@100, RR@10, AP@100, P@5, Success@1; recall@10, mrr@10, map@100 or ndcg_cut_10 mean the same, "
-    "R(rel=2)@10 asks for grades of 2 and above"
+    "R(rel=2)@10 asks for grades of 2 and above; with --label-free Agreement@10"
 )
 
 
 def parse_measure(text: str) -> Measure:
-    """The Measure that `text` names, whatever its case: `nDCG@10`, `recall_100`, `mrr@10`, `R(rel=2)@10`.
+    """The Measure that `text` names, whatever its case: `nDCG@10`, `recall_100`, `mrr@10`, `R(rel=2)@10`, `Agreement@10`.
 
     `str()` of the result is ir_measures' name, and parsing that gives the result again. Raises InputError, with the nearest
     known name, for anything else.
@@ -43,12 +46,30 @@ def parse_measure(text: str) -> Measure:
         raise InputError(f"measure {text!r} needs a cut-off: write {name}@10", _HINT)
     if cutoff == 0:
         raise InputError(f"measure {text!r}: the cut-off must be at least 1", _HINT)
-    if match["rel"] and name in GRADED:
-        raise InputError(f"measure {text!r}: {name} uses the grades themselves and has no (rel=...)", _HINT)
+    if match["rel"] and name in NO_LEVEL:
+        raise InputError(f"measure {text!r}: {name} {NO_LEVEL[name]} and has no (rel=...)", _HINT)
     rel = int(match["rel"] or 1)
     if rel < 1:
         raise InputError(f"measure {text!r}: rel must be at least 1, since a grade of 0 means not relevant", _HINT)
     return Measure(name, cutoff, rel)
+
+
+def refuse_mixture(measures: Iterable[Measure], *, label_free: bool) -> None:
+    """Raise InputError where agreement with full size and quality by judgments would be mixed: they answer different questions.
+
+    `label_free` says whether the judgments are missing: without them only agreement is known, with them only quality counts.
+    """
+    strange = ", ".join(str(measure) for measure in measures if measure.label_free != label_free)
+    if strange and label_free:
+        raise InputError(
+            f"{strange} needs judgments, and a label-free run has none",
+            "--measure Agreement@10 is what comes back of the full size's top 10; with judgments leave --label-free out",
+        )
+    if strange:
+        raise InputError(
+            f"{strange} is agreement with the full size, which is never mixed with judged quality",
+            "run with --label-free to measure agreement instead; beside judged measures the column `same top 10` tells it",
+        )
 
 
 def _suggestion(text: str) -> str:

@@ -1,4 +1,7 @@
-"""Ranks to Scores: every measure of every query at every candidate, from the two integers per judged pair."""
+"""Ranks to Scores: every measure of every query at every candidate, from the two integers per judged pair.
+
+Agreement with full size is the one measure that needs no judgments: it comes from the first documents of every ranking.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from typing import Final, Literal
 
 import numpy as np
 
+from mrl_sweep.errors import InputError
 from mrl_sweep.measures import from_ranks
+from mrl_sweep.measures.coverage import agreement, full_exact
 from mrl_sweep.measures.from_ranks import Standing
 from mrl_sweep.measures.judgments import Relevant
 from mrl_sweep.types import FloatArray, Measure, Qrels, Ranks, Scores
@@ -33,12 +38,16 @@ def score(
     """Every measure as trec_eval defines it, the expectation where documents tie; see `from_ranks` for the formulas.
 
     Queries without a relevant judgment under a measure score 0 and are not counted; with `no_relevant="zero"` they are.
+    Agreement counts every query; it raises InputError where the ranks do not hold that many first documents.
     """
     values = np.empty((len(ranks.candidates), len(measures), qrels.n_queries))
     counted = np.ones((len(measures), qrels.n_queries), np.bool_)
-    for rel in {_level(measure) for measure in measures}:
+    for m, measure in enumerate(measures):
+        if measure.label_free:
+            values[:, m] = _agreed(ranks, measure.cutoff or 0)
+    for rel in {_level(measure) for measure in measures if not measure.label_free}:
         relevant = Relevant.of(qrels, rel)
-        chosen = [m for m, measure in enumerate(measures) if _level(measure) == rel]
+        chosen = [m for m, measure in enumerate(measures) if not measure.label_free and _level(measure) == rel]
         if no_relevant == "exclude":
             counted[chosen] = relevant.counts > 0
         step = max(1, CELLS_AT_ONCE // max(1, len(relevant.columns)))
@@ -48,6 +57,17 @@ def score(
             for m in chosen:
                 values[block, m] = _measured(standing, measures[m])
     return Scores(ranks.candidates, tuple(measures), values, counted)
+
+
+def _agreed(ranks: Ranks, k: int) -> FloatArray:
+    """(n_candidates, n_queries) the share of the full size's first k documents among each candidate's first k."""
+    depth = 0 if ranks.top is None else ranks.top.depth
+    if depth < min(k, ranks.n_documents):
+        raise InputError(
+            f"Agreement@{k} needs the first {k} documents of every ranking; {depth} were kept",
+            f"run again with --label-free --measure Agreement@{k}",
+        )
+    return agreement(ranks, full_exact(ranks.candidates), k)
 
 
 def _level(measure: Measure) -> int:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.measure import parse_measure, refuse_mixture
 from mrl_sweep.types import Measure
 
 NAMES = ("nDCG", "R", "RR", "AP", "P", "Success")
@@ -89,3 +89,27 @@ def test_a_measure_without_meaning_is_refused_with_the_reason(text: str, reason:
     with pytest.raises(InputError) as caught:
         parse_measure(text)
     assert reason in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["Agreement@10", "agreement@10", "overlap_10"])
+def test_agreement_with_full_size_is_a_measure_like_the_others(text: str) -> None:
+    assert parse_measure(text) == Measure("Agreement", 10)
+    assert str(parse_measure(text)) == "Agreement@10"
+    assert parse_measure(text).label_free
+
+
+@pytest.mark.parametrize(("text", "said"), [("Agreement", "needs a cut-off"), ("Agreement(rel=2)@10", "knows no grades")])
+def test_agreement_without_a_depth_or_with_a_grade_is_refused(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        parse_measure(text)
+
+
+def test_agreement_and_judged_quality_are_never_mixed() -> None:
+    agreement, quality = Measure("Agreement", 10), Measure("nDCG", 10)
+    refuse_mixture([agreement, Measure("Agreement", 100)], label_free=True)
+    refuse_mixture([quality], label_free=False)
+    with pytest.raises(InputError, match="nDCG@10 needs judgments, and a label-free run has none"):
+        refuse_mixture([agreement, quality], label_free=True)
+    with pytest.raises(InputError, match="Agreement@10 is agreement with the full size, which is never mixed") as refused:
+        refuse_mixture([quality, agreement], label_free=False)
+    assert "--label-free" in refused.value.hint

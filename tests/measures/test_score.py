@@ -13,9 +13,10 @@ import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
-from mrl_sweep.types import NOT_RETRIEVED, Candidate, Measure, Qrels, Ranks, Scores
+from mrl_sweep.types import NOT_RETRIEVED, Candidate, Measure, Qrels, Ranks, Scores, TopDocuments
 
 FULL = Candidate("prefix", 8)
 Grades = dict[int, int]
@@ -354,3 +355,17 @@ def test_the_ranks_given_are_not_written_into() -> None:
     score(ranks, qrels, ALL)
     assert (ranks.above == above).all()
     assert (ranks.tied == tied).all()
+
+
+def test_agreement_is_the_share_of_the_full_size_s_first_documents_and_counts_every_query() -> None:
+    full, half = Candidate("prefix", 8), Candidate("prefix", 4)
+    top = np.array([[[1, 2, 3], [4, 5, 6]], [[3, 2, 9], [6, 7, 8]]])
+    none = np.zeros((2, 0), np.int64)
+    ranks = Ranks((half, full), 100, none, none, TopDocuments(top[::-1], np.zeros(top.shape, np.float32)))
+    unjudged = Qrels(np.zeros(3, np.int64), none[0], none[0])
+    scores = score(ranks, unjudged, [Measure("Agreement", 3), Measure("Agreement", 1)])
+    assert scores.of(full, Measure("Agreement", 3)).tolist() == [1, 1]
+    assert scores.of(half, Measure("Agreement", 3)).tolist() == [2 / 3, 1 / 3]
+    assert scores.of(half, Measure("Agreement", 1)).tolist() == [0, 0]
+    with pytest.raises(InputError, match="Agreement@4 needs the first 4 documents of every ranking; 3 were kept"):
+        score(ranks, unjudged, [Measure("Agreement", 4)])
