@@ -254,6 +254,10 @@ class SweepConfig(_Table):
         """Every setting as a JSON-able value, by `table.key`. No secret is among them; a password in a URL is blanked."""
         return {f"{s.table}.{s.key}": _jsonable(getattr(getattr(self, s.table), s.key)) for s in SETTINGS}
 
+    def each(self) -> tuple[Self, ...]:
+        """A configuration for each collection, alike in all else."""
+        return tuple(self.replaced("collection", "source", source) for source in self.collection.sources)
+
     def unless_given(self, table: str, key: str, value: Any) -> Self:
         """The same configuration with another default for one setting: a value that came from somewhere stays."""
         return self if f"{table}.{key}" in self._origins else self.replaced(table, key, value)

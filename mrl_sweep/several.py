@@ -27,7 +27,7 @@ def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Re
     if config.run.out is not None:
         prepare_folder(config.run.out)
         (config.run.out / RUNS_FILE).unlink(missing_ok=True)
-    asked = [config.replaced("collection", "source", source) for source in config.collection.sources]
+    asked = config.each()
     with pipeline.timed("load the collections", on_event):
         waiting = [pipeline.load(one) for one in asked]
     names = labels(waiting, config.collection.sources)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Unpack
 
 import typer
@@ -12,6 +11,7 @@ from mrl_sweep.cli.options import ConfigFile, EmbedFlags, takes
 from mrl_sweep.cli.output import prepare_text
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.run import check_collection, inputs_of
+from mrl_sweep.cli.told import Told, one_document, one_text
 
 if TYPE_CHECKING:
     from mrl_sweep.collection.describe import Description
@@ -28,11 +28,12 @@ def check(context: typer.Context, config: ConfigFile = None, **flags: Unpack[Emb
     from mrl_sweep.collection.describe import describe
 
     with listening(invocation) as on_event:
-        found = describe(pipeline.load(settings), on_event=on_event)
+        found = [describe(pipeline.load(one), on_event=on_event) for one in settings.each()]
+    told = [Told(one.name, one.to_dict(), _text(one, brief=invocation.quiet > 0)) for one in found]
     if invocation.format == "json":
-        write(json.dumps({"schema_version": 1, **found.to_dict()}, indent=2) + "\n")
+        write(one_document(told))
     elif invocation.quiet < 2:
-        write(_text(found, brief=invocation.quiet > 0))
+        write(one_text(told))
 
 
 def _text(found: Description, *, brief: bool) -> str:
@@ -40,9 +41,9 @@ def _text(found: Description, *, brief: bool) -> str:
 
     sound = f"{found.name} is sound: {found.documents:,} documents, {found.queries:,} judged queries."
     if brief:
-        return plain(sound) + "\n"
+        return plain(sound)
     rows = [(plain(what), plain(value)) for what, value in found.rows()]
     width = max(len(what) for what, _ in rows)
     advice = [part for one in found.warnings for part in (f"warning: {one.message}", f"  hint: {one.hint}" if one.hint else "")]
     told = [f"{what:<{width}}  {value}" for what, value in rows]
-    return "\n".join([*told, "", *(plain(line) for line in advice if line), *([""] if advice else []), plain(sound)]) + "\n"
+    return "\n".join([*told, "", *(plain(line) for line in advice if line), *([""] if advice else []), plain(sound)])

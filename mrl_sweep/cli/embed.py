@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import typer
@@ -12,6 +11,7 @@ from mrl_sweep.cli.options import ConfigFile, EmbedFlags, takes
 from mrl_sweep.cli.output import prepare_text
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.run import check_complete, inputs_of
+from mrl_sweep.cli.told import Told, one_document, one_text
 from mrl_sweep.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,23 +33,24 @@ def embed(context: typer.Context, config: ConfigFile = None, dry_run: DryRun = F
     from mrl_sweep.embedding.dry_run import dry_run as would_take
     from mrl_sweep.embedding.protocol import Embedder
 
-    embedder, store = pipeline.open_model(settings)
+    model = embedder, store = pipeline.open_model(settings)
     if not isinstance(embedder, Embedder):
         raise InputError(
             f"{settings.model.name}: these vectors exist already", "there is nothing to embed; `mrl-sweep run` uses them"
         )
+    told: list[Told] = []
     with listening(invocation) as on_event:
-        collection = pipeline.load(settings)
-        if dry_run:
-            document, text = _estimated(
-                would_take(collection, embedder, store, price_per_million=settings.model.price_per_million)
-            )
-        else:
-            document, text = _embedded(pipeline.embed_texts(settings, collection, on_event))
+        for one in settings.each():
+            collection = pipeline.load(one)
+            if dry_run:
+                found = would_take(collection, embedder, store, price_per_million=settings.model.price_per_million)
+                told.append(Told(collection.name, *_estimated(found)))
+            else:
+                told.append(Told(collection.name, *_embedded(pipeline.embed_texts(one, collection, on_event, model))))
     if invocation.format == "json":
-        write(json.dumps({"schema_version": 1, **document}, indent=2) + "\n")
+        write(one_document(told))
     elif invocation.quiet < 2:
-        write(text + "\n")
+        write(one_text(told))
 
 
 def _embedded(found: Embeddings) -> tuple[dict[str, Any], str]:

@@ -11,6 +11,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+import mrl_sweep
+from mrl_sweep.config import SweepConfig
+from mrl_sweep.errors import InputError
+from mrl_sweep.several import run_each
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 N_DOCUMENTS, N_QUERIES, DIM, TELLING = 200, 60, 32, 16
@@ -110,11 +115,28 @@ def test_a_later_error_names_its_collection(command: Command, tmp_path: Path) ->
     assert [path.name for path in (tmp_path / "made").glob("*/report.json")] == ["report.json"]
 
 
-@pytest.mark.parametrize("command_name", ["check", "embed"])
-def test_commands_for_one_collection_say_so(command: Command, command_name: str) -> None:
-    done = command(command_name, "--collection", "hard", "--collection", "easy", "--model", "wordllama", "--store", "store")
-    assert done.returncode == 2
-    assert "error: 2 collections are named, and this takes one" in done.stderr
+def test_every_collection_is_checked(command: Command) -> None:
+    argv = ("check", "--collection", "hard", "--collection", "easy")
+    found = json.loads(command(*argv, "--format", "json").stdout)["collections"]
+    assert [(one["name"], one["documents"], one["queries"]) for one in found] == [("hard", 200, 60), ("easy", 200, 60)]
+    sound = "{0}\n{0} is sound: 200 documents, 60 judged queries.\n"
+    assert command(*argv, "-q").stdout == sound.format("hard") + "\n" + sound.format("easy")
+
+
+def test_every_collection_is_embedded_into_one_store(command: Command) -> None:
+    argv = ("embed", "--collection", "hard", "--collection", "easy", "--model", "wordllama", "--store", "store")
+    done = command(*argv, "--format", "json")
+    assert [one["name"] for one in json.loads(done.stdout)["collections"]] == ["hard", "easy"]
+    assert "200 documents: 0 embedded, 200 already stored or alike" in done.stderr, "both hold the same texts"
+    assert command(*argv, "--dry-run", "-q").stdout.count("0 to embed") == 4
+
+
+def test_the_notebook_s_run_takes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="2 collections are named, and this takes one"):
+        mrl_sweep.run(collection=["hard", "easy"], model="vectors:vectors")
+    reports = run_each(SweepConfig.of(collection=["hard", "easy"], model="vectors:vectors", index="none", dims="32,16"))
+    assert {name: report.verdict.queries for name, report in reports.items()} == {"hard": 60, "easy": 60}
 
 
 def test_a_format_of_one_report_is_refused_before_any_work(command: Command, tmp_path: Path) -> None:
