@@ -84,7 +84,7 @@ def load(config: SweepConfig) -> Collection:
     table = config.collection
     if len(table.sources) > 1:
         raise InputError(
-            f"{len(table.sources)} collections are named, and this takes one", "name one; `mrl-sweep run` and `gate` take several"
+            f"{len(table.sources)} collections are named, and this takes one", "name one, or use `mrl_sweep.several.run_each`"
         )
     options = LoadOptions(
         missing_docs=table.missing_docs,
