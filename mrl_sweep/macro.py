@@ -142,8 +142,9 @@ def _macro_rows(by_dim: Mapping[int, Mapping[str, CandidateRow]], measure: str) 
 
 
 def _means(cells: Sequence[CandidateRow]) -> dict[str, float]:
-    """The average of each measure over collections, those counting alike whatever their number of queries."""
-    return {name: sum(cell.measures[name].mean for cell in cells) / len(cells) for name in cells[0].measures}
+    """The average of each measure that all of them have; collections count alike, whatever their number of queries."""
+    names = [name for name in cells[0].measures if all(name in cell.measures for cell in cells)]
+    return {name: sum(cell.measures[name].mean for cell in cells) / len(cells) for name in names}
 
 
 def _joint(verdicts: Sequence[str]) -> Outcome:

@@ -110,6 +110,13 @@ def test_a_collection_that_finds_nothing_has_no_share() -> None:
     assert found.macro[1].measures["P@1"] == MacroMeasure(mean=0.0, kept=None)
 
 
+def test_a_measure_that_one_collection_lacks_has_no_average() -> None:
+    rows = tuple(replace(row, measures={"nDCG@10": row.measures["nDCG@10"]}) for row in HIGH.candidates)
+    assert [list(row.measures) for row in together({"low": LOW, "high": replace(HIGH, candidates=rows)}).macro] == [
+        ["nDCG@10"]
+    ] * 3
+
+
 def gated(one: Report, status: str, code: int) -> Report:
     row = GateRow(question="is 128 still acceptable?", status=status, exit_code=code, dim=128, sentence=f"It is {status}.")
     return replace(one, gate=replace(row, failures=() if status == "pass" else (row.sentence,)))
