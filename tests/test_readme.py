@@ -24,6 +24,7 @@ from readme_parts import (
     README,
     ROOT,
     Shell,
+    Shown,
     agree,
     bars,
     blocks,
@@ -188,3 +189,13 @@ def test_figures_are_compared_up_to_the_last_digit() -> None:
     assert agree(["p50 0.3 ms"], ["p50 0.25 ms"], figures=True)
     assert agree(["p50 0.3 ms ok"], ["p50      - ok"], figures=True)
     assert not agree(["too low"], ["ok"], figures=False)
+
+
+def test_other_versions_are_held_to_the_form_of_tables_only() -> None:
+    table = Shown("mrl-sweep demo", ("pydocs  10 docs", "", "  dim  kept", "  256  -"))
+    assert check(table, ["pydocs  12 docs", "", " dim kept", " 128 99%", " 64 98%"], figures=False)
+    assert not check(table, ["pydocs  12 docs", "", " dim lost", " 128 99%"], figures=False)
+    words = Shown("mrl-sweep gate", ("128 dimensions are acceptable.",))
+    assert check(words, ["The queries cannot tell."], figures=False)
+    assert not check(words, ["The queries cannot tell."], figures=True)
+    assert not check(words, [], figures=False)
