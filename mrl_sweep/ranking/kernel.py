@@ -13,7 +13,7 @@ import numpy as np
 
 from mrl_sweep.ranking.blas import accumulate_scores, jit, sgemm_address
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
-from mrl_sweep.ranking.targets import LARGEST_NORM2, Tally, Targets
+from mrl_sweep.ranking.targets import LARGEST_NORM2, LEAST_NORM, Tally, Targets
 from mrl_sweep.types import Float32Array, IntArray
 
 CHUNK: Final = 128
@@ -80,11 +80,11 @@ def _count_between(scores: Any, i: int, inverse: Any, a: int, n: int, low: Any, 
 
 
 @jit
-def _count_above(scores: Any, i: int, inverse: Any, a: int, start: int, stop: int, low: Any) -> Any:
-    """How many of the scores start to stop of query i lie above `low`."""
+def _count_above(row: Any, inverse: Any, low: Any) -> Any:
+    """How many scores lie above `low`. Loops that start at 0 are the ones that become vector code."""
     count = np.int32(0)
-    for j in range(start, stop):
-        count += np.int32(scores[i, j] * inverse[a, j] > low)
+    for j in range(row.shape[0]):
+        count += np.int32(row[j] * inverse[j] > low)
     return count
 
 
@@ -168,7 +168,7 @@ def _keep_top(t: Targets, tally: Tally, docs: Any, first_row: int, a: int, q: in
         low = _kth_largest(scores, i, inverse, a, n, depth) - 2 * band
     for start in range(0, n, CHUNK):
         stop = min(start + CHUNK, n)
-        if _count_above(scores, i, inverse, a, start, stop, low) == 0:
+        if _count_above(scores[i, start:stop], inverse[a, start:stop], low) == 0:
             continue
         for j in range(start, stop):
             if scores[i, j] * inverse[a, j] > low:
@@ -213,24 +213,27 @@ def _one_block(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, 
             for q in range(q0, q1):
                 if first_row <= own_rows[q] < first_row + n:
                     scores[q - q0, own_rows[q] - first_row] = -np.inf
-        unit_band = t.bands[a] * (1.0 if t.cosine else largest[a])
+        unit_band = t.bands[a] * (1.0 if t.cosine else max(largest[a], LEAST_NORM))
         for q in range(q0, q1):
             if norms[a, q] == 0.0:
                 continue
-            i, p, band = q - q0, offsets[q], np.float32(unit_band * norms[a, q])
-            if offsets[q + 1] - p == 1:
-                threshold = np.float32(thresholds[a, p] * scales[a, q])
-                low, high = threshold - band, threshold + band
-                above_low, above_high = _count_between(scores, i, inverse, a, n, low, high)
+            i, p, scale = q - q0, offsets[q], scales[a, q]
+            n_pairs, band = offsets[q + 1] - p, np.float32(unit_band * norms[a, q])
+            lowest_pair = np.float32(thresholds[a, p] * scale) - band if n_pairs > 0 else np.float32(np.inf)
+            lowest_top = np.float32(best[a, q, depth - 1] * scale) - band if depth > 0 else np.float32(np.inf)
+            # nearly every block ends here: one compare a document for all pairs and the whole list
+            if _count_above(scores[i, :n], inverse[a, :n], min(lowest_pair, lowest_top)) == 0:
+                continue
+            if n_pairs == 1:
+                high = np.float32(thresholds[a, p] * scale) + band
+                above_low, above_high = _count_between(scores, i, inverse, a, n, lowest_pair, high)
                 above[a, p] += above_high
                 if above_low != above_high:
-                    _judge_between(t, tally, docs, first_row, a, q, p, (scores, i, inverse), low, high)
-            elif offsets[q + 1] > p:
+                    _judge_between(t, tally, docs, first_row, a, q, p, (scores, i, inverse), lowest_pair, high)
+            elif n_pairs > 1:
                 _count_pairs(t, tally, docs, first_row, a, q, (scores, i, inverse), band)
             if depth > 0:
-                low = np.float32(best[a, q, depth - 1] * scales[a, q]) - band
-                if _count_above(scores, i, inverse, a, 0, n, low):
-                    _keep_top(t, tally, docs, first_row, a, q, (scores, i, inverse), band)
+                _keep_top(t, tally, docs, first_row, a, q, (scores, i, inverse), band)
 
 
 @jit

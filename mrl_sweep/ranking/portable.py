@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
-from mrl_sweep.ranking.targets import LARGEST_NORM2, Tally, Targets, prefix_norms
+from mrl_sweep.ranking.targets import LARGEST_NORM2, LEAST_NORM, Tally, Targets, prefix_norms
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
 BLOCK_DOCS = 8192
@@ -59,7 +59,7 @@ def _one_block(t: Targets, tally: Tally, docs: Float32Array, first_row: int, q0:
         inverse = np.where(zero, 0.0, 1.0 / np.sqrt(np.where(zero, 1.0, norm2))) if t.cosine else np.ones(len(docs))
         scaled = scores * inverse.astype(np.float32)
         scaled[mine, own[mine]] = -np.inf
-        largest = 1.0 if t.cosine else float(np.sqrt(norm2.max()))
+        largest = 1.0 if t.cosine else max(float(np.sqrt(norm2.max())), LEAST_NORM)
         for q in range(q0, q1):
             if t.norms[a, q] > 0:
                 band = np.float32(t.bands[a] * t.norms[a, q] * largest)

@@ -24,6 +24,9 @@ from mrl_sweep.types import (
 LARGEST_NORM2: Final = 1e30
 """A squared norm beyond this, or one that is not a number, is refused: float32 scores would overflow."""
 
+LEAST_NORM: Final = 1e-15
+"""What the largest norm of a block counts as at least, so that the band around a threshold of 0 is not empty."""
+
 PAIRS_AT_ONCE: Final = 4096
 
 

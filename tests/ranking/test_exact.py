@@ -130,3 +130,13 @@ def test_zero_prefixes_are_counted_by_size():
     for kernel in kernels():
         ranks = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=kernel, executor=LocalThreads(2)))
         assert ranks.zero_prefixes.tolist() == [11, 1, 1, 1]
+
+
+def test_blocks_of_nothing_but_zeros_tie_under_the_dot_product():
+    docs = np.zeros((6, 4), np.float32)
+    docs[5] = -1
+    qrels = Qrels(np.array([0, 1]), np.array([2]), np.array([1]))
+    for kernel in kernels():
+        options = RankOptions(similarity=Similarity.DOT, kernel=kernel, shard_bytes=16)
+        ranks = rank(Vectors((docs,)), np.ones((1, 4), np.float32), qrels, (4,), options)
+        assert (ranks.above[0, 0], ranks.tied[0, 0]) == (0, 4)
