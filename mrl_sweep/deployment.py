@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from mrl_sweep.capacity.funnel import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
+from mrl_sweep.capacity.index_spec import parse_index
 from mrl_sweep.capacity.operating import Budget, OperatingPoint, best_within
-from mrl_sweep.collection import own_rows
+from mrl_sweep.collection import left_out
+from mrl_sweep.config import SweepConfig
 from mrl_sweep.decision.policy import full_size, judge
+from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.indexing.funnel import measure_funnel
 from mrl_sweep.indexing.measurement import IndexBudget, IndexMeasurement, merge_measurements, which_sizes
@@ -32,10 +36,33 @@ DEPTH: Final = 100
 
 SEED: Final = 0
 
+USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
+
 
 def exact_dims(sweep: Sweep) -> tuple[int, ...]:
     """The sizes at which the model's own prefixes were ranked, ascending."""
     return tuple(sorted(c.dim for c in sweep.ranks.candidates if c.basis == Basis.PREFIX and c.index == EXACT))
+
+
+def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: int) -> None:
+    """Raise InputError for an index that could not be built, before the hours are spent that lead up to it.
+
+    `dims` None: the sizes are not known yet, so that only what no usual size allows is refused.
+    """
+    specs = [spec for spec in config.sweep.index if not parse_index(spec).is_flat]
+    if not specs:
+        return
+    from mrl_sweep.indexing.measuring import check_index
+
+    for spec in specs:
+        refused: list[InputError] = []
+        for dim in dims or USUAL_SIZES:
+            try:
+                check_index(spec, dim, similarity=config.sweep.similarity, n_documents=n_documents, strict=config.run.strict)
+            except InputError as error:
+                refused.append(error)
+        if refused and (dims or len(refused) == len(USUAL_SIZES)):
+            raise refused[0]
 
 
 def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
@@ -94,7 +121,7 @@ def _measure_funnel(sweep: Sweep, funnel: Funnel, on_event: OnEvent) -> IndexMea
 
 
 def _own_rows(sweep: Sweep) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
-    return own_rows(sweep.collection) if sweep.config.sweep.exclude_identical else None
+    return left_out(sweep.collection, identical=sweep.config.sweep.exclude_identical)
 
 
 def _depth(sweep: Sweep) -> int:
@@ -102,7 +129,12 @@ def _depth(sweep: Sweep) -> int:
 
 
 def with_funnels(sweep: Sweep) -> Sweep:
-    """Every funnel of the sweep bounded from the ranks alone, judged by its worst case; the cheapest proven one recommended."""
+    """Every funnel of the sweep bounded from the ranks alone, judged by its worst case; the cheapest proven one recommended.
+
+    None without judgments: the ranks are those of judged documents. A funnel that is asked for is measured all the same.
+    """
+    if sweep.collection.label_free:
+        return sweep
     measure, full, n = sweep.policy.required[0], full_size(sweep.scores), sweep.ranks.n_documents
     known = set(exact_dims(sweep))
     grid = funnel_grid(which_sizes(exact_dims(sweep), sweep.verdict.dimension), n, cutoff=measure.cutoff or DEPTH)
@@ -189,6 +221,7 @@ def budget_rows(sweep: Sweep) -> tuple[BudgetRow, ...]:
             queries_per_second=one.queries_per_second,
         )
         for one in sweep.indexes
+        if one.certified
     ]
     asked = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in table.budget_ms]
     asked += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * 2**30))) for gib in table.budget_gib]
@@ -213,8 +246,10 @@ def projection_rows(sweep: Sweep) -> tuple[tuple[ProjectionRow, ...], tuple[Advi
     corpus_sizes, ranks = sweep.config.deploy.project_docs, sweep.ranks
     if not corpus_sizes:
         return (), ()
-    from mrl_sweep.capacity.growth import Question, project
+    from mrl_sweep.capacity.growth import NEEDS_JUDGMENTS, Question, project
 
+    if sweep.collection.label_free:
+        return (), (NEEDS_JUDGMENTS,)
     kept = [i for i, c in enumerate(ranks.candidates) if c.basis == Basis.PREFIX and c.index == EXACT]
     exact = Ranks(tuple(ranks.candidates[i] for i in kept), ranks.n_documents, ranks.above[kept], ranks.tied[kept])
     policy = sweep.policy

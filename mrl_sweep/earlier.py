@@ -10,7 +10,7 @@ from typing import Any
 from mrl_sweep.config import SweepConfig
 from mrl_sweep.decision.policy import DecideBy, Policy, decide
 from mrl_sweep.decision.units import cluster_labels
-from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.measure import parse_measure, refuse_mixture
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.build import Cost, Facts, build_report
 from mrl_sweep.report.document import CandidateRow, Report
@@ -51,7 +51,10 @@ def reopen(path: Path, config: SweepConfig) -> EarlierRun:
 
 
 def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:
-    """The measures and the rule: what was asked now (`config.origins` knows), else what the run was judged by."""
+    """The measures and the rule: what was asked now (`config.origins` knows), else what the run was judged by.
+
+    Raises InputError where judged quality is asked of a label-free run, or agreement of a judged one.
+    """
     told, decision = config.origins, config.decision
 
     def now_or(key: str, now: Any, then: Any) -> Any:
@@ -64,6 +67,7 @@ def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], P
     measures = now_or("measures", decision.measures, tuple(dict.fromkeys(measured)))
     require = now_or("require", decision.require, tuple(parse_measure(name) for name in report.verdict.required))
     required = tuple(dict.fromkeys((measures[0], *require)))
+    refuse_mixture((*measures, *required), label_free=report.manifest.get("label_free") is True)
     policy = Policy(
         required=required,
         retain=now_or("retain", decision.retain, report.verdict.retain),
@@ -102,6 +106,7 @@ def _cost(row: CandidateRow) -> Cost:
         p50_ms=row.latency_ms.get("p50"),
         p99_ms=row.latency_ms.get("p99"),
         queries_per_second=row.queries_per_second,
+        doubt="" if row.certified else row.reason,
     )
 
 

@@ -10,15 +10,17 @@ from typing import Final
 
 import numpy as np
 
-from mrl_sweep.collection import LoadOptions, load_collection, own_rows
+from mrl_sweep.collection import LoadOptions, left_out, load_collection
 from mrl_sweep.config import SweepConfig
 from mrl_sweep.decision.policy import Policy, decide
 from mrl_sweep.decision.units import cluster_labels
-from mrl_sweep.deployment import measure_deployed, with_funnels
+from mrl_sweep.deployment import check_indexes, measure_deployed, with_funnels
 from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, open_embedder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
+from mrl_sweep.indexing.measurement import which_sizes
 from mrl_sweep.machine import Means, Question, open_checkpoint, prepare
+from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.measures.score import score
 from mrl_sweep.places import default_store, run_folder
 from mrl_sweep.ranking.controls import join, rotations
@@ -59,7 +61,10 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
 
 def run_on(config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent = ignore) -> Report:
     """The main job on a collection that is loaded, with a model that may serve other collections too; as `run` otherwise."""
+    check_indexes(config, None, len(collection.documents))
     embeddings = embed_texts(config, collection, on_event, model)
+    dims = candidate_dims(config.sweep.dims, embeddings.documents.dim, embeddings.trained_dims)
+    check_indexes(config, which_sizes(dims, None), len(collection.documents))
     checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
     with timed("rank", on_event):
         ranks, rotation = rank_all(config, collection, embeddings, on_event, checkpoint)
@@ -80,8 +85,9 @@ def run_on(config: SweepConfig, collection: Collection, model: Model, on_event: 
 
 
 def load(config: SweepConfig) -> Collection:
-    """The configured collection, checked."""
-    table = config.collection
+    """The configured collection, checked. Raises InputError before it is read where the measures do not fit it."""
+    table, decision = config.collection, config.decision
+    refuse_mixture((*decision.measures, *decision.require), label_free=table.label_free)
     if len(table.sources) > 1:
         raise InputError(
             f"{len(table.sources)} collections are named, and this takes one", "name one, or use `mrl_sweep.several.run_each`"
@@ -91,6 +97,7 @@ def load(config: SweepConfig) -> Collection:
         no_relevant=table.no_relevant,
         strict=config.run.strict,
         distractors=table.distractors,
+        label_free=table.label_free,
     )
     asked = table.split if "collection.split" in config.origins else None
     return load_collection("".join(table.sources), split=asked, options=options)
@@ -162,9 +169,9 @@ def rank_all(
         vectors=vectors,
         qrels=collection.qrels,
         n_sizes=len(dims),
-        depth=min(RUN_FILE_DEPTH if config.run.run_files else AGREEMENT_DEPTH, len(vectors)),
+        depth=min(kept_depth(config), len(vectors)),
         similarity=config.sweep.similarity,
-        own_rows=own_rows(collection) if config.sweep.exclude_identical else None,
+        own_rows=left_out(collection, identical=config.sweep.exclude_identical),
     )
     means = Means(threads=config.run.threads, max_memory=config.run.max_memory, device=config.model.device)
     options = prepare(question, means, checkpoint=checkpoint, on_event=on_event)
@@ -178,6 +185,13 @@ def rank_all(
         passes.append(turned)
         fitted = rotation if basis == Basis.PCA else fitted
     return join(passes), fitted
+
+
+def kept_depth(config: SweepConfig) -> int:
+    """How many first documents of every ranking are kept: for the agreement, for run files."""
+    decision = config.decision
+    asked = [m.cutoff or 0 for m in (*decision.measures, *decision.require) if m.label_free]
+    return max(AGREEMENT_DEPTH, RUN_FILE_DEPTH if config.run.run_files else 0, *asked)
 
 
 def judge(config: SweepConfig, collection: Collection, embeddings: Embeddings, ranks: Ranks) -> Sweep:

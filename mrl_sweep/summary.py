@@ -15,7 +15,7 @@ from mrl_sweep.decision.policy import decide, full_size
 from mrl_sweep.decision.search import judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
 from mrl_sweep.deployment import budget_rows, funnel_rows, projection_rows
-from mrl_sweep.measures.coverage import agreement
+from mrl_sweep.measures.coverage import agreement, full_exact
 from mrl_sweep.report.advising import Surroundings, advise
 from mrl_sweep.report.build import Cost, Facts, build_report
 from mrl_sweep.report.document import LoserRow, Report, SliceRow
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 AGREEMENT_AT: Final = 10
 LOSERS: Final = 5
 TIE_RULE: Final = "expectation over tied documents"
+TIE_RULE_OF_LISTS: Final = "tied documents in the order of the corpus"
+"""Agreement compares lists, which have to put tied documents somewhere: all sizes alike."""
 _PACKAGES: Final = ("mrl-sweep", "numpy", "scipy", "numba", "faiss-cpu", "sentence-transformers", "torch")
 
 
@@ -85,8 +87,7 @@ def agreements(ranks: Ranks) -> dict[Candidate, dict[int, float]]:
     k = min(AGREEMENT_AT, ranks.top.depth if ranks.top is not None else 0)
     if k == 0:
         return {}
-    full = max((c for c in ranks.candidates if c.basis == Basis.PREFIX and c.index == EXACT), key=lambda c: c.dim)
-    shares = agreement(ranks, full, k).mean(axis=1)
+    shares = agreement(ranks, full_exact(ranks.candidates), k).mean(axis=1)
     return {candidate: {k: float(share)} for candidate, share in zip(ranks.candidates, shares, strict=True)}
 
 
@@ -98,11 +99,19 @@ def cost_of(one: IndexMeasurement) -> Cost:
         p50_ms=one.latency_ms["p50"],
         p99_ms=one.latency_ms["p99"],
         queries_per_second=one.queries_per_second,
+        queries_per_second_1=one.queries_per_second_1,
+        threads=one.threads,
+        train_s=one.train_s,
+        resident_bytes=one.resident_bytes,
+        doubt="" if one.certified else "not certified: too few training vectors",
     )
 
 
 def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
-    """Declared slices and those found in the queries themselves, at the sizes that matter: the answer and the next smaller."""
+    """Declared slices and those found in the queries themselves, at the sizes that matter: the answer and the next smaller.
+
+    Without judgments there is no number of relevant documents to slice by.
+    """
     from mrl_sweep.indexing.topics import topic_labels
 
     queries, qrels, table = sweep.collection.queries, sweep.collection.qrels, sweep.config.slices
@@ -112,7 +121,7 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
         *declared_slices(queries.metadata, table.slice),
         *(s for field in fields if field not in table.slice for s in found_in(queries.metadata, field)),
         *length_slices(queries.texts),
-        *relevant_slices(n_relevant),
+        *(() if sweep.collection.label_free else relevant_slices(n_relevant)),
         *topic_slices(topic_labels(sweep.embeddings.queries), queries.texts),
     ]
     findings = search_slices(sweep.scores, found, sweep.policy, candidates=sizes_in_question(sweep), clusters=sweep.clusters)
@@ -159,6 +168,7 @@ def manifest(sweep: Sweep) -> dict[str, Any]:
     """What was run, on what, with which versions: enough to run it again and to refuse a wrong comparison."""
     collection, config = sweep.collection, sweep.config
     return {
+        "label_free": collection.label_free,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "collection": {
             **collection.facts,
@@ -169,8 +179,8 @@ def manifest(sweep: Sweep) -> dict[str, Any]:
         },
         "model": {**sweep.embeddings.model, "name": config.model.name},
         "similarity": str(config.sweep.similarity),
-        "identical_excluded": config.sweep.exclude_identical,
-        "tie_rule": TIE_RULE,
+        "identical_excluded": config.sweep.exclude_identical or collection.query_rows is not None,
+        "tie_rule": TIE_RULE_OF_LISTS if collection.label_free else TIE_RULE,
         "unfit": {str(candidate): reason for candidate, reason in sweep.unfit.items()},
         "settings": config.settings(),
         "versions": {"python": platform.python_version(), **_versions()},

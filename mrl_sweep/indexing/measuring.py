@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrl_sweep.capacity.index_spec import IndexSpec, parse_index
+from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.indexing.answers import Answers, agree, at_depth, collect_answers
 from mrl_sweep.indexing.building import Built, Cut, build_index, refuse_too_few
@@ -27,11 +28,21 @@ from mrl_sweep.types import (
 )
 
 
-def check_index(spec: str, dim: int, *, similarity: Similarity, n_documents: int) -> None:
-    """Raises InputError where this index cannot be made at this size or trained on so many documents: ask before embedding."""
-    index = make_index(parse_index(spec), dim, similarity)
-    index.set_parameters(parse_index(spec).parameters)
-    refuse_too_few(parse_index(spec), training_need(index), n_documents)
+def check_index(spec: str, dim: int, *, similarity: Similarity, n_documents: int, strict: bool = False) -> None:
+    """Raises InputError where this index cannot be made at this size or trained on so many documents: ask before embedding.
+
+    `strict` also refuses what could be trained, but on fewer documents than FAISS advises.
+    """
+    parsed = parse_index(spec)
+    index = make_index(parsed, dim, similarity)
+    index.set_parameters(parsed.parameters)
+    need = training_need(index)
+    refuse_too_few(parsed, need, n_documents)
+    if strict and n_documents < need.advised:
+        raise InputError(
+            f"strict: {parsed.factory} needs >= {need.advised:,} training vectors; the corpus has {n_documents:,}",
+            "choose fewer lists or centroids, or leave strict mode to have it measured without being certified",
+        )
 
 
 def measure_index(

@@ -40,7 +40,10 @@ FLOAT32_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a candidate's index costs, as measured; None is "not measured". `bytes_per_vector` None: float32."""
+    """What a candidate's index costs, as measured; None is "not measured". `bytes_per_vector` None: float32.
+
+    `doubt`: why the index is not certified, whatever it scored; empty where nothing speaks against it.
+    """
 
     index_bytes: int | None = None
     bytes_per_vector: int | None = None
@@ -48,6 +51,11 @@ class Cost:
     p50_ms: float | None = None
     p99_ms: float | None = None
     queries_per_second: float | None = None
+    queries_per_second_1: float | None = None
+    threads: int | None = None
+    train_s: float | None = None
+    resident_bytes: int | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +127,7 @@ def _candidate_row(
         dim=candidate.dim,
         index=candidate.index,
         verdict=str(judgement.outcome if judgement else Outcome.NOT_TESTED),
-        reason=judgement.reason if judgement else "",
+        reason=judgement.reason if judgement else cost.doubt,
         bytes_per_vector=cost.bytes_per_vector or FLOAT32_BYTES * candidate.dim,
         measures=measures,
         agreement={str(k): float(share) for k, share in facts.agreement.get(candidate, {}).items()},
@@ -127,6 +135,11 @@ def _candidate_row(
         build_s=cost.build_s,
         latency_ms={"p50": cost.p50_ms, "p99": cost.p99_ms},
         queries_per_second=cost.queries_per_second,
+        queries_per_second_1=cost.queries_per_second_1,
+        threads=cost.threads,
+        train_s=cost.train_s,
+        resident_bytes=cost.resident_bytes,
+        certified=not cost.doubt,
     )
 
 

@@ -36,7 +36,11 @@ class MeasureRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateRow:
-    """One candidate: what it keeps and what it costs. `verdict` is an `Outcome`; sizes in bytes, times in s or ms as named."""
+    """One candidate: what it keeps and what it costs. `verdict` is an `Outcome`; sizes in bytes, times in s or ms as named.
+
+    `queries_per_second` is with all `threads`, `queries_per_second_1` with one; latency is that of single queries on one.
+    `build_s` contains `train_s`. `certified` is False for an index trained on fewer vectors than it needs: `reason` says so.
+    """
 
     basis: str
     dim: int
@@ -50,6 +54,11 @@ class CandidateRow:
     build_s: float | None = None
     latency_ms: Mapping[str, float | None] = field(default_factory=lambda: {"p50": None, "p99": None})
     queries_per_second: float | None = None
+    queries_per_second_1: float | None = None
+    threads: int | None = None
+    train_s: float | None = None
+    resident_bytes: int | None = None
+    certified: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,7 @@ def indexes(report: Report) -> Section | None:
         Column(title="p99", cells=tuple(numbers.milliseconds(row.latency_ms.get("p99")) for row in rows)),
         Column(title="queries/s", cells=tuple(numbers.count(row.queries_per_second) for row in rows), drop=5),
         Column(title="build", cells=tuple("-" if row.build_s is None else f"{row.build_s:,.1f} s" for row in rows), drop=6),
-        Column(title="best by", cells=tuple(", ".join(front.get((row.dim, row.index), [])) or "-" for row in rows), right=False),
+        Column(title="best by", cells=tuple(_standing(row, front.get((row.dim, row.index), [])) for row in rows), right=False),
     ]
     moods = [Mood.GOOD if (row.dim, row.index) in front else Mood.PLAIN for row in rows]
     note = "Best by size (or by p99): no other keeps more and is as small (or as fast)."
@@ -127,13 +127,17 @@ def pareto(report: Report) -> dict[tuple[int, str], list[str]]:
             p99_ms=row.latency_ms.get("p99"),
         )
         for row in rows
-        if (evidence := measured(row, report)) is not None and evidence.mean == evidence.mean
+        if row.certified and (evidence := measured(row, report)) is not None and evidence.mean == evidence.mean
     ]
     found: dict[tuple[int, str], list[str]] = {}
     for name, cost in (("size", by_bytes), ("p99", by_latency)):
         for point in pareto_front(points, cost):
             found.setdefault((point.candidate.dim, point.candidate.index), []).append(name)
     return found
+
+
+def _standing(row: CandidateRow, fronts: list[str]) -> str:
+    return (", ".join(fronts) or "-") if row.certified else "not certified"
 
 
 def _kept(row: CandidateRow, report: Report) -> str:

@@ -115,3 +115,12 @@ def test_the_frame_of_a_built_report_holds_each_counted_query() -> None:
         (frame["basis"] == "prefix") & (frame["dim"] == 4) & (frame["index"] == "exact") & (frame["measure"] == "nDCG@10")
     ]
     np.testing.assert_array_equal(half["value"].to_numpy(), scores().of(HALF, NDCG))
+
+
+def test_an_index_in_doubt_says_so_and_is_not_certified() -> None:
+    report = built(Facts(costs={HNSW: Cost(index_bytes=5000, train_s=0.1, threads=2, doubt="not certified: why"), FLAT: Cost()}))
+    hnsw, flat = report.candidate(4, index="HNSW32"), report.candidate(4, index="Flat")
+    assert hnsw is not None
+    assert flat is not None
+    assert (hnsw.certified, hnsw.reason, hnsw.train_s, hnsw.threads) == (False, "not certified: why", 0.1, 2)
+    assert (flat.certified, flat.reason) == (True, "")

@@ -199,3 +199,15 @@ def test_losing_queries_are_named_with_the_documents_that_moved(sketch: Report) 
     assert item.text.startswith("1.00 -> 0.25  why why")
     assert item.text.endswith("… [q2]")
     assert item.details == ("left: Five [d5] (grade 2)", "came in: Six [d6] (grade 0); d7 [d7]; 2 more")
+
+
+def test_an_index_that_is_not_certified_lies_on_no_front(sketch: Report) -> None:
+    best = replace(index(256, "IVF64,Flat", 0.3410, 1, 0.1), certified=False)
+    report = with_rows(sketch, index(256, "HNSW32", 0.3360, 72, 0.4), best)
+    section = indexes(report)
+    assert section is not None
+    assert section.table is not None
+    cells = {column.title: column.cells for column in section.table.columns}
+    assert dict(zip(cells["index"], cells["best by"], strict=True))["IVF64,Flat"] == "not certified"
+    assert (256, "IVF64,Flat") not in pareto(report)
+    assert pareto(with_rows(report, replace(best, certified=True)))[256, "IVF64,Flat"] == ["size", "p99"]
