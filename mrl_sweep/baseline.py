@@ -36,6 +36,7 @@ def facts_to_share(run: EarlierRun) -> dict[str, Any]:
     judged = run.scores.counted[run.scores.measures.index(measure)]
     queries = sorted(name for name, counts in zip(run.data.query_ids, judged, strict=True) if counts)
     return {
+        "labels": "none" if measure.label_free else "judgments",
         "measure": str(Measure(measure.name, None, measure.rel)),
         "cut-off": measure.cutoff,
         "tie rule": manifest.get("tie_rule"),

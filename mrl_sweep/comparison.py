@@ -9,6 +9,8 @@ from typing import Any, Final
 from mrl_sweep.baseline import facts_to_share, model_of, named, paired_values
 from mrl_sweep.decision.compare import Comparison, compare_paired, differences
 from mrl_sweep.earlier import EarlierRun
+from mrl_sweep.errors import InputError
+from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.build import FLOAT32_BYTES
 from mrl_sweep.report.codec import encode
@@ -57,6 +59,11 @@ class SideBySide:
     rows: tuple[Row, ...]
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def label_free(self) -> bool:
+        """Whether agreement with full size is compared, not quality."""
+        return parse_measure(self.measure).label_free
+
     def to_dict(self) -> dict[str, Any]:
         """The document as plain JSON values."""
         plain: dict[str, Any] = encode(self)
@@ -67,9 +74,11 @@ def side_by_side(runs: Sequence[EarlierRun]) -> SideBySide:
     """Every run against the first, at equal bytes of the exact float32 prefix and at the sizes that the verdicts name.
 
     The measure and alpha are the first run's. Runs that do not share queries and judgments with it stand beside it unpaired,
-    and say what differs.
+    and say what differs. Raises InputError for a label-free run beside a judged one: their figures are of different things.
     """
     measure = runs[0].policy.required[0]
+    for run in runs:
+        refuse_other_labels(runs[0], run)
     same = [_measured_by(run, measure) for run in runs]
     facts = [facts_to_share(run) for run in same]
     differing = [differences(facts[0], fact) for fact in facts]
@@ -88,6 +97,16 @@ def side_by_side(runs: Sequence[EarlierRun]) -> SideBySide:
         runs=tuple(_run_row(run, why) for run, why in zip(same, differing, strict=True)),
         rows=(*rows, Row(bytes_per_vector=None, cells=tuple(own))),
     )
+
+
+def refuse_other_labels(first: EarlierRun, run: EarlierRun) -> None:
+    """Raise InputError where only one of two runs is label-free."""
+    own, other = (one.policy.required[0] for one in (run, first))
+    if own.label_free != other.label_free:
+        raise InputError(
+            f"{named(run)} has {own} and {named(first)} has {other}: agreement with full size and judged quality do not compare",
+            "compare label-free runs with each other, and judged runs with each other",
+        )
 
 
 def _measured_by(run: EarlierRun, measure: Measure) -> EarlierRun:

@@ -38,7 +38,10 @@ from mrl_sweep.parsing import (
 )
 from mrl_sweep.report import Format
 from mrl_sweep.settings import Layer, Setting, environment_layer, flag_layer, pyproject_layer, toml_layer
-from mrl_sweep.types import Basis, Measure, Similarity
+from mrl_sweep.types import AGREEMENT, Basis, Measure, Similarity
+
+LABEL_FREE_MEASURES: Final = (Measure(AGREEMENT, 10),)
+"""What is measured without judgments, unless a depth is asked for."""
 
 
 class StoreDtype(StrEnum):
@@ -99,7 +102,8 @@ class _Table(BaseModel):
 class CollectionTable(_Table):
     """[collection]: what is searched, and by which judgments it is measured; `split` None is `test`, or the only one there is.
 
-    `source` is one collection, or several that are asked the same question.
+    `source` is one collection, or several that are asked the same question. `label_free` reads no judgments: what is measured
+    then is the agreement with full size, on every query.
     """
 
     source: Annotated[str | tuple[str, ...] | None, _read(parse_sources)] = None
@@ -107,6 +111,7 @@ class CollectionTable(_Table):
     distractors: MaybePath = None
     missing_docs: Annotated[MissingDocs, _read(choice_of(MissingDocs))] = MissingDocs.ERROR
     no_relevant: Annotated[NoRelevant, _read(choice_of(NoRelevant))] = NoRelevant.EXCLUDE
+    label_free: Flag = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -281,7 +286,7 @@ class SweepConfig(_Table):
         except ValidationError as invalid:
             raise _input_error(invalid, origins) from None
         config._origins = origins
-        return config
+        return config.unless_given("decision", "measures", LABEL_FREE_MEASURES) if config.collection.label_free else config
 
 
 FLAGS: Final[Mapping[str, str]] = {

@@ -11,7 +11,7 @@ from mrl_sweep.config import GateTable, OnInconclusive, SweepConfig
 from mrl_sweep.decision.policy import Policy, decide, full_size, judge
 from mrl_sweep.decision.search import SliceJudgement, judge_slices, search_slices
 from mrl_sweep.decision.slices import declared_slices
-from mrl_sweep.decision.words import asked, percent
+from mrl_sweep.decision.words import asked, keeps, percent
 from mrl_sweep.earlier import EarlierRun, settings_of
 from mrl_sweep.errors import InputError, first_offenders
 from mrl_sweep.report.document import GateRow, Report, SliceRow
@@ -160,7 +160,8 @@ def _slices(report: Report, judged: Sequence[SliceJudgement]) -> tuple[SliceRow,
 
 def _slice_words(judged: SliceJudgement, policy: Policy) -> str:
     finding = judged.finding
-    kept = f"keeps {percent(finding.kept)}, at most {percent(finding.at_most, limit=finding.retain)}, of {policy.required[0]}"
+    shares = f"{percent(finding.kept)}, at most {percent(finding.at_most, limit=finding.retain)},"
+    kept = keeps(policy.required[0], shares)
     where = f"at {finding.candidate.dim} ({finding.queries:,} queries)"
     return f"Slice {finding.field}={finding.value} {kept} {where}; {asked(finding.retain)} was asked."
 
@@ -182,8 +183,8 @@ def _finding(judgement: Judgement, policy: Policy) -> Finding:
         evidence = judgement.evidence[policy.required[0]]
         share = evidence.at_least if policy.decide_by == "bound" else evidence.kept
         least = "at least " if policy.decide_by == "bound" else ""
-        kept = f"{least}{percent(share, limit=policy.retain)} of {policy.required[0]}"
-        return Finding(Status.PASS, f"{dim} dimensions are acceptable: they keep {kept}; {asked(policy.retain)} was asked.")
+        kept = keeps(policy.required[0], f"{least}{percent(share, limit=policy.retain)}", plural=True)
+        return Finding(Status.PASS, f"{dim} dimensions are acceptable: they {kept}; {asked(policy.retain)} was asked.")
     if judgement.outcome is Outcome.FAIL:
         return Finding(Status.FAIL, f"{dim} dimensions are not acceptable: {judgement.reason}.")
     return Finding(Status.INCONCLUSIVE, f"The queries cannot tell whether {dim} dimensions are acceptable: {judgement.reason}.")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.capacity.growth import Question, project
+from mrl_sweep.capacity.growth import NEEDS_JUDGMENTS, Question, project
 from mrl_sweep.capacity.plan import Plan, PlanRequest, SizeFacts, make_plan
 from mrl_sweep.capacity.scaling import MeasuredPoint
 from mrl_sweep.config import SweepConfig
@@ -85,6 +85,8 @@ def sizes_of(run: EarlierRun) -> list[SizeFacts]:
 def projected(run: EarlierRun, docs: int) -> tuple[dict[int, Mapping[str, Any]], tuple[Advice, ...]]:
     """Per size the deciding measure at a corpus of `docs`; why there is none, where the projection refuses."""
     policy, scores = run.policy, run.scores
+    if policy.required[0].label_free:
+        return {}, (replace(NEEDS_JUDGMENTS, code="no-projection"),)
     question = Question(measure=policy.required[0], retain=policy.retain, alpha=policy.alpha, baseline=full_size(scores))
     try:
         growth = project(run.data.ranks, run.data.qrels, question, [docs], generator=np.random.default_rng(SEED))

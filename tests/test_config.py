@@ -38,6 +38,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "collection.split": None,
         "collection.missing_docs": "error",
         "collection.no_relevant": "exclude",
+        "collection.label_free": False,
         "model.name": None,
         "model.revision": None,
         "model.query_prompt": None,
@@ -320,3 +321,9 @@ def test_one_collection_is_a_name_and_several_are_a_list() -> None:
 def test_a_collection_named_twice_is_refused() -> None:
     with pytest.raises(InputError, match="collection=: the collection a is named twice"):
         SweepConfig.of(collection=["a", "b", "a"])
+
+
+def test_without_judgments_agreement_is_what_is_measured_unless_another_depth_is_asked_for() -> None:
+    assert SweepConfig.of(label_free=True).decision.measures == (Measure("Agreement", 10),)
+    assert SweepConfig.of(label_free=True, measure="Agreement@50").decision.measures == (Measure("Agreement", 50),)
+    assert SweepConfig.of(label_free=False).decision.measures[0] == Measure("nDCG", 10)

@@ -39,7 +39,9 @@ def check(context: typer.Context, config: ConfigFile = None, **flags: Unpack[Emb
 def _text(found: Description, *, brief: bool) -> str:
     from mrl_sweep.report.escape import plain
 
-    sound = f"{found.name} is sound: {found.documents:,} documents, {found.queries:,} judged queries."
+    sound = (
+        f"{found.name} is sound: {found.documents:,} documents, {found.queries:,} {'judged ' if found.judgments else ''}queries."
+    )
     if brief:
         return plain(sound)
     rows = [(plain(what), plain(value)) for what, value in found.rows()]

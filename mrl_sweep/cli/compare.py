@@ -68,6 +68,8 @@ def closing(found: SideBySide) -> str:
         elif cell.against_first is not None:
             first = found.runs[0].dimension
             said.append(f"{label} at {cell.dim} {_proven(cell)} A at {first}: {_difference(cell)} {found.measure}.")
+    if found.label_free:
+        said.append(f"{found.measure} is agreement with each run's own full size; whose documents are better it cannot tell.")
     return " ".join(said)
 
 

@@ -82,6 +82,10 @@ class StoreFlags(TalkFlags, total=False):
             _COLLECTION, "--no-relevant", "exclude|zero", "A query without a relevant judgment: exclude (default) or score 0."
         ),
     ]
+    label_free: Annotated[
+        bool | None,
+        _option(_COLLECTION, "--label-free/--judged", None, "No judgments: measure the agreement with the full size's top 10."),
+    ]
     model: Annotated[
         str | None, _option(_MODEL, "--model", "SPEC", "A sentence-transformers name or folder, wordllama, or vectors:FOLDER.")
     ]
@@ -126,7 +130,9 @@ class DecisionFlags(TypedDict, total=False):
 
     measure: Annotated[
         list[str] | None,
-        _option(_DECISION, "--measure", "M", "Default nDCG@10, R@10, R@100; the first decides. Repeatable."),
+        _option(
+            _DECISION, "--measure", "M", "Default nDCG@10, R@10, R@100, label-free Agreement@10; the first decides. Repeatable."
+        ),
     ]
     require: Annotated[list[str] | None, _option(_DECISION, "--require", "M", "A measure that must pass as well. Repeatable.")]
     retain: Annotated[

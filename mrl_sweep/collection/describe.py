@@ -97,11 +97,16 @@ class Description:
             ("queries", f"{self.queries:,}"),
             ("characters a query", str(self.query_lengths.characters)),
             *_token_rows("query", self.query_lengths, self.queries),
-            ("judgments", f"{self.judgments:,} (grades: {graded})"),
-            ("judgments a query", str(self.judgments_per_query)),
-            ("relevant a query", str(self.relevant_per_query)),
-            ("judged but missing", f"{self.missing:,} ({self.missing / self.judgments:.1%})"),
         ]
+        if self.judgments:
+            rows += [
+                ("judgments", f"{self.judgments:,} (grades: {graded})"),
+                ("judgments a query", str(self.judgments_per_query)),
+                ("relevant a query", str(self.relevant_per_query)),
+                ("judged but missing", f"{self.missing:,} ({self.missing / self.judgments:.1%})"),
+            ]
+        else:
+            rows.append(("judgments", "none: read label-free"))
         rows += [(reason.replace("_", " "), f"{count:,} set aside") for reason, count in self.excluded.items()]
         return rows + [(f"slice {printable(found.name, 40)}", _values(found)) for found in self.slices]
 

@@ -11,7 +11,7 @@ from mrl_sweep.decision.bounds import PairedBounds, paired_bounds
 from mrl_sweep.decision.evidence import Sample, provable_loss, queries_to_settle
 from mrl_sweep.decision.rule import DecideBy, Policy, falls_short, reaches
 from mrl_sweep.decision.units import cluster_means, count_units
-from mrl_sweep.decision.words import asked, percent
+from mrl_sweep.decision.words import asked, keeps, percent, queries_of
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Candidate, Evidence, FloatArray, IntArray, Judgement, Measure, Outcome, Scores
 
@@ -146,25 +146,26 @@ def _reason(question: Question, candidate: Candidate, evidence: Mapping[Measure,
     if (unfit := question.why_unfit(candidate)) is not None:
         return unfit
     if units < policy.min_queries:
-        unit = "judged queries" if question.clusters is None else "clusters of judged queries"
+        unit = f"{'' if question.clusters is None else 'clusters of '}{queries_of(question.required[0])}"
         return f"only {units} {unit}; fewer than {policy.min_queries} prove nothing"
     for measure in question.required:
         e = evidence[measure]
         if result is Outcome.FAIL and policy.decide_by is DecideBy.MEAN and not reaches(e.kept, retain):
-            return f"keeps {percent(e.kept, limit=retain)} of {measure}; {asked(retain)} was asked"
+            return f"{keeps(measure, percent(e.kept, limit=retain))}; {asked(retain)} was asked"
         if result is Outcome.FAIL and falls_short(e.at_most, retain):
-            return f"keeps at most {percent(e.at_most, limit=retain)} of {measure}; {asked(retain)} was asked"
+            return f"{keeps(measure, f'at most {percent(e.at_most, limit=retain)}')}; {asked(retain)} was asked"
         if result is Outcome.INCONCLUSIVE and not reaches(e.at_least, retain):
             return _undecided(measure, e, retain, units)
     return ""
 
 
 def _undecided(measure: Measure, e: Evidence, retain: float, units: int) -> str:
-    needed = f"; about {e.queries_needed:,} judged queries would tell (there are {units:,})" if e.queries_needed else ""
+    noun = queries_of(measure)
+    needed = f"; about {e.queries_needed:,} {noun} would tell (there are {units:,})" if e.queries_needed else ""
     if e.at_least is None or e.at_most is None:
         return f"{measure} at full size cannot be told from 0, so no share of it can be proven"
     between = f"between {percent(e.at_least, limit=retain)} and {percent(e.at_most, limit=retain)}"
-    return f"keeps {between} of {measure}; {asked(retain)} was asked{needed}"
+    return f"{keeps(measure, between)}; {asked(retain)} was asked{needed}"
 
 
 def known(value: float) -> float | None:

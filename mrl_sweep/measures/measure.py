@@ -59,7 +59,7 @@ def refuse_mixture(measures: Iterable[Measure], *, label_free: bool) -> None:
 
     `label_free` says whether the judgments are missing: without them only agreement is known, with them only quality counts.
     """
-    strange = ", ".join(str(measure) for measure in measures if measure.label_free != label_free)
+    strange = ", ".join(dict.fromkeys(str(measure) for measure in measures if measure.label_free != label_free))
     if strange and label_free:
         raise InputError(
             f"{strange} needs judgments, and a label-free run has none",

@@ -37,18 +37,20 @@ vectors under their own PCA, whose leading axes carry most, avoid more than half
 _ENOUGH_LOSS: Final = 0.005
 
 
-def few_queries(*, queries: int, retain: float, provable_loss: float | None, queries_needed: int | None) -> Advice | None:
-    """Too few judged queries: fewer than 30, or so few that even a size which loses nothing would mostly stay unproven."""
-    hint = "judge more queries"
+def few_queries(
+    *, queries: int, retain: float, provable_loss: float | None, queries_needed: int | None, label_free: bool = False
+) -> Advice | None:
+    """Too few queries: fewer than 30, or so few that even a size which loses nothing would mostly stay unproven."""
+    hint, judged = ("add more queries", "") if label_free else ("judge more queries", "judged ")
     if queries_needed and queries_needed > queries:
         hint += f": about {numbers.about(queries_needed)} would settle the open size"
     if queries < MIN_QUERIES:
-        few = numbers.plural(queries, "judged query", "judged queries")
+        few = numbers.plural(queries, f"{judged}query", f"{judged}queries")
         return Advice("few-queries", f"{few}: nothing is certified on fewer than {MIN_QUERIES}", hint)
     if provable_loss is None or provable_loss <= 1 - retain or retain >= 1:
         return None
     least = f"a true loss of {numbers.percent(1 - retain)} or less can hardly be told from none"
-    return Advice("few-queries", f"{numbers.count(queries)} judged queries are few for this question: {least}", hint)
+    return Advice("few-queries", f"{numbers.count(queries)} {judged}queries are few for this question: {least}", hint)
 
 
 def near_zero_measure(*, measure: str, full_mean: float) -> Advice | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mrl_sweep.measures.coverage import judged_share
 from mrl_sweep.report import advice
-from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Outcome, Qrels, Ranks, Scores, Verdict
+from mrl_sweep.types import EXACT, Advice, Basis, Candidate, FloatArray, Outcome, Qrels, Ranks, Scores, Verdict
 
 _PERFECT = 1 - 1e-9
 _DEPTH = 10
@@ -38,9 +38,8 @@ def advise(
     at_full = scores.of(full, verdict.measure)
     found = (
         _few_queries(verdict),
-        advice.near_zero_measure(measure=str(verdict.measure), full_mean=float(at_full.mean())),
-        advice.saturated_measure(measure=str(verdict.measure), perfect_share=float((at_full >= _PERFECT).mean())),
-        _judged_share(verdict, full, ranks, qrels),
+        *(() if verdict.measure.label_free else _quality(verdict, at_full)),
+        None if verdict.measure.label_free else _judged_share(verdict, full, ranks, qrels),
         advice.prompts_missing(family=known.family, missing=known.missing_prompts),
         _controls(verdict, scores, full),
         advice.pca_reaches_smaller(dimension=verdict.dimension, pca_dimension=known.pca_dimension),
@@ -49,6 +48,15 @@ def advise(
         advice.no_production_size(**size, production_documents=known.production_documents),
     )
     return tuple(one for one in found if one is not None)
+
+
+def _quality(verdict: Verdict, at_full: FloatArray) -> tuple[Advice | None, ...]:
+    """Is full size itself any good at it, and too good to tell? Agreement with itself is always whole, and says nothing."""
+    measure = str(verdict.measure)
+    return (
+        advice.near_zero_measure(measure=measure, full_mean=float(at_full.mean())),
+        advice.saturated_measure(measure=measure, perfect_share=float((at_full >= _PERFECT).mean())),
+    )
 
 
 def _few_queries(verdict: Verdict) -> Advice | None:
@@ -60,6 +68,7 @@ def _few_queries(verdict: Verdict) -> Advice | None:
         retain=verdict.retain,
         provable_loss=evidence.provable_loss if evidence else None,
         queries_needed=evidence.queries_needed if evidence else None,
+        label_free=verdict.measure.label_free,
     )
 
 

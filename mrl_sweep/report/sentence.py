@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mrl_sweep.decision.evidence import MIN_QUERIES
+from mrl_sweep.decision.words import keeps, queries_of
 from mrl_sweep.report import numbers
 from mrl_sweep.types import EXACT, Basis, Evidence, Judgement, Outcome, Verdict
 
+UNJUDGED: Final = "Without judgments nobody can tell whether the documents that changed are better or worse."
+"""The limit of agreement with full size: it always stands last."""
+
 
 def sentence(verdict: Verdict, *, shrink: float | None = None) -> str:
-    """What to ship and how sure that is, in one to three sentences.
+    """What to ship and how sure that is, in one to three sentences, and one more for what agreement without judgments can't tell.
 
     `shrink` is how many times smaller the index (or, without one, a vector) is at the chosen size.
     """
@@ -22,6 +28,8 @@ def sentence(verdict: Verdict, *, shrink: float | None = None) -> str:
         parts = [_use(verdict, chosen), _measured_below(verdict, ladder)]
         if shrink is not None and shrink > 1:
             parts.append(f"The index shrinks {numbers.times(shrink)}.")
+    if verdict.measure.label_free:
+        parts.append(UNJUDGED)
     return " ".join(part for part in parts if part)
 
 
@@ -40,13 +48,14 @@ def _use(verdict: Verdict, chosen: Judgement) -> str:
     """A size below full: proven, or measured only and said so."""
     evidence, limit = _evidence(verdict, chosen), verdict.retain
     kept, least = (numbers.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
-    start = f"Use {verdict.dimension} dimensions: it keeps {kept} of {verdict.measure}"
+    start = f"Use {verdict.dimension} dimensions: it {keeps(verdict.measure, kept)}"
     sure = confidence(verdict.alpha)
     proven = verdict.proven is not None and verdict.proven <= verdict.dimension
     if verdict.decide_by == "bound" or proven:
         return f"{start}, at least {least} with {sure}; you asked for {numbers.asked(limit)}."
-    bound = f": with {sure} it keeps at least {least}" if evidence.at_least is not None else ""
-    queries = numbers.plural(verdict.n_queries, "judged query", "judged queries")
+    verb = "returns" if verdict.measure.label_free else "keeps"
+    bound = f": with {sure} it {verb} at least {least}" if evidence.at_least is not None else ""
+    queries = _queries(verdict)
     return f"{start} as measured on {queries}; you asked for {numbers.asked(limit)}. Measured, not proven{bound}."
 
 
@@ -61,7 +70,7 @@ def _keep_full(verdict: Verdict, ladder: list[Judgement]) -> str:
     if evidence.kept is None:
         return f"{start}: {verdict.measure} is 0 at full size, so there is nothing of which a share could be kept."
     if verdict.n_queries < MIN_QUERIES and first.outcome is Outcome.INCONCLUSIVE:
-        queries = numbers.plural(verdict.n_queries, "judged query proves", "judged queries prove")
+        queries = _queries(verdict, prove=True)
         return f"{start} for now: {queries} nothing, it takes at least {MIN_QUERIES}; {_seen(verdict, first)}."
     if first.reason and not _explains(verdict, first):
         return f"{start}: {first.candidate.dim} does not pass ({first.reason.rstrip('.')})."
@@ -77,20 +86,26 @@ def _keep_full(verdict: Verdict, ladder: list[Judgement]) -> str:
 def _unproven(verdict: Verdict, judgement: Judgement) -> str:
     evidence, limit = _evidence(verdict, judgement), verdict.retain
     least = "no share of it" if evidence.at_least is None else f"only {numbers.percent(evidence.at_least, limit=limit)}"
-    queries = numbers.plural(verdict.n_queries, "judged query proves", "judged queries prove")
+    queries = _queries(verdict, prove=True)
     shown = f"{_seen(verdict, judgement)}, but {queries} {least} with {confidence(verdict.alpha)}"
-    return f"{shown}; you asked for {numbers.asked(limit)}. {_would_settle(evidence)}"
+    return f"{shown}; you asked for {numbers.asked(limit)}. {_would_settle(verdict, evidence)}"
 
 
-def _would_settle(evidence: Evidence) -> str:
+def _would_settle(verdict: Verdict, evidence: Evidence) -> str:
     if not evidence.queries_needed:
-        return "More judged queries would show which it is"
-    return f"About {numbers.about(evidence.queries_needed)} judged queries would settle it"
+        return f"More {queries_of(verdict.measure)} would show which it is"
+    return f"About {numbers.about(evidence.queries_needed)} {queries_of(verdict.measure)} would settle it"
+
+
+def _queries(verdict: Verdict, *, prove: bool = False) -> str:
+    """`300 judged queries`, `1 judged query proves`."""
+    measure, (one, many) = verdict.measure, (" proves", " prove") if prove else ("", "")
+    return numbers.plural(verdict.n_queries, queries_of(measure, 1) + one, queries_of(measure) + many)
 
 
 def _seen(verdict: Verdict, judgement: Judgement) -> str:
     kept = numbers.percent(_evidence(verdict, judgement).kept, limit=verdict.retain)
-    return f"{judgement.candidate.dim} keeps {kept} of {verdict.measure}"
+    return f"{judgement.candidate.dim} {keeps(verdict.measure, kept)}"
 
 
 def _measured_below(verdict: Verdict, ladder: list[Judgement]) -> str:
@@ -107,9 +122,10 @@ def _measured_below(verdict: Verdict, ladder: list[Judgement]) -> str:
         return ""  # the sentence before spoke of it
     evidence = _evidence(verdict, measured)
     kept = numbers.percent(evidence.kept, limit=verdict.retain)
-    shown = f"Measured, {measured.candidate.dim} keeps {kept} too, but that is not proven"
+    verb = "returns" if verdict.measure.label_free else "keeps"
+    shown = f"Measured, {measured.candidate.dim} {verb} {kept} too, but that is not proven"
     if measured.outcome is Outcome.INCONCLUSIVE and evidence.queries_needed:
-        return f"{shown}: about {numbers.about(evidence.queries_needed)} judged queries would settle it."
+        return f"{shown}: about {numbers.about(evidence.queries_needed)} {queries_of(verdict.measure)} would settle it."
     return f"{shown}."
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from mrl_sweep.report import numbers
 from mrl_sweep.report.document import CandidateRow, MeasureRow, Report, SliceRow
 from mrl_sweep.report.layout import Column, Item, Mood, Section, table
-from mrl_sweep.types import EXACT, Basis, Outcome
+from mrl_sweep.types import AGREEMENT, EXACT, Basis, Outcome
 
 FINE_SWEEP: Final = 16
 """More sizes than this are drawn as a curve, and the table keeps those that matter."""
@@ -21,7 +21,8 @@ def headline(report: Report) -> list[str]:
     """Collection, sizes, model and search, as far as the manifest knows them."""
     collection, model = (_mapping(report.manifest.get(key)) for key in ("collection", "model"))
     parts = [str(collection.get("name", ""))]
-    for key, noun, nouns in (("documents", "doc", "docs"), ("queries", "query", "queries")):
+    asking = ("doc as query", "docs as queries") if collection.get("queries_are") == "documents" else ("query", "queries")
+    for key, noun, nouns in (("documents", "doc", "docs"), ("queries", *asking)):
         number = collection.get(key)
         if isinstance(number, int):
             parts.append(numbers.plural(number, noun, nouns))
@@ -168,7 +169,10 @@ def _others(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:
 
 
 def _agreement(rows: Sequence[CandidateRow]) -> list[Column]:
-    depths = dict.fromkeys(k for row in rows for k in row.agreement)
+    """None where the agreement at this depth is a measure, and has its column."""
+    measured_at = {f"{AGREEMENT}@{k}": k for row in rows for k in row.agreement}
+    told = {k for name, k in measured_at.items() if any(name in row.measures for row in rows)}
+    depths = [k for k in dict.fromkeys(k for row in rows for k in row.agreement) if k not in told]
     return [
         Column(title=f"same top {k}", cells=tuple(numbers.percent(row.agreement.get(k)) for row in rows), drop=4) for k in depths
     ]
