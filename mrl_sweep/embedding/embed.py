@@ -49,7 +49,11 @@ def embed(
         ]
     finally:
         embedder.close()
-    return _embeddings(collection, embedder, *sides)
+    embeddings = _embeddings(collection, embedder, *sides)
+    if any((embeddings.model.get("prompts") or {}).get(role.value) for role in Role):
+        for role, sample in embeddings.model["sample"].items():
+            on_event(Note(f"a {role} as the model reads it: {sample}"))
+    return embeddings
 
 
 def known_facts(embedder: Embedder | VectorSource, store: Store) -> ModelFacts | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
 
-from mrl_sweep.embedding import Batching, Encoded, Role, Store, embed
+from mrl_sweep.embedding import Batching, Encoded, Role, Store, embed, known_facts
 from mrl_sweep.embedding import batches as batching_module
 from mrl_sweep.embedding.batches import batches, encodable, windows
 from mrl_sweep.embedding.layout import ShardFiles
@@ -91,6 +91,16 @@ def test_equal_texts_are_embedded_once_also_across_windows(tmp_path):
     embeddings = embed(collection_of(texts), embedder, Store(tmp_path))
     assert sorted(documents_of(embedder)) == ["other", "same"]
     assert np.array_equal(embeddings.documents.read(0, 36), vectors_of(texts))
+
+
+def test_the_models_facts_are_asked_of_the_store_first(tmp_path):
+    asked = CountingEmbedder()
+    assert known_facts(asked, Store(tmp_path)).dim == 8
+    assert asked.opened == 1
+    embed(collection_of(TEXTS), asked, Store(tmp_path))
+    again = CountingEmbedder()
+    assert known_facts(again, Store(tmp_path)) == asked.facts()
+    assert again.opened == 0
 
 
 def test_another_prompt_embeds_anew(tmp_path):

@@ -12,6 +12,7 @@ from embedding_helpers import collection_of
 
 from mrl_sweep.embedding import ModelOptions, Role, Store, embed, open_embedder
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
+from mrl_sweep.events import Note
 
 TEXTS = ["the cat sat on a mat", "dogs run", "", "green hills " * 20, "a", "dogs run fast over the hills"]
 MODELS = ["wordllama", "tiny_bert", "tiny_static"]
@@ -151,6 +152,15 @@ def test_a_prompt_may_be_given_by_its_name_in_the_model(tiny_bert):
     named = open_embedder(str(tiny_bert), ModelOptions(query_prompt="other"))
     assert named.identity(Role.QUERY)["prompt"] == "search : "
     assert named.facts().details["prompts"]["from"] == "query: given, document: model"
+
+
+def test_one_prompted_query_and_document_are_shown_and_recorded(tiny_bert, tmp_path):
+    said = []
+    embeddings = embed(
+        collection_of(["green hills"], ["which"]), open_embedder(str(tiny_bert)), Store(tmp_path), on_event=said.append
+    )
+    assert embeddings.model["sample"] == {"query": "query : which", "document": "passage : green hills"}
+    assert Note("a query as the model reads it: query : which") in said
 
 
 @pytest.mark.parametrize("name", ["passage", "corpus"])
