@@ -15,7 +15,7 @@ from mrl_sweep.config import SweepConfig
 from mrl_sweep.decision.policy import Policy, decide
 from mrl_sweep.decision.units import cluster_labels
 from mrl_sweep.deployment import check_indexes, measure_deployed, with_funnels
-from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, open_embedder
+from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, known_facts, open_embedder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.indexing.measurement import which_sizes
@@ -32,7 +32,7 @@ from mrl_sweep.report.folder import write_rotation, write_run
 from mrl_sweep.report.trec import write_trec_runs
 from mrl_sweep.summary import summarise
 from mrl_sweep.sweep import Sweep
-from mrl_sweep.types import Basis, Candidate, Collection, Embeddings, Float32Array, Ranks
+from mrl_sweep.types import Basis, Candidate, Collection, Embeddings, Float32Array, Ranks, Similarity
 
 AGREEMENT_DEPTH: Final = 10
 RUN_FILE_DEPTH: Final = 100
@@ -62,7 +62,11 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
 def run_on(config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent = ignore) -> Report:
     """The main job on a collection that is loaded, with a model that may serve other collections too; as `run` otherwise."""
     check_indexes(config, None, len(collection.documents))
+    if isinstance(model[0], Embedder) and (facts := known_facts(*model)) is not None:
+        candidate_dims(config.sweep.dims, facts.dim, facts.trained_dims)  # a size above the model's is refused before the work
     embeddings = embed_texts(config, collection, on_event, model)
+    if (own := embeddings.model.get("similarity")) in list(Similarity):
+        config = config.unless_given("sweep", "similarity", Similarity(own))
     dims = candidate_dims(config.sweep.dims, embeddings.documents.dim, embeddings.trained_dims)
     check_indexes(config, which_sizes(dims, None), len(collection.documents))
     checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
