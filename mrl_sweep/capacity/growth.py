@@ -18,7 +18,7 @@ from mrl_sweep.capacity.forecasts import MIN_QUERIES, CorpusSize, Forecast, Mode
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Advice, Candidate, Measure, Qrels, Ranks
 
-__all__ = ["CorpusSize", "Forecast", "Growth", "Question", "project"]
+__all__ = ["CorpusSize", "Forecast", "Growth", "Question", "project", "refuse_unprojectable"]
 
 WARN_BEYOND: Final = 10
 REFUSE_BEYOND: Final = 50
@@ -27,14 +27,20 @@ _CURVE_POINTS: Final = 21
 
 PROJECTED: Final = ("nDCG", "R", "P")
 
+NEEDS_JUDGMENTS: Final = Advice(
+    "projection-refused",
+    "no quality is projected: that takes the ranks of judged documents, and a label-free run has none",
+    "judge some queries, and run without --label-free",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
     """The projection: `at` each corpus size asked for, and where each candidate stops being acceptable.
 
     `stops_at` gives the corpus size from which a candidate is no longer proven to keep the asked share, interpolated between
-    the sizes `looked_at`; the first of these means nowhere, None that it is still acceptable at the last. `excluded` counts
-    the candidates that are not projected, by reason.
+    the sizes `looked_at` (the sample's and those asked for among them): 0 where it is acceptable at none of these, None where
+    it still is at the last. `excluded` counts the candidates that are not projected, by reason.
     """
 
     measure: Measure
@@ -55,15 +61,15 @@ def project(
     A size beyond fifty times the sample (ten times at k = 1) is refused and one beyond ten times comes with a warning, both as
     data. Raises InputError for a measure that ranks alone cannot project, and where no query has a relevant document.
     """
-    _check(question.measure)
+    refuse_unprojectable(question.measure)
     model = Model.of(ranks, qrels, question, generator)
     reach = _reach(question.measure)
-    curve = np.unique(np.geomspace(max(1, model.n_sample / 20), reach * model.n_sample, _CURVE_POINTS).astype(np.int64)).tolist()
     within = [n for n in corpus_sizes if n <= reach * model.n_sample]
-    points = model.at([*curve, *within])
-    asked = dict(zip(within, points[len(curve) :], strict=True))
-    at = tuple(asked[n] if n in asked else _refusal(n, model.n_sample, reach) for n in corpus_sizes)
-    points = points[: len(curve)]
+    curve = np.geomspace(max(1, model.n_sample / 20), reach * model.n_sample, _CURVE_POINTS).astype(np.int64)
+    looked_at = np.unique([*curve, model.n_sample, *within]).tolist()
+    points = model.at(looked_at)
+    known = {point.n_documents: point for point in points}
+    at = tuple(known[n] if n in known else _refusal(n, model.n_sample, reach) for n in corpus_sizes)
     names = [forecast.candidate for forecast in points[0].forecasts]
     stops = {name: _stops(name, points, question.retain) for name in names if name != model.baseline}
     left_out = len(ranks.candidates) - len(model.candidates)
@@ -72,14 +78,15 @@ def project(
         n_sample=model.n_sample,
         n_queries=model.n_queries,
         at=at,
-        looked_at=tuple(curve),
+        looked_at=tuple(looked_at),
         stops_at=stops,
         advice=_advice(model, corpus_sizes, reach),
         excluded={"candidates with an index that is not exact are not projected": left_out} if left_out else {},
     )
 
 
-def _check(measure: Measure) -> None:
+def refuse_unprojectable(measure: Measure) -> None:
+    """InputError for a measure that ranks alone cannot project; to be asked before the work starts."""
     if measure.name not in PROJECTED or measure.cutoff is None or measure.cutoff > LARGEST_CUTOFF:
         raise InputError(
             f"{measure} cannot be projected to a larger corpus",
@@ -130,15 +137,16 @@ def _advice(model: Model, corpus_sizes: Sequence[int], reach: int) -> tuple[Advi
 
 
 def _stops(candidate: Candidate, points: Sequence[CorpusSize], retain: float) -> int | None:
-    """The corpus size at which the lower limit first crosses the asked share, linear in the logarithm between two points."""
-    before: tuple[int, float] | None = None
-    for point in points:
-        forecast = next(f for f in point.forecasts if f.candidate == candidate)
-        limit = -1.0 if forecast.at_least is None else forecast.at_least
-        if not forecast.acceptable:
-            if before is None or limit >= retain:
-                return point.n_documents
-            share = (before[1] - retain) / (before[1] - limit)
-            return int(before[0] * (point.n_documents / before[0]) ** share)
-        before = point.n_documents, limit
-    return None
+    """Where the lower limit crosses the asked share for the last time, linear in the logarithm between two points."""
+    own = [next(f for f in point.forecasts if f.candidate == candidate) for point in points]
+    held = [i for i, forecast in enumerate(own) if forecast.acceptable]
+    if not held:
+        return 0
+    last = held[-1]
+    if last == len(points) - 1:
+        return None
+    here, there = own[last].at_least, own[last + 1].at_least
+    if here is None or there is None or here <= there:
+        return points[last].n_documents
+    smaller, larger = points[last].n_documents, points[last + 1].n_documents
+    return int(smaller * (larger / smaller) ** min(1.0, max(0.0, (here - retain) / (here - there))))

@@ -232,6 +232,15 @@ def test_at_a_cutoff_of_one_ten_times_the_sample_is_the_limit() -> None:
     assert growth.looked_at[-1] == 10_000
 
 
+def test_the_sample_and_every_size_asked_for_are_looked_at_so_that_crossing_and_verdicts_agree() -> None:
+    growth = sizes()
+    assert {250, 5000, 50_000} < set(growth.looked_at)
+    for at in growth.at:
+        for forecast in at.forecasts[1:]:
+            stop = growth.stops_at[forecast.candidate]
+            assert forecast.acceptable is (stop is None or at.n_documents <= stop)
+
+
 @pytest.mark.parametrize("text", ["RR@10", "AP@100", "Success@5", "nDCG", "R@1001"])
 def test_a_measure_that_each_rank_alone_does_not_give_is_refused(text: str) -> None:
     ranks, qrels = one_each(np.zeros((1, 40), np.int64), 100)
@@ -295,6 +304,7 @@ def test_too_few_queries_accept_nothing_and_say_so() -> None:
     sample = np.zeros((2, 29), np.int64)
     growth = project(*one_each(sample, 1000), Question(measure=R10), [1000], generator=generator())
     assert growth.at[0].dimension is None
+    assert list(growth.stops_at.values()) == [0]
     assert [advice.code for advice in growth.advice] == ["few_queries"]
 
 
