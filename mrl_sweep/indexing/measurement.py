@@ -17,13 +17,17 @@ class IndexBudget:
     """What measuring one candidate may cost beyond building and searching it once.
 
     `latency_s` and `throughput_s` are seconds per candidate, raised to `share_of_build` of the build time for indexes that
-    take long anyway. `checked_queries` is the sample on which a Flat index is held against the exact search. `threads` None:
-    as many as FAISS takes. `seed` draws the training sample. `max_bytes` refuses an index predicted to be larger.
+    take long anyway, at most to `most_latency_s` and `most_throughput_s`: a build of hours, or one that a laptop slept
+    through, must not buy hours of searching. `checked_queries` is the sample on which a Flat index is held against the exact
+    search. `threads` None: as many as FAISS takes. `seed` draws the training sample. `max_bytes` refuses an index predicted
+    to be larger.
     """
 
     latency_s: float = 0.15
     throughput_s: float = 0.04
     share_of_build: float = 0.2
+    most_latency_s: float = 20.0
+    most_throughput_s: float = 2.0
     checked_queries: int = 32
     threads: int | None = None
     seed: int = 0

@@ -93,7 +93,9 @@ def measure_built(
         known = None
     above, tied, answers = known or search_all(index, trial, f"search {candidate}", on_event)
     allowed_s = budget.share_of_build * built.build_s
-    speed = _speed(index, trial, max(budget.latency_s, allowed_s), max(budget.throughput_s, allowed_s / 2))
+    latency_s = max(budget.latency_s, min(allowed_s, budget.most_latency_s))
+    throughput_s = max(budget.throughput_s, min(allowed_s / 2, budget.most_throughput_s))
+    speed = _speed(index, trial, latency_s, throughput_s)
     return IndexMeasurement(
         candidate=candidate,
         above=above,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -49,10 +50,13 @@ def measure_points(
     points: list[IndexMeasurement] = []
     with limited_threads(budget.threads):
         built = _built(vectors, cut, parsed, budget, shelf, on_event)
-        for parameters in _settings(built.index, parsed):
+        settings = _settings(built.index, parsed)
+        # one build buys time for all of its points together
+        share = replace(budget, share_of_build=budget.share_of_build / len(settings))
+        for parameters in settings:
             built.index.set_parameters(parameters)
             candidate = Candidate(basis, dim, str(IndexSpec(parsed.factory, parameters)))
-            points.append(measure_built(built, candidate, trial, budget=budget, exact=exact, on_event=on_event))
+            points.append(measure_built(built, candidate, trial, budget=share, exact=exact, on_event=on_event))
             if len(points) > 1 and _in_common(points[-2], points[-1]) >= SETTLED:
                 break
     return tuple(points)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from mrl_sweep.events import Event, Progress
+from mrl_sweep.indexing import measuring
+from mrl_sweep.indexing.building import build_index
 from mrl_sweep.indexing.measurement import IndexBudget, IndexMeasurement
 from mrl_sweep.indexing.shelf import IndexShelf
 from mrl_sweep.indexing.sweep import measure_points
@@ -63,3 +66,24 @@ def test_a_kept_index_is_not_built_again(corpus: Any, tmp_path: Path) -> None:
     assert not [event for event in events if isinstance(event, Progress) and event.stage.startswith("index ")]
     np.testing.assert_array_equal(second[0].top_rows, first[0].top_rows)
     assert second[0].index_bytes == first[0].index_bytes
+
+
+def test_a_long_build_buys_no_more_time_than_the_budget_allows(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that took an hour, or that a laptop slept through, is shared by its points and capped."""
+    allowed: list[tuple[float, float]] = []
+
+    def slow_build(*arguments: Any, **options: Any) -> Any:
+        return replace(build_index(*arguments, **options), build_s=3600.0)
+
+    def no_speed(_index: object, _trial: object, latency_s: float, throughput_s: float) -> Any:
+        allowed.append((latency_s, throughput_s))
+        return measuring._Speed(None, None, None, 1)
+
+    monkeypatch.setattr("mrl_sweep.indexing.sweep.build_index", slow_build)
+    monkeypatch.setattr(measuring, "_speed", no_speed)
+    found = points(corpus, "IVF32,Flat", budget=IndexBudget(most_latency_s=5.0, most_throughput_s=1.0))
+    assert len(found) > 1
+    assert set(allowed) == {(5.0, 1.0)}
+    allowed.clear()
+    points(corpus, "IVF32,Flat", budget=IndexBudget(share_of_build=4 / 3600))
+    assert set(allowed) == {(1.0, 0.5)}
