@@ -15,6 +15,7 @@ from mrl_sweep.decision.policy import decide, full_size
 from mrl_sweep.decision.search import judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
 from mrl_sweep.deployment import budget_rows, funnel_rows, projection_rows
+from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.measures.coverage import agreement, full_exact
 from mrl_sweep.report.advising import Surroundings, advise
 from mrl_sweep.report.build import Cost, Facts, build_report
@@ -161,7 +162,22 @@ def surroundings(sweep: Sweep) -> Surroundings:
     by_pca = decide(scores, sweep.policy, baseline=full, candidates=turned, clusters=sweep.clusters) if turned else None
     acceptable = by_pca.dimension if by_pca is not None and by_pca.dimension < full.dim else None
     asked = sweep.config.deploy.project_docs
-    return Surroundings(pca_dimension=acceptable, production_documents=max(asked, default=None))
+    family, missing = missing_prompts(sweep.embeddings.model)
+    return Surroundings(
+        family=family, missing_prompts=missing, pca_dimension=acceptable, production_documents=max(asked, default=None)
+    )
+
+
+def missing_prompts(model: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The family's name and, by role, the prompt it was trained with where no prompt was put before the texts.
+
+    Nothing is missing where the prompts that were used are not known, as for vectors made elsewhere.
+    """
+    prompts, family = model.get("prompts"), next((f for f in FAMILIES if f.name == model.get("family")), None)
+    if family is None or not isinstance(prompts, Mapping):
+        return "", {}
+    trained = {"query": family.query_prompt, "document": family.document_prompt}
+    return family.name, {role: text for role, text in trained.items() if text and not prompts.get(role)}
 
 
 def manifest(sweep: Sweep) -> dict[str, Any]:
