@@ -1,0 +1,34 @@
+"""Small collections with vectors beside them, as a folder that `vectors:` takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mrl_sweep.types import Float32Array, IntArray
+
+
+def write_collection(folder: Path, documents: Float32Array, queries: Float32Array, judged: list[tuple[int, int, int]]) -> None:
+    """A BEIR folder with docs.npy and queries.npy; `judged` are (query, document, grade) by row; ids are d0, q0, …"""
+    import numpy as np
+
+    (folder / "qrels").mkdir(parents=True)
+    np.save(folder / "docs.npy", documents)
+    np.save(folder / "queries.npy", queries)
+    for name, letter, rows in (("corpus", "d", documents), ("queries", "q", queries)):
+        lines = (json.dumps({"_id": f"{letter}{i}", "text": f"{name} {i}"}) for i in range(len(rows)))
+        (folder / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    lines = (f"q{q}\td{d}\t{grade}\n" for q, d, grade in judged)
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(lines))
+
+
+def steep(rng: object, n: int, dim: int) -> Float32Array:
+    """(n, dim) rows under their own principal axes: each axis carries 0.9 times the spread of the one before."""
+    import numpy as np
+
+    assert isinstance(rng, np.random.Generator)
+    return (rng.standard_normal((n, dim)) * 0.9 ** np.arange(dim)).astype(np.float32)
+
+
+def judgments_of(relevant: IntArray) -> list[tuple[int, int, int]]:
+    return [(q, int(d), 1) for q, d in enumerate(relevant)]
