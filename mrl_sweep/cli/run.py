@@ -52,6 +52,7 @@ def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
 def main_job(invocation: Invocation, settings: SweepConfig) -> Report:
     """Do the main job under the eyes of the user."""
     check_complete(settings)
+    check_out(settings)
     from mrl_sweep import pipeline
 
     with listening(invocation) as on_event:
@@ -62,10 +63,19 @@ def main_job(invocation: Invocation, settings: SweepConfig) -> Report:
 def main_jobs(invocation: Invocation, settings: SweepConfig) -> Mapping[str, Report]:
     """The same for several collections: their reports by name."""
     check_complete(settings)
+    check_out(settings)
     from mrl_sweep.several import run_each
 
     with listening(invocation) as on_event:
         return run_each(settings, on_event)
+
+
+def check_out(settings: SweepConfig) -> None:
+    """Raise InputError where the run would be written among the files that it reads (FAULTS 55)."""
+    out = settings.run.out
+    for path in inputs_of(settings) if out is not None and out.is_dir() else ():
+        if out is not None and path.resolve() == out.resolve():
+            raise InputError(f"will not write the run to {out}: it is an input", "give --out another folder")
 
 
 def inputs_of(settings: SweepConfig) -> list[Path]:

@@ -178,3 +178,13 @@ def test_the_same_job_from_a_notebook(corpus: Path, tmp_path: Path) -> None:
     assert len(frame) == 2 * 3 * N_QUERIES
     with pytest.raises(InputError, match="no setting 'retian'"):
         mrl_sweep.run(retian=1)
+
+
+@pytest.mark.parametrize("out", ["corpus", "./corpus", "corpus/../corpus"])
+def test_a_run_is_never_written_among_its_inputs(out: str, corpus: Path, command: Command) -> None:
+    before = sorted(path.name for path in corpus.iterdir())
+    done = command(*ARGV, "--out", out)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: will not write the run to {Path(out)}: it is an input")
+    assert "hint: give --out another folder" in done.stderr
+    assert sorted(path.name for path in corpus.iterdir()) == before
