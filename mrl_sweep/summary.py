@@ -16,6 +16,7 @@ from mrl_sweep.decision.search import judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
 from mrl_sweep.deployment import budget_rows, funnel_rows, projection_rows
 from mrl_sweep.embedding.families import FAMILIES
+from mrl_sweep.indexing.measurement import which_sizes
 from mrl_sweep.measures.coverage import agreement, full_exact
 from mrl_sweep.report.advising import Surroundings, advise
 from mrl_sweep.report.build import Cost, Facts, build_report
@@ -109,7 +110,7 @@ def cost_of(one: IndexMeasurement) -> Cost:
 
 
 def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
-    """Declared slices and those found in the queries themselves, at the sizes that matter: the answer and the next smaller.
+    """Declared slices and those found in the queries themselves, at every size that matters below full, each a search of its own.
 
     Without judgments there is no number of relevant documents to slice by.
     """
@@ -125,7 +126,11 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
         *(() if sweep.collection.label_free else relevant_slices(n_relevant)),
         *topic_slices(topic_labels(sweep.embeddings.queries), queries.texts),
     ]
-    findings = search_slices(sweep.scores, found, sweep.policy, candidates=sizes_in_question(sweep), clusters=sweep.clusters)
+    findings = tuple(
+        finding
+        for size in sizes_below_full(sweep)
+        for finding in search_slices(sweep.scores, found, sweep.policy, candidates=[size], clusters=sweep.clusters)
+    )
     return slice_rows(findings, judge_slices(findings, alpha=sweep.policy.alpha))
 
 
@@ -135,6 +140,13 @@ def found_in(metadata: tuple[Mapping[str, Any], ...], field: str) -> tuple[Slice
     if len(slices) > len(metadata) // 2:
         return ()
     return tuple(Slice(s.field, s.value, s.members) for s in slices)
+
+
+def sizes_below_full(sweep: Sweep) -> list[Candidate]:
+    """The exact prefixes below full size, of a fine sweep those that matter."""
+    full = full_size(sweep.scores)
+    dims = {c.dim for c in sweep.scores.candidates if c.basis == full.basis and c.index == EXACT}
+    return [Candidate(full.basis, dim, EXACT) for dim in which_sizes(sorted(dims), sweep.verdict.dimension) if dim < full.dim]
 
 
 def sizes_in_question(sweep: Sweep) -> list[Candidate]:
