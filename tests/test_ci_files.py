@@ -8,13 +8,15 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
-from conftest import MadeRun
 from readme_parts import ROOT, command_of, small_corpus
+
+MadeRun = Callable[..., Path]
 
 ACTION: Final = ROOT / "action.yml"
 WORKFLOWS: Final = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), ROOT / "configs" / "ci" / "github.yml"]
