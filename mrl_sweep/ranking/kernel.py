@@ -232,7 +232,7 @@ def _one_block(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, 
                     _judge_between(t, tally, docs, first_row, a, q, p, (scores, i, inverse), lowest_pair, high)
             elif n_pairs > 1:
                 _count_pairs(t, tally, docs, first_row, a, q, (scores, i, inverse), band)
-            if depth > 0:
+            if depth > 0 and _count_above(scores[i, :n], inverse[a, :n], lowest_top) > 0:
                 _keep_top(t, tally, docs, first_row, a, q, (scores, i, inverse), band)
 
 
