@@ -86,7 +86,7 @@ class Precomputed:
 
 def evaluate(work: Workload, dim: int) -> float:
     """sentence-transformers' evaluator at one size; its nDCG@10."""
-    from sentence_transformers.evaluation import InformationRetrievalEvaluator
+    from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
     queries = {f"q{q}": f"q{q}" for q in range(EVALUATED_QUERIES)}
     corpus = {f"d{row}": f"d{row}" for row in range(len(work.docs))}
