@@ -92,6 +92,10 @@ def load(config: SweepConfig) -> Collection:
     """The configured collection, checked. Raises InputError before it is read where the measures do not fit it."""
     table, decision = config.collection, config.decision
     refuse_mixture((*decision.measures, *decision.require), label_free=table.label_free)
+    if config.deploy.project_docs and not table.label_free:
+        from mrl_sweep.capacity.growth import refuse_unprojectable
+
+        refuse_unprojectable(decision.measures[0])
     if len(table.sources) > 1:
         raise InputError(
             f"{len(table.sources)} collections are named, and this takes one", "name one, or use `mrl_sweep.several.run_each`"
