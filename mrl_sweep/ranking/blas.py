@@ -10,7 +10,6 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
@@ -18,16 +17,9 @@ import numba as nb
 from llvmlite import ir
 from numba.extending import get_cython_function_address, intrinsic
 
+from mrl_sweep.ranking.compiled import jit
+
 _CYTHON_BLAS: Final = "scipy.linalg.cython_blas"
-
-
-def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """numba's njit without the GIL, cached on disk where there is a place for it."""
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}}
-    try:
-        return nb.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # no cache folder can be written: compile anew in each process
-        return nb.njit(**options)(function)  # type: ignore[no-any-return]
 
 
 def sgemm_address() -> int:

@@ -17,7 +17,7 @@ from mrl_sweep.types import Basis, Candidate, Float32Array, IntArray, Qrels, Ran
 
 SHARD_BYTES: Final = 16 * 2**20
 
-ROWS_TOGETHER: Final = 512
+ROWS_TOGETHER: Final = 640
 """Larger shards are made of so many rows and multiples: a kernel's last block is then as full as the others."""
 
 

@@ -3,36 +3,60 @@
 Scores come from sgemm in float32 and only filter: whatever lies within the rounding error of a threshold is judged again by
 `prefix_score`, a float64 inner product rounded to float32. So the counts are those of the judge alone: the same integers for
 any blocks, threads, BLAS or kernel.
+
+Most of what follows is run once per query, size and block, so that a nanosecond there is a tenth of a sweep of fine steps. That
+is why functions take rows instead of tables, and why each score is read as few times as can be:
+
+* `_mark_near`: one compare a document for all pairs and the list of the best; nearly every block of a real task ends here;
+* `_place_near`: where few documents are near, each is placed among the thresholds;
+* `_count_runs`: where many are, they are counted by runs of vector compares, several thresholds to a run.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.ranking.blas import accumulate_scores, jit, sgemm_address
+from mrl_sweep.ranking.blas import accumulate_scores, sgemm_address
+from mrl_sweep.ranking.compiled import LANES, above_bits, count_bits, inlined, jit, lowest_bit
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.ranking.targets import LARGEST_NORM2, LEAST_NORM, Tally, Targets
 from mrl_sweep.types import Float32Array, IntArray
 
-CHUNK: Final = 128
-"""Documents tested by one run of vector compares before any is looked at singly."""
+BLOCK_DOCS: Final = 640
+"""Enough that what is done once per query, size and block is little beside the block itself."""
 
-BLOCK_DOCS: Final = 512
-BLOCK_QUERIES: Final = 512
-"""A block of scores and the slices it comes from stay in the second-level cache."""
+FEWEST_QUERIES, MOST_QUERIES = 128, 512
+SCORES_PER_CACHE: Final = 1.25
+"""A block of scores may be so many second-level caches large: as measured, from 0.4 to 1.3 is the same within the noise."""
+
+FEW: Final = 16
+"""So many documents are placed one by one sooner than they are counted by runs; half a document more for each judged pair."""
+
+STEPS: Final = 4
+"""So many thresholds are tried in turn, from the lowest, before the rest is bisected."""
+
+PADDING: Final = 16
+"""Floats between two rows of scores: rows a power of two apart would contend for the same lines of the cache."""
+
+ZERO: Final = np.float32(0)
+ONE: Final = np.float32(1)
+ALL_BITS: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
+ONE_BIT: Final = np.uint64(1)
+INFINITE: Final = np.float32(np.inf)
 
 
 @jit
-def prefix_score(query: Any, document: Any, dim: int, query_norm: float, cosine: bool) -> Any:
-    """The judge: the float32 score of one pair at one prefix, rounded from a float64 inner product.
+def prefix_score(query: Any, document: Any, query_norm: float, cosine: bool) -> Any:
+    """The judge: the float32 score of one pair of prefixes, rounded from a float64 inner product.
 
-    `query_norm` is the query's float64 norm at that prefix. Rounding once at the end is what makes ties an equivalence,
-    as in trec_eval, which holds scores as float32.
+    `query_norm` is the query prefix's float64 norm. Rounding once at the end is what makes ties an equivalence, as in
+    trec_eval, which holds scores as float32.
     """
     dot, norm2 = 0.0, 0.0
-    for i in range(dim):
+    for i in range(document.shape[0]):
         x = np.float64(document[i])
         dot += x * query[i]
         norm2 += x * x
@@ -52,87 +76,131 @@ def inverse_norms(docs: Any, edges: Any, cosine: bool, out: Any, largest: Any, z
     bad = -1
     largest[:] = 0.0
     for j in range(n):
-        norm2 = np.float32(0.0)
+        norm2 = ZERO
         for a in range(n_sizes):
-            for i in range(edges[a], edges[a + 1]):
-                norm2 += docs[j, i] * docs[j, i]
+            part = docs[j, edges[a] : edges[a + 1]]
+            for i in range(part.shape[0]):
+                norm2 += part[i] * part[i]
             norm = np.sqrt(norm2)
             zeros[a] += norm2 < ZERO_SQUARED_NORM
             largest[a] = max(largest[a], norm)
             if cosine:
-                out[a, j] = np.float32(1.0) / norm if norm2 >= ZERO_SQUARED_NORM else np.float32(0.0)
+                out[a, j] = ONE / norm if norm2 >= ZERO_SQUARED_NORM else ZERO
             else:
-                out[a, j] = np.float32(1.0)
+                out[a, j] = ONE
         if not norm2 < np.float32(LARGEST_NORM2) and bad < 0:
             bad = j
     return bad
 
 
-@jit
-def _count_between(scores: Any, i: int, inverse: Any, a: int, n: int, low: Any, high: Any) -> Any:
-    """How many of the first n scores of query i lie above `low`, and how many above `high`."""
-    above_low, above_high = np.int32(0), np.int32(0)
-    for j in range(n):
-        score = scores[i, j] * inverse[a, j]
-        above_low += np.int32(score > low)
-        above_high += np.int32(score > high)
-    return above_low, above_high
-
-
-@jit
-def _count_above(row: Any, inverse: Any, low: Any) -> Any:
-    """How many scores lie above `low`. Loops that start at 0 are the ones that become vector code."""
-    count = np.int32(0)
-    for j in range(row.shape[0]):
-        count += np.int32(row[j] * inverse[j] > low)
+@inlined
+def _mark_near(row: Any, inverse: Any, n: int, low: Any, near: Any) -> Any:
+    """Set the bits of `near` for those of the first n documents whose score lies above `low`; returns how many."""
+    count = np.int64(0)
+    for word in range((n + LANES - 1) // LANES):
+        bits = above_bits(row, inverse, word * LANES, low)
+        left = n - word * LANES
+        if left < LANES:
+            bits &= (ONE_BIT << np.uint64(left)) - ONE_BIT
+        near[word] = bits
+        count += count_bits(bits)
     return count
 
 
+@inlined
+def _count_two(row: Any, inverse: Any, bar: Any, low0: Any, high0: Any, low1: Any, high1: Any) -> Any:
+    """How many scores lie above each of five limits: each score is read once.
+
+    Loops that start at 0 are the ones that become vector code, and float32 counters keep sixteen lanes where integers, which
+    numba widens to 64 bits, keep eight.
+    """
+    n_bar, n_low0, n_high0, n_low1, n_high1 = ZERO, ZERO, ZERO, ZERO, ZERO
+    for j in range(row.shape[0]):
+        score = row[j] * inverse[j]
+        n_bar += ONE if score > bar else ZERO
+        n_low0 += ONE if score > low0 else ZERO
+        n_high0 += ONE if score > high0 else ZERO
+        n_low1 += ONE if score > low1 else ZERO
+        n_high1 += ONE if score > high1 else ZERO
+    return n_bar, (n_low0, n_low1), (n_high0, n_high1)
+
+
 @jit
-def _judge(t: Targets, tally: Tally, docs: Any, first_row: int, a: int, q: int, j: int, first: int, last: int) -> None:
-    """Settle document j against the pairs first:last of query q, whose thresholds it is too close to."""
-    score = prefix_score(t.queries[q], docs[j], t.edges[a + 1], t.norms[a, q], t.cosine)
+def _count_four(row: Any, inverse: Any, limits: Any, band: Any) -> Any:
+    """How many scores lie above the lower and the upper edge of the band around each of four limits."""
+    low0, low1, low2, low3 = limits[0] - band, limits[1] - band, limits[2] - band, limits[3] - band
+    high0, high1, high2, high3 = limits[0] + band, limits[1] + band, limits[2] + band, limits[3] + band
+    a0, a1, a2, a3, b0, b1, b2, b3 = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
+    for j in range(row.shape[0]):
+        score = row[j] * inverse[j]
+        a0 += ONE if score > low0 else ZERO
+        a1 += ONE if score > low1 else ZERO
+        a2 += ONE if score > low2 else ZERO
+        a3 += ONE if score > low3 else ZERO
+        b0 += ONE if score > high0 else ZERO
+        b1 += ONE if score > high1 else ZERO
+        b2 += ONE if score > high2 else ZERO
+        b3 += ONE if score > high3 else ZERO
+    return (a0, a1, a2, a3), (b0, b1, b2, b3)
+
+
+@inlined
+def _limit(thresholds: Any, p: int, scale: float) -> Any:
+    """The threshold of pair p as the filter's scores have it; infinite beyond the last pair."""
+    return np.float32(thresholds[p] * scale) if p < thresholds.shape[0] else INFINITE
+
+
+@jit
+def _judge(pairs: Any, judge: Any, j: int, first: int, last: int) -> None:
+    """Settle document j against the pairs first:last, whose thresholds it is too close to."""
+    query, docs, norm, cosine, first_row = judge
+    thresholds, rows, above, tied = pairs
+    score = prefix_score(query, docs[j, : query.shape[0]], norm, cosine)
     for p in range(first, last):
-        if t.rows[a, p] != first_row + j:
-            if score > t.thresholds[a, p]:
-                tally.above[a, p] += 1
-            elif score == t.thresholds[a, p]:
-                tally.tied[a, p] += 1
+        if rows[p] != first_row + j:
+            if score > thresholds[p]:
+                above[p] += 1
+            elif score == thresholds[p]:
+                tied[p] += 1
 
 
 @jit
-def _judge_between(
-    t: Targets, tally: Tally, docs: Any, first_row: int, a: int, q: int, p: int, view: Any, low: Any, high: Any
-) -> None:
+def _judge_between(pairs: Any, judge: Any, row: Any, inverse: Any, n: int, p: int, low: Any, high: Any) -> None:
     """Settle every document of the block whose score lies between low and high against pair p."""
-    scores, i, inverse = view
-    for j in range(docs.shape[0]):
-        score = scores[i, j] * inverse[a, j]
-        if score > low and not score > high:
-            _judge(t, tally, docs, first_row, a, q, j, p, p + 1)
+    for word in range((n + LANES - 1) // LANES):
+        start = word * LANES
+        bits = above_bits(row, inverse, start, low) & ~above_bits(row, inverse, start, high)
+        while bits:
+            j = start + lowest_bit(bits)
+            bits &= bits - ONE_BIT
+            if j < n:
+                _judge(pairs, judge, j, p, p + 1)
 
 
-@jit
-def _place_each(t: Targets, tally: Tally, docs: Any, first_row: int, a: int, q: int, view: Any, lowest: Any, band: Any) -> None:
-    """Place each document above `lowest` among the sorted thresholds of query q by bisection."""
-    scores, i, inverse = view
-    begin, end, scale = t.offsets[q], t.offsets[q + 1], t.scales[a, q]
-    for j in range(docs.shape[0]):
-        score = scores[i, j] * inverse[a, j]
-        if score > lowest:
-            first, last = begin, end
-            while first < last:
-                middle = (first + last) // 2
-                if np.float32(t.thresholds[a, middle] * scale) + band < score:
-                    first = middle + 1
-                else:
-                    last = middle
-            for p in range(begin, first):
-                tally.above[a, p] += 1
-            while last < end and np.float32(t.thresholds[a, last] * scale) - band < score:
-                last += 1
-            if last > first:
-                _judge(t, tally, docs, first_row, a, q, j, first, last)
+@inlined
+def _place(pairs: Any, judge: Any, scale: float, band: Any, j: int, score: Any) -> None:
+    """Place document j among the sorted thresholds: step by step at first, because most lie low, then by bisection."""
+    thresholds, _, above, _ = pairs
+    n_pairs = thresholds.shape[0]
+    first, last = 0, min(STEPS, n_pairs)
+    while first < last and _limit(thresholds, first, scale) + band < score:
+        above[first] += 1
+        first += 1
+    if first == STEPS:
+        last = n_pairs
+        while first < last:
+            middle = (first + last) // 2
+            if _limit(thresholds, middle, scale) + band < score:
+                first = middle + 1
+            else:
+                last = middle
+        for p in range(STEPS, first):
+            above[p] += 1
+    last = first
+    while last < n_pairs and _limit(thresholds, last, scale) - band < score:
+        last += 1
+    if last > first:
+        _judge(pairs, judge, j, first, last)
 
 
 @jit
@@ -147,115 +215,144 @@ def insert_top(scores: Any, rows: Any, score: Any, row: int) -> None:
 
 
 @jit
-def _kth_largest(scores: Any, i: int, inverse: Any, a: int, n: int, k: int) -> Any:
-    """The k-th largest filter score of query i in the block."""
-    best, rows = np.full(k, -np.inf, np.float32), np.full(k, -1, np.int64)
-    for j in range(n):
-        score = scores[i, j] * inverse[a, j]
-        if score > best[k - 1]:
-            insert_top(best, rows, score, j)
-    return best[k - 1]
+def _offer(best: Any, judge: Any, scale: float, band: Any, j: int, bar: Any) -> Any:
+    """Let document j into the query's best; returns what a score must now exceed to matter."""
+    query, docs, norm, cosine, first_row = judge
+    scores, rows, floor, q = best
+    insert_top(scores, rows, prefix_score(query, docs[j, : query.shape[0]], norm, cosine), first_row + j)
+    floor[q] = max(floor[q], scores[scores.shape[0] - 1])
+    return max(bar, np.float32(floor[q] * scale) - band)
 
 
 @jit
-def _keep_top(t: Targets, tally: Tally, docs: Any, first_row: int, a: int, q: int, view: Any, band: Any) -> None:
-    """Let the documents of a block into the query's best, chunk by chunk, because the bar rises as they enter."""
-    scores, i, inverse = view
-    best, rows = tally.top_scores[a, q], tally.top_rows[a, q]
-    scale, depth, n = t.scales[a, q], best.shape[0], docs.shape[0]
-    low = np.float32(best[depth - 1] * scale) - band
-    if rows[depth - 1] < 0 and n > depth:  # an empty list would let a whole chunk in
-        low = _kth_largest(scores, i, inverse, a, n, depth) - 2 * band
-    for start in range(0, n, CHUNK):
-        stop = min(start + CHUNK, n)
-        if _count_above(scores[i, start:stop], inverse[a, start:stop], low) == 0:
-            continue
-        for j in range(start, stop):
-            if scores[i, j] * inverse[a, j] > low:
-                score = prefix_score(t.queries[q], docs[j], t.edges[a + 1], t.norms[a, q], t.cosine)
-                insert_top(best, rows, score, first_row + j)
-                low = max(low, np.float32(best[depth - 1] * scale) - band)
+def _place_near(pairs: Any, best: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, near: Any, bar: Any) -> None:
+    """Take each document whose bit is set by itself."""
+    for word in range(near.shape[0]):
+        bits = near[word]
+        while bits:
+            j = word * LANES + lowest_bit(bits)
+            bits &= bits - ONE_BIT
+            score = row[j] * inverse[j]
+            _place(pairs, judge, scale, band, j, score)
+            if score > bar:
+                bar = _offer(best, judge, scale, band, j, bar)
 
 
 @jit
-def _count_pairs(t: Targets, tally: Tally, docs: Any, first_row: int, a: int, q: int, view: Any, band: Any) -> None:
-    """Count a block against the pairs of query q, from the lowest threshold up, until no document reaches one.
+def _keep_top(best: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, n: int, near: Any, bar: Any) -> None:
+    """Let the documents of the block that score above `bar` into the query's best; the bar rises as they enter."""
+    if _mark_near(row, inverse, n, bar, near) == 0:
+        return
+    for word in range((n + LANES - 1) // LANES):
+        bits = near[word]
+        while bits:
+            j = word * LANES + lowest_bit(bits)
+            bits &= bits - ONE_BIT
+            if row[j] * inverse[j] > bar:
+                bar = _offer(best, judge, scale, band, j, bar)
 
-    Each threshold costs a run of vector compares. Where thresholds are many and documents above the lowest are few, each
-    such document is placed by bisection instead; the constants are the two ways' measured costs in ns.
+
+@jit
+def _first_bar(row: Any, inverse: Any, n: int, band: Any, scores: Any, rows: Any) -> Any:
+    """What a score must exceed to be among the best of this block alone: an empty list would let in all of it.
+
+    `scores` and `rows` are room for the best.
     """
-    scores, i, inverse = view
-    n, begin, end, scale = docs.shape[0], t.offsets[q], t.offsets[q + 1], t.scales[a, q]
-    for p in range(begin, end):
-        threshold = np.float32(t.thresholds[a, p] * scale)
-        low, high = threshold - band, threshold + band
-        above_low, above_high = _count_between(scores, i, inverse, a, n, low, high)
-        if above_low == 0:
-            return
-        if p == begin and above_low * 25 + 300 < (end - begin) * 30:
-            _place_each(t, tally, docs, first_row, a, q, view, low, band)
-            return
-        tally.above[a, p] += above_high
-        if above_low != above_high:
-            _judge_between(t, tally, docs, first_row, a, q, p, view, low, high)
+    depth = scores.shape[0]
+    scores[:], rows[:] = -np.inf, -1
+    for j in range(n):
+        score = row[j] * inverse[j]
+        if score > scores[depth - 1]:
+            insert_top(scores, rows, score, j)
+    return scores[depth - 1] - band - band
+
+
+@jit
+def _count_runs(pairs: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, n: int, bar: Any) -> Any:
+    """Count the block against the pairs, from the lowest threshold up, until no document reaches one.
+
+    Returns how many documents lie above `bar`.
+    """
+    thresholds, _, above, _ = pairs
+    part, inverse_part = row[:n], inverse[:n]
+    two = (_limit(thresholds, 0, scale), _limit(thresholds, 1, scale))
+    n_bar, lows, highs = _count_two(part, inverse_part, bar, two[0] - band, two[0] + band, two[1] - band, two[1] + band)
+    for p in range(2):
+        if lows[p] == ZERO:
+            return n_bar
+        above[p] += np.int64(highs[p])
+        if lows[p] != highs[p]:
+            _judge_between(pairs, judge, row, inverse, n, p, two[p] - band, two[p] + band)
+    for start in range(2, thresholds.shape[0], 4):
+        four = (
+            _limit(thresholds, start, scale),
+            _limit(thresholds, start + 1, scale),
+            _limit(thresholds, start + 2, scale),
+            _limit(thresholds, start + 3, scale),
+        )
+        lows4, highs4 = _count_four(part, inverse_part, four, band)
+        for x in range(4):
+            if lows4[x] == ZERO:
+                return n_bar
+            above[start + x] += np.int64(highs4[x])
+            if lows4[x] != highs4[x]:
+                _judge_between(pairs, judge, row, inverse, n, start + x, four[x] - band, four[x] + band)
+    return n_bar
 
 
 @jit
 def _one_block(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, q0: int, q1: int, work: Any) -> None:
     """One block of documents against the queries q0:q1 at every size."""
-    scores, inverse, largest, arguments = work
-    n, depth, queries = docs.shape[0], tally.top_scores.shape[2], t.queries[q0:q1]
-    norms, offsets, own_rows, thresholds, scales = t.norms, t.offsets, t.own_rows, t.thresholds, t.scales
-    above, best = tally.above, tally.top_scores
+    scores, inverses, largest, near, spare, arguments = work
+    n, depth, queries, offsets = docs.shape[0], tally.top_scores.shape[2], t.queries[q0:q1], t.offsets
+    words = near[: (n + LANES - 1) // LANES]
     for a in range(t.edges.shape[0] - 1):
         accumulate_scores(sgemm, docs, queries, t.edges[a], t.edges[a + 1], scores, arguments)
         if a == 0:
             for q in range(q0, q1):
-                if first_row <= own_rows[q] < first_row + n:
-                    scores[q - q0, own_rows[q] - first_row] = -np.inf
-        unit_band = t.bands[a] * (1.0 if t.cosine else max(largest[a], LEAST_NORM))
-        for q in range(q0, q1):
-            if norms[a, q] == 0.0:
+                if first_row <= t.own_rows[q] < first_row + n:
+                    scores[q - q0, t.own_rows[q] - first_row] = -np.inf
+        dim, unit_band = t.edges[a + 1], t.bands[a] * (1.0 if t.cosine else max(largest[a], LEAST_NORM))
+        inverse, norms, scales, thresholds, rows = inverses[a], t.norms[a], t.scales[a], t.thresholds[a], t.rows[a]
+        above, tied, floor = tally.above[a], tally.tied[a], tally.floor[a]
+        top_scores, top_rows = tally.top_scores[a], tally.top_rows[a]
+        for i in range(q1 - q0):
+            q = q0 + i
+            norm = norms[q]
+            if norm == 0.0:
                 continue
-            i, p, scale = q - q0, offsets[q], scales[a, q]
-            n_pairs, band = offsets[q + 1] - p, np.float32(unit_band * norms[a, q])
-            lowest_pair = np.float32(thresholds[a, p] * scale) - band if n_pairs > 0 else np.float32(np.inf)
-            lowest_top = np.float32(best[a, q, depth - 1] * scale) - band if depth > 0 else np.float32(np.inf)
-            # nearly every block ends here: one compare a document for all pairs and the whole list
-            if _count_above(scores[i, :n], inverse[a, :n], min(lowest_pair, lowest_top)) == 0:
+            row, scale, band, begin, end = scores[i], scales[q], np.float32(unit_band * norm), offsets[q], offsets[q + 1]
+            bar = np.float32(floor[q] * scale) - band
+            lowest = np.float32(thresholds[begin] * scale) - band if end > begin else INFINITE
+            n_near = _mark_near(row, inverse, n, min(lowest, bar), near)
+            if n_near == 0:
                 continue
-            if n_pairs == 1:
-                high = np.float32(thresholds[a, p] * scale) + band
-                above_low, above_high = _count_between(scores, i, inverse, a, n, lowest_pair, high)
-                above[a, p] += above_high
-                if above_low != above_high:
-                    _judge_between(t, tally, docs, first_row, a, q, p, (scores, i, inverse), lowest_pair, high)
-            elif n_pairs > 1:
-                _count_pairs(t, tally, docs, first_row, a, q, (scores, i, inverse), band)
-            if depth > 0 and _count_above(scores[i, :n], inverse[a, :n], lowest_top) > 0:
-                _keep_top(t, tally, docs, first_row, a, q, (scores, i, inverse), band)
+            judge = (queries[i, :dim], docs, norm, t.cosine, first_row)
+            best = (top_scores[q], top_rows[q], floor, q)
+            if bar == -np.inf and n > depth:
+                bar = _first_bar(row, inverse, n, band, spare[0], spare[1])
+            pairs = (thresholds[begin:end], rows[begin:end], above[begin:end], tied[begin:end])
+            if n_near <= FEW + (end - begin) // 2:
+                _place_near(pairs, best, judge, scale, band, row, inverse, words, bar)
+            elif _count_runs(pairs, judge, scale, band, row, inverse, n, bar) > ZERO:
+                _keep_top(best, judge, scale, band, row, inverse, n, near, bar)
 
 
 @jit
-def tally_rows(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, block_docs: int, block_queries: int) -> Any:
+def tally_rows(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, block_docs: int, work: Any) -> Any:
     """Add the documents `docs` (n, dim) float32, corpus rows first_row onwards, to the tally.
 
     Returns the first corpus row that holds a value that is not finite (nothing of its block is counted), or -1.
     """
-    n_sizes, n_queries = t.edges.shape[0] - 1, t.queries.shape[0]
-    scores = np.empty((block_queries, block_docs), np.float32)
-    inverse, largest = np.empty((n_sizes, block_docs), np.float32), np.empty(n_sizes, np.float32)
-    letters = np.empty(2, np.uint8)
-    letters[0], letters[1] = 84, 78  # "T", "N": in Fortran's order the scores are docs @ queries.T
-    work = (scores, inverse, largest, (np.empty(6, np.int32), np.empty(2, np.float32), letters))
+    scores, inverses, largest, _, _, _ = work
+    block_queries, n_queries = scores.shape[0], t.queries.shape[0]
     for start in range(0, docs.shape[0], block_docs):
-        block = docs[start : min(start + block_docs, docs.shape[0])]
-        bad = inverse_norms(block, t.edges, t.cosine, inverse, largest, tally.zeros)
+        block = docs[start : start + block_docs]
+        bad = inverse_norms(block, t.edges, t.cosine, inverses, largest, tally.zeros)
         if bad >= 0:
             return first_row + start + bad
         for q0 in range(0, n_queries, block_queries):
-            q1 = min(q0 + block_queries, n_queries)
-            _one_block(sgemm, t, tally, block, first_row + start, q0, q1, work)
+            _one_block(sgemm, t, tally, block, first_row + start, q0, min(q0 + block_queries, n_queries), work)
     return -1
 
 
@@ -264,7 +361,27 @@ def _pair_scores(queries: Any, docs: Any, query_rows: Any, edges: Any, norms: An
     for i in range(docs.shape[0]):
         q = query_rows[i]
         for a in range(edges.shape[0] - 1):
-            out[a, i] = prefix_score(queries[q], docs[i], edges[a + 1], norms[a, q], cosine)
+            dim = edges[a + 1]
+            out[a, i] = prefix_score(queries[q, :dim], docs[i, :dim], norms[a, q], cosine)
+
+
+def queries_of_a_block(block_docs: int) -> int:
+    """As many queries as keep the scores of a block of documents about within the second-level cache of this machine."""
+    cache = second_level_cache()
+    if cache is None:
+        return MOST_QUERIES
+    return min(max(int(SCORES_PER_CACHE * cache) // (4 * block_docs), FEWEST_QUERIES), MOST_QUERIES)
+
+
+def second_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
+    """Bytes of the second-level cache of a core, as Linux tells it; None where it does not."""
+    for index in sorted(folder.glob("index*")):
+        try:
+            if (index / "level").read_text().strip() == "2":
+                return int((index / "size").read_text().strip().removesuffix("K")) * 1024
+        except (OSError, ValueError):
+            return None
+    return None
 
 
 class MachineKernel:
@@ -272,10 +389,10 @@ class MachineKernel:
 
     name = "numba"
 
-    def __init__(self, block_docs: int = BLOCK_DOCS, block_queries: int = BLOCK_QUERIES) -> None:
+    def __init__(self, block_docs: int = BLOCK_DOCS, block_queries: int | None = None) -> None:
         self.sgemm = sgemm_address()
         self.block_docs = block_docs
-        self.block_queries = block_queries
+        self.block_queries = block_queries or queries_of_a_block(block_docs)
 
     def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
         out = np.empty((len(targets.edges) - 1, len(docs)), np.float32)
@@ -283,4 +400,17 @@ class MachineKernel:
         return out
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
-        return int(tally_rows(self.sgemm, targets, tally, docs, first_row, self.block_docs, self.block_queries))
+        return int(tally_rows(self.sgemm, targets, tally, docs, first_row, self.block_docs, self._room(tally)))
+
+    def _room(self, tally: Tally) -> tuple[object, ...]:
+        """What the loop writes to: compiled code allocates nothing. Rows end on a whole word of `LANES` documents."""
+        n_sizes, _, depth = tally.top_scores.shape
+        n_words = -(-self.block_docs // LANES)
+        return (
+            np.zeros((self.block_queries, n_words * LANES + PADDING), np.float32),
+            np.zeros((n_sizes, n_words * LANES), np.float32),
+            np.empty(n_sizes, np.float32),
+            np.empty(n_words, np.uint64),
+            (np.empty(depth, np.float32), np.empty(depth, np.int64)),
+            (np.empty(6, np.int32), np.empty(2, np.float32), np.frombuffer(bytearray(b"TN"), np.uint8)),
+        )

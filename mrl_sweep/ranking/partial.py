@@ -54,16 +54,20 @@ class Checkpoint(Protocol):
 
 
 class Book:
-    """What the workers of a pass have counted: a tally each, and the number of documents that are wholly counted."""
+    """What the workers of a pass have counted: a tally each, and the number of documents that are wholly counted.
+
+    The workers share the floor of the best documents, so that none judges what another has already surpassed.
+    """
 
     def __init__(self, targets: Targets, depth: int, n_documents: int, on_event: OnEvent = ignore) -> None:
         self.targets, self.depth, self.n_documents, self.done = targets, depth, n_documents, 0
         self.tallies: list[Tally] = []
+        self.floor = empty_tally(targets, depth).floor
         self._on_event, self._lock = on_event, Lock()
 
     def open_tally(self) -> Tally:
         """A worker's own, with nothing counted."""
-        tally = empty_tally(self.targets, self.depth)
+        tally = empty_tally(self.targets, self.depth, self.floor)
         self.tallies.append(tally)
         return tally
 
@@ -82,6 +86,7 @@ def tally_all(book: Book, rows_each: int, work: Work, executor: Executor, checkp
     key = pass_key(book) if checkpoint else ""
     total = kept(book, checkpoint, key)
     book.done = total.done
+    book.floor = total.tally.floor
     while total.done < book.n_documents:
         steps = _Steps(total.done, book.n_documents, rows_each, checkpoint)
         book.tallies.clear()

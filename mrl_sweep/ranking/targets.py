@@ -57,7 +57,9 @@ class Tally(NamedTuple):
 
     `above`, `tied` (n_sizes, n_pairs) int64 in the order of the sorted thresholds;
     `zeros` (n_sizes,) int64 documents whose prefix is zero; `top_scores` (n_sizes, n_queries, depth) float32 and `top_rows`
-    int64: the best so far, best first, ties by row.
+    int64: the best so far, best first, ties by row; `floor` (n_sizes, n_queries) float32: what scores below is not among the
+    best of all documents, whoever has counted those (infinite where none are kept). Workers that share one learn from each
+    other; one that was not told of the latest only judges more.
     """
 
     above: Any
@@ -65,6 +67,7 @@ class Tally(NamedTuple):
     zeros: Any
     top_scores: Any
     top_rows: Any
+    floor: Any
 
 
 class Kernel(Protocol):
@@ -143,8 +146,8 @@ def prefix_norms(vectors: Float32Array, dims: Sequence[int]) -> FloatArray:
     return np.sqrt(np.where(norm2 >= ZERO_SQUARED_NORM, norm2, 0.0))
 
 
-def empty_tally(targets: Targets, depth: int) -> Tally:
-    """Nothing counted yet; `depth` best documents will be kept."""
+def empty_tally(targets: Targets, depth: int, floor: Float32Array | None = None) -> Tally:
+    """Nothing counted yet; `depth` best documents will be kept, and `floor` is shared with whoever else was given it."""
     n_sizes, n_queries, n_pairs = len(targets.edges) - 1, len(targets.queries), targets.rows.shape[1]
     return Tally(
         above=np.zeros((n_sizes, n_pairs), np.int64),
@@ -152,6 +155,7 @@ def empty_tally(targets: Targets, depth: int) -> Tally:
         zeros=np.zeros(n_sizes, np.int64),
         top_scores=np.full((n_sizes, n_queries, depth), -np.inf, np.float32),
         top_rows=np.full((n_sizes, n_queries, depth), -1, np.int64),
+        floor=np.full((n_sizes, n_queries), -np.inf if depth else np.inf, np.float32) if floor is None else floor,
     )
 
 
@@ -170,6 +174,7 @@ def merge(tallies: Sequence[Tally]) -> Tally:
         zeros=np.sum([t.zeros for t in tallies], axis=0),
         top_scores=np.take_along_axis(scores, best, axis=2),
         top_rows=np.take_along_axis(rows, best, axis=2),
+        floor=np.max([t.floor for t in tallies], axis=0),
     )
 
 

@@ -26,6 +26,7 @@ TALLY = Tally(
     zeros=np.array([2]),
     top_scores=np.array([[[0.5, -np.inf]]], np.float32),
     top_rows=np.array([[[7, -1]]]),
+    floor=np.array([[-np.inf]], np.float32),
 )
 
 

@@ -49,6 +49,28 @@ def test_any_partition_gives_the_same_integers(seed, n_threads, shard_bytes, blo
     np.testing.assert_array_equal(got.top.scores, whole.top.scores)
 
 
+@pytest.mark.parametrize("most_judgments", [2, 10, 300])
+def test_few_and_hundreds_of_judgments_are_counted_alike(most_judgments):
+    docs, queries, qrels, own = make_case(7, n_docs=1500, most_judgments=most_judgments)
+    above, tied = full_sort(docs, queries, qrels, DIMS, own, cosine=True)
+    for kernel in (MachineKernel(), MachineKernel(64, 7), MachineKernel(1500), PortableKernel()):
+        got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, kernel=kernel))
+        np.testing.assert_array_equal(got.above, above, err_msg=kernel.name)
+        np.testing.assert_array_equal(got.tied, tied, err_msg=kernel.name)
+
+
+def test_workers_that_share_a_floor_keep_the_best_of_all():
+    rng = np.random.default_rng(0)
+    queries = rng.standard_normal((5, 48), np.float32)
+    near = np.repeat(queries, 4, axis=0) + 0.1 * rng.standard_normal((20, 48), np.float32)
+    docs = np.concatenate([near, rng.standard_normal((3000, 48), np.float32), near, queries]).astype(np.float32)
+    qrels = Qrels(np.arange(6), np.arange(5), np.ones(5, np.int64))
+    alone = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=PortableKernel(), depth=4)).top
+    shared = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(executor=LocalThreads(3), shard_bytes=4000, depth=4)).top
+    np.testing.assert_array_equal(shared.rows, alone.rows)
+    np.testing.assert_array_equal(shared.scores, alone.scores)
+
+
 @given(seed=st.integers(0, 2**16))
 @settings(max_examples=15, deadline=None)
 def test_the_order_of_documents_does_not_matter(seed):
