@@ -1,32 +1,80 @@
-"""The thin line to vendors whose own client is heavier than the job: one POST of JSON through httpx2."""
+"""The thin line to vendors whose own client is heavier than the job: one POST of JSON through httpx2 a question."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mrl_sweep.embedding.hosted.access import Key, hidden
-from mrl_sweep.embedding.hosted.wire import Reply, Transient
+from mrl_sweep.embedding.hosted.vendor import Line, Target
+from mrl_sweep.embedding.hosted.wire import Question, Reply, Transient
+from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.errors import EnvironmentFault, MissingExtra
+from mrl_sweep.types import Advice, Float32Array
+
+
+class HttpVendor(ABC):
+    """A `Vendor` that is asked by one POST a question. What is left to a vendor is its wire format.
+
+    Its full size is known by family and has to be asked for; a text that is too long is refused unless it says otherwise.
+    """
+
+    provider: str
+    title: str
+    url: str
+    url_variable: str = ""
+    key_variables: tuple[str, ...]
+    batching: Batching
+    truncates: bool = False
+    asks_full_dim: bool = True
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    @property
+    def full_dim(self) -> int | None:
+        return self.target.family.full if self.target.family else None
+
+    def open(self, key: Key | None, timeout_s: float) -> Line:
+        return HttpLine(self, key, timeout_s)
+
+    def advice(self) -> Iterator[Advice]:
+        yield from ()
+
+    def headers(self, key: Key) -> Mapping[str, str]:
+        """What shows the key."""
+        return {"Authorization": f"Bearer {key.reveal()}"}
+
+    @abstractmethod
+    def parameters(self, role: Role) -> Mapping[str, Any]: ...
+
+    @abstractmethod
+    def request(self, question: Question) -> tuple[str, Mapping[str, Any]]:
+        """The path below the address, and the document that is posted to it."""
+
+    @abstractmethod
+    def read(self, reply: Reply, n: int) -> Float32Array: ...
 
 
 class HttpLine:
     """A kept-alive connection. It follows no redirect, so that no key goes where it was not meant to."""
 
-    def __init__(self, headers: Mapping[str, str], key: Key | None, timeout_s: float) -> None:
+    def __init__(self, vendor: HttpVendor, key: Key | None, timeout_s: float) -> None:
         try:
             import httpx2
         except ImportError:
             raise MissingExtra("httpx2", "hosted") from None
         self._httpx: Any = httpx2
-        self._key = key
-        self._timeout_s = timeout_s
-        self._client = httpx2.Client(headers=dict(headers), timeout=timeout_s, follow_redirects=False)
+        self._vendor, self._key, self._timeout_s = vendor, key, timeout_s
+        headers = dict(vendor.headers(key)) if key else {}
+        self._client = httpx2.Client(headers=headers, timeout=timeout_s, follow_redirects=False)
 
-    def post(self, url: str, document: Mapping[str, Any]) -> Reply:
+    def send(self, question: Question) -> Reply:
         """The answer, whatever its status. Raises Transient where there was none."""
+        path, document = self._vendor.request(question)
         try:
-            response = self._client.post(url, json=document)
+            response = self._client.post(f"{self._vendor.target.address.url}/{path}", json=document)
             return Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, response.content)
         except self._httpx.ConnectError as error:
             raise Transient(f"cannot be reached: {hidden(str(error), [self._key])}", unreachable=True) from None
