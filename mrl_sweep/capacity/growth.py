@@ -109,7 +109,7 @@ def _advice(model: Model, corpus_sizes: Sequence[int], reach: int) -> tuple[Advi
     if any(n > model.n_sample for n in corpus_sizes):
         advice.append(
             Advice(
-                "random_sample",
+                "random-sample",
                 f"the projection takes these {model.n_sample:,} documents for a random sample of the larger corpus; taken from"
                 " the oldest tenth, recall was measured to be off by .04, from a single topic by .17",
                 "draw the evaluated corpus at random from the larger one",
@@ -119,7 +119,7 @@ def _advice(model: Model, corpus_sizes: Sequence[int], reach: int) -> tuple[Advi
     if far:
         advice.append(
             Advice(
-                "far_projection",
+                "far-projection",
                 f"{max(far):,} documents are {max(far) / model.n_sample:.0f} times the {model.n_sample:,} at hand: beyond"
                 f" {WARN_BEYOND} times the projection grows uncertain",
                 f"evaluate on at least {max(far) // WARN_BEYOND:,} documents: --distractors adds unjudged ones",
@@ -128,7 +128,7 @@ def _advice(model: Model, corpus_sizes: Sequence[int], reach: int) -> tuple[Advi
     if model.n_queries < MIN_QUERIES:
         advice.append(
             Advice(
-                "few_queries",
+                "few-queries",
                 f"{model.n_queries} judged queries are too few to accept a size in a larger corpus; {MIN_QUERIES} is the least",
                 "judge more queries",
             )

@@ -20,14 +20,6 @@ class OperatingPoint:
     queries_per_second: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """What truncation and the index cost, as shares of the full size's exact quality; they add up to the whole loss."""
-
-    truncation: float
-    index: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """What one tenant may spend: a 99th percentile in milliseconds, bytes of memory, or both; None is no limit."""
@@ -38,11 +30,6 @@ class Budget:
     def holds(self, point: OperatingPoint) -> bool:
         """Whether the point is measured to be within; what was not measured is not within a limit."""
         return _within(point.p99_ms, self.p99_ms) and _within(point.size_bytes, self.size_bytes)
-
-
-def split_losses(full: float, exact: float, deployed: float) -> Losses | None:
-    """From mean quality of exact search at full size, of exact search at d, and of the index at d; None where full is 0."""
-    return None if full == 0 else Losses((full - exact) / full, (exact - deployed) / full)
 
 
 def pareto_front(points: Iterable[OperatingPoint], cost: Callable[[OperatingPoint], float | None]) -> tuple[OperatingPoint, ...]:

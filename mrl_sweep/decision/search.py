@@ -95,12 +95,6 @@ def judge_slices(findings: Sequence[SliceFinding], *, alpha: float) -> tuple[Sli
     return tuple(judged)
 
 
-def worst_hit(findings: Sequence[SliceFinding], candidate: Candidate, *, level: float = 0.05) -> SliceFinding | None:
-    """The finding at this candidate that keeps least among those that stand after the search; None where none does."""
-    standing = [f for f in findings if f.candidate == candidate and f.q_value is not None and f.q_value <= level]
-    return min(standing, key=lambda f: (1.0 if f.kept is None else f.kept, f.q_value), default=None)
-
-
 def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     """The q-value of each p-value (Benjamini & Hochberg 1995, step-up); None stays None and is not counted."""
     tested = [i for i, p in enumerate(p_values) if p is not None]

@@ -218,9 +218,9 @@ def test_far_corpora_are_warned_of_and_farther_ones_refused() -> None:
         "50,001 documents are more than 50 times the 1,000 at hand: no projection",
     ]
     assert growth.at[3].forecasts == ()
-    assert [advice.code for advice in growth.advice] == ["random_sample", "far_projection"]
+    assert [advice.code for advice in growth.advice] == ["random-sample", "far-projection"]
     near = project(ranks, qrels, Question(measure=R10), [500, 10_000], generator=generator())
-    assert [advice.code for advice in near.advice] == ["random_sample"]
+    assert [advice.code for advice in near.advice] == ["random-sample"]
     assert project(ranks, qrels, Question(measure=R10), [1000], generator=generator()).advice == ()
 
 
@@ -305,7 +305,7 @@ def test_too_few_queries_accept_nothing_and_say_so() -> None:
     growth = project(*one_each(sample, 1000), Question(measure=R10), [1000], generator=generator())
     assert growth.at[0].dimension is None
     assert list(growth.stops_at.values()) == [0]
-    assert [advice.code for advice in growth.advice] == ["few_queries"]
+    assert [advice.code for advice in growth.advice] == ["few-queries"]
 
 
 @pytest.mark.parametrize(("n_queries", "accepted"), [(60, False), (1000, True)])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrl_sweep.capacity.operating import Budget, OperatingPoint, best_within, by_bytes, by_latency, pareto_front, split_losses
+from mrl_sweep.capacity.operating import Budget, OperatingPoint, best_within, by_bytes, by_latency, pareto_front
 from mrl_sweep.types import Candidate
 
 
@@ -46,10 +45,3 @@ def test_the_best_within_a_budget() -> None:
 def test_an_unmeasured_cost_meets_no_limit() -> None:
     assert not Budget(p99_ms=100).holds(D)
     assert Budget(size_bytes=60).holds(D)
-
-
-def test_truncation_and_index_loss_add_up() -> None:
-    losses = split_losses(0.50, 0.45, 0.40)
-    assert losses is not None
-    assert (losses.truncation, losses.index) == (pytest.approx(0.1), pytest.approx(0.1))
-    assert split_losses(0.0, 0.0, 0.0) is None

@@ -7,7 +7,7 @@ import sys
 
 
 def test_deciding_needs_numpy_and_nothing_else() -> None:
-    modules = ("policy", "search", "slices", "losers", "compare", "bootstrap", "topics")
+    modules = ("policy", "search", "slices", "losers", "compare", "topics")
     program = f"""
 import sys
 import numpy as np
