@@ -10,22 +10,12 @@ from mrl_sweep.capacity.index_spec import IndexSpec, parse_index
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.indexing.answers import Answers, agree, at_depth, collect_answers
-from mrl_sweep.indexing.building import Built, Cut, build_index, refuse_too_few
+from mrl_sweep.indexing.building import Built, refuse_too_few
 from mrl_sweep.indexing.faiss_index import FaissIndex, limited_threads, make_index, training_need
 from mrl_sweep.indexing.latency import Latency, measure_latency, measure_throughput
 from mrl_sweep.indexing.measurement import IndexBudget, IndexMeasurement
 from mrl_sweep.indexing.trial import Trial, search_all
-from mrl_sweep.types import (
-    EXACT,
-    Advice,
-    Candidate,
-    Float32Array,
-    IntArray,
-    Qrels,
-    Ranks,
-    Similarity,
-    Vectors,
-)
+from mrl_sweep.types import EXACT, Advice, Candidate, IntArray, Ranks, Similarity
 
 
 def check_index(spec: str, dim: int, *, similarity: Similarity, n_documents: int, strict: bool = False) -> None:
@@ -45,37 +35,6 @@ def check_index(spec: str, dim: int, *, similarity: Similarity, n_documents: int
         )
 
 
-def measure_index(
-    vectors: Vectors,
-    queries: Float32Array,
-    dim: int,
-    spec: str,
-    *,
-    similarity: Similarity,
-    qrels: Qrels,
-    own_rows: IntArray | None,
-    depth: int,
-    budget: IndexBudget,
-    exact: Ranks | None = None,
-    rotation: Float32Array | None = None,
-    basis: str = "prefix",
-    on_event: OnEvent = ignore,
-) -> IndexMeasurement:
-    """Builds the index over the renormalised prefixes of `vectors`, searches every query, weighs and times it.
-
-    With `exact`, a Flat index is not searched in full: its answers are held against the exact search's first documents on a
-    sample of queries, and it takes its ranks from there. Raises InputError where FAISS cannot make or train the index.
-    """
-    parsed = parse_index(spec)
-    cut = Cut(dim=dim, similarity=similarity, rotation=rotation)
-    trial = Trial(cut.apply(queries), qrels, own_rows, depth)
-    with limited_threads(budget.threads):
-        built = build_index(vectors, cut, parsed, seed=budget.seed, max_bytes=budget.max_bytes, on_event=on_event)
-        built.index.set_parameters(parsed.parameters)
-        candidate = Candidate(basis, dim, str(parsed))
-        return measure_built(built, candidate, trial, budget=budget, exact=exact, on_event=on_event)
-
-
 def measure_built(
     built: Built,
     candidate: Candidate,
@@ -85,7 +44,11 @@ def measure_built(
     exact: Ranks | None = None,
     on_event: OnEvent = ignore,
 ) -> IndexMeasurement:
-    """Searches, weighs and times an index that stands, with the search parameters it has."""
+    """Searches, weighs and times an index that stands, with the search parameters it has.
+
+    With `exact`, a Flat index is not searched in full: its answers are held against the exact search's first documents on a
+    sample of queries, and it takes its ranks from there.
+    """
     index, advice = built.index, list(built.advice)
     known = _known_answers(index.spec, candidate, exact, trial.depth)
     if known is not None and not _sample_agrees(index, trial, known[2], budget.checked_queries):

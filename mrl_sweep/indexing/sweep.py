@@ -40,9 +40,11 @@ def measure_points(
     shelf: IndexShelf | None = None,
     on_event: OnEvent = ignore,
 ) -> tuple[IndexMeasurement, ...]:
-    """As `measure_index`, at every search effort worth knowing when `spec` names none; one measurement otherwise.
+    """Builds the index over the renormalised prefixes of `vectors`, searches every query, weighs and times it.
 
-    Efforts go up until more of it returns the same documents. With a shelf, the index is taken from there or put there.
+    At every search effort worth knowing when `spec` names none, until more of it returns the same documents; one measurement
+    otherwise. With a shelf, the index is taken from there or put there. `exact` as in `measure_built`. Raises InputError where
+    FAISS cannot make or train the index.
     """
     parsed = parse_index(spec)
     cut = Cut(dim=dim, similarity=similarity, rotation=rotation)

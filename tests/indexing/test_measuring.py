@@ -12,7 +12,8 @@ import pytest
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress
 from mrl_sweep.indexing.measurement import IndexBudget, IndexMeasurement, merge_measurements, which_sizes
-from mrl_sweep.indexing.measuring import check_index, measure_index
+from mrl_sweep.indexing.measuring import check_index
+from mrl_sweep.indexing.sweep import measure_points
 from mrl_sweep.types import NOT_RETRIEVED, Candidate, Qrels, Similarity, TopDocuments, Vectors
 
 QUICK = IndexBudget(latency_s=0.01, throughput_s=0.005, share_of_build=0, threads=1)
@@ -20,7 +21,7 @@ QUICK = IndexBudget(latency_s=0.01, throughput_s=0.005, share_of_build=0, thread
 
 def measured(corpus: Any, dim: int, spec: str, **options: Any) -> IndexMeasurement:
     settings = {"similarity": Similarity.COSINE, "qrels": corpus.qrels, "own_rows": None, "depth": 10, "budget": QUICK}
-    return measure_index(corpus.vectors, corpus.queries, dim, spec, **(settings | options))
+    return measure_points(corpus.vectors, corpus.queries, dim, spec, **(settings | options))[0]
 
 
 def test_flat_searched_in_full_equals_a_full_sort(corpus: Any, exact_ranks: Any) -> None:
@@ -56,7 +57,14 @@ def test_flat_that_disagrees_with_the_exact_search_is_searched_and_said(corpus: 
 
 @pytest.mark.parametrize(
     ("spec", "least"),
-    [("HNSW32", 0.95), ("SQ8", 0.95), ("SQfp16", 0.99), ("IVF8,Flat,nprobe=8", 1.0), ("IVF8,Flat", 0.4), ("LSH", 0.2)],
+    [
+        ("HNSW32,efSearch=16", 0.95),
+        ("SQ8", 0.95),
+        ("SQfp16", 0.99),
+        ("IVF8,Flat,nprobe=8", 1.0),
+        ("IVF8,Flat,nprobe=1", 0.4),
+        ("LSH", 0.2),
+    ],
 )
 def test_other_indexes_return_what_they_find(spec: str, least: float, corpus: Any, exact_ranks: Any) -> None:
     exact = exact_ranks(corpus, (32,))
