@@ -114,7 +114,7 @@ def with_ir_measures(runs: Runs) -> Callable[[], FloatArray]:
 
 
 def with_ranx(runs: Runs) -> Callable[[], FloatArray]:
-    import ranx  # type: ignore[import-not-found, unused-ignore]
+    import ranx  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     relevant = {query: {row: grade for row, grade in pairs.items() if grade > 0} for query, pairs in runs.judged.items()}
     answered = [query for query, pairs in relevant.items() if pairs]
