@@ -185,8 +185,9 @@ def rank_all(
     options = prepare(question, means, checkpoint=checkpoint, on_event=on_event)
     passes = [rank(vectors, embeddings.queries, collection.qrels, dims, options, on_event=on_event)]
     smaller = [dim for dim in dims if dim < vectors.dim]
-    controls, fitted = config.sweep.basis if smaller else (), None
-    for basis, rotation in rotations(controls, vectors, np.random.default_rng(SEED)):
+    controls = [basis for basis in config.sweep.basis if basis != Basis.PREFIX] if smaller else []
+    fitted = None
+    for basis, rotation in rotations(controls, vectors, np.random.default_rng(SEED)) if controls else ():
         turned = rank(
             vectors, embeddings.queries, collection.qrels, smaller, options, basis=basis, rotation=rotation, on_event=on_event
         )

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from typing import Any, Final, overload
 
 import numpy as np
@@ -17,6 +18,12 @@ from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import FileRows, IntArray
 
 _REPORT_EVERY: Final = 10_000
+
+HELD_CHARACTERS: Final = 2**24
+"""A corpus of no more than this stays in memory: a run asks for its texts twice and for titles once more."""
+
+_OF_ITSELF: Final = 256
+"""What a document takes besides its text, in characters."""
 
 
 class Ids(Sequence[str]):
@@ -96,17 +103,28 @@ _DENSE: Final = 16
 
 
 class StoredDocuments:
-    """`Documents` whose texts stay in their source; holds the ids and one position (int64) per document."""
+    """`Documents` whose texts stay in their source; holds the ids and one position (int64) per document.
 
-    def __init__(self, ids: Ids, positions: IntArray, source: Source, file_rows: FileRows | None = None) -> None:
+    Those of a small corpus are `held`, each as it was read; other processes read them from the source.
+    """
+
+    def __init__(
+        self,
+        ids: Ids,
+        positions: IntArray,
+        source: Source,
+        file_rows: FileRows | None = None,
+        held: Sequence[Document] | None = None,
+    ) -> None:
         self._ids = ids
         self._positions = positions
         self._source = source
         self._file_rows = file_rows
+        self._held = held
         self._left: list[tuple[int, Iterator[tuple[int, Document]]]] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_left": []}
+        return {**self.__dict__, "_held": None, "_left": []}
 
     @property
     def file_rows(self) -> FileRows | None:
@@ -123,6 +141,9 @@ class StoredDocuments:
         """The documents of rows start to stop, in order, in one sequential read."""
         stop = len(self) if stop is None else min(stop, len(self))
         if start >= stop:
+            return
+        if self._held is not None:
+            yield from self._held[start:stop]
             return
         expected = iter(self._positions[start:stop].tolist())
         wanted = next(expected)
@@ -148,6 +169,8 @@ class StoredDocuments:
 
     def take(self, rows: Sequence[int]) -> list[Document]:
         """The documents of these rows, in that order; each row is read once, in the order of the file."""
+        if self._held is not None:
+            return [self._held[int(row)] for row in rows]
         wanted = sorted(set(map(int, rows)))
         found = dict(zip(wanted, self._ordered(wanted), strict=True))
         return [found[int(row)] for row in rows]
@@ -196,6 +219,8 @@ def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
     Errors: InputError for none, for one id with two texts (both places named), for a text that no encoder could read.
     """
     ids, positions, id_hashes, text_hashes, lengths = Ids(), array("q"), array("q"), array("q"), array("q")
+    held: list[Document] | None = []
+    room = HELD_CHARACTERS
     for position, document in source.scan():
         text = document.full_text
         if not text.isascii():
@@ -205,6 +230,10 @@ def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
         id_hashes.append(hash(document.id))
         text_hashes.append(hash(text))
         lengths.append(len(text))
+        if held is not None:
+            held.append(document)
+            room -= len(text) + _OF_ITSELF
+            held = held if room >= 0 else None
         if not len(ids) % _REPORT_EVERY:
             on_event(Progress("reading", len(ids), None, "documents"))
     if not len(ids):
@@ -218,7 +247,8 @@ def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
         keep[repeated] = False
         file_rows = FileRows(np.flatnonzero(keep), len(ids))
         ids, places, texts, sizes = ids.without(repeated), places[keep], texts[keep], sizes[keep]
-    documents = StoredDocuments(ids, places, source, file_rows)
+        held = None if held is None else list(compress(held, keep))
+    documents = StoredDocuments(ids, places, source, file_rows, held)
     return Corpus(documents, texts, np.flatnonzero(sizes == 0), len(repeated), int(sizes.sum()))
 
 

@@ -62,18 +62,19 @@ def _schema() -> Any:
 
 
 def _tables(table: QueryScores) -> Iterator[Any]:
-    """One Arrow table per candidate, its rows by measure and then in query order."""
+    """One Arrow table per candidate, its rows by measure and then in query order. Nothing here needs pyarrow.compute, which
+    takes longer to import than a small table to write."""
     import numpy as np
     import pyarrow as pa
 
     scores: Scores = table.scores
     schema = _schema()
-    ids = _strings([_utf8(name) for name in table.query_ids])
+    ids = [_utf8(name) for name in table.query_ids]
     counted = [np.flatnonzero(mask) for mask in scores.counted]
     lengths = [len(rows) for rows in counted]
     codes = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     measure = pa.DictionaryArray.from_arrays(_numbers(codes), _strings([str(m) for m in scores.measures]))
-    query_id = ids.take(_numbers(np.concatenate([np.zeros(0, np.int64), *counted])))
+    query_id = _strings([ids[row] for rows in counted for row in rows.tolist()])
     for c, candidate in enumerate(scores.candidates):
         value = np.concatenate([np.zeros(0), *(scores.values[c, m, rows] for m, rows in enumerate(counted))])
         n = len(value)

@@ -74,6 +74,41 @@ def test_an_id_appended_later_is_found() -> None:
     assert ids.rows_of(["b"]).tolist() == [1]
 
 
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small corpora stay in memory, as they do outside these tests."""
+    monkeypatch.setattr("mrl_sweep.collection.documents.HELD_CHARACTERS", 2**24)
+
+
+@pytest.fixture(params=["held", "left in the source"])
+def held_or_not(request: pytest.FixtureRequest) -> None:
+    if request.param == "held":
+        request.getfixturevalue("held")
+
+
+@pytest.mark.usefixtures("held")
+def test_a_small_corpus_is_read_once() -> None:
+    source = ListSource(documents("zero", "one", "two"))
+    corpus = read_corpus(source).documents
+    source.read = 0
+    assert (list(corpus.texts()), corpus.titles([2, 1])) == (["t0 zero", "t1 one", "t2 two"], ["t2", "t1"])
+    assert source.read == 0
+
+
+@pytest.mark.usefixtures("held")
+def test_another_process_reads_a_small_corpus_from_its_source() -> None:
+    corpus = pickle.loads(pickle.dumps(read_corpus(ListSource(documents("zero", "one"))).documents))
+    assert corpus._held is None
+    assert list(corpus.texts()) == ["t0 zero", "t1 one"]
+
+
+def test_a_corpus_of_many_small_documents_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mrl_sweep.collection.documents.HELD_CHARACTERS", 1000)
+    assert read_corpus(ListSource(documents(*"abc"))).documents._held is not None
+    assert read_corpus(ListSource(documents(*"abcd"))).documents._held is None
+
+
+@pytest.mark.usefixtures("held_or_not")
 @pytest.mark.parametrize("seeks", [True, False])
 def test_texts_and_titles_of_any_rows(seeks: bool) -> None:
     corpus = read_corpus(ListSource(documents("zero", "one", "two", "three"), seeks)).documents
@@ -93,6 +128,7 @@ def test_a_range_of_texts_reads_no_other_document() -> None:
     assert source.read == 2
 
 
+@pytest.mark.usefixtures("held_or_not")
 @pytest.mark.parametrize("seeks", [True, False])
 def test_repeated_documents_are_collapsed_and_skipped_when_read_again(seeks: bool) -> None:
     first, second, third = documents("zero", "one", "two")
