@@ -60,7 +60,7 @@ class Store:
         key = {**identity, "dtype": self._dtype.name}
         text = json.dumps(key, sort_keys=True, ensure_ascii=True)
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(str(key.get(part, "")) for part in ("provider", "model", "role")))
+        readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(str(key.get(part) or "") for part in ("provider", "model", "role")))
         return self.root / f"{readable.strip('-')[:60]}-{digest}", key
 
 

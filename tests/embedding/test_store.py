@@ -71,6 +71,11 @@ def test_a_shard_is_plain_numpy_and_its_manifest_says_what_it_holds(tmp_path):
     assert json.loads((folder / "model.json").read_text())["identity"] == IDENTITY | {"dtype": "float32"}
 
 
+def test_a_model_known_by_its_content_alone_has_no_name_in_the_folder(tmp_path):
+    space = Store(tmp_path).space(IDENTITY | {"model": None})
+    assert space.folder.name.startswith("test-document-")
+
+
 def test_a_hostile_model_name_stays_inside_the_store(tmp_path):
     space = Store(tmp_path / "store").space(IDENTITY | {"model": "../../" + "x" * 300})
     put(space, ["a"])
