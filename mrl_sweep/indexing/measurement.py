@@ -18,13 +18,13 @@ class IndexBudget:
 
     `latency_s` and `throughput_s` are seconds per candidate, raised to `share_of_build` of the build time for indexes that
     take long anyway, at most to `most_latency_s` and `most_throughput_s`: a build of hours, or one that a laptop slept
-    through, must not buy hours of searching. Over a small index, 10 ms give the rate that 40 ms give. `checked_queries` is the
+    through, must not buy hours of searching. Over a small index, 5 ms give the rate that 40 ms give. `checked_queries` is the
     sample on which a Flat index is held against the exact search. `threads` None: as many as FAISS takes. `seed` draws the
     training sample. `max_bytes` refuses an index predicted to be larger.
     """
 
     latency_s: float = 0.15
-    throughput_s: float = 0.01
+    throughput_s: float = 0.005
     share_of_build: float = 0.2
     most_latency_s: float = 20.0
     most_throughput_s: float = 2.0
