@@ -171,9 +171,9 @@ def command_of(name: str) -> Any:
     """The command as click knows it."""
     import typer
 
-    from mrl_sweep.cli.app import app
+    from mrl_sweep.cli.app import program
 
-    found: Any = typer.main.get_command(app)
+    found: Any = typer.main.get_command(program())
     return found.commands[name]
 
 
@@ -216,9 +216,9 @@ def commands_text() -> str:
     """Every command with its help line."""
     import typer
 
-    from mrl_sweep.cli.app import app
+    from mrl_sweep.cli.app import program
 
-    found: Any = typer.main.get_command(app)
+    found: Any = typer.main.get_command(program())
     rows = [
         (" ".join(["mrl-sweep", name, *_arguments(name)]), " ".join((command.help or "").split()))
         for name, command in found.commands.items()

@@ -68,9 +68,9 @@ def _ended(invocation: Invocation, signals: list[int]) -> int:
 
 def _call(invocation: Invocation) -> int:
     """Parse and run; the value a command returns is its exit code, None means 0."""
-    from mrl_sweep.cli.app import app
+    from mrl_sweep.cli.app import program
 
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(program(invocation.argv))
     if "_MRL_SWEEP_COMPLETE" in os.environ:
         command(prog_name=PROGRAM)
     try:

@@ -7,12 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from mrl_sweep import cli
+from mrl_sweep.__main__ import start
+from mrl_sweep.cli.app import HOMES, program
 from mrl_sweep.cli.invocation import Invocation
 from mrl_sweep.errors import EnvironmentFault, InputError
 
@@ -163,6 +168,22 @@ def test_completion_imports_nothing_heavy_and_answers(words: str) -> None:
 def test_the_module_runs_as_the_command_does(process: Command) -> None:
     done = process("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, "mrl-sweep 0.1.0\n", "")
+
+
+def test_the_installed_command_starts_where_the_module_does() -> None:
+    project = tomllib.loads((Path(cli.__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"mrl-sweep": f"mrl_sweep.__main__:{start.__name__}"}
+
+
+def test_a_command_that_is_called_is_read_alone_and_as_in_the_whole_program() -> None:
+    whole: Any = typer.main.get_command(program(["--help"]))
+    assert list(whole.commands) == list(HOMES)
+    for name in HOMES:
+        alone: Any = typer.main.get_command(program([name, "--help"]))
+        assert list(alone.commands) == [name]
+        assert [param.opts for param in alone.commands[name].params] == [param.opts for param in whole.commands[name].params]
+    misspelt: Any = typer.main.get_command(program(["rum"]))
+    assert list(misspelt.commands) == list(HOMES)
 
 
 def test_a_reader_that_goes_away_is_no_news(tmp_path: Path) -> None:
