@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Final, NoReturn
 
-OBJECTS_BETWEEN_SEARCHES: Final = 100_000
+OBJECTS_BETWEEN_SEARCHES: Final = 250_000
 """What is imported and parsed stays: looking for garbage in it every 700 objects takes a tenth of a short run."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from mrl_sweep.collection.lines import Line, Where, is_blank, text_of
 from mrl_sweep.errors import InputError, first_offenders, printable
 
-_DECODER: Final = json.JSONDecoder()
+_decode = json.JSONDecoder().decode
 _OF_A_QUERY: Final = frozenset({"_id", "text", "metadata"})
 
 
@@ -65,7 +65,7 @@ def json_object(line: Line, path: Path) -> dict[str, Any]:
     """The JSON object on this line. Errors: InputError naming file, line and column."""
     text = text_of(line, path)
     try:
-        fields = _value(text)
+        fields = _decode(text)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{Where(path, line.number)}: not JSON: {error.msg} at column {error.colno}: {printable(text[:60])}",
@@ -76,15 +76,6 @@ def json_object(line: Line, path: Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise InputError(f"{Where(path, line.number)}: a JSON object is needed, this is {printable(text[:60])}")
     return fields
-
-
-def _value(text: str) -> Any:
-    """The JSON value that the text is; a line of nothing else, as nearly all are, goes to the scanner at once."""
-    try:
-        value, end = _DECODER.scan_once(text, 0)
-    except StopIteration:
-        end = -1
-    return value if end == len(text) else _DECODER.decode(text)
 
 
 def id_of(fields: Mapping[str, Any], key: str, where: object) -> str:
