@@ -35,6 +35,9 @@ SCORES_PER_CACHE: Final = 1.25
 FEW: Final = 16
 """So many documents are placed one by one sooner than they are counted by runs; half a document more for each judged pair."""
 
+SEVERAL: Final = 96
+"""Where fewer are left above a threshold, it is seen first whether only few reach the next."""
+
 STEPS: Final = 4
 """So many thresholds are tried in turn, from the lowest, before the rest is bisected."""
 
@@ -268,12 +271,14 @@ def _first_bar(row: Any, inverse: Any, n: int, band: Any, scores: Any, rows: Any
 
 
 @jit
-def _count_runs(pairs: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, n: int, bar: Any) -> Any:
-    """Count the block against the pairs, from the lowest threshold up, until no document reaches one.
+def _count_runs(
+    pairs: Any, best: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, n: int, near: Any, bar: Any
+) -> Any:
+    """Count the block against the pairs, from the lowest threshold up, until few documents are left: those are placed.
 
     Returns how many documents lie above `bar`.
     """
-    thresholds, _, above, _ = pairs
+    thresholds, rows, above, tied = pairs
     part, inverse_part = row[:n], inverse[:n]
     two = (_limit(thresholds, 0, scale), _limit(thresholds, 1, scale))
     n_bar, lows, highs = _count_two(part, inverse_part, bar, two[0] - band, two[0] + band, two[1] - band, two[1] + band)
@@ -283,9 +288,17 @@ def _count_runs(pairs: Any, judge: Any, scale: float, band: Any, row: Any, inver
         above[p] += np.int64(highs[p])
         if lows[p] != highs[p]:
             _judge_between(pairs, judge, row, inverse, n, p, two[p] - band, two[p] + band)
+    n_left = lows[1]
     for start in range(2, thresholds.shape[0], 4):
+        lowest = _limit(thresholds, start, scale)
+        if n_left < SEVERAL:
+            n_near = _mark_near(row, inverse, n, lowest - band, near)
+            if n_near <= FEW:
+                rest = (thresholds[start:], rows[start:], above[start:], tied[start:])
+                _place_near(rest, best, judge, scale, band, row, inverse, near, INFINITE)
+                return n_bar
         four = (
-            _limit(thresholds, start, scale),
+            lowest,
             _limit(thresholds, start + 1, scale),
             _limit(thresholds, start + 2, scale),
             _limit(thresholds, start + 3, scale),
@@ -297,6 +310,7 @@ def _count_runs(pairs: Any, judge: Any, scale: float, band: Any, row: Any, inver
             above[start + x] += np.int64(highs4[x])
             if lows4[x] != highs4[x]:
                 _judge_between(pairs, judge, row, inverse, n, start + x, four[x] - band, four[x] + band)
+        n_left = lows4[3]
     return n_bar
 
 
@@ -334,7 +348,7 @@ def _one_block(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, 
             pairs = (thresholds[begin:end], rows[begin:end], above[begin:end], tied[begin:end])
             if n_near <= FEW + (end - begin) // 2:
                 _place_near(pairs, best, judge, scale, band, row, inverse, words, bar)
-            elif _count_runs(pairs, judge, scale, band, row, inverse, n, bar) > ZERO:
+            elif _count_runs(pairs, best, judge, scale, band, row, inverse, n, words, bar) > ZERO:
                 _keep_top(best, judge, scale, band, row, inverse, n, near, bar)
 
 
