@@ -23,9 +23,9 @@ QUERIES: Final = 1000
 SWEEPS: Final = {5: (64, 128, 256, 512, 768), 24: tuple(range(32, DIM + 1, 32)), 96: tuple(range(8, DIM + 1, 8))}
 DEPTH: Final = 100
 LIMITS: Final = (
-    "Where the full workload costs more than its bar: with ten judged documents a query the deepest one usually lies within "
-    "reach of every block, so that each block costs one run of vector compares per threshold that it reaches instead of one in "
-    "all, and at 96 sizes these compares outweigh the products of eight columns each."
+    "The full workload costs more than the base one because the deepest of ten judged documents usually lies within reach of "
+    "every block: each is then counted by runs of vector compares, two and four thresholds to a run, and at 96 sizes these "
+    "outweigh the products of eight columns each."
 )
 EVALUATED_QUERIES: Final = 1000
 
