@@ -70,7 +70,8 @@ def prepare(
     if means.device is None and python_steps(question) <= SMALL:
         kernel: Kernel = PortableKernel()
     else:
-        kernel = open_kernel(choose_device(means.device, 2.0 * len(vectors) * vectors.dim * question.qrels.n_queries))
+        device = choose_device(means.device, 2.0 * len(vectors) * vectors.dim * question.qrels.n_queries)
+        kernel = open_kernel(device, second_level_cache())
     if kernel.name == "numpy" and python_steps(question) > SMALL:
         on_event(Note("ranking without compiled code: slower, the same result"))
     room = make_room(question, means, kernel, on_event)
@@ -88,6 +89,17 @@ def prepare(
 def python_steps(question: Question) -> int:
     """How many times the portable kernel's innermost loop, which is Python, would turn."""
     return question.n_sizes * question.qrels.n_queries * -(-len(question.vectors) // BLOCK_DOCS)
+
+
+def second_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
+    """Bytes of the second-level cache of a core, as Linux tells it; None where it does not."""
+    for index in sorted(folder.glob("index*")):
+        try:
+            if (index / "level").read_text().strip() == "2":
+                return int((index / "size").read_text().strip().removesuffix("K")) * 1024
+        except (OSError, ValueError):
+            return None
+    return None
 
 
 def choose_device(asked: str | None, n_operations: float) -> str | None:

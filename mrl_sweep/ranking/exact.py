@@ -84,10 +84,11 @@ def rank(
     return as_ranks(plan, tally, qrels, candidates, len(vectors))
 
 
-def open_kernel(device: str | None = None) -> Kernel:
+def open_kernel(device: str | None = None, cache_bytes: int | None = None) -> Kernel:
     """The fastest kernel that works here: on the CUDA device that is named, else machine code, else numpy.
 
-    Only a device that is no `cpu` imports torch; where torch does not see it, the processor does the work.
+    `cache_bytes` is the size of the second-level cache, where it is known: blocks are made to fit. Only a device that is no
+    `cpu` imports torch; where torch does not see it, the processor does the work.
     """
     if device is not None and device.startswith("cuda"):
         try:
@@ -97,9 +98,9 @@ def open_kernel(device: str | None = None) -> Kernel:
         except (ImportError, RuntimeError):
             pass
     try:
-        from mrl_sweep.ranking.kernel import MachineKernel
+        from mrl_sweep.ranking.kernel import MachineKernel, queries_of_a_block
 
-        return MachineKernel()
+        return MachineKernel() if cache_bytes is None else MachineKernel(block_queries=queries_of_a_block(cache_bytes))
     except (ImportError, RuntimeError):
         return PortableKernel()
 

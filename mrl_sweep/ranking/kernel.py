@@ -14,7 +14,6 @@ is why functions take rows instead of tables, and why each score is read as few 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -379,23 +378,9 @@ def _pair_scores(queries: Any, docs: Any, query_rows: Any, edges: Any, norms: An
             out[a, i] = prefix_score(queries[q, :dim], docs[i, :dim], norms[a, q], cosine)
 
 
-def queries_of_a_block(block_docs: int) -> int:
-    """As many queries as keep the scores of a block of documents about within the second-level cache of this machine."""
-    cache = second_level_cache()
-    if cache is None:
-        return MOST_QUERIES
-    return min(max(int(SCORES_PER_CACHE * cache) // (4 * block_docs), FEWEST_QUERIES), MOST_QUERIES)
-
-
-def second_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
-    """Bytes of the second-level cache of a core, as Linux tells it; None where it does not."""
-    for index in sorted(folder.glob("index*")):
-        try:
-            if (index / "level").read_text().strip() == "2":
-                return int((index / "size").read_text().strip().removesuffix("K")) * 1024
-        except (OSError, ValueError):
-            return None
-    return None
+def queries_of_a_block(cache_bytes: int, block_docs: int = BLOCK_DOCS) -> int:
+    """As many queries as keep the scores of a block of documents about within a second-level cache of this size."""
+    return min(max(int(SCORES_PER_CACHE * cache_bytes) // (4 * block_docs), FEWEST_QUERIES), MOST_QUERIES)
 
 
 class MachineKernel:
@@ -403,10 +388,10 @@ class MachineKernel:
 
     name = "numba"
 
-    def __init__(self, block_docs: int = BLOCK_DOCS, block_queries: int | None = None) -> None:
+    def __init__(self, block_docs: int = BLOCK_DOCS, block_queries: int = MOST_QUERIES) -> None:
         self.sgemm = sgemm_address()
         self.block_docs = block_docs
-        self.block_queries = block_queries or queries_of_a_block(block_docs)
+        self.block_queries = block_queries
 
     def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
         out = np.empty((len(targets.edges) - 1, len(docs)), np.float32)
