@@ -226,7 +226,7 @@ def _offer(best: Any, judge: Any, scale: float, band: Any, j: int, bar: Any) -> 
     return max(bar, np.float32(floor[q] * scale) - band)
 
 
-@jit
+@inlined
 def _place_near(pairs: Any, best: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, near: Any, bar: Any) -> None:
     """Take each document whose bit is set by itself."""
     for word in range(near.shape[0]):
@@ -269,7 +269,7 @@ def _first_bar(row: Any, inverse: Any, n: int, band: Any, scores: Any, rows: Any
     return scores[depth - 1] - band - band
 
 
-@jit
+@inlined
 def _count_runs(
     pairs: Any, best: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, n: int, near: Any, bar: Any
 ) -> Any:
