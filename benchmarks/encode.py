@@ -68,8 +68,8 @@ def run() -> Table:
         "Documents of the packaged collection, equal texts once. Bare: one `model.encode` of all of them at the same batch size, "
         "vectors in memory. Cold: an empty store, each batch journalled on disk as it comes, the shard settled and synced. "
         "Warm: everything stored, texts hashed and looked up, vectors read back. The vectors are equal to 1e-5. "
-        "The second model's 128 documents are some seconds of work on two cores, and whole runs of this benchmark scatter by more "
-        "than the bar, from none to nearly three times it; why is not settled.",
+        "The second model's 128 documents are some seconds of work on two cores, and whole runs of this benchmark scatter by "
+        "more than the bar, from none to nearly three times it; why is not settled.",
         ("model", "documents", "bare docs/s", "cold docs/s", "warm docs/s", "cold overhead", "warm takes"),
         tuple(row for row, _ in results),
         tuple(bar for _, bar in results),
