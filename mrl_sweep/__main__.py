@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from typing import Final, NoReturn
 
 OBJECTS_BETWEEN_SEARCHES: Final = 250_000
@@ -12,6 +13,7 @@ OBJECTS_BETWEEN_SEARCHES: Final = 250_000
 def start() -> NoReturn:
     """The command, in a process of its own."""
     gc.set_threshold(OBJECTS_BETWEEN_SEARCHES)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would read the entry points of all that is installed
     from mrl_sweep.cli import main
 
     try:
