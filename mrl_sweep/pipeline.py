@@ -98,7 +98,8 @@ def load(config: SweepConfig) -> Collection:
         refuse_unprojectable(decision.measures[0])
     if len(table.sources) > 1:
         raise InputError(
-            f"{len(table.sources)} collections are named, and this takes one", "name one, or use `mrl_sweep.several.run_each`"
+            f"{len(table.sources)} collections are named, and this takes one",
+            "name one, or use `mrl_sweep.runs.several.run_each`",
         )
     options = LoadOptions(
         missing_docs=table.missing_docs,

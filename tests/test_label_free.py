@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pytest
 
 from mrl_sweep import pipeline
-from mrl_sweep.comparison import side_by_side
 from mrl_sweep.config import SweepConfig
-from mrl_sweep.earlier import EarlierRun, reopen
 from mrl_sweep.errors import InputError
-from mrl_sweep.gate import decide_gate
-from mrl_sweep.planning import plan_run
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.sentence import UNJUDGED
+from mrl_sweep.runs.comparison import side_by_side
+from mrl_sweep.runs.earlier import EarlierRun, reopen
+from mrl_sweep.runs.gate import decide_gate
+from mrl_sweep.runs.planning import plan_run
 from mrl_sweep.types import Candidate, Measure
 
 N_DOCUMENTS, N_QUERIES, DIM = 120, 50, 16

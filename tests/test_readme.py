@@ -147,7 +147,8 @@ def test_every_system_has_its_row_and_its_proof() -> None:
 
 
 def test_exit_codes_are_those_of_the_program() -> None:
-    from mrl_sweep import cli, errors, gate
+    from mrl_sweep import cli, errors
+    from mrl_sweep.runs import gate
 
     table = TEXT.partition("| exit code |")[2].partition("\n\n")[0]
     told = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for code in row.split(", ")}

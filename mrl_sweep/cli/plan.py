@@ -16,7 +16,7 @@ from mrl_sweep.cli.report import RunFolder, files_of
 
 if TYPE_CHECKING:
     from mrl_sweep.capacity.plan import PlanRow
-    from mrl_sweep.planning import Planned
+    from mrl_sweep.runs.planning import Planned
 
 _PARQUET = ".parquet"
 
@@ -28,8 +28,8 @@ def plan(context: typer.Context, run: RunFolder, **flags: Unpack[PlanFlags]) -> 
     settings = invocation.configure(None, flags)
     file = settings.run.output
     write = prepare_text(invocation, file, files_of(run), tuple(RENDERERS))
-    from mrl_sweep.earlier import reopen
-    from mrl_sweep.planning import plan_run
+    from mrl_sweep.runs.earlier import reopen
+    from mrl_sweep.runs.planning import plan_run
 
     found = plan_run(reopen(run, settings), settings)
     if file is not None and file.suffix == _PARQUET:

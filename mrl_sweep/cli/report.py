@@ -26,7 +26,7 @@ def report(context: typer.Context, run: RunFolder, **flags: Unpack[OutputFlags])
     place = Path(file) if file else None
     if several := read_runs(run):
         from mrl_sweep.cli.several import prepare_several
-        from mrl_sweep.macro import together
+        from mrl_sweep.runs.macro import together
 
         show = prepare_several(invocation, place, [file for one in several.values() for file in files_of(one)])
         return show(together({name: read_report(one) for name, one in several.items()}))

@@ -42,7 +42,7 @@ def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
     """Do the main job and print what it found; several collections have a summary of their own."""
     if len(settings.collection.sources) > 1:
         show = prepare_several(invocation, settings.run.output, inputs_of(settings))
-        from mrl_sweep.macro import together
+        from mrl_sweep.runs.macro import together
 
         return show(together(main_jobs(invocation, settings)))
     output = prepare_output(invocation, settings.run.output, inputs_of(settings))
@@ -64,7 +64,7 @@ def main_jobs(invocation: Invocation, settings: SweepConfig) -> Mapping[str, Rep
     """The same for several collections: their reports by name."""
     check_complete(settings)
     check_out(settings)
-    from mrl_sweep.several import run_each
+    from mrl_sweep.runs.several import run_each
 
     with listening(invocation) as on_event:
         return run_each(settings, on_event)

@@ -15,7 +15,7 @@ from mrl_sweep.cli.invocation import Invocation
 from mrl_sweep.cli.output import append_summary, prepare_text
 
 if TYPE_CHECKING:
-    from mrl_sweep.macro import MacroRow, Several
+    from mrl_sweep.runs.macro import MacroRow, Several
 
 
 def as_json(found: Several) -> str:

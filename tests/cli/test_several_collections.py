@@ -14,7 +14,7 @@ import pytest
 import mrl_sweep
 from mrl_sweep.config import SweepConfig
 from mrl_sweep.errors import InputError
-from mrl_sweep.several import run_each
+from mrl_sweep.runs.several import run_each
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

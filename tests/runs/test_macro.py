@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from mrl_sweep.macro import MacroMeasure, together
 from mrl_sweep.report.document import CandidateRow, GateRow, MeasureRow, Report, VerdictRow
+from mrl_sweep.runs.macro import MacroMeasure, together
 
 SIZES = (256, 128, 64)
 

@@ -13,9 +13,9 @@ from mrl_sweep.capacity.plan import Plan, PlanRequest, SizeFacts, make_plan
 from mrl_sweep.capacity.scaling import MeasuredPoint
 from mrl_sweep.config import SweepConfig
 from mrl_sweep.decision.policy import full_size
-from mrl_sweep.earlier import EarlierRun
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.document import CandidateRow
+from mrl_sweep.runs.earlier import EarlierRun
 from mrl_sweep.types import EXACT, Advice, Basis, Outcome
 
 SEED: Final = 0

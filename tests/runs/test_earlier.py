@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mrl_sweep.config import SweepConfig
-from mrl_sweep.earlier import reopen
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.folder import read_report
+from mrl_sweep.runs.earlier import reopen
 from mrl_sweep.types import Basis, Candidate, Measure, Outcome
 
 MadeRun = Callable[..., Path]

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from mrl_sweep.baseline import facts_to_share, model_of, named, paired_values
 from mrl_sweep.decision.compare import Comparison, compare_paired, differences
-from mrl_sweep.earlier import EarlierRun
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.build import FLOAT32_BYTES
 from mrl_sweep.report.codec import encode
+from mrl_sweep.runs.baseline import facts_to_share, model_of, named, paired_values
+from mrl_sweep.runs.earlier import EarlierRun
 from mrl_sweep.types import EXACT, Basis, Candidate, Measure
 
 SCHEMA_VERSION: Final = 1
