@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from mrl_sweep.types import NOT_RETRIEVED, Qrels
+from mrl_sweep.ranking.exact import RankOptions, rank
+from mrl_sweep.types import NOT_RETRIEVED, Candidate, Qrels, Similarity, Vectors
 
 DIMS = (3, 8, 20, 48)
 
@@ -56,3 +57,34 @@ def make_case(seed, *, n_docs=700, dim=48, n_queries=25, most_judgments=40, inte
     rows[0], rows[1] = 51, 95
     own = np.where(rng.random(n_queries) < 0.4, source, -1)
     return docs, queries.astype(np.float32), Qrels(offsets, rows, np.ones(len(rows), np.int64)), own
+
+
+def assert_counts_of_a_full_sort(kernel, similarity, *, integers):
+    docs, queries, qrels, own = make_case(0, integers=integers)
+    above, tied = full_sort(docs, queries, qrels, DIMS, own, similarity == Similarity.COSINE)
+    got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(similarity=similarity, own_rows=own, kernel=kernel))
+    np.testing.assert_array_equal(got.above, above, err_msg=kernel.name)
+    np.testing.assert_array_equal(got.tied, tied, err_msg=kernel.name)
+    assert got.candidates == tuple(Candidate("prefix", dim) for dim in DIMS)
+
+
+def assert_best_of_a_full_sort(kernel):
+    """Ties by row."""
+    docs, queries, qrels, own = make_case(5)
+    top = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, kernel=kernel, depth=7)).top
+    for a, dim in enumerate(DIMS):
+        scores = float32_scores(docs, queries, dim, cosine=True)
+        for q in range(len(queries)):
+            ranked = [row for row in np.lexsort((np.arange(len(docs)), -scores[q])) if row != own[q]][:7]
+            assert top.rows[a, q].tolist() == ranked
+            np.testing.assert_array_equal(top.scores[a, q], scores[q, ranked])
+
+
+def assert_longer_list_is_padded(kernel):
+    """Than the corpus, which is three documents."""
+    docs, queries = np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[:1]
+    qrels = Qrels(np.array([0, 1]), np.array([2]), np.array([1]))
+    for depth, rows, scores in ((5, [0, 1, 2, -1, -1], [1, 0, 0, -np.inf, -np.inf]), (2, [0, 1], [1, 0])):
+        top = rank(Vectors((docs,)), queries, qrels, (3,), RankOptions(depth=depth, kernel=kernel)).top
+        assert top.rows[0, 0].tolist() == rows
+        assert top.scores[0, 0].tolist() == scores

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ranking_cases import DIMS, float32_scores, full_sort, make_case
+from ranking_cases import (
+    DIMS,
+    assert_best_of_a_full_sort,
+    assert_counts_of_a_full_sort,
+    assert_longer_list_is_padded,
+    make_case,
+)
 
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.executors.local import LocalThreads
@@ -37,12 +43,8 @@ def kernels():
 @pytest.mark.parametrize("similarity", list(Similarity))
 @pytest.mark.parametrize("integers", [False, True])
 def test_on_a_device_the_integers_are_those_of_a_full_sort(similarity, integers):
-    docs, queries, qrels, own = make_case(0, integers=integers)
-    above, tied = full_sort(docs, queries, qrels, DIMS, own, similarity == Similarity.COSINE)
     for kernel in kernels():
-        got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(similarity=similarity, own_rows=own, kernel=kernel))
-        np.testing.assert_array_equal(got.above, above)
-        np.testing.assert_array_equal(got.tied, tied)
+        assert_counts_of_a_full_sort(kernel, similarity, integers=integers)
 
 
 @given(
@@ -71,23 +73,12 @@ def test_on_a_device_any_partition_gives_the_integers_of_the_portable_kernel(
 
 
 def test_on_a_device_top_documents_are_the_best_of_a_full_sort_ties_by_row():
-    docs, queries, qrels, own = make_case(5)
     for kernel in kernels():
-        top = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, kernel=kernel, depth=7)).top
-        for a, dim in enumerate(DIMS):
-            scores = float32_scores(docs, queries, dim, cosine=True)
-            for q in range(len(queries)):
-                ranked = [row for row in np.lexsort((np.arange(len(docs)), -scores[q])) if row != own[q]][:7]
-                assert top.rows[a, q].tolist() == ranked
-                np.testing.assert_array_equal(top.scores[a, q], scores[q, ranked])
+        assert_best_of_a_full_sort(kernel)
 
 
 def test_on_a_device_a_list_longer_than_the_corpus_is_padded():
-    docs, queries = np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[:1]
-    qrels = Qrels(np.array([0, 1]), np.array([2]), np.array([1]))
-    for depth, rows in ((5, [0, 1, 2, -1, -1]), (2, [0, 1])):
-        top = rank(Vectors((docs,)), queries, qrels, (3,), RankOptions(depth=depth, kernel=DeviceKernel("cpu"))).top
-        assert top.rows[0, 0].tolist() == rows
+    assert_longer_list_is_padded(DeviceKernel("cpu"))
 
 
 def test_on_a_device_documents_of_zeros_tie_under_the_dot_product():

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ranking_cases import DIMS, float32_scores, full_sort, make_case
+from ranking_cases import (
+    DIMS,
+    assert_best_of_a_full_sort,
+    assert_counts_of_a_full_sort,
+    assert_longer_list_is_padded,
+    full_sort,
+    make_case,
+)
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress
@@ -24,13 +31,8 @@ def kernels():
 @pytest.mark.parametrize("similarity", list(Similarity))
 @pytest.mark.parametrize("integers", [False, True])
 def test_every_kernel_gives_the_integers_of_a_full_sort(similarity, integers):
-    docs, queries, qrels, own = make_case(0, integers=integers)
-    above, tied = full_sort(docs, queries, qrels, DIMS, own, similarity == Similarity.COSINE)
     for kernel in kernels():
-        got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(similarity=similarity, own_rows=own, kernel=kernel))
-        np.testing.assert_array_equal(got.above, above, err_msg=kernel.name)
-        np.testing.assert_array_equal(got.tied, tied, err_msg=kernel.name)
-        assert got.candidates == tuple(Candidate("prefix", dim) for dim in DIMS)
+        assert_counts_of_a_full_sort(kernel, similarity, integers=integers)
 
 
 @given(seed=st.integers(0, 2**16), n_threads=st.integers(1, 4), shard_bytes=st.integers(1, 60_000), blocks=st.integers(1, 90))
@@ -86,24 +88,13 @@ def test_the_order_of_documents_does_not_matter(seed):
 
 
 def test_top_documents_are_the_best_of_a_full_sort_ties_by_row():
-    docs, queries, qrels, own = make_case(5)
     for kernel in kernels():
-        top = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, kernel=kernel, depth=7)).top
-        for a, dim in enumerate(DIMS):
-            scores = float32_scores(docs, queries, dim, cosine=True)
-            for q in range(len(queries)):
-                ranked = [row for row in np.lexsort((np.arange(len(docs)), -scores[q])) if row != own[q]][:7]
-                assert top.rows[a, q].tolist() == ranked
-                np.testing.assert_array_equal(top.scores[a, q], scores[q, ranked])
+        assert_best_of_a_full_sort(kernel)
 
 
 def test_top_documents_of_a_corpus_smaller_than_the_depth_are_padded():
-    docs, queries = np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[:1]
-    qrels = Qrels(np.array([0, 1]), np.array([2]), np.array([1]))
     for kernel in kernels():
-        top = rank(Vectors((docs,)), queries, qrels, (3,), RankOptions(depth=5, kernel=kernel)).top
-        assert top.rows[0, 0].tolist() == [0, 1, 2, -1, -1]
-        assert top.scores[0, 0].tolist() == [1, 0, 0, -np.inf, -np.inf]
+        assert_longer_list_is_padded(kernel)
 
 
 def test_half_precision_documents_rank_as_their_float32_values():
