@@ -16,9 +16,9 @@ import typer
 
 from mrl_sweep.cli.console import close_quietly
 from mrl_sweep.cli.invocation import Invocation
+from mrl_sweep.cli.usage import PROGRAM, in_our_style
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 
-PROGRAM: Final = "mrl-sweep"
 INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM
 BUG: Final = 70
@@ -47,7 +47,7 @@ def _ended(invocation: Invocation, signals: list[int]) -> int:
             return _bug(invocation, fault)
         return _fail(invocation, fault.message, fault.hint, fault.exit_code)
     except _USAGE_ERRORS as usage:
-        return _fail(invocation, *_usage(usage, invocation.argv), InputError.exit_code)
+        return _fail(invocation, *in_our_style(usage, invocation.argv), InputError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = TERMINATED if signal.SIGTERM in signals else INTERRUPTED
         return _fail(invocation, "interrupted", "what is done is kept: the same command resumes", code)
@@ -82,19 +82,6 @@ def _call(invocation: Invocation) -> int:
         if isinstance(ended.__context__, BrokenPipeError):  # how rich ends the printing of a help page that nobody reads on
             return 0
         raise
-
-
-def _usage(error: Any, argv: Sequence[str]) -> tuple[str, str]:
-    """The message and hint of typer's own errors, in our style."""
-    message, _, suggestion = error.format_message().strip().partition(". Did you mean ")
-    possible = getattr(error, "possibilities", None)
-    if possible:
-        message, suggestion = error.message, f"{' or '.join(sorted(possible))}?"
-    message = message[:1].lower() + message[1:].removesuffix(".")
-    if suggestion:
-        return message, f"did you mean {suggestion}"
-    command = argv[0] + " " if not argv[0].startswith("-") and "command" not in message else ""
-    return message, f"`{PROGRAM} {command}--help` shows what is accepted"
 
 
 def _fail(invocation: Invocation, message: str, hint: str, code: int) -> int:

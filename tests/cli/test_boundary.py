@@ -111,7 +111,13 @@ def test_sigterm_ends_as_ctrl_c_does_with_its_own_code(monkeypatch: pytest.Monke
     ("argv", "said"),
     [
         (["cnfig"], "error: no such command 'cnfig'\nhint: did you mean 'config'?\n"),
-        (["config", "--retian", "1"], "error: no such option: --retian\nhint: did you mean --re"),
+        (["config", "--retian", "1"], "error: no such option: --retian\nhint: did you mean --retain?\n"),
+        (["run", "--colection", "x"], "error: no such option: --colection\nhint: did you mean --collection?\n"),
+        (
+            ["gate", "--collection", "x"],
+            "error: no such option: --collection\nhint: it belongs to run, embed, demo, check, config; `",
+        ),
+        (["gate", "run", "--qps", "3"], "error: no such option: --qps\nhint: it belongs to plan; `mrl-sweep gate --help` shows"),
         (
             ["config", "--dims"],
             "error: option '--dims' requires an argument\nhint: `mrl-sweep config --help` shows what is accepted\n",
