@@ -14,7 +14,7 @@ from mrl_sweep.embedding.fill import STAGES, Filled, Filling, fill
 from mrl_sweep.embedding.layout import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
 from mrl_sweep.embedding.protocol import Embedder, ModelFacts, Role, VectorSource
 from mrl_sweep.embedding.store import Space, Store
-from mrl_sweep.errors import first_offenders
+from mrl_sweep.errors import first_offenders, several
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.types import Advice, Collection, Embeddings, IntArray, Vectors
 
@@ -142,17 +142,23 @@ def _advice(side: _Side, max_length: int | None) -> Iterator[Advice]:
     empty, zero, truncated = side.filled.empty, side.rows(ZERO), side.truncated
     if len(empty):
         names = first_offenders([side.ids[row] for row in empty[:5]], len(empty))
-        yield Advice(f"empty-{noun}", f"{len(empty):,} {noun} have no text: {names}")
+        yield Advice(f"empty-{noun}", several(len(empty), f"{side.role} has no text", f"{noun} have no text") + f": {names}")
     if len(zero):
         names = first_offenders([side.ids[row] for row in zero[:5]], len(zero))
-        tells = "score 0 for every query" if side.role is Role.DOCUMENT else "tie with every document"
-        yield Advice(f"zero-{noun}", f"{len(zero):,} {noun} have a zero vector and {tells}: {names}")
+        one, many = (
+            ("scores 0 for every query", "score 0 for every query")
+            if side.role is Role.DOCUMENT
+            else ("ties with every document", "tie with every document")
+        )
+        told = several(len(zero), f"{side.role} has a zero vector and {one}", f"{noun} have a zero vector and {many}")
+        yield Advice(f"zero-{noun}", f"{told}: {names}")
     if truncated:
         share = f"{100 * truncated / len(side.flags):.3g}%"
         limit = f"the model's {max_length:,} tokens" if max_length else "the model reads"
+        longer = several(truncated, f"{side.role} ({share}) is longer", f"{noun} ({share}) are longer")
         yield Advice(
             f"truncated-{noun}",
-            f"{truncated:,} {noun} ({share}) are longer than {limit}: the rest of their text was not read",
+            f"{longer} than {limit}: the rest of their text was not read",
             "split long documents, or take a model that reads more; --fail-on-truncation makes this an error",
         )
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.embedding.vector_files import LAYOUT, Table, read_vectors
-from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.errors import InputError, first_offenders, several
 from mrl_sweep.events import OnEvent, Progress
 from mrl_sweep.types import Advice, Collection, Embeddings, FileRows, Float32Array, IntArray, Vectors
 
@@ -108,9 +108,8 @@ class _Checked:
 
     def advice(self) -> Iterator[Advice]:
         if self.n_zero:
-            yield Advice(
-                "zero-documents", f"{self.n_zero:,} documents have a zero vector: {first_offenders(self.zero, self.n_zero)}"
-            )
+            told = several(self.n_zero, "document has a zero vector", "documents have a zero vector")
+            yield Advice("zero-documents", f"{told}: {first_offenders(self.zero, self.n_zero)}")
         if self.alike:
             yield Advice("collapsed-embeddings", "collapsed embeddings: all document vectors are alike")
 

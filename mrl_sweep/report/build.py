@@ -108,8 +108,11 @@ def build_report(verdict: Verdict, scores: Scores, query_ids: Sequence[str], fac
 
 
 def _once(warnings: Sequence[Advice]) -> tuple[Advice, ...]:
-    """Each warning once, in the order in which they were raised."""
-    return tuple(dict.fromkeys(warnings))
+    """Each warning once, as it was said first: what the loader warns of, the provider may notice again."""
+    first: dict[tuple[str, str], Advice] = {}
+    for warning in warnings:
+        first.setdefault((warning.code, warning.message), warning)
+    return tuple(first.values())
 
 
 def _baseline(verdict: Verdict, scores: Scores) -> Candidate:

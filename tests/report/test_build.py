@@ -93,7 +93,7 @@ def test_facts_stand_in_the_document() -> None:
     facts = Facts(
         required=(RECALL,),
         agreement={HALF: {10: 0.87}},
-        warnings=[advice, advice],
+        warnings=[advice, Advice(advice.code, advice.message), advice],
         excluded={"empty": 2, "nothing": 0},
         manifest={"collection": {"name": "c"}},
     )

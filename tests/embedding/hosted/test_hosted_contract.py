@@ -104,7 +104,10 @@ def test_through_the_store_nothing_is_sent_twice_and_a_second_run_sends_nothing(
     dim = FULL[MODELS[provider]]
     np.testing.assert_allclose(first.documents.read(0, 40), served_vectors(TEXTS, dim), rtol=0, atol=1e-7)
     assert first.model["provider"] == provider
-    assert [advice.code for advice in first.warnings if "document" in advice.code] == ["empty-documents", "zero-documents"]
+    assert [(advice.code, advice.message) for advice in first.warnings if "document" in advice.code] == [
+        ("empty-documents", "1 document has no text: d41"),
+        ("zero-documents", "1 document has a zero vector and scores 0 for every query: d41"),
+    ]
 
 
 def test_trained_sizes_come_from_the_family(provider, vendors_own):
