@@ -131,9 +131,9 @@ def run() -> Table:
         "product": partial(product, base),
         "flat full": partial(flat_search, base, (DIM,)),
         **ours,
+        "one thread": partial(sweep, base, SWEEPS[24], depth=0, n_threads=1),
     }
-    took = medians(quick, rounds=3)
-    took |= medians({"one thread": partial(sweep, base, SWEEPS[24], depth=0, n_threads=1)}, rounds=3, warmups=0)
+    took = medians(quick, rounds=5)
     took |= medians({"flat each": partial(flat_search, base, SWEEPS[24])}, rounds=1, warmups=0)
     took |= medians({"torch each": partial(torch_topk, base, SWEEPS[5])}, rounds=1)
     took |= medians({"evaluator": partial(evaluate, base, 256)}, rounds=1, warmups=0)
