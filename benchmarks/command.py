@@ -28,6 +28,7 @@ LIMITS: Final = (
     "above all their dataclasses and tables of settings, take about as long to import as the bar leaves for everything besides "
     "ranking. The stages are what `-v` prints; `--index none` saves measuring."
 )
+ROUNDS: Final = 15
 PROFILED_RUNS: Final = 5
 AGAIN: Final = """
 import json, sys, time
@@ -96,7 +97,7 @@ def run() -> Table:
                 "run": partial(call, *sweep, cwd=folder),
                 "gate": partial(call, "-m", "mrl_sweep", "gate", "run", "-q", cwd=folder),
             },
-            rounds=7,
+            rounds=ROUNDS,
         )
         runs = [json.loads(call("-c", AGAIN, "pydocs-small", "store", "again", cwd=folder)) for _ in range(PROFILED_RUNS)]
     return table(took, {stage: statistics.median(run[stage] for run in runs) for stage in runs[0]})
@@ -129,7 +130,8 @@ def table(took: dict[str, float], stages: dict[str, float]) -> Table:
         Bar("gate beyond Python's and numpy's start", "under 0.5 s", seconds(gate), gate < 0.5),
     )
     note = (
-        f"Medians of seven whole processes, taking turns. The run is on a collection of SciFact's size cut from pydocs. {LIMITS}"
+        f"Medians of {ROUNDS} whole processes, taking turns. The run is on a collection of SciFact's size cut from pydocs. "
+        f"{LIMITS}"
     )
     return Table("command: whole processes", note, ("command", "time"), rows, bars)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from typing import Final, NoReturn
 
 OBJECTS_BETWEEN_SEARCHES: Final = 250_000
@@ -13,7 +12,6 @@ OBJECTS_BETWEEN_SEARCHES: Final = 250_000
 def start() -> NoReturn:
     """The command, in a process of its own."""
     gc.set_threshold(OBJECTS_BETWEEN_SEARCHES)
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would read the entry points of all that is installed
     from mrl_sweep.cli import main
 
     try:

@@ -68,8 +68,9 @@ def _ended(invocation: Invocation, signals: list[int]) -> int:
 
 def _call(invocation: Invocation) -> int:
     """Parse and run; the value a command returns is its exit code, None means 0."""
-    from mrl_sweep.cli.app import program
+    from mrl_sweep.cli.app import preload, program
 
+    preload(invocation.argv)
     command = typer.main.get_command(program(invocation.argv))
     if "_MRL_SWEEP_COMPLETE" in os.environ:
         command(prog_name=PROGRAM)
