@@ -136,7 +136,7 @@ def run() -> Table:
     took = medians(quick, rounds=5)
     took |= medians({"flat each": partial(flat_search, base, SWEEPS[24])}, rounds=1, warmups=0)
     took |= medians({"torch each": partial(torch_topk, base, SWEEPS[5])}, rounds=1)
-    took |= medians({"evaluator": partial(evaluate, base, 256)}, rounds=1, warmups=0)
+    took |= medians({"evaluator": partial(evaluate, base, 256)}, rounds=3, warmups=0)
     return table(took, (float(depths[0]), float(depths[1])))
 
 
