@@ -22,7 +22,7 @@ LIBRARIES: Final = (
     f"import gc; gc.set_threshold({OBJECTS_BETWEEN_SEARCHES}); import numpy, faiss, typer, pydantic, pyarrow.parquet; "
     "pydantic.BaseModel"
 )
-OWN_MODULES: Final = f"{LIBRARIES}; import mrl_sweep.cli.app, mrl_sweep.cli.run, mrl_sweep.pipeline, mrl_sweep.summary"
+OWN_MODULES: Final = f"{LIBRARIES}; import mrl_sweep.cli.app, mrl_sweep.cli.run, mrl_sweep.pipeline.summary"
 LIMITS: Final = (
     "Where the warm run misses its bar, the rows in the middle say why: its libraries, above all pydantic, and its own modules, "
     "above all their dataclasses and tables of settings, take about as long to import as the bar leaves for everything besides "
@@ -32,8 +32,8 @@ ROUNDS: Final = 15
 PROFILED_RUNS: Final = 5
 AGAIN: Final = """
 import json, sys, time
-from mrl_sweep.config import SweepConfig
-from mrl_sweep import pipeline
+from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.pipeline import run as pipeline
 from mrl_sweep.events import Timing
 stages = {}
 def heard(event):

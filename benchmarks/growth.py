@@ -24,7 +24,7 @@ GIB: Final = 2**30
 ONE_PASS: Final = """
 import json, sys, threading, time
 import numpy as np
-from mrl_sweep.executors.local import LocalThreads, available_threads
+from mrl_sweep.execution.threads import LocalThreads, available_threads
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.types import Qrels, Vectors
 

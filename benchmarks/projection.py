@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 
 from benchmarks.harness import Bar, Table, main
-from mrl_sweep.capacity.growth import Question, project
-from mrl_sweep.collection.pydocs.corpus import corpus
-from mrl_sweep.collection.pydocs.known_item import known_items
+from mrl_sweep.demo.corpus import corpus
+from mrl_sweep.demo.known_item import known_items
 from mrl_sweep.embedding import ModelOptions, Role
-from mrl_sweep.embedding.wordllama import open_wordllama
+from mrl_sweep.embedding.local.wordllama import open_wordllama
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
+from mrl_sweep.projection.growth import Question, project
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.types import Float32Array, FloatArray, IntArray, Measure, Qrels, Ranks, Vectors
 

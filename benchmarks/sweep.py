@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.harness import Bar, Table, main, medians, seconds
 from benchmarks.synthetic import Workload, documents, several, single
-from mrl_sweep.executors.local import LocalThreads, available_threads
+from mrl_sweep.execution.threads import LocalThreads, available_threads
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.types import Ranks
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mrl_sweep.api import run
-    from mrl_sweep.config import SweepConfig
     from mrl_sweep.report.document import Report
+    from mrl_sweep.settings.config import SweepConfig
 
 __version__ = "0.1.0"
 __all__ = ["Report", "SweepConfig", "__version__", "run"]
 
-_HOMES = {"run": "mrl_sweep.api", "Report": "mrl_sweep.report.document", "SweepConfig": "mrl_sweep.config"}
+_HOMES = {"run": "mrl_sweep.api", "Report": "mrl_sweep.report.document", "SweepConfig": "mrl_sweep.settings.config"}
 
 
 def __getattr__(name: str) -> Any:

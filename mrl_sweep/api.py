@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mrl_sweep import pipeline
-from mrl_sweep.config import SweepConfig, as_config
 from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.pipeline import run as job
 from mrl_sweep.report.document import Report
+from mrl_sweep.settings.config import SweepConfig, as_config
 
 
 def run(config: SweepConfig | Path | str | None = None, *, on_event: OnEvent = ignore, **settings: Any) -> Report:
@@ -18,4 +18,4 @@ def run(config: SweepConfig | Path | str | None = None, *, on_event: OnEvent = i
     (`collection="pydocs"`, `dims=[256, 128]`, `retain="98%"`), alone or on top of the file. `on_event` hears of progress
     (`mrl_sweep.events`). Raises `mrl_sweep.errors.MrlSweepError`, whose `message` and `hint` are those of the command.
     """
-    return pipeline.run(as_config(config, **settings), on_event)
+    return job.run(as_config(config, **settings), on_event)

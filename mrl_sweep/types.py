@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -179,6 +179,20 @@ class Advice:
     hint: str = ""
 
 
+class MissingDocs(StrEnum):
+    """A judged document that is not in the corpus: refuse, or keep it in R as one that no search can find."""
+
+    ERROR = "error"
+    COUNT = "count"
+
+
+class NoRelevant(StrEnum):
+    """A query whose judgments are all <= 0: set aside and counted, or kept as trec_eval keeps it, with the value 0."""
+
+    EXCLUDE = "exclude"
+    ZERO = "zero"
+
+
 # --- Embeddings -------------------------------------------------------------------------------------------------------
 
 
@@ -256,6 +270,32 @@ class Embeddings:
     warnings: tuple[Advice, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What is known of an opened model; kept in the store, so that a run that embeds nothing need not open it.
+
+    `details` (JSON-able) go into the report's manifest as they are.
+    """
+
+    dim: int
+    max_length: int | None = None
+    similarity: str | None = None
+    trained_dims: tuple[int, ...] = ()
+    warnings: tuple[Advice, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`. Raises TypeError, KeyError or ValueError on anything else."""
+        values = dict(document)
+        values["trained_dims"] = tuple(int(dim) for dim in values["trained_dims"])
+        values["warnings"] = tuple(Advice(**advice) for advice in values["warnings"])
+        return cls(**{**values, "dim": int(values["dim"])})
+
+
 # --- Ranks ------------------------------------------------------------------------------------------------------------
 
 
@@ -314,6 +354,17 @@ class Scores:
         m = self.measures.index(measure)
         values: FloatArray = self.values[self.candidates.index(candidate), m, self.counted[m]]
         return values
+
+
+class Format(StrEnum):
+    """What a report can be turned into."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    GITHUB = "github"
+    JUNIT = "junit"
 
 
 # --- Verdict ----------------------------------------------------------------------------------------------------------

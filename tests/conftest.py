@@ -15,11 +15,11 @@ MadeRun = Callable[..., Path]
 @pytest.fixture
 def made_run(tmp_path: Path) -> MadeRun:
     """`made_run({256: [0, 0, 1], 128: [0, 2, 1]})`: the run's folder, judged by the defaults, or by `rule`."""
-    from mrl_sweep.decision.policy import Policy, decide
+    from mrl_sweep.decision.walk import Policy, decide
     from mrl_sweep.measures.score import score
-    from mrl_sweep.report.build import Facts, build_report
-    from mrl_sweep.report.folder import write_run
-    from mrl_sweep.report.ranks_file import RunData
+    from mrl_sweep.report.content.build import Facts, build_report
+    from mrl_sweep.report.files.folder import write_run
+    from mrl_sweep.report.files.ranks_file import RunData
     from mrl_sweep.types import EXACT, Basis, Candidate, Measure, Qrels, Ranks
 
     def make(

@@ -86,7 +86,7 @@ def test_commands_for_the_readers_own_data_are_accepted() -> None:
 
 
 def test_settings_shown_are_settings(tmp_path: Path) -> None:
-    from mrl_sweep.config import load_config
+    from mrl_sweep.settings.config import load_config
 
     for number, block in enumerate(blocks("toml")):
         file = tmp_path / f"{number}.toml"

@@ -47,7 +47,7 @@ def preload(argv: Sequence[str]) -> None:
     """
     if argv and argv[0] in HOMES and not {"-h", "--help"} & set(argv):
         import_module("numpy")
-        import_module("mrl_sweep.config")
+        import_module("mrl_sweep.settings.config")
 
 
 def _version(asked: bool) -> None:

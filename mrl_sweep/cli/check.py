@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Unpack
 
 import typer
 
+from mrl_sweep.cli.documents import Told, one_document, one_text
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import ConfigFile, EmbedFlags, takes
 from mrl_sweep.cli.output import prepare_text
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.run import check_collection, inputs_of
-from mrl_sweep.cli.told import Told, one_document, one_text
 
 if TYPE_CHECKING:
     from mrl_sweep.collection.describe import Description
@@ -24,8 +24,8 @@ def check(context: typer.Context, config: ConfigFile = None, **flags: Unpack[Emb
     settings = invocation.configure(config, flags)
     check_collection(settings)
     write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
-    from mrl_sweep import pipeline
     from mrl_sweep.collection.describe import describe
+    from mrl_sweep.pipeline import run as pipeline
 
     with listening(invocation) as on_event:
         found = [describe(pipeline.load(one), on_event=on_event) for one in settings.each()]
@@ -37,7 +37,7 @@ def check(context: typer.Context, config: ConfigFile = None, **flags: Unpack[Emb
 
 
 def _text(found: Description, *, brief: bool) -> str:
-    from mrl_sweep.report.escape import plain
+    from mrl_sweep.report.render.escape import plain
 
     sound = (
         f"{found.name} is sound: {found.documents:,} documents, {found.queries:,} {'judged ' if found.judgments else ''}queries."

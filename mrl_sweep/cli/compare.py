@@ -16,7 +16,7 @@ from mrl_sweep.cli.report import files_of
 from mrl_sweep.errors import InputError
 
 if TYPE_CHECKING:
-    from mrl_sweep.runs.comparison import Cell, Row, SideBySide
+    from mrl_sweep.runs.compare import Cell, Row, SideBySide
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of finished runs; the first is compared with.")]
 
@@ -29,8 +29,8 @@ def compare(context: typer.Context, runs: Runs, **flags: Unpack[DecisionOutputFl
     if len(runs) < 2:
         raise InputError("there is nothing to compare with", "name two or more runs")
     write = prepare_text(invocation, settings.run.output, [file for run in runs for file in files_of(run)], tuple(RENDERERS))
-    from mrl_sweep.runs.comparison import side_by_side
-    from mrl_sweep.runs.earlier import reopen
+    from mrl_sweep.runs.compare import side_by_side
+    from mrl_sweep.runs.reopen import reopen
 
     found = side_by_side([reopen(run, settings) for run in runs])
     if invocation.quiet < 2 or invocation.format != "text":
@@ -50,7 +50,7 @@ def as_text(found: SideBySide) -> str:
 
 def as_markdown(found: SideBySide) -> str:
     """The same for a pull request."""
-    from mrl_sweep.report.escape import markdown
+    from mrl_sweep.report.render.escape import markdown
 
     table = tables.as_markdown([_heads(found), *(_line(row) for row in found.rows)])
     return "\n".join([*(f"* {markdown(line)}" for line in _legend(found)), "", *table, "", markdown(closing(found))]) + "\n"

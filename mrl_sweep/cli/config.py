@@ -14,7 +14,7 @@ from mrl_sweep.cli.options import ConfigFile, SweepFlags, takes
 from mrl_sweep.errors import InputError
 
 if TYPE_CHECKING:
-    from mrl_sweep.config import SweepConfig
+    from mrl_sweep.settings.config import SweepConfig
 
 
 @takes(SweepFlags)
@@ -51,7 +51,7 @@ def _assignment(key: str, value: Any) -> str:
     if value is None:
         return f"# {key} ="
     if key in ("max_memory", "machine_memory"):
-        from mrl_sweep.parsing import format_size
+        from mrl_sweep.settings.parsing import format_size
 
         value = format_size(value)
     # TOML's strings, numbers, truth values and arrays are spelled as JSON spells them.

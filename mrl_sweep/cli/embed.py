@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import typer
 
+from mrl_sweep.cli.documents import Told, one_document, one_text
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import ConfigFile, EmbedFlags, takes
 from mrl_sweep.cli.output import prepare_text
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.run import check_complete, inputs_of
-from mrl_sweep.cli.told import Told, one_document, one_text
 from mrl_sweep.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def embed(context: typer.Context, config: ConfigFile = None, dry_run: DryRun = F
     settings = invocation.configure(config, flags)
     check_complete(settings)
     write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
-    from mrl_sweep import pipeline
     from mrl_sweep.embedding.dry_run import dry_run as would_take
     from mrl_sweep.embedding.protocol import Embedder
+    from mrl_sweep.pipeline import run as pipeline
 
     model = embedder, store = pipeline.open_model(settings)
     if not isinstance(embedder, Embedder):

@@ -17,7 +17,7 @@ from mrl_sweep.cli.several import prepare_several
 from mrl_sweep.errors import InputError, naming
 
 if TYPE_CHECKING:
-    from mrl_sweep.config import SweepConfig
+    from mrl_sweep.settings.config import SweepConfig
 
 Target = Annotated[
     Path, typer.Argument(metavar="RUN|CONFIG.toml", help="A finished run, or settings to run first.", show_default=False)
@@ -31,9 +31,9 @@ _OF_ANY_CALL: Final = frozenset({"run.format", "run.output", "run.strict"})
 def gate(context: typer.Context, target: Target, **flags: Unpack[GateFlags]) -> int:
     """CI: judges by exit code whether --dim N, or any size up to --max-dim N, is still acceptable."""
     invocation = invocation_of(context, flags)
-    from mrl_sweep.report.folder import read_runs
-    from mrl_sweep.runs.earlier import reopen
+    from mrl_sweep.report.files.folder import read_runs
     from mrl_sweep.runs.gate import decide_gate
+    from mrl_sweep.runs.reopen import reopen
 
     is_config = target.suffix == ".toml"
     settings = invocation.configure(target if is_config else None, flags).unless_given("run", "strict", True)
@@ -53,9 +53,9 @@ def gate(context: typer.Context, target: Target, **flags: Unpack[GateFlags]) -> 
 
 def _gate_each(invocation: Invocation, settings: SweepConfig, earlier: Mapping[str, Path]) -> int:
     """The gates of several finished runs, or of several collections to run first: met where each is."""
-    from mrl_sweep.runs.earlier import reopen
     from mrl_sweep.runs.gate import decide_gate
-    from mrl_sweep.runs.macro import together
+    from mrl_sweep.runs.reopen import reopen
+    from mrl_sweep.runs.together import together
 
     if settings.gate.baseline is not None:
         hint = "gate each collection in a configuration of its own, or leave out --baseline"

@@ -15,7 +15,7 @@ import typer
 from mrl_sweep.cli.console import painted, write_line
 
 if TYPE_CHECKING:
-    from mrl_sweep.config import SweepConfig
+    from mrl_sweep.settings.config import SweepConfig
 
 TALK: Final = ("quiet", "verbose", "debug")
 """Options that say how to talk, not what to do; they are no settings."""
@@ -41,7 +41,7 @@ class Invocation:
 
     def configure(self, path: Path | None, flags: Mapping[str, Any]) -> SweepConfig:
         """The settings of this call: the configuration file at `path` with the options on top."""
-        from mrl_sweep.config import load_config
+        from mrl_sweep.settings.config import load_config
 
         config = load_config(path, {name: value for name, value in flags.items() if name not in TALK})
         self.format = str(config.run.format)

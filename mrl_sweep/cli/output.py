@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from mrl_sweep.cli.console import colours, write_line
 from mrl_sweep.cli.invocation import Invocation
 from mrl_sweep.errors import InputError
-from mrl_sweep.parsing import choice_of
+from mrl_sweep.settings.parsing import choice_of
 
 if TYPE_CHECKING:
     from mrl_sweep.report.document import Report
@@ -25,7 +25,7 @@ class Output:
     """Shows a report in the format asked for, on stdout or in the file that was checked for it."""
 
     def __init__(self, invocation: Invocation, file: Path | None = None) -> None:
-        from mrl_sweep.report import Format
+        from mrl_sweep.report.render import Format
 
         self._invocation = invocation
         self._file = file
@@ -33,13 +33,13 @@ class Output:
 
     def show(self, report: Report) -> None:
         """The rendering; with `-o` it goes to the file, and a person still reads the text (with `-q` the sentence) on stderr."""
-        from mrl_sweep.report import Format, render
-        from mrl_sweep.report.atomic import write_text
+        from mrl_sweep.files import write_text
+        from mrl_sweep.report.render import Format, render
 
         talk = self._invocation
         kind = self._format
         if kind is Format.GITHUB:
-            from mrl_sweep.report.github import summary
+            from mrl_sweep.report.render.github import summary
 
             append_summary(summary(report))
         if self._file is not None:
@@ -69,7 +69,7 @@ def prepare_text(
         return write_line
 
     def write(text: str) -> None:
-        from mrl_sweep.report.atomic import write_text
+        from mrl_sweep.files import write_text
 
         write_text(file, text)
 
@@ -98,7 +98,7 @@ def check_file(invocation: Invocation, file: Path | None, inputs: Iterable[Path]
 
 
 def _tell(report: Report, stream: TextIO, quiet: int) -> None:
-    from mrl_sweep.report import Format, escape, render
+    from mrl_sweep.report.render import Format, escape, render
 
     if quiet:
         return write_line(escape.plain((report.gate or report.verdict).sentence), stream)

@@ -15,8 +15,8 @@ from mrl_sweep.cli.output import prepare_text
 from mrl_sweep.cli.report import RunFolder, files_of
 
 if TYPE_CHECKING:
-    from mrl_sweep.capacity.plan import PlanRow
-    from mrl_sweep.runs.planning import Planned
+    from mrl_sweep.deploying.plan import PlanRow
+    from mrl_sweep.runs.plan import Planned
 
 _PARQUET = ".parquet"
 
@@ -28,8 +28,8 @@ def plan(context: typer.Context, run: RunFolder, **flags: Unpack[PlanFlags]) -> 
     settings = invocation.configure(None, flags)
     file = settings.run.output
     write = prepare_text(invocation, file, files_of(run), tuple(RENDERERS))
-    from mrl_sweep.runs.earlier import reopen
-    from mrl_sweep.runs.planning import plan_run
+    from mrl_sweep.runs.plan import plan_run
+    from mrl_sweep.runs.reopen import reopen
 
     found = plan_run(reopen(run, settings), settings)
     if file is not None and file.suffix == _PARQUET:
@@ -40,7 +40,7 @@ def plan(context: typer.Context, run: RunFolder, **flags: Unpack[PlanFlags]) -> 
 
 def as_json(found: Planned) -> str:
     """One document: `rows`, the request, the assumptions."""
-    from mrl_sweep.capacity.plan import plan_document
+    from mrl_sweep.deploying.plan import plan_document
 
     warnings = [{"code": one.code, "message": one.message, "hint": one.hint} for one in found.advice]
     return json.dumps({**plan_document(found.plan), "warnings": warnings}, indent=2, allow_nan=False) + "\n"
@@ -58,7 +58,7 @@ def as_text(found: Planned) -> str:
 
 def as_markdown(found: Planned) -> str:
     """The same for a page."""
-    from mrl_sweep.report.escape import markdown
+    from mrl_sweep.report.render.escape import markdown
 
     told = (*found.plan.assumptions, *found.plan.left_out, *(one.message for one in found.advice))
     table = tables.as_markdown([HEADS, *map(_cells, found.plan.rows)])
@@ -86,8 +86,8 @@ HEADS = (
 
 def closing(found: Planned) -> str:
     """The cheapest acceptable row in a sentence."""
-    from mrl_sweep.capacity.plan import cheapest_row
-    from mrl_sweep.report import numbers
+    from mrl_sweep.deploying.plan import cheapest_row
+    from mrl_sweep.report.content import numbers
 
     row = cheapest_row(found.plan)
     if row is None:
@@ -102,7 +102,7 @@ def write_parquet(file: Path, found: Planned) -> None:
     """The rows as a table for other tools; the projection's figures get columns of their own."""
     import pandas as pd
 
-    from mrl_sweep.report.atomic import draft_folder
+    from mrl_sweep.files import draft_folder
 
     with draft_folder(file.parent) as draft:
         pd.DataFrame([_flat(row) for row in found.plan.rows]).to_parquet(draft / file.name, index=False)
@@ -118,7 +118,7 @@ def _flat(row: PlanRow) -> dict[str, Any]:
 
 
 def _cells(row: PlanRow) -> tuple[str, ...]:
-    from mrl_sweep.report import numbers
+    from mrl_sweep.report.content import numbers
 
     there = row.projected or {}
     mean = numbers.score(there.get("mean"))

@@ -20,13 +20,13 @@ def report(context: typer.Context, run: RunFolder, **flags: Unpack[OutputFlags])
     """Render an earlier run again: text, json, markdown, html, github or junit."""
     invocation = invocation_of(context, flags)
     from mrl_sweep.cli.output import prepare_output
-    from mrl_sweep.report.folder import read_report, read_runs
+    from mrl_sweep.report.files.folder import read_report, read_runs
 
     file = flags.get("output")
     place = Path(file) if file else None
     if several := read_runs(run):
         from mrl_sweep.cli.several import prepare_several
-        from mrl_sweep.runs.macro import together
+        from mrl_sweep.runs.together import together
 
         show = prepare_several(invocation, place, [file for one in several.values() for file in files_of(one)])
         return show(together({name: read_report(one) for name, one in several.items()}))
@@ -36,9 +36,9 @@ def report(context: typer.Context, run: RunFolder, **flags: Unpack[OutputFlags])
 
 def files_of(run: Path) -> list[Path]:
     """The files of a run, which renderings may lie beside but never replace."""
-    from mrl_sweep.report.folder import REPORT_FILE
-    from mrl_sweep.report.ranks_file import RANKS_FILE
-    from mrl_sweep.report.scores_file import SCORES_FILE
+    from mrl_sweep.report.files.folder import REPORT_FILE
+    from mrl_sweep.report.files.ranks_file import RANKS_FILE
+    from mrl_sweep.report.files.scores_file import SCORES_FILE
 
     folder = run if run.is_dir() else run.parent
     return [folder / name for name in (REPORT_FILE, RANKS_FILE, SCORES_FILE)]

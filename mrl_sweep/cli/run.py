@@ -16,8 +16,8 @@ from mrl_sweep.cli.several import prepare_several
 from mrl_sweep.errors import InputError
 
 if TYPE_CHECKING:
-    from mrl_sweep.config import SweepConfig
     from mrl_sweep.report.document import Report
+    from mrl_sweep.settings.config import SweepConfig
 
 DEMO: Final = {"collection": "pydocs", "model": "wordllama", "dims": "256,224,192,160,128,64,32", "retain": "95%"}
 """What `demo` asks unless told otherwise: a share that so many questions can prove."""
@@ -42,7 +42,7 @@ def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
     """Do the main job and print what it found; several collections have a summary of their own."""
     if len(settings.collection.sources) > 1:
         show = prepare_several(invocation, settings.run.output, inputs_of(settings))
-        from mrl_sweep.runs.macro import together
+        from mrl_sweep.runs.together import together
 
         return show(together(main_jobs(invocation, settings)))
     output = prepare_output(invocation, settings.run.output, inputs_of(settings))
@@ -53,7 +53,7 @@ def main_job(invocation: Invocation, settings: SweepConfig) -> Report:
     """Do the main job under the eyes of the user."""
     check_complete(settings)
     check_out(settings)
-    from mrl_sweep import pipeline
+    from mrl_sweep.pipeline import run as pipeline
 
     with listening(invocation) as on_event:
         report: Report = pipeline.run(settings, on_event)

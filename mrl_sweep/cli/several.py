@@ -15,7 +15,7 @@ from mrl_sweep.cli.invocation import Invocation
 from mrl_sweep.cli.output import append_summary, prepare_text
 
 if TYPE_CHECKING:
-    from mrl_sweep.runs.macro import MacroRow, Several
+    from mrl_sweep.runs.together import MacroRow, Several
 
 
 def as_json(found: Several) -> str:
@@ -41,7 +41,7 @@ def prepare_several(invocation: Invocation, file: Path | None, inputs: list[Path
 
 def as_text(found: Several, stream: TextIO | None = None) -> str:
     """Every report as it is shown alone, then all of them together; fit for the stream where one is named."""
-    from mrl_sweep.report import Format, render
+    from mrl_sweep.report.render import Format, render
 
     width = shutil.get_terminal_size((100, 24)).columns if stream else 100
     encoding = (stream.encoding if stream else None) or "utf-8"
@@ -54,8 +54,8 @@ def as_text(found: Several, stream: TextIO | None = None) -> str:
 
 def as_markdown(found: Several) -> str:
     """The joint answer first, then each report."""
-    from mrl_sweep.report import Format, render
-    from mrl_sweep.report.escape import markdown
+    from mrl_sweep.report.render import Format, render
+    from mrl_sweep.report.render.escape import markdown
 
     each, average = _titles(found)
     head = [f"**{markdown(closing(found))}**", "", each, "", *tables.as_markdown(_collections(found)), ""]
@@ -66,8 +66,8 @@ def as_markdown(found: Several) -> str:
 
 def as_github(found: Several) -> str:
     """One annotation for all, one per failure and warning with its collection's name; then both tables as lines of the log."""
-    from mrl_sweep.report.escape import github_line
-    from mrl_sweep.report.github import command
+    from mrl_sweep.report.render.escape import github_line
+    from mrl_sweep.report.render.github import command
 
     failed = found.gate.exit_code != 0 if found.gate else found.status == "fail"
     status = found.gate.status if found.gate else found.status
@@ -85,8 +85,8 @@ def as_junit(found: Several) -> str:
     """One `testsuites` document with a suite for each collection."""
     from xml.etree import ElementTree
 
-    from mrl_sweep.report import Format, render
-    from mrl_sweep.report.escape import xml
+    from mrl_sweep.report.render import Format, render
+    from mrl_sweep.report.render.escape import xml
 
     root = ElementTree.Element("testsuites")
     for number, (row, report) in enumerate(zip(found.verdict.by_collection, found.collections, strict=True)):
@@ -113,14 +113,14 @@ def _titles(found: Several) -> tuple[str, str]:
 
 def closing(found: Several) -> str:
     """The gate's answer where there was a gate, and the sentence."""
-    from mrl_sweep.report import escape
+    from mrl_sweep.report.render import escape
 
     gate = [found.gate.sentence] if found.gate else []
     return escape.plain(" ".join([*gate, found.verdict.sentence]))
 
 
 def _collections(found: Several) -> list[list[str]]:
-    from mrl_sweep.report import numbers
+    from mrl_sweep.report.content import numbers
 
     verdict = found.verdict
     rows = [
@@ -140,7 +140,7 @@ def _collections(found: Several) -> list[list[str]]:
 
 def _sizes(found: Several) -> list[list[str]]:
     """The averages over collections by size; the first column of kept shares is the average's, the second the worst's."""
-    from mrl_sweep.report import numbers
+    from mrl_sweep.report.content import numbers
 
     verdict, names = found.verdict, list(found.macro[0].measures)
     rows = []

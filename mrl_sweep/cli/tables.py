@@ -15,7 +15,7 @@ def as_text(lines: Sequence[Sequence[str]]) -> list[str]:
 
 def as_markdown(lines: Sequence[Sequence[str]]) -> list[str]:
     """The same as a Markdown table, its cells escaped."""
-    from mrl_sweep.report.escape import markdown
+    from mrl_sweep.report.render.escape import markdown
 
     heads, *rows = [[markdown(cell) for cell in line] for line in _told(lines)]
     return ["| " + " | ".join(cells) + " |" for cells in (heads, ["---:"] * len(heads), *rows)]
@@ -23,7 +23,7 @@ def as_markdown(lines: Sequence[Sequence[str]]) -> list[str]:
 
 def printable_lines(lines: Sequence[str]) -> str:
     """The lines as stdout can hold them, each made harmless for a terminal."""
-    from mrl_sweep.report.escape import terminal
+    from mrl_sweep.report.render.escape import terminal
 
     encoding = sys.stdout.encoding or "utf-8"
     return "\n".join(terminal(line, encoding=encoding) for line in lines) + "\n"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from mrl_sweep.collection.options import LoadOptions, MissingDocs, NoRelevant
+from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.errors import InputError, printable
 from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.types import MissingDocs, NoRelevant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["LoadOptions", "MissingDocs", "NoRelevant", "left_out", "load_collection", "own_rows"]
 
 _LOADERS: Final = {
-    "beir": ("mrl_sweep.collection.beir", "load_beir"),
-    "trec": ("mrl_sweep.collection.trec", "load_trec"),
-    "csv": ("mrl_sweep.collection.tabular", "load_tabular"),
-    "ir": ("mrl_sweep.collection.ir", "load_ir"),
-    "hf": ("mrl_sweep.collection.hf", "load_hf"),
+    "beir": ("mrl_sweep.collection.formats.beir", "load_beir"),
+    "trec": ("mrl_sweep.collection.formats.trec", "load_trec"),
+    "csv": ("mrl_sweep.collection.formats.tabular", "load_tabular"),
+    "ir": ("mrl_sweep.collection.formats.ir", "load_ir"),
+    "hf": ("mrl_sweep.collection.formats.hf", "load_hf"),
 }
 
 
@@ -37,7 +38,7 @@ def load_collection(
     if not source.strip():
         raise InputError("no collection is named", "--collection FOLDER, or --collection pydocs for the packaged one")
     if source == "pydocs":
-        return _function("mrl_sweep.collection.pydocs", "load_pydocs")(split=split, options=options)
+        return _function("mrl_sweep.demo", "load_pydocs")(split=split, options=options)
     scheme, colon, rest = source.partition(":")
     if colon and scheme in _LOADERS:
         if not rest:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from mrl_sweep.collection.documents import Corpus
+from mrl_sweep.collection.reading.documents import Corpus
 from mrl_sweep.errors import first_offenders, printable, several
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries
 

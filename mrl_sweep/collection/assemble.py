@@ -12,12 +12,12 @@ import numpy as np
 
 from mrl_sweep.collection.advice import advice, document_advice
 from mrl_sweep.collection.distractors import Extended
-from mrl_sweep.collection.documents import Corpus, read_corpus
 from mrl_sweep.collection.judgments import check_queries, evaluated, gather, to_rows
 from mrl_sweep.collection.options import LoadOptions
-from mrl_sweep.collection.qrels import Judgment
-from mrl_sweep.collection.records import Query, Source
-from mrl_sweep.collection.sources import FileSource
+from mrl_sweep.collection.reading.documents import Corpus, read_corpus
+from mrl_sweep.collection.reading.qrels import Judgment
+from mrl_sweep.collection.reading.records import Query, Source
+from mrl_sweep.collection.reading.text_sources import FileSource
 from mrl_sweep.collection.unjudged import documents_ask, draw_documents, every_query, no_judgments
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore

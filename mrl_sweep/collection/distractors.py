@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from mrl_sweep.collection.records import Document, Source
+from mrl_sweep.collection.reading.records import Document, Source
 
 _BEHIND: Final = 2**62
 """Positions from here on lie in the second source; no file is that long."""

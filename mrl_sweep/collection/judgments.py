@@ -8,13 +8,13 @@ from functools import partial
 
 import numpy as np
 
-from mrl_sweep.collection.causes import likely_cause
-from mrl_sweep.collection.documents import Ids
-from mrl_sweep.collection.options import LoadOptions, MissingDocs, NoRelevant
-from mrl_sweep.collection.qrels import Judgment
-from mrl_sweep.collection.records import Query, check_text
+from mrl_sweep.collection.id_mismatch import likely_cause
+from mrl_sweep.collection.options import LoadOptions
+from mrl_sweep.collection.reading.documents import Ids
+from mrl_sweep.collection.reading.qrels import Judgment
+from mrl_sweep.collection.reading.records import Query, check_text
 from mrl_sweep.errors import InputError, first_offenders, printable
-from mrl_sweep.types import BoolArray, FileRows, Qrels, Queries
+from mrl_sweep.types import BoolArray, FileRows, MissingDocs, NoRelevant, Qrels, Queries
 
 Grades = Mapping[str, int]
 """The grade of each judged document of one query."""

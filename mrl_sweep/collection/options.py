@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from mrl_sweep.types import MissingDocs, NoRelevant
+
 DEFAULT_MAX_LINE_BYTES: Final = 32 * 2**20
-
-
-class MissingDocs(StrEnum):
-    """A judged document that is not in the corpus: refuse, or keep it in R as one that no search can find."""
-
-    ERROR = "error"
-    COUNT = "count"
-
-
-class NoRelevant(StrEnum):
-    """A query whose judgments are all <= 0: set aside and counted, or kept as trec_eval keeps it, with the value 0."""
-
-    EXCLUDE = "exclude"
-    ZERO = "zero"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from mrl_sweep.collection.documents import Corpus
 from mrl_sweep.collection.judgments import check_queries
-from mrl_sweep.collection.records import Query
+from mrl_sweep.collection.reading.documents import Corpus
+from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.errors import InputError, several
 from mrl_sweep.types import Advice, IntArray, Qrels, Queries
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mrl_sweep.decision.bounds import PairedBounds, paired_bounds
 from mrl_sweep.decision.evidence import Sample, provable_loss, queries_to_settle
-from mrl_sweep.decision.rule import DecideBy, Policy, falls_short, reaches
+from mrl_sweep.decision.policy import DecideBy, Policy, falls_short, reaches
 from mrl_sweep.decision.units import cluster_means, count_units
 from mrl_sweep.decision.words import asked, keeps, percent, queries_of
 from mrl_sweep.errors import InputError

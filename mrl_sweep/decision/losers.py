@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrl_sweep.decision.bounds import UNCHANGED
-from mrl_sweep.decision.policy import full_size
+from mrl_sweep.decision.walk import full_size
 from mrl_sweep.types import Candidate, IntArray, Measure, Ranks, Scores
 
 

@@ -1,124 +1,56 @@
-"""From scores to a verdict: sizes are tested from large to small, and the walk stops at the first that does not pass."""
+"""The rule in force: which share of which measures must be kept, and what counts as evidence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from mrl_sweep.decision.judging import Question, judge_each, outcome
-from mrl_sweep.decision.rule import DecideBy, Policy
+from mrl_sweep.decision.evidence import MIN_QUERIES
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import EXACT, Basis, Candidate, IntArray, Judgement, Outcome, Scores, Status, Verdict
+from mrl_sweep.types import Measure
 
-__all__ = ["DecideBy", "Policy", "decide", "full_size", "judge", "ladder_below"]
-
-_ALL_FIT: Final[Mapping[Candidate, str]] = {}
+_LAST_BITS: Final = 1e-12
 
 
-def decide(
-    scores: Scores,
-    policy: Policy,
-    *,
-    baseline: Candidate | None = None,
-    candidates: Sequence[Candidate] | None = None,
-    clusters: IntArray | None = None,
-    unfit: Mapping[Candidate, str] = _ALL_FIT,
-) -> Verdict:
-    """The smallest acceptable size, proven and measured, with every candidate's evidence.
+class DecideBy(StrEnum):
+    """What makes a size acceptable: the confidence bound (proven) or the mean alone (measured only)."""
 
-    `baseline` is full size (default: the largest exact prefix); `candidates` the ladder to walk (default: every other size of
-    the baseline's basis and index below it). Sizes are tested from the largest to the smallest, each at full alpha, and the
-    walk stops at the first that does not pass: a fixed sequence, which keeps the chance of any false "proven" at alpha.
-    Sizes below the stop are NOT_TESTED; their evidence is shown, and those that would pass by themselves say so.
-    `clusters` (n_queries,) makes queries of one label one unit of evidence (`cluster_means`); -1 is a query of its own.
-    `unfit` candidates fail for the reason given, whatever their scores (zero prefixes, collapsed embeddings).
+    BOUND = "bound"
+    MEAN = "mean"
 
-    `proven` is the smallest size that the walk by bounds reaches, `measured` the smallest that the same walk by means
-    reaches, so a size behind a dip in the curve counts for neither; None where no size below the baseline is reached.
-    `dimension` is the one of the rule in force, and the baseline's where there is none. `status` is PASS where a size below
-    the baseline is acceptable; else it is what stopped the walk: FAIL where the largest size was proven worse (or measured
-    so, by mean), INCONCLUSIVE where the queries cannot tell, are fewer than `min_queries`, or no size was there to test.
 
-    Raises `InputError` where no share is defined: no usable query, or a baseline that finds nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What is asked: keep at least `retain` of each required measure, at error level `alpha` (one-sided).
+
+    `required` empty means the first measure of the scores; the first required measure is the one the verdict names.
+    `min_queries` is the number of units of evidence (queries, or clusters of queries) below which nothing is certified.
     """
-    question = Question(scores=scores, policy=policy, baseline=baseline or full_size(scores), clusters=clusters, unfit=unfit)
-    full = question.baseline
-    ladder = ladder_below(scores, full) if candidates is None else sorted({*candidates} - {full}, key=lambda c: -c.dim)
-    first, *judged = judge_each(question, [full, *ladder])
-    enough = question.units >= policy.min_queries
-    proven = _smallest(question, judged, by=DecideBy.BOUND, enough=enough)
-    measured = _smallest(question, judged, by=DecideBy.MEAN, enough=True)
-    chosen = proven if policy.decide_by is DecideBy.BOUND else measured if enough else None
-    walked = _walk(judged)
-    return Verdict(
-        status=_status(walked, chosen),
-        dimension=full.dim if chosen is None else chosen,
-        proven=proven,
-        measured=measured,
-        measure=question.required[0],
-        retain=policy.retain,
-        alpha=policy.alpha,
-        decide_by=str(policy.decide_by),
-        judgements=(first, *walked),
-        n_queries=int(scores.counted[scores.measures.index(question.required[0])].sum()),
-    )
+
+    required: tuple[Measure, ...] = ()
+    retain: float = 0.98
+    alpha: float = 0.05
+    decide_by: DecideBy = DecideBy.BOUND
+    min_queries: int = MIN_QUERIES
+
+    def __post_init__(self) -> None:
+        if not 0 < self.retain <= 1:
+            raise InputError(f"retain is {self.retain}, not a share above 0 and up to 1", "write --retain 0.98 or --retain 98%")
+        if not 0 < self.alpha < 0.5:
+            raise InputError(f"alpha is {self.alpha}, not between 0 and 0.5", "write --alpha 0.05 for 95% confidence")
+        if self.min_queries < MIN_QUERIES:
+            raise InputError(
+                f"min_queries is {self.min_queries}, but fewer than {MIN_QUERIES} queries prove nothing",
+                f"use {MIN_QUERIES} or more",
+            )
 
 
-def judge(
-    scores: Scores,
-    candidate: Candidate,
-    policy: Policy,
-    *,
-    baseline: Candidate | None = None,
-    clusters: IntArray | None = None,
-    unfit: Mapping[Candidate, str] = _ALL_FIT,
-) -> Judgement:
-    """One candidate named beforehand against the baseline: a single test at full alpha, without a walk.
-
-    For the size in production (`gate --dim`), an index candidate, or a control. The baseline itself is BASELINE.
-    """
-    question = Question(scores=scores, policy=policy, baseline=baseline or full_size(scores), clusters=clusters, unfit=unfit)
-    return judge_each(question, [candidate])[0]
+def reaches(share: float | None, limit: float) -> bool:
+    """Is this share at or above the limit? Compared unrounded, but for the last bits of a sum; an unknown share is not."""
+    return share is not None and share >= limit - _LAST_BITS
 
 
-def full_size(scores: Scores) -> Candidate:
-    """The largest exact prefix among the candidates: the baseline unless another is named."""
-    prefixes = [c for c in scores.candidates if c.basis == Basis.PREFIX and c.index == EXACT]
-    if not prefixes:
-        raise InputError(
-            "no exact prefix was ranked, so there is no full size to compare with", "measure the full size too: --dims auto"
-        )
-    return max(prefixes, key=lambda c: c.dim)
-
-
-def ladder_below(scores: Scores, baseline: Candidate) -> list[Candidate]:
-    """The candidates of the baseline's basis and index at smaller sizes, largest first."""
-    same = [c for c in scores.candidates if (c.basis, c.index) == (baseline.basis, baseline.index) and c.dim < baseline.dim]
-    return sorted(same, key=lambda c: -c.dim)
-
-
-def _smallest(question: Question, judged: Sequence[Judgement], *, by: DecideBy, enough: bool) -> int | None:
-    """The last size of an unbroken walk of passes."""
-    smallest = None
-    for j in judged:
-        if outcome(question, j.candidate, j.evidence, by=by, enough=enough) is not Outcome.PASS:
-            break
-        smallest = j.candidate.dim
-    return smallest
-
-
-def _walk(judged: Sequence[Judgement]) -> list[Judgement]:
-    """The judgements by fixed sequence: those below the first that does not pass become NOT_TESTED."""
-    stop = next((i for i, j in enumerate(judged) if j.outcome is not Outcome.PASS), len(judged))
-    walked = list(judged[: stop + 1])
-    for j in judged[stop + 1 :]:
-        would_pass = j.outcome is Outcome.PASS
-        reason = f"would pass by itself, but {judged[stop].candidate.dim} did not: the walk stops there" if would_pass else ""
-        walked.append(Judgement(j.candidate, Outcome.NOT_TESTED, j.evidence, reason))
-    return walked
-
-
-def _status(walked: Sequence[Judgement], chosen: int | None) -> Status:
-    if chosen is not None:
-        return Status.PASS
-    return Status.FAIL if walked and walked[0].outcome is Outcome.FAIL else Status.INCONCLUSIVE
+def falls_short(share: float | None, limit: float) -> bool:
+    """Is this share below the limit? An unknown share is not known to be."""
+    return share is not None and not reaches(share, limit)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.decision.topics import telling_words
+from mrl_sweep.decision.group_names import telling_words
 from mrl_sweep.errors import InputError, first_offenders
 from mrl_sweep.types import BoolArray, IntArray
 

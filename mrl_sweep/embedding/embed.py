@@ -11,12 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.embedding.fill import STAGES, Filled, Filling, fill
-from mrl_sweep.embedding.layout import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
-from mrl_sweep.embedding.protocol import Embedder, ModelFacts, Role, VectorSource
-from mrl_sweep.embedding.store import Space, Store
+from mrl_sweep.embedding.protocol import Embedder, Role, VectorSource
 from mrl_sweep.errors import first_offenders, several
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
-from mrl_sweep.types import Advice, Collection, Embeddings, IntArray, Vectors
+from mrl_sweep.store.layout import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
+from mrl_sweep.store.store import Space, Store
+from mrl_sweep.types import Advice, Collection, Embeddings, IntArray, ModelFacts, Vectors
 
 _SAMPLE_CHARACTERS: Final = 160
 _ALIKE_SAMPLE: Final = 64

@@ -12,14 +12,14 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.embedding.batches import batches, encodable, windows
-from mrl_sweep.embedding.digests import Uint64Array, text_digests
 from mrl_sweep.embedding.interrupt import held_back
-from mrl_sweep.embedding.layout import RECORD, TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Records
-from mrl_sweep.embedding.pen import Pen
 from mrl_sweep.embedding.protocol import Embedder, Encoded, PartlyEncoded, Role
-from mrl_sweep.embedding.store import Space
 from mrl_sweep.errors import EnvironmentFault, MrlSweepError, first_offenders
 from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.store.digests import Uint64Array, text_digests
+from mrl_sweep.store.layout import RECORD, TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Records
+from mrl_sweep.store.store import Space
+from mrl_sweep.store.writer import Pen
 from mrl_sweep.types import IntArray
 
 STAGES: Final = {Role.DOCUMENT: "embed documents", Role.QUERY: "embed queries"}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from mrl_sweep.errors import MrlSweepError
 from mrl_sweep.events import OnEvent
-from mrl_sweep.types import Advice, BoolArray, Collection, Embeddings, Float32Array, IntArray
+from mrl_sweep.types import BoolArray, Collection, Embeddings, Float32Array, IntArray, ModelFacts
 
 
 class Role(StrEnum):
@@ -76,32 +76,6 @@ class PartlyEncoded(Exception):
         self.rows = rows
         self.encoded = encoded
         self.refused = refused
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFacts:
-    """What is known of an opened model; kept in the store, so that a run that embeds nothing need not open it.
-
-    `details` (JSON-able) go into the report's manifest as they are.
-    """
-
-    dim: int
-    max_length: int | None = None
-    similarity: str | None = None
-    trained_dims: tuple[int, ...] = ()
-    warnings: tuple[Advice, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`. Raises TypeError, KeyError or ValueError on anything else."""
-        values = dict(document)
-        values["trained_dims"] = tuple(int(dim) for dim in values["trained_dims"])
-        values["warnings"] = tuple(Advice(**advice) for advice in values["warnings"])
-        return cls(**{**values, "dim": int(values["dim"])})
 
 
 @runtime_checkable

@@ -36,19 +36,19 @@ def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | 
 
 
 def _wordllama(_spec: str, options: ModelOptions) -> Embedder:
-    from mrl_sweep.embedding.wordllama import open_wordllama
+    from mrl_sweep.embedding.local.wordllama import open_wordllama
 
     return open_wordllama(options)
 
 
 def _vectors(spec: str, _options: ModelOptions) -> VectorSource:
-    from mrl_sweep.embedding.vectors import VectorFolder
+    from mrl_sweep.embedding.vectors.source import VectorFolder
 
     return VectorFolder(Path(spec).expanduser())
 
 
 def _sentence_transformers(spec: str, options: ModelOptions) -> Embedder:
-    from mrl_sweep.embedding.sentence_transformers import open_model
+    from mrl_sweep.embedding.local.sentence_transformers import open_model
 
     return open_model(spec, options)
 

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from mrl_sweep.errors import EnvironmentFault
+from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, Tally, Targets
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
-from mrl_sweep.ranking.targets import LARGEST_NORM2, Tally, Targets
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
 BLOCK_DOCS: Final = 16_384

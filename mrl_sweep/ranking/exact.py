@@ -10,9 +10,9 @@ import numpy as np
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
-from mrl_sweep.ranking.partial import Book, Checkpoint, Executor, Shard, Work, tally_all
+from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets, as_ranks, make_plan
 from mrl_sweep.ranking.portable import PortableKernel
-from mrl_sweep.ranking.targets import Kernel, Tally, Targets, as_ranks, make_plan
+from mrl_sweep.ranking.progress import Book, Checkpoint, Executor, Shard, Work, tally_all
 from mrl_sweep.types import Basis, Candidate, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
 
 SHARD_BYTES: Final = 16 * 2**20

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, LEAST_NORM, Tally, Targets, prefix_norms
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
-from mrl_sweep.ranking.targets import LARGEST_NORM2, LEAST_NORM, Tally, Targets, prefix_norms
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
 BLOCK_DOCS = 8192

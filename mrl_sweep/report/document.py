@@ -255,7 +255,7 @@ class Report:
 
         From the scores in memory, else from scores.parquet beside the report. Raises InputError where there is neither.
         """
-        from mrl_sweep.report.scores_file import frame
+        from mrl_sweep.report.files.scores_file import frame
 
         return frame(self.scores, self.folder)
 

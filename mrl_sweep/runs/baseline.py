@@ -11,7 +11,7 @@ import numpy as np
 
 from mrl_sweep.decision.compare import Regression, regression, require_comparable
 from mrl_sweep.errors import InputError
-from mrl_sweep.runs.earlier import EarlierRun
+from mrl_sweep.runs.reopen import EarlierRun
 from mrl_sweep.types import EXACT, Basis, Candidate, FloatArray, IntArray, Measure
 
 

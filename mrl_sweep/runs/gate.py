@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from mrl_sweep.config import GateTable, OnInconclusive, SweepConfig
-from mrl_sweep.decision.policy import Policy, decide, full_size, judge
-from mrl_sweep.decision.search import SliceJudgement, judge_slices, search_slices
+from mrl_sweep.decision.slice_search import SliceJudgement, judge_slices, search_slices
 from mrl_sweep.decision.slices import declared_slices
+from mrl_sweep.decision.walk import Policy, decide, full_size, judge
 from mrl_sweep.decision.words import asked, keeps, percent
 from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.report.content.rows import slice_rows
 from mrl_sweep.report.document import GateRow, Report, SliceRow
-from mrl_sweep.report.rows import slice_rows
 from mrl_sweep.runs.baseline import regressed
-from mrl_sweep.runs.earlier import EarlierRun, settings_of
+from mrl_sweep.runs.reopen import EarlierRun, settings_of
+from mrl_sweep.settings.config import GateTable, OnInconclusive, SweepConfig
 from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Judgement, Outcome, Status, Verdict
 
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}

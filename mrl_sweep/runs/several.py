@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mrl_sweep import pipeline
-from mrl_sweep.config import SweepConfig
 from mrl_sweep.errors import naming
 from mrl_sweep.events import Note, OnEvent, ignore
-from mrl_sweep.places import readable
-from mrl_sweep.report.atomic import prepare_folder
+from mrl_sweep.files import prepare_folder
+from mrl_sweep.pipeline import run as pipeline
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.folder import RUNS_FILE, write_runs
+from mrl_sweep.report.files.folder import RUNS_FILE, write_runs
+from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.settings.folders import readable
 from mrl_sweep.types import Collection
 
 

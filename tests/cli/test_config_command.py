@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-from mrl_sweep.config import load_config
+from mrl_sweep.settings.config import load_config
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

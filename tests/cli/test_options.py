@@ -11,7 +11,7 @@ import pytest
 import mrl_sweep
 from mrl_sweep.cli.invocation import TALK
 from mrl_sweep.cli.options import GateFlags, PlanFlags, SweepFlags, TalkFlags
-from mrl_sweep.config import SETTINGS, SweepConfig
+from mrl_sweep.settings.config import SETTINGS, SweepConfig
 
 DECLARED = {
     name: hint

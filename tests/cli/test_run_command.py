@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import mrl_sweep
-from mrl_sweep import pipeline
 from mrl_sweep.errors import InputError
+from mrl_sweep.pipeline import run as pipeline
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

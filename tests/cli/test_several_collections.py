@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import mrl_sweep
-from mrl_sweep.config import SweepConfig
 from mrl_sweep.errors import InputError
 from mrl_sweep.runs.several import run_each
+from mrl_sweep.settings.config import SweepConfig
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -23,7 +23,7 @@ QRELS = "query-id\tcorpus-id\tscore\nq1\td1\t2\nq2\td2\t1\nq2\td3\t0\n"
 @pytest.fixture(autouse=True)
 def texts_left_in_their_source(monkeypatch: pytest.MonkeyPatch) -> None:
     """No corpus is small enough to stay in memory: what is tested here is how layouts are read and read again."""
-    monkeypatch.setattr("mrl_sweep.collection.documents.HELD_CHARACTERS", 0)
+    monkeypatch.setattr("mrl_sweep.collection.reading.documents.HELD_CHARACTERS", 0)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrl_sweep.collection.documents import Ids, read_corpus
-from mrl_sweep.collection.records import Document
+from mrl_sweep.collection.reading.documents import Ids, read_corpus
+from mrl_sweep.collection.reading.records import Document
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress
 
@@ -77,7 +77,7 @@ def test_an_id_appended_later_is_found() -> None:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small corpora stay in memory, as they do outside these tests."""
-    monkeypatch.setattr("mrl_sweep.collection.documents.HELD_CHARACTERS", 2**24)
+    monkeypatch.setattr("mrl_sweep.collection.reading.documents.HELD_CHARACTERS", 2**24)
 
 
 @pytest.fixture(params=["held", "left in the source"])
@@ -103,7 +103,7 @@ def test_another_process_reads_a_small_corpus_from_its_source() -> None:
 
 
 def test_a_corpus_of_many_small_documents_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrl_sweep.collection.documents.HELD_CHARACTERS", 1000)
+    monkeypatch.setattr("mrl_sweep.collection.reading.documents.HELD_CHARACTERS", 1000)
     assert read_corpus(ListSource(documents(*"abc"))).documents._held is not None
     assert read_corpus(ListSource(documents(*"abcd"))).documents._held is None
 
@@ -196,7 +196,7 @@ def test_positions_are_eight_bytes_a_document() -> None:
 
 
 def test_reading_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrl_sweep.collection.documents._REPORT_EVERY", 2)
+    monkeypatch.setattr("mrl_sweep.collection.reading.documents._REPORT_EVERY", 2)
     events: list[Event] = []
     read_corpus(ListSource(documents("zero", "one", "two", "three", "four")), events.append)
     assert events == [Progress("reading", 2, None, "documents"), Progress("reading", 4, None, "documents")]

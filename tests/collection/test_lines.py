@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mrl_sweep.collection.lines import Line, compression, is_blank, line_number_at, read_lines, text_of
+from mrl_sweep.collection.reading.lines import Line, compression, is_blank, line_number_at, read_lines, text_of
 from mrl_sweep.errors import InputError
 
 AWKWARD = st.text(st.sampled_from("ab\r\t \x00\x0b\x0c\x1c\x85\u2028\u2029é\ufeff"), max_size=6)

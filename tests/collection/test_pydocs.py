@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from mrl_sweep.collection import load_collection
-from mrl_sweep.collection.pydocs.corpus import corpus
-from mrl_sweep.collection.pydocs.entries import Entry, clean, merged, split_summary
-from mrl_sweep.collection.pydocs.known_item import known_items, words
-from mrl_sweep.collection.pydocs.living import harvest, module_names
-from mrl_sweep.collection.pydocs.questions import Question, read_questions, resolve
-from mrl_sweep.collection.pydocs.sources import harvest_sources
+from mrl_sweep.demo.corpus import corpus
+from mrl_sweep.demo.entries import Entry, clean, merged, split_summary
+from mrl_sweep.demo.known_item import known_items, words
+from mrl_sweep.demo.modules import harvest, module_names
+from mrl_sweep.demo.questions import Question, read_questions, resolve
+from mrl_sweep.demo.source_files import harvest_sources
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
 
@@ -172,7 +172,7 @@ def test_stripped_docstrings_are_an_input_error() -> None:
 
 
 def test_the_larger_corpus_adds_what_other_packages_say(monkeypatch: pytest.MonkeyPatch, pydocs: Collection) -> None:
-    monkeypatch.setattr("mrl_sweep.collection.pydocs.sources.packages_distributions", lambda: {"pluggy": ["pluggy"]})
+    monkeypatch.setattr("mrl_sweep.demo.source_files.packages_distributions", lambda: {"pluggy": ["pluggy"]})
     larger = corpus.__wrapped__(installed=True)
     names = [found.name for found in larger.entries]
     assert names == sorted(set(names))
@@ -239,7 +239,7 @@ def test_a_question_that_loses_its_answers_is_left_out_and_told(monkeypatch: pyt
     first = next(asked for asked in whole.asked if not asked.is_known_item)
     asked = tuple(replace(query, grades={}) if query is first else query for query in whole.asked)
     poorer = replace(whole, asked=asked, absent=5)
-    monkeypatch.setattr("mrl_sweep.collection.pydocs.load.corpus", lambda **_: poorer)
+    monkeypatch.setattr("mrl_sweep.demo.load.corpus", lambda **_: poorer)
     found = load_collection("pydocs", split="questions")
     assert len(found.queries) == len(read_questions()) - 1
     assert found.excluded == {"judgments_of_absent_objects": 5, "questions_without_answer": 1}
@@ -394,7 +394,7 @@ def test_sources_are_read_without_importing(tmp_path: Path, monkeypatch: pytest.
     (folder / "broken.py").write_text("def (:\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(
-        "mrl_sweep.collection.pydocs.sources.packages_distributions", lambda: {"planted_package": ["planted"], "json": ["x"]}
+        "mrl_sweep.demo.source_files.packages_distributions", lambda: {"planted_package": ["planted"], "json": ["x"]}
     )
     assert [(found.name, found.kind, found.signature) for found in harvest_sources()] == [
         ("planted_package", "module", "planted_package"),

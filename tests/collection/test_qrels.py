@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mrl_sweep.collection.qrels import Judgment, grade_of, read_qrels
+from mrl_sweep.collection.reading.qrels import Judgment, grade_of, read_qrels
 from mrl_sweep.errors import InputError
 
 IDS = st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r\ufeff"), min_size=1, max_size=8)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.bounds import paired_bounds
-from mrl_sweep.decision.policy import Policy, decide
+from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.types import Basis, Candidate, FloatArray, Measure, Scores
 
 REPETITIONS = 3_000

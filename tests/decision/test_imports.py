@@ -7,14 +7,14 @@ import sys
 
 
 def test_deciding_needs_numpy_and_nothing_else() -> None:
-    modules = ("policy", "search", "slices", "losers", "compare", "topics")
+    modules = ("policy", "walk", "slice_search", "slices", "losers", "compare", "group_names")
     program = f"""
 import sys
 import numpy as np
 {"; ".join(f"import mrl_sweep.decision.{m}" for m in modules)}
 from mrl_sweep.types import Candidate, Measure, Scores
 scores = Scores((Candidate("prefix", 2), Candidate("prefix", 1)), (Measure("R", 1),), np.ones((2, 1, 50)), np.ones((1, 50), bool))
-mrl_sweep.decision.policy.decide(scores, mrl_sweep.decision.policy.Policy())
+mrl_sweep.decision.walk.decide(scores, mrl_sweep.decision.walk.Policy())
 print(sorted({{m.partition(".")[0] for m in sys.modules}} & {{"scipy", "numba", "pandas", "faiss", "torch", "pyarrow"}}))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

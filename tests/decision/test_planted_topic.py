@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.losers import biggest_losers
-from mrl_sweep.decision.policy import Policy, decide
-from mrl_sweep.decision.search import search_slices
+from mrl_sweep.decision.slice_search import search_slices
 from mrl_sweep.decision.slices import Slice, topic_slices
+from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.portable import PortableKernel

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrl_sweep.embedding.digests import DigestTable, FileDigests, row_checksums, text_digests
+from mrl_sweep.store.digests import DigestTable, FileDigests, row_checksums, text_digests
 
 
 def test_a_text_digest_is_blake2b_of_its_utf8_bytes():
@@ -68,7 +68,7 @@ def test_a_checksum_depends_on_the_text_and_on_the_place():
 
 
 def test_files_are_read_once_and_again_when_they_change(tmp_path: Path, monkeypatch):
-    from mrl_sweep.embedding import digests
+    from mrl_sweep.store import digests
 
     read = []
     real = digests._file_digest

@@ -10,10 +10,10 @@ from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
 from mrl_sweep.embedding import Batching, Encoded, Role, Store, embed, known_facts
 from mrl_sweep.embedding import batches as batching_module
 from mrl_sweep.embedding.batches import batches, encodable, windows
-from mrl_sweep.embedding.layout import ShardFiles
-from mrl_sweep.embedding.shard import ShardWriter
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Progress
+from mrl_sweep.store.layout import ShardFiles
+from mrl_sweep.store.shard import ShardWriter
 
 TEXTS = [f"text {'x' * (i * 7 % 23)} {i}" for i in range(50)]
 QUERY = "which one?"
@@ -335,8 +335,8 @@ def test_a_run_that_finds_company_takes_up_what_the_other_wrote(tmp_path):
     order = sorted(TEXTS, key=len, reverse=True)
     holder = CountingEmbedder()
     space = Store(tmp_path).space(holder.identity(Role.DOCUMENT))
-    from mrl_sweep.embedding.digests import text_digests
-    from mrl_sweep.embedding.layout import RECORD
+    from mrl_sweep.store.digests import text_digests
+    from mrl_sweep.store.layout import RECORD
 
     def write(texts):
         locations = space.reserve(len(texts))

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from embedding_helpers import tree, vectors_of
 
-from mrl_sweep.embedding.digests import text_digests
-from mrl_sweep.embedding.layout import RECORD, TRUNCATED, ZERO, header
-from mrl_sweep.embedding.protocol import ModelFacts
-from mrl_sweep.embedding.store import Space, Store
 from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.store.digests import text_digests
+from mrl_sweep.store.layout import RECORD, TRUNCATED, ZERO, header
+from mrl_sweep.store.store import Space, Store
+from mrl_sweep.types import ModelFacts
 
 IDENTITY = {"provider": "test", "model": "m", "role": "document", "prompt": ""}
 FACTS = ModelFacts(dim=8)
@@ -232,7 +232,7 @@ def test_files_of_other_names_are_left_alone(tmp_path):
 
 
 def test_touched_files_are_checked_once_and_then_trusted_again(tmp_path, monkeypatch):
-    from mrl_sweep.embedding import shard
+    from mrl_sweep.store import shard
 
     folder = stored(tmp_path, LETTERS).folder
     (folder / "00000.npy").touch()

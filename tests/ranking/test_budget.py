@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mrl_sweep.executors.local import LocalThreads
+from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.budget import SMALLEST_SHARD, PassSize, Room
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.types import Qrels, Vectors

@@ -18,7 +18,7 @@ from ranking_cases import (
 )
 
 from mrl_sweep.errors import EnvironmentFault, InputError
-from mrl_sweep.executors.local import LocalThreads
+from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.device import DeviceKernel
 from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank
 from mrl_sweep.ranking.portable import PortableKernel

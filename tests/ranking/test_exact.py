@@ -17,7 +17,7 @@ from ranking_cases import (
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress
-from mrl_sweep.executors.local import LocalThreads
+from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.portable import PortableKernel

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrl_sweep.events import Progress
-from mrl_sweep.executors.local import LocalThreads
+from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import RankOptions, rank
-from mrl_sweep.ranking.partial import Partial
 from mrl_sweep.ranking.portable import PortableKernel
+from mrl_sweep.ranking.progress import Partial
 from mrl_sweep.types import Qrels, Similarity, Vectors
 
 DIMS = (2, 5, 8)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrl_sweep.decision.policy import decide
-from mrl_sweep.decision.rule import Policy
-from mrl_sweep.report import advice
-from mrl_sweep.report.advising import Surroundings, advise
+from mrl_sweep.decision.policy import Policy
+from mrl_sweep.decision.walk import decide
+from mrl_sweep.report.content import advice
+from mrl_sweep.report.content.advising import Surroundings, advise
 from mrl_sweep.types import Candidate, Measure, Qrels, Ranks, Scores
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrl_sweep.decision.policy import decide
-from mrl_sweep.decision.rule import Policy
-from mrl_sweep.report.build import Cost, Facts, build_report
+from mrl_sweep.decision.policy import Policy
+from mrl_sweep.decision.walk import decide
+from mrl_sweep.report.content.build import Cost, Facts, build_report
 from mrl_sweep.report.document import Report
 from mrl_sweep.types import Advice, Candidate, Measure, Scores
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from mrl_sweep.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, chart
-from mrl_sweep.report.curve import ASCII, draw
 from mrl_sweep.report.document import CandidateRow, MeasureRow, Report
+from mrl_sweep.report.render.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, chart
+from mrl_sweep.report.render.curve import ASCII, draw
 
 
 def test_sizes_stand_evenly_by_halvings_and_shares_evenly(sketch: Report) -> None:

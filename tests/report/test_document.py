@@ -30,7 +30,7 @@ from mrl_sweep.report.document import (
     SliceRow,
     VerdictRow,
 )
-from mrl_sweep.report.scores_file import SCORES_FILE, write_scores
+from mrl_sweep.report.files.scores_file import SCORES_FILE, write_scores
 from mrl_sweep.types import Advice, Candidate, Measure, Scores
 
 text = st.text(st.characters(exclude_categories=()), max_size=8).filter(
@@ -329,7 +329,8 @@ def test_a_report_without_scores_says_where_they_are_missing(tmp_path: Path) -> 
 
 def test_reading_a_report_imports_no_heavy_package() -> None:
     code = (
-        "import sys; from mrl_sweep.report.folder import read_report, read_run; from mrl_sweep.report import render; "
+        "import sys; from mrl_sweep.report.files.folder import read_report, read_run; "
+        "from mrl_sweep.report.render import render; "
         "heavy = {'pandas', 'pyarrow', 'faiss', 'torch', 'numba', 'scipy', 'jinja2', 'rich'} & set(sys.modules); "
         "sys.exit(str(heavy) if heavy else 0)"
     )

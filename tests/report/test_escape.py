@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mrl_sweep.report import escape
+from mrl_sweep.report.render import escape
 
 anything = st.text(st.characters(exclude_categories=()), max_size=30)
 signs = st.text("ab1 |\\`*_[]()<>!#~&;@:/.%-+=\n\r\x1b\x00", max_size=20)

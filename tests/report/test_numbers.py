@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mrl_sweep.report import numbers
+from mrl_sweep.report.content import numbers
 
 
 @pytest.mark.parametrize(

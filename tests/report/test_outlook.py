@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mrl_sweep.report import Format, render
+from mrl_sweep.report.content.layout import Section
+from mrl_sweep.report.content.outlook import budgets, funnels, projections
 from mrl_sweep.report.document import BudgetRow, FunnelRow, ProjectionRow, Report
-from mrl_sweep.report.layout import Section
-from mrl_sweep.report.outlook import budgets, funnels, projections
+from mrl_sweep.report.render import Format, render
 
 
 def cells(section: Section | None) -> dict[str, tuple[str, ...]]:

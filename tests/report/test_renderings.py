@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 import pytest
 from markdown_it import MarkdownIt
 
-from mrl_sweep.report import Format, render
 from mrl_sweep.report.document import CandidateRow, GateRow, MeasureRow, Report
-from mrl_sweep.report.escape import plain
+from mrl_sweep.report.render import Format, render
+from mrl_sweep.report.render.escape import plain
 
 HERE = Path(__file__).parent
 ANSI = re.compile(r"\x1b\[[0-9;]*m")

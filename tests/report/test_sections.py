@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from mrl_sweep.decision.losers import LosingQuery
-from mrl_sweep.decision.search import SliceFinding, SliceJudgement
+from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
+from mrl_sweep.report.content.rows import loser_rows, slice_rows
+from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
+from mrl_sweep.report.content.view import worst_slice
 from mrl_sweep.report.document import CandidateRow, MeasureRow, Report, SliceRow
-from mrl_sweep.report.ranks_file import RunData
-from mrl_sweep.report.rows import loser_rows, slice_rows
-from mrl_sweep.report.sections import controls, indexes, losers, pareto, sections, slices
-from mrl_sweep.report.view import worst_slice
+from mrl_sweep.report.files.ranks_file import RunData
 from mrl_sweep.types import Candidate, Measure, Outcome, Qrels, Ranks
 
 MIB = 1024 * 1024

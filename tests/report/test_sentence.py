@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from mrl_sweep.report.sentence import sentence
+from mrl_sweep.report.content.sentence import sentence
 from mrl_sweep.types import Candidate, Evidence, Judgement, Measure, Outcome, Status, Verdict
 
 NDCG = Measure("nDCG", 10)

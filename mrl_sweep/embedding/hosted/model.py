@@ -20,11 +20,11 @@ from mrl_sweep.embedding.hosted.retries import Gate, Patience, given_up, patient
 from mrl_sweep.embedding.hosted.vendor import Line, Target, Vendor, required_key
 from mrl_sweep.embedding.hosted.voyage import Voyage
 from mrl_sweep.embedding.hosted.wire import Garbled, Question, Refused
-from mrl_sweep.embedding.model_files import prompts_of
-from mrl_sweep.embedding.protocol import Batching, Encoded, ModelFacts, ModelOptions, PartlyEncoded, Role
-from mrl_sweep.embedding.transforms import transformed
+from mrl_sweep.embedding.local.model_files import prompts_of
+from mrl_sweep.embedding.local.transforms import transformed
+from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, PartlyEncoded, Role
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
-from mrl_sweep.types import Advice, Float32Array, IntArray
+from mrl_sweep.types import Advice, Float32Array, IntArray, ModelFacts
 
 VENDORS: Final[dict[str, type[OpenAi | Voyage | Cohere | Gemini]]] = {
     "openai": OpenAi,

@@ -14,7 +14,7 @@ from hosted_servers import CANARY, refuse, served_vectors
 from mrl_sweep.embedding import ModelOptions, Role, Store, embed, open_embedder
 from mrl_sweep.embedding.hosted.access import Key, address, hidden
 from mrl_sweep.embedding.hosted.model import open_hosted
-from mrl_sweep.embedding.transforms import layer_norm
+from mrl_sweep.embedding.local.transforms import layer_norm
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 
 # --- Addresses --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,177 @@
+"""Collections of the Hugging Face hub in the layouts of BEIR, NanoBEIR and MTEB; the only file that imports datasets.
+
+`hf:owner/name`, `hf:owner/name/SUBSET` (a language of a multilingual set), each with `@revision` where wanted; a local folder
+of the same layout (`hf:./folder`) is read alike. Documents and queries are the configurations `corpus` and `queries`
+(`SUBSET-corpus` …), judgments `qrels`, `default` or the subset itself, or the data set `owner/name-qrels`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from mrl_sweep.collection.assemble import Parts, assemble
+from mrl_sweep.collection.options import LoadOptions
+from mrl_sweep.collection.reading.columns import Row, judgments, queries
+from mrl_sweep.collection.reading.folders import choose_split, split_hint
+from mrl_sweep.collection.reading.text_sources import RowSource
+from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra, printable
+from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.types import Collection
+
+_EXTRA: Final = "collections"
+_BATCH_ROWS: Final = 1000
+_LAYOUT: Final = "a retrieval set has the configurations corpus, queries and qrels (or default)"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A data set on the hub or in a folder, and which part of it is meant."""
+
+    path: str
+    subset: str = ""
+    revision: str | None = None
+
+    @property
+    def label(self) -> str:
+        return f"hf:{self.path}"
+
+
+def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
+    """The collection that `hf:source` names, memory-mapped. Errors: InputError for an unknown name or layout, EnvironmentFault
+    where the hub cannot be reached."""
+    repository = parse_repository(source)
+    configs = _configs(repository)
+    corpus = _rows(repository, _choose(configs, repository, ["corpus"]), split, ["corpus"])
+    asked = _rows(repository, _choose(configs, repository, ["queries"]), split, ["queries"])
+    judged_in, config = _qrels(configs, repository)
+    splits = _splits(judged_in, config)
+    split = choose_split(split, dict.fromkeys(splits), f"{judged_in.label} ({config})")
+    qrels = _load(judged_in, config, split)
+    name = repository.path.rstrip("/").rpartition("/")[2] + (f"/{repository.subset}" if repository.subset else "")
+    return assemble(
+        Parts(
+            name=name,
+            source=f"hf:{source}",
+            split=split,
+            documents=RowSource(f"{repository.label} corpus", corpus, {}, seeks=True),
+            queries=queries(asked(0), {}, _place(f"{repository.label} queries")),
+            queries_label=f"{repository.label} queries",
+            queries_place=_place(f"{repository.label} queries"),
+            judgments=judgments(_reader(qrels)(0), {}, _place(f"{judged_in.label} {config}")),
+            judgments_label=f"{judged_in.label} {config}",
+            judgments_place=_place(f"{judged_in.label} {config}"),
+            hint=split_hint(splits),
+            facts={"layout": "hf", "revision": repository.revision},
+        ),
+        options,
+        on_event,
+    )
+
+
+def parse_repository(source: str) -> Repository:
+    """`owner/name`, `owner/name/SUBSET`, `…@revision`, or a folder."""
+    if Path(source).is_dir():
+        return Repository(source)
+    name, _, revision = source.partition("@")
+    if name.startswith((".", "/", "~")):
+        raise InputError(f"cannot read {printable(name)}: no such folder", f"hf:owner/name, or a folder; {_LAYOUT}")
+    parts = name.split("/")
+    if not 2 <= len(parts) <= 3 or not all(parts):
+        raise InputError(
+            f"hf:{printable(source)} is not owner/name", "hf:owner/name, hf:owner/name/SUBSET, hf:owner/name@revision"
+        )
+    return Repository("/".join(parts[:2]), parts[2] if len(parts) == 3 else "", revision or None)
+
+
+def _choose(configs: Sequence[str], repository: Repository, names: Sequence[str]) -> str:
+    """The configuration of this part. Errors: InputError listing the subsets where one must be named."""
+    wanted = [f"{repository.subset}-{name}" for name in names] if repository.subset else []
+    found = next((name for name in (*wanted, *names) if name in configs), None)
+    if found is not None:
+        return found
+    subsets = sorted({config.removesuffix(f"-{names[0]}") for config in configs if config.endswith(f"-{names[0]}")})
+    hint = f"name a subset: {repository.label}/{subsets[0]}; there are {', '.join(subsets[:20])}" if subsets else _LAYOUT
+    raise InputError(
+        f"{repository.label} has no configuration {names[0]}; it has {', '.join(map(printable, configs[:12]))}", hint
+    )
+
+
+def _qrels(configs: Sequence[str], repository: Repository) -> tuple[Repository, str]:
+    subset = repository.subset
+    names = [f"{subset}-qrels", subset, "qrels", "default"] if subset else ["qrels", "default"]
+    found = next((name for name in names if name in configs), None)
+    if found is not None:
+        return repository, found
+    if Path(repository.path).is_dir():
+        raise InputError(
+            f"{repository.label} has no judgments; its configurations are {', '.join(map(printable, configs))}", _LAYOUT
+        )
+    apart = Repository(f"{repository.path}-qrels", subset)
+    return apart, _configs(apart)[0]
+
+
+def _rows(repository: Repository, config: str, split: str | None, usual: Sequence[str]) -> Callable[[int], Iterator[Row]]:
+    """The rows of a configuration: of the split asked for where it has one, else of its only or usual one."""
+    splits = _splits(repository, config)
+    name = next((name for name in (split, *usual, "test", "train") if name in splits), None)
+    if len(splits) > 1 and name is None:
+        raise InputError(f"{repository.label} ({config}) has the splits {', '.join(splits)}", "--split NAME")
+    return _reader(_load(repository, config, name or splits[0]))
+
+
+def _reader(dataset: Any) -> Callable[[int], Iterator[Row]]:
+    """Rows from a given one on; columns of vectors are never read."""
+    plain = [name for name, kind in dataset.features.items() if getattr(kind, "_type", "") == "Value" or isinstance(kind, dict)]
+    table = dataset.select_columns(plain)
+
+    def rows(position: int) -> Iterator[Row]:
+        for start in range(position, len(table), _BATCH_ROWS):
+            columns = table[start : start + _BATCH_ROWS]
+            for i in range(len(columns[plain[0]])):
+                yield Row(start + i, start + i, {name: columns[name][i] for name in plain})
+
+    return rows
+
+
+def _place(label: str) -> Callable[[int], str]:
+    return lambda number: f"{label} row {number + 1:,}"
+
+
+def _configs(repository: Repository) -> list[str]:
+    return list(_ask("get_dataset_config_names", repository, repository.path, revision=repository.revision))
+
+
+def _splits(repository: Repository, config: str) -> list[str]:
+    return list(_ask("get_dataset_split_names", repository, repository.path, config, revision=repository.revision))
+
+
+def _load(repository: Repository, config: str, split: str) -> Any:
+    return _ask("load_dataset", repository, repository.path, config, split=split, revision=repository.revision)
+
+
+def _ask(function: str, repository: Repository, *args: Any, **kwargs: Any) -> Any:
+    """A call of the library, its failures told as ours."""
+    try:
+        datasets: Any = import_module("datasets")
+        faults: Any = import_module("datasets.exceptions")
+    except ImportError as error:
+        raise MissingExtra("datasets", _EXTRA) from error
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    try:
+        return getattr(datasets, function)(*args, **kwargs)
+    except faults.DatasetNotFoundError as error:
+        raise InputError(
+            f"{repository.label}: {error}", "is the name spelt right? A private set needs `hf auth login`"
+        ) from error
+    except (ConnectionError, OSError) as error:
+        raise EnvironmentFault(
+            f"cannot reach {repository.label}: {error}", "is the network reachable? hf: also takes a folder"
+        ) from error
+    except (faults.DatasetsError, ValueError, RuntimeError) as error:
+        raise InputError(f"cannot read {repository.label}: {error}", _LAYOUT) from error

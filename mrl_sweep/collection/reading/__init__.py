@@ -1,0 +1,1 @@
+"""Lines, tables and records: what the loaders read their files with."""

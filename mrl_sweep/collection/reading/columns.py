@@ -1,0 +1,133 @@
+"""Columns as people name them: which one is the id, the text, the title, the grade; and rows turned into records."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from mrl_sweep.collection.reading.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgment, grade_of
+from mrl_sweep.collection.reading.records import Document, Query, id_of, text_field
+from mrl_sweep.errors import InputError, first_offenders, printable
+
+Asked = Mapping[str, str]
+"""The column a user names for a role: {"id": "sku", "text": "description"}."""
+
+DOCUMENT_ID_COLUMNS: Final = (
+    "_id",
+    "id",
+    "docno",
+    "doc_id",
+    "docid",
+    "doc-id",
+    "corpus-id",
+    "corpus_id",
+    "document_id",
+    "pid",
+    "passage_id",
+)
+QUERY_ID_COLUMNS: Final = ("_id", "id", "query_id", "query-id", "qid", "topic_id", "topic-id", "topic", "number", "num")
+TITLE_COLUMNS: Final = ("title", "headline", "heading")
+DOCUMENT_TEXT_COLUMNS: Final = ("text", "contents", "content", "body", "passage", "segment", "abstract", "document")
+QUERY_TEXT_COLUMNS: Final = ("text", "query", "question", "title", "description", "contents")
+METADATA: Final = "metadata"
+
+
+class Row(NamedTuple):
+    """One record of a table: where it begins (byte offset or row), its number for messages, its fields."""
+
+    position: int
+    number: int
+    fields: Mapping[str, Any]
+
+
+Where = Callable[[int], object]
+"""A row's number as a place for messages."""
+
+
+def documents(rows: Iterable[Row], asked: Asked, where: Where) -> Iterator[tuple[int, Document]]:
+    """Each row's document. Columns are found anew wherever a row has other fields than the one before."""
+    names: tuple[str, ...] = ()
+    key = text = title = ""
+    for position, number, fields in rows:
+        if tuple(fields) != names:
+            names = tuple(fields)
+            key = column(names, "id", DOCUMENT_ID_COLUMNS, asked, where(number))
+            text = column(names, "text", DOCUMENT_TEXT_COLUMNS, asked, where(number))
+            title = column(names, "title", TITLE_COLUMNS, asked, where(number), needed=False)
+        place = where(number)
+        body = text_field(fields, text, place, default="")
+        yield position, Document(id_of(fields, key, place), text_field(fields, title, place, default="") if title else "", body)
+
+
+def queries(rows: Iterable[Row], asked: Asked, where: Where) -> Iterator[Query]:
+    """Each row's query; `metadata` (an object, or JSON text of one) and other columns of plain values become its metadata."""
+    for row in rows:
+        names, place = tuple(row.fields), where(row.number)
+        key = column(names, "id", QUERY_ID_COLUMNS, asked, place)
+        text = column(names, "text", QUERY_TEXT_COLUMNS, asked, place)
+        yield Query(
+            id_of(row.fields, key, place),
+            text_field(row.fields, text, place, default=""),
+            _metadata(row.fields, (key, text), place),
+            row.number,
+        )
+
+
+def judgments(rows: Iterable[Row], asked: Asked, where: Where) -> Iterator[Judgment]:
+    """Each row's judgment; a table without a grade column lists relevant pairs (grade 1)."""
+    for row in rows:
+        names, place = tuple(row.fields), where(row.number)
+        query = column(names, "query", sorted(QUERY_NAMES), asked, place)
+        document = column(names, "document", sorted(DOCUMENT_NAMES), asked, place)
+        grade = column(names, "grade", sorted(GRADE_NAMES), asked, place, needed=False)
+        value = grade_of(row.fields[grade], place) if grade else 1
+        yield Judgment(id_of(row.fields, query, place), id_of(row.fields, document, place), value, row.number)
+
+
+def column(names: Sequence[str], role: str, usual: Sequence[str], asked: Asked, where: object, *, needed: bool = True) -> str:
+    """The name among `names` that plays the role: the one asked for, else the first usual one; "" where none is needed."""
+    wanted = asked.get(role)
+    if wanted is not None:
+        if wanted in names:
+            return wanted
+        near = difflib.get_close_matches(wanted, names, 1)
+        raise InputError(
+            f"{where}: no column {printable(wanted)}; the columns are {_listed(names)}",
+            f"did you mean {printable(near[0])}?" if near else f"{role}=NAME names the column",
+        )
+    lowered = {name.strip().lower(): name for name in reversed(names)}
+    found = next((lowered[name] for name in usual if name in lowered), "")
+    if found or not needed:
+        return found
+    raise InputError(
+        f"{where}: no column is known to hold the {role}; the columns are {_listed(names)}",
+        f"name it: {role}=NAME (usual names are {', '.join(usual[:5])})",
+    )
+
+
+def named(asked: Asked, role: str, usual: Sequence[str]) -> Sequence[str]:
+    """What a header may call the role, in lower case."""
+    return [*usual, asked.get(role, usual[0]).lower()]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return first_offenders([printable(name, 40) for name in names], limit=12) or "none"
+
+
+def _metadata(fields: Mapping[str, Any], taken: tuple[str, ...], where: object) -> dict[str, Any]:
+    given = fields.get(METADATA) or {}
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError as error:
+            raise InputError(f"{where}: {METADATA} is not JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise InputError(f"{where}: {METADATA} must be an object, not {printable(str(given), 60)}")
+    others = {
+        name.removeprefix(METADATA + "."): value
+        for name, value in fields.items()
+        if name not in (*taken, METADATA) and isinstance(value, str | int | float) and value != ""
+    }
+    return {**others, **{name: value for name, value in given.items() if value is not None}}

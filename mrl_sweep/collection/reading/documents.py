@@ -1,0 +1,281 @@
+"""The corpus: ids kept compactly in memory, texts left where they lie and read again when asked for."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import compress
+from typing import Any, Final, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_sweep.collection.reading.records import Document, Source, check_text
+from mrl_sweep.errors import InputError, first_offenders, printable
+from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.types import FileRows, IntArray
+
+_REPORT_EVERY: Final = 10_000
+
+HELD_CHARACTERS: Final = 2**24
+"""A corpus of no more than this stays in memory: a run asks for its texts twice and for titles once more."""
+
+_OF_ITSELF: Final = 256
+"""What a document takes besides its text, in characters."""
+
+
+class Ids(Sequence[str]):
+    """Strings in one block of bytes: some 35 bytes for a ten-letter id where a tuple and a dict need 200."""
+
+    __slots__ = ("_blob", "_ends", "_hashes")
+
+    def __init__(self, ids: Iterable[str] = ()) -> None:
+        self._blob = bytearray()
+        self._ends = array("q", [0])
+        self._hashes: IntArray | None = None
+        for text in ids:
+            self.append(text)
+
+    def append(self, text: str) -> None:
+        self._blob += text.encode("utf-8", "surrogatepass")
+        self._ends.append(len(self._blob))
+        self._hashes = None
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        row = int(row)
+        if row < 0:
+            row += len(self)
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        return self._blob[self._ends[row] : self._ends[row + 1]].decode("utf-8", "surrogatepass")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Ids):
+            return self._ends == other._ends and self._blob == other._blob
+        return isinstance(other, list | tuple) and list(self) == list(other)
+
+    def __hash__(self) -> int:
+        return hash((len(self), self._ends[-1]))
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        """Without the hashes: Python salts them anew in each process."""
+        return None, {"_blob": self._blob, "_ends": self._ends, "_hashes": None}
+
+    def hashes(self) -> IntArray:
+        """(n,) 64-bit hash of each id, good within this process."""
+        if self._hashes is None:
+            self._hashes = np.fromiter((hash(text) for text in self), np.int64, len(self))
+        return self._hashes
+
+    def rows_of(self, wanted: Sequence[str]) -> IntArray:
+        """(len(wanted),) the first row of each id, -1 for one that is not here."""
+        row_of = self._first_rows(set(wanted))
+        return np.array([row_of.get(text, -1) for text in wanted], dtype=np.int64)
+
+    def without(self, rows: Sequence[int]) -> Ids:
+        """The other ids, in order."""
+        gone = set(rows)
+        return Ids(text for row, text in enumerate(self) if row not in gone)
+
+    def _first_rows(self, wanted: set[str]) -> dict[str, int]:
+        codes = np.fromiter((hash(text) for text in wanted), np.int64, len(wanted))
+        found: dict[str, int] = {}
+        for row in np.flatnonzero(np.isin(self.hashes(), codes)).tolist():
+            text = self[row]
+            if text in wanted:
+                found.setdefault(text, row)
+        return found
+
+
+_DENSE: Final = 16
+"""Where at least one row in so many is wanted, reading on is faster than starting anew for each."""
+
+
+class StoredDocuments:
+    """`Documents` whose texts stay in their source; holds the ids and one position (int64) per document.
+
+    Those of a small corpus are `held`, each as it was read; other processes read them from the source.
+    """
+
+    def __init__(
+        self,
+        ids: Ids,
+        positions: IntArray,
+        source: Source,
+        file_rows: FileRows | None = None,
+        held: Sequence[Document] | None = None,
+    ) -> None:
+        self._ids = ids
+        self._positions = positions
+        self._source = source
+        self._file_rows = file_rows
+        self._held = held
+        self._left: list[tuple[int, Iterator[tuple[int, Document]]]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None, "_left": []}
+
+    @property
+    def file_rows(self) -> FileRows | None:
+        return self._file_rows
+
+    @property
+    def ids(self) -> Ids:
+        return self._ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def records(self, start: int = 0, stop: int | None = None) -> Iterator[Document]:
+        """The documents of rows start to stop, in order, in one sequential read."""
+        stop = len(self) if stop is None else min(stop, len(self))
+        if start >= stop:
+            return
+        if self._held is not None:
+            yield from self._held[start:stop]
+            return
+        expected = iter(self._positions[start:stop].tolist())
+        wanted = next(expected)
+        scan = self._scan_from(start, wanted)
+        for position, document in scan:
+            if position == wanted:
+                yield document
+                following = next(expected, None)
+                if following is None:
+                    self._left = [] if self._source.seeks else [(stop, scan)]
+                    return
+                wanted = following
+        raise InputError(
+            f"{self._source.label} has changed since it was read: it ends early", "run again when nothing writes to it"
+        )
+
+    def texts(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
+        for document in self.records(start, stop):
+            yield document.full_text
+
+    def titles(self, rows: Sequence[int]) -> list[str]:
+        return [document.name for document in self.take(rows)]
+
+    def take(self, rows: Sequence[int]) -> list[Document]:
+        """The documents of these rows, in that order; each row is read once, in the order of the file."""
+        if self._held is not None:
+            return [self._held[int(row)] for row in rows]
+        wanted = sorted(set(map(int, rows)))
+        found = dict(zip(wanted, self._ordered(wanted), strict=True))
+        return [found[int(row)] for row in rows]
+
+    def place(self, row: int) -> str:
+        """Where the document lies, for messages."""
+        return self._source.place(int(self._positions[row]))
+
+    def _scan_from(self, row: int, position: int) -> Iterator[tuple[int, Document]]:
+        """A scan at `row`: where starting one is dear (a compressed file), that which the last reader left there."""
+        try:
+            left, scan = self._left.pop()
+        except IndexError:
+            return self._source.scan(position)
+        return scan if left == row else self._source.scan(position)
+
+    def _ordered(self, rows: Sequence[int]) -> Iterator[Document]:
+        if self._source.seeks and rows and len(rows) * _DENSE < rows[-1] - rows[0]:
+            for row in rows:
+                yield from self.records(row, row + 1)
+        elif rows:
+            asked = set(rows)
+            for row, document in enumerate(self.records(rows[0], rows[-1] + 1), rows[0]):
+                if row in asked:
+                    yield document
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A corpus that was read once from end to end.
+
+    `text_hashes` (n,) int64 of the full texts, equal where texts are; `empty` rows have no text; `collapsed` counts
+    documents that were there twice, with the same text; `characters` is the length of all texts.
+    """
+
+    documents: StoredDocuments
+    text_hashes: IntArray
+    empty: IntArray
+    collapsed: int
+    characters: int
+
+
+def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
+    """Reads and checks every document.
+
+    Errors: InputError for none, for one id with two texts (both places named), for a text that no encoder could read.
+    """
+    ids, positions, id_hashes, text_hashes, lengths = Ids(), array("q"), array("q"), array("q"), array("q")
+    held: list[Document] | None = []
+    room = HELD_CHARACTERS
+    for position, document in source.scan():
+        text = document.full_text
+        if not text.isascii():
+            check_text(text, partial(source.place, position))
+        ids.append(document.id)
+        positions.append(position)
+        id_hashes.append(hash(document.id))
+        text_hashes.append(hash(text))
+        lengths.append(len(text))
+        if held is not None:
+            held.append(document)
+            room -= len(text) + _OF_ITSELF
+            held = held if room >= 0 else None
+        if not len(ids) % _REPORT_EVERY:
+            on_event(Progress("reading", len(ids), None, "documents"))
+    if not len(ids):
+        raise InputError(f"nothing to evaluate: {source.label} holds no documents")
+    places, texts, sizes = _column(positions), _column(text_hashes), _column(lengths)
+    ids._hashes = _column(id_hashes)
+    repeated = _repeated(ids, texts, places, source)
+    file_rows: FileRows | None = None
+    if repeated:
+        keep = np.ones(len(ids), bool)
+        keep[repeated] = False
+        file_rows = FileRows(np.flatnonzero(keep), len(ids))
+        ids, places, texts, sizes = ids.without(repeated), places[keep], texts[keep], sizes[keep]
+        held = None if held is None else list(compress(held, keep))
+    documents = StoredDocuments(ids, places, source, file_rows, held)
+    return Corpus(documents, texts, np.flatnonzero(sizes == 0), len(repeated), int(sizes.sum()))
+
+
+def _repeated(ids: Ids, text_hashes: IntArray, positions: IntArray, source: Source) -> list[int]:
+    """Rows whose id occurs before, with the same text."""
+    ordered = np.sort(ids.hashes())
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(twice):
+        return []
+    first: dict[str, int] = {}
+    repeated: list[int] = []
+    conflicts: list[int] = []
+    for row in np.flatnonzero(np.isin(ids.hashes(), twice)).tolist():
+        earlier = first.setdefault(ids[row], row)
+        if earlier != row:
+            (repeated if text_hashes[row] == text_hashes[earlier] else conflicts).append(row)
+    if conflicts:
+        row = conflicts[0]
+        here, there = source.place(int(positions[row])), source.place(int(positions[first[ids[row]]]))
+        others = first_offenders([printable(ids[i]) for i in conflicts])
+        raise InputError(
+            f"{here}: document id {printable(ids[row])} is also at {there}, with another text"
+            + (f"; {len(conflicts):,} such ids: {others}" if len(conflicts) > 1 else ""),
+            "give each document an id of its own",
+        )
+    return repeated
+
+
+def _column(values: array[int]) -> npt.NDArray[np.int64]:
+    return np.frombuffer(values, dtype=np.int64) if len(values) else np.empty(0, np.int64)

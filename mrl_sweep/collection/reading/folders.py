@@ -1,0 +1,99 @@
+"""Folders of a collection: which file plays which part, which splits there are, what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from mrl_sweep.collection.reading.lines import unreadable
+from mrl_sweep.errors import InputError, printable
+
+COMPRESSED: Final = ("", ".gz", ".zst")
+DEFAULT_SPLIT: Final = "test"
+
+
+def check_folder(folder: Path, holds: str) -> None:
+    """Errors: InputError where `folder` is none, with its siblings of a similar name and what it should hold."""
+    try:
+        if folder.is_dir():
+            next(folder.iterdir(), None)
+            return
+        exists = folder.exists()
+        siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+    except (OSError, ValueError) as error:
+        raise unreadable(folder, error) from error
+    if exists:
+        raise InputError(f"cannot read {folder}: it is a file, not a folder", holds)
+    near = difflib.get_close_matches(folder.name, siblings, 3, 0.5)
+    meant = f"did you mean {' or '.join(printable(str(folder.parent / name)) for name in near)}? " if near else ""
+    others = "" if near else "; other collections are named trec:, csv:, ir:, hf: or pydocs"
+    raise InputError(f"cannot read {printable(str(folder))}: no such folder", f"{meant}{holds}{others}")
+
+
+def find_file(folder: Path, stems: Iterable[str], endings: Sequence[str]) -> Path | None:
+    """The first file named stem + ending, plain or compressed, in the order of stems, then endings."""
+    names = (stem + ending + packed for stem in stems for ending in endings for packed in COMPRESSED)
+    return next((path for name in names if (path := folder / name).exists()), None)
+
+
+def require_file(folder: Path, stems: Sequence[str], endings: Sequence[str], holds: str) -> Path:
+    """As `find_file`. Errors: InputError that says what the folder holds and what it should."""
+    path = find_file(folder, stems, endings)
+    if path is None:
+        here = ", ".join(sorted(printable(p.name) for p in folder.iterdir())[:8]) or "nothing"
+        raise InputError(f"cannot read {folder / (stems[0] + endings[0])}: no such file; the folder holds {here}", holds)
+    return path
+
+
+def find_splits(folder: Path, pattern: str, endings: Sequence[str]) -> dict[str, Path]:
+    """Split to file, for files named by `pattern` (`{}` stands for the split) + ending, plain or compressed."""
+    before, _, after = pattern.partition("{}")
+    found: dict[str, Path] = {}
+    for ending in (after + ending + packed for packed in COMPRESSED for ending in endings):
+        for path in sorted(folder.glob(f"{before}*{ending}")):
+            name = path.relative_to(folder).as_posix()
+            split = name[len(before) : len(name) - len(ending)]
+            if split:
+                found.setdefault(split, path)
+    return found
+
+
+def find_qrels(folder: Path, endings: Sequence[str], holds: str) -> dict[str, Path]:
+    """Split to file: `qrels/<split>.…`, `qrels.<split>.…`, and `qrels.…` for `test`. Errors: InputError where there is none."""
+    single = find_file(folder, ["qrels"], endings)
+    found = find_splits(folder, "qrels/{}", endings) or find_splits(folder, "qrels.{}", endings)
+    if single is not None and single.is_file():
+        found.setdefault(DEFAULT_SPLIT, single)
+    if not found:
+        require_file(folder, ["qrels"], endings, holds)
+    return found
+
+
+def choose_split(asked: str | None, splits: Mapping[str, Any], where: str) -> str:
+    """The split asked for; unasked, `test`, or the only one there is. Errors: InputError that lists the splits there are."""
+    if asked is None:
+        asked = next(iter(splits)) if len(splits) == 1 else DEFAULT_SPLIT
+    if asked in splits:
+        return asked
+    near = difflib.get_close_matches(asked, splits, 1)
+    raise InputError(
+        f"no split {printable(asked)} in {where}; the splits there are {', '.join(sorted(map(printable, splits)))}",
+        f"--split {near[0] if near else sorted(splits)[0]}",
+    )
+
+
+def split_hint(splits: Iterable[str]) -> str:
+    """What to try when a split's queries are unknown."""
+    names = sorted(splits)
+    return f"is it the right --split? There are {', '.join(names)}" if len(names) > 1 else ""
+
+
+def file_sizes(paths: Iterable[Path]) -> dict[str, int]:
+    """Bytes by name, the folder that all files share left out."""
+    files = sorted(set(paths))
+    folder = files[0].parent
+    while not all(path.is_relative_to(folder) for path in files):
+        folder = folder.parent
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}

@@ -1,0 +1,106 @@
+"""Judgment files, told by content: with or without a header, three columns or TREC's four, tabs or runs of spaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from mrl_sweep.collection.reading.lines import Where, is_blank, read_lines, text_of
+from mrl_sweep.errors import InputError, printable
+
+MAX_GRADE: Final = 2**31 - 1
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,400}(?:\.0*)?", re.ASCII)
+QUERY_NAMES: Final = frozenset({"query-id", "query_id", "queryid", "qid", "q_id", "query", "topic", "topic_id", "topic-id"})
+DOCUMENT_NAMES: Final = frozenset(
+    {"corpus-id", "corpus_id", "corpusid", "doc-id", "doc_id", "docid", "docno", "document_id", "document-id", "pid"}
+    | {"passage_id", "doc", "document", "did"}
+)
+GRADE_NAMES: Final = frozenset({"score", "grade", "rel", "relevance", "label", "judgment", "judgement", "qrel", "relevancy"})
+_LAYOUT: Final = "a line holds query id, document id, grade, or TREC's query id, iteration, document id, grade"
+
+
+class Judgment(NamedTuple):
+    """`number` is its line or row, for messages."""
+
+    query: str
+    document: str
+    grade: int
+    number: int
+
+
+class _Columns(NamedTuple):
+    """How many columns a line has, and which of them is what."""
+
+    width: int
+    query: int
+    document: int
+    grade: int
+
+
+def read_qrels(path: Path, *, max_line_bytes: int) -> Iterator[Judgment]:
+    """The file's judgments in order. The layout is that of the first line; another further down is refused with its line."""
+    columns: _Columns | None = None
+    for line in read_lines(path, max_line_bytes=max_line_bytes):
+        if is_blank(line):
+            continue
+        text = text_of(line, path)
+        where = Where(path, line.number)
+        if columns is None:
+            columns, is_header = _layout(text, where)
+            if is_header:
+                continue
+        fields = _split(text, columns.width)
+        if len(fields) != columns.width:
+            raise InputError(
+                f"{where}: {len(fields)} columns where the first line has {columns.width}: {printable(text)}", _LAYOUT
+            )
+        query, document = fields[columns.query], fields[columns.document]
+        if not query or not document:
+            raise InputError(f"{where}: an id is empty: {printable(text)}", _LAYOUT)
+        yield Judgment(query, document, grade_of(fields[columns.grade], where), line.number)
+
+
+def grade_of(value: object, where: object) -> int:
+    """A grade as an integer: 2, "2" and 2.0; anything else is refused with its place."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip()
+    if not _WHOLE.fullmatch(text):
+        shown = f'"{printable(text, 40)}"' if text else "empty"
+        raise InputError(f"{where}: a grade must be a whole number, this one is {shown}", _LAYOUT)
+    grade = int(text.partition(".")[0])
+    if abs(grade) > MAX_GRADE:
+        raise InputError(
+            f"{where}: the grade {printable(text, 40)} is beyond {MAX_GRADE:,}; are the columns in another order?", _LAYOUT
+        )
+    return grade
+
+
+def _split(text: str, count: int) -> Sequence[str]:
+    """Fields between tabs, where ids may hold spaces; else between runs of white space."""
+    fields = text.split("\t")
+    return fields if len(fields) == count else re.split(r"[ \t]+", text.strip(" \t"))
+
+
+def _layout(text: str, where: Where) -> tuple[_Columns, bool]:
+    """The columns, and whether this first line only names them."""
+    fields = next((f for f in (_split(text, 3), _split(text, 4)) if len(f) in (3, 4)), None)
+    if fields is None:
+        raise InputError(f"{where}: {len(_split(text, 3))} columns, 3 or 4 are needed: {printable(text)}", _LAYOUT)
+    usual = _Columns(len(fields), 0, len(fields) - 2, len(fields) - 1)
+    if _WHOLE.fullmatch(fields[usual.grade].strip()):
+        return usual, False
+    names = [field.strip().strip('"').lstrip("#").strip().lower() for field in fields]
+    found = [[i for i, name in enumerate(names) if name in known] for known in (QUERY_NAMES, DOCUMENT_NAMES, GRADE_NAMES)]
+    if all(len(places) == 1 for places in found):
+        return _Columns(len(fields), *(places[0] for places in found)), True
+    if not any(found):
+        grade_of(fields[usual.grade], where)
+    raise InputError(
+        f"{where}: neither a judgment nor a header that is understood: {printable(text)}",
+        f"{_LAYOUT}; a header, if any, reads query-id, corpus-id, score",
+    )

@@ -1,0 +1,152 @@
+"""Documents and queries as loaders hand them on, and how one is read from a JSON line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+from mrl_sweep.collection.reading.lines import Line, Where, is_blank, text_of
+from mrl_sweep.errors import InputError, first_offenders, printable
+
+_decode = json.JSONDecoder().decode
+_OF_A_QUERY: Final = frozenset({"_id", "text", "metadata"})
+
+
+class Document(NamedTuple):
+    id: str
+    title: str
+    text: str
+
+    @property
+    def full_text(self) -> str:
+        """Title, one space, text, stripped."""
+        return f"{self.title} {self.text}".strip()
+
+    @property
+    def name(self) -> str:
+        """The title, or the beginning of the text; one line."""
+        return " ".join((self.title.strip() or self.text[:400]).split())[:100]
+
+
+class Query(NamedTuple):
+    """`number` is its line or row, for messages."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any]
+    number: int
+
+
+class Source(Protocol):
+    """Where documents lie, read in order from a position: a byte offset, or a row number."""
+
+    @property
+    def label(self) -> str:
+        """What messages call it: the file, the data set."""
+        ...
+
+    @property
+    def seeks(self) -> bool:
+        """Whether a scan may begin anywhere at little cost."""
+        ...
+
+    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
+        """Each document from `position` on with its own position, checked."""
+        ...
+
+    def place(self, position: int) -> str:
+        """`file:line` or its like, for messages; may be slow."""
+        ...
+
+
+def json_object(line: Line, path: Path) -> dict[str, Any]:
+    """The JSON object on this line. Errors: InputError naming file, line and column."""
+    text = text_of(line, path)
+    try:
+        fields = _decode(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{Where(path, line.number)}: not JSON: {error.msg} at column {error.colno}: {printable(text[:60])}",
+            "each line must hold one whole JSON object; was the file cut off?",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{Where(path, line.number)}: not JSON that can be read: {error}") from error
+    if not isinstance(fields, dict):
+        raise InputError(f"{Where(path, line.number)}: a JSON object is needed, this is {printable(text[:60])}")
+    return fields
+
+
+def id_of(fields: Mapping[str, Any], key: str, where: object) -> str:
+    """The id under `key`: a string, or a whole number as its digits."""
+    value = fields.get(key)
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if key not in fields:
+        keys = first_offenders([f'"{printable(str(k), 30)}"' for k in fields])
+        raise InputError(f'{where}: no "{key}"; the keys here are {keys or "none"}')
+    raise InputError(f'{where}: "{key}" must be a string that is not empty, not {_shown(value)}')
+
+
+def text_field(fields: Mapping[str, Any], key: str, where: object, *, default: str | None = None) -> str:
+    """The string under `key`; `default` where it is absent or null, if that is allowed."""
+    value = fields.get(key)
+    if isinstance(value, str):
+        return value
+    if value is None and default is not None:
+        return default
+    if key not in fields:
+        keys = first_offenders([f'"{printable(str(k), 30)}"' for k in fields])
+        raise InputError(f'{where}: no "{key}"; the keys here are {keys or "none"}')
+    raise InputError(f'{where}: "{key}" must be a string, not {_shown(value)}')
+
+
+def check_text(text: str, place: Callable[[], object]) -> None:
+    """Errors: InputError for half of a surrogate pair, which JSON can write and no encoding or tokenizer can take."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{place()}: the text holds half a character, {printable(text[error.start])}, at position {error.start:,}",
+            "it was cut inside a surrogate pair; write the whole character or leave it out",
+        ) from error
+
+
+def json_documents(lines: Iterator[Line], path: Path) -> Iterator[tuple[int, Document]]:
+    """BEIR's corpus lines: `_id`, `title` (may be absent), `text`."""
+    for line in lines:
+        if is_blank(line):
+            continue
+        fields = json_object(line, path)
+        key, title, text = fields.get("_id"), fields.get("title", ""), fields.get("text")
+        if not (key and type(key) is str and type(title) is str and type(text) is str):
+            where = Where(path, line.number)
+            key = id_of(fields, "_id", where)
+            title, text = text_field(fields, "title", where, default=""), text_field(fields, "text", where)
+        yield line.offset, Document(key, title, text)
+
+
+def json_queries(lines: Iterator[Line], path: Path) -> Iterator[Query]:
+    """BEIR's query lines: `_id`, `text`, `metadata` (an object, may be absent); plain values beside them are metadata too."""
+    for line in lines:
+        if is_blank(line):
+            continue
+        fields = json_object(line, path)
+        where = Where(path, line.number)
+        metadata = fields.get("metadata") or {}
+        if not isinstance(metadata, dict):
+            raise InputError(f'{where}: "metadata" must be an object, not {_shown(metadata)}')
+        beside = {name: value for name, value in fields.items() if name not in _OF_A_QUERY and _is_plain(value)}
+        key, text = id_of(fields, "_id", where), text_field(fields, "text", where)
+        yield Query(key, text, {**beside, **metadata} if beside else metadata, line.number)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float) and value != ""
+
+
+def _shown(value: object) -> str:
+    return printable(json.dumps(value), 60)

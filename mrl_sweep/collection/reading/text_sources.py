@@ -1,0 +1,79 @@
+"""Where documents lie: one text file addressed by byte offset, or a table addressed by row number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrl_sweep.collection.options import DEFAULT_MAX_LINE_BYTES
+from mrl_sweep.collection.reading.columns import Asked, Row, documents
+from mrl_sweep.collection.reading.lines import Line, Where, compression, line_number_at, read_lines, unreadable
+from mrl_sweep.collection.reading.records import Document, json_documents
+from mrl_sweep.errors import InputError
+
+Parse = Callable[[Iterator[Line], Path], Iterator[tuple[int, Document]]]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Documents in one file of lines; a position is the byte offset of a document's first line."""
+
+    path: Path
+    parse: Parse
+    max_line_bytes: int
+    keep_ends: bool
+    stamp: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        parse: Parse = json_documents,
+        *,
+        max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
+        keep_ends: bool = False,
+    ) -> FileSource:
+        """The source, which remembers the file's size and time so that a later change is noticed."""
+        return cls(path, parse, max_line_bytes, keep_ends, _stamp(path))
+
+    @property
+    def label(self) -> str:
+        return str(self.path)
+
+    @property
+    def seeks(self) -> bool:
+        return compression(self.path) is None
+
+    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
+        if _stamp(self.path) != self.stamp:
+            raise InputError(f"{self.path} has changed since it was read", "run again when nothing writes to it")
+        limit = self.max_line_bytes
+        return self.parse(read_lines(self.path, offset=position, max_line_bytes=limit, keep_ends=self.keep_ends), self.path)
+
+    def place(self, position: int) -> str:
+        return str(Where(self.path, line_number_at(self.path, position)))
+
+
+@dataclass(frozen=True, slots=True)
+class RowSource:
+    """Documents in a table of rows; a position is a row number, from 0. `rows` yields those from a position on."""
+
+    label: str
+    rows: Callable[[int], Iterator[Row]]
+    asked: Asked
+    seeks: bool = False
+
+    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
+        return documents(self.rows(position), self.asked, self.place)
+
+    def place(self, position: int) -> str:
+        return f"{self.label} row {position + 1:,}"
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return status.st_size, status.st_mtime_ns

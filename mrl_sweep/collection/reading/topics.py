@@ -1,0 +1,120 @@
+"""TREC topics in their usual layouts, told by content: `<top>` blocks, XML, JSON lines, tab-separated lines."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from mrl_sweep.collection.reading.columns import QUERY_ID_COLUMNS, QUERY_TEXT_COLUMNS, Asked, named, queries
+from mrl_sweep.collection.reading.lines import Line, Where, is_blank, read_lines, text_of
+from mrl_sweep.collection.reading.records import Query
+from mrl_sweep.collection.reading.tables import TsvRows, json_rows
+from mrl_sweep.errors import InputError, printable
+
+FIELDS: Final = ("title", "query", "question", "text", "description", "summary", "note", "narrative")
+_LAYOUTS: Final = "topics are <top> blocks, XML <topic> elements, JSON lines, or lines of id and text with a tab between"
+_ALIASES: Final = {"desc": "description", "narr": "narrative", "smry": "summary"}
+_TAG: Final = re.compile(
+    r"</?(num|title|desc|description|narr|narrative|smry|summary|query|question|note|head|dom|con|fac|def|top)\b[^>]*>",
+    re.IGNORECASE,
+)
+_LABEL: Final = re.compile(r"\s*(?:Number|Topic|Description|Narrative|Summary)\s*:\s*", re.IGNORECASE)
+_NUMBERS: Final = ("number", "num", "id", "qid", "topic_id")
+
+
+def read_topics(path: Path, *, asked: Asked, max_line_bytes: int) -> Iterator[Query]:
+    """The topics of a file. `asked["text"]` names the part that is the question; unasked, the first of `FIELDS` a topic has.
+
+    Errors: InputError naming the line (in XML the topic) that has no number, or not the part asked for.
+    """
+    lines = read_lines(path, max_line_bytes=max_line_bytes)
+    first = next((line for line in lines if not is_blank(line)), None)
+    if first is None:
+        return iter(())
+    start = text_of(first, path).lstrip()
+    lines = chain([first], lines)
+    if re.match(r"<top>", start, re.IGNORECASE):
+        return _blocks(lines, path, asked)
+    if start.startswith("<"):
+        return _elements(lines, path, asked)
+    if start.startswith("{"):
+        return queries(json_rows(lines, path), asked, lambda number: Where(path, number))
+    if "\t" in start:
+        known = [named(asked, "id", QUERY_ID_COLUMNS), named(asked, "text", QUERY_TEXT_COLUMNS)]
+        rows = TsvRows.of(path, {2: ("id", "text")}, known, max_line_bytes=max_line_bytes)
+        return queries(rows(lines, path), asked, lambda number: Where(path, number))
+    raise InputError(f"{Where(path, first.number)}: not a topic: {printable(start, 60)}", _LAYOUTS)
+
+
+def _blocks(lines: Iterator[Line], path: Path, asked: Asked) -> Iterator[Query]:
+    """`<top> … </top>`, whose parts may be closed or not."""
+    begun = 0
+    gathered: list[str] = []
+    for line in lines:
+        text = text_of(line, path)
+        if begun:
+            gathered.append(text)
+        elif re.match(r"\s*<top>", text, re.IGNORECASE):
+            begun, gathered = line.number, [text]
+        elif text.strip():
+            raise InputError(f"{Where(path, line.number)}: text outside of a topic: {printable(text.strip(), 60)}", _LAYOUTS)
+        if begun and re.search(r"</top>\s*$", text, re.IGNORECASE):
+            yield _topic(_parts("\n".join(gathered)), asked, Where(path, begun), begun, {})
+            begun = 0
+    if begun:
+        raise InputError(f"{Where(path, begun)}: this topic has no </top>", "was the file cut off?")
+
+
+def _parts(block: str) -> dict[str, str]:
+    pieces = _TAG.split(block)
+    parts: dict[str, str] = {}
+    for tag, text in zip(pieces[1::2], pieces[2::2], strict=True):
+        name = _ALIASES.get(tag.lower(), tag.lower())
+        content = " ".join(html.unescape(_LABEL.sub("", text, count=1) if _LABEL.match(text) else text).split())
+        if content:
+            parts.setdefault(name, content)
+    return parts
+
+
+def _elements(lines: Iterator[Line], path: Path, asked: Asked) -> Iterator[Query]:
+    """`<topic number="1">` elements, whatever they lie in; other attributes become metadata."""
+    import xml.etree.ElementTree as ET
+
+    text = "\n".join(text_of(line, path) for line in lines)
+    text = re.sub(
+        r"<\?xml.*?\?>|<!DOCTYPE[^>\[]*(?:\[.*?\])?[^>]*>", lambda found: "\n" * found[0].count("\n"), text, flags=re.DOTALL
+    )
+    try:
+        root = ET.fromstring(f"<all>{text}</all>")
+    except ET.ParseError as error:
+        raise InputError(f"{path}:{error.position[0]}: not XML: {error}", _LAYOUTS) from error
+    found = [element for element in root.iter() if element.tag.lower() in ("topic", "top")]
+    if not found:
+        raise InputError(f"nothing to evaluate: {path} holds no <topic> element", _LAYOUTS)
+    for number, element in enumerate(found, 1):
+        parts = {
+            _ALIASES.get(child.tag.lower(), child.tag.lower()): " ".join("".join(child.itertext()).split()) for child in element
+        }
+        if not len(element) and element.text:
+            parts["text"] = " ".join(element.text.split())
+        attributes = dict(element.attrib)
+        key = next((attributes.pop(name) for name in _NUMBERS if name in attributes), None)
+        if key is not None:
+            parts["num"] = key
+        yield _topic(parts, asked, f"{path} topic {number}", number, attributes)
+
+
+def _topic(parts: dict[str, str], asked: Asked, where: object, number: int, metadata: dict[str, Any]) -> Query:
+    key = next((parts[name] for name in _NUMBERS if parts.get(name)), None)
+    if key is None:
+        raise InputError(f"{where}: this topic has no number", _LAYOUTS)
+    wanted = asked.get("text")
+    wanted = _ALIASES.get(wanted, wanted) if wanted else next((name for name in FIELDS if parts.get(name)), None)
+    if wanted is None or wanted not in parts:
+        here = ", ".join(sorted(parts.keys() - set(_NUMBERS))) or "none"
+        raise InputError(f"{where}: topic {printable(key)} has no {wanted or 'text'}; its parts are {here}", "topics.text=PART")
+    return Query(key, parts[wanted], metadata, number)

@@ -1,0 +1,127 @@
+"""The documents and queries of `pydocs` by row, made once per process."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import Any, Final
+
+from mrl_sweep.collection.reading.records import Document
+from mrl_sweep.demo.entries import Entry
+from mrl_sweep.demo.known_item import known_items
+from mrl_sweep.demo.modules import harvest, module_names
+from mrl_sweep.demo.questions import read_questions, resolve
+from mrl_sweep.demo.source_files import harvest_sources
+from mrl_sweep.errors import InputError
+
+KNOWN_ITEM: Final = "known-item"
+_FEWEST: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query with the grade of each answer by row."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any]
+    grades: Mapping[int, int]
+
+    @property
+    def is_known_item(self) -> bool:
+        return bool(self.metadata["style"] == KNOWN_ITEM)
+
+
+@dataclass(frozen=True, slots=True)
+class PydocsCorpus:
+    """The entries in order of name, their docstrings (without the summary where a query asks with it) and all queries.
+
+    A `Source` of documents whose positions are rows. `absent` judgments are of objects that these versions don't have;
+    `unused` counts the summaries that became no query, by reason.
+    """
+
+    entries: tuple[Entry, ...]
+    bodies: Mapping[int, str]
+    asked: tuple[Asked, ...]
+    absent: int
+    unused: Mapping[str, int]
+    facts: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        return "pydocs"
+
+    @property
+    def seeks(self) -> bool:
+        return True
+
+    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
+        for row in range(position, len(self.entries)):
+            entry = self.entries[row]
+            body = self.bodies.get(row, entry.doc)
+            yield row, Document(entry.name, entry.name, f"{entry.signature}\n{body}".strip())
+
+    def place(self, position: int) -> str:
+        return self.entries[position].name
+
+
+@cache
+def corpus(*, installed: bool) -> PydocsCorpus:
+    """Everything of `pydocs`, `installed`: with what the sources of the other installed packages say.
+
+    Errors: InputError where the docstrings were stripped.
+    """
+    if sys.flags.optimize > 1:
+        raise InputError(
+            "pydocs is made of docstrings, and this Python strips them", "run without -OO and without PYTHONOPTIMIZE=2"
+        )
+    entries, absent_modules = harvest(module_names())
+    if len(entries) < _FEWEST:
+        raise InputError(
+            f"pydocs is made of docstrings, and this Python has only {len(entries):,}", "use a Python built with docstrings"
+        )
+    if installed:
+        spoken = {entry.package for entry in entries}
+        entries = sorted([*entries, *harvest_sources(exclude=spoken)], key=lambda entry: entry.name)
+    row_of = {alias: row for row, entry in enumerate(entries) for alias in entry.aliases}
+    row_of |= {entry.name: row for row, entry in enumerate(entries)}
+    questions, absent = resolve(read_questions(), row_of)
+    judged = frozenset(row for _, grades in questions for row in grades)
+    items, bodies, unused = known_items(entries, kept_whole=judged)
+    asked = [
+        Asked(
+            f"{KNOWN_ITEM}:{entries[item.rows[0]].name}",
+            item.text,
+            {"style": KNOWN_ITEM, **_about(entries[item.rows[0]])},
+            dict.fromkeys(item.rows, 1),
+        )
+        for item in items
+    ]
+    for question, grades in questions:
+        about = _about(entries[max(grades, key=lambda row: grades[row])]) if grades else {}
+        asked.append(Asked(question.id, question.text, {"style": question.style, "topic": question.topic, **about}, grades))
+    facts = {
+        "versions": _versions(entries, packages_distributions() if installed else {}),
+        "platform": sys.platform,
+        "absent_modules": absent_modules,
+    }
+    return PydocsCorpus(tuple(entries), bodies, tuple(asked), absent, unused, facts)
+
+
+def _about(entry: Entry) -> dict[str, str]:
+    return {"package": entry.package, "kind": entry.kind}
+
+
+def _versions(entries: list[Entry], distributions: Mapping[str, list[str]]) -> dict[str, str]:
+    """The version of each package that speaks here; Python's own first."""
+    versions = {"python": platform.python_version()}
+    for package in sorted({entry.package for entry in entries} - {"python"}):
+        try:
+            versions[package] = version(distributions.get(package, [package])[0])
+        except PackageNotFoundError:  # imported from a folder or zip without metadata
+            versions[package] = "unknown"
+    return versions

@@ -1,0 +1,1 @@
+"""What is deployed: indexes, shortlists, bytes, latency, the plan for a larger corpus."""

@@ -1,0 +1,136 @@
+"""How many bytes an index takes: the length of its FAISS file in closed form, from the factory string alone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from mrl_sweep.deploying.index_spec import parse_index
+
+FLOAT_BYTES: Final = 4
+ID_BYTES: Final = 8
+
+_HEADER: Final = 45
+_FAST_SCAN_BLOCK: Final = 32
+_QUANTISER_BITS: Final = {"SQ8": 8, "SQ6": 6, "SQ4": 4, "SQfp16": 16, "SQbf16": 16, "SQ8_direct": 8, "SQ8_direct_signed": 8}
+_TRAINED_RANGES: Final = ("SQ8", "SQ6", "SQ4")
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """How one vector is stored: bytes each (`block` of them at a time), what is stored once, and what of it in inverted lists."""
+
+    per_vector: int
+    once: int
+    once_in_lists: int
+    block: int = 1
+
+    def bytes(self, n: int) -> int:
+        return self.once + self.per_vector * _round_up(n, self.block)
+
+
+def vector_bytes(dim: int, n: int = 1) -> int:
+    """Bytes of n float32 vectors."""
+    return FLOAT_BYTES * dim * n
+
+
+def index_bytes(spec: str, dim: int, n: int) -> int | None:
+    """Bytes of the FAISS index `spec` over n vectors of `dim`, as `faiss.serialize_index` gives them; None where unknown.
+
+    Known: Flat, SQ4/6/8/fp16/bf16, PQ, fast-scan PQ, LSH, RaBitQ; HNSW and IVF over any of them; PCA, OPQ, RR and L2norm in
+    front; RFlat and Refine(…) behind. The upper links of HNSW are drawn at random: their expectation is used.
+    """
+    words = [word.strip() for word in parse_index(spec).factory.split(",")]
+    total = 0
+    while words and (front := _transform(words[0], dim)) is not None:
+        total, dim, words = total + front[0], front[1], words[1:]
+    if words and (behind := _refinement(words[-1], dim)) is not None:
+        total, words = total + behind.bytes(n), words[:-1]
+    core = _core(words, dim, n)
+    return None if core is None else total + core
+
+
+def code_of(word: str, dim: int) -> Code | None:
+    """How a flat index or an inverted list stores one vector under this codec; None where it is not known."""
+    if word == "Flat":
+        return Code(FLOAT_BYTES * dim, _HEADER, 0)
+    if word in _QUANTISER_BITS:
+        ranges = 2 * FLOAT_BYTES * dim if word in _TRAINED_RANGES else 0
+        return Code(_bits(dim * _QUANTISER_BITS[word]), 81 + ranges, 45 + ranges)
+    if match := re.fullmatch(r"LSH(r?)t?", word):
+        return Code(_bits(dim), 93 + (FLOAT_BYTES * dim * dim if match[1] else 0), 0)
+    if match := re.fullmatch(r"RaBitQ(\d*)(fs)?(?:_\d+)?", word):
+        bits = int(match[1] or 1)
+        factors, once = (8, 74) if bits == 1 else (20, 82)
+        return Code(_bits(dim * bits) + factors, once + FLOAT_BYTES * dim, once - 44, _FAST_SCAN_BLOCK if match[2] else 1)
+    if match := re.fullmatch(r"PQ(\d+)(?:x(\d+))?(fsr?)?(?:_\d+)?(?:np)?", word):
+        parts, bits = int(match[1]), int(match[2] or 8)
+        centroids = FLOAT_BYTES * dim * 2**bits
+        if match[3]:
+            return Code(_bits(_round_up(parts, 2) * bits), 105 + centroids, 60 + centroids, _FAST_SCAN_BLOCK)
+        return Code(_bits(parts * bits), 86 + centroids, 41 + centroids)
+    return None
+
+
+def _core(words: list[str], dim: int, n: int) -> int | None:
+    """An index without what stands in front of or behind it: a codec alone, a graph over one, or inverted lists of one."""
+    if not words:
+        return None
+    first, storage = words[0], words[1] if len(words) > 1 else "Flat"
+    if len(words) <= 2 and (match := re.fullmatch(r"HNSW(\d*)(?:_([A-Za-z0-9]+))?", first)):
+        code = code_of(match[2] or storage, dim)
+        return None if code is None else code.bytes(n) + _graph(int(match[1] or 32), n)
+    if len(words) == 2 and (match := re.fullmatch(r"IVF(\d+)(?:_HNSW(\d*)|\(HNSW(\d*)\))?", first)):
+        code = code_of(storage, dim)
+        return None if code is None else _lists(match, code, dim, n)
+    if len(words) == 1:
+        code = code_of(first, dim)
+        return None if code is None else code.bytes(n)
+    return None
+
+
+def _graph(links: int, n: int) -> int:
+    """HNSW's links: 2M on the ground, M on each upper level that a vector reaches with chance M^-level; a level and an offset."""
+    per_vector = 4 + 8 + 4 * 2 * links + 4 * links / (links - 1)
+    return 181 + round(n * per_vector)
+
+
+def _lists(match: re.Match[str], code: Code, dim: int, n: int) -> int:
+    """Inverted lists: coarse centroids (in a graph where so named), an id beside each code, half a block of padding a list."""
+    n_lists, coarse_links = int(match[1]), match[2] if match[2] is not None else match[3]
+    coarse = _HEADER + FLOAT_BYTES * dim * n_lists
+    if coarse_links is not None:
+        coarse += _graph(int(coarse_links or 32), n_lists)
+    padding = n_lists * code.per_vector * (code.block // 2)
+    return coarse + 94 + 8 * n_lists + code.once_in_lists + n * (ID_BYTES + code.per_vector) + padding
+
+
+def _transform(word: str, dim: int) -> tuple[int, int] | None:
+    """Bytes of a transform in front of an index, and the size it leaves; None where the word is no transform."""
+    if match := re.fullmatch(r"PCA[RW]*(\d+)", word):
+        out = int(match[1])
+        return FLOAT_BYTES * (dim * dim + dim * out + 2 * dim + out) + 108, out
+    if match := re.fullmatch(r"OPQ\d+(?:_(\d+))?|RR(\d+)", word):
+        out = int(match[1] or match[2] or dim)
+        return FLOAT_BYTES * dim * out + 71, out
+    return (58, dim) if word == "L2norm" else None
+
+
+def _refinement(word: str, dim: int) -> Code | None:
+    """The second store of a refining index, which reranks what the first returns."""
+    if word == "RFlat":
+        return Code(FLOAT_BYTES * dim, _HEADER + 41, 0)
+    if match := re.fullmatch(r"Refine\((\w+)\)", word):
+        code = code_of(match[1], dim)
+        return None if code is None else Code(code.per_vector, code.once + 41, 0, code.block)
+    return None
+
+
+def _bits(count: int) -> int:
+    """Whole bytes for so many bits."""
+    return (count + 7) // 8
+
+
+def _round_up(count: int, step: int) -> int:
+    return -(-count // step) * step

@@ -1,0 +1,148 @@
+"""From vectors to a filled index: truncate, renormalise, then quantise, block by block; training on a sample of documents."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from mrl_sweep.deploying.index_bytes import index_bytes
+from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec
+from mrl_sweep.deploying.indexes.faiss_index import FaissIndex, TrainingNeed, make_index, training_need
+from mrl_sweep.deploying.indexes.memory import anonymous_bytes
+from mrl_sweep.deploying.indexes.stderr import captured_warnings
+from mrl_sweep.errors import InputError
+from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.ranking.prefix import unit_prefix
+from mrl_sweep.types import Advice, Float32Array, Similarity, Vectors
+
+BLOCK_BYTES: Final = 32 * 2**20
+"""How much of the corpus is in memory at once besides the index: full-size float32 rows of one block."""
+
+SAMPLE_BYTES: Final = 2**30
+"""The most that training vectors take, unless FAISS advises more of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """What is cut from full-size rows before they reach an index: the axes (after a rotation), how many, and how they compare."""
+
+    dim: int
+    similarity: Similarity = Similarity.COSINE
+    rotation: Float32Array | None = None
+
+    def apply(self, rows: Float32Array) -> Float32Array:
+        """(n, full) -> (n, dim) float32: rotated where a control asks for it, truncated, renormalised. Zero rows stay zero."""
+        turned = rows if self.rotation is None else rows @ self.rotation[:, : self.dim]
+        return unit_prefix(turned, self.dim, similarity=self.similarity)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A filled index and what it took. `certified` is False where it was trained on fewer vectors than FAISS advises."""
+
+    index: FaissIndex
+    train_s: float
+    build_s: float
+    resident_bytes: int | None
+    certified: bool
+    advice: tuple[Advice, ...]
+
+
+def prefix_rows(vectors: Vectors, cut: Cut, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Float32Array]:
+    """The corpus in row order as blocks of cut rows; no more than one block of full-size rows is held."""
+    step = max(1, block_bytes // (4 * vectors.dim))
+    for start in range(0, len(vectors), step):
+        yield cut.apply(vectors.read(start, min(start + step, len(vectors))))
+
+
+def build_index(
+    vectors: Vectors, cut: Cut, spec: IndexSpec, *, seed: int = 0, max_bytes: int | None = None, on_event: OnEvent = ignore
+) -> Built:
+    """Makes the index and fills it: see `fill_index`. InputError too where it would take more than `max_bytes`."""
+    predicted = index_bytes(spec.factory, cut.dim, len(vectors))
+    if max_bytes is not None and predicted is not None and predicted > max_bytes:
+        raise InputError(
+            f"{spec.factory} at {cut.dim} dimensions takes {predicted / 2**30:.3g} GiB, more than the memory allowed",
+            "raise --max-memory, or choose a smaller index: SQ8 takes a quarter of Flat",
+        )
+    return fill_index(make_index(spec, cut.dim, cut.similarity), vectors, cut, seed=seed, on_event=on_event)
+
+
+def fill_index(index: FaissIndex, vectors: Vectors, cut: Cut, *, seed: int = 0, on_event: OnEvent = ignore) -> Built:
+    """Trains on a sample of documents (never on queries), drawn by `seed`, and adds every document block by block.
+
+    FAISS's warnings become `advice`. Raises InputError where the corpus holds fewer vectors than the index has centroids.
+    """
+    name, need = f"{index.spec.factory} at {cut.dim}", training_need(index)
+    refuse_too_few(index.spec, need, len(vectors))
+    before = anonymous_bytes()
+    start = time.perf_counter()
+    warnings: list[str] = []
+    if not index.is_trained:
+        on_event(Progress(f"index {name}", 0, len(vectors), "documents", "training"))
+        sample = _training_sample(vectors, cut, need, seed)
+        with captured_warnings() as warnings:
+            index.train(sample)
+        del sample
+    trained = time.perf_counter()
+    for block in prefix_rows(vectors, cut):
+        with captured_warnings() as late:
+            index.add(block)
+        warnings += [line for line in late if line not in warnings]
+        on_event(Progress(f"index {name}", len(index), len(vectors), "documents"))
+    del block
+    end = time.perf_counter()
+    after = anonymous_bytes()
+    return Built(
+        index,
+        train_s=trained - start,
+        build_s=end - start,
+        resident_bytes=None if before is None or after is None else max(after - before, 0),
+        certified=len(vectors) >= need.advised,
+        advice=_advice(name, need, len(vectors), warnings),
+    )
+
+
+def refuse_too_few(spec: IndexSpec, need: TrainingNeed, n_documents: int) -> None:
+    """InputError where the index cannot be trained or filled at all."""
+    if n_documents == 0:
+        raise InputError("there is no document to index", "check the collection's corpus")
+    if n_documents < need.least:
+        raise InputError(
+            f"{spec.factory} needs >= {need.advised:,} training vectors (and cannot be trained on fewer than {need.least:,}); "
+            f"the corpus has {n_documents:,}",
+            "choose fewer lists or centroids, or an index without training: " + SPEC_FORMS,
+        )
+
+
+def _advice(name: str, need: TrainingNeed, n_documents: int, warnings: list[str]) -> tuple[Advice, ...]:
+    """Too few training vectors in our words, once; whatever else FAISS warned of in its own."""
+    advice = []
+    if n_documents < need.advised:
+        advice.append(
+            Advice(
+                "index-training",
+                f"{name} needs >= {need.advised:,} training vectors and had {n_documents:,}: not certified",
+                "choose fewer lists or centroids, or a larger corpus",
+            )
+        )
+    others = [line for line in warnings if not re.search("please provide at least", line)]
+    advice += [Advice("index-warning", f"FAISS on {name}: {line}") for line in others]
+    return tuple(advice)
+
+
+def _training_sample(vectors: Vectors, cut: Cut, need: TrainingNeed, seed: int) -> Float32Array:
+    """Cut rows of documents drawn at random: as many as are of use, within 1 GiB but never fewer than advised."""
+    affordable = max(need.advised, SAMPLE_BYTES // (4 * cut.dim))
+    n = min(len(vectors), need.most, affordable)
+    rows = np.arange(n) if n == len(vectors) else np.sort(np.random.default_rng(seed).choice(len(vectors), n, replace=False))
+    sample = np.empty((n, cut.dim), np.float32)
+    step = max(1, BLOCK_BYTES // (4 * vectors.dim))
+    for start in range(0, n, step):
+        sample[start : start + step] = cut.apply(vectors.take(rows[start : start + step]))
+    return sample

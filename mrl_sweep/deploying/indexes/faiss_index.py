@@ -1,0 +1,242 @@
+"""The only file that knows FAISS: make, train, fill, search, weigh and store one index."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import faiss
+import numpy as np
+
+from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Float32Array, IntArray, Similarity
+
+FAISS_VERSION: Final = str(faiss.__version__)
+
+_UNTYPED: Final[Any] = faiss
+"""For what its type stubs leave out."""
+
+_FEWEST_PER_CENTROID: Final = 39
+_MOST_PER_CENTROID: Final = 256
+_ENOUGH_FOR_STATISTICS: Final = 65_536
+_EXAMPLES: Final = (
+    "Flat",
+    "HNSW32",
+    "SQ8",
+    "SQfp16",
+    "SQ4",
+    "LSH",
+    "RaBitQ",
+    "IVF1024,Flat",
+    "IVF1024,PQ64",
+    "PQ64",
+    "HNSW32,SQ8",
+)
+
+
+@contextlib.contextmanager
+def limited_threads(n_threads: int | None) -> Iterator[int]:
+    """FAISS's own threads inside the block (None leaves them); yields the number in force and restores what was before."""
+    before = int(faiss.omp_get_max_threads())
+    if n_threads is not None:
+        faiss.omp_set_num_threads(n_threads)
+    try:
+        yield int(faiss.omp_get_max_threads())
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+@dataclass(frozen=True, slots=True)
+class FaissIndex:
+    """One FAISS index and what its scores mean: `sign` -1 turns its distances into scores (higher is better)."""
+
+    spec: IndexSpec
+    handle: Any
+    sign: int
+
+    @property
+    def is_trained(self) -> bool:
+        return bool(self.handle.is_trained)
+
+    def __len__(self) -> int:
+        return int(self.handle.ntotal)
+
+    def train(self, sample: Float32Array) -> None:
+        self._attempt("train", self.handle.train, sample)
+
+    def add(self, rows: Float32Array) -> None:
+        self._attempt("fill", self.handle.add, rows)
+
+    def search(self, queries: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
+        """(rows, scores), both (n_queries, k), best first; row -1 and score -inf where fewer were found."""
+        k = min(k, len(self))
+        distances, rows = self.handle.search(queries, k)
+        scores = np.where(rows < 0, np.float32(-np.inf), self.sign * distances).astype(np.float32, copy=False)
+        return rows.astype(np.int64, copy=False), scores
+
+    def leaving_own_out(self) -> FaissIndex:
+        """This index as it must be searched when each query's own document will be dropped from what it returns."""
+        return self
+
+    def set_parameters(self, parameters: tuple[tuple[str, int], ...]) -> None:
+        """Sets search parameters by FAISS's names, wherever in a composed index they belong."""
+        for name, value in parameters:
+            try:
+                faiss.ParameterSpace().set_index_parameter(self.handle, name, value)
+            except RuntimeError as error:
+                hint = "efSearch goes with HNSW, nprobe with IVF, k_factor_rf with refinement"
+                raise InputError(f"index {self.spec.factory} has no search parameter {name}", hint) from error
+
+    def size_bytes(self) -> int:
+        """What `faiss.serialize_index` would return, counted while it is written to nowhere: no second copy in memory."""
+        total = 0
+
+        def count(block: bytes) -> int:
+            nonlocal total
+            total += len(block)
+            return len(block)
+
+        faiss.write_index(self.handle, _UNTYPED.PyCallbackIOWriter(count))
+        return total
+
+    def write(self, path: Path) -> None:
+        faiss.write_index(self.handle, str(path))
+
+    def _attempt(self, verb: str, action: Any, rows: Float32Array) -> None:
+        try:
+            action(rows)
+        except RuntimeError as error:
+            raise InputError(f"FAISS cannot {verb} {self.spec.factory}: {_reason(error)}", SPEC_FORMS) from error
+
+
+def make_index(spec: IndexSpec, dim: int, similarity: Similarity) -> FaissIndex:
+    """An empty index by inner product; by L2 where FAISS has no other, which ranks alike on unit vectors (cosine only)."""
+    try:
+        return FaissIndex(spec, faiss.index_factory(dim, spec.factory, faiss.METRIC_INNER_PRODUCT), 1)
+    except (RuntimeError, MemoryError) as error:
+        first = error
+    try:
+        by_distance = faiss.index_factory(dim, spec.factory, faiss.METRIC_L2)
+    except (RuntimeError, MemoryError):
+        close = difflib.get_close_matches(spec.factory.lower(), [example.lower() for example in _EXAMPLES], n=1)
+        guess = f"did you mean {next(e for e in _EXAMPLES if e.lower() == close[0])}? " if close else ""
+        raise InputError(
+            f"FAISS cannot make index {spec.factory!r} at {dim} dimensions: {_reason(first)}", guess + SPEC_FORMS
+        ) from first
+    if similarity is not Similarity.COSINE:
+        raise InputError(
+            f"index {spec.factory} ranks by distance, not by inner product", "use --similarity cosine, or another --index"
+        )
+    return FaissIndex(spec, by_distance, -1)
+
+
+def tunable_parameters(index: FaissIndex) -> tuple[str, ...]:
+    """The names of the search parameters worth sweeping that this index has: `nprobe`, `efSearch`, `k_factor_rf`."""
+    space: Any = faiss.ParameterSpace()
+    space.initialize(index.handle)
+    names = {space.parameter_ranges.at(i).name for i in range(space.parameter_ranges.size())}
+    return tuple(name for name in ("nprobe", "efSearch", "k_factor_rf") if name in names)
+
+
+def list_count(index: FaissIndex) -> int:
+    """How many inverted lists the index has, 0 where it has none."""
+    try:
+        return int(faiss.extract_index_ivf(index.handle).nlist)
+    except RuntimeError:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStage(FaissIndex):
+    """A funnel as FAISS runs it: `shortlist` documents found on the prefix, reranked by the whole vector."""
+
+    shortlist: int
+
+    def search(self, queries: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
+        """As `FaissIndex.search`, never more than the shortlist. FAISS multiplies k by a float and cuts: hence the half."""
+        k = max(1, min(k, self.shortlist, len(self)))
+        self.handle.k_factor = (min(self.shortlist, len(self)) + 0.5) / k
+        return FaissIndex.search(self, queries, k)
+
+    def leaving_own_out(self) -> FaissIndex:
+        """The own document takes a place on the shortlist that is not its due."""
+        return replace(self, shortlist=self.shortlist + 1)
+
+    @property
+    def hot_bytes(self) -> int:
+        """The serialised first stage: what every query scans."""
+        return FaissIndex(self.spec, self.handle.base_index, self.sign).size_bytes()
+
+
+def make_two_stage(name: str, small: int, shortlist: int, large: int, similarity: Similarity) -> TwoStage:
+    """An empty two-stage index over rows of `large` columns: it cuts (and for cosine renormalises) the prefix by itself."""
+    first = faiss.IndexPreTransform(faiss.IndexFlatIP(small))
+    if similarity is Similarity.COSINE:
+        first.prepend_transform(faiss.NormalizationTransform(small, 2.0))
+    first.prepend_transform(_UNTYPED.RemapDimensionsTransform(large, small, False))
+    return TwoStage(IndexSpec(name), faiss.IndexRefine(first, faiss.IndexFlatIP(large)), 1, shortlist)
+
+
+def read_index(path: Path, spec: IndexSpec, *, sign: int) -> FaissIndex:
+    """An index written by `FaissIndex.write`; RuntimeError where the file holds none."""
+    return FaissIndex(spec, faiss.read_index(str(path)), sign)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingNeed:
+    """How many training vectors an index cannot do without, should have (39 a centroid), and can make use of (256)."""
+
+    least: int
+    advised: int
+    most: int
+
+
+def training_need(index: FaissIndex) -> TrainingNeed:
+    """From the centroids and axes that the parts of the index learn; 1 for those that learn only ranges or means."""
+    clusters, axes = max(_clusters(index.handle), default=1), max(_axes(index.handle), default=1)
+    advised = _FEWEST_PER_CENTROID * clusters if clusters > 1 else axes
+    return TrainingNeed(max(clusters, axes), max(advised, axes), max(_MOST_PER_CENTROID * clusters, _ENOUGH_FOR_STATISTICS))
+
+
+def _clusters(handle: Any) -> Iterator[int]:
+    """The numbers of centroids learnt in this index and in those it is made of."""
+    index = faiss.downcast_index(handle)
+    if isinstance(index, faiss.IndexIVF):
+        yield int(index.nlist)
+    if any(isinstance(transform, faiss.OPQMatrix) for transform in _transforms(index)):
+        yield 256
+    for part in ("index", "base_index", "refine_index", "storage"):
+        inner = getattr(index, part, None)
+        if inner is not None:
+            yield from _clusters(inner)
+    for name in ("pq", "rq", "lsq"):
+        quantizer = getattr(index, name, None)
+        if quantizer is not None:
+            yield 2 ** int(quantizer.nbits if name == "pq" else quantizer.nbits.at(0))
+
+
+def _axes(handle: Any) -> Iterator[int]:
+    """The numbers of axes that rotations in front of the index fit: PCA gives no more than there are vectors."""
+    for transform in _transforms(faiss.downcast_index(handle)):
+        if isinstance(transform, faiss.PCAMatrix):
+            yield int(transform.d_out)
+
+
+def _transforms(index: Any) -> list[Any]:
+    if not isinstance(index, faiss.IndexPreTransform):
+        return []
+    chain: Any = index.chain
+    return [faiss.downcast_VectorTransform(chain.at(i)) for i in range(chain.size())]
+
+
+def _reason(error: BaseException) -> str:
+    """FAISS's message without its source location."""
+    text = str(error) or type(error).__name__
+    text = re.sub(r"^Error in .*? at \S+:\d+: ", "", text, flags=re.DOTALL)
+    return " ".join(text.split())

@@ -1,0 +1,101 @@
+"""What measuring an index gives, and how it joins the exact ranks; none of this needs FAISS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mrl_sweep.deploying.indexes.answers import at_depth
+from mrl_sweep.deploying.indexes.latency import Latency
+from mrl_sweep.types import EXACT, Advice, Candidate, Float32Array, IntArray, Ranks, TopDocuments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexBudget:
+    """What measuring one candidate may cost beyond building and searching it once.
+
+    `latency_s` and `throughput_s` are seconds per candidate, raised to `share_of_build` of the build time for indexes that
+    take long anyway, at most to `most_latency_s` and `most_throughput_s`: a build of hours, or one that a laptop slept
+    through, must not buy hours of searching. Over a small index, 5 ms give the rate that 40 ms give. `checked_queries` is the
+    sample on which a Flat index is held against the exact search. `threads` None: as many as FAISS takes. `seed` draws the
+    training sample. `max_bytes` refuses an index predicted to be larger.
+    """
+
+    latency_s: float = 0.15
+    throughput_s: float = 0.005
+    share_of_build: float = 0.2
+    most_latency_s: float = 20.0
+    most_throughput_s: float = 2.0
+    checked_queries: int = 32
+    threads: int | None = None
+    seed: int = 0
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexMeasurement:
+    """What one index returned and cost.
+
+    `above`, `tied` (n_pairs,) as in `Ranks`, within the returned list; `top_rows`, `top_scores` (n_queries, depth).
+    `index_bytes` is the length of `faiss.serialize_index`; `resident_bytes` what the process grew by, where the system tells.
+    Latency is that of single queries on one thread; None where the budget allowed too few calls. `certified` is False where
+    training had fewer vectors than FAISS advises. `exact_by_construction`: a Flat index, checked on a sample of queries.
+    `hot_bytes`: the part that every query scans, where that is not all of it (a funnel's first stage).
+    """
+
+    candidate: Candidate
+    above: IntArray
+    tied: IntArray
+    top_rows: IntArray
+    top_scores: Float32Array
+    index_bytes: int
+    resident_bytes: int | None
+    train_s: float
+    build_s: float
+    latency: Latency | None
+    queries_per_second_1: float | None
+    queries_per_second: float | None
+    threads: int
+    certified: bool = True
+    exact_by_construction: bool = False
+    advice: tuple[Advice, ...] = ()
+    hot_bytes: int | None = None
+
+    @property
+    def latency_ms(self) -> dict[str, float | None]:
+        return {"p50": None, "p99": None} if self.latency is None else {"p50": self.latency.p50_ms, "p99": self.latency.p99_ms}
+
+
+def merge_measurements(exact: Ranks, measured: Sequence[IndexMeasurement]) -> Ranks:
+    """The exact ranks with those of the indexes behind them, so that both go through one scorer and one decision."""
+    if not measured:
+        return exact
+    candidates = (*exact.candidates, *(one.candidate for one in measured))
+    above = np.vstack([exact.above, *(one.above for one in measured)])
+    tied = np.vstack([exact.tied, *(one.tied for one in measured)])
+    top = None
+    if exact.top is not None:
+        depth = exact.top.depth
+        rows = np.concatenate([exact.top.rows, np.stack([at_depth(one.top_rows, depth, -1) for one in measured])])
+        scores = np.concatenate([exact.top.scores, np.stack([at_depth(one.top_scores, depth, -np.inf) for one in measured])])
+        top = TopDocuments(rows, scores)
+    zero_prefixes = None
+    if exact.zero_prefixes is not None:
+        known = dict(zip(exact.candidates, exact.zero_prefixes, strict=True))
+        twins = [known.get(replace(one.candidate, index=EXACT), 0) for one in measured]
+        zero_prefixes = np.concatenate([exact.zero_prefixes, np.array(twins, np.int64)])
+    return Ranks(candidates, exact.n_documents, above, tied, top, zero_prefixes)
+
+
+def which_sizes(dims: Sequence[int], chosen: int | None, *, most: int = 12) -> tuple[int, ...]:
+    """The sizes worth an index, largest first: all of up to a dozen, else full, chosen, the next smaller one and the halvings."""
+    descending = sorted(set(dims), reverse=True)
+    if len(descending) <= most:
+        return tuple(descending)
+    full = descending[0]
+    wanted = {full >> halvings for halvings in range(full.bit_length()) if full % (1 << halvings) == 0}
+    if chosen is not None:
+        wanted |= {chosen, max((dim for dim in descending if dim < chosen), default=chosen)}
+    return tuple(dim for dim in descending if dim in wanted)

@@ -1,0 +1,281 @@
+"""Local models through sentence-transformers, which is imported when a text has to be encoded and not before."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from mrl_sweep.embedding.families import Family, refuse_non_prefix, says_matryoshka, trained_dims
+from mrl_sweep.embedding.local.model_files import (
+    ModelFiles,
+    cannot_load,
+    family_of_files,
+    find_model,
+    foreign_code,
+    model_files,
+    module_names,
+    pinned,
+    prompts_of,
+    saved_settings,
+)
+from mrl_sweep.embedding.local.static import StaticEncoder
+from mrl_sweep.embedding.local.transforms import transformed
+from mrl_sweep.embedding.local.truncation import TokenCounter
+from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, Role
+from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.store.digests import FileDigests
+from mrl_sweep.types import Advice, ModelFacts, Similarity
+
+_BATCH: Final = 32
+_STATIC_BATCH: Final = 512
+_CHUNKS_PER_PROCESS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a local model comes from: the facts that name it, and how it is opened."""
+
+    name: str
+    key: Mapping[str, Any]
+    open: Callable[[], Any]
+    folder: Path | None = None
+    family: Family | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[Advice, ...] = ()
+
+
+class LocalModel:
+    """An `Embedder` over a SentenceTransformer that is opened at the first need."""
+
+    def __init__(self, origin: Origin, options: ModelOptions) -> None:
+        self._origin, self._options = origin, options
+        self._prompts = prompts_of(origin.folder, origin.family, options)
+        self._transform = origin.family.transform if origin.family else None
+        self._model: Any = None
+        self._counter: TokenCounter | None = None
+        self._static: StaticEncoder | None = None
+        self._pool: Any = None
+        self._opening = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return self._origin.name
+
+    @property
+    def batching(self) -> Batching:
+        static = self._is_static
+        texts = self._options.batch_size or (_STATIC_BATCH if static else _BATCH)
+        processes = max(1, self._options.processes)
+        return Batching(texts=texts if processes == 1 else texts * processes * _CHUNKS_PER_PROCESS, by_length=not static)
+
+    def identity(self, role: Role) -> Mapping[str, Any]:
+        return {
+            **self._origin.key,
+            "role": role.value,
+            "prompt": self._prompts.of(role),
+            "transform": self._transform,
+            "max_length": self._options.max_length,
+            "backend": self._options.backend,
+        }
+
+    def facts(self) -> ModelFacts:
+        model = self.opened()
+        full = _full_size(model)
+        length = getattr(model, "max_seq_length", None)
+        folder, settings = self._origin.folder, saved_settings(self._origin.folder)
+        saved = settings.get("truncate_dim")
+        details = {
+            **self._origin.details,
+            "prompts": {"query": self._prompts.query, "document": self._prompts.document, "from": self._prompts.origin},
+            "family": self._origin.family.name if self._origin.family else None,
+            "transform": self._transform,
+            "backend": self._options.backend,
+            "says_matryoshka": says_matryoshka(folder),
+        }
+        return ModelFacts(
+            dim=full,
+            max_length=int(length) if length is not None and math.isfinite(length) else None,
+            similarity=settings.get("similarity_fn_name"),
+            trained_dims=trained_dims(self._origin.family, full, folder),
+            warnings=(*self._origin.warnings, *_advice(self.name, full, saved, settings, self._prompts.origin)),
+            details=details if saved is None else details | {"saved_truncate_dim": saved},
+        )
+
+    def encode(self, texts: Sequence[str], role: Role) -> Encoded:
+        model, prompt = self.opened(), self._prompts.of(role)
+        if self._static is not None:
+            rows, tokens = self._static.encode([prompt + text for text in texts] if prompt else texts)
+            return Encoded(transformed(self._transform, rows), tokens, np.zeros(len(rows), np.bool_))
+        method = getattr(model, f"encode_{role.value}", model.encode)
+        options: dict[str, Any] = {"prompt": prompt, "show_progress_bar": False, "convert_to_numpy": True}
+        if self._options.processes > 1:
+            options |= {"pool": self._processes(model), "chunk_size": max(1, len(texts) // self._options.processes)}
+        if self._counter is not None:
+            self._counter.begin()
+        vectors = method(list(texts), batch_size=self._options.batch_size or _BATCH, **options)
+        rows = transformed(self._transform, np.ascontiguousarray(vectors, dtype=np.float32))
+        return Encoded(rows) if self._counter is None else Encoded(rows, *self._counter.take(texts, prompt))
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._model.stop_multi_process_pool(self._pool)
+            self._pool = None
+
+    @property
+    def _is_static(self) -> bool:
+        return self._origin.folder is None or "StaticEmbedding" in module_names(self._origin.folder)
+
+    def opened(self) -> Any:
+        """The SentenceTransformer itself, at full size; opened by the first call."""
+        with self._opening:
+            if self._model is None:
+                model = self._origin.open()
+                model.truncate_dim = None
+                if self._options.max_length is not None:
+                    model.max_seq_length = self._options.max_length
+                if self._options.processes <= 1:
+                    self._static, self._counter = StaticEncoder.on(model), TokenCounter.on(model)
+                self._model = model
+        return self._model
+
+    def _processes(self, model: Any) -> Any:
+        if self._pool is None:
+            on_cpu = model.device.type == "cpu"
+            device = self._options.device or ("cpu" if on_cpu else None)
+            self._pool = model.start_multi_process_pool([device] * self._options.processes if device else None)
+        return self._pool
+
+
+def open_model(spec: str, options: ModelOptions) -> LocalModel:
+    """The model of a folder or a hub name. Raises InputError or EnvironmentFault as `find_model` does."""
+    if options.backend not in ("torch", "onnx", "openvino"):
+        raise InputError(f"unknown backend {options.backend!r}", "--backend torch, onnx or openvino")
+    files = find_model(spec, options)
+    family = family_of_files(files)
+    refuse_non_prefix(family, files.name)
+    if options.trust_remote_code and files.repository and not pinned(options.revision):
+        raise InputError(
+            f"{files.name} would run code from its repository, and no commit says which",
+            f"--trust-remote-code --revision {files.commit}, once you have read that code",
+        )
+    if files.repository:
+        key: dict[str, Any] = {"provider": "sentence-transformers", "model": files.repository, "revision": files.commit}
+        details = {"provider": "sentence-transformers", "name": files.repository, "revision": files.commit}
+    else:
+        digest = FileDigests(options.cache_dir).of(model_files(files.folder, options.backend), files.folder)
+        key = {"provider": "sentence-transformers", "model": None, "revision": digest}
+        details = {"provider": "sentence-transformers", "name": files.name, "digest": digest}
+    warnings: tuple[Advice, ...] = ()
+    if options.trust_remote_code and (code := foreign_code(files)):
+        warnings = (Advice("foreign-code", f"{files.name} takes code from {code}, which --revision does not pin"),)
+    return LocalModel(
+        Origin(
+            name=files.name,
+            key=key,
+            open=lambda: _open(files, options),
+            folder=files.folder,
+            family=family,
+            details=details,
+            warnings=warnings,
+        ),
+        options,
+    )
+
+
+def _open(files: ModelFiles, options: ModelOptions) -> Any:
+    """Opens the files we looked at, never others: a hub name at the commit that the identity names."""
+    spec = files.repository or str(files.folder)
+    common: dict[str, Any] = {
+        "device": options.device,
+        "revision": files.commit,
+        "trust_remote_code": options.trust_remote_code,
+        "backend": options.backend,
+    }
+    from sentence_transformers import SentenceTransformer
+
+    with _quiet(), _load_faults(files, options):
+        try:
+            return SentenceTransformer(spec, local_files_only=True, **common)
+        except OSError:
+            if options.offline or files.repository is None:
+                raise
+            return SentenceTransformer(spec, local_files_only=False, **common)
+
+
+@contextlib.contextmanager
+def _load_faults(files: ModelFiles, options: ModelOptions) -> Iterator[None]:
+    """Whatever the libraries raise while they load, as a fault of ours that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_load(files.name, _first_line(error)) from error
+    except Exception as error:
+        reason = _first_line(error)
+        if "trust_remote_code" in str(error):
+            raise InputError(
+                f"{files.name} needs code from its repository to run",
+                "read that code, then pass --trust-remote-code with --revision COMMIT",
+            ) from error
+        if options.backend != "torch" and ("install" in reason or isinstance(error, ImportError)):
+            raise EnvironmentFault(
+                f"cannot load {files.name} with --backend {options.backend}: {reason}",
+                f"pip install 'sentence-transformers[{options.backend}]'",
+            ) from error
+        raise EnvironmentFault(
+            f"cannot load the model {files.name}: {reason}", "are its files whole? try --device cpu"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the loader's own progress bars: ours is the only one."""
+    from transformers.utils import logging as library
+
+    logging: Any = library
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _full_size(model: Any) -> int:
+    """The size of what the model gives when nothing is cut."""
+    size = getattr(model, "get_embedding_dimension", None) or getattr(model, "get_sentence_embedding_dimension", None)
+    known = size() if size is not None else None
+    return int(known) if known else int(model.encode(["size"], show_progress_bar=False).shape[1])
+
+
+def _advice(name: str, full: int, saved: Any, settings: Mapping[str, Any], origin: str) -> Iterator[Advice]:
+    if saved is not None:
+        yield Advice(
+            "truncate-dim-forced",
+            f"{name} was saved to cut its vectors to {saved}; the sweep starts from its full {full} dimensions",
+        )
+    similarity = settings.get("similarity_fn_name")
+    if similarity not in (None, *Similarity):
+        yield Advice(
+            "similarity-not-offered",
+            f"{name} compares its vectors by {similarity} distance, which is not offered: cosine is measured",
+            "on unit vectors Euclidean distance ranks as cosine does",
+        )
+    default = settings.get("default_prompt_name")
+    if default and origin == "none":
+        yield Advice(
+            "default-prompt",
+            f"{name} names a default prompt, {default!r}, which is applied neither to queries nor to documents",
+            f"--query-prompt {default} or --document-prompt {default} applies it",
+        )

@@ -1,0 +1,138 @@
+"""`vectors:FOLDER`: vectors that exist already, matched with the collection by file order or by id. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from mrl_sweep.embedding.vectors.formats import LAYOUT, Table, read_vectors
+from mrl_sweep.errors import InputError, first_offenders, several
+from mrl_sweep.events import OnEvent, Progress
+from mrl_sweep.types import Advice, Collection, Embeddings, FileRows, Float32Array, IntArray, Vectors
+
+_CHECKED_AT_ONCE_BYTES: Final = 64 << 20
+_ZERO_SQUARED: Final = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of the collection: how its records are called, their ids, and where they stood in their file."""
+
+    noun: str
+    ids: Sequence[str]
+    file_rows: FileRows | None
+
+
+class VectorFolder:
+    """A `VectorSource`: full-size vectors of documents and queries in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise InputError(f"cannot read {folder}: it is not a folder", "--model vectors:FOLDER; " + LAYOUT)
+        self._folder = folder
+
+    @property
+    def name(self) -> str:
+        return f"vectors:{self._folder.name}"
+
+    def load(self, collection: Collection, *, on_event: OnEvent) -> Embeddings:
+        """Documents memory-mapped, queries in memory; documents that serve as queries keep their own vectors.
+
+        Raises InputError where count, size, ids or values are wrong.
+        """
+        documents = read_vectors(self._folder, ("docs", "documents", "corpus"))
+        own = collection.query_rows
+        queries = read_vectors(self._folder, ("queries",)) if own is None else documents
+        if documents.rows.shape[1] != queries.rows.shape[1]:
+            sizes = (
+                f"{documents.rows.shape[1]} dimensions in {documents.path.name}, {queries.rows.shape[1]} in {queries.path.name}"
+            )
+            raise InputError(f"{self._folder}: {sizes}", "both must come from the same model at full size")
+        of_documents = Side("documents", collection.documents.ids, collection.documents.file_rows)
+        of_queries = Side("queries", collection.queries.ids, collection.queries.file_rows)
+        order = _matched(documents, of_documents)
+        asked = _matched(queries, of_queries) if own is None else own if order is None else order[own]
+        query_rows = queries.rows if asked is None else queries.rows[asked]
+        facts = _checked(documents, order, of_documents, on_event)
+        _checked(Table(queries.path, query_rows), None, of_queries, on_event)
+        counts = {"zero_documents": facts.n_zero}
+        return Embeddings(
+            documents=Vectors(parts=(documents.rows,), order=order),
+            queries=np.ascontiguousarray(query_rows, dtype=np.float32),
+            model={
+                "provider": "vectors",
+                "name": self._folder.name,
+                "dim": int(documents.rows.shape[1]),
+                "dtype": documents.rows.dtype.name,
+                "files": list(dict.fromkeys((documents.path.name, queries.path.name))),
+                "unit_length": facts.unit_length,
+                "counts": counts,
+            },
+            warnings=tuple(facts.advice()),
+        )
+
+
+def _matched(table: Table, side: Side) -> IntArray | None:
+    """The file's row of each record; None where they are the same. By id where the file has ids, else by place."""
+    if table.ids is not None:
+        place = {name: row for row, name in enumerate(table.ids)}
+        if len(place) < len(table.ids):
+            raise InputError(f"{table.path}: {len(table.ids) - len(place):,} ids occur more than once", "one vector for each id")
+        lost = [name for name in side.ids if name not in place]
+        if lost:
+            raise InputError(f"{table.path}: no vector for {side.noun} {first_offenders(lost)}", "embed them, or leave them out")
+        order = np.fromiter((place[name] for name in side.ids), np.int64, len(side.ids))
+    else:
+        expected = side.file_rows.count if side.file_rows else len(side.ids)
+        if len(table.rows) != expected:
+            raise InputError(
+                f"{table.path} has {len(table.rows):,} rows, the collection's file has {expected:,} {side.noun}",
+                "one row for each record of the file, in file order; or ids: docs.ids.txt, or Parquet with `id` and `vector`",
+            )
+        order = side.file_rows.rows if side.file_rows else np.arange(expected)
+    return None if np.array_equal(order, np.arange(len(table.rows))) else order
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What a look at every value found."""
+
+    n_zero: int
+    zero: list[str]
+    unit_length: bool
+    alike: bool
+
+    def advice(self) -> Iterator[Advice]:
+        if self.n_zero:
+            told = several(self.n_zero, "document has a zero vector", "documents have a zero vector")
+            yield Advice("zero-documents", f"{told}: {first_offenders(self.zero, self.n_zero)}")
+        if self.alike:
+            yield Advice("collapsed-embeddings", "collapsed embeddings: all document vectors are alike")
+
+
+def _checked(table: Table, order: IntArray | None, side: Side, on_event: OnEvent) -> _Checked:
+    """Looks at every row once. Raises InputError naming the ids whose vectors hold NaN or infinity."""
+    n = len(table.rows) if order is None else len(order)
+    step = max(1, _CHECKED_AT_ONCE_BYTES // max(1, table.rows.shape[1] * 4))
+    bad: list[int] = []
+    zero: list[int] = []
+    unit = alike = True
+    first: Float32Array | None = None
+    for start in range(0, n, step):
+        block = table.rows[start : start + step] if order is None else table.rows[order[start : start + step]]
+        rows = np.ascontiguousarray(block, dtype=np.float32)
+        squared = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+        bad += (np.flatnonzero(~np.isfinite(rows).all(axis=1)) + start).tolist()
+        zero += (np.flatnonzero(squared < _ZERO_SQUARED) + start).tolist()
+        unit = unit and bool((abs(squared - 1) < 2e-3).all())
+        first = rows[0].copy() if first is None else first
+        alike = alike and bool((rows == first).all())
+        on_event(Progress(f"check {side.noun}", min(start + step, n), n, "vectors"))
+    if bad:
+        names = first_offenders([side.ids[row] for row in bad])
+        raise InputError(f"{table.path}: NaN or infinite values for {side.noun} {names}", "embed them again, or leave them out")
+    return _Checked(len(zero), [side.ids[row] for row in zero[:5]], unit, alike and n > 1)

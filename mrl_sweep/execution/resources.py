@@ -1,0 +1,137 @@
+"""What this machine gives to a ranking: kernel, threads, memory, read-ahead, and a place for partial counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mrl_sweep.deploying.indexes.memory import anonymous_bytes
+from mrl_sweep.errors import InputError
+from mrl_sweep.events import Note, OnEvent, ignore
+from mrl_sweep.execution.checkpoint import FileCheckpoint
+from mrl_sweep.execution.gpu import cuda_devices
+from mrl_sweep.execution.read_ahead import ReadAhead
+from mrl_sweep.execution.threads import LocalThreads, available_threads
+from mrl_sweep.ranking.budget import PassSize, Room
+from mrl_sweep.ranking.exact import ROWS_TOGETHER, SHARD_BYTES, RankOptions, open_kernel
+from mrl_sweep.ranking.pass_plan import Kernel
+from mrl_sweep.ranking.portable import BLOCK_DOCS, PortableKernel
+from mrl_sweep.ranking.progress import Checkpoint
+from mrl_sweep.settings.parsing import format_size
+from mrl_sweep.types import IntArray, Qrels, Similarity, Vectors
+
+PARTIAL_FOLDER: Final = "partial-ranks"
+"""Below the store."""
+
+GPU_WORK: Final = 2e12
+"""Multiplications and additions from which a GPU is worth the import of torch: some ten seconds of a processor."""
+
+SMALL: Final = 4000
+"""Steps up to which the portable kernel is done before compiled code would be loaded; it gives the same integers."""
+
+GPU_SHARD_BYTES: Final = 256 * 2**20
+
+SHARD_WORK: Final = 1e10
+"""Multiplications and additions in a shard: with many queries shards are smaller, so that an interrupt is obeyed soon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What the user allows: None leaves it to the machine. `device` as torch names it, `max_memory` in bytes of the process."""
+
+    threads: int | None = None
+    max_memory: int | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is ranked, as far as it decides what the ranking takes."""
+
+    vectors: Vectors
+    qrels: Qrels
+    n_sizes: int
+    depth: int
+    similarity: Similarity = Similarity.COSINE
+    own_rows: IntArray | None = None
+
+
+def open_checkpoint(store: Path, vectors: Vectors, on_event: OnEvent = ignore) -> FileCheckpoint:
+    """Where partial counts over these vectors are kept; to be cleared when the run that needs them is written."""
+    return FileCheckpoint(store / PARTIAL_FOLDER, vectors, on_event=on_event)
+
+
+def prepare(
+    question: Question, means: Means = Means(), *, checkpoint: Checkpoint | None = None, on_event: OnEvent = ignore
+) -> RankOptions:
+    """How to rank within these means. Raises InputError where `max_memory` is too little for the counts alone."""
+    vectors = question.vectors
+    if means.device is None and python_steps(question) <= SMALL:
+        kernel: Kernel = PortableKernel()
+    else:
+        device = choose_device(means.device, 2.0 * len(vectors) * vectors.dim * question.qrels.n_queries)
+        kernel = open_kernel(device, second_level_cache())
+    if kernel.name == "numpy" and python_steps(question) > SMALL:
+        on_event(Note("ranking without compiled code: slower, the same result"))
+    room = make_room(question, means, kernel, on_event)
+    return RankOptions(
+        similarity=question.similarity,
+        depth=question.depth,
+        own_rows=question.own_rows,
+        kernel=kernel,
+        executor=LocalThreads(room.n_threads, ReadAhead(vectors)),
+        shard_bytes=room.shard_bytes,
+        checkpoint=checkpoint,
+    )
+
+
+def python_steps(question: Question) -> int:
+    """How many times the portable kernel's innermost loop, which is Python, would turn."""
+    return question.n_sizes * question.qrels.n_queries * -(-len(question.vectors) // BLOCK_DOCS)
+
+
+def second_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
+    """Bytes of the second-level cache of a core, as Linux tells it; None where it does not."""
+    for index in sorted(folder.glob("index*")):
+        try:
+            if (index / "level").read_text().strip() == "2":
+                return int((index / "size").read_text().strip().removesuffix("K")) * 1024
+        except (OSError, ValueError):
+            return None
+    return None
+
+
+def choose_device(asked: str | None, n_operations: float) -> str | None:
+    """The GPU that is asked for, or any where the work is worth it; None for the processor. Does not import torch."""
+    if asked is not None:
+        return asked if asked.startswith("cuda") and cuda_devices() else None
+    return "cuda" if n_operations >= GPU_WORK and cuda_devices() else None
+
+
+def make_room(question: Question, means: Means, kernel: Kernel, on_event: OnEvent = ignore) -> Room:
+    """Threads and shards within `max_memory`, of which the process holds a part already."""
+    n_threads = means.threads or available_threads()
+    rows = max(ROWS_TOGETHER, int(SHARD_WORK / (2 * question.vectors.dim * max(1, question.qrels.n_queries))))
+    shard_bytes = GPU_SHARD_BYTES if kernel.name == "torch" else min(SHARD_BYTES, 4 * question.vectors.dim * rows)
+    if means.max_memory is None:
+        return Room(n_threads, shard_bytes)
+    size = PassSize(
+        n_queries=question.qrels.n_queries,
+        n_pairs=len(question.qrels.rows),
+        n_sizes=question.n_sizes,
+        dim=question.vectors.dim,
+        depth=question.depth,
+    )
+    held = anonymous_bytes() or 0
+    room = size.room(means.max_memory - held, n_threads, shard_bytes)
+    if room is None:
+        needed = size.needed_bytes()
+        raise InputError(
+            f"ranking {size.n_queries:,} queries with {size.n_pairs:,} judgments at {size.n_sizes:,} sizes takes "
+            f"{format_size(needed)} of memory besides {format_size(held)} in use; {format_size(means.max_memory)} are allowed",
+            f"--max-memory {format_size(1.05 * (needed + held))} at least, or fewer sizes with --dims",
+        )
+    if room.n_threads < n_threads:
+        on_event(Note(f"--max-memory {format_size(means.max_memory)} leaves room for {room.n_threads} of {n_threads} threads"))
+    return room

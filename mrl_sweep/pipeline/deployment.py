@@ -1,0 +1,283 @@
+"""What will be deployed: indexes and funnels measured, funnels bounded from the ranks, budgets, and a larger corpus."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from mrl_sweep.collection import left_out
+from mrl_sweep.decision.walk import full_size, judge
+from mrl_sweep.deploying.budgets import Budget, OperatingPoint, best_within
+from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
+from mrl_sweep.deploying.index_spec import parse_index
+from mrl_sweep.deploying.indexes.cache import IndexShelf
+from mrl_sweep.deploying.indexes.efforts import measure_points
+from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements, which_sizes
+from mrl_sweep.deploying.indexes.two_stage import measure_funnel
+from mrl_sweep.errors import InputError
+from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.measures.score import score
+from mrl_sweep.pipeline.sweep import Sweep
+from mrl_sweep.report.document import BudgetRow, FunnelRow, ProjectionRow
+from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.settings.folders import index_folder
+from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Judgement, Outcome, Ranks, Scores
+
+if TYPE_CHECKING:
+    from mrl_sweep.projection.growth import CorpusSize, Growth
+
+DEPTH: Final = 100
+"""How many documents an index is asked for where no measure says."""
+
+SEED: Final = 0
+
+USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
+
+
+def exact_dims(sweep: Sweep) -> tuple[int, ...]:
+    """The sizes at which the model's own prefixes were ranked, ascending."""
+    return tuple(sorted(c.dim for c in sweep.ranks.candidates if c.basis == Basis.PREFIX and c.index == EXACT))
+
+
+def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: int) -> None:
+    """Raise InputError for an index that could not be built, before the hours are spent that lead up to it.
+
+    `dims` None: the sizes are not known yet, so that only what no usual size allows is refused.
+    """
+    specs = [spec for spec in config.sweep.index if not parse_index(spec).is_flat]
+    if not specs:
+        return
+    from mrl_sweep.deploying.indexes.measuring import check_index
+
+    for spec in specs:
+        refused: list[InputError] = []
+        for dim in dims or USUAL_SIZES:
+            try:
+                check_index(spec, dim, similarity=config.sweep.similarity, n_documents=n_documents, strict=config.run.strict)
+            except InputError as error:
+                refused.append(error)
+        if refused and (dims or len(refused) == len(USUAL_SIZES)):
+            raise refused[0]
+
+
+def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
+    """Build, weigh, time and search each index at the sizes that matter, and the funnels worth it; none for `--index none`."""
+    settings = sweep.config.sweep
+    if not settings.index:
+        return sweep
+    funnels = [parse_funnel(text) for text in sweep.config.deploy.funnel]
+    if sweep.recommended is not None and sweep.recommended not in funnels:
+        funnels.append(sweep.recommended)
+    measured = [
+        point
+        for spec in settings.index
+        for dim in which_sizes(exact_dims(sweep), sweep.verdict.dimension)
+        for point in _measure_index(sweep, dim, spec, on_event)
+    ]
+    measured += [_measure_funnel(sweep, funnel, on_event) for funnel in funnels]
+    ranks = merge_measurements(sweep.ranks, measured)
+    scores = score(ranks, sweep.collection.qrels, sweep.scores.measures, no_relevant=sweep.config.collection.no_relevant.value)
+    return replace(sweep, ranks=ranks, scores=scores, indexes=tuple(measured))
+
+
+def _measure_index(sweep: Sweep, dim: int, spec: str, on_event: OnEvent) -> tuple[IndexMeasurement, ...]:
+    config, shelf = sweep.config, None
+    if config.deploy.keep_indexes:
+        told = json.dumps([sweep.collection.facts, sweep.embeddings.model.get("identity")], sort_keys=True, default=str)
+        shelf = IndexShelf(index_folder(config), hashlib.blake2b(told.encode(), digest_size=8).hexdigest())
+    return measure_points(
+        sweep.embeddings.documents,
+        sweep.embeddings.queries,
+        dim,
+        spec,
+        similarity=config.sweep.similarity,
+        qrels=sweep.collection.qrels,
+        own_rows=_own_rows(sweep),
+        depth=_depth(sweep),
+        budget=IndexBudget(threads=config.run.threads),
+        exact=sweep.ranks,
+        shelf=shelf,
+        on_event=on_event,
+    )
+
+
+def _measure_funnel(sweep: Sweep, funnel: Funnel, on_event: OnEvent) -> IndexMeasurement:
+    return measure_funnel(
+        sweep.embeddings.documents,
+        sweep.embeddings.queries,
+        funnel,
+        similarity=sweep.config.sweep.similarity,
+        qrels=sweep.collection.qrels,
+        own_rows=_own_rows(sweep),
+        depth=_depth(sweep),
+        budget=IndexBudget(threads=sweep.config.run.threads),
+        on_event=on_event,
+    )
+
+
+def _own_rows(sweep: Sweep) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
+    return left_out(sweep.collection, identical=sweep.config.sweep.exclude_identical)
+
+
+def _depth(sweep: Sweep) -> int:
+    return max((measure.cutoff or 0 for measure in sweep.scores.measures), default=0) or DEPTH
+
+
+def with_funnels(sweep: Sweep) -> Sweep:
+    """Every funnel of the sweep bounded from the ranks alone, judged by its worst case; the cheapest proven one recommended.
+
+    None without judgments: the ranks are those of judged documents. A funnel that is asked for is measured all the same.
+    """
+    if sweep.collection.label_free:
+        return sweep
+    measure, full, n = sweep.policy.required[0], full_size(sweep.scores), sweep.ranks.n_documents
+    known = set(exact_dims(sweep))
+    grid = funnel_grid(which_sizes(exact_dims(sweep), sweep.verdict.dimension), n, cutoff=measure.cutoff or DEPTH)
+    asked = [parse_funnel(text) for text in sweep.config.deploy.funnel]
+    funnels = tuple(dict.fromkeys((*grid, *(funnel for funnel in asked if {funnel.small, funnel.large} <= known))))
+    if not funnels:
+        return sweep
+    worst, best = (_case_scores(sweep, case) for case in bound_ranks(sweep.ranks, sweep.collection.qrels, funnels, measure))
+    policy = replace(sweep.policy, required=(measure,))
+
+    def judged(funnel: Funnel, share: float = 1.0) -> Judgement:
+        rule = replace(policy, alpha=policy.alpha * share)
+        return judge(worst, funnel.candidate(Basis.PREFIX), rule, baseline=full, clusters=sweep.clusters)
+
+    cheaper = [funnel for funnel in funnels if funnel.operations(n) < n * full.dim]
+    recommended = cheapest_proven(cheaper, n, lambda i, share: judged(cheaper[i], share).outcome is Outcome.PASS)
+    rows = []
+    for funnel in funnels:
+        own, highest = judged(funnel), float(best.of(funnel.candidate(Basis.PREFIX), measure).mean())
+        rows.append(_funnel_row(funnel, own, highest, full, n, recommended=funnel == recommended))
+    return replace(sweep, funnels=tuple(rows), recommended=recommended)
+
+
+def _case_scores(sweep: Sweep, case: Ranks) -> Scores:
+    """One case's scores, those of full size before them."""
+    full = full_size(sweep.scores)
+    at = sweep.ranks.candidates.index(full)
+    ranks = Ranks(
+        (full, *case.candidates),
+        case.n_documents,
+        np.vstack([sweep.ranks.above[at : at + 1], case.above]),
+        np.vstack([sweep.ranks.tied[at : at + 1], case.tied]),
+    )
+    return score(ranks, sweep.collection.qrels, sweep.policy.required[:1], no_relevant=sweep.config.collection.no_relevant.value)
+
+
+def _funnel_row(funnel: Funnel, judged: Judgement, highest: float, full: Candidate, n: int, *, recommended: bool) -> FunnelRow:
+    ((measure, evidence),) = judged.evidence.items()
+    at_full = evidence.mean / evidence.kept if evidence.kept else None
+    # a worst case that falls short proves nothing against the funnel itself
+    outcome = Outcome.INCONCLUSIVE if judged.outcome is Outcome.FAIL else judged.outcome
+    return FunnelRow(
+        small=funnel.small,
+        shortlist=funnel.shortlist,
+        large=funnel.large,
+        measure=str(measure),
+        kept_low=evidence.kept,
+        kept_high=highest / at_full if at_full else None,
+        at_least=evidence.at_least,
+        operations=funnel.operations(n),
+        full_operations=n * full.dim,
+        hot_bytes=funnel.hot_bytes(n),
+        verdict=str(outcome),
+        recommended=recommended,
+    )
+
+
+def funnel_rows(sweep: Sweep) -> tuple[FunnelRow, ...]:
+    """The bounded funnels, with what was measured of them, and those measured at sizes that were not ranked."""
+    measured = {one.candidate: one for one in sweep.indexes}
+    full, measure = full_size(sweep.scores), sweep.policy.required[0]
+    at_full = float(sweep.scores.of(full, measure).mean())
+    rows = []
+    for row in sweep.funnels:
+        candidate = Funnel(row.small, row.shortlist, row.large).candidate(Basis.PREFIX)
+        if candidate in measured and at_full > 0:
+            mean = float(sweep.scores.of(candidate, measure).mean())
+            row = replace(row, measured_kept=mean / at_full, latency_ms=measured[candidate].latency_ms)
+        rows.append(row)
+    return tuple(rows)
+
+
+def budget_rows(sweep: Sweep) -> tuple[BudgetRow, ...]:
+    """For each `--budget-ms` and `--budget-gib` the best configuration that was measured to be within it."""
+    table, measure = sweep.config.deploy, sweep.policy.required[0]
+    full = float(sweep.scores.of(full_size(sweep.scores), measure).mean())
+    points = [
+        OperatingPoint(
+            candidate=one.candidate,
+            quality=float(sweep.scores.of(one.candidate, measure).mean()),
+            size_bytes=one.index_bytes,
+            p50_ms=one.latency_ms["p50"],
+            p99_ms=one.latency_ms["p99"],
+            queries_per_second=one.queries_per_second,
+        )
+        for one in sweep.indexes
+        if one.certified
+    ]
+    asked = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in table.budget_ms]
+    asked += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * 2**30))) for gib in table.budget_gib]
+    return tuple(_budget_row(words, best_within(points, budget), full) for words, budget in asked)
+
+
+def _budget_row(words: str, point: OperatingPoint | None, full: float) -> BudgetRow:
+    if point is None:
+        return BudgetRow(budget=words)
+    return BudgetRow(
+        budget=words,
+        dim=point.candidate.dim,
+        index=point.candidate.index,
+        kept=point.quality / full if full > 0 else None,
+        size_bytes=point.size_bytes,
+        p99_ms=point.p99_ms,
+    )
+
+
+def projection_rows(sweep: Sweep) -> tuple[tuple[ProjectionRow, ...], tuple[Advice, ...]]:
+    """The deciding measure at each exact prefix in corpora of `--project-docs`; refusals and doubts as advice."""
+    corpus_sizes, ranks = sweep.config.deploy.project_docs, sweep.ranks
+    if not corpus_sizes:
+        return (), ()
+    from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Question, project
+
+    if sweep.collection.label_free:
+        return (), (NEEDS_JUDGMENTS,)
+    kept = [i for i, c in enumerate(ranks.candidates) if c.basis == Basis.PREFIX and c.index == EXACT]
+    exact = Ranks(tuple(ranks.candidates[i] for i in kept), ranks.n_documents, ranks.above[kept], ranks.tied[kept])
+    policy = sweep.policy
+    question = Question(measure=policy.required[0], retain=policy.retain, alpha=policy.alpha, baseline=full_size(sweep.scores))
+    growth = project(exact, sweep.collection.qrels, question, corpus_sizes, generator=np.random.default_rng(SEED))
+    refused = tuple(
+        Advice("projection-refused", at.refused, "evaluate on a larger random sample: --distractors adds unjudged documents")
+        for at in growth.at
+        if at.refused
+    )
+    rows = tuple(row for at in growth.at if not at.refused for row in _rows_at(at, growth))
+    return rows, (*growth.advice, *refused)
+
+
+def _rows_at(at: CorpusSize, growth: Growth) -> list[ProjectionRow]:
+    return [
+        ProjectionRow(
+            dim=forecast.candidate.dim,
+            measure=str(growth.measure),
+            documents=at.n_documents,
+            value=forecast.mean,
+            low=forecast.low,
+            high=forecast.high,
+            kept=forecast.kept,
+            kept_low=forecast.at_least,
+            modelled=not at.exact,
+            acceptable=forecast.acceptable,
+            holds_up_to=growth.stops_at.get(forecast.candidate),
+        )
+        for forecast in at.forecasts
+    ]

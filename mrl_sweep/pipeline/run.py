@@ -1,0 +1,251 @@
+"""The main job, start to end: a collection becomes embeddings, ranks, scores, a verdict, a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+
+from mrl_sweep.collection import LoadOptions, left_out, load_collection
+from mrl_sweep.decision.units import cluster_labels
+from mrl_sweep.decision.walk import Policy, decide
+from mrl_sweep.deploying.indexes.measurement import which_sizes
+from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, known_facts, open_embedder
+from mrl_sweep.errors import InputError
+from mrl_sweep.events import Note, OnEvent, Timing, ignore
+from mrl_sweep.execution.resources import Means, Question, open_checkpoint, prepare
+from mrl_sweep.files import prepare_folder
+from mrl_sweep.measures.measure import refuse_mixture
+from mrl_sweep.measures.score import score
+from mrl_sweep.pipeline.deployment import check_indexes, measure_deployed, with_funnels
+from mrl_sweep.pipeline.summary import summarise
+from mrl_sweep.pipeline.sweep import Sweep
+from mrl_sweep.ranking.controls import join, rotations
+from mrl_sweep.ranking.exact import rank
+from mrl_sweep.ranking.progress import Checkpoint
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.files.folder import write_rotation, write_run
+from mrl_sweep.report.files.trec_runs import write_trec_runs
+from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.settings.folders import default_store, run_folder
+from mrl_sweep.types import Basis, Candidate, Collection, Embeddings, Float32Array, Ranks, Similarity
+
+AGREEMENT_DEPTH: Final = 10
+RUN_FILE_DEPTH: Final = 100
+ZERO_SHARE: Final = 0.01
+"""A size at which more than this share of the documents lose all their numbers is not acceptable, whatever it scores."""
+
+Model = tuple[Embedder | VectorSource, Store]
+"""What makes the vectors, and where they are kept."""
+
+SEED: Final = 0
+"""Of everything that is drawn at random: the same inputs give the same report."""
+
+
+def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
+    """Do the main job as configured and return its report, also written to the run folder (`Report.folder`).
+
+    Texts that the store holds are not embedded again. Raises `MrlSweepError`s, which carry exit codes, and KeyboardInterrupt;
+    whatever was embedded and ranked by then is kept.
+    """
+    if config.run.out is not None:
+        prepare_folder(config.run.out)
+    with timed("load the collection", on_event):
+        collection = load(config)
+    return run_on(config, collection, open_model(config), on_event)
+
+
+def run_on(config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent = ignore) -> Report:
+    """The main job on a collection that is loaded, with a model that may serve other collections too; as `run` otherwise."""
+    check_indexes(config, None, len(collection.documents))
+    if isinstance(model[0], Embedder) and (facts := known_facts(*model)) is not None:
+        candidate_dims(config.sweep.dims, facts.dim, facts.trained_dims)  # a size above the model's is refused before the work
+    embeddings = embed_texts(config, collection, on_event, model)
+    if (own := embeddings.model.get("similarity")) in list(Similarity):
+        config = config.unless_given("sweep", "similarity", Similarity(own))
+    dims = candidate_dims(config.sweep.dims, embeddings.documents.dim, embeddings.trained_dims)
+    check_indexes(config, which_sizes(dims, None), len(collection.documents))
+    checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
+    with timed("rank", on_event):
+        ranks, rotation = rank_all(config, collection, embeddings, on_event, checkpoint)
+    sweep = replace(judge(config, collection, embeddings, ranks), rotation=rotation)
+    with timed("measure indexes", on_event):
+        sweep = measure_deployed(with_funnels(sweep), on_event)
+    with timed("report", on_event):
+        report, data = summarise(sweep)
+        folder = run_folder(config, collection.name, report.manifest)
+        report = write_run(folder, report, data)
+        if sweep.rotation is not None:
+            write_rotation(folder / "rotation.npy", sweep.rotation)
+        if config.run.run_files:
+            write_trec_runs(folder / "runs", sweep.ranks, data.query_ids, collection.documents.ids)
+    checkpoint.clear()
+    on_event(Note(f"run written to {folder}"))
+    return report
+
+
+def load(config: SweepConfig) -> Collection:
+    """The configured collection, checked. Raises InputError before it is read where the measures do not fit it."""
+    table, decision = config.collection, config.decision
+    refuse_mixture((*decision.measures, *decision.require), label_free=table.label_free)
+    if config.deploy.project_docs and not table.label_free:
+        from mrl_sweep.projection.growth import refuse_unprojectable
+
+        refuse_unprojectable(decision.measures[0])
+    if len(table.sources) > 1:
+        raise InputError(
+            f"{len(table.sources)} collections are named, and this takes one",
+            "name one, or use `mrl_sweep.runs.several.run_each`",
+        )
+    options = LoadOptions(
+        missing_docs=table.missing_docs,
+        no_relevant=table.no_relevant,
+        strict=config.run.strict,
+        distractors=table.distractors,
+        label_free=table.label_free,
+    )
+    asked = table.split if "collection.split" in config.origins else None
+    return load_collection("".join(table.sources), split=asked, options=options)
+
+
+def embed_texts(
+    config: SweepConfig, collection: Collection, on_event: OnEvent = ignore, model: Model | None = None
+) -> Embeddings:
+    """Full-size vectors of the collection, from the store where it has them; `model` is the configured one, opened already."""
+    embedder, store = model or open_model(config)
+    embeddings = embed(collection, embedder, store, on_event=on_event)
+    truncated = next((advice for advice in embeddings.warnings if advice.code.startswith("truncated-")), None)
+    if truncated is not None and config.model.fail_on_truncation:
+        raise InputError(
+            truncated.message, "split long documents, take a model that reads more, or leave out --fail-on-truncation"
+        )
+    return verified(config, collection, embedder, embeddings) if config.model.verify_api else embeddings
+
+
+def verified(
+    config: SweepConfig, collection: Collection, embedder: Embedder | VectorSource, embeddings: Embeddings
+) -> Embeddings:
+    """The embeddings with what a hosted model said when asked for its smallest size in the sweep: is it the cut full vector?"""
+    from mrl_sweep.embedding.hosted.verify import verify_api
+
+    full = embeddings.documents.dim
+    smallest = min(candidate_dims(config.sweep.dims, full, embeddings.trained_dims))
+    texts = list(collection.documents.texts(0, min(config.model.verify_api or 0, len(collection.documents))))
+    try:
+        found = verify_api(embedder, texts, smallest)
+    finally:
+        if isinstance(embedder, Embedder):
+            embedder.close()
+    model = {**embeddings.model, "api_verified": found.to_json()}
+    return replace(embeddings, model=model, warnings=(*embeddings.warnings, found.advice))
+
+
+def open_model(config: SweepConfig) -> Model:
+    """The configured model, which is not loaded yet, and the store for its vectors."""
+    model, folder = config.model, config.run.store or default_store()
+    options = ModelOptions(
+        revision=model.revision,
+        query_prompt=model.query_prompt,
+        document_prompt=model.document_prompt,
+        trust_remote_code=model.trust_remote_code,
+        base_url=model.base_url,
+        batch_size=model.batch_size,
+        device=model.device,
+        max_length=model.max_length,
+        backend=model.backend,
+        processes=model.processes,
+        offline=config.run.offline,
+        cache_dir=folder,
+    )
+    return open_embedder(model.name or "", options), Store(folder, dtype=config.run.store_dtype)
+
+
+def rank_all(
+    config: SweepConfig,
+    collection: Collection,
+    embeddings: Embeddings,
+    on_event: OnEvent = ignore,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Ranks, Float32Array | None]:
+    """One pass for the model's own prefixes, one more for each control basis; and the rotation that PCA fitted."""
+    vectors = embeddings.documents
+    dims = candidate_dims(config.sweep.dims, vectors.dim, embeddings.trained_dims)
+    question = Question(
+        vectors=vectors,
+        qrels=collection.qrels,
+        n_sizes=len(dims),
+        depth=min(kept_depth(config), len(vectors)),
+        similarity=config.sweep.similarity,
+        own_rows=left_out(collection, identical=config.sweep.exclude_identical),
+    )
+    means = Means(threads=config.run.threads, max_memory=config.run.max_memory, device=config.model.device)
+    options = prepare(question, means, checkpoint=checkpoint, on_event=on_event)
+    passes = [rank(vectors, embeddings.queries, collection.qrels, dims, options, on_event=on_event)]
+    smaller = [dim for dim in dims if dim < vectors.dim]
+    controls = [basis for basis in config.sweep.basis if basis != Basis.PREFIX] if smaller else []
+    fitted = None
+    for basis, rotation in rotations(controls, vectors, np.random.default_rng(SEED)) if controls else ():
+        turned = rank(
+            vectors, embeddings.queries, collection.qrels, smaller, options, basis=basis, rotation=rotation, on_event=on_event
+        )
+        passes.append(turned)
+        fitted = rotation if basis == Basis.PCA else fitted
+    return join(passes), fitted
+
+
+def kept_depth(config: SweepConfig) -> int:
+    """How many first documents of every ranking are kept: for the agreement, for run files."""
+    decision = config.decision
+    asked = [m.cutoff or 0 for m in (*decision.measures, *decision.require) if m.label_free]
+    return max(AGREEMENT_DEPTH, RUN_FILE_DEPTH if config.run.run_files else 0, *asked)
+
+
+def judge(config: SweepConfig, collection: Collection, embeddings: Embeddings, ranks: Ranks) -> Sweep:
+    """Scores of every candidate, and the verdict on the exact prefixes."""
+    decision = config.decision
+    required = tuple(dict.fromkeys((decision.measures[0], *decision.require)))
+    policy = Policy(required=required, retain=decision.retain, alpha=decision.alpha, decide_by=decision.decide_by)
+    measures = tuple(dict.fromkeys((*decision.measures, *required)))
+    scores = score(ranks, collection.qrels, measures, no_relevant=config.collection.no_relevant.value)
+    clusters = cluster_labels(collection.queries.metadata, decision.cluster) if decision.cluster else None
+    unfit = unfit_candidates(embeddings, ranks)
+    verdict = decide(scores, policy, clusters=clusters, unfit=unfit)
+    return Sweep(
+        config=config,
+        collection=collection,
+        embeddings=embeddings,
+        ranks=ranks,
+        scores=scores,
+        policy=policy,
+        verdict=verdict,
+        clusters=clusters,
+        unfit=unfit,
+    )
+
+
+def unfit_candidates(embeddings: Embeddings, ranks: Ranks) -> dict[Candidate, str]:
+    """Candidates that fail whatever their scores, with the reason: nothing tells their documents apart."""
+    if any(advice.code == "collapsed-embeddings" for advice in embeddings.warnings):
+        return dict.fromkeys(ranks.candidates, "collapsed embeddings: all document vectors are alike")
+    if ranks.zero_prefixes is None:
+        return {}
+    counts = dict(zip(ranks.candidates, ranks.zero_prefixes.tolist(), strict=True))
+    full = max(candidate.dim for candidate in counts)
+    at_full = max(n for candidate, n in counts.items() if candidate.dim == full)
+    return {
+        candidate: f"{n - at_full:,} documents have only zeros in their first {candidate.dim} dimensions"
+        for candidate, n in counts.items()
+        if n - at_full > ZERO_SHARE * ranks.n_documents
+    }
+
+
+@contextmanager
+def timed(stage: str, on_event: OnEvent) -> Iterator[None]:
+    """Tell the listener how long a stage took."""
+    started = perf_counter()
+    yield
+    on_event(Timing(stage, perf_counter() - started))

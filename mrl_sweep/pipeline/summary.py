@@ -1,0 +1,225 @@
+"""What a sweep found, gathered for the report: slices, losers, agreement, costs, advice, and the manifest."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from mrl_sweep.decision.losers import biggest_losers
+from mrl_sweep.decision.slice_search import judge_slices, search_slices
+from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
+from mrl_sweep.decision.walk import decide, full_size
+from mrl_sweep.deploying.indexes.measurement import which_sizes
+from mrl_sweep.embedding.families import FAMILIES
+from mrl_sweep.measures.coverage import agreement, full_exact
+from mrl_sweep.pipeline.deployment import budget_rows, funnel_rows, projection_rows
+from mrl_sweep.pipeline.sweep import Sweep
+from mrl_sweep.report.content.advising import Surroundings, advise
+from mrl_sweep.report.content.build import Cost, Facts, build_report
+from mrl_sweep.report.content.rows import loser_rows, slice_rows
+from mrl_sweep.report.document import LoserRow, Report, SliceRow
+from mrl_sweep.report.files.ranks_file import RunData, mentioned_rows
+from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Collection, Ranks
+
+if TYPE_CHECKING:
+    from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
+
+AGREEMENT_AT: Final = 10
+LOSERS: Final = 5
+TIE_RULE: Final = "expectation over tied documents"
+TIE_RULE_OF_LISTS: Final = "tied documents in the order of the corpus"
+"""Agreement compares lists, which have to put tied documents somewhere: all sizes alike."""
+_PACKAGES: Final = ("mrl-sweep", "numpy", "scipy", "numba", "faiss-cpu", "sentence-transformers", "torch")
+
+
+def summarise(sweep: Sweep) -> tuple[Report, RunData]:
+    """The report, and what later commands need of the run."""
+    collection = sweep.collection
+    data = run_data(collection, sweep.ranks)
+    projected, doubts = projection_rows(sweep)
+    facts = Facts(
+        required=sweep.policy.required,
+        agreement=agreements(sweep.ranks),
+        costs={one.candidate: cost_of(one) for one in sweep.indexes},
+        slices=slices_of(sweep),
+        losers=losers_of(sweep, data),
+        funnels=funnel_rows(sweep),
+        projections=projected,
+        budgets=budget_rows(sweep),
+        warnings=(
+            *collection_warnings(sweep),
+            *sweep.embeddings.warnings,
+            *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, surroundings(sweep)),
+            *(advice for one in sweep.indexes for advice in one.advice),
+            *doubts,
+        ),
+        excluded={**collection.excluded, **sweep.embeddings.excluded},
+        manifest=manifest(sweep),
+    )
+    return build_report(sweep.verdict, sweep.scores, data.query_ids, facts), data
+
+
+def collection_warnings(sweep: Sweep) -> tuple[Advice, ...]:
+    """What the loader found, but for advice that was taken."""
+    taken = {"queries-are-documents"} if sweep.config.sweep.exclude_identical else set()
+    return tuple(advice for advice in sweep.collection.warnings if advice.code not in taken)
+
+
+def run_data(collection: Collection, ranks: Ranks) -> RunData:
+    """The ranks with the names of all that they mention."""
+    rows, queries = mentioned_rows(ranks, collection.qrels), collection.queries
+    return RunData(
+        ranks=ranks,
+        qrels=collection.qrels,
+        query_ids=queries.ids,
+        query_metadata=queries.metadata,
+        query_texts=queries.texts,
+        document_ids={row: collection.documents.ids[row] for row in rows},
+        document_titles=dict(zip(rows, collection.documents.titles(rows), strict=True)),
+    )
+
+
+def agreements(ranks: Ranks) -> dict[Candidate, dict[int, float]]:
+    """The mean share of the full size's first documents that each candidate's hold."""
+    k = min(AGREEMENT_AT, ranks.top.depth if ranks.top is not None else 0)
+    if k == 0:
+        return {}
+    shares = agreement(ranks, full_exact(ranks.candidates), k).mean(axis=1)
+    return {candidate: {k: float(share)} for candidate, share in zip(ranks.candidates, shares, strict=True)}
+
+
+def cost_of(one: IndexMeasurement) -> Cost:
+    """An index's measured cost, in the report's terms."""
+    return Cost(
+        index_bytes=one.index_bytes,
+        build_s=one.build_s,
+        p50_ms=one.latency_ms["p50"],
+        p99_ms=one.latency_ms["p99"],
+        queries_per_second=one.queries_per_second,
+        queries_per_second_1=one.queries_per_second_1,
+        threads=one.threads,
+        train_s=one.train_s,
+        resident_bytes=one.resident_bytes,
+        doubt="" if one.certified else "not certified: too few training vectors",
+    )
+
+
+def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
+    """Declared slices and those found in the queries themselves, at every size that matters below full, each a search of its own.
+
+    Without judgments there is no number of relevant documents to slice by.
+    """
+    from mrl_sweep.deploying.indexes.query_topics import topic_labels
+
+    queries, qrels, table = sweep.collection.queries, sweep.collection.qrels, sweep.config.slices
+    fields = table.slice or tuple(sorted({key for entry in queries.metadata for key in entry}))
+    n_relevant = np.bincount(qrels.queries[qrels.grades > 0], minlength=len(queries))
+    found: list[Slice] = [
+        *declared_slices(queries.metadata, table.slice),
+        *(s for field in fields if field not in table.slice for s in found_in(queries.metadata, field)),
+        *length_slices(queries.texts),
+        *(() if sweep.collection.label_free else relevant_slices(n_relevant)),
+        *topic_slices(topic_labels(sweep.embeddings.queries), queries.texts),
+    ]
+    findings = tuple(
+        finding
+        for size in sizes_below_full(sweep)
+        for finding in search_slices(sweep.scores, found, sweep.policy, candidates=[size], clusters=sweep.clusters)
+    )
+    return slice_rows(findings, judge_slices(findings, alpha=sweep.policy.alpha))
+
+
+def found_in(metadata: tuple[Mapping[str, Any], ...], field: str) -> tuple[Slice, ...]:
+    """The slices of a field that nobody declared: looked at, never part of a gate; none where the field is all different."""
+    slices = declared_slices(metadata, (field,))
+    if len(slices) > len(metadata) // 2:
+        return ()
+    return tuple(Slice(s.field, s.value, s.members) for s in slices)
+
+
+def sizes_below_full(sweep: Sweep) -> list[Candidate]:
+    """The exact prefixes below full size, of a fine sweep those that matter."""
+    full = full_size(sweep.scores)
+    dims = {c.dim for c in sweep.scores.candidates if c.basis == full.basis and c.index == EXACT}
+    return [Candidate(full.basis, dim, EXACT) for dim in which_sizes(sorted(dims), sweep.verdict.dimension) if dim < full.dim]
+
+
+def sizes_in_question(sweep: Sweep) -> list[Candidate]:
+    """The size that was chosen and the next smaller one; full size is in no question."""
+    full = full_size(sweep.scores)
+    ladder = sorted((c for c in sweep.scores.candidates if c.basis == full.basis and c.index == EXACT), key=lambda c: -c.dim)
+    at = next(i for i, candidate in enumerate(ladder) if candidate.dim == sweep.verdict.dimension)
+    return [candidate for candidate in ladder[at : at + 2] if candidate.dim < full.dim]
+
+
+def losers_of(sweep: Sweep, data: RunData) -> tuple[LoserRow, ...]:
+    """The queries that lose most at the chosen size, or at the first one below full where none was."""
+    sizes = sizes_in_question(sweep)
+    if not sizes:
+        return ()
+    measure = sweep.policy.required[0]
+    losing = biggest_losers(sweep.scores, sizes[0], measure=measure, n=LOSERS, ranks=sweep.ranks)
+    return loser_rows(losing, data, dim=sizes[0].dim, measure=measure)
+
+
+def surroundings(sweep: Sweep) -> Surroundings:
+    """What the advice needs to know besides the run's own figures."""
+    scores, full = sweep.scores, full_size(sweep.scores)
+    turned = [c for c in scores.candidates if c.basis == Basis.PCA and c.index == EXACT]
+    by_pca = decide(scores, sweep.policy, baseline=full, candidates=turned, clusters=sweep.clusters) if turned else None
+    acceptable = by_pca.dimension if by_pca is not None and by_pca.dimension < full.dim else None
+    asked = sweep.config.deploy.project_docs
+    family, missing = missing_prompts(sweep.embeddings.model)
+    return Surroundings(
+        family=family, missing_prompts=missing, pca_dimension=acceptable, production_documents=max(asked, default=None)
+    )
+
+
+def missing_prompts(model: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The family's name and, by role, the prompt it was trained with where no prompt was put before the texts.
+
+    Nothing is missing where the prompts that were used are not known, as for vectors made elsewhere.
+    """
+    prompts, family = model.get("prompts"), next((f for f in FAMILIES if f.name == model.get("family")), None)
+    if family is None or not isinstance(prompts, Mapping):
+        return "", {}
+    trained = {"query": family.query_prompt, "document": family.document_prompt}
+    return family.name, {role: text for role, text in trained.items() if text and not prompts.get(role)}
+
+
+def manifest(sweep: Sweep) -> dict[str, Any]:
+    """What was run, on what, with which versions: enough to run it again and to refuse a wrong comparison."""
+    collection, config = sweep.collection, sweep.config
+    return {
+        "label_free": collection.label_free,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "collection": {
+            **collection.facts,
+            "name": collection.name,
+            "documents": len(collection.documents),
+            "queries": len(collection.queries),
+            "judgments": len(collection.qrels.rows),
+        },
+        "model": {**sweep.embeddings.model, "name": config.model.name},
+        "similarity": str(config.sweep.similarity),
+        "identical_excluded": config.sweep.exclude_identical or collection.query_rows is not None,
+        "tie_rule": TIE_RULE_OF_LISTS if collection.label_free else TIE_RULE,
+        "unfit": {str(candidate): reason for candidate, reason in sweep.unfit.items()},
+        "settings": config.settings(),
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

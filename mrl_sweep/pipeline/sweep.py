@@ -1,0 +1,38 @@
+"""Everything a run has found so far, handed from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mrl_sweep.decision.policy import Policy
+from mrl_sweep.deploying.funnels import Funnel
+from mrl_sweep.report.document import FunnelRow
+from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.types import Candidate, Collection, Embeddings, Float32Array, IntArray, Ranks, Scores, Verdict
+
+if TYPE_CHECKING:
+    from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """The verdict on the exact prefixes and all it rests on; indexes and funnels join as they are measured.
+
+    `rotation` is the one that PCA fitted, where it was asked for; `unfit` candidates fail whatever their scores.
+    """
+
+    config: SweepConfig
+    collection: Collection
+    embeddings: Embeddings
+    ranks: Ranks
+    scores: Scores
+    policy: Policy
+    verdict: Verdict
+    clusters: IntArray | None = None
+    unfit: Mapping[Candidate, str] = field(default_factory=dict)
+    rotation: Float32Array | None = None
+    indexes: tuple[IndexMeasurement, ...] = ()
+    funnels: tuple[FunnelRow, ...] = ()
+    recommended: Funnel | None = None

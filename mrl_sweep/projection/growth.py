@@ -1,0 +1,152 @@
+"""A larger corpus: what each size will keep of its quality there, from the ranks in a sample of it alone.
+
+Below the sample the expectation is exact. Above it, a relevant document with `c` distractors above it now has
+c + Binomial(n - n_s, p) above it then, with p from its posterior under a distribution fitted per size (`population`). R@k,
+P@k and nDCG@k are projected: they are sums over the relevant documents, whose order among themselves stays as it is, so that
+each one's own rank is all they need. It holds for a random sample of the larger corpus, and for no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from mrl_sweep.errors import InputError
+from mrl_sweep.projection.forecasts import MIN_QUERIES, CorpusSize, Forecast, Model, Question
+from mrl_sweep.types import Advice, Candidate, Measure, Qrels, Ranks
+
+__all__ = ["CorpusSize", "Forecast", "Growth", "Question", "project", "refuse_unprojectable"]
+
+WARN_BEYOND: Final = 10
+REFUSE_BEYOND: Final = 50
+LARGEST_CUTOFF: Final = 1000
+_CURVE_POINTS: Final = 21
+
+PROJECTED: Final = ("nDCG", "R", "P")
+
+NEEDS_JUDGMENTS: Final = Advice(
+    "projection-refused",
+    "no quality is projected: that takes the ranks of judged documents, and a label-free run has none",
+    "judge some queries, and run without --label-free",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """The projection: `at` each corpus size asked for, and where each candidate stops being acceptable.
+
+    `stops_at` gives the corpus size from which a candidate is no longer proven to keep the asked share, interpolated between
+    the sizes `looked_at` (the sample's and those asked for among them): 0 where it is acceptable at none of these, None where
+    it still is at the last. `excluded` counts the candidates that are not projected, by reason.
+    """
+
+    measure: Measure
+    n_sample: int
+    n_queries: int
+    at: tuple[CorpusSize, ...]
+    looked_at: tuple[int, ...]
+    stops_at: Mapping[Candidate, int | None]
+    advice: tuple[Advice, ...]
+    excluded: Mapping[str, int]
+
+
+def project(
+    ranks: Ranks, qrels: Qrels, question: Question, corpus_sizes: Sequence[int], *, generator: np.random.Generator
+) -> Growth:
+    """The measure at every exact candidate for each of `corpus_sizes`, and the size of corpus that each one bears.
+
+    A size beyond fifty times the sample (ten times at k = 1) is refused and one beyond ten times comes with a warning, both as
+    data. Raises InputError for a measure that ranks alone cannot project, and where no query has a relevant document.
+    """
+    refuse_unprojectable(question.measure)
+    model = Model.of(ranks, qrels, question, generator)
+    reach = _reach(question.measure)
+    within = [n for n in corpus_sizes if n <= reach * model.n_sample]
+    curve = np.geomspace(max(1, model.n_sample / 20), reach * model.n_sample, _CURVE_POINTS).astype(np.int64)
+    looked_at = np.unique([*curve, model.n_sample, *within]).tolist()
+    points = model.at(looked_at)
+    known = {point.n_documents: point for point in points}
+    at = tuple(known[n] if n in known else _refusal(n, model.n_sample, reach) for n in corpus_sizes)
+    names = [forecast.candidate for forecast in points[0].forecasts]
+    stops = {name: _stops(name, points, question.retain) for name in names if name != model.baseline}
+    left_out = len(ranks.candidates) - len(model.candidates)
+    return Growth(
+        measure=question.measure,
+        n_sample=model.n_sample,
+        n_queries=model.n_queries,
+        at=at,
+        looked_at=tuple(looked_at),
+        stops_at=stops,
+        advice=_advice(model, corpus_sizes, reach),
+        excluded={"candidates with an index that is not exact are not projected": left_out} if left_out else {},
+    )
+
+
+def refuse_unprojectable(measure: Measure) -> None:
+    """InputError for a measure that ranks alone cannot project; to be asked before the work starts."""
+    if measure.name not in PROJECTED or measure.cutoff is None or measure.cutoff > LARGEST_CUTOFF:
+        raise InputError(
+            f"{measure} cannot be projected to a larger corpus",
+            f"project nDCG@k, R@k or P@k with k up to {LARGEST_CUTOFF}: --measure nDCG@10",
+        )
+
+
+def _reach(measure: Measure) -> int:
+    return WARN_BEYOND if measure.cutoff == 1 else REFUSE_BEYOND
+
+
+def _refusal(n_documents: int, n_sample: int, reach: int) -> CorpusSize:
+    at_one = " at a cut-off of 1" if reach < REFUSE_BEYOND else ""
+    reason = f"{n_documents:,} documents are more than {reach} times the {n_sample:,} at hand: no projection{at_one}"
+    return CorpusSize(n_documents=n_documents, exact=False, refused=reason, dimension=None, forecasts=())
+
+
+def _advice(model: Model, corpus_sizes: Sequence[int], reach: int) -> tuple[Advice, ...]:
+    advice = []
+    if any(n > model.n_sample for n in corpus_sizes):
+        advice.append(
+            Advice(
+                "random-sample",
+                f"the projection takes these {model.n_sample:,} documents for a random sample of the larger corpus; taken from"
+                " the oldest tenth, recall was measured to be off by .04, from a single topic by .17",
+                "draw the evaluated corpus at random from the larger one",
+            )
+        )
+    far = [n for n in corpus_sizes if WARN_BEYOND * model.n_sample < n <= reach * model.n_sample]
+    if far:
+        advice.append(
+            Advice(
+                "far-projection",
+                f"{max(far):,} documents are {max(far) / model.n_sample:.0f} times the {model.n_sample:,} at hand: beyond"
+                f" {WARN_BEYOND} times the projection grows uncertain",
+                f"evaluate on at least {max(far) // WARN_BEYOND:,} documents: --distractors adds unjudged ones",
+            )
+        )
+    if model.n_queries < MIN_QUERIES:
+        advice.append(
+            Advice(
+                "few-queries",
+                f"{model.n_queries} judged queries are too few to accept a size in a larger corpus; {MIN_QUERIES} is the least",
+                "judge more queries",
+            )
+        )
+    return tuple(advice)
+
+
+def _stops(candidate: Candidate, points: Sequence[CorpusSize], retain: float) -> int | None:
+    """Where the lower limit crosses the asked share for the last time, linear in the logarithm between two points."""
+    own = [next(f for f in point.forecasts if f.candidate == candidate) for point in points]
+    held = [i for i, forecast in enumerate(own) if forecast.acceptable]
+    if not held:
+        return 0
+    last = held[-1]
+    if last == len(points) - 1:
+        return None
+    here, there = own[last].at_least, own[last + 1].at_least
+    if here is None or there is None or here <= there:
+        return points[last].n_documents
+    smaller, larger = points[last].n_documents, points[last + 1].n_documents
+    return int(smaller * (larger / smaller) ** min(1.0, max(0.0, (here - retain) / (here - there))))

@@ -1,0 +1,1 @@
+"""What a report says: rows, sections, sentences and advice, whatever the format."""

@@ -1,0 +1,171 @@
+"""What the report says unasked: a closed list, each a function of plain facts with a code that never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
+from typing import Final
+
+from mrl_sweep.decision.evidence import MIN_QUERIES
+from mrl_sweep.report.content import numbers
+from mrl_sweep.types import Advice
+
+CODES: Final = (
+    "few-queries",
+    "near-zero-measure",
+    "saturated-measure",
+    "judged-share-low",
+    "prompts-missing",
+    "not-matryoshka",
+    "pca-reaches-smaller",
+    "small-corpus",
+    "no-loss-tolerated",
+    "no-production-size",
+)
+"""Every advice there is, in the order in which a report gives them."""
+
+SMALL_CORPUS: Final = 10_000
+NEAR_ZERO: Final = 0.05
+SATURATED: Final = 0.95
+JUDGED_OF_POSSIBLE: Final = 0.5
+LEAST_AVOIDED: Final = 0.25
+"""A prefix that avoids less than this share of the loss of random axes is hardly better than those.
+
+Measured: WordLlama on SciFact 0.15, all-MiniLM (never trained for prefixes) 0.09 to 0.15, text-embedding-3-small 0.04 to 0.22;
+vectors under their own PCA, whose leading axes carry most, avoid more than half.
+"""
+_ENOUGH_LOSS: Final = 0.005
+
+
+def few_queries(
+    *, queries: int, retain: float, provable_loss: float | None, queries_needed: int | None, label_free: bool = False
+) -> Advice | None:
+    """Too few queries: fewer than 30, or so few that even a size which loses nothing would mostly stay unproven."""
+    hint, judged = ("add more queries", "") if label_free else ("judge more queries", "judged ")
+    if queries_needed and queries_needed > queries:
+        hint += f": about {numbers.about(queries_needed)} would settle the open size"
+    if queries < MIN_QUERIES:
+        few = numbers.plural(queries, f"{judged}query", f"{judged}queries")
+        return Advice("few-queries", f"{few}: nothing is certified on fewer than {MIN_QUERIES}", hint)
+    if provable_loss is None or provable_loss <= 1 - retain or retain >= 1:
+        return None
+    least = f"a true loss of {numbers.percent(1 - retain)} or less can hardly be told from none"
+    return Advice("few-queries", f"{numbers.count(queries)} {judged}queries are few for this question: {least}", hint)
+
+
+def near_zero_measure(*, measure: str, full_mean: float) -> Advice | None:
+    """Full size itself hardly finds anything, so a share of that says little."""
+    if full_mean >= NEAR_ZERO:
+        return None
+    return Advice(
+        "near-zero-measure",
+        f"{measure} is only {numbers.score(full_mean)} at full size: a share of next to nothing says little",
+        "check that model, prompts and judgments belong together, or decide by a deeper cut-off (--measure R@100)",
+    )
+
+
+def saturated_measure(*, measure: str, perfect_share: float) -> Advice | None:
+    """Nearly every query scores 1 at full size: the measure cannot tell sizes apart. `perfect_share` in [0, 1]."""
+    if perfect_share < SATURATED:
+        return None
+    return Advice(
+        "saturated-measure",
+        f"{measure} is 1 for {numbers.percent(perfect_share)} of the queries at full size: it hardly tells sizes apart",
+        "decide by a stricter measure (--measure nDCG@10, or a smaller cut-off), or add harder queries",
+    )
+
+
+def judged_share_low(*, dim: int, depth: int, judged: float, judged_at_full: float, judgments_per_query: float) -> Advice | None:
+    """Many documents in the top `depth` at size `dim` were never judged, given how many could have been.
+
+    `judged` and `judged_at_full` are the shares of the top documents that carry a judgment, whatever its grade. With one
+    judgment a query at most a tenth of a top 10 can be judged: the share is held against what was possible.
+    """
+    possible = min(1.0, judgments_per_query / depth)
+    if possible <= 0 or judged >= JUDGED_OF_POSSIBLE * possible:
+        return None
+    shares = f"{numbers.percent(judged)} at {dim} dimensions, {numbers.percent(judged_at_full)} at full size"
+    return Advice(
+        "judged-share-low",
+        f"few of the top {depth} documents were ever judged ({shares}); those that were not count as irrelevant",
+        "judge what came in at the smaller size: it may be as good as what left",
+    )
+
+
+def prompts_missing(*, family: str, missing: Mapping[str, str]) -> Advice | None:
+    """A family that was trained with prompts was run without: `missing` gives, by role, the prompt that was expected."""
+    if not missing:
+        return None
+    expected = ", ".join(f"{role}: {prompt!r}" for role, prompt in missing.items())
+    flags = " and ".join(f"--{role}-prompt" for role in missing)
+    return Advice(
+        "prompts-missing",
+        f"{family} was trained with prompts, and none was put before the texts ({expected})",
+        f"set {flags}; a forgotten prompt can cost more than any cut",
+    )
+
+
+def not_matryoshka(*, kept: Mapping[int, float], kept_by_random: Mapping[int, Sequence[float]]) -> Advice | None:
+    """The model's prefixes keep hardly more than random axes of the same number.
+
+    `kept` is the prefix's share by size, `kept_by_random` the shares of the random controls, one per seed. Compared is the
+    share of the random axes' loss that the prefix avoids, over the sizes at which random axes lose anything to speak of.
+    """
+    random = {dim: fmean(shares) for dim, shares in kept_by_random.items() if shares and dim in kept}
+    avoided = {dim: (kept[dim] - share) / (1 - share) for dim, share in random.items() if 1 - share > _ENOUGH_LOSS}
+    if not avoided or median(avoided.values()) >= LEAST_AVOIDED:
+        return None
+    dim = min(avoided, key=lambda size: abs(avoided[size] - median(avoided.values())))
+    shown = f"at {dim} they keep {numbers.percent(kept[dim])}, random axes {numbers.percent(random[dim])}"
+    return Advice(
+        "not-matryoshka",
+        f"this model's prefixes carry hardly more than random axes would: {shown}",
+        "a good curve is then no sign of Matryoshka training; --basis pca shows what a fitted rotation keeps",
+    )
+
+
+def pca_reaches_smaller(*, dimension: int, pca_dimension: int | None) -> Advice | None:
+    """A rotation fitted on the documents is acceptable at a smaller size than the model's own prefix."""
+    if pca_dimension is None or pca_dimension >= dimension:
+        return None
+    return Advice(
+        "pca-reaches-smaller",
+        f"a PCA rotation fitted on the documents is acceptable at {pca_dimension} dimensions, the model's prefix at {dimension}",
+        "apply the run's rotation.npy to documents and queries before cutting",
+    )
+
+
+def small_corpus(*, documents: int, dimension: int, full_dimension: int) -> Advice | None:
+    """Under 10,000 documents storage hardly matters: say what is saved."""
+    if documents >= SMALL_CORPUS or dimension >= full_dimension:
+        return None
+    saved_mib = 4 * documents * (full_dimension - dimension) / 2**20
+    cut = f"{dimension} instead of {full_dimension} dimensions"
+    return Advice(
+        "small-corpus",
+        f"with {numbers.count(documents)} documents, {cut} saves {saved_mib:.1f} MiB: storage hardly matters at this size",
+        "weigh what is lost, or plan for the corpus you expect: mrl-sweep plan RUN --docs 10M",
+    )
+
+
+def no_loss_tolerated(*, retain: float) -> Advice | None:
+    """All of the quality was asked for: no sample can prove a loss of exactly nothing."""
+    if retain < 1:
+        return None
+    return Advice(
+        "no-loss-tolerated",
+        "100% was asked for: a size passes only if it is proven to be at least as good as full size, which one that is merely "
+        "as good hardly ever is",
+        "say what loss is tolerable (--retain 0.995), and protect the queries that matter with --slice and --slice-retain",
+    )
+
+
+def no_production_size(*, documents: int, dimension: int, full_dimension: int, production_documents: int | None) -> Advice | None:
+    """A smaller size was chosen on this corpus, and nothing was said about the corpus it will serve."""
+    if production_documents is not None or dimension >= full_dimension:
+        return None
+    return Advice(
+        "no-production-size",
+        f"this holds for {numbers.count(documents)} documents; fewer dimensions let more false matches in as a corpus grows",
+        "name the size in production: --project-docs 10M",
+    )

@@ -1,0 +1,129 @@
+"""The parts of a report that look beyond this search on this corpus: funnels, budgets, a larger corpus."""
+
+from __future__ import annotations
+
+from mrl_sweep.report.content import numbers
+from mrl_sweep.report.content.layout import Column, Mood, Section, table
+from mrl_sweep.report.content.view import mood
+from mrl_sweep.report.document import BudgetRow, FunnelRow, ProjectionRow, Report
+from mrl_sweep.types import Outcome
+
+_MOST_FUNNELS = 8
+
+
+def funnels(report: Report) -> Section | None:
+    """Shortlist and rerank: the recommended one, then the measured ones, then those of least work that are proven."""
+    if not report.funnels:
+        return None
+    top = sorted(report.funnels, key=_funnel_order)[:_MOST_FUNNELS]
+    limit = report.verdict.retain
+    columns = [
+        Column(title="funnel", cells=tuple(f"{row.small} > {row.shortlist} > {row.large}" for row in top), right=False),
+        Column(title="keeps between", cells=tuple(_span(row.kept_low, row.kept_high) for row in top)),
+        Column(title="at least", cells=tuple(numbers.percent(row.at_least, limit=limit) for row in top), drop=1),
+        Column(title="measured", cells=tuple(numbers.percent(row.measured_kept, limit=limit) for row in top)),
+        Column(title="work", cells=tuple(_work(row) for row in top)),
+        Column(title="kept hot", cells=tuple(numbers.size(row.hot_bytes) for row in top), drop=3),
+        Column(title="p50", cells=tuple(numbers.milliseconds(row.latency_ms.get("p50")) for row in top), drop=4),
+        Column(title="p99", cells=tuple(numbers.milliseconds(row.latency_ms.get("p99")) for row in top), drop=2),
+        Column(title="verdict", cells=tuple(_funnel_words(row) for row in top), right=False),
+    ]
+    chosen = next((i for i, row in enumerate(top) if row.recommended), None)
+    title = f"Funnels: shortlist at a small size, rerank at a larger one ({top[0].measure})"
+    rest = len(report.funnels) - len(top)
+    notes = (f"{numbers.count(rest)} more in report.json.",) if rest else ()
+    return Section(title=title, table=table(columns, [mood(row.verdict) for row in top], chosen=chosen), notes=notes)
+
+
+def budgets(report: Report) -> Section | None:
+    """For each budget the best configuration that was measured to be within it."""
+    rows = report.budgets
+    if not rows:
+        return None
+    limit = report.verdict.retain
+    columns = [
+        Column(title="budget", cells=tuple(row.budget for row in rows), right=False),
+        Column(title="dim", cells=tuple("-" if row.dim is None else str(row.dim) for row in rows)),
+        Column(title="index", cells=tuple(row.index or _nothing(row) for row in rows), right=False),
+        Column(title="kept", cells=tuple(numbers.percent(row.kept, limit=limit) for row in rows)),
+        Column(title="size", cells=tuple(numbers.size(row.size_bytes) for row in rows)),
+        Column(title="p99", cells=tuple(numbers.milliseconds(row.p99_ms) for row in rows)),
+    ]
+    moods = [Mood.PLAIN if row.dim is not None else Mood.BAD for row in rows]
+    return Section(title="The best within each budget", table=table(columns, moods))
+
+
+def projections(report: Report) -> list[Section]:
+    """One section per corpus size that was asked about: what each size is expected to keep there."""
+    return [_projection(report, documents) for documents in dict.fromkeys(row.documents for row in report.projections)]
+
+
+def _projection(report: Report, documents: int) -> Section:
+    rows = sorted((row for row in report.projections if row.documents == documents), key=lambda row: (row.measure, -row.dim))
+    names = dict.fromkeys(row.measure for row in rows)
+    limit = report.verdict.retain
+    columns = [
+        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
+        Column(title="measure", cells=tuple(row.measure if len(names) > 1 else "-" for row in rows), right=False),
+        Column(title="here", cells=tuple(_here(report, row) for row in rows)),
+        Column(title="there", cells=tuple(numbers.score(row.value) for row in rows)),
+        Column(title="band", cells=tuple(_band(row) for row in rows), drop=2),
+        Column(title="kept there", cells=tuple(numbers.percent(row.kept, limit=limit) for row in rows)),
+        Column(title="between", cells=tuple(_span(row.kept_low, row.kept_high) for row in rows), drop=1),
+        Column(title="holds up to", cells=tuple(numbers.count(row.holds_up_to) for row in rows), drop=3),
+        Column(title="verdict", cells=tuple(_outlook_words(row) for row in rows), right=False),
+    ]
+    moods = [Mood.OPEN if row.acceptable is None else Mood.GOOD if row.acceptable else Mood.BAD for row in rows]
+    how = "modelled from the ranks; right for a corpus of which this one is a random sample" if rows[0].modelled else "exact"
+    title = f"At {numbers.count(documents)} documents{'' if len(names) > 1 else f' ({rows[0].measure})'}"
+    return Section(title=title, table=table(columns, moods), notes=(*_answer(report, rows), f"{how[0].upper()}{how[1:]}."))
+
+
+def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
+    """The acceptable size there beside the one here."""
+    accepted = [row.dim for row in rows if row.acceptable and row.measure == report.verdict.measure]
+    if not accepted:
+        return ()
+    return (f"There {min(accepted)} dimensions are the smallest acceptable size; here it is {report.verdict.dimension}.",)
+
+
+def _here(report: Report, row: ProjectionRow) -> str:
+    candidate = report.candidate(row.dim)
+    evidence = candidate.measures.get(row.measure) if candidate else None
+    return numbers.score(evidence.mean if evidence else None)
+
+
+def _band(row: ProjectionRow) -> str:
+    return numbers.DASH if row.low is None or row.high is None else f"{row.low:.4f}-{row.high:.4f}"
+
+
+def _span(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return numbers.percent(low if high is None else high)
+    return f"{numbers.percent(low)} - {numbers.percent(high)}"
+
+
+def _work(row: FunnelRow) -> str:
+    """How many times fewer multiply-adds than an exhaustive search at full size, where that is known."""
+    if not row.operations:
+        return numbers.DASH
+    return f"{row.full_operations / row.operations:.1f}x less" if row.full_operations else numbers.count(row.operations)
+
+
+def _funnel_order(row: FunnelRow) -> tuple[bool, bool, bool, int]:
+    proven = row.verdict == Outcome.PASS
+    return not row.recommended, row.measured_kept is None, not proven, row.operations or 0
+
+
+def _funnel_words(row: FunnelRow) -> str:
+    words = {Outcome.PASS: "proven", Outcome.FAIL: "too low", Outcome.INCONCLUSIVE: "not proven"}
+    shown = words.get(Outcome(row.verdict), "not tested")
+    return f"{shown}, least work" if row.recommended else shown
+
+
+def _outlook_words(row: ProjectionRow) -> str:
+    return "cannot be told" if row.acceptable is None else "acceptable" if row.acceptable else "too low"
+
+
+def _nothing(row: BudgetRow) -> str:
+    return "nothing is within" if row.dim is None else "exact"

@@ -1,0 +1,216 @@
+"""The parts of a report that only some runs have: slices, controls, indexes, and the queries that lose most."""
+
+from __future__ import annotations
+
+from mrl_sweep.deploying.budgets import OperatingPoint, by_bytes, by_latency, pareto_front
+from mrl_sweep.report.content import numbers
+from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
+from mrl_sweep.report.content.outlook import budgets, funnels, projections
+from mrl_sweep.report.content.view import control_name, ladder, measured, proven_hit
+from mrl_sweep.report.document import CandidateRow, DocumentRow, LoserRow, Report, SliceRow
+from mrl_sweep.types import EXACT, Basis, Candidate, Outcome
+
+_MOST_SLICES = 8
+_MOST_LOSERS = 3
+_MOST_DOCUMENTS = 2
+_LONGEST = 70
+
+
+def sections(report: Report) -> list[Section]:
+    """The sections for which something was measured, in the order in which they are read."""
+    made = [slices(report), losers(report), controls(report), indexes(report), funnels(report), budgets(report)]
+    made += projections(report)
+    return [section for section in made if section is not None]
+
+
+def slices(report: Report) -> Section | None:
+    """The slices that keep least at the answer's size, or at the largest that was searched; first those that stand out."""
+    parts = [
+        row for row in report.slices if row.queries < report.verdict.queries
+    ]  # a field that is alike in all queries tells nothing
+    searched = {row.dim for row in parts}
+    if not searched:
+        return None
+    dim = report.verdict.dimension if report.verdict.dimension in searched else max(searched)
+    rows = [row for row in parts if row.dim == dim]
+
+    def share(row: SliceRow, value: float | None) -> str:
+        return numbers.percent(value, limit=row.retain or report.verdict.retain)
+
+    def order(row: SliceRow) -> tuple[bool, float]:
+        return not _stands_out(row, report), row.kept if row.kept is not None else 2.0
+
+    top = sorted(rows, key=order)[:_MOST_SLICES]
+    columns = [
+        Column(title="slice", cells=tuple(_cut(f"{row.field}={row.value}") for row in top), right=False),
+        Column(title="queries", cells=tuple(numbers.count(row.queries) for row in top)),
+        Column(title="kept", cells=tuple(share(row, row.kept) for row in top)),
+        Column(title="at least", cells=tuple(share(row, row.at_least) for row in top), drop=2),
+        Column(title="at most", cells=tuple(share(row, row.at_most) for row in top), drop=3),
+        Column(title="others", cells=tuple(numbers.percent(row.kept_by_others) for row in top), drop=1),
+        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in top), drop=4),
+        Column(title="", cells=tuple(_slice_words(row, report) for row in top), right=False),
+    ]
+    moods = [Mood.BAD if _stands_out(row, report) else Mood.PLAIN for row in top]
+    title = f"Slices at {dim} dimensions: who loses more than the others"
+    return Section(title=title, table=table(columns, moods), notes=_searched(report, rows, top))
+
+
+def losers(report: Report) -> Section | None:
+    """The queries that lose most at the answer's size, with what left their top documents and what came in."""
+    if not report.losers:
+        return None
+    top = sorted(report.losers, key=lambda row: row.value - row.full)[:_MOST_LOSERS]
+    title = f"Queries that lose most at {top[0].dim} dimensions ({top[0].measure})"
+    rest = len(report.losers) - len(top)
+    notes = (f"{numbers.count(rest)} more in report.json.",) if rest > 0 else ()
+    return Section(title=title, items=tuple(_loser(row) for row in top), notes=notes)
+
+
+def controls(report: Report) -> Section | None:
+    """The same sizes on other axes: what a rotation keeps where the model's own prefix keeps this much."""
+    shares: dict[tuple[str, int], list[float]] = {}
+    for row in report.candidates:
+        evidence = measured(row, report)
+        if row.basis != Basis.PREFIX and row.index == EXACT and evidence is not None and evidence.kept is not None:
+            shares.setdefault((control_name(row.basis), row.dim), []).append(evidence.kept)
+    if not shares:
+        return None
+    dims = sorted({dim for _, dim in shares}, reverse=True)
+    prefix = {row.dim: _kept(row, report) for row in ladder(report)}
+    columns = [
+        Column(title="dim", cells=tuple(str(dim) for dim in dims)),
+        Column(title="prefix", cells=tuple(prefix.get(dim, numbers.DASH) for dim in dims)),
+        *(
+            Column(title=basis, cells=tuple(_several(shares.get((basis, dim), [])) for dim in dims))
+            for basis in dict.fromkeys(basis for basis, _ in shares)
+        ),
+    ]
+    title = f"Controls: {report.verdict.measure} kept on other axes of the same number"
+    return Section(title=title, table=table(columns, [Mood.PLAIN] * len(dims)))
+
+
+def indexes(report: Report) -> Section | None:
+    """Every index that was built, its loss apart from the loss of truncation; the best by size and by time are marked."""
+    rows = [row for row in report.candidates if row.basis == Basis.PREFIX and row.index != EXACT]
+    if not rows or {row.index for row in rows} == {"Flat"}:
+        return None
+    exact = {row.dim: row for row in ladder(report)}
+    losses = [_index_loss(row, exact.get(row.dim), report) for row in rows]
+    front = pareto(report)
+    columns = [
+        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
+        Column(title="index", cells=tuple(row.index for row in rows), right=False),
+        Column(title="kept", cells=tuple(_kept(row, report) for row in rows)),
+        Column(title="lost by cutting", cells=tuple(numbers.percent(cut) for cut, _ in losses), drop=4),
+        Column(title="by the index", cells=tuple(numbers.percent(index) for _, index in losses), drop=3),
+        Column(title="size", cells=tuple(numbers.size(row.index_bytes) for row in rows)),
+        Column(title="p50", cells=tuple(numbers.milliseconds(row.latency_ms.get("p50")) for row in rows), drop=2),
+        Column(title="p99", cells=tuple(numbers.milliseconds(row.latency_ms.get("p99")) for row in rows)),
+        Column(title="queries/s", cells=tuple(numbers.count(row.queries_per_second) for row in rows), drop=5),
+        Column(title="build", cells=tuple("-" if row.build_s is None else f"{row.build_s:,.1f} s" for row in rows), drop=6),
+        Column(title="best by", cells=tuple(_standing(row, front.get((row.dim, row.index), [])) for row in rows), right=False),
+    ]
+    moods = [Mood.GOOD if (row.dim, row.index) in front else Mood.PLAIN for row in rows]
+    note = "Best by size (or by p99): no other keeps more and is as small (or as fast)."
+    return Section(title="Indexes", table=table(columns, moods), notes=(note,))
+
+
+def pareto(report: Report) -> dict[tuple[int, str], list[str]]:
+    """(dim, index) of the operating points on a Pareto front, with the fronts they lie on: `size`, `p99`."""
+    rows = [row for row in report.candidates if row.basis == Basis.PREFIX and row.index != EXACT]
+    points = [
+        OperatingPoint(
+            candidate=Candidate(row.basis, row.dim, row.index),
+            quality=evidence.mean,
+            size_bytes=row.index_bytes,
+            p99_ms=row.latency_ms.get("p99"),
+        )
+        for row in rows
+        if row.certified and (evidence := measured(row, report)) is not None and evidence.mean == evidence.mean
+    ]
+    found: dict[tuple[int, str], list[str]] = {}
+    for name, cost in (("size", by_bytes), ("p99", by_latency)):
+        for point in pareto_front(points, cost):
+            found.setdefault((point.candidate.dim, point.candidate.index), []).append(name)
+    return found
+
+
+def _standing(row: CandidateRow, fronts: list[str]) -> str:
+    return (", ".join(fronts) or "-") if row.certified else "not certified"
+
+
+def _kept(row: CandidateRow, report: Report) -> str:
+    evidence = measured(row, report)
+    return numbers.percent(evidence.kept if evidence else None, limit=report.verdict.retain)
+
+
+def _several(shares: list[float]) -> str:
+    """The mean of a control's draws, and how far they lie apart."""
+    if not shares:
+        return numbers.DASH
+    mean = numbers.percent(sum(shares) / len(shares))
+    return mean if len(shares) == 1 else f"{mean} ±{100 * (max(shares) - min(shares)) / 2:.1f}"
+
+
+def _index_loss(row: CandidateRow, exact: CandidateRow | None, report: Report) -> tuple[float | None, float | None]:
+    """The shares of full quality lost by cutting to this size, and by the index on top of that."""
+    cut = measured(exact, report) if exact else None
+    deployed = measured(row, report)
+    if cut is None or cut.kept is None:
+        return None, None
+    if deployed is None or deployed.kept is None:
+        return 1 - cut.kept, None
+    return 1 - cut.kept, cut.kept - deployed.kept
+
+
+def _stands_out(row: SliceRow, report: Report) -> bool:
+    return proven_hit(row, report) or row.verdict == Outcome.FAIL
+
+
+def _slice_words(row: SliceRow, report: Report) -> str:
+    words = ["hit" if proven_hit(row, report) else "-"]
+    if row.verdict is not None:
+        words.append(
+            {Outcome.PASS: "holds its margin", Outcome.FAIL: "below its margin"}.get(Outcome(row.verdict), "margin open")
+        )
+    return ", ".join(word for word in words if word != "-" or len(words) == 1)
+
+
+def _searched(report: Report, rows: list[SliceRow], top: list[SliceRow]) -> tuple[str, ...]:
+    hits = sum(proven_hit(row, report) for row in rows)
+    what = (
+        f"{numbers.plural(hits, 'is', 'are')} hit harder than the other queries" if hits else "none is hit harder than the others"
+    )
+    searched = sum(row.q_value is not None for row in rows)
+    held = f"false discoveries held at {numbers.asked(report.verdict.alpha)}"
+    notes = [f"Of {numbers.plural(searched, 'slice')} searched, {what} ({held})."] if searched else []
+    if len(rows) > len(top):
+        notes.append(f"{len(rows) - len(top)} more in report.json.")
+    return tuple(notes)
+
+
+def _loser(row: LoserRow) -> Item:
+    details = []
+    if row.left:
+        details.append(f"left: {_named(row.left)}")
+    if row.came_in:
+        details.append(f"came in: {_named(row.came_in)}")
+    return Item(f"{row.full:.2f} -> {row.value:.2f}  {_cut(row.text or row.query_id)} [{_cut(row.query_id)}]", tuple(details))
+
+
+def _named(documents: tuple[DocumentRow, ...]) -> str:
+    """The documents by title, judged ones first: those are why the query's value changed."""
+    first = sorted(documents, key=lambda document: -(document.grade or 0))[:_MOST_DOCUMENTS]
+    shown = "; ".join(f"{_cut(document.title or document.id)} [{_cut(document.id)}]{_grade(document)}" for document in first)
+    rest = len(documents) - len(first)
+    return f"{shown}; {rest} more" if rest > 0 else shown
+
+
+def _grade(document: DocumentRow) -> str:
+    return "" if document.grade is None else f" (grade {document.grade})"
+
+
+def _cut(text: str) -> str:
+    """The beginning of a long text: a row names a query or document, it does not quote it."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

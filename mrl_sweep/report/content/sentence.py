@@ -1,0 +1,141 @@
+"""The sentence a manager can act on: the number, its uncertainty, the limit, and what would settle an open case."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mrl_sweep.decision.evidence import MIN_QUERIES
+from mrl_sweep.decision.words import keeps, queries_of
+from mrl_sweep.report.content import numbers
+from mrl_sweep.types import EXACT, Basis, Evidence, Judgement, Outcome, Verdict
+
+UNJUDGED: Final = "Without judgments nobody can tell whether the documents that changed are better or worse."
+"""The limit of agreement with full size: it always stands last."""
+
+
+def sentence(verdict: Verdict, *, shrink: float | None = None) -> str:
+    """What to ship and how sure that is, in one to three sentences, and one more for what agreement without judgments can't tell.
+
+    `shrink` is how many times smaller the index (or, without one, a vector) is at the chosen size.
+    """
+    ladder = _ladder(verdict)
+    chosen = next((j for j in ladder if j.candidate.dim == verdict.dimension), None)
+    if not ladder or chosen is None:
+        return f"Keep {verdict.dimension} dimensions: no other size was tried."
+    if chosen.outcome is Outcome.BASELINE:
+        parts = [_keep_full(verdict, ladder), _measured_below(verdict, ladder)]
+    else:
+        parts = [_use(verdict, chosen), _measured_below(verdict, ladder)]
+        if shrink is not None and shrink > 1:
+            parts.append(f"The index shrinks {numbers.times(shrink)}.")
+    if verdict.measure.label_free:
+        parts.append(UNJUDGED)
+    return " ".join(part for part in parts if part)
+
+
+def confidence(alpha: float) -> str:
+    """`95% confidence`."""
+    return f"{numbers.asked(round(1 - alpha, 12))} confidence"
+
+
+def _ladder(verdict: Verdict) -> list[Judgement]:
+    """The exact prefixes, from full size down."""
+    rows = [j for j in verdict.judgements if j.candidate.basis == Basis.PREFIX and j.candidate.index == EXACT]
+    return sorted(rows, key=lambda j: -j.candidate.dim)
+
+
+def _use(verdict: Verdict, chosen: Judgement) -> str:
+    """A size below full: proven, or measured only and said so."""
+    evidence, limit = _evidence(verdict, chosen), verdict.retain
+    kept, least = (numbers.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
+    start = f"Use {verdict.dimension} dimensions: it {keeps(verdict.measure, kept)}"
+    sure = confidence(verdict.alpha)
+    proven = verdict.proven is not None and verdict.proven <= verdict.dimension
+    if verdict.decide_by == "bound" or proven:
+        return f"{start}, at least {least} with {sure}; you asked for {numbers.asked(limit)}."
+    verb = "returns" if verdict.measure.label_free else "keeps"
+    bound = f": with {sure} it {verb} at least {least}" if evidence.at_least is not None else ""
+    queries = _queries(verdict)
+    return f"{start} as measured on {queries}; you asked for {numbers.asked(limit)}. Measured, not proven{bound}."
+
+
+def _keep_full(verdict: Verdict, ladder: list[Judgement]) -> str:
+    """Full size, and why nothing smaller."""
+    start = f"Keep all {verdict.dimension} dimensions"
+    below = [j for j in ladder if j.candidate.dim < verdict.dimension]
+    if not below:
+        return f"{start}: no smaller size was tried."
+    first = below[0]
+    evidence = _evidence(verdict, first)
+    if evidence.kept is None:
+        return f"{start}: {verdict.measure} is 0 at full size, so there is nothing of which a share could be kept."
+    if verdict.n_queries < MIN_QUERIES and first.outcome is Outcome.INCONCLUSIVE:
+        queries = _queries(verdict, prove=True)
+        return f"{start} for now: {queries} nothing, it takes at least {MIN_QUERIES}; {_seen(verdict, first)}."
+    if first.reason and not _explains(verdict, first):
+        return f"{start}: {first.candidate.dim} does not pass ({first.reason.rstrip('.')})."
+    if verdict.decide_by == "mean":
+        return f"{start}: {_seen(verdict, first)} as measured; you asked for {numbers.asked(verdict.retain)}."
+    if first.outcome is Outcome.FAIL:
+        most = numbers.percent(evidence.at_most, limit=verdict.retain)
+        rest = f"at most {most} with {confidence(verdict.alpha)}; you asked for {numbers.asked(verdict.retain)}"
+        return f"{start}: {_seen(verdict, first)}, {rest}."
+    return f"{start} for now: {_unproven(verdict, first)}."
+
+
+def _unproven(verdict: Verdict, judgement: Judgement) -> str:
+    evidence, limit = _evidence(verdict, judgement), verdict.retain
+    least = "no share of it" if evidence.at_least is None else f"only {numbers.percent(evidence.at_least, limit=limit)}"
+    queries = _queries(verdict, prove=True)
+    shown = f"{_seen(verdict, judgement)}, but {queries} {least} with {confidence(verdict.alpha)}"
+    return f"{shown}; you asked for {numbers.asked(limit)}. {_would_settle(verdict, evidence)}"
+
+
+def _would_settle(verdict: Verdict, evidence: Evidence) -> str:
+    if not evidence.queries_needed:
+        return f"More {queries_of(verdict.measure)} would show which it is"
+    return f"About {numbers.about(evidence.queries_needed)} {queries_of(verdict.measure)} would settle it"
+
+
+def _queries(verdict: Verdict, *, prove: bool = False) -> str:
+    """`300 judged queries`, `1 judged query proves`."""
+    measure, (one, many) = verdict.measure, (" proves", " prove") if prove else ("", "")
+    return numbers.plural(verdict.n_queries, queries_of(measure, 1) + one, queries_of(measure) + many)
+
+
+def _seen(verdict: Verdict, judgement: Judgement) -> str:
+    kept = numbers.percent(_evidence(verdict, judgement).kept, limit=verdict.retain)
+    return f"{judgement.candidate.dim} {keeps(verdict.measure, kept)}"
+
+
+def _measured_below(verdict: Verdict, ladder: list[Judgement]) -> str:
+    """The other reading of the evidence, where it names another size than the answer."""
+    if verdict.decide_by == "mean":
+        if verdict.proven is None or verdict.proven == verdict.dimension:
+            return ""
+        return f"Proven is {verdict.proven}."
+    measured = next((j for j in ladder if j.candidate.dim == verdict.measured), None)
+    below = [j for j in ladder if j.candidate.dim < verdict.dimension]
+    if measured is None or measured not in below:
+        return ""
+    if measured is below[0] and verdict.dimension == ladder[0].candidate.dim:
+        return ""  # the sentence before spoke of it
+    evidence = _evidence(verdict, measured)
+    kept = numbers.percent(evidence.kept, limit=verdict.retain)
+    verb = "returns" if verdict.measure.label_free else "keeps"
+    shown = f"Measured, {measured.candidate.dim} {verb} {kept} too, but that is not proven"
+    if measured.outcome is Outcome.INCONCLUSIVE and evidence.queries_needed:
+        return f"{shown}: about {numbers.about(evidence.queries_needed)} {queries_of(verdict.measure)} would settle it."
+    return f"{shown}."
+
+
+def _explains(verdict: Verdict, judgement: Judgement) -> bool:
+    """Whether the verdict's own measure is why this size does not pass, rather than another required one or a defect."""
+    evidence = _evidence(verdict, judgement)
+    proven_worse = evidence.at_most if verdict.decide_by == "bound" else evidence.kept
+    share = proven_worse if judgement.outcome is Outcome.FAIL else evidence.at_least
+    return share is None or share < verdict.retain
+
+
+def _evidence(verdict: Verdict, judgement: Judgement) -> Evidence:
+    return judgement.evidence[verdict.measure]

@@ -1,0 +1,233 @@
+"""What every rendering shows of a report, in the words of the field: head line, the sizes, notes and the closing sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from mrl_sweep.report.content import numbers
+from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
+from mrl_sweep.report.document import CandidateRow, MeasureRow, Report, SliceRow
+from mrl_sweep.types import AGREEMENT, EXACT, Basis, Outcome
+
+FINE_SWEEP: Final = 16
+"""More sizes than this are drawn as a curve, and the table keeps those that matter."""
+
+_FLAT: Final = "Flat"
+_MOST_NOTES: Final = 4
+
+
+def headline(report: Report) -> list[str]:
+    """Collection, sizes, model and search, as far as the manifest knows them."""
+    collection, model = (_mapping(report.manifest.get(key)) for key in ("collection", "model"))
+    parts = [str(collection.get("name", ""))]
+    asking = ("doc as query", "docs as queries") if collection.get("queries_are") == "documents" else ("query", "queries")
+    for key, noun, nouns in (("documents", "doc", "docs"), ("queries", *asking)):
+        number = collection.get(key)
+        if isinstance(number, int):
+            parts.append(numbers.plural(number, noun, nouns))
+    parts.append(str(model.get("name", "")))
+    similarity = report.manifest.get("similarity")
+    parts.append(f"exact {similarity}" if similarity else "")
+    return [part for part in parts if part]
+
+
+def ladder(report: Report) -> list[CandidateRow]:
+    """The exact prefixes, from full size down."""
+    rows = [row for row in report.candidates if row.basis == Basis.PREFIX and row.index == EXACT]
+    return sorted(rows, key=lambda row: -row.dim)
+
+
+def measured(row: CandidateRow, report: Report) -> MeasureRow | None:
+    """The deciding measure at one candidate."""
+    return row.measures.get(report.verdict.measure)
+
+
+def control_name(basis: str) -> str:
+    """`random-0`, `random-1` … are draws of one control."""
+    return str(Basis.RANDOM) if basis.startswith(Basis.RANDOM) else basis
+
+
+def shown(report: Report) -> list[CandidateRow]:
+    """The sizes of the table: all of them, or in a fine sweep those that matter (full, halvings, the answer, its neighbours)."""
+    rows = ladder(report)
+    if len(rows) <= FINE_SWEEP:
+        return rows
+    verdict, dims = report.verdict, [row.dim for row in rows]
+    wanted = {dims[0], dims[-1], verdict.dimension, verdict.proven, verdict.measured}
+    wanted |= set([dim for dim in dims if dim < verdict.dimension][:2])
+    wanted |= set([dim for dim in dims if dim > verdict.dimension][-1:])
+    half = dims[0]
+    while half >= dims[-1]:
+        wanted.add(next(dim for dim in dims if dim <= half))
+        half //= 2
+    return [row for row in rows if row.dim in wanted]
+
+
+def sizes(report: Report) -> Section:
+    """The table of sizes with its notes; columns only where something was measured."""
+    rows = shown(report)
+    flat = {row.dim: row for row in report.candidates if row.basis == Basis.PREFIX and row.index == _FLAT}
+    columns = [
+        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
+        *_deciding(report, rows),
+        *_others(report, rows),
+        *_agreement(rows),
+        _bytes(report, rows, flat),
+        *_speed([flat.get(row.dim, row) for row in rows]),
+        Column(title="verdict", cells=tuple(verdict_words(row, report) for row in rows), right=False),
+    ]
+    chosen = next((i for i, row in enumerate(rows) if row.dim == report.verdict.dimension), None)
+    moods = [mood(row.verdict) for row in rows]
+    return Section(title="Sizes", table=table(columns, moods, chosen=chosen), notes=tuple(_size_notes(report, rows)))
+
+
+def verdict_words(row: CandidateRow, report: Report) -> str:
+    """`ok, smallest`, `too low`, `not proven, needs ~1,200 queries`, `not tested`, `baseline`."""
+    evidence = measured(row, report)
+    if row.verdict == Outcome.PASS:
+        passed = "ok" if report.verdict.decide_by == "bound" else "ok as measured"
+        return f"{passed}, smallest" if row.dim == report.verdict.dimension else passed
+    if row.verdict == Outcome.INCONCLUSIVE:
+        needed = evidence.queries_needed if evidence else None
+        return f"not proven, needs ~{numbers.about(needed)} queries" if needed else "not proven"
+    return {Outcome.BASELINE: "baseline", Outcome.FAIL: "too low", Outcome.NOT_TESTED: "not tested"}.get(Outcome(row.verdict), "")
+
+
+def mood(verdict: str) -> Mood:
+    """How a verdict is meant."""
+    moods: dict[str, Mood] = {Outcome.PASS: Mood.GOOD, Outcome.FAIL: Mood.BAD, Outcome.INCONCLUSIVE: Mood.OPEN}
+    return moods.get(verdict, Mood.QUIET)
+
+
+def closing(report: Report) -> list[str]:
+    """What a manager acts on: the gate's answer where there was a gate, the sentence, and who is hit worst."""
+    gate = [report.gate.sentence] if report.gate else []
+    return [*gate, report.verdict.sentence, *filter(None, [worst_slice(report)])]
+
+
+def worst_slice(report: Report) -> str:
+    """The slice that keeps least at the chosen size, among those hit harder than the others; empty where none is."""
+    verdict = report.verdict
+    hit = [row for row in report.slices if row.dim == verdict.dimension and proven_hit(row, report)]
+    if not hit:
+        return ""
+    worst = min(hit, key=lambda row: row.kept if row.kept is not None else 1.0)
+    queries = numbers.plural(worst.queries, "query", "queries")
+    return f"Worst hit: {worst.field}={worst.value} keeps {numbers.percent(worst.kept, limit=verdict.retain)} ({queries})."
+
+
+def proven_hit(row: SliceRow, report: Report) -> bool:
+    """Whether a slice is hit harder than the other queries, the share of false discoveries held at alpha."""
+    return row.kept is not None and row.q_value is not None and row.q_value <= report.verdict.alpha
+
+
+def remarks(report: Report) -> Section:
+    """What was set aside and what a person should know."""
+    items = [Item(f"{warning.message}", (warning.hint,) if warning.hint else ()) for warning in report.warnings]
+    excluded = [f"{numbers.count(number)} {reason.replace('_', ' ')}" for reason, number in report.excluded.items()]
+    notes = (f"Set aside: {'; '.join(excluded)}.",) if excluded else ()
+    return Section(title="Warnings", items=tuple(items), notes=notes)
+
+
+def _deciding(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:
+    limit = report.verdict.retain
+    evidence = [measured(row, report) for row in rows]
+
+    def cells(read: Callable[[MeasureRow], str]) -> tuple[str, ...]:
+        return tuple(read(m) if m is not None else numbers.DASH for m in evidence)
+
+    base = [row.verdict == Outcome.BASELINE for row in rows]
+    kept = tuple(
+        numbers.DASH if b else cell for b, cell in zip(base, cells(lambda m: numbers.percent(m.kept, limit=limit)), strict=True)
+    )
+    changed = cells(lambda m: f"{m.lost}/{m.gained}" if m.lost is not None and m.gained is not None else numbers.DASH)
+    return [
+        Column(title=report.verdict.measure, cells=cells(lambda m: numbers.score(m.mean))),
+        Column(title="kept", cells=kept),
+        Column(title="at least", cells=cells(lambda m: numbers.percent(m.at_least, limit=limit))),
+        Column(title="lost/gained", cells=tuple(numbers.DASH if b else c for b, c in zip(base, changed, strict=True)), drop=5),
+    ]
+
+
+def _others(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:
+    """The share and bound of the other measures that must pass, then the means of those that are only told."""
+    names = dict.fromkeys(name for row in rows for name in row.measures if name != report.verdict.measure)
+    required = [name for name in names if name in report.verdict.required]
+    columns = []
+    for name in required:
+        evidence = [row.measures.get(name) for row in rows]
+        shares = [(m.kept, m.at_least) if m is not None and m.at_least is not None else (None, None) for m in evidence]
+        for title, cells in ((f"{name} kept", [kept for kept, _ in shares]), ("at least", [least for _, least in shares])):
+            columns.append(
+                Column(title=title, cells=tuple(numbers.percent(c, limit=report.verdict.retain) for c in cells), drop=1)
+            )
+    for i, name in enumerate(name for name in names if name not in required):
+        means = tuple(numbers.score(row.measures[name].mean) if name in row.measures else numbers.DASH for row in rows)
+        columns.append(Column(title=name, cells=means, drop=6 + i))
+    return columns
+
+
+def _agreement(rows: Sequence[CandidateRow]) -> list[Column]:
+    """None where the agreement at this depth is a measure, and has its column."""
+    measured_at = {f"{AGREEMENT}@{k}": k for row in rows for k in row.agreement}
+    told = {k for name, k in measured_at.items() if any(name in row.measures for row in rows)}
+    depths = [k for k in dict.fromkeys(k for row in rows for k in row.agreement) if k not in told]
+    return [
+        Column(title=f"same top {k}", cells=tuple(numbers.percent(row.agreement.get(k)) for row in rows), drop=4) for k in depths
+    ]
+
+
+def _bytes(report: Report, rows: Sequence[CandidateRow], flat: dict[int, CandidateRow]) -> Column:
+    """The float32 index where one was built, else what the vectors of the corpus take."""
+    built = tuple(numbers.size(flat[row.dim].index_bytes if row.dim in flat else None) for row in rows)
+    documents = _mapping(report.manifest.get("collection")).get("documents")
+    if any(cell != numbers.DASH for cell in built) or not isinstance(documents, int):
+        return Column(title="float32 index", cells=built, drop=2)
+    return Column(title="float32 vectors", cells=tuple(numbers.size(row.bytes_per_vector * documents) for row in rows), drop=2)
+
+
+def _speed(rows: Sequence[CandidateRow]) -> list[Column]:
+    columns = [
+        Column(title=name, cells=tuple(numbers.milliseconds(row.latency_ms.get(name)) for row in rows), drop=drop)
+        for name, drop in (("p50", 3), ("p99", 20))
+    ]
+    return [*columns, Column(title="queries/s", cells=tuple(numbers.count(row.queries_per_second) for row in rows), drop=21)]
+
+
+def _size_notes(report: Report, rows: Sequence[CandidateRow]) -> list[str]:
+    every = ladder(report)
+    notes = [f"{len(rows)} of {len(every)} sizes are shown."] if len(rows) < len(every) else []
+    reasons = [f"{row.dim}: {row.reason}." for row in every if row.reason and not _plain_to_see(row, report)]
+    notes += reasons[:_MOST_NOTES]
+    if len(reasons) > _MOST_NOTES:
+        notes.append(f"And {numbers.plural(len(reasons) - _MOST_NOTES, 'more size')} with a reason of its own, in report.json.")
+    return [*notes, *filter(None, [_power(report, every)])]
+
+
+def _plain_to_see(row: CandidateRow, report: Report) -> bool:
+    """Whether the row's own figures already say why it has this verdict."""
+    evidence, limit = measured(row, report), report.verdict.retain
+    if evidence is None or row.verdict not in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+        return False
+    by_mean = report.verdict.decide_by == "mean"
+    share = evidence.kept if by_mean else evidence.at_most if row.verdict == Outcome.FAIL else evidence.at_least
+    return share is not None and share < limit
+
+
+def _power(report: Report, rows: Sequence[CandidateRow]) -> str:
+    """What this query set could have proven, at the size where the walk stopped or else at the answer."""
+    verdict = report.verdict
+    stop = next((row for row in rows if row.verdict in (Outcome.FAIL, Outcome.INCONCLUSIVE)), None) or report.chosen
+    evidence = measured(stop, report) if stop else None
+    if stop is None or evidence is None or not evidence.provable_loss or verdict.decide_by != "bound":
+        return ""
+    truly = verdict.retain + evidence.provable_loss
+    size = "a size that loses nothing" if truly > 1 else f"a size that truly keeps {numbers.percent(truly)}"
+    tries = "fewer than 4 of 5 tries" if truly > 1 else "4 of 5 tries"
+    queries = numbers.plural(verdict.queries, "query", "queries")
+    return f"With {queries}, {size} is proven in {tries} (at the spread of {stop.dim})."
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}

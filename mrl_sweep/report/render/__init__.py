@@ -1,0 +1,41 @@
+"""One document, many renderings: `render` is the only door to them, and imports no more than the one that was asked for."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Final
+
+from mrl_sweep.report.document import Report
+from mrl_sweep.types import Format
+
+__all__ = ["Format", "Look", "Report", "render"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the text is shown on: columns, whether it may be coloured, and the encoding that must hold it. Only text asks."""
+
+    width: int = 100
+    color: bool = False
+    encoding: str = "utf-8"
+
+
+_MODULES: Final = {
+    Format.TEXT: "terminal",
+    Format.JSON: "as_json",
+    Format.MARKDOWN: "markdown",
+    Format.HTML: "html",
+    Format.GITHUB: "github",
+    Format.JUNIT: "junit",
+}
+
+
+def render(report: Report, format: Format, *, width: int = 100, color: bool = False, encoding: str = "utf-8") -> str:
+    """The report in one format; ends with a newline. `width`, `color` and `encoding` matter to text alone.
+
+    `encoding` is that of the stream it will be written to: where it cannot hold a character, the text uses plain ASCII signs.
+    """
+    module = importlib.import_module(f"mrl_sweep.report.render.{_MODULES[format]}")
+    rendered: str = module.render(report, Look(width=width, color=color, encoding=encoding))
+    return rendered

@@ -1,0 +1,84 @@
+"""The report as Markdown, fit for a pull-request comment: GitHub's tables, nothing that renders other people's markup."""
+
+from __future__ import annotations
+
+from html import escape
+
+from mrl_sweep.report.content import view
+from mrl_sweep.report.content.layout import Section, Table, fit
+from mrl_sweep.report.content.sections import sections
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.render import Look
+from mrl_sweep.report.render.escape import markdown as safe
+from mrl_sweep.report.render.escape import plain
+
+_WIDTH = 110
+"""Characters of a table that a comment shows without scrolling."""
+
+_SIGNS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "❔ inconclusive"}
+
+
+def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
+    """A heading with the status, the closing sentences, the table of sizes, warnings, and the other parts folded away."""
+    status = report.gate.status if report.gate else report.status
+    first, *more = (safe(sentence) for sentence in view.closing(report))
+    sizes = view.sizes(report)
+    blocks = [
+        f"### mrl-sweep: {_SIGNS.get(status, safe(status))}",
+        f"**{first}**",
+        *more,
+        "\n".join(f"- {safe(failure)}" for failure in (report.gate.failures if report.gate else ())),
+        safe(" · ".join(view.headline(report))),
+        _table(sizes.table),
+        *_notes(sizes),
+        _warnings(view.remarks(report)),
+        *(_folded(section) for section in sections(report)),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _table(table: Table | None) -> str:
+    if table is None:
+        return ""
+    table = fit(table, _WIDTH, gap=3)
+    lines = [
+        _line([safe(column.title) for column in table.columns]),
+        _line(["---:" if column.right else ":---" for column in table.columns]),
+    ]
+    for i, cells in enumerate(table.rows):
+        shown = [safe(cell) for cell in cells]
+        lines.append(_line([f"**{cell}**" for cell in shown] if i == table.chosen else shown))
+    return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _notes(section: Section) -> list[str]:
+    return [safe(note) for note in section.notes]
+
+
+def _items(section: Section) -> str:
+    lines = []
+    for item in section.items:
+        lines.append(f"- {safe(item.text)}")
+        lines += [f"  - {safe(detail)}" for detail in item.details]
+    return "\n".join(lines)
+
+
+def _warnings(section: Section) -> str:
+    lines = [f"- ⚠️ {safe(item.text)}" + "".join(f" ({safe(detail)})" for detail in item.details) for item in section.items]
+    return "\n\n".join(filter(None, ["\n".join(lines), *_notes(section)]))
+
+
+def _folded(section: Section) -> str:
+    """A part that opens on a click; the empty lines let GitHub read Markdown inside the element."""
+    body = [_table(section.table), _items(section), *_notes(section)]
+    inner = "\n\n".join(block for block in body if block)
+    return f"<details><summary>{_html(section.title)}</summary>\n\n{inner}\n\n</details>"
+
+
+def _html(text: str) -> str:
+    """Inside a line of HTML, Markdown's escapes would show: only HTML's own apply."""
+    return escape(plain(text))

@@ -1,0 +1,141 @@
+"""The report as text for a terminal: the sizes, what else was found, and at its end the sentence."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from mrl_sweep.report.content import view
+from mrl_sweep.report.content.layout import Item, Mood, Section, Table, fit, natural_width
+from mrl_sweep.report.content.sections import sections
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.render import Look, curve, escape
+
+_STYLES = {Mood.GOOD: "green", Mood.BAD: "red", Mood.OPEN: "yellow", Mood.QUIET: "dim", Mood.PLAIN: ""}
+_MARK = "> "
+_INDENT = 2
+_GAP = 3
+_TIGHT = 2
+
+
+def render(report: Report, look: Look) -> str:
+    """The text, its lines at most `look.width` wide wherever that can be done without cutting a number."""
+    unicode = _holds(look.encoding, "●·┄│└─…")
+    text = _Page(look)
+    text.line(Text("  ".join(view.headline(report)), style="bold"), when=bool(view.headline(report)))
+    sizes = view.sizes(report)
+    text.blank()
+    text.table(sizes.table)
+    text.notes(sizes.notes)
+    if len(view.ladder(report)) > view.FINE_SWEEP:
+        text.blank()
+        for line in curve.draw(report, width=look.width, signs=curve.UNICODE if unicode else curve.ASCII):
+            text.line(Text(line, no_wrap=True))
+    for section in sections(report):
+        text.section(section)
+    text.warnings(view.remarks(report))
+    text.blank()
+    status = {"pass": Mood.GOOD, "fail": Mood.BAD}.get(report.gate.status if report.gate else report.status, Mood.OPEN)
+    for i, sentence in enumerate(view.closing(report)):
+        text.line(Text(sentence, style=f"bold {_STYLES[status]}" if i == 0 else ""))
+    return text.done()
+
+
+class _Page:
+    """A rich console that writes into memory, every string escaped on its way in."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._buffer = io.StringIO()
+        self._console = Console(
+            file=self._buffer,
+            width=max(look.width, 20),
+            force_terminal=look.color,
+            color_system="standard" if look.color else None,
+            no_color=not look.color,
+            markup=False,
+            highlight=False,
+            emoji=False,
+            legacy_windows=False,
+            _environ={},
+        )
+
+    def done(self) -> str:
+        lines = [line.rstrip() for line in self._buffer.getvalue().split("\n")]
+        text = "\n".join(lines).strip("\n") + "\n"
+        return text.encode(self._look.encoding, "backslashreplace").decode(self._look.encoding)
+
+    def blank(self) -> None:
+        self._console.print()
+
+    def line(self, text: Text, *, when: bool = True) -> None:
+        if when:
+            self._console.print(
+                Text(self._safe(text.plain), style=text.style, no_wrap=text.no_wrap), soft_wrap=bool(text.no_wrap)
+            )
+
+    def notes(self, notes: tuple[str, ...]) -> None:
+        for note in notes:
+            self._console.print(Padding(Text(self._safe(note), style="dim"), (0, 0, 0, 2)))
+
+    def section(self, section: Section) -> None:
+        self.blank()
+        self.line(Text(section.title, style="bold"))
+        self.table(section.table)
+        self._items(section.items)
+        self.notes(section.notes)
+
+    def warnings(self, section: Section) -> None:
+        if section.items or section.notes:
+            self.blank()
+        for item in section.items:
+            self._console.print(Text.assemble((("warning: "), "yellow"), self._safe(item.text)))
+            for detail in item.details:
+                self._console.print(Padding(Text(f"hint: {self._safe(detail)}", style="dim"), (0, 0, 0, 2)))
+        for note in section.notes:
+            self.line(Text(note, style="dim"))
+
+    def table(self, table: Table | None) -> None:
+        if table is None:
+            return
+        margin = len(_MARK) if table.chosen is not None else 0
+        room = self._look.width - _INDENT - margin
+        table = fit(table, room, gap=_TIGHT)
+        columns = table.columns
+        gap = _GAP if natural_width(table, gap=_GAP) <= room else _TIGHT
+        grid = RichTable(box=None, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+        for i, column in enumerate(columns):
+            wraps = not column.right
+            grid.add_column(
+                self._safe(column.title),
+                justify="right" if column.right else "left",
+                no_wrap=not wraps,
+                overflow="fold",
+                min_width=None if wraps else max(map(len, (column.title, *column.cells))) + (margin if i == 0 else 0),
+            )
+        for i, (first, *rest) in enumerate(zip(*(column.cells for column in columns), strict=True)):
+            style = _STYLES[table.moods[i]] + (" bold" if i == table.chosen else "")
+            marked = f"{_MARK if i == table.chosen else ''}{first}" if table.chosen is not None else first
+            grid.add_row(*(Text(self._safe(cell)) for cell in (marked, *rest)), style=style)
+        self._console.print(Padding(grid, (0, 0, 0, _INDENT)))
+
+    def _items(self, items: tuple[Item, ...]) -> None:
+        for item in items:
+            self._console.print(Padding(Text(self._safe(item.text)), (0, 0, 0, 2)))
+            for detail in item.details:
+                self._console.print(Padding(Text(self._safe(detail), style="dim"), (0, 0, 0, 6)))
+
+    def _safe(self, text: str) -> str:
+        return escape.terminal(text, encoding=self._look.encoding)
+
+
+def _holds(encoding: str, text: str) -> bool:
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""An earlier run, read and judged again from its ranks alone: no model, no corpus, no index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mrl_sweep.decision.units import cluster_labels
+from mrl_sweep.decision.walk import DecideBy, Policy, decide
+from mrl_sweep.measures.measure import parse_measure, refuse_mixture
+from mrl_sweep.measures.score import score
+from mrl_sweep.report.content.build import Cost, Facts, build_report
+from mrl_sweep.report.document import CandidateRow, Report
+from mrl_sweep.report.files.folder import read_report, read_run
+from mrl_sweep.report.files.ranks_file import RunData
+from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.types import Candidate, IntArray, Measure, Scores, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """A run's ranks with their scores, and the verdict and report by the rule in force now.
+
+    `clusters` (n_queries,) are the labels of queries that have one origin; `unfit` candidates fail for the reason given.
+    """
+
+    data: RunData
+    scores: Scores
+    policy: Policy
+    verdict: Verdict
+    report: Report
+    clusters: IntArray | None = None
+    unfit: Mapping[Candidate, str] = field(default_factory=dict)
+
+
+def reopen(path: Path, config: SweepConfig) -> EarlierRun:
+    """The run at `path` (its folder or report.json), judged by its own rule wherever `config` was not told another one.
+
+    Raises InputError where the run cannot be read, or holds nothing to judge.
+    """
+    written, data = read_report(path), read_run(path)
+    measures, policy = rule_of(written, config)
+    scores = score(data.ranks, data.qrels, measures, no_relevant=_no_relevant(written))
+    clusters, unfit = _clusters(written, data, config), _unfit(written)
+    verdict = decide(scores, policy, clusters=clusters, unfit=unfit)
+    facts = Facts(required=policy.required, costs={_candidate(row): _cost(row) for row in written.candidates})
+    report = judged_anew(written, build_report(verdict, scores, data.query_ids, facts))
+    return EarlierRun(data, scores, policy, verdict, report, clusters, unfit)
+
+
+def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:
+    """The measures and the rule: what was asked now (`config.origins` knows), else what the run was judged by.
+
+    Raises InputError where judged quality is asked of a label-free run, or agreement of a judged one.
+    """
+    told, decision = config.origins, config.decision
+
+    def now_or(key: str, now: Any, then: Any) -> Any:
+        return now if f"decision.{key}" in told else then
+
+    measured = [
+        parse_measure(report.verdict.measure),
+        *(parse_measure(name) for row in report.candidates for name in row.measures),
+    ]
+    measures = now_or("measures", decision.measures, tuple(dict.fromkeys(measured)))
+    require = now_or("require", decision.require, tuple(parse_measure(name) for name in report.verdict.required))
+    required = tuple(dict.fromkeys((measures[0], *require)))
+    refuse_mixture((*measures, *required), label_free=report.manifest.get("label_free") is True)
+    policy = Policy(
+        required=required,
+        retain=now_or("retain", decision.retain, report.verdict.retain),
+        alpha=now_or("alpha", decision.alpha, report.verdict.alpha),
+        decide_by=now_or("decide_by", decision.decide_by, DecideBy(report.verdict.decide_by)),
+    )
+    return tuple(dict.fromkeys((*measures, *required))), policy
+
+
+def settings_of(report: Report) -> Mapping[str, Any]:
+    """The settings that the run was made with, by `table.key`; empty for a report that does not hold them."""
+    settings = report.manifest.get("settings")
+    return settings if isinstance(settings, Mapping) else {}
+
+
+def judged_anew(written: Report, judged: Report) -> Report:
+    """The run's report with the verdict and evidence of `judged`; everything that was measured stays as it was written."""
+    rows = {_candidate(row): row for row in judged.candidates}
+    candidates = tuple(
+        replace(row, verdict=now.verdict, reason=now.reason, measures=now.measures)
+        for row in written.candidates
+        if (now := rows.get(_candidate(row))) is not None
+    )
+    return replace(written, status=judged.status, verdict=judged.verdict, candidates=candidates, scores=judged.scores)
+
+
+def _candidate(row: CandidateRow) -> Candidate:
+    return Candidate(row.basis, row.dim, row.index)
+
+
+def _cost(row: CandidateRow) -> Cost:
+    return Cost(
+        index_bytes=row.index_bytes,
+        bytes_per_vector=row.bytes_per_vector,
+        build_s=row.build_s,
+        p50_ms=row.latency_ms.get("p50"),
+        p99_ms=row.latency_ms.get("p99"),
+        queries_per_second=row.queries_per_second,
+        doubt="" if row.certified else row.reason,
+    )
+
+
+def _no_relevant(report: Report) -> Any:
+    return settings_of(report).get("collection.no_relevant", "exclude")
+
+
+def _clusters(report: Report, data: RunData, config: SweepConfig) -> IntArray | None:
+    told = "decision.cluster" in config.origins
+    name = config.decision.cluster if told else settings_of(report).get("decision.cluster")
+    return cluster_labels(data.query_metadata, name) if name else None
+
+
+def _unfit(report: Report) -> dict[Candidate, str]:
+    """Candidates that were refused for what they are, not for what they scored; the manifest holds their reasons."""
+    refused = report.manifest.get("unfit")
+    reasons = refused if isinstance(refused, Mapping) else {}
+    return {_candidate(row): str(reasons[str(_candidate(row))]) for row in report.candidates if str(_candidate(row)) in reasons}

@@ -1,0 +1,241 @@
+"""Several collections asked the same question: their averages, and the smallest size that is acceptable in every one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from mrl_sweep.errors import first_offenders
+from mrl_sweep.report.codec import encode
+from mrl_sweep.report.content import numbers
+from mrl_sweep.report.content.sentence import confidence
+from mrl_sweep.report.content.view import ladder
+from mrl_sweep.report.document import CandidateRow, GateRow, MeasureRow, Report
+from mrl_sweep.types import Outcome, Status
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionRow:
+    """One collection's own verdict: its size, what that size keeps there (None at full size), and what full size reaches."""
+
+    name: str
+    queries: int
+    full: float
+    dimension: int
+    status: str
+    kept: float | None = None
+    at_least: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacroMeasure:
+    """The mean over collections of their means, each collection counting the same, and its share of that at full size."""
+
+    mean: float
+    kept: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacroRow:
+    """One size in all collections. `verdict` is an `Outcome` for "acceptable in every collection"; `least_in` keeps least."""
+
+    dim: int
+    verdict: str
+    measures: Mapping[str, MacroMeasure]
+    least_kept: float | None = None
+    least_in: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointVerdict:
+    """The smallest size that is acceptable in every collection, by the rule in force, proven, and measured."""
+
+    dimension: int
+    proven: int | None
+    measured: int | None
+    measure: str
+    retain: float
+    alpha: float
+    decide_by: str
+    sentence: str
+    by_collection: tuple[CollectionRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Several:
+    """The reports of several collections, in the order in which they were named, and what follows from them together."""
+
+    status: str
+    verdict: JointVerdict
+    macro: tuple[MacroRow, ...]
+    collections: tuple[Report, ...]
+    gate: GateRow | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document as plain JSON values."""
+        plain: dict[str, Any] = encode(replace(self, collections=()))
+        reports = [report.to_dict() for report in self.collections]
+        return {"schema_version": plain.pop("schema_version"), **plain, "collections": reports}
+
+
+def together(reports: Mapping[str, Report]) -> Several:
+    """What the reports, by collection name, say together: all are of one model, one ladder of sizes and one rule.
+
+    A size is acceptable together where it is in each collection. As every collection's test is at full alpha and the walk
+    stops at the first size that fails anywhere, the chance of a size that is falsely called acceptable in all stays at alpha:
+    an intersection-union test in fixed sequence, which needs no correction for the number of collections.
+    """
+    ladders = {name: {row.dim: row for row in ladder(report)} for name, report in reports.items()}
+    common = set.intersection(*(set(rows) for rows in ladders.values()))
+    by_dim = {dim: {name: rows[dim] for name, rows in ladders.items()} for dim in sorted(common, reverse=True)}
+    rule = next(iter(reports.values())).verdict
+    rows = _macro_rows(by_dim, rule.measure)
+    full = rows[0].dim
+    verdicts = [report.verdict for report in reports.values()]
+    proven, measured = (
+        max(full if dim is None else dim for dim in dims)
+        for dims in zip(*((v.proven, v.measured) for v in verdicts), strict=True)
+    )
+    dimension = min(row.dim for row in rows if row.verdict in (Outcome.BASELINE, Outcome.PASS))
+    verdict = JointVerdict(
+        dimension=dimension,
+        proven=proven if proven < full else None,
+        measured=measured if measured < full else None,
+        measure=rule.measure,
+        retain=rule.retain,
+        alpha=rule.alpha,
+        decide_by=rule.decide_by,
+        sentence="",
+        by_collection=tuple(_collection_row(name, report) for name, report in reports.items()),
+    )
+    verdict = replace(verdict, sentence=_sentence(verdict, rows, by_dim))
+    status = Status.PASS if dimension < full else _stopped_by(rows)
+    return Several(status=str(status), verdict=verdict, macro=rows, collections=tuple(reports.values()), gate=_gate(reports))
+
+
+def _macro_rows(by_dim: Mapping[int, Mapping[str, CandidateRow]], measure: str) -> tuple[MacroRow, ...]:
+    """From full size down; below the first size that is not acceptable in every collection nothing is tested."""
+    rows: list[MacroRow] = []
+    full: Mapping[str, float] = {}
+    for dim, cells in by_dim.items():
+        means = _means(list(cells.values()))
+        full = full or means
+        shares = {name: cell.measures[measure].kept for name, cell in cells.items()}
+        least = min((name for name in shares if shares[name] is not None), key=lambda name: shares[name] or 0.0, default="")
+        stopped = bool(rows) and rows[-1].verdict not in (Outcome.BASELINE, Outcome.PASS)
+        rows.append(
+            MacroRow(
+                dim=dim,
+                verdict=str(Outcome.NOT_TESTED if stopped else _joint([cell.verdict for cell in cells.values()])),
+                measures={
+                    name: MacroMeasure(mean=mean, kept=mean / full[name] if full[name] else None) for name, mean in means.items()
+                },
+                least_kept=shares.get(least) if rows else None,
+                least_in=least if rows else "",
+            )
+        )
+    return tuple(rows)
+
+
+def _means(cells: Sequence[CandidateRow]) -> dict[str, float]:
+    """The average of each measure that all of them have; collections count alike, whatever their number of queries."""
+    names = [name for name in cells[0].measures if all(name in cell.measures for cell in cells)]
+    return {name: sum(cell.measures[name].mean for cell in cells) / len(cells) for name in names}
+
+
+def _joint(verdicts: Sequence[str]) -> Outcome:
+    found = {Outcome(verdict) for verdict in verdicts}
+    order = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.NOT_TESTED, Outcome.PASS, Outcome.BASELINE)
+    return next(outcome for outcome in order if outcome in found)
+
+
+def _stopped_by(rows: Sequence[MacroRow]) -> Status:
+    return Status.FAIL if len(rows) > 1 and rows[1].verdict == Outcome.FAIL else Status.INCONCLUSIVE
+
+
+def _collection_row(name: str, report: Report) -> CollectionRow:
+    verdict, full = report.verdict, ladder(report)[0]
+    below = verdict.dimension < full.dim
+    return CollectionRow(
+        name=name,
+        queries=verdict.queries,
+        full=full.measures[verdict.measure].mean,
+        dimension=verdict.dimension,
+        status=report.status,
+        kept=verdict.kept if below else None,
+        at_least=verdict.at_least if below else None,
+    )
+
+
+def _sentence(verdict: JointVerdict, rows: Sequence[MacroRow], by_dim: Mapping[int, Mapping[str, CandidateRow]]) -> str:
+    """What to ship for all of them, how sure that is, and what stops the next smaller size."""
+    n = len(verdict.by_collection)
+    stop = next((row for row in rows if row.dim < verdict.dimension), None)
+    why = "" if stop is None else _why(stop.dim, by_dim[stop.dim])
+    if verdict.dimension == rows[0].dim:
+        return f"Keep all {verdict.dimension} dimensions for {_all(n)}: {why or 'no smaller size was tried.'}"
+    row = next(row for row in rows if row.dim == verdict.dimension)
+    asked = f"you asked for {numbers.asked(verdict.retain)}."
+    average = f"their average keeps {numbers.percent(row.measures[verdict.measure].kept, limit=verdict.retain)}"
+    parts = [f"Use {verdict.dimension} dimensions for {_all(n)}: {_each(verdict, by_dim[row.dim])}; {average}; {asked}"]
+    if verdict.decide_by != "bound" and (verdict.proven is None or verdict.proven > verdict.dimension):
+        parts.append("Measured, not proven.")
+    return " ".join([*parts, *([why] if why else [])])
+
+
+def _all(number: int) -> str:
+    return "both collections" if number == 2 else f"all {number} collections"
+
+
+def _each(verdict: JointVerdict, cells: Mapping[str, CandidateRow]) -> str:
+    """`each keeps at least 98.1% of nDCG@10 with 95% confidence (least: fiqa)`."""
+    evidence = {name: cell.measures[verdict.measure] for name, cell in cells.items()}
+    bound = verdict.decide_by == "bound"
+    shares = {name: share for name, found in evidence.items() if (share := _share(found, bound=bound)) is not None}
+    least = min(shares, key=lambda name: shares[name])
+    how = f"with {confidence(verdict.alpha)}" if bound else "as measured"
+    shown = numbers.percent(shares[least], limit=verdict.retain)
+    amount = f"at least {shown}" if bound else f"{shown} or more"
+    return f"each keeps {amount} of {verdict.measure} {how} (least: {least})"
+
+
+def _share(evidence: MeasureRow, *, bound: bool) -> float | None:
+    return evidence.at_least if bound else evidence.kept
+
+
+def _why(dim: int, cells: Mapping[str, CandidateRow]) -> str:
+    """What keeps a size from being acceptable everywhere: `128 is too low in a, and not proven in b.`"""
+    failed = [name for name, cell in cells.items() if cell.verdict == Outcome.FAIL]
+    open_in = [name for name, cell in cells.items() if cell.verdict not in (Outcome.FAIL, Outcome.PASS)]
+    words = [f"too low in {first_offenders(failed)}"] if failed else []
+    words += [f"not proven in {first_offenders(open_in)}"] if open_in else []
+    return f"{dim} is {', and '.join(words)}."
+
+
+def _gate(reports: Mapping[str, Report]) -> GateRow | None:
+    """All gates as one: it is met where each is, and a failure outweighs an open question."""
+    gates = {name: report.gate for name, report in reports.items() if report.gate is not None}
+    if not gates:
+        return None
+    codes = {name: gate.exit_code for name, gate in gates.items()}
+    code = next(code for code in (1, 4, 0) if code in codes.values())
+    status = next(s for s in (Status.FAIL, Status.INCONCLUSIVE, Status.PASS) if any(g.status == s for g in gates.values()))
+    stopped = [name for name in gates if codes[name] == code] if code else []
+    first = next(iter(gates.values()))
+    said = f"The gate is met in {_all(len(gates))}."
+    if stopped:
+        said = f"The gate is not met in {first_offenders(stopped)}. " + " ".join(
+            f"{name}: {gates[name].sentence}" for name in stopped[:1]
+        )
+    return GateRow(
+        question=f"{first.question.removesuffix('?')} in every collection?",
+        status=str(status),
+        exit_code=code,
+        dim=max(gate.dim for gate in gates.values()),
+        sentence=said,
+        failures=tuple(f"{name}: {failure}" for name, gate in gates.items() for failure in gate.failures),
+    )

@@ -1,0 +1,39 @@
+"""Where things lie when nobody says: vectors in the user's cache folder, runs below the working folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mrl_sweep.settings.config import SweepConfig
+
+
+def default_store() -> Path:
+    """The user's cache folder for vectors."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mrl-sweep") / "vectors"
+
+
+def index_folder(config: SweepConfig) -> Path:
+    """Built indexes, beside the vectors they were built from."""
+    return (config.run.store or default_store()).with_name("indexes")
+
+
+def run_folder(config: SweepConfig, name: str, manifest: Mapping[str, Any]) -> Path:
+    """`--out`, or `runs/<collection>-<digest>`: the same data, model and settings are written to the same folder."""
+    if config.run.out is not None:
+        return config.run.out
+    settings = {key: value for key, value in config.settings().items() if not key.startswith(("run.", "gate."))}
+    told = json.dumps([settings, manifest["collection"], manifest["model"].get("identity")], sort_keys=True, default=str)
+    digest = hashlib.blake2b(told.encode(), digest_size=5).hexdigest()
+    return Path("runs") / f"{readable(name)}-{digest}"
+
+
+def readable(name: str) -> str:
+    """A folder's name that says whose it is, whatever characters the collection's own name holds."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "run"

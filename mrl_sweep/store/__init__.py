@@ -1,0 +1,1 @@
+"""The store: vectors by content, embedded once."""

@@ -1,0 +1,89 @@
+"""One build, several search efforts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mrl_sweep.deploying.indexes import measuring
+from mrl_sweep.deploying.indexes.building import build_index
+from mrl_sweep.deploying.indexes.cache import IndexShelf
+from mrl_sweep.deploying.indexes.efforts import measure_points
+from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement
+from mrl_sweep.events import Event, Progress
+from mrl_sweep.types import Similarity
+
+QUICK = IndexBudget(latency_s=0.01, throughput_s=0.005, share_of_build=0, threads=1)
+
+
+def points(corpus: Any, spec: str, **options: Any) -> tuple[IndexMeasurement, ...]:
+    settings = {"similarity": Similarity.COSINE, "qrels": corpus.qrels, "own_rows": None, "depth": 10, "budget": QUICK}
+    return measure_points(corpus.vectors, corpus.queries, 16, spec, **(settings | options))
+
+
+def test_probes_go_up_until_nothing_changes(corpus: Any, exact_ranks: Any) -> None:
+    found = points(corpus, "IVF32,Flat")
+    names = [one.candidate.index for one in found]
+    assert names == [f"IVF32,Flat,nprobe={n}" for n in (1, 4, 16, 32)][: len(names)]
+    exact = exact_ranks(corpus, (16,)).top.rows[0]
+    shares = [np.mean(one.top_rows == exact) for one in found]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.9 < shares[-1]
+    assert len({one.build_s for one in found}) == 1, "built once"
+
+
+def test_graph_efforts_begin_at_the_default_of_faiss(corpus: Any, exact_ranks: Any) -> None:
+    """The effort decides what is found, however many documents are asked for."""
+    exact = exact_ranks(corpus, (16,)).top.rows[0]
+    found = points(corpus, "HNSW4", depth=100)
+    assert [one.candidate.index for one in found] == [f"HNSW4,efSearch={ef}" for ef in (16, 32, 64, 128, 256, 512)][: len(found)]
+    shares = [np.mean(one.top_rows[:, :10] == exact) for one in found]
+    assert shares[0] < 0.9 < shares[-1]
+
+
+@pytest.mark.parametrize("spec", ["Flat", "SQ8", "IVF8,Flat,nprobe=2"])
+def test_without_a_free_parameter_there_is_one_point(spec: str, corpus: Any) -> None:
+    assert [one.candidate.index for one in points(corpus, spec)] == [spec]
+
+
+def test_two_parameters_are_swept_together_up_to_a_dozen(corpus: Any) -> None:
+    found = points(corpus, "IVF8,PQ4x4fs,RFlat")
+    assert 2 <= len(found) <= 12
+    assert all("nprobe=" in one.candidate.index and "k_factor_rf=" in one.candidate.index for one in found)
+    last = np.mean(found[-1].top_rows == found[-2].top_rows)
+    assert last > np.mean(found[0].top_rows == found[-1].top_rows)
+
+
+def test_a_kept_index_is_not_built_again(corpus: Any, tmp_path: Path) -> None:
+    shelf = IndexShelf(tmp_path, "digest")
+    first = points(corpus, "IVF8,Flat,nprobe=8", shelf=shelf)
+    events: list[Event] = []
+    second = points(corpus, "IVF8,Flat,nprobe=8", shelf=shelf, on_event=events.append)
+    assert not [event for event in events if isinstance(event, Progress) and event.stage.startswith("index ")]
+    np.testing.assert_array_equal(second[0].top_rows, first[0].top_rows)
+    assert second[0].index_bytes == first[0].index_bytes
+
+
+def test_a_long_build_buys_no_more_time_than_the_budget_allows(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that took an hour, or that a laptop slept through, is shared by its points and capped."""
+    allowed: list[tuple[float, float]] = []
+
+    def slow_build(*arguments: Any, **options: Any) -> Any:
+        return replace(build_index(*arguments, **options), build_s=3600.0)
+
+    def no_speed(_index: object, _trial: object, latency_s: float, throughput_s: float) -> Any:
+        allowed.append((latency_s, throughput_s))
+        return measuring._Speed(None, None, None, 1)
+
+    monkeypatch.setattr("mrl_sweep.deploying.indexes.efforts.build_index", slow_build)
+    monkeypatch.setattr(measuring, "_speed", no_speed)
+    found = points(corpus, "IVF32,Flat", budget=IndexBudget(most_latency_s=5.0, most_throughput_s=1.0))
+    assert len(found) > 1
+    assert set(allowed) == {(5.0, 1.0)}
+    allowed.clear()
+    points(corpus, "IVF32,Flat", budget=IndexBudget(share_of_build=4 / 3600))
+    assert set(allowed) == {(1.0, 0.5)}

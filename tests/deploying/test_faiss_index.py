@@ -1,0 +1,119 @@
+"""Making, training, filling, weighing and storing real FAISS indexes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+from mrl_sweep.deploying.index_spec import parse_index
+from mrl_sweep.deploying.indexes.faiss_index import FaissIndex, limited_threads, make_index, read_index, training_need
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Float32Array, Similarity
+
+
+def filled(spec: str, rows: Float32Array) -> FaissIndex:
+    index = make_index(parse_index(spec), rows.shape[1], Similarity.COSINE)
+    if not index.is_trained:
+        index.train(rows)
+    index.add(rows)
+    return index
+
+
+@pytest.fixture
+def rows() -> Float32Array:
+    drawn = np.random.default_rng(0).standard_normal((700, 16), dtype=np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    "spec", ["Flat", "SQ8", "SQfp16", "HNSW16", "LSH", "RaBitQ", "IVF8,Flat", "IVF8,RaBitQ", "PQ4x4fs,RFlat"]
+)
+def test_size_is_that_of_the_serialised_index_and_of_the_file(spec: str, rows: Float32Array, tmp_path: Path) -> None:
+    index = filled(spec, rows)
+    index.write(tmp_path / "index.faiss")
+    assert index.size_bytes() == len(faiss.serialize_index(index.handle)) == (tmp_path / "index.faiss").stat().st_size
+
+
+def test_lsh_scores_fall_with_distance(rows: Float32Array) -> None:
+    found, scores = filled("LSH", rows).search(rows[:5], 4)
+    assert found[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert (np.diff(scores, axis=1) <= 0).all()
+    assert scores[:, 0].tolist() == [0] * 5
+
+
+def test_more_asked_for_than_there_are_returns_what_there_is(rows: Float32Array) -> None:
+    found, _ = filled("Flat", rows[:3]).search(rows[:1], 50)
+    assert sorted(found[0].tolist()) == [0, 1, 2]
+
+
+def test_lists_that_ivf_leaves_short_end_in_minus_one_and_minus_infinity(rows: Float32Array) -> None:
+    found, scores = filled("IVF64,Flat", rows).search(rows[:20], 200)
+    assert (found == -1).any()
+    assert np.isneginf(scores[found == -1]).all()
+    assert np.isfinite(scores[found >= 0]).all()
+
+
+def test_search_parameters_reach_composed_indexes(rows: Float32Array) -> None:
+    index = filled("PCA8,IVF8,Flat", rows)
+    index.set_parameters((("nprobe", 8),))
+    assert (index.search(rows, 700)[0] >= 0).all()
+    with pytest.raises(InputError, match="no search parameter efSearch"):
+        index.set_parameters((("efSearch", 8),))
+
+
+@pytest.mark.parametrize("spec", ["Nonsense", "PQ7", "SQ9", "IVF99999999999999,Flat", "Flat,Flat"])
+def test_an_unreadable_factory_string_is_named(spec: str) -> None:
+    with pytest.raises(InputError) as caught:
+        make_index(parse_index(spec), 16, Similarity.COSINE)
+    assert repr(spec) in caught.value.message
+    assert "HNSW32" in caught.value.hint
+
+
+def test_a_close_miss_gets_a_suggestion() -> None:
+    with pytest.raises(InputError) as caught:
+        make_index(parse_index("hnsw32"), 16, Similarity.COSINE)
+    assert "did you mean HNSW32?" in caught.value.hint
+
+
+def test_an_index_by_distance_is_refused_for_dot_products() -> None:
+    with pytest.raises(InputError, match="LSH ranks by distance"):
+        make_index(parse_index("LSH"), 16, Similarity.DOT)
+
+
+@pytest.mark.parametrize(
+    ("spec", "least", "advised"),
+    [
+        ("Flat", 1, 1),
+        ("SQ8", 1, 1),
+        ("IVF8,Flat", 8, 312),
+        ("IVF8,PQ4", 256, 9984),
+        ("IVF1024,PQ4x4fs,RFlat", 1024, 39936),
+        ("HNSW16,PQ4", 256, 9984),
+        ("OPQ4,IVF8,Flat", 256, 9984),
+        ("PCA12,Flat", 12, 12),
+        ("RQ4x6", 64, 2496),
+    ],
+)
+def test_training_need_is_the_largest_of_the_parts(spec: str, least: int, advised: int) -> None:
+    need = training_need(make_index(parse_index(spec), 16, Similarity.COSINE))
+    assert (need.least, need.advised) == (least, advised)
+
+
+def test_threads_are_restored_even_after_an_error() -> None:
+    before = faiss.omp_get_max_threads()
+    with limited_threads(1) as threads:
+        assert threads == faiss.omp_get_max_threads() == 1
+    assert faiss.omp_get_max_threads() == before
+    with pytest.raises(ZeroDivisionError), limited_threads(1):
+        raise ZeroDivisionError
+    assert faiss.omp_get_max_threads() == before
+
+
+def test_a_written_index_reads_back_and_returns_the_same(rows: Float32Array, tmp_path: Path) -> None:
+    index = filled("HNSW16,SQ8", rows)
+    index.write(tmp_path / "index.faiss")
+    again = read_index(tmp_path / "index.faiss", index.spec, sign=index.sign)
+    np.testing.assert_array_equal(again.search(rows[:9], 5)[0], index.search(rows[:9], 5)[0])

@@ -1,0 +1,151 @@
+"""What a ranking is given: no more memory than allowed, a GPU only where there is one, and nothing imported to find out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrl_sweep.errors import InputError
+from mrl_sweep.events import Note
+from mrl_sweep.execution import resources as machine
+from mrl_sweep.execution.checkpoint import FileCheckpoint
+from mrl_sweep.execution.resources import Means, Question, choose_device, prepare, second_level_cache
+from mrl_sweep.ranking.exact import ROWS_TOGETHER, SHARD_BYTES
+from mrl_sweep.settings.parsing import parse_size
+from mrl_sweep.types import Qrels, Vectors
+
+MIB = 2**20
+
+
+def question(n_queries: int = 1000, n_sizes: int = 24) -> Question:
+    qrels = Qrels(np.arange(n_queries + 1), np.zeros(n_queries, np.int64), np.ones(n_queries, np.int64))
+    return Question(vectors=Vectors((np.zeros((10, 768), np.float32),)), qrels=qrels, n_sizes=n_sizes, depth=10)
+
+
+@pytest.fixture
+def holding(monkeypatch):
+    """The process holds 100 MiB already."""
+    monkeypatch.setattr(machine, "anonymous_bytes", lambda: 100 * MIB)
+
+
+def test_without_a_limit_it_is_the_threads_asked_for_and_the_usual_shards(tmp_path):
+    checkpoint = FileCheckpoint(tmp_path, question().vectors)
+    options = prepare(question(), Means(threads=3), checkpoint=checkpoint)
+    assert (options.executor.n_threads, options.shard_bytes, options.kernel.name) == (3, SHARD_BYTES, "numba")
+    assert options.checkpoint is checkpoint
+
+
+def test_with_many_queries_shards_are_smaller_so_that_an_interrupt_is_obeyed_soon():
+    assert prepare(question(5000)).shard_bytes == 4 * 768 * 1302
+    assert prepare(question(100_000)).shard_bytes == 4 * 768 * ROWS_TOGETHER
+
+
+@pytest.mark.parametrize(
+    ("caches", "expected"),
+    [
+        ([(1, "32K"), (1, "32K"), (2, "1024K"), (3, "32768K")], 2**20),
+        ([(1, "32K")], None),
+        ([(2, "many")], None),
+        ([], None),
+    ],
+)
+def test_the_second_level_cache_is_found_among_all(tmp_path, caches, expected):
+    for i, (level, size) in enumerate(caches):
+        (tmp_path / f"index{i}").mkdir()
+        (tmp_path / f"index{i}" / "level").write_text(f"{level}\n")
+        (tmp_path / f"index{i}" / "size").write_text(f"{size}\n")
+    assert second_level_cache(tmp_path) == expected
+
+
+def test_blocks_fit_the_cache_of_this_machine(monkeypatch):
+    monkeypatch.setattr(machine, "second_level_cache", lambda: 2**19)
+    assert prepare(question()).kernel.block_queries == 256
+
+
+@pytest.mark.usefixtures("holding")
+def test_a_limit_makes_shards_smaller_then_threads_fewer_and_says_so():
+    events = []
+    options = prepare(question(), Means(threads=4, max_memory=290 * MIB), on_event=events.append)
+    assert (options.executor.n_threads, options.shard_bytes < SHARD_BYTES, events) == (4, True, [])
+    options = prepare(question(), Means(threads=4, max_memory=200 * MIB), on_event=events.append)
+    assert options.executor.n_threads == 2
+    assert events == [Note("--max-memory 200MiB leaves room for 2 of 4 threads")]
+
+
+@pytest.mark.usefixtures("holding")
+def test_a_limit_below_what_the_counts_take_is_refused_with_one_that_works():
+    with pytest.raises(
+        InputError, match=r"1,000 queries with 1,000 judgments at 24 sizes takes .* besides 100MiB in use"
+    ) as caught:
+        prepare(question(), Means(max_memory=110 * MIB))
+    advised = parse_size(caught.value.hint.split()[1])
+    assert prepare(question(), Means(max_memory=advised)).executor.n_threads >= 1
+    with pytest.raises(InputError):
+        prepare(question(), Means(max_memory=int(advised / 1.06)))
+
+
+def test_a_gpu_is_chosen_where_there_is_one_and_the_work_is_worth_it(monkeypatch):
+    monkeypatch.setattr(machine, "cuda_devices", lambda: 1)
+    asked = [(None, 1e9), (None, 1e13), ("cuda:1", 1e9), ("cpu", 1e13), ("mps", 1e13)]
+    assert [choose_device(*one) for one in asked] == [None, "cuda", "cuda:1", None, None]
+    monkeypatch.setattr(machine, "cuda_devices", lambda: 0)
+    assert [choose_device(*one) for one in asked] == [None] * 5
+
+
+def run(code: str, *arguments: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_to_find_no_gpu_torch_is_not_imported(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    code = (
+        "import sys\n"
+        "from mrl_sweep.execution.resources import choose_device\n"
+        "from mrl_sweep.ranking.exact import open_kernel\n"
+        "print(*(open_kernel(choose_device(asked, 1e15)).name for asked in (None, 'cuda')), 'torch' in sys.modules)"
+    )
+    assert run(code) == ["numba", "numba", "False"]
+
+
+MEMORY = """
+import sys
+import numpy as np
+from pathlib import Path
+from mrl_sweep.execution.checkpoint import FileCheckpoint
+from mrl_sweep.execution.resources import Means, Question, prepare
+from mrl_sweep.ranking.exact import rank
+from mrl_sweep.types import Qrels, Vectors
+
+def anonymous(event=None):
+    seen.append(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon")) / 1024)
+
+seen = []
+docs = np.load(sys.argv[1], mmap_mode="r")
+order = np.arange(len(docs))[::-1] if sys.argv[2] == "gathered" else None
+vectors = Vectors((docs[:1000], docs[1000:]), order)
+queries = np.random.default_rng(0).standard_normal((20, 256)).astype(np.float32)
+qrels = Qrels(np.arange(21), np.arange(20), np.ones(20, np.int64))
+options = prepare(Question(vectors=vectors, qrels=qrels, n_sizes=2, depth=10), Means(threads=1, max_memory=600 * 2**20))
+rank(Vectors((docs[:10],)), queries, Qrels(qrels.offsets, qrels.rows % 10, qrels.grades), (64, 256), options)
+anonymous()
+rank(vectors, queries, qrels, (64, 256), options, on_event=anonymous)
+print(max(seen) - seen[0], len(seen))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells")
+@pytest.mark.parametrize("how", ["float32", "float16", "gathered"])
+def test_memory_does_not_grow_with_the_corpus(tmp_path, how):
+    """240,000 documents are 234 MiB as float32; one shard of 16 MiB at a time, with its copies, at most 64 MiB."""
+    dtype = np.float16 if how == "float16" else np.float32
+    rows = np.lib.format.open_memmap(tmp_path / "docs.npy", "w+", dtype, (240_000, 256))
+    rows[:] = np.random.default_rng(1).standard_normal((1000, 256)).astype(dtype).repeat(240, axis=0)
+    del rows
+    grown, events = run(MEMORY, str(tmp_path / "docs.npy"), how)
+    assert int(events) > 10
+    assert float(grown) < 64

@@ -1,0 +1,67 @@
+"""An earlier run judged again: by its own rule it says the same, by another it says what that rule says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mrl_sweep.errors import InputError
+from mrl_sweep.report.files.folder import read_report
+from mrl_sweep.runs.reopen import reopen
+from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.types import Basis, Candidate, Measure, Outcome
+
+MadeRun = Callable[..., Path]
+
+FULL = [0] * 200
+WORSE = [99] * 10 + [0] * 190
+
+
+@pytest.fixture
+def run(made_run: MadeRun) -> Path:
+    metadata = [{"origin": str(i // 10)} for i in range(200)]
+    return made_run({256: FULL, 128: WORSE}, metadata=metadata, retain=0.9, alpha=0.01)
+
+
+def test_by_its_own_rule_a_run_says_what_it_said(run: Path) -> None:
+    assert reopen(run, SweepConfig.of()).report == read_report(run)
+
+
+def test_only_what_was_asked_now_replaces_the_run_s_own_rule(run: Path) -> None:
+    asked = reopen(run, SweepConfig.of(retain=0.97))
+    assert (asked.policy.retain, asked.policy.alpha) == (0.97, 0.01)
+    assert reopen(run, SweepConfig.of(alpha=0.05)).policy.retain == 0.9
+
+
+def test_the_ranks_answer_for_measures_that_were_not_asked_then(run: Path) -> None:
+    again = reopen(run, SweepConfig.of(measure="RR@10", require="Success@1"))
+    assert again.policy.required == (Measure("RR", 10), Measure("Success", 1))
+    assert again.report.verdict.measure == "RR@10"
+    assert again.scores.of(Candidate(Basis.PREFIX, 128), Measure("Success", 1)).mean() == 0.95
+
+
+def test_clusters_are_the_unit_when_asked_and_when_the_run_had_them(run: Path, made_run: MadeRun) -> None:
+    again = reopen(run, SweepConfig.of(cluster="origin"))
+    assert again.clusters is not None
+    assert len(set(again.clusters.tolist())) == 20
+    assert [j.outcome for j in again.verdict.judgements] == [Outcome.BASELINE, Outcome.INCONCLUSIVE]
+    told = {"settings": {"decision.cluster": "origin"}}
+    kept = made_run({256: FULL, 128: WORSE}, name="kept", metadata=[{"origin": "x"}] * 200, manifest=told)
+    clusters = reopen(kept, SweepConfig.of()).clusters
+    assert clusters is not None
+    assert set(clusters.tolist()) == {0}
+
+
+def test_a_candidate_that_was_refused_for_what_it_is_stays_refused(made_run: MadeRun) -> None:
+    reason = "150 documents have only zeros in their first 128 dimensions"
+    refused = made_run({256: FULL, 128: FULL}, manifest={"unfit": {"prefix:128:exact": reason}})
+    judgement = reopen(refused, SweepConfig.of()).verdict.judgements[1]
+    assert (judgement.outcome, judgement.reason) == (Outcome.FAIL, reason)
+
+
+def test_a_run_without_its_ranks_cannot_be_judged(run: Path) -> None:
+    (run / "ranks.npz").unlink()
+    with pytest.raises(InputError, match=r"has no ranks\.npz"):
+        reopen(run, SweepConfig.of())
