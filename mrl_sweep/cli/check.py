@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Unpack
 
 import typer
 
-from mrl_sweep.cli.documents import Told, one_document, one_text
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import ConfigFile, EmbedFlags, takes
-from mrl_sweep.cli.output import prepare_text
+from mrl_sweep.cli.output import Told, one_document, one_text, prepare_text
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.run import check_collection, inputs_of
 

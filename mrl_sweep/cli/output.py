@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from mrl_sweep.cli.console import colours, write_line
 from mrl_sweep.cli.invocation import Invocation
@@ -16,6 +17,7 @@ from mrl_sweep.settings.parsing import choice_of
 
 if TYPE_CHECKING:
     from mrl_sweep.report.document import Report
+
 
 FORMAT_OF: Final = {".json": "json", ".md": "markdown", ".html": "html", ".htm": "html", ".xml": "junit"}
 """The format that a file's name asks for where `--format` says nothing."""
@@ -113,3 +115,26 @@ def append_summary(text: str) -> None:
     if page:
         with Path(page).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
+
+
+class Told(NamedTuple):
+    """What was found of a collection, as JSON values and in words."""
+
+    name: str
+    facts: dict[str, Any]
+    text: str
+
+
+def one_document(told: Sequence[Told]) -> str:
+    """The facts themselves where there is one collection, else a list of them by name."""
+    facts = told[0].facts if len(told) == 1 else {"collections": [{"name": one.name, **one.facts} for one in told]}
+    return json.dumps({"schema_version": 1, **facts}, indent=2) + "\n"
+
+
+def one_text(told: Sequence[Told]) -> str:
+    """The text itself where there is one collection, else each below its name."""
+    from mrl_sweep.report.render.escape import plain
+
+    if len(told) == 1:
+        return told[0].text + "\n"
+    return "\n\n".join(f"{plain(one.name)}\n{one.text}" for one in told) + "\n"

@@ -64,7 +64,7 @@ def main_jobs(invocation: Invocation, settings: SweepConfig) -> Mapping[str, Rep
     """The same for several collections: their reports by name."""
     check_complete(settings)
     check_out(settings)
-    from mrl_sweep.runs.several import run_each
+    from mrl_sweep.runs.together import run_each
 
     with listening(invocation) as on_event:
         return run_each(settings, on_event)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from mrl_sweep.collection.advice import advice, document_advice
-from mrl_sweep.collection.distractors import Extended
 from mrl_sweep.collection.judgments import check_queries, evaluated, gather, to_rows
 from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.reading.documents import Corpus, read_corpus
 from mrl_sweep.collection.reading.qrels import Judgment
-from mrl_sweep.collection.reading.records import Query, Source
+from mrl_sweep.collection.reading.records import Document, Query, Source
 from mrl_sweep.collection.reading.text_sources import FileSource
 from mrl_sweep.collection.unjudged import documents_ask, draw_documents, every_query, no_judgments
 from mrl_sweep.errors import InputError
@@ -153,3 +152,32 @@ def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> No
         raise InputError(
             f"strict: {found}", "mend the collection, or leave strict mode to go on with these counted in the report"
         )
+
+
+_BEHIND: Final = 2**62
+"""Positions from here on lie in the second source; no file is that long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """A `Source` of one source's documents and then another's."""
+
+    first: Source
+    second: Source
+
+    @property
+    def label(self) -> str:
+        return f"{self.first.label} and {self.second.label}"
+
+    @property
+    def seeks(self) -> bool:
+        return self.first.seeks and self.second.seeks
+
+    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
+        if position < _BEHIND:
+            yield from self.first.scan(position)
+        for place, document in self.second.scan(max(0, position - _BEHIND)):
+            yield place + _BEHIND, document
+
+    def place(self, position: int) -> str:
+        return self.first.place(position) if position < _BEHIND else self.second.place(position - _BEHIND)

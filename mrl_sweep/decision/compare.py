@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from mrl_sweep.decision.bounds import RARE_CHANGES, UNCHANGED, paired_bounds
-from mrl_sweep.decision.evidence import MIN_QUERIES
 from mrl_sweep.decision.judging import known
-from mrl_sweep.decision.policy import falls_short, reaches
+from mrl_sweep.decision.policy import MIN_QUERIES, falls_short, reaches
 from mrl_sweep.decision.student import t_quantile
 from mrl_sweep.decision.units import cluster_means
 from mrl_sweep.errors import InputError

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from mrl_sweep.decision.evidence import MIN_QUERIES
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Measure
 
 _LAST_BITS: Final = 1e-12
+
+MIN_QUERIES: Final = 30
+"""Below this many judged queries nothing is certified."""
 
 
 class DecideBy(StrEnum):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mrl_sweep.demo.load import SPLITS, load_pydocs
+from mrl_sweep.demo.corpus import SPLITS, load_pydocs
 
 __all__ = ["SPLITS", "load_pydocs"]

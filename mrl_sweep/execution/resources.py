@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mrl_sweep.deploying.indexes.memory import anonymous_bytes
+from mrl_sweep.deploying.indexes.latency import anonymous_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.execution.checkpoint import FileCheckpoint
-from mrl_sweep.execution.gpu import cuda_devices
 from mrl_sweep.execution.read_ahead import ReadAhead
 from mrl_sweep.execution.threads import LocalThreads, available_threads
 from mrl_sweep.ranking.budget import PassSize, Room
@@ -135,3 +136,16 @@ def make_room(question: Question, means: Means, kernel: Kernel, on_event: OnEven
     if room.n_threads < n_threads:
         on_event(Note(f"--max-memory {format_size(means.max_memory)} leaves room for {room.n_threads} of {n_threads} threads"))
     return room
+
+
+def cuda_devices() -> int:
+    """The NVIDIA GPUs that this process may use (the driver heeds CUDA_VISIBLE_DEVICES); 0 where there is no driver."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value

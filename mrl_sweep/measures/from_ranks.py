@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
-from mrl_sweep.measures.harmonic import harmonic_sum
 from mrl_sweep.measures.judgments import Relevant
 from mrl_sweep.types import NOT_RETRIEVED, FloatArray, IntArray
 
@@ -198,3 +198,25 @@ def _none_drawn(t: IntArray, n: IntArray, m: IntArray) -> FloatArray:
 def _limit(k: int | None) -> int:
     """The first rank index that no longer counts: NOT_RETRIEVED where there is no cut-off."""
     return NOT_RETRIEVED if k is None else min(k, NOT_RETRIEVED)
+
+
+_EXACT: Final = 256
+_HARMONIC: Final = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, _EXACT + 1))])
+
+
+def harmonic_sum(start: IntArray, count: IntArray) -> FloatArray:
+    """1/(start + 1) + ... + 1/(start + count), elementwise, to some 15 digits; the cost does not depend on `count`.
+
+    Up to rank 256 from a table, beyond it from psi(x + 1/2) = ln x + 1/(24 x^2) - 7/(960 x^4) + 31/(8064 x^6) - ...
+    (DLMF 5.11.7 at a = 1/2), whose difference is taken term by term.
+    """
+    end = start + count
+    table = _HARMONIC[np.minimum(end, _EXACT)] - _HARMONIC[np.minimum(start, _EXACT)]
+    low, high = np.maximum(start, _EXACT) + 0.5, np.maximum(end, _EXACT) + 0.5
+    out: FloatArray = table + np.log1p((high - low) / low) + _correction(high) - _correction(low)
+    return out
+
+
+def _correction(x: FloatArray) -> FloatArray:
+    square = 1.0 / (x * x)
+    return square * (1 / 24 - square * 7 / 960)

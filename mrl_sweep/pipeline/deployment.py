@@ -16,9 +16,8 @@ from mrl_sweep.deploying.budgets import Budget, OperatingPoint, best_within
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
 from mrl_sweep.deploying.index_spec import parse_index
 from mrl_sweep.deploying.indexes.cache import IndexShelf
-from mrl_sweep.deploying.indexes.efforts import measure_points
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements, which_sizes
-from mrl_sweep.deploying.indexes.two_stage import measure_funnel
+from mrl_sweep.deploying.indexes.measuring import measure_funnel, measure_points
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.measures.score import score

@@ -24,9 +24,9 @@ from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.deployment import check_indexes, measure_deployed, with_funnels
 from mrl_sweep.pipeline.summary import summarise
 from mrl_sweep.pipeline.sweep import Sweep
-from mrl_sweep.ranking.controls import join, rotations
 from mrl_sweep.ranking.exact import rank
 from mrl_sweep.ranking.progress import Checkpoint
+from mrl_sweep.ranking.rotation import join, rotations
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.files.folder import write_rotation, write_run
 from mrl_sweep.report.files.trec_runs import write_trec_runs
@@ -99,7 +99,7 @@ def load(config: SweepConfig) -> Collection:
     if len(table.sources) > 1:
         raise InputError(
             f"{len(table.sources)} collections are named, and this takes one",
-            "name one, or use `mrl_sweep.runs.several.run_each`",
+            "name one, or use `mrl_sweep.runs.together.run_each`",
         )
     options = LoadOptions(
         missing_docs=table.missing_docs,

@@ -19,9 +19,8 @@ from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.measures.coverage import agreement, full_exact
 from mrl_sweep.pipeline.deployment import budget_rows, funnel_rows, projection_rows
 from mrl_sweep.pipeline.sweep import Sweep
-from mrl_sweep.report.content.advising import Surroundings, advise
-from mrl_sweep.report.content.build import Cost, Facts, build_report
-from mrl_sweep.report.content.rows import loser_rows, slice_rows
+from mrl_sweep.report.content.advice import Surroundings, advise
+from mrl_sweep.report.content.build import Cost, Facts, build_report, loser_rows, slice_rows
 from mrl_sweep.report.document import LoserRow, Report, SliceRow
 from mrl_sweep.report.files.ranks_file import RunData, mentioned_rows
 from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Collection, Ranks

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy import special
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.projection.distractors import Standing, Wanted, in_a_sample, standing, wanted
-from mrl_sweep.projection.expectation import Grower
-from mrl_sweep.projection.population import Link
+from mrl_sweep.projection.population import Link, Population, Quadrature, fit, quadrature, rounded, scores
 from mrl_sweep.types import EXACT, NOT_RETRIEVED, Basis, Candidate, FloatArray, IntArray, Measure, Qrels, Ranks
 
 MIN_QUERIES: Final = 30
@@ -182,3 +183,82 @@ def _full_size(candidates: Sequence[Candidate]) -> Candidate:
     if not prefixes:
         raise InputError("nothing to project: no exact prefix was ranked", "rank the full size too: --dims auto")
     return max(prefixes, key=lambda candidate: candidate.dim)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """One candidate: its population, and `pull` (n_queries, 2), what a query's weight of one more does to the parameters."""
+
+    population: Population
+    pull: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Grower:
+    """All candidates under one link, fitted to where their relevant documents stand among `n_distractors`."""
+
+    standings: tuple[Standing, ...]
+    nodes: Quadrature
+    fitted: tuple[Fitted, ...]
+
+    @classmethod
+    def of(cls, link: Link, standings: Sequence[Standing], n_distractors: int) -> Grower:
+        counts = [np.minimum(rounded(s.distractors), n_distractors) for s in standings]
+        nodes = quadrature(link, np.concatenate(counts), n_distractors)
+        return cls(tuple(standings), nodes, tuple(_fit(nodes, c, s) for c, s in zip(counts, standings, strict=True)))
+
+    def grown(self, reward: FloatArray, extra: int) -> tuple[FloatArray, FloatArray]:
+        """Each query's expected measure with `extra` more documents, and its influence; both (n_candidates, n_queries).
+
+        The influence is the expectation plus the query's effect on everyone's through the fit: its mean over resampled queries
+        varies as the whole estimate does, without fitting again (the infinitesimal jackknife of Jaeckel 1972).
+        """
+        k = len(reward)
+        near = [np.flatnonzero(s.distractors + s.relevant < k) for s in self.standings]
+        codes = [s.distractors[i] * k + s.distractors[i] + s.relevant[i] for s, i in zip(self.standings, near, strict=True)]
+        unique, which = np.unique(np.concatenate(codes), return_inverse=True)
+        nodes = self.nodes.only(self.nodes.rows(np.minimum(unique // k, self.nodes.counts[-1])))
+        rewards = _expected_rewards(nodes, unique % k, reward, extra)
+        starts = np.cumsum([0, *(len(code) for code in codes)])
+        pairs = [(i, which[a:b]) for i, a, b in zip(near, starts[:-1], starts[1:], strict=True)]
+        answers = [
+            _of_candidate(s, one, nodes, rewards, *pair) for s, one, pair in zip(self.standings, self.fitted, pairs, strict=True)
+        ]
+        return np.stack([value for value, _ in answers]), np.stack([influence for _, influence in answers])
+
+
+def _fit(nodes: Quadrature, counts: IntArray, standing: Standing) -> Fitted:
+    present, which = np.unique(nodes.rows(counts), return_inverse=True)
+    own = nodes.only(present)
+    population = fit(own, np.bincount(which, standing.weight).astype(np.float64))
+    each = scores(population.posterior(own))[which] * standing.weight[:, None]
+    by_query = np.stack([np.bincount(standing.queries, column, len(standing.found)) for column in each.T], axis=1)
+    return Fitted(population, by_query @ np.linalg.inv(population.information))
+
+
+def _expected_rewards(nodes: Quadrature, places: IntArray, reward: FloatArray, extra: int) -> FloatArray:
+    """(n_rows, n_nodes) E[reward at place + B], B ~ Binomial(extra, p of the node), for one place below k and one count a row.
+
+    Rows of one count share their nodes and lie together.
+    """
+    padded = np.append(reward, np.zeros(len(reward)))
+    out = np.empty(nodes.x.shape)
+    starts = np.flatnonzero(np.diff(nodes.counts, prepend=-1))
+    for start, stop in itertools.pairwise([*starts.tolist(), len(out)]):
+        ahead = np.arange(min(len(reward) - int(places[start:stop].min()), extra + 1))
+        log_p, log_q = nodes.link.logs(nodes.x[start])
+        ways = special.gammaln(extra + 1.0) - special.gammaln(ahead + 1.0) - special.gammaln(extra - ahead + 1.0)
+        chances = np.exp(ways + ahead * log_p[:, None] + (extra - ahead) * log_q[:, None])
+        out[start:stop] = padded[places[start:stop, None] + ahead] @ chances.T
+    return out
+
+
+def _of_candidate(
+    standing: Standing, fitted: Fitted, nodes: Quadrature, rewards: FloatArray, pairs: IntArray, rows: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """The expectation and the influence of each query; `pairs` are the documents within reach of the first k, at these `rows`."""
+    used, where = np.unique(rows, return_inverse=True)
+    mean, slope = fitted.population.posterior(nodes.only(used)).expectation(rewards[used])
+    worth = standing.worth[pairs]
+    value = np.bincount(standing.queries[pairs], worth * mean[where], len(standing.found)).astype(np.float64)
+    return value, value + fitted.pull @ (worth @ slope[where])

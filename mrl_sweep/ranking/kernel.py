@@ -18,8 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.ranking.blas import accumulate_scores, sgemm_address
-from mrl_sweep.ranking.compiled import LANES, above_bits, count_bits, inlined, jit, lowest_bit
+from mrl_sweep.ranking.compiled import LANES, above_bits, accumulate_scores, count_bits, inlined, jit, lowest_bit, sgemm_address
 from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, LEAST_NORM, Tally, Targets
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.types import Float32Array, IntArray

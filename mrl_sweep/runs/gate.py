@@ -11,9 +11,9 @@ from mrl_sweep.decision.slices import declared_slices
 from mrl_sweep.decision.walk import Policy, decide, full_size, judge
 from mrl_sweep.decision.words import asked, keeps, percent
 from mrl_sweep.errors import InputError, first_offenders
-from mrl_sweep.report.content.rows import slice_rows
+from mrl_sweep.report.content.build import slice_rows
 from mrl_sweep.report.document import GateRow, Report, SliceRow
-from mrl_sweep.runs.baseline import regressed
+from mrl_sweep.runs.compare import regressed
 from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.settings.config import GateTable, OnInconclusive, SweepConfig
 from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Judgement, Outcome, Status, Verdict

@@ -13,7 +13,7 @@ import pytest
 
 import mrl_sweep
 from mrl_sweep.errors import InputError
-from mrl_sweep.runs.several import run_each
+from mrl_sweep.runs.together import run_each
 from mrl_sweep.settings.config import SweepConfig
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

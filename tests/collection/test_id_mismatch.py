@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from mrl_sweep.collection.id_mismatch import likely_cause
+from mrl_sweep.collection.judgments import likely_cause
 
 CAFE = unicodedata.normalize("NFC", "café")
 

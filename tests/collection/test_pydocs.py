@@ -16,9 +16,8 @@ import pytest
 from mrl_sweep.collection import load_collection
 from mrl_sweep.demo.corpus import corpus
 from mrl_sweep.demo.entries import Entry, clean, merged, split_summary
-from mrl_sweep.demo.known_item import known_items, words
+from mrl_sweep.demo.known_item import Question, known_items, read_questions, resolve, words
 from mrl_sweep.demo.modules import harvest, module_names
-from mrl_sweep.demo.questions import Question, read_questions, resolve
 from mrl_sweep.demo.source_files import harvest_sources
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
@@ -239,7 +238,7 @@ def test_a_question_that_loses_its_answers_is_left_out_and_told(monkeypatch: pyt
     first = next(asked for asked in whole.asked if not asked.is_known_item)
     asked = tuple(replace(query, grades={}) if query is first else query for query in whole.asked)
     poorer = replace(whole, asked=asked, absent=5)
-    monkeypatch.setattr("mrl_sweep.demo.load.corpus", lambda **_: poorer)
+    monkeypatch.setattr("mrl_sweep.demo.corpus.corpus", lambda **_: poorer)
     found = load_collection("pydocs", split="questions")
     assert len(found.queries) == len(read_questions()) - 1
     assert found.excluded == {"judgments_of_absent_objects": 5, "questions_without_answer": 1}

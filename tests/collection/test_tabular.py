@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mrl_sweep.collection import LoadOptions, load_collection
 from mrl_sweep.collection.formats.tabular import document_table, open_table
-from mrl_sweep.collection.reading.parquet import parquet_rows
+from mrl_sweep.collection.reading.tables import parquet_rows
 from mrl_sweep.collection.reading.text_sources import RowSource
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.bounds import paired_bounds
-from mrl_sweep.decision.evidence import Sample, provable_loss, queries_needed, queries_to_settle
+from mrl_sweep.decision.judging import Sample, provable_loss, queries_needed, queries_to_settle
 
 SAMPLE = Sample(n=300, changed=120, sd=0.08, baseline_mean=0.5, retain=0.98, alpha=0.05)
 Z = 1.6448536269514722 + 0.8416212335729143

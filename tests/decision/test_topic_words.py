@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrl_sweep.decision.group_names import telling_words
+from mrl_sweep.decision.slices import telling_words
 
 
 def test_words_that_all_groups_share_do_not_tell() -> None:

@@ -12,8 +12,8 @@ import pytest
 from mrl_sweep.deploying.indexes import measuring
 from mrl_sweep.deploying.indexes.building import build_index
 from mrl_sweep.deploying.indexes.cache import IndexShelf
-from mrl_sweep.deploying.indexes.efforts import measure_points
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement
+from mrl_sweep.deploying.indexes.measuring import measure_points
 from mrl_sweep.events import Event, Progress
 from mrl_sweep.types import Similarity
 
@@ -79,7 +79,7 @@ def test_a_long_build_buys_no_more_time_than_the_budget_allows(corpus: Any, monk
         allowed.append((latency_s, throughput_s))
         return measuring._Speed(None, None, None, 1)
 
-    monkeypatch.setattr("mrl_sweep.deploying.indexes.efforts.build_index", slow_build)
+    monkeypatch.setattr("mrl_sweep.deploying.indexes.measuring.build_index", slow_build)
     monkeypatch.setattr(measuring, "_speed", no_speed)
     found = points(corpus, "IVF32,Flat", budget=IndexBudget(most_latency_s=5.0, most_throughput_s=1.0))
     assert len(found) > 1

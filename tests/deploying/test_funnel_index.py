@@ -10,7 +10,7 @@ import pytest
 
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement
-from mrl_sweep.deploying.indexes.two_stage import measure_funnel
+from mrl_sweep.deploying.indexes.measuring import measure_funnel
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score

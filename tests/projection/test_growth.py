@@ -15,7 +15,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
 from mrl_sweep.projection.distractors import standing, wanted
-from mrl_sweep.projection.expectation import Grower
+from mrl_sweep.projection.forecasts import Grower
 from mrl_sweep.projection.growth import Forecast, Growth, Question, project
 from mrl_sweep.projection.population import Link
 from mrl_sweep.types import NOT_RETRIEVED, Candidate, Measure, Qrels, Ranks

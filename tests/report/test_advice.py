@@ -8,7 +8,7 @@ import pytest
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.report.content import advice
-from mrl_sweep.report.content.advising import Surroundings, advise
+from mrl_sweep.report.content.advice import Surroundings, advise
 from mrl_sweep.types import Candidate, Measure, Qrels, Ranks, Scores
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mrl_sweep.decision.losers import LosingQuery
 from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
-from mrl_sweep.report.content.rows import loser_rows, slice_rows
+from mrl_sweep.report.content.build import loser_rows, slice_rows
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
 from mrl_sweep.report.content.view import worst_slice
 from mrl_sweep.report.document import CandidateRow, MeasureRow, Report, SliceRow

@@ -15,7 +15,7 @@ from typing import Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
 from mrl_sweep.collection.options import LoadOptions
-from mrl_sweep.collection.reading.columns import Asked, Row, documents, judgments, queries
+from mrl_sweep.collection.reading.columns import Asked, Row, Spec, documents, judgments, parse_spec, queries
 from mrl_sweep.collection.reading.folders import (
     DEFAULT_SPLIT,
     check_folder,
@@ -26,11 +26,9 @@ from mrl_sweep.collection.reading.folders import (
     split_hint,
 )
 from mrl_sweep.collection.reading.lines import Line, Where, is_blank, read_lines, text_of
-from mrl_sweep.collection.reading.parquet import is_parquet, parquet_rows
 from mrl_sweep.collection.reading.qrels import Judgment, read_qrels
 from mrl_sweep.collection.reading.records import Document, Source
-from mrl_sweep.collection.reading.spec import Spec, parse_spec
-from mrl_sweep.collection.reading.tables import CsvRows, json_rows
+from mrl_sweep.collection.reading.tables import CsvRows, is_parquet, json_rows, parquet_rows
 from mrl_sweep.collection.reading.text_sources import FileSource, RowSource
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore

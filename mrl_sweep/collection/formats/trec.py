@@ -13,7 +13,15 @@ from typing import Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
 from mrl_sweep.collection.options import LoadOptions
-from mrl_sweep.collection.reading.columns import DOCUMENT_ID_COLUMNS, DOCUMENT_TEXT_COLUMNS, Asked, documents, named
+from mrl_sweep.collection.reading.columns import (
+    DOCUMENT_ID_COLUMNS,
+    DOCUMENT_TEXT_COLUMNS,
+    Asked,
+    Spec,
+    documents,
+    named,
+    parse_spec,
+)
 from mrl_sweep.collection.reading.folders import (
     DEFAULT_SPLIT,
     check_folder,
@@ -27,7 +35,6 @@ from mrl_sweep.collection.reading.folders import (
 from mrl_sweep.collection.reading.lines import Line, Where, is_blank, read_lines, text_of
 from mrl_sweep.collection.reading.qrels import read_qrels
 from mrl_sweep.collection.reading.records import Document
-from mrl_sweep.collection.reading.spec import Spec, parse_spec
 from mrl_sweep.collection.reading.tables import TsvRows, json_rows
 from mrl_sweep.collection.reading.text_sources import FileSource
 from mrl_sweep.collection.reading.topics import read_topics

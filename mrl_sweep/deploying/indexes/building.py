@@ -13,7 +13,7 @@ import numpy as np
 from mrl_sweep.deploying.index_bytes import index_bytes
 from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec
 from mrl_sweep.deploying.indexes.faiss_index import FaissIndex, TrainingNeed, make_index, training_need
-from mrl_sweep.deploying.indexes.memory import anonymous_bytes
+from mrl_sweep.deploying.indexes.latency import anonymous_bytes
 from mrl_sweep.deploying.indexes.stderr import captured_warnings
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress, ignore

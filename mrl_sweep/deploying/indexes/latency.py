@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -94,3 +98,17 @@ def measure_throughput(
         size = min(2 * size, batch)
         elapsed_s = clock() - start
     return done / elapsed_s if elapsed_s > 0 else None
+
+
+def anonymous_bytes() -> int | None:
+    """Resident memory of this process without mapped files, in bytes; None where the system does not tell (not Linux).
+
+    Freed memory is handed back first where the C library can do that: what an earlier index left would hide the next one.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    try:
+        fields = Path("/proc/self/statm").read_text().split()
+    except OSError:
+        return None
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mrl_sweep.decision.evidence import MIN_QUERIES
+from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.decision.words import keeps, queries_of
 from mrl_sweep.report.content import numbers
 from mrl_sweep.types import EXACT, Basis, Evidence, Judgement, Outcome, Verdict
