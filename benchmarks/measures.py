@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.harness import Bar, Table, main, medians, seconds
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
-from mrl_sweep.types import NOT_RETRIEVED, Candidate, FloatArray, IntArray, Qrels, Ranks
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, FloatArray, IntArray, Qrels, Ranks
 
 N_QUERIES: Final = 10_000
 N_SIZES: Final = 24
@@ -64,7 +64,7 @@ def make(generator: np.random.Generator) -> Runs:
     run = {f"q{q}": {f"d{row}": s for row, s in zip(line, scores, strict=True)} for q, line in enumerate(run_rows.tolist())}
     qrels = Qrels(np.arange(N_QUERIES + 1) * N_JUDGED, rows.ravel(), grades.ravel())
     above = np.where(above < DEPTH, above, NOT_RETRIEVED).reshape(N_SIZES, -1)
-    names = tuple(Candidate("prefix", 32 * (N_SIZES - c)) for c in range(N_SIZES))
+    names = tuple(Configuration("prefix", 32 * (N_SIZES - c)) for c in range(N_SIZES))
     return Runs(qrels, Ranks(names, N_DOCUMENTS, above, np.zeros_like(above)), judged, run)
 
 

@@ -19,7 +19,7 @@ NOT_RETRIEVED: Final = 2**31 - 1
 """The value of `above` for a judged document that was not returned: behind every cut-off, and safe to add to in int64."""
 
 EXACT: Final = "exact"
-"""The `Candidate.index` of an exhaustive search."""
+"""The `Configuration.index` of an exhaustive search."""
 
 
 AGREEMENT: Final = "Agreement"
@@ -60,16 +60,51 @@ class Measure:
         return f"{self.name}{rel}" + (f"@{self.cutoff}" if self.cutoff is not None else "")
 
 
+FLOAT32: Final = "float32"
+"""The `Configuration.precision` of numbers kept as the model gave them."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
-class Candidate:
-    """One thing that could be shipped: these axes, this many of them, this index."""
+class Configuration:
+    """One thing that could be shipped: these axes, this many of them, kept at this precision, searched so, ordered again so.
+
+    Written `512`, `512:binary`, `256:int8:HNSW32`, `pca:48:int8`, `512:binary:exact:rescore=4x`; `str` and `parse` are
+    inverse. `index` is `exact` or a FAISS structure; `rescore` is empty, `4x` or `4x@768`.
+    """
 
     basis: str
     dim: int
     index: str = EXACT
+    precision: str = FLOAT32
+    rescore: str = ""
 
     def __str__(self) -> str:
-        return f"{self.basis}:{self.dim}:{self.index}"
+        words = [] if self.basis == Basis.PREFIX else [self.basis]
+        words.append(str(self.dim))
+        if (self.precision, self.index, self.rescore) != (FLOAT32, EXACT, ""):
+            words.append(self.precision)
+        if self.index != EXACT or self.rescore:
+            words.append(self.index)
+        if self.rescore:
+            words.append(f"rescore={self.rescore}")
+        return ":".join(words)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The configuration as written; also `prefix:256:exact`, as earlier runs wrote it. Raises ValueError on other text."""
+        words = text.split(":")
+        rescore = words.pop().removeprefix("rescore=") if words[-1].startswith("rescore=") else ""
+        basis = str(Basis(words.pop(0))) if words[0] in list(Basis) else str(Basis.PREFIX)
+        dim, *rest = words
+        precision = rest.pop(0) if rest and rest[0] != EXACT else FLOAT32
+        if not dim.isdecimal() or int(dim) < 1:
+            raise ValueError(f"{text!r} is no configuration: {dim!r} is no number of dimensions")
+        return cls(basis, int(dim), ":".join(rest) or EXACT, precision, rescore)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all codes are scored, and nothing is ordered again: its ranks are exact."""
+        return self.index == EXACT and not self.rescore
 
 
 # --- Collection -------------------------------------------------------------------------------------------------------
@@ -325,7 +360,7 @@ class Ranks:
     (n_candidates,) int64 counts the documents that have no direction left at a candidate's size.
     """
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Configuration, ...]
     n_documents: int
     above: IntArray
     tied: IntArray
@@ -344,12 +379,12 @@ class Scores:
     relevant judgment under that measure: their value is 0 and no mean may include them.
     """
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Configuration, ...]
     measures: tuple[Measure, ...]
     values: FloatArray
     counted: BoolArray
 
-    def of(self, candidate: Candidate, measure: Measure) -> FloatArray:
+    def of(self, candidate: Configuration, measure: Measure) -> FloatArray:
         """(n_counted,) the values of the counted queries, in query order."""
         m = self.measures.index(measure)
         values: FloatArray = self.values[self.candidates.index(candidate), m, self.counted[m]]
@@ -412,7 +447,7 @@ class Evidence:
 class Judgement:
     """One candidate judged: its outcome, the evidence per measure, and the reason in words where it needs one."""
 
-    candidate: Candidate
+    candidate: Configuration
     outcome: Outcome
     evidence: Mapping[Measure, Evidence]
     reason: str = ""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+settings.register_profile("mrl-sweep", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("mrl-sweep")
 
 MadeRun = Callable[..., Path]
 
@@ -20,7 +25,7 @@ def made_run(tmp_path: Path) -> MadeRun:
     from mrl_sweep.report.content.build import Facts, build_report
     from mrl_sweep.report.files.folder import write_run
     from mrl_sweep.report.files.ranks_file import RunData
-    from mrl_sweep.types import EXACT, Basis, Candidate, Measure, Qrels, Ranks
+    from mrl_sweep.types import EXACT, Basis, Configuration, Measure, Qrels, Ranks
 
     def make(
         above: Mapping[int, Sequence[int]],
@@ -37,7 +42,7 @@ def made_run(tmp_path: Path) -> MadeRun:
     ) -> Path:
         counts = np.array([above[dim] for dim in above], np.int64)
         n_queries = counts.shape[1]
-        candidates = tuple(Candidate(Basis.PREFIX, dim, EXACT) for dim in above)
+        candidates = tuple(Configuration(Basis.PREFIX, dim, EXACT) for dim in above)
         ranks = Ranks(candidates, 1000, counts, np.zeros_like(counts))
         qrels = Qrels(
             np.arange(n_queries + 1),

@@ -15,7 +15,7 @@ from mrl_sweep.decision.student import normal_quantile
 from mrl_sweep.decision.units import cluster_means, count_units
 from mrl_sweep.decision.words import asked, keeps, percent, queries_of
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import Candidate, Evidence, FloatArray, IntArray, Judgement, Measure, Outcome, Scores
+from mrl_sweep.types import Configuration, Evidence, FloatArray, IntArray, Judgement, Measure, Outcome, Scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +24,9 @@ class Question:
 
     scores: Scores
     policy: Policy
-    baseline: Candidate
+    baseline: Configuration
     clusters: IntArray | None = None
-    unfit: Mapping[Candidate, str] = field(default_factory=dict)
+    unfit: Mapping[Configuration, str] = field(default_factory=dict)
 
     @property
     def required(self) -> tuple[Measure, ...]:
@@ -46,11 +46,11 @@ class Question:
         counted = [self.scores.counted[self.scores.measures.index(m)] for m in self.required]
         return min(int(c.sum()) if self.clusters is None else count_units(self.clusters[c]) for c in counted)
 
-    def why_unfit(self, candidate: Candidate) -> str | None:
+    def why_unfit(self, candidate: Configuration) -> str | None:
         """The reason for which the candidate, or the baseline that it is measured by, cannot be certified at all."""
         return self.unfit.get(candidate, self.unfit.get(self.baseline))
 
-    def values(self, measure: Measure, candidates: Sequence[Candidate]) -> FloatArray:
+    def values(self, measure: Measure, candidates: Sequence[Configuration]) -> FloatArray:
         """(len(candidates), n_units) the values of this measure, by unit of evidence."""
         m = self.scores.measures.index(measure)
         counted = self.scores.counted[m]
@@ -58,7 +58,7 @@ class Question:
         return values if self.clusters is None else cluster_means(values, self.clusters[counted])
 
 
-def judge_each(question: Question, candidates: Sequence[Candidate]) -> list[Judgement]:
+def judge_each(question: Question, candidates: Sequence[Configuration]) -> list[Judgement]:
     """Each candidate judged by itself by the rule in force, in the order given; the baseline is BASELINE.
 
     Raises `InputError` where a required measure defines no share: no usable query, or a baseline that finds nothing.
@@ -77,7 +77,7 @@ def judge_each(question: Question, candidates: Sequence[Candidate]) -> list[Judg
 
 
 def outcome(
-    question: Question, candidate: Candidate, evidence: Mapping[Measure, Evidence], *, by: DecideBy, enough: bool
+    question: Question, candidate: Configuration, evidence: Mapping[Measure, Evidence], *, by: DecideBy, enough: bool
 ) -> Outcome:
     """PASS if every required measure passes, FAIL if one is proven (or, by mean, measured) worse, else INCONCLUSIVE."""
     if question.why_unfit(candidate) is not None:
@@ -92,7 +92,7 @@ def outcome(
     return Outcome.FAIL if any(falls_short(e.at_most, retain) for e in rows) else Outcome.INCONCLUSIVE
 
 
-def _evidence(question: Question, measure: Measure, candidates: Sequence[Candidate]) -> list[Evidence]:
+def _evidence(question: Question, measure: Measure, candidates: Sequence[Configuration]) -> list[Evidence]:
     values = question.values(measure, (question.baseline, *candidates))
     if measure in question.required:
         _share_is_defined(values, measure, question.baseline)
@@ -103,7 +103,7 @@ def _evidence(question: Question, measure: Measure, candidates: Sequence[Candida
     return [_row(bounds, i, question.policy, is_baseline=c == question.baseline) for i, c in enumerate(candidates)]
 
 
-def _share_is_defined(values: FloatArray, measure: Measure, baseline: Candidate) -> None:
+def _share_is_defined(values: FloatArray, measure: Measure, baseline: Configuration) -> None:
     if values.shape[1] == 0:
         raise InputError(
             f"nothing to evaluate: no query has a relevant judgment under {measure}", "check --split and the judgments"
@@ -143,7 +143,9 @@ def _row(bounds: PairedBounds, i: int, policy: Policy, *, is_baseline: bool) -> 
     )
 
 
-def _reason(question: Question, candidate: Candidate, evidence: Mapping[Measure, Evidence], result: Outcome, units: int) -> str:
+def _reason(
+    question: Question, candidate: Configuration, evidence: Mapping[Measure, Evidence], result: Outcome, units: int
+) -> str:
     policy, retain = question.policy, question.policy.retain
     if (unfit := question.why_unfit(candidate)) is not None:
         return unfit

@@ -8,7 +8,7 @@ import numpy as np
 
 from mrl_sweep.decision.bounds import UNCHANGED
 from mrl_sweep.decision.walk import full_size
-from mrl_sweep.types import Candidate, IntArray, Measure, Ranks, Scores
+from mrl_sweep.types import Configuration, IntArray, Measure, Ranks, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class LosingQuery:
 
 def biggest_losers(
     scores: Scores,
-    candidate: Candidate,
+    candidate: Configuration,
     *,
     measure: Measure,
     n: int = 10,
-    baseline: Candidate | None = None,
+    baseline: Configuration | None = None,
     ranks: Ranks | None = None,
 ) -> tuple[LosingQuery, ...]:
     """Up to `n` counted queries that lose, the largest loss first (ties in query order); none where nothing is lost.
@@ -51,7 +51,7 @@ def biggest_losers(
 
 
 def _moved(
-    ranks: Ranks | None, full: Candidate, candidate: Candidate, query: int, cutoff: int | None
+    ranks: Ranks | None, full: Configuration, candidate: Configuration, query: int, cutoff: int | None
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if ranks is None or ranks.top is None or full not in ranks.candidates or candidate not in ranks.candidates:
         return (), ()

@@ -14,7 +14,7 @@ from mrl_sweep.decision.slices import SMALLEST_SLICE, Slice
 from mrl_sweep.decision.student import t_tail
 from mrl_sweep.decision.units import cluster_means
 from mrl_sweep.decision.walk import full_size, ladder_below
-from mrl_sweep.types import BoolArray, Candidate, FloatArray, IntArray, Measure, Outcome, Scores
+from mrl_sweep.types import BoolArray, Configuration, FloatArray, IntArray, Measure, Outcome, Scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class SliceFinding:
     field: str
     value: str
     declared: bool
-    candidate: Candidate
+    candidate: Configuration
     retain: float
     queries: int
     kept: float | None
@@ -55,9 +55,9 @@ def search_slices(
     slices: Sequence[Slice],
     policy: Policy,
     *,
-    candidates: Sequence[Candidate] | None = None,
+    candidates: Sequence[Configuration] | None = None,
     measure: Measure | None = None,
-    baseline: Candidate | None = None,
+    baseline: Configuration | None = None,
     clusters: IntArray | None = None,
 ) -> tuple[SliceFinding, ...]:
     """Every slice at every candidate (default: all sizes below the baseline), slice by slice, largest size first.
@@ -109,7 +109,7 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def _findings(
-    own: Slice, members: BoolArray, values: FloatArray, labels: IntArray | None, sizes: Sequence[Candidate], policy: Policy
+    own: Slice, members: BoolArray, values: FloatArray, labels: IntArray | None, sizes: Sequence[Configuration], policy: Policy
 ) -> list[SliceFinding]:
     """This slice's findings, `values` (1 + n_sizes, n_queries) with the baseline first; no q-values yet."""
     if not members.any() or not sizes:

@@ -8,21 +8,21 @@ from typing import Final
 from mrl_sweep.decision.judging import Question, judge_each, outcome
 from mrl_sweep.decision.policy import DecideBy, Policy
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import EXACT, Basis, Candidate, IntArray, Judgement, Outcome, Scores, Status, Verdict
+from mrl_sweep.types import EXACT, Basis, Configuration, IntArray, Judgement, Outcome, Scores, Status, Verdict
 
 __all__ = ["DecideBy", "Policy", "decide", "full_size", "judge", "ladder_below"]
 
-_ALL_FIT: Final[Mapping[Candidate, str]] = {}
+_ALL_FIT: Final[Mapping[Configuration, str]] = {}
 
 
 def decide(
     scores: Scores,
     policy: Policy,
     *,
-    baseline: Candidate | None = None,
-    candidates: Sequence[Candidate] | None = None,
+    baseline: Configuration | None = None,
+    candidates: Sequence[Configuration] | None = None,
     clusters: IntArray | None = None,
-    unfit: Mapping[Candidate, str] = _ALL_FIT,
+    unfit: Mapping[Configuration, str] = _ALL_FIT,
 ) -> Verdict:
     """The smallest acceptable size, proven and measured, with every candidate's evidence.
 
@@ -66,12 +66,12 @@ def decide(
 
 def judge(
     scores: Scores,
-    candidate: Candidate,
+    candidate: Configuration,
     policy: Policy,
     *,
-    baseline: Candidate | None = None,
+    baseline: Configuration | None = None,
     clusters: IntArray | None = None,
-    unfit: Mapping[Candidate, str] = _ALL_FIT,
+    unfit: Mapping[Configuration, str] = _ALL_FIT,
 ) -> Judgement:
     """One candidate named beforehand against the baseline: a single test at full alpha, without a walk.
 
@@ -81,7 +81,7 @@ def judge(
     return judge_each(question, [candidate])[0]
 
 
-def full_size(scores: Scores) -> Candidate:
+def full_size(scores: Scores) -> Configuration:
     """The largest exact prefix among the candidates: the baseline unless another is named."""
     prefixes = [c for c in scores.candidates if c.basis == Basis.PREFIX and c.index == EXACT]
     if not prefixes:
@@ -91,7 +91,7 @@ def full_size(scores: Scores) -> Candidate:
     return max(prefixes, key=lambda c: c.dim)
 
 
-def ladder_below(scores: Scores, baseline: Candidate) -> list[Candidate]:
+def ladder_below(scores: Scores, baseline: Configuration) -> list[Configuration]:
     """The candidates of the baseline's basis and index at smaller sizes, largest first."""
     same = [c for c in scores.candidates if (c.basis, c.index) == (baseline.basis, baseline.index) and c.dim < baseline.dim]
     return sorted(same, key=lambda c: -c.dim)

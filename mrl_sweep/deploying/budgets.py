@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from mrl_sweep.types import Candidate
+from mrl_sweep.types import Configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatingPoint:
     """One configuration as measured: mean quality, bytes kept in memory, single-query latency; None where not measured."""
 
-    candidate: Candidate
+    candidate: Configuration
     quality: float
     size_bytes: int | None
     p50_ms: float | None = None

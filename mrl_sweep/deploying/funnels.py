@@ -17,7 +17,7 @@ import numpy as np
 
 from mrl_sweep.deploying.index_bytes import vector_bytes
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import EXACT, NOT_RETRIEVED, BoolArray, Candidate, Float32Array, IntArray, Measure, Qrels, Ranks
+from mrl_sweep.types import EXACT, NOT_RETRIEVED, BoolArray, Configuration, Float32Array, IntArray, Measure, Qrels, Ranks
 
 FUNNEL_FORMS: Final = "write SMALL:SHORTLIST:LARGE, like 64:200:768: 200 documents found at 64 dimensions, reranked at 768"
 SHORTLISTS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -36,9 +36,9 @@ class Funnel:
     def __str__(self) -> str:
         return f"{self.small}:{self.shortlist}:{self.large}"
 
-    def candidate(self, basis: str) -> Candidate:
+    def candidate(self, basis: str) -> Configuration:
         """As a candidate: it ranks by the scores at `large`."""
-        return Candidate(basis, self.large, str(self))
+        return Configuration(basis, self.large, str(self))
 
     def operations(self, n_documents: int) -> int:
         """Multiply-adds per query when the first stage is exhaustive."""
@@ -83,7 +83,7 @@ def bound_ranks(
     tied = np.zeros((2, *shape), np.int64)
     graded = measure.name == "nDCG"
     for (small, large), members in _by_sizes(funnels).items():
-        knowledge = Knowledge.of(ranks, qrels, relevant, Candidate(basis, small, EXACT), Candidate(basis, large, EXACT))
+        knowledge = Knowledge.of(ranks, qrels, relevant, Configuration(basis, small, EXACT), Configuration(basis, large, EXACT))
         for f in members:
             membership = knowledge.at(funnels[f].shortlist)
             for case, (a, t) in enumerate((_worst(membership, funnels[f].shortlist), _best(membership, qrels, relevant, graded))):
@@ -196,7 +196,7 @@ class Knowledge:
     n_documents: int
 
     @classmethod
-    def of(cls, ranks: Ranks, qrels: Qrels, relevant: IntArray, small: Candidate, large: Candidate) -> Self:
+    def of(cls, ranks: Ranks, qrels: Qrels, relevant: IntArray, small: Configuration, large: Configuration) -> Self:
         """For the pairs `relevant` (columns of the ranks); without `ranks.top` nothing is known but their own ranks."""
         a, b = ranks.candidates.index(small), ranks.candidates.index(large)
         n_queries, query = qrels.n_queries, qrels.queries[relevant]

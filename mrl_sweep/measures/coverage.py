@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from mrl_sweep.measures.from_ranks import found
-from mrl_sweep.types import EXACT, Basis, BoolArray, Candidate, FloatArray, IntArray, Qrels, Ranks
+from mrl_sweep.types import EXACT, Basis, BoolArray, Configuration, FloatArray, IntArray, Qrels, Ranks
 
 
 def judged_share(ranks: Ranks, qrels: Qrels, k: int) -> FloatArray:
@@ -23,12 +23,12 @@ def judged_share(ranks: Ranks, qrels: Qrels, k: int) -> FloatArray:
     return np.array(totals, np.float64) / slots
 
 
-def full_exact(candidates: Iterable[Candidate]) -> Candidate:
+def full_exact(candidates: Iterable[Configuration]) -> Configuration:
     """The full size that others are to agree with: the largest exact prefix. Raises ValueError where there is none."""
     return max((c for c in candidates if c.basis == Basis.PREFIX and c.index == EXACT), key=lambda c: c.dim)
 
 
-def agreement(ranks: Ranks, baseline: Candidate, k: int) -> FloatArray:
+def agreement(ranks: Ranks, baseline: Configuration, k: int) -> FloatArray:
     """(n_candidates, n_queries) the share of the baseline's first k documents that each candidate's first k hold, in [0, 1].
 
     Needs `ranks.top` at least k deep, or as deep as the corpus. Rows of -1 (fewer documents than k) match nothing; a query for

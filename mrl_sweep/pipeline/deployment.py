@@ -25,7 +25,7 @@ from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.report.document import BudgetRow, FunnelRow, ProjectionRow
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import index_folder
-from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Judgement, Outcome, Ranks, Scores
+from mrl_sweep.types import EXACT, Advice, Basis, Configuration, Judgement, Outcome, Ranks, Scores
 
 if TYPE_CHECKING:
     from mrl_sweep.projection.growth import CorpusSize, Growth
@@ -170,7 +170,9 @@ def _case_scores(sweep: Sweep, case: Ranks) -> Scores:
     return score(ranks, sweep.collection.qrels, sweep.policy.required[:1], no_relevant=sweep.config.collection.no_relevant.value)
 
 
-def _funnel_row(funnel: Funnel, judged: Judgement, highest: float, full: Candidate, n: int, *, recommended: bool) -> FunnelRow:
+def _funnel_row(
+    funnel: Funnel, judged: Judgement, highest: float, full: Configuration, n: int, *, recommended: bool
+) -> FunnelRow:
     ((measure, evidence),) = judged.evidence.items()
     at_full = evidence.mean / evidence.kept if evidence.kept else None
     # a worst case that falls short proves nothing against the funnel itself

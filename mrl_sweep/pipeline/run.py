@@ -32,7 +32,7 @@ from mrl_sweep.report.files.folder import write_rotation, write_run
 from mrl_sweep.report.files.trec_runs import write_trec_runs
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import default_store, run_folder
-from mrl_sweep.types import Basis, Candidate, Collection, Embeddings, Float32Array, Ranks, Similarity
+from mrl_sweep.types import Basis, Collection, Configuration, Embeddings, Float32Array, Ranks, Similarity
 
 AGREEMENT_DEPTH: Final = 10
 RUN_FILE_DEPTH: Final = 100
@@ -227,7 +227,7 @@ def judge(config: SweepConfig, collection: Collection, embeddings: Embeddings, r
     )
 
 
-def unfit_candidates(embeddings: Embeddings, ranks: Ranks) -> dict[Candidate, str]:
+def unfit_candidates(embeddings: Embeddings, ranks: Ranks) -> dict[Configuration, str]:
     """Candidates that fail whatever their scores, with the reason: nothing tells their documents apart."""
     if any(advice.code == "collapsed-embeddings" for advice in embeddings.warnings):
         return dict.fromkeys(ranks.candidates, "collapsed embeddings: all document vectors are alike")

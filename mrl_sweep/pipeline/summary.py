@@ -23,7 +23,7 @@ from mrl_sweep.report.content.advice import Surroundings, advise
 from mrl_sweep.report.content.build import Cost, Facts, build_report, loser_rows, slice_rows
 from mrl_sweep.report.document import LoserRow, Report, SliceRow
 from mrl_sweep.report.files.ranks_file import RunData, mentioned_rows
-from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Collection, Ranks
+from mrl_sweep.types import EXACT, Advice, Basis, Collection, Configuration, Ranks
 
 if TYPE_CHECKING:
     from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
@@ -83,7 +83,7 @@ def run_data(collection: Collection, ranks: Ranks) -> RunData:
     )
 
 
-def agreements(ranks: Ranks) -> dict[Candidate, dict[int, float]]:
+def agreements(ranks: Ranks) -> dict[Configuration, dict[int, float]]:
     """The mean share of the full size's first documents that each candidate's hold."""
     k = min(AGREEMENT_AT, ranks.top.depth if ranks.top is not None else 0)
     if k == 0:
@@ -141,14 +141,14 @@ def found_in(metadata: tuple[Mapping[str, Any], ...], field: str) -> tuple[Slice
     return tuple(Slice(s.field, s.value, s.members) for s in slices)
 
 
-def sizes_below_full(sweep: Sweep) -> list[Candidate]:
+def sizes_below_full(sweep: Sweep) -> list[Configuration]:
     """The exact prefixes below full size, of a fine sweep those that matter."""
     full = full_size(sweep.scores)
     dims = {c.dim for c in sweep.scores.candidates if c.basis == full.basis and c.index == EXACT}
-    return [Candidate(full.basis, dim, EXACT) for dim in which_sizes(sorted(dims), sweep.verdict.dimension) if dim < full.dim]
+    return [Configuration(full.basis, dim, EXACT) for dim in which_sizes(sorted(dims), sweep.verdict.dimension) if dim < full.dim]
 
 
-def sizes_in_question(sweep: Sweep) -> list[Candidate]:
+def sizes_in_question(sweep: Sweep) -> list[Configuration]:
     """The size that was chosen and the next smaller one; full size is in no question."""
     full = full_size(sweep.scores)
     ladder = sorted((c for c in sweep.scores.candidates if c.basis == full.basis and c.index == EXACT), key=lambda c: -c.dim)

@@ -10,7 +10,7 @@ from mrl_sweep.decision.policy import Policy
 from mrl_sweep.deploying.funnels import Funnel
 from mrl_sweep.report.document import FunnelRow
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Candidate, Collection, Embeddings, Float32Array, IntArray, Ranks, Scores, Verdict
+from mrl_sweep.types import Collection, Configuration, Embeddings, Float32Array, IntArray, Ranks, Scores, Verdict
 
 if TYPE_CHECKING:
     from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
@@ -31,7 +31,7 @@ class Sweep:
     policy: Policy
     verdict: Verdict
     clusters: IntArray | None = None
-    unfit: Mapping[Candidate, str] = field(default_factory=dict)
+    unfit: Mapping[Configuration, str] = field(default_factory=dict)
     rotation: Float32Array | None = None
     indexes: tuple[IndexMeasurement, ...] = ()
     funnels: tuple[FunnelRow, ...] = ()

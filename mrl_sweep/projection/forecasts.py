@@ -13,7 +13,7 @@ from scipy import special
 from mrl_sweep.errors import InputError
 from mrl_sweep.projection.distractors import Standing, Wanted, in_a_sample, standing, wanted
 from mrl_sweep.projection.population import Link, Population, Quadrature, fit, quadrature, rounded, scores
-from mrl_sweep.types import EXACT, NOT_RETRIEVED, Basis, Candidate, FloatArray, IntArray, Measure, Qrels, Ranks
+from mrl_sweep.types import EXACT, NOT_RETRIEVED, Basis, Configuration, FloatArray, IntArray, Measure, Qrels, Ranks
 
 MIN_QUERIES: Final = 30
 FEW_CHANGED: Final = 20
@@ -28,7 +28,7 @@ class Question:
     measure: Measure
     retain: float = 0.98
     alpha: float = 0.05
-    baseline: Candidate | None = None
+    baseline: Configuration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Forecast:
     lower limit of `kept`, the worse of both models. None where the share is undefined.
     """
 
-    candidate: Candidate
+    candidate: Configuration
     mean: float
     low: float
     high: float
@@ -73,8 +73,8 @@ class Model:
     query is drawn anew, and with them one that loses all: where fewer than `FEW_CHANGED` changed, it joins (as in a decision).
     """
 
-    candidates: tuple[Candidate, ...]
-    baseline: Candidate
+    candidates: tuple[Configuration, ...]
+    baseline: Configuration
     question: Question
     n_sample: int
     counted: IntArray
@@ -178,7 +178,7 @@ class Model:
         return smallest
 
 
-def _full_size(candidates: Sequence[Candidate]) -> Candidate:
+def _full_size(candidates: Sequence[Configuration]) -> Configuration:
     prefixes = [candidate for candidate in candidates if candidate.basis == Basis.PREFIX]
     if not prefixes:
         raise InputError("nothing to project: no exact prefix was ranked", "rank the full size too: --dims auto")

@@ -16,7 +16,7 @@ import numpy as np
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.projection.forecasts import MIN_QUERIES, CorpusSize, Forecast, Model, Question
-from mrl_sweep.types import Advice, Candidate, Measure, Qrels, Ranks
+from mrl_sweep.types import Advice, Configuration, Measure, Qrels, Ranks
 
 __all__ = ["CorpusSize", "Forecast", "Growth", "Question", "project", "refuse_unprojectable"]
 
@@ -48,7 +48,7 @@ class Growth:
     n_queries: int
     at: tuple[CorpusSize, ...]
     looked_at: tuple[int, ...]
-    stops_at: Mapping[Candidate, int | None]
+    stops_at: Mapping[Configuration, int | None]
     advice: tuple[Advice, ...]
     excluded: Mapping[str, int]
 
@@ -136,7 +136,7 @@ def _advice(model: Model, corpus_sizes: Sequence[int], reach: int) -> tuple[Advi
     return tuple(advice)
 
 
-def _stops(candidate: Candidate, points: Sequence[CorpusSize], retain: float) -> int | None:
+def _stops(candidate: Configuration, points: Sequence[CorpusSize], retain: float) -> int | None:
     """Where the lower limit crosses the asked share for the last time, linear in the logarithm between two points."""
     own = [next(f for f in point.forecasts if f.candidate == candidate) for point in points]
     held = [i for i, forecast in enumerate(own) if forecast.acceptable]

@@ -13,7 +13,7 @@ from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets, as_ranks, make_plan
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.progress import Book, Checkpoint, Executor, Shard, Work, tally_all
-from mrl_sweep.types import Basis, Candidate, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
+from mrl_sweep.types import Basis, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
 
 SHARD_BYTES: Final = 16 * 2**20
 
@@ -80,7 +80,7 @@ def rank(
         return tally
 
     tally = tally_all(book, rows_each, work, options.executor, options.checkpoint)
-    candidates = tuple(Candidate(str(basis), int(dim)) for dim in dims)
+    candidates = tuple(Configuration(str(basis), int(dim)) for dim in dims)
     return as_ranks(plan, tally, qrels, candidates, len(vectors))
 
 

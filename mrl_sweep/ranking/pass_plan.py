@@ -11,7 +11,7 @@ from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.types import (
     NOT_RETRIEVED,
     BoolArray,
-    Candidate,
+    Configuration,
     Float32Array,
     FloatArray,
     IntArray,
@@ -178,7 +178,7 @@ def merge(tallies: Sequence[Tally]) -> Tally:
     )
 
 
-def as_ranks(plan: Plan, tally: Tally, qrels: Qrels, candidates: tuple[Candidate, ...], n_documents: int) -> Ranks:
+def as_ranks(plan: Plan, tally: Tally, qrels: Qrels, candidates: tuple[Configuration, ...], n_documents: int) -> Ranks:
     """The counts in the order of the judgments; zero queries tie with every document."""
     t = plan.targets
     n_sizes = len(candidates)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mrl_sweep.report.codec import decode, encode, load_json
-from mrl_sweep.types import Advice, Scores
+from mrl_sweep.types import FLOAT32, Advice, Scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,8 @@ class CandidateRow:
     train_s: float | None = None
     resident_bytes: int | None = None
     certified: bool = True
+    precision: str = FLOAT32
+    rescore: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

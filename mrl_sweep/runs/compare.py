@@ -17,7 +17,7 @@ from mrl_sweep.measures.score import score
 from mrl_sweep.report.codec import encode
 from mrl_sweep.report.content.build import FLOAT32_BYTES
 from mrl_sweep.runs.reopen import EarlierRun
-from mrl_sweep.types import EXACT, Basis, Candidate, FloatArray, IntArray, Measure
+from mrl_sweep.types import EXACT, Basis, Configuration, FloatArray, IntArray, Measure
 
 SCHEMA_VERSION: Final = 1
 
@@ -120,12 +120,12 @@ def _measured_by(run: EarlierRun, measure: Measure) -> EarlierRun:
     return replace(run, scores=scores, policy=replace(run.policy, required=(measure,)))
 
 
-def _sizes(run: EarlierRun) -> Iterable[Candidate]:
+def _sizes(run: EarlierRun) -> Iterable[Configuration]:
     return (c for c in run.scores.candidates if c.basis == Basis.PREFIX and c.index == EXACT)
 
 
 def _cell(first: EarlierRun, run: EarlierRun, dim: int, first_dim: int, alpha: float, *, pairs: bool) -> Cell:
-    candidate, other = (Candidate(Basis.PREFIX, d, EXACT) for d in (dim, first_dim))
+    candidate, other = (Configuration(Basis.PREFIX, d, EXACT) for d in (dim, first_dim))
     if candidate not in run.scores.candidates:
         return Cell()
     measure = run.policy.required[0]
@@ -159,7 +159,7 @@ def regressed(before: EarlierRun, after: EarlierRun, dim: int, *, max_regression
     facts = facts_to_share(before) | {"model": model_of(before)}, facts_to_share(after) | {"model": model_of(after)}
     require_comparable(*facts)
     measure = after.policy.required[0]
-    candidate = Candidate(Basis.PREFIX, dim, EXACT)
+    candidate = Configuration(Basis.PREFIX, dim, EXACT)
     earlier, later = paired_values(before, after, candidate, candidate, measure)
     counted = before.scores.counted[before.scores.measures.index(measure)]
     clusters = None if before.clusters is None else before.clusters[counted]
@@ -188,7 +188,7 @@ def model_of(run: EarlierRun) -> str:
 
 
 def paired_values(
-    first: EarlierRun, second: EarlierRun, of_first: Candidate, of_second: Candidate, measure: Measure
+    first: EarlierRun, second: EarlierRun, of_first: Configuration, of_second: Configuration, measure: Measure
 ) -> tuple[FloatArray, FloatArray]:
     """(n_queries,) twice: a candidate of each run, the values of the counted queries in the order of the first run's.
 
@@ -199,7 +199,7 @@ def paired_values(
     return a[counted], b[_rows_of(second, first)][counted]
 
 
-def _values(run: EarlierRun, candidate: Candidate, measure: Measure) -> FloatArray:
+def _values(run: EarlierRun, candidate: Configuration, measure: Measure) -> FloatArray:
     scores = run.scores
     if candidate not in scores.candidates:
         has = ", ".join(str(c.dim) for c in scores.candidates if (c.basis, c.index) == (candidate.basis, candidate.index))

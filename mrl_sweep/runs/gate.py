@@ -16,7 +16,7 @@ from mrl_sweep.report.document import GateRow, Report, SliceRow
 from mrl_sweep.runs.compare import regressed
 from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.settings.config import GateTable, OnInconclusive, SweepConfig
-from mrl_sweep.types import EXACT, Advice, Basis, Candidate, Judgement, Outcome, Status, Verdict
+from mrl_sweep.types import EXACT, Advice, Basis, Configuration, Judgement, Outcome, Status, Verdict
 
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 
@@ -131,7 +131,7 @@ def judge_declared(run: EarlierRun, config: SweepConfig, dim: int) -> tuple[Slic
     fields = config.slices.slice or tuple(settings_of(run.report).get("slices.slice", ()))
     if not fields:
         raise InputError("--slice-retain needs to know which slices", "name the fields with --slice")
-    candidate = Candidate(Basis.PREFIX, dim, EXACT)
+    candidate = Configuration(Basis.PREFIX, dim, EXACT)
     slices = declared_slices(run.data.query_metadata, fields)
     found = search_slices(run.scores, slices, replace(run.policy, retain=retain), candidates=[candidate], clusters=run.clusters)
     return judge_slices(found, alpha=run.policy.alpha)
@@ -190,12 +190,12 @@ def _finding(judgement: Judgement, policy: Policy) -> Finding:
     return Finding(Status.INCONCLUSIVE, f"The queries cannot tell whether {dim} dimensions are acceptable: {judgement.reason}.")
 
 
-def _ranked(dim: int, sizes: Sequence[Candidate]) -> Candidate:
+def _ranked(dim: int, sizes: Sequence[Configuration]) -> Configuration:
     found = next((candidate for candidate in sizes if candidate.dim == dim), None)
     if found is None:
         raise InputError(f"the run did not rank {dim} dimensions (it has {_listed(sizes)})", "add it to --dims and run again")
     return found
 
 
-def _listed(sizes: Sequence[Candidate]) -> str:
+def _listed(sizes: Sequence[Configuration]) -> str:
     return ", ".join(str(candidate.dim) for candidate in sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from mrl_sweep.report.document import CandidateRow, Report
 from mrl_sweep.report.files.folder import read_report, read_run
 from mrl_sweep.report.files.ranks_file import RunData
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Candidate, IntArray, Measure, Scores, Verdict
+from mrl_sweep.types import Configuration, IntArray, Measure, Scores, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class EarlierRun:
     verdict: Verdict
     report: Report
     clusters: IntArray | None = None
-    unfit: Mapping[Candidate, str] = field(default_factory=dict)
+    unfit: Mapping[Configuration, str] = field(default_factory=dict)
 
 
 def reopen(path: Path, config: SweepConfig) -> EarlierRun:
@@ -94,8 +95,8 @@ def judged_anew(written: Report, judged: Report) -> Report:
     return replace(written, status=judged.status, verdict=judged.verdict, candidates=candidates, scores=judged.scores)
 
 
-def _candidate(row: CandidateRow) -> Candidate:
-    return Candidate(row.basis, row.dim, row.index)
+def _candidate(row: CandidateRow) -> Configuration:
+    return Configuration(row.basis, row.dim, row.index, row.precision, row.rescore)
 
 
 def _cost(row: CandidateRow) -> Cost:
@@ -120,8 +121,12 @@ def _clusters(report: Report, data: RunData, config: SweepConfig) -> IntArray | 
     return cluster_labels(data.query_metadata, name) if name else None
 
 
-def _unfit(report: Report) -> dict[Candidate, str]:
+def _unfit(report: Report) -> dict[Configuration, str]:
     """Candidates that were refused for what they are, not for what they scored; the manifest holds their reasons."""
     refused = report.manifest.get("unfit")
     reasons = refused if isinstance(refused, Mapping) else {}
-    return {_candidate(row): str(reasons[str(_candidate(row))]) for row in report.candidates if str(_candidate(row)) in reasons}
+    named = {}
+    for text, reason in reasons.items():
+        with contextlib.suppress(ValueError):  # a key that an edited file holds
+            named[Configuration.parse(text)] = str(reason)
+    return {_candidate(row): named[_candidate(row)] for row in report.candidates if _candidate(row) in named}

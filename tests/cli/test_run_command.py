@@ -174,7 +174,7 @@ def test_the_same_job_from_a_notebook(corpus: Path, tmp_path: Path) -> None:
     )
     assert (report.verdict.dimension, report.folder) == (16, tmp_path / "made")
     frame = report.to_frame()
-    assert list(frame.columns) == ["basis", "dim", "index", "measure", "query_id", "value"]
+    assert list(frame.columns) == ["basis", "dim", "index", "precision", "rescore", "measure", "query_id", "value"]
     assert len(frame) == 2 * 3 * N_QUERIES
     with pytest.raises(InputError, match="no setting 'retian'"):
         mrl_sweep.run(retian=1)

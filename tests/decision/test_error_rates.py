@@ -15,7 +15,7 @@ import pytest
 
 from mrl_sweep.decision.bounds import paired_bounds
 from mrl_sweep.decision.walk import Policy, decide
-from mrl_sweep.types import Basis, Candidate, FloatArray, Measure, Scores
+from mrl_sweep.types import Basis, Configuration, FloatArray, Measure, Scores
 
 REPETITIONS = 3_000
 QUERIES = (50, 200, 1_000)
@@ -88,5 +88,5 @@ def test_the_walk_chooses_a_truly_bad_size_in_at_most_five_percent(real: dict[st
 
 def sample(values: FloatArray) -> Scores:
     """Scores of one draw: the sizes are called 100 (full), 99, 98 …"""
-    candidates = tuple(Candidate(Basis.PREFIX, 100 - i) for i in range(len(values)))
+    candidates = tuple(Configuration(Basis.PREFIX, 100 - i) for i in range(len(values)))
     return Scores(candidates, (Measure("nDCG", 10),), values[:, None], np.ones((1, values.shape[1]), bool))

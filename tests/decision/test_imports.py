@@ -12,8 +12,8 @@ def test_deciding_needs_numpy_and_nothing_else() -> None:
 import sys
 import numpy as np
 {"; ".join(f"import mrl_sweep.decision.{m}" for m in modules)}
-from mrl_sweep.types import Candidate, Measure, Scores
-scores = Scores((Candidate("prefix", 2), Candidate("prefix", 1)), (Measure("R", 1),), np.ones((2, 1, 50)), np.ones((1, 50), bool))
+from mrl_sweep.types import Configuration as C, Measure, Scores
+scores = Scores((C("prefix", 2), C("prefix", 1)), (Measure("R", 1),), np.ones((2, 1, 50)), np.ones((1, 50), bool))
 mrl_sweep.decision.walk.decide(scores, mrl_sweep.decision.walk.Policy())
 print(sorted({{m.partition(".")[0] for m in sys.modules}} & {{"scipy", "numba", "pandas", "faiss", "torch", "pyarrow"}}))
 """

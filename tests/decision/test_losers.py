@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mrl_sweep.decision.losers import LosingQuery, biggest_losers
-from mrl_sweep.types import Basis, Candidate, Measure, Ranks, Scores, TopDocuments
+from mrl_sweep.types import Basis, Configuration, Measure, Ranks, Scores, TopDocuments
 
-FULL, SMALL = Candidate(Basis.PREFIX, 256), Candidate(Basis.PREFIX, 64)
+FULL, SMALL = Configuration(Basis.PREFIX, 256), Configuration(Basis.PREFIX, 64)
 NDCG = Measure("nDCG", 3)
 
 

@@ -12,7 +12,7 @@ from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.portable import PortableKernel
-from mrl_sweep.types import Basis, Candidate, Measure, Qrels, Vectors
+from mrl_sweep.types import Basis, Configuration, Measure, Qrels, Vectors
 
 N_DOCUMENTS, N_QUERIES, DIM = 1_500, 300, 96
 NDCG = Measure("nDCG", 10)
@@ -33,7 +33,7 @@ def test_the_topic_in_the_tail_is_named_and_random_slices_are_not(seed: int) -> 
 
     ranks = rank(Vectors((documents,)), queries, qrels, (64, 96), RankOptions(kernel=PortableKernel()))
     scores = score(ranks, qrels, [NDCG])
-    small = Candidate(Basis.PREFIX, 64)
+    small = Configuration(Basis.PREFIX, 64)
     texts = [f"{'astronomy' if t == 3 else f'subject{t}'} question" for t in topic[wanted]]
     random = [Slice("random", str(i), rng.random(N_QUERIES) < 0.15) for i in range(200)]
     found = search_slices(scores, [*topic_slices(topic[wanted], texts), *random], Policy())

@@ -13,14 +13,14 @@ from mrl_sweep.decision.bounds import paired_bounds
 from mrl_sweep.decision.slice_search import benjamini_hochberg, judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice
 from mrl_sweep.decision.walk import Policy
-from mrl_sweep.types import Basis, Candidate, FloatArray, Measure, Outcome, Scores
+from mrl_sweep.types import Basis, Configuration, FloatArray, Measure, Outcome, Scores
 
 NDCG = Measure("nDCG", 10)
 DATA = Path(__file__).parent / "data" / "ndcg10.npz"
 
 
 def scores_of(values: FloatArray) -> Scores:
-    candidates = tuple(Candidate(Basis.PREFIX, 256 - i) for i in range(len(values)))
+    candidates = tuple(Configuration(Basis.PREFIX, 256 - i) for i in range(len(values)))
     return Scores(candidates, (NDCG,), values[:, None], np.ones((1, values.shape[1]), bool))
 
 
@@ -66,7 +66,7 @@ def test_a_planted_slice_is_found_among_two_hundred_random_ones(scifact: FloatAr
     found = search_slices(scores_of(values), slices, Policy())
     hits = [f for f in found if f.q_value is not None and f.q_value <= 0.05]
     for size in (254, 253):
-        worst = min((f for f in hits if f.candidate == Candidate(Basis.PREFIX, size)), key=lambda f: f.kept or 0.0)
+        worst = min((f for f in hits if f.candidate == Configuration(Basis.PREFIX, size)), key=lambda f: f.kept or 0.0)
         assert worst.value == "planted"
     assert sum(f.value != "planted" for f in hits) <= 1
     assert not any(f.candidate.dim == 255 for f in hits)

@@ -7,14 +7,14 @@ import pytest
 
 from mrl_sweep.decision.walk import DecideBy, Policy, decide, full_size, judge
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import Basis, Candidate, Measure, Outcome, Scores, Status
+from mrl_sweep.types import Basis, Configuration, Measure, Outcome, Scores, Status
 
 NDCG = Measure("nDCG", 10)
 RECALL = Measure("R", 100)
 
 
-def prefix(dim: int) -> Candidate:
-    return Candidate(Basis.PREFIX, dim)
+def prefix(dim: int) -> Configuration:
+    return Configuration(Basis.PREFIX, dim)
 
 
 def scores_of(shares: dict[int, float], *, n: int = 400, spread: float = 0.02, measures: tuple[Measure, ...] = (NDCG,)) -> Scores:
@@ -168,7 +168,7 @@ def test_one_size_named_beforehand_needs_no_walk() -> None:
 
 def test_controls_and_indexes_are_no_part_of_the_ladder() -> None:
     scores = scores_of({256: 0.99, 768: 1.0})
-    others = (Candidate(Basis.PCA, 1024), Candidate(Basis.PREFIX, 256, "HNSW32"))
+    others = (Configuration(Basis.PCA, 1024), Configuration(Basis.PREFIX, 256, "HNSW32"))
     values = np.concatenate([scores.values, scores.values])
     mixed = Scores((*scores.candidates, *others), scores.measures, values, scores.counted)
     assert full_size(mixed) == prefix(768)

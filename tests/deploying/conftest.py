@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from mrl_sweep.types import NOT_RETRIEVED, Candidate, Float32Array, IntArray, Qrels, Ranks, TopDocuments, Vectors
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Float32Array, IntArray, Qrels, Ranks, TopDocuments, Vectors
 
 ExactRanks = Callable[..., Ranks]
 
@@ -50,7 +50,7 @@ def full_sort(corpus: Corpus, dims: tuple[int, ...], *, depth: int = 10, own_row
         best = np.take_along_axis(scores, order, axis=1)
         top_rows.append(np.where(np.isfinite(best), order, -1))
         top_scores.append(best)
-    candidates = tuple(Candidate("prefix", dim) for dim in dims)
+    candidates = tuple(Configuration("prefix", dim) for dim in dims)
     top = TopDocuments(np.stack(top_rows), np.stack(top_scores))
     return Ranks(candidates, n, np.stack(above), np.stack(tied), top)
 

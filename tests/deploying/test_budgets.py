@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.deploying.budgets import Budget, OperatingPoint, best_within, by_bytes, by_latency, pareto_front
-from mrl_sweep.types import Candidate
+from mrl_sweep.types import Configuration
 
 
 def point(name: str, quality: float, size: int | None, ms: float | None = 1.0) -> OperatingPoint:
-    return OperatingPoint(candidate=Candidate("prefix", 64, name), quality=quality, size_bytes=size, p99_ms=ms)
+    return OperatingPoint(candidate=Configuration("prefix", 64, name), quality=quality, size_bytes=size, p99_ms=ms)
 
 
 A, B, C, D = point("A", 0.50, 100, 9.0), point("B", 0.45, 40, 2.0), point("C", 0.45, 50, 1.0), point("D", 0.30, 60, None)

@@ -11,7 +11,7 @@ from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, fu
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
-from mrl_sweep.types import NOT_RETRIEVED, Candidate, Measure, Qrels, Ranks, TopDocuments
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, TopDocuments
 
 SMALL, LARGE = 8, 32
 MEASURES = [
@@ -54,7 +54,7 @@ class World:
         values = [np.take_along_axis(self.scores[dim], rows, axis=1) for dim, rows in zip((SMALL, LARGE), lists, strict=True)]
         rows = [np.where(np.isfinite(v), r, -1) for r, v in zip(lists, values, strict=True)]
         top = None if depth is None else TopDocuments(np.stack(rows), np.stack(values))
-        candidates = (Candidate("prefix", SMALL), Candidate("prefix", LARGE))
+        candidates = (Configuration("prefix", SMALL), Configuration("prefix", LARGE))
         return Ranks(candidates, self.n, np.stack([a for a, _ in pairs]), np.stack([t for _, t in pairs]), top)
 
     def funnel(self, shortlist: int) -> tuple[np.ndarray, np.ndarray]:
@@ -119,10 +119,10 @@ def test_a_shortlist_of_everything_is_the_large_size_itself() -> None:
 def test_a_hand_made_case() -> None:
     """Two relevant documents: one third at the small size, one fifth; a shortlist of 3 keeps the first alone."""
     qrels = Qrels(np.array([0, 2]), np.array([10, 20]), np.array([1, 1]))
-    candidates = (Candidate("prefix", SMALL), Candidate("prefix", LARGE))
+    candidates = (Configuration("prefix", SMALL), Configuration("prefix", LARGE))
     ranks = Ranks(candidates, 100, np.array([[2, 4], [1, 0]]), np.zeros((2, 2), np.int64))
     worst, best = bound_ranks(ranks, qrels, [Funnel(SMALL, 3, LARGE), Funnel(SMALL, 5, LARGE)], parse_measure("nDCG@10"))
-    assert worst.candidates == (Candidate("prefix", LARGE, "8:3:32"), Candidate("prefix", LARGE, "8:5:32"))
+    assert worst.candidates == (Configuration("prefix", LARGE, "8:3:32"), Configuration("prefix", LARGE, "8:5:32"))
     assert worst.above.tolist() == [[0, NOT_RETRIEVED], [1, 0]], "the document above it at the large size is not on the shortlist"
     assert best.above.tolist() == [[0, NOT_RETRIEVED], [1, 0]]
 
@@ -130,7 +130,7 @@ def test_a_hand_made_case() -> None:
 def test_a_document_of_low_gain_that_may_be_absent_pushes_no_better_one_down() -> None:
     """The gain 1 document ties across the cut: absent, it leaves first place to the gain 3 one, worth more than both found."""
     qrels = Qrels(np.array([0, 2]), np.array([10, 20]), np.array([1, 3]))
-    candidates = (Candidate("prefix", SMALL), Candidate("prefix", LARGE))
+    candidates = (Configuration("prefix", SMALL), Configuration("prefix", LARGE))
     ranks = Ranks(candidates, 100, np.array([[2, 0], [0, 1]]), np.array([[5, 0], [0, 0]]))
     graded, binary = (bound_ranks(ranks, qrels, [Funnel(SMALL, 3, LARGE)], parse_measure(text))[1] for text in ("nDCG@10", "AP"))
     assert graded.above.tolist() == [[0, 0]]

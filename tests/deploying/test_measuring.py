@@ -13,7 +13,7 @@ from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasuremen
 from mrl_sweep.deploying.indexes.measuring import check_index, measure_points
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress
-from mrl_sweep.types import NOT_RETRIEVED, Candidate, Qrels, Similarity, TopDocuments, Vectors
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Similarity, TopDocuments, Vectors
 
 QUICK = IndexBudget(latency_s=0.01, throughput_s=0.005, share_of_build=0, threads=1)
 
@@ -68,7 +68,7 @@ def test_flat_that_disagrees_with_the_exact_search_is_searched_and_said(corpus: 
 def test_other_indexes_return_what_they_find(spec: str, least: float, corpus: Any, exact_ranks: Any) -> None:
     exact = exact_ranks(corpus, (32,))
     one = measured(corpus, 32, spec, exact=exact)
-    assert one.candidate == Candidate("prefix", 32, spec)
+    assert one.candidate == Configuration("prefix", 32, spec)
     assert not one.exact_by_construction
     same = np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(one.top_rows, exact.top.rows[0], strict=True)])
     assert same >= least
@@ -169,7 +169,7 @@ def test_a_rotation_turns_documents_and_queries_alike(corpus: Any, exact_ranks: 
     rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((32, 32)))[0].astype(np.float32)
     turned = replace(corpus, vectors=Vectors((corpus.vectors.read(0, 2000) @ rotation,)), queries=corpus.queries @ rotation)
     one = measured(corpus, 8, "Flat", rotation=rotation, basis="random")
-    assert one.candidate == Candidate("random", 8, "Flat")
+    assert one.candidate == Configuration("random", 8, "Flat")
     assert np.mean(one.top_rows == exact_ranks(turned, (8,)).top.rows[0]) > 0.99
 
 
@@ -193,7 +193,7 @@ def test_measurements_join_the_exact_ranks(corpus: Any, exact_ranks: Any) -> Non
     exact = exact_ranks(corpus, (32, 8), depth=20)
     one = measured(corpus, 8, "SQ8")
     both = merge_measurements(exact, [one])
-    assert both.candidates == (Candidate("prefix", 32), Candidate("prefix", 8), Candidate("prefix", 8, "SQ8"))
+    assert both.candidates == (Configuration("prefix", 32), Configuration("prefix", 8), Configuration("prefix", 8, "SQ8"))
     np.testing.assert_array_equal(both.above[:2], exact.above)
     np.testing.assert_array_equal(both.above[2], one.above)
     np.testing.assert_array_equal(both.top.rows[2, :, :10], one.top_rows)

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from mrl_sweep.measures.coverage import agreement, judged_share
-from mrl_sweep.types import NOT_RETRIEVED, Candidate, Qrels, Ranks, TopDocuments
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Ranks, TopDocuments
 
-FULL, HALF = Candidate("prefix", 8), Candidate("prefix", 4)
+FULL, HALF = Configuration("prefix", 8), Configuration("prefix", 4)
 QRELS = Qrels(np.array([0, 2, 3]), np.array([5, 6, -1]), np.array([1, 0, 1]))
 
 
 def with_top(rows: list[list[list[int]]], n_documents: int = 1000) -> Ranks:
     array = np.array(rows, np.int64)
     empty = np.zeros((len(rows), 0), np.int64)
-    names = tuple(Candidate("prefix", 2 ** (5 - c)) for c in range(len(rows)))
+    names = tuple(Configuration("prefix", 2 ** (5 - c)) for c in range(len(rows)))
     return Ranks(names, n_documents, empty, empty, TopDocuments(array, np.zeros(array.shape, np.float32)))
 
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
-from mrl_sweep.types import NOT_RETRIEVED, Candidate, Measure, Qrels, Ranks, Scores, TopDocuments
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, Scores, TopDocuments
 
-FULL = Candidate("prefix", 8)
+FULL = Configuration("prefix", 8)
 Grades = dict[int, int]
 
 
@@ -39,7 +39,7 @@ def ranks_of(qrels: Qrels, *candidates: npt.NDArray[np.float64]) -> Ranks:
             if row >= 0 and not np.isnan(scores[query, row]):
                 above[c, pair] = (scores[query] > scores[query, row]).sum()
                 tied[c, pair] = (scores[query] == scores[query, row]).sum() - 1
-    names = tuple(Candidate("prefix", 2 ** (3 - c)) for c in range(len(candidates)))
+    names = tuple(Configuration("prefix", 2 ** (3 - c)) for c in range(len(candidates)))
     return Ranks(names, candidates[0].shape[1], above, tied)
 
 
@@ -360,7 +360,7 @@ def test_the_ranks_given_are_not_written_into() -> None:
 
 
 def test_agreement_is_the_share_of_the_full_size_s_first_documents_and_counts_every_query() -> None:
-    full, half = Candidate("prefix", 8), Candidate("prefix", 4)
+    full, half = Configuration("prefix", 8), Configuration("prefix", 4)
     top = np.array([[[1, 2, 3], [4, 5, 6]], [[3, 2, 9], [6, 7, 8]]])
     none = np.zeros((2, 0), np.int64)
     ranks = Ranks((half, full), 100, none, none, TopDocuments(top[::-1], np.zeros(top.shape, np.float32)))

@@ -18,7 +18,7 @@ from mrl_sweep.runs.gate import decide_gate
 from mrl_sweep.runs.plan import plan_run
 from mrl_sweep.runs.reopen import EarlierRun, reopen
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Candidate, Measure
+from mrl_sweep.types import Configuration, Measure
 
 N_DOCUMENTS, N_QUERIES, DIM = 120, 50, 16
 DECAY = 0.8 ** np.arange(DIM)
@@ -72,7 +72,7 @@ def test_agreement_is_what_numpy_counts_at_any_depth(folder: Path, k: int) -> No
     scores = reopened(report).scores
     for dim in (16, 8, 4):
         expected = shares(first_rows(queries, documents, dim, k), full)
-        np.testing.assert_array_equal(scores.of(Candidate("prefix", dim), Measure("Agreement", k)), expected)
+        np.testing.assert_array_equal(scores.of(Configuration("prefix", dim), Measure("Agreement", k)), expected)
         row = report.candidate(dim)
         assert row is not None
         assert row.measures[f"Agreement@{k}"].mean == pytest.approx(np.mean(expected), abs=1e-12)
@@ -84,7 +84,7 @@ def test_without_queries_documents_ask_with_their_own_vectors_and_do_not_find_th
     report = run(folder, "made", label_free=True)
     documents = np.load(folder / "docs.npy")
     expected = shares(first_rows(documents, documents, 8, 10, own=True), first_rows(documents, documents, DIM, 10, own=True))
-    np.testing.assert_array_equal(reopened(report).scores.of(Candidate("prefix", 8), AGREEMENT), expected)
+    np.testing.assert_array_equal(reopened(report).scores.of(Configuration("prefix", 8), AGREEMENT), expected)
     assert "documents-as-queries" in [advice.code for advice in report.warnings]
     assert report.manifest["collection"]["queries_are"] == "documents"
     assert report.manifest["identical_excluded"] is True

@@ -18,9 +18,9 @@ from mrl_sweep.projection.distractors import standing, wanted
 from mrl_sweep.projection.forecasts import Grower
 from mrl_sweep.projection.growth import Forecast, Growth, Question, project
 from mrl_sweep.projection.population import Link
-from mrl_sweep.types import NOT_RETRIEVED, Candidate, Measure, Qrels, Ranks
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks
 
-FULL, HALF, QUARTER = Candidate("prefix", 8), Candidate("prefix", 4), Candidate("prefix", 2)
+FULL, HALF, QUARTER = Configuration("prefix", 8), Configuration("prefix", 4), Configuration("prefix", 2)
 R10 = parse_measure("R@10")
 
 
@@ -31,7 +31,7 @@ def generator(seed: int = 0) -> np.random.Generator:
 def one_each(above: npt.NDArray[np.int64], n_documents: int) -> tuple[Ranks, Qrels]:
     """(n_candidates, n_queries) ranks of one relevant document a query."""
     n_queries = above.shape[1]
-    names = tuple(Candidate("prefix", 2 ** (9 - c)) for c in range(len(above)))
+    names = tuple(Configuration("prefix", 2 ** (9 - c)) for c in range(len(above)))
     qrels = Qrels(np.arange(n_queries + 1), np.arange(n_queries), np.ones(n_queries, np.int64))
     return Ranks(names, n_documents, above, np.zeros_like(above)), qrels
 
@@ -318,7 +318,7 @@ def test_queries_of_which_none_changed_prove_only_what_one_unseen_loser_allows(n
 
 def test_a_candidate_of_an_index_is_counted_and_left_out() -> None:
     ranks, qrels = one_each(generator(6).integers(0, 40, (2, 60)), 1000)
-    named = Ranks((FULL, Candidate("prefix", 8, "HNSW32")), 1000, ranks.above, ranks.tied)
+    named = Ranks((FULL, Configuration("prefix", 8, "HNSW32")), 1000, ranks.above, ranks.tied)
     growth = project(named, qrels, Question(measure=R10), [5000], generator=generator())
     assert [forecast.candidate for forecast in growth.at[0].forecasts] == [FULL]
     assert growth.excluded == {"candidates with an index that is not exact are not projected": 1}

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from mrl_sweep.ranking.exact import RankOptions, rank
-from mrl_sweep.types import NOT_RETRIEVED, Candidate, Qrels, Similarity, Vectors
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Similarity, Vectors
 
 DIMS = (3, 8, 20, 48)
 
@@ -65,7 +65,7 @@ def assert_counts_of_a_full_sort(kernel, similarity, *, integers):
     got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(similarity=similarity, own_rows=own, kernel=kernel))
     np.testing.assert_array_equal(got.above, above, err_msg=kernel.name)
     np.testing.assert_array_equal(got.tied, tied, err_msg=kernel.name)
-    assert got.candidates == tuple(Candidate("prefix", dim) for dim in DIMS)
+    assert got.candidates == tuple(Configuration("prefix", dim) for dim in DIMS)
 
 
 def assert_best_of_a_full_sort(kernel):

@@ -21,7 +21,7 @@ from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.portable import PortableKernel
-from mrl_sweep.types import Candidate, Qrels, Similarity, Vectors
+from mrl_sweep.types import Configuration, Qrels, Similarity, Vectors
 
 
 def kernels():
@@ -110,7 +110,7 @@ def test_a_rotation_leaves_full_size_ranks_and_turns_the_smaller_ones():
     rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((48, 48)))[0].astype(np.float32)
     turned = rank(Vectors((docs,)), queries, qrels, (8, 48), RankOptions(own_rows=own), basis="random", rotation=rotation)
     by_hand = rank(Vectors((docs @ rotation,)), queries @ rotation, qrels, (8, 48), RankOptions(own_rows=own))
-    assert turned.candidates == (Candidate("random", 8), Candidate("random", 48))
+    assert turned.candidates == (Configuration("random", 8), Configuration("random", 48))
     np.testing.assert_array_equal(turned.above, by_hand.above)
 
 

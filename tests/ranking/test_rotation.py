@@ -6,7 +6,7 @@ import numpy as np
 
 from mrl_sweep.ranking.exact import rank
 from mrl_sweep.ranking.rotation import join, pca_rotation, random_rotation, rotations
-from mrl_sweep.types import Candidate, Qrels, Vectors
+from mrl_sweep.types import Configuration, Qrels, Vectors
 
 
 def test_rotations_are_orthogonal():
@@ -47,6 +47,6 @@ def test_joined_passes_keep_each_candidates_ranks():
     qrels = Qrels(np.array([0, 1, 2, 3]), np.array([5, 6, 7]), np.ones(3, np.int64))
     parts = [rank(Vectors((docs,)), queries, qrels, dims) for dims in ((4, 8), (2,))]
     whole = join(parts)
-    assert whole.candidates == (Candidate("prefix", 4), Candidate("prefix", 8), Candidate("prefix", 2))
+    assert whole.candidates == (Configuration("prefix", 4), Configuration("prefix", 8), Configuration("prefix", 2))
     np.testing.assert_array_equal(whole.above[2], parts[1].above[0])
     np.testing.assert_array_equal(whole.top.rows[1], parts[0].top.rows[1])

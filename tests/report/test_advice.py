@@ -9,7 +9,7 @@ from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.report.content import advice
 from mrl_sweep.report.content.advice import Surroundings, advise
-from mrl_sweep.types import Candidate, Measure, Qrels, Ranks, Scores
+from mrl_sweep.types import Configuration, Measure, Qrels, Ranks, Scores
 
 
 def test_a_small_corpus_is_told_what_is_saved() -> None:
@@ -98,7 +98,7 @@ def test_the_rest_of_the_list_speaks_when_its_fact_holds() -> None:
     assert advice.no_production_size(dimension=256, production_documents=None, **size) is None
 
 
-FULL, HALF, RANDOM = Candidate("prefix", 4), Candidate("prefix", 2), Candidate("random-1", 2)
+FULL, HALF, RANDOM = Configuration("prefix", 4), Configuration("prefix", 2), Configuration("random-1", 2)
 NDCG = Measure("nDCG", 2)
 
 

@@ -8,11 +8,11 @@ from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.report.content.build import Cost, Facts, build_report
 from mrl_sweep.report.document import Report
-from mrl_sweep.types import Advice, Candidate, Measure, Scores
+from mrl_sweep.types import Advice, Configuration, Measure, Scores
 
 NDCG, RECALL = Measure("nDCG", 10), Measure("R", 100)
-FULL, HALF, SMALL = (Candidate("prefix", dim) for dim in (8, 4, 2))
-PCA, HNSW, FLAT = Candidate("pca", 4), Candidate("prefix", 4, "HNSW32"), Candidate("prefix", 4, "Flat")
+FULL, HALF, SMALL = (Configuration("prefix", dim) for dim in (8, 4, 2))
+PCA, HNSW, FLAT = Configuration("pca", 4), Configuration("prefix", 4, "HNSW32"), Configuration("prefix", 4, "Flat")
 N = 400
 
 
@@ -72,7 +72,7 @@ def test_costs_join_their_candidates_also_those_that_were_not_scored() -> None:
     costs = {
         HNSW: Cost(index_bytes=5000, build_s=0.5, p50_ms=0.1, p99_ms=0.2, queries_per_second=1e4),
         FLAT: Cost(index_bytes=1000),
-        Candidate("prefix", 8, "Flat"): Cost(index_bytes=4000),
+        Configuration("prefix", 8, "Flat"): Cost(index_bytes=4000),
     }
     report = built(Facts(costs=costs))
     hnsw, flat = report.candidate(4, index="HNSW32"), report.candidate(4, index="Flat")

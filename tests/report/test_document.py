@@ -31,7 +31,7 @@ from mrl_sweep.report.document import (
     VerdictRow,
 )
 from mrl_sweep.report.files.scores_file import SCORES_FILE, write_scores
-from mrl_sweep.types import Advice, Candidate, Measure, Scores
+from mrl_sweep.types import Advice, Configuration, Measure, Scores
 
 text = st.text(st.characters(exclude_categories=()), max_size=8).filter(
     lambda s: not re.search("[\ud800-\udbff][\udc00-\udfff]", s)
@@ -288,23 +288,23 @@ def test_what_is_no_report_at_all_is_an_input_error(written: str | bytes) -> Non
 def two_candidates() -> QueryScores:
     values = np.arange(12, dtype=float).reshape(2, 2, 3)
     counted = np.array([[True, True, False], [True, True, True]])
-    candidates = (Candidate("prefix", 4), Candidate("pca", 2, "HNSW32"))
+    candidates = (Configuration("prefix", 4), Configuration("pca", 2, "HNSW32"))
     return QueryScores(Scores(candidates, (Measure("nDCG", 10), Measure("R", 10)), values, counted), ("a", "b", "c"))
 
 
 def test_the_frame_is_long_form_and_leaves_excluded_queries_out() -> None:
     frame = small(scores=two_candidates()).to_frame()
     assert [tuple(row) for row in frame.itertuples(index=False)] == [
-        ("prefix", 4, "exact", "nDCG@10", "a", 0.0),
-        ("prefix", 4, "exact", "nDCG@10", "b", 1.0),
-        ("prefix", 4, "exact", "R@10", "a", 3.0),
-        ("prefix", 4, "exact", "R@10", "b", 4.0),
-        ("prefix", 4, "exact", "R@10", "c", 5.0),
-        ("pca", 2, "HNSW32", "nDCG@10", "a", 6.0),
-        ("pca", 2, "HNSW32", "nDCG@10", "b", 7.0),
-        ("pca", 2, "HNSW32", "R@10", "a", 9.0),
-        ("pca", 2, "HNSW32", "R@10", "b", 10.0),
-        ("pca", 2, "HNSW32", "R@10", "c", 11.0),
+        ("prefix", 4, "exact", "float32", "", "nDCG@10", "a", 0.0),
+        ("prefix", 4, "exact", "float32", "", "nDCG@10", "b", 1.0),
+        ("prefix", 4, "exact", "float32", "", "R@10", "a", 3.0),
+        ("prefix", 4, "exact", "float32", "", "R@10", "b", 4.0),
+        ("prefix", 4, "exact", "float32", "", "R@10", "c", 5.0),
+        ("pca", 2, "HNSW32", "float32", "", "nDCG@10", "a", 6.0),
+        ("pca", 2, "HNSW32", "float32", "", "nDCG@10", "b", 7.0),
+        ("pca", 2, "HNSW32", "float32", "", "R@10", "a", 9.0),
+        ("pca", 2, "HNSW32", "float32", "", "R@10", "b", 10.0),
+        ("pca", 2, "HNSW32", "float32", "", "R@10", "c", 11.0),
     ]
 
 
@@ -313,7 +313,7 @@ def test_the_frame_from_the_folder_equals_the_one_from_memory(tmp_path: Path) ->
     folder.mkdir()
     write_scores(folder / SCORES_FILE, two_candidates())
     read, memory = small(folder=folder).to_frame(), small(scores=two_candidates()).to_frame()
-    assert list(read.columns) == ["basis", "dim", "index", "measure", "query_id", "value"]
+    assert list(read.columns) == ["basis", "dim", "index", "precision", "rescore", "measure", "query_id", "value"]
     assert read.astype(object).equals(memory.astype(object))
 
 

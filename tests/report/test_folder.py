@@ -14,9 +14,9 @@ from mrl_sweep.report.document import QueryScores, Report, VerdictRow
 from mrl_sweep.report.files import folder as folder_module
 from mrl_sweep.report.files.folder import read_report, read_run, write_run
 from mrl_sweep.report.files.ranks_file import RunData, mentioned_rows
-from mrl_sweep.types import NOT_RETRIEVED, Candidate, Measure, Qrels, Ranks, Scores, TopDocuments
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, Scores, TopDocuments
 
-CANDIDATES = (Candidate("prefix", 4), Candidate("prefix", 2, "IVF4,Flat"))
+CANDIDATES = (Configuration("prefix", 4), Configuration("prefix", 2, "IVF4,Flat"))
 QRELS = Qrels(offsets=np.array([0, 2, 2, 3]), rows=np.array([5, -1, 0]), grades=np.array([2, 1, 0]))
 RANKS = Ranks(
     candidates=CANDIDATES,

@@ -13,7 +13,7 @@ from mrl_sweep.report.content.sections import controls, indexes, losers, pareto,
 from mrl_sweep.report.content.view import worst_slice
 from mrl_sweep.report.document import CandidateRow, MeasureRow, Report, SliceRow
 from mrl_sweep.report.files.ranks_file import RunData
-from mrl_sweep.types import Candidate, Measure, Outcome, Qrels, Ranks
+from mrl_sweep.types import Configuration, Measure, Outcome, Qrels, Ranks
 
 MIB = 1024 * 1024
 
@@ -94,7 +94,7 @@ def finding(value: str, *, q: float | None, kept: float, declared: bool = True) 
         field="type",
         value=value,
         declared=declared,
-        candidate=Candidate("prefix", 256),
+        candidate=Configuration("prefix", 256),
         retain=0.98,
         queries=41,
         kept=kept,
@@ -173,7 +173,7 @@ def test_many_slices_are_cut_and_counted(sketch: Report) -> None:
 def run_data() -> RunData:
     nothing = np.zeros((1, 3), np.int64)
     return RunData(
-        ranks=Ranks((Candidate("prefix", 256),), 10, nothing, nothing),
+        ranks=Ranks((Configuration("prefix", 256),), 10, nothing, nothing),
         qrels=Qrels(np.array([0, 1, 3]), np.array([4, 5, 6]), np.array([1, 2, 0])),
         query_ids=("q1", "q2"),
         query_texts=("how?", "why " * 40),

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from mrl_sweep.report.content.sentence import sentence
-from mrl_sweep.types import Candidate, Evidence, Judgement, Measure, Outcome, Status, Verdict
+from mrl_sweep.types import Configuration, Evidence, Judgement, Measure, Outcome, Status, Verdict
 
 NDCG = Measure("nDCG", 10)
-BASE = Judgement(Candidate("prefix", 768), Outcome.BASELINE, {NDCG: Evidence(0.34, 1.0, None, None, 0, 0, 648)})
+BASE = Judgement(Configuration("prefix", 768), Outcome.BASELINE, {NDCG: Evidence(0.34, 1.0, None, None, 0, 0, 648)})
 
 
 def judged(
@@ -25,7 +25,7 @@ def judged(
     reason: str = "",
 ) -> Judgement:
     evidence = Evidence(0.34 * kept, kept, least, most, 41, 37, 570, provable_loss=0.01, queries_needed=needed)
-    return Judgement(Candidate("prefix", dim), outcome, {NDCG: evidence}, reason)
+    return Judgement(Configuration("prefix", dim), outcome, {NDCG: evidence}, reason)
 
 
 def verdict(
@@ -135,7 +135,7 @@ def test_with_only_the_full_size_there_is_nothing_to_choose() -> None:
 
 
 def test_an_undefined_share_is_said() -> None:
-    undefined = Judgement(Candidate("prefix", 256), Outcome.INCONCLUSIVE, {NDCG: Evidence(0.0, None, None, None, 0, 0, 648)})
+    undefined = Judgement(Configuration("prefix", 256), Outcome.INCONCLUSIVE, {NDCG: Evidence(0.0, None, None, None, 0, 0, 648)})
     assert "nDCG@10 is 0 at full size" in sentence(verdict(undefined, dimension=768))
 
 
@@ -154,6 +154,6 @@ def test_the_limit_and_confidence_are_printed_as_they_were_asked() -> None:
 
 
 def test_controls_and_indexes_are_no_sizes_to_ship() -> None:
-    control = Judgement(Candidate("pca", 512), Outcome.PASS, FAIL_256.evidence)
-    index = Judgement(Candidate("prefix", 512, "HNSW32"), Outcome.PASS, FAIL_256.evidence)
+    control = Judgement(Configuration("pca", 512), Outcome.PASS, FAIL_256.evidence)
+    index = Judgement(Configuration("prefix", 512, "HNSW32"), Outcome.PASS, FAIL_256.evidence)
     assert sentence(verdict(control, index, FAIL_256, dimension=768)) == sentence(verdict(FAIL_256, dimension=768))

@@ -9,12 +9,12 @@ import pytest
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.files.trec_runs import file_name, write_trec_runs
-from mrl_sweep.types import Candidate, Ranks, TopDocuments
+from mrl_sweep.types import Configuration, Ranks, TopDocuments
 
 
 def ranks(rows: list[list[list[int]]], scores: np.ndarray) -> Ranks:
     nothing = np.zeros((len(rows), 0), np.int64)
-    return Ranks((Candidate("prefix", 8),), 3, nothing, nothing, TopDocuments(np.array(rows), scores))
+    return Ranks((Configuration("prefix", 8),), 3, nothing, nothing, TopDocuments(np.array(rows), scores))
 
 
 def test_run_files_hold_each_ranking_in_trec_columns(tmp_path: Path) -> None:
@@ -43,8 +43,8 @@ def test_ids_that_the_format_cannot_hold_are_encoded_and_counted(tmp_path: Path)
 
 
 def test_every_candidate_has_its_own_safe_file_name() -> None:
-    assert file_name(Candidate("prefix", 64)) == "prefix-64-exact.trec"
-    names = {file_name(Candidate("prefix", 64, index)) for index in ("IVF4,Flat", "IVF4_Flat", "../../x", "x" * 300)}
+    assert file_name(Configuration("prefix", 64)) == "prefix-64-exact.trec"
+    names = {file_name(Configuration("prefix", 64, index)) for index in ("IVF4,Flat", "IVF4_Flat", "../../x", "x" * 300)}
     assert len(names) == 4
     assert all("/" not in name and len(name) < 120 for name in names)
 
@@ -52,4 +52,4 @@ def test_every_candidate_has_its_own_safe_file_name() -> None:
 def test_without_top_documents_there_is_nothing_to_write(tmp_path: Path) -> None:
     nothing = np.zeros((1, 0), np.int64)
     with pytest.raises(InputError, match="no rankings to write"):
-        write_trec_runs(tmp_path, Ranks((Candidate("prefix", 8),), 3, nothing, nothing), [], [])
+        write_trec_runs(tmp_path, Ranks((Configuration("prefix", 8),), 3, nothing, nothing), [], [])

@@ -11,7 +11,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.report.files.folder import read_report
 from mrl_sweep.runs.reopen import reopen
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Basis, Candidate, Measure, Outcome
+from mrl_sweep.types import Basis, Configuration, Measure, Outcome
 
 MadeRun = Callable[..., Path]
 
@@ -39,7 +39,7 @@ def test_the_ranks_answer_for_measures_that_were_not_asked_then(run: Path) -> No
     again = reopen(run, SweepConfig.of(measure="RR@10", require="Success@1"))
     assert again.policy.required == (Measure("RR", 10), Measure("Success", 1))
     assert again.report.verdict.measure == "RR@10"
-    assert again.scores.of(Candidate(Basis.PREFIX, 128), Measure("Success", 1)).mean() == 0.95
+    assert again.scores.of(Configuration(Basis.PREFIX, 128), Measure("Success", 1)).mean() == 0.95
 
 
 def test_clusters_are_the_unit_when_asked_and_when_the_run_had_them(run: Path, made_run: MadeRun) -> None:

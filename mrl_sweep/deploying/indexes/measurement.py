@@ -9,7 +9,7 @@ import numpy as np
 
 from mrl_sweep.deploying.indexes.answers import at_depth
 from mrl_sweep.deploying.indexes.latency import Latency
-from mrl_sweep.types import EXACT, Advice, Candidate, Float32Array, IntArray, Ranks, TopDocuments
+from mrl_sweep.types import EXACT, Advice, Configuration, Float32Array, IntArray, Ranks, TopDocuments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class IndexMeasurement:
     `hot_bytes`: the part that every query scans, where that is not all of it (a funnel's first stage).
     """
 
-    candidate: Candidate
+    candidate: Configuration
     above: IntArray
     tied: IntArray
     top_rows: IntArray

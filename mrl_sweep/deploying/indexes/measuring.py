@@ -26,7 +26,7 @@ from mrl_sweep.deploying.indexes.latency import Latency, measure_latency, measur
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
-from mrl_sweep.types import EXACT, Advice, Candidate, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
+from mrl_sweep.types import EXACT, Advice, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
 
 
 def check_index(spec: str, dim: int, *, similarity: Similarity, n_documents: int, strict: bool = False) -> None:
@@ -48,7 +48,7 @@ def check_index(spec: str, dim: int, *, similarity: Similarity, n_documents: int
 
 def measure_built(
     built: Built,
-    candidate: Candidate,
+    candidate: Configuration,
     trial: Trial,
     *,
     budget: IndexBudget,
@@ -116,10 +116,10 @@ def _speed(index: FaissIndex, trial: Trial, latency_s: float, throughput_s: floa
 
 
 def _known_answers(
-    spec: IndexSpec, candidate: Candidate, exact: Ranks | None, depth: int
+    spec: IndexSpec, candidate: Configuration, exact: Ranks | None, depth: int
 ) -> tuple[IntArray, IntArray, Answers] | None:
     """What the exact search found at this size, where the index is exact by construction and its first documents are known."""
-    twin = Candidate(candidate.basis, candidate.dim, EXACT)
+    twin = Configuration(candidate.basis, candidate.dim, EXACT)
     if not spec.is_flat or exact is None or exact.top is None or twin not in exact.candidates:
         return None
     c = exact.candidates.index(twin)
@@ -209,7 +209,7 @@ def measure_points(
         share = replace(budget, share_of_build=budget.share_of_build / len(settings))
         for parameters in settings:
             built.index.set_parameters(parameters)
-            candidate = Candidate(basis, dim, str(IndexSpec(parsed.factory, parameters)))
+            candidate = Configuration(basis, dim, str(IndexSpec(parsed.factory, parameters)))
             points.append(measure_built(built, candidate, trial, budget=share, exact=exact, on_event=on_event))
             if len(points) > 1 and _in_common(points[-2], points[-1]) >= SETTLED:
                 break

@@ -10,7 +10,7 @@ from typing import Final
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.measures.coverage import judged_share
 from mrl_sweep.report.content import advice, numbers
-from mrl_sweep.types import EXACT, Advice, Basis, Candidate, FloatArray, Outcome, Qrels, Ranks, Scores, Verdict
+from mrl_sweep.types import EXACT, Advice, Basis, Configuration, FloatArray, Outcome, Qrels, Ranks, Scores, Verdict
 
 CODES: Final = (
     "few-queries",
@@ -236,8 +236,8 @@ def _few_queries(verdict: Verdict) -> Advice | None:
     )
 
 
-def _judged_share(verdict: Verdict, full: Candidate, ranks: Ranks, qrels: Qrels) -> Advice | None:
-    chosen = Candidate(full.basis, verdict.dimension, full.index)
+def _judged_share(verdict: Verdict, full: Configuration, ranks: Ranks, qrels: Qrels) -> Advice | None:
+    chosen = Configuration(full.basis, verdict.dimension, full.index)
     if chosen not in ranks.candidates or full not in ranks.candidates or not qrels.n_queries:
         return None
     depth = verdict.measure.cutoff or _DEPTH
@@ -251,7 +251,7 @@ def _judged_share(verdict: Verdict, full: Candidate, ranks: Ranks, qrels: Qrels)
     )
 
 
-def _controls(verdict: Verdict, scores: Scores, full: Candidate) -> Advice | None:
+def _controls(verdict: Verdict, scores: Scores, full: Configuration) -> Advice | None:
     """The prefix against random axes of the same number; controls are named `random` or `random` and a seed."""
     base = float(scores.of(full, verdict.measure).mean())
     if base <= 0:

@@ -29,7 +29,7 @@ from mrl_sweep.types import (
     EXACT,
     Advice,
     Basis,
-    Candidate,
+    Configuration,
     Evidence,
     FloatArray,
     Judgement,
@@ -72,8 +72,8 @@ class Facts:
     """
 
     required: Sequence[Measure] = ()
-    agreement: Mapping[Candidate, Mapping[int, float]] = field(default_factory=dict)
-    costs: Mapping[Candidate, Cost] = field(default_factory=dict)
+    agreement: Mapping[Configuration, Mapping[int, float]] = field(default_factory=dict)
+    costs: Mapping[Configuration, Cost] = field(default_factory=dict)
     slices: Sequence[SliceRow] = ()
     losers: Sequence[LoserRow] = ()
     funnels: Sequence[FunnelRow] = ()
@@ -119,20 +119,22 @@ def _once(warnings: Sequence[Advice]) -> tuple[Advice, ...]:
     return tuple(first.values())
 
 
-def _baseline(verdict: Verdict, scores: Scores) -> Candidate:
+def _baseline(verdict: Verdict, scores: Scores) -> Configuration:
     named = [j.candidate for j in verdict.judgements if j.outcome is Outcome.BASELINE]
     exact = [c for c in scores.candidates if c.basis == Basis.PREFIX and c.index == EXACT]
     return named[0] if named else max(exact, key=lambda c: c.dim)
 
 
 def _candidate_row(
-    candidate: Candidate, judgement: Judgement | None, measures: Mapping[str, MeasureRow], facts: Facts
+    candidate: Configuration, judgement: Judgement | None, measures: Mapping[str, MeasureRow], facts: Facts
 ) -> CandidateRow:
     cost = facts.costs.get(candidate, Cost())
     return CandidateRow(
         basis=str(candidate.basis),
         dim=candidate.dim,
         index=candidate.index,
+        precision=candidate.precision,
+        rescore=candidate.rescore,
         verdict=str(judgement.outcome if judgement else Outcome.NOT_TESTED),
         reason=judgement.reason if judgement else cost.doubt,
         bytes_per_vector=cost.bytes_per_vector or FLOAT32_BYTES * candidate.dim,
@@ -150,7 +152,9 @@ def _candidate_row(
     )
 
 
-def _measures(candidate: Candidate, judgement: Judgement | None, scores: Scores, base: Candidate) -> dict[str, MeasureRow]:
+def _measures(
+    candidate: Configuration, judgement: Judgement | None, scores: Scores, base: Configuration
+) -> dict[str, MeasureRow]:
     """A row per measure: the judgement's evidence where there is some, else what the scores say without a bound."""
     evidence = dict(judgement.evidence) if judgement else {}
     rows = {str(measure): _evidence_row(evidence[measure]) for measure in evidence}
@@ -175,7 +179,7 @@ def _evidence_row(evidence: Evidence) -> MeasureRow:
     )
 
 
-def _plain_row(scores: Scores, candidate: Candidate, base: Candidate, measure: Measure) -> MeasureRow:
+def _plain_row(scores: Scores, candidate: Configuration, base: Configuration, measure: Measure) -> MeasureRow:
     value, full = scores.of(candidate, measure), scores.of(base, measure)
     mean, full_mean = _mean(value), _mean(full)
     return MeasureRow(
@@ -192,8 +196,8 @@ def _mean(values: FloatArray) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def _verdict_row(verdict: Verdict, judged: Mapping[Candidate, Judgement], shrink: float, facts: Facts) -> VerdictRow:
-    chosen = judged.get(Candidate(Basis.PREFIX, verdict.dimension, EXACT))
+def _verdict_row(verdict: Verdict, judged: Mapping[Configuration, Judgement], shrink: float, facts: Facts) -> VerdictRow:
+    chosen = judged.get(Configuration(Basis.PREFIX, verdict.dimension, EXACT))
     evidence = chosen.evidence.get(verdict.measure) if chosen else None
     return VerdictRow(
         dimension=verdict.dimension,
@@ -211,7 +215,7 @@ def _verdict_row(verdict: Verdict, judged: Mapping[Candidate, Judgement], shrink
     )
 
 
-def _shrink(dimension: int, base: Candidate, rows: Sequence[CandidateRow]) -> float:
+def _shrink(dimension: int, base: Configuration, rows: Sequence[CandidateRow]) -> float:
     """How many times smaller the index is at `dimension`: from the same kind of index at both sizes, else from the vectors."""
     sizes = {(row.index, row.dim): row.index_bytes for row in rows if row.basis == Basis.PREFIX and row.index_bytes}
     for (index, dim), full_bytes in sizes.items():

@@ -8,7 +8,7 @@ from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.content.outlook import budgets, funnels, projections
 from mrl_sweep.report.content.view import control_name, ladder, measured, proven_hit
 from mrl_sweep.report.document import CandidateRow, DocumentRow, LoserRow, Report, SliceRow
-from mrl_sweep.types import EXACT, Basis, Candidate, Outcome
+from mrl_sweep.types import EXACT, Basis, Configuration, Outcome
 
 _MOST_SLICES = 8
 _MOST_LOSERS = 3
@@ -121,7 +121,7 @@ def pareto(report: Report) -> dict[tuple[int, str], list[str]]:
     rows = [row for row in report.candidates if row.basis == Basis.PREFIX and row.index != EXACT]
     points = [
         OperatingPoint(
-            candidate=Candidate(row.basis, row.dim, row.index),
+            candidate=Configuration(row.basis, row.dim, row.index),
             quality=evidence.mean,
             size_bytes=row.index_bytes,
             p99_ms=row.latency_ms.get("p99"),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import Candidate, IntArray, Qrels, Ranks, TopDocuments
+from mrl_sweep.types import Configuration, IntArray, Qrels, Ranks, TopDocuments
 
 RANKS_FILE: Final = "ranks.npz"
 RANKS_SCHEMA: Final = 1
@@ -54,7 +54,7 @@ def write_ranks(path: Path, data: RunData) -> None:
     arrays: dict[str, npt.NDArray[Any]] = {
         "schema": np.array(RANKS_SCHEMA),
         "n_documents": np.array(ranks.n_documents),
-        "candidates": _text([[str(c.basis), c.dim, c.index] for c in ranks.candidates]),
+        "candidates": _text([[str(c.basis), c.dim, c.index, c.precision, c.rescore] for c in ranks.candidates]),
         "above": _narrow(ranks.above),
         "tied": _narrow(ranks.tied),
         "qrels_offsets": qrels.offsets,
@@ -99,7 +99,7 @@ def _from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> RunData:
     top = None
     if "top_rows" in arrays:
         top = TopDocuments(rows=_wide(arrays["top_rows"]), scores=arrays["top_scores"])
-    candidates = tuple(Candidate(basis, dim, index) for basis, dim, index in _parse(arrays["candidates"]))
+    candidates = tuple(Configuration(*fields) for fields in _parse(arrays["candidates"]))
     zero_prefixes = _wide(arrays["zero_prefixes"]) if "zero_prefixes" in arrays else None
     ranks = Ranks(candidates, int(arrays["n_documents"]), _wide(arrays["above"]), _wide(arrays["tied"]), top, zero_prefixes)
     qrels = Qrels(*(_wide(arrays[f"qrels_{name}"]) for name in ("offsets", "rows", "grades")))

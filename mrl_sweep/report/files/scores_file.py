@@ -19,7 +19,7 @@ SCORES_FILE: Final = "scores.parquet"
 
 
 def write_scores(path: Path, table: QueryScores) -> None:
-    """Write one row per candidate, measure and counted query: basis, dim, index, measure, query_id, value (float64).
+    """Write one row per candidate, measure and counted query: its configuration, the measure, query_id, value (float64).
 
     Excluded queries are not in it. One row group a candidate, so that memory does not grow with their number.
     """
@@ -57,7 +57,15 @@ def _schema() -> Any:
     import pyarrow as pa
 
     name = pa.dictionary(pa.int32(), pa.string())
-    fields = [("basis", name), ("dim", pa.int64()), ("index", name), ("measure", name), ("query_id", pa.string())]
+    fields = [
+        ("basis", name),
+        ("dim", pa.int64()),
+        ("index", name),
+        ("precision", name),
+        ("rescore", name),
+        ("measure", name),
+        ("query_id", pa.string()),
+    ]
     return pa.schema([*fields, ("value", pa.float64())])
 
 
@@ -78,7 +86,13 @@ def _tables(table: QueryScores) -> Iterator[Any]:
     for c, candidate in enumerate(scores.candidates):
         value = np.concatenate([np.zeros(0), *(scores.values[c, m, rows] for m, rows in enumerate(counted))])
         n = len(value)
-        columns = [_constant(candidate.basis, n), _numbers(np.full(n, candidate.dim)), _constant(candidate.index, n)]
+        columns = [
+            _constant(candidate.basis, n),
+            _numbers(np.full(n, candidate.dim)),
+            _constant(candidate.index, n),
+            _constant(candidate.precision, n),
+            _constant(candidate.rescore, n),
+        ]
         yield pa.Table.from_arrays([*columns, measure, query_id, _numbers(value)], schema=schema)
 
 

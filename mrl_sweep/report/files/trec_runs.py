@@ -13,7 +13,7 @@ import numpy as np
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import draft_folder
-from mrl_sweep.types import Advice, Candidate, Ranks
+from mrl_sweep.types import Advice, Configuration, Ranks
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -54,7 +54,7 @@ def write_trec_runs(
     return paths, _advice(changed)
 
 
-def file_name(candidate: Candidate) -> str:
+def file_name(candidate: Configuration) -> str:
     """`prefix-256-exact.trec`; an index whose factory string a file system may not like gets a digest besides."""
     plain = f"{candidate.basis}-{candidate.dim}-{candidate.index}"
     safe = _UNSAFE.sub("_", plain)[:100]
