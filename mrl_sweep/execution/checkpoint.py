@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.ranking.pass_plan import Tally
-from mrl_sweep.ranking.progress import Partial
+from mrl_sweep.ranking.task import Partial, join_spans
 from mrl_sweep.types import Vectors
 
 EVERY_S: Final = 30.0
@@ -57,11 +57,12 @@ class FileCheckpoint:
         path = self._path(key)
         try:
             with np.load(path, allow_pickle=False) as file:
-                partial = Partial(int(file["done"]), Tally(*(file[name] for name in Tally._fields)))
+                rows = join_spans((int(start), int(stop)) for start, stop in file["rows"])
+                partial = Partial(rows, Tally(*(file[name] for name in Tally._fields)))
         except _UNREADABLE:
             return None
         self._used.add(path)
-        self._on_event(Note(f"going on from {partial.done:,} documents ranked by an interrupted run"))
+        self._on_event(Note(f"going on from {partial.n_rows:,} documents ranked by an interrupted run"))
         return partial
 
     def due(self) -> bool:
@@ -74,7 +75,7 @@ class FileCheckpoint:
         self._last = self._clock()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._write(path, {"done": np.int64(partial.done), **partial.tally._asdict()})
+            self._write(path, {"rows": np.array(partial.rows, np.int64).reshape(-1, 2), **partial.tally._asdict()})
             self._remove_stale(path)
         except OSError as error:
             if self._writable:

@@ -15,10 +15,10 @@ from mrl_sweep.execution.checkpoint import FileCheckpoint
 from mrl_sweep.execution.read_ahead import ReadAhead
 from mrl_sweep.execution.threads import LocalThreads, available_threads
 from mrl_sweep.ranking.budget import PassSize, Room
+from mrl_sweep.ranking.counting import Checkpoint
 from mrl_sweep.ranking.exact import ROWS_TOGETHER, SHARD_BYTES, RankOptions, open_kernel
 from mrl_sweep.ranking.pass_plan import Kernel
 from mrl_sweep.ranking.portable import BLOCK_DOCS, PortableKernel
-from mrl_sweep.ranking.progress import Checkpoint
 from mrl_sweep.settings.parsing import format_size
 from mrl_sweep.types import IntArray, Qrels, Similarity, Vectors
 
@@ -38,7 +38,7 @@ SHARD_WORK: Final = 1e10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class Limits:
     """What the user allows: None leaves it to the machine. `device` as torch names it, `max_memory` in bytes of the process."""
 
     threads: int | None = None
@@ -47,7 +47,7 @@ class Means:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class RankInputs:
     """What is ranked, as far as it decides what the ranking takes."""
 
     vectors: Vectors
@@ -64,22 +64,22 @@ def open_checkpoint(store: Path, vectors: Vectors, on_event: OnEvent = ignore) -
 
 
 def prepare(
-    question: Question, means: Means = Means(), *, checkpoint: Checkpoint | None = None, on_event: OnEvent = ignore
+    inputs: RankInputs, limits: Limits = Limits(), *, checkpoint: Checkpoint | None = None, on_event: OnEvent = ignore
 ) -> RankOptions:
-    """How to rank within these means. Raises InputError where `max_memory` is too little for the counts alone."""
-    vectors = question.vectors
-    if means.device is None and python_steps(question) <= SMALL:
+    """How to rank within these limits. Raises InputError where `max_memory` is too little for the counts alone."""
+    vectors = inputs.vectors
+    if limits.device is None and python_steps(inputs) <= SMALL:
         kernel: Kernel = PortableKernel()
     else:
-        device = choose_device(means.device, 2.0 * len(vectors) * vectors.dim * question.qrels.n_queries)
+        device = choose_device(limits.device, 2.0 * len(vectors) * vectors.dim * inputs.qrels.n_queries)
         kernel = open_kernel(device, second_level_cache())
-    if kernel.name == "numpy" and python_steps(question) > SMALL:
+    if kernel.name == "numpy" and python_steps(inputs) > SMALL:
         on_event(Note("ranking without compiled code: slower, the same result"))
-    room = make_room(question, means, kernel, on_event)
+    room = make_room(inputs, limits, kernel, on_event)
     return RankOptions(
-        similarity=question.similarity,
-        depth=question.depth,
-        own_rows=question.own_rows,
+        similarity=inputs.similarity,
+        depth=inputs.depth,
+        own_rows=inputs.own_rows,
         kernel=kernel,
         executor=LocalThreads(room.n_threads, ReadAhead(vectors)),
         shard_bytes=room.shard_bytes,
@@ -87,9 +87,9 @@ def prepare(
     )
 
 
-def python_steps(question: Question) -> int:
+def python_steps(inputs: RankInputs) -> int:
     """How many times the portable kernel's innermost loop, which is Python, would turn."""
-    return question.n_sizes * question.qrels.n_queries * -(-len(question.vectors) // BLOCK_DOCS)
+    return inputs.n_sizes * inputs.qrels.n_queries * -(-len(inputs.vectors) // BLOCK_DOCS)
 
 
 def second_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
@@ -110,31 +110,31 @@ def choose_device(asked: str | None, n_operations: float) -> str | None:
     return "cuda" if n_operations >= GPU_WORK and cuda_devices() else None
 
 
-def make_room(question: Question, means: Means, kernel: Kernel, on_event: OnEvent = ignore) -> Room:
+def make_room(inputs: RankInputs, limits: Limits, kernel: Kernel, on_event: OnEvent = ignore) -> Room:
     """Threads and shards within `max_memory`, of which the process holds a part already."""
-    n_threads = means.threads or available_threads()
-    rows = max(ROWS_TOGETHER, int(SHARD_WORK / (2 * question.vectors.dim * max(1, question.qrels.n_queries))))
-    shard_bytes = GPU_SHARD_BYTES if kernel.name == "torch" else min(SHARD_BYTES, 4 * question.vectors.dim * rows)
-    if means.max_memory is None:
+    n_threads = limits.threads or available_threads()
+    rows = max(ROWS_TOGETHER, int(SHARD_WORK / (2 * inputs.vectors.dim * max(1, inputs.qrels.n_queries))))
+    shard_bytes = GPU_SHARD_BYTES if kernel.name == "torch" else min(SHARD_BYTES, 4 * inputs.vectors.dim * rows)
+    if limits.max_memory is None:
         return Room(n_threads, shard_bytes)
     size = PassSize(
-        n_queries=question.qrels.n_queries,
-        n_pairs=len(question.qrels.rows),
-        n_sizes=question.n_sizes,
-        dim=question.vectors.dim,
-        depth=question.depth,
+        n_queries=inputs.qrels.n_queries,
+        n_pairs=len(inputs.qrels.rows),
+        n_sizes=inputs.n_sizes,
+        dim=inputs.vectors.dim,
+        depth=inputs.depth,
     )
     held = anonymous_bytes() or 0
-    room = size.room(means.max_memory - held, n_threads, shard_bytes)
+    room = size.room(limits.max_memory - held, n_threads, shard_bytes)
     if room is None:
         needed = size.needed_bytes()
         raise InputError(
             f"ranking {size.n_queries:,} queries with {size.n_pairs:,} judgments at {size.n_sizes:,} sizes takes "
-            f"{format_size(needed)} of memory besides {format_size(held)} in use; {format_size(means.max_memory)} are allowed",
+            f"{format_size(needed)} of memory besides {format_size(held)} in use; {format_size(limits.max_memory)} are allowed",
             f"--max-memory {format_size(1.05 * (needed + held))} at least, or fewer sizes with --dims",
         )
     if room.n_threads < n_threads:
-        on_event(Note(f"--max-memory {format_size(means.max_memory)} leaves room for {room.n_threads} of {n_threads} threads"))
+        on_event(Note(f"--max-memory {format_size(limits.max_memory)} leaves room for {room.n_threads} of {n_threads} threads"))
     return room
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from threading import Condition, Event, Lock
 from typing import Any, Final, TypeVar
 
+from mrl_sweep.ranking.counting import CountContext, count_in_rounds
+from mrl_sweep.ranking.task import CountTask, Partial
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -27,16 +30,19 @@ def _nothing(_shard: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LocalThreads:
-    """Runs one `work` a thread; all draw from the same shards, in order, so that a slow one holds nothing up.
-
-    An interrupt or an error stops the drawing: shards in hand are finished, then it is raised. `on_draw` is told of each
-    shard as it is drawn, by one thread at a time.
-    """
+    """Counts with threads of this process; `on_draw` is told of each shard as it is drawn, by one thread at a time."""
 
     n_threads: int
     on_draw: Callable[[Any], None] = _nothing
 
-    def __call__(self, work: Callable[[Iterator[S]], T], shards: Iterable[S]) -> list[T]:
+    def count(self, task: CountTask, context: CountContext) -> Iterator[Partial]:
+        return count_in_rounds(task, context, self.share)
+
+    def share(self, work: Callable[[Iterator[S]], T], shards: Iterable[S]) -> list[T]:
+        """Runs one `work` a thread; all draw from the same shards, in order, so that a slow one holds nothing up.
+
+        An interrupt or an error stops the drawing: shards in hand are finished, then it is raised.
+        """
         from threadpoolctl import threadpool_limits
 
         stop, lock, source, busy = Event(), Lock(), iter(shards), _Busy()

@@ -17,15 +17,15 @@ from mrl_sweep.deploying.indexes.measurement import which_sizes
 from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, known_facts, open_embedder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
-from mrl_sweep.execution.resources import Means, Question, open_checkpoint, prepare
+from mrl_sweep.execution.resources import Limits, RankInputs, open_checkpoint, prepare
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.deployment import check_indexes, measure_deployed, with_funnels
 from mrl_sweep.pipeline.summary import summarise
 from mrl_sweep.pipeline.sweep import Sweep
+from mrl_sweep.ranking.counting import Checkpoint
 from mrl_sweep.ranking.exact import rank
-from mrl_sweep.ranking.progress import Checkpoint
 from mrl_sweep.ranking.rotation import join, rotations
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.files.folder import write_rotation, write_run
@@ -174,7 +174,7 @@ def rank_all(
     """One pass for the model's own prefixes, one more for each control basis; and the rotation that PCA fitted."""
     vectors = embeddings.documents
     dims = candidate_dims(config.sweep.dims, vectors.dim, embeddings.trained_dims)
-    question = Question(
+    inputs = RankInputs(
         vectors=vectors,
         qrels=collection.qrels,
         n_sizes=len(dims),
@@ -182,8 +182,8 @@ def rank_all(
         similarity=config.sweep.similarity,
         own_rows=left_out(collection, identical=config.sweep.exclude_identical),
     )
-    means = Means(threads=config.run.threads, max_memory=config.run.max_memory, device=config.model.device)
-    options = prepare(question, means, checkpoint=checkpoint, on_event=on_event)
+    limits = Limits(threads=config.run.threads, max_memory=config.run.max_memory, device=config.model.device)
+    options = prepare(inputs, limits, checkpoint=checkpoint, on_event=on_event)
     passes = [rank(vectors, embeddings.queries, collection.qrels, dims, options, on_event=on_event)]
     smaller = [dim for dim in dims if dim < vectors.dim]
     controls = [basis for basis in config.sweep.basis if basis != Basis.PREFIX] if smaller else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
-from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets, as_ranks, make_plan
+from mrl_sweep.ranking.counting import Checkpoint, Executor, InOrder, count_pass
+from mrl_sweep.ranking.pass_plan import Kernel, Plan, Tally, as_ranks, make_plan
 from mrl_sweep.ranking.portable import PortableKernel
-from mrl_sweep.ranking.progress import Book, Checkpoint, Executor, Shard, Work, tally_all
+from mrl_sweep.ranking.task import CountTask, Rotation, Turn
 from mrl_sweep.types import Basis, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
 
 SHARD_BYTES: Final = 16 * 2**20
@@ -20,10 +21,7 @@ SHARD_BYTES: Final = 16 * 2**20
 ROWS_TOGETHER: Final = 640
 """Larger shards are made of so many rows and multiples: a kernel's last block is then as full as the others."""
 
-
-def one_worker(work: Work, shards: Iterator[Shard]) -> list[Tally]:
-    """The executor of a single thread: the caller's."""
-    return [work(shards)]
+ONE_WORKER: Final = InOrder()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +36,24 @@ class RankOptions:
     depth: int = 10
     own_rows: IntArray | None = None
     kernel: Kernel | None = None
-    executor: Executor = one_worker
+    executor: Executor = ONE_WORKER
     shard_bytes: int = SHARD_BYTES
     checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """A pass that is ready to be counted: its task, and how a tally becomes ranks."""
+
+    task: CountTask
+    plan: Plan
+    kernel: Kernel
+    qrels: Qrels
+    configurations: tuple[Configuration, ...]
+
+    def ranks(self, tally: Tally) -> Ranks:
+        """The ranks that follow from the tally of all its documents."""
+        return as_ranks(self.plan, tally, self.qrels, self.configurations, len(self.task.vectors))
 
 
 def rank(
@@ -60,28 +73,42 @@ def rank(
     A candidate is made for each size, the same order. Costs about one matrix product at the largest size.
     Raises InputError where a vector holds NaN or infinity. `on_event` is called from one thread at a time.
     """
+    one = prepare_pass(vectors, queries, qrels, dims, options, basis=basis, rotation=rotation)
+    return one.ranks(count(one, options, on_event))
+
+
+def prepare_pass(
+    vectors: Vectors,
+    queries: Float32Array,
+    qrels: Qrels,
+    dims: Sequence[int],
+    options: RankOptions = RankOptions(),
+    *,
+    basis: str = Basis.PREFIX,
+    rotation: Float32Array | None = None,
+) -> Pass:
+    """The pass that `rank` counts, with the judged pairs scored; parameters and errors are those of `rank`."""
     kernel = options.kernel or open_kernel()
-    rotate = None if rotation is None else lambda rows: np.ascontiguousarray(rows @ rotation)
-    queries = queries if rotate is None else rotate(queries)
+    turns: tuple[Turn, ...] = () if rotation is None else (Rotation(rotation),)
+    queries = queries if rotation is None else turns[0](queries)
     refuse_unfit_queries(queries)
     own_rows = options.own_rows if options.own_rows is not None else np.full(len(queries), -1, np.int64)
     cosine = options.similarity == Similarity.COSINE
-    plan = make_plan(vectors, queries, qrels, dims, cosine=cosine, own_rows=own_rows, kernel=kernel, rotate=rotate)
-    rows_each = max(1, options.shard_bytes // (4 * vectors.dim))
+    plan = make_plan(vectors, queries, qrels, dims, cosine=cosine, own_rows=own_rows, kernel=kernel, turns=turns)
+    return Pass(
+        task=CountTask(vectors=vectors, rows=((0, len(vectors)),), targets=plan.targets, depth=options.depth, turns=turns),
+        plan=plan,
+        kernel=kernel,
+        qrels=qrels,
+        configurations=tuple(Configuration(str(basis), int(dim)) for dim in dims),
+    )
+
+
+def count(one: Pass, options: RankOptions, on_event: OnEvent = ignore) -> Tally:
+    """The tally of a pass, by the executor of the options. Raises InputError where a vector holds NaN or infinity."""
+    rows_each = max(1, options.shard_bytes // (4 * one.task.vectors.dim))
     rows_each -= rows_each % ROWS_TOGETHER if rows_each > ROWS_TOGETHER else 0
-    book = Book(plan.targets, options.depth, len(vectors), on_event)
-
-    def work(shards: Iterator[Shard]) -> Tally:
-        tally = book.open_tally()
-        for start, stop in shards:
-            docs = vectors.read(start, stop)
-            _tally_shard(kernel, plan.targets, tally, docs if rotate is None else rotate(docs), start)
-            book.add(stop - start)
-        return tally
-
-    tally = tally_all(book, rows_each, work, options.executor, options.checkpoint)
-    candidates = tuple(Configuration(str(basis), int(dim)) for dim in dims)
-    return as_ranks(plan, tally, qrels, candidates, len(vectors))
+    return count_pass(one.task, options.executor, one.kernel, rows_each, checkpoint=options.checkpoint, on_event=on_event)
 
 
 def open_kernel(device: str | None = None, cache_bytes: int | None = None) -> Kernel:
@@ -110,9 +137,3 @@ def refuse_unfit_queries(queries: Float32Array) -> None:
     bad = np.flatnonzero(~np.isfinite(queries).all(axis=1))
     if len(bad):
         raise InputError(f"the vector of query row {bad[0]} is not finite ({len(bad)} in all)", "embed the queries again")
-
-
-def _tally_shard(kernel: Kernel, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> None:
-    bad = kernel.tally(targets, tally, docs, first_row)
-    if bad >= 0:
-        raise InputError(f"the vector of document row {bad} is not finite, or too large for float32", "embed this document again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -104,9 +104,12 @@ def make_plan(
     cosine: bool,
     own_rows: IntArray,
     kernel: Kernel,
-    rotate: Any = None,
+    turns: Sequence[Callable[[Float32Array], Float32Array]] = (),
 ) -> Plan:
-    """Score every judged pair that can be found at every size, and sort the thresholds of each query."""
+    """Score every judged pair that can be found at every size, and sort the thresholds of each query.
+
+    `turns` are applied to the documents first, in order; `queries` are turned already.
+    """
     query_of = qrels.queries
     pairs = np.flatnonzero((qrels.rows != Qrels.MISSING) & (qrels.rows != own_rows[query_of]))
     query_rows, rows = query_of[pairs], qrels.rows[pairs]
@@ -126,7 +129,8 @@ def make_plan(
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         part = slice(start, start + PAIRS_AT_ONCE)
         docs = vectors.take(rows[part])
-        docs = docs if rotate is None else rotate(docs)
+        for turn in turns:
+            docs = turn(docs)
         targets.thresholds[:, part] = kernel.pair_scores(queries, docs, targets, query_rows[part])
     order = (
         np.stack([np.lexsort((row, query_rows)) for row in targets.thresholds])

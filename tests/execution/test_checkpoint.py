@@ -17,7 +17,7 @@ from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.pass_plan import Tally
 from mrl_sweep.ranking.portable import PortableKernel
-from mrl_sweep.ranking.progress import Partial
+from mrl_sweep.ranking.task import Partial
 from mrl_sweep.types import Qrels, Vectors
 
 TALLY = Tally(
@@ -52,10 +52,10 @@ def question():
 
 def test_what_is_saved_is_loaded_by_another_process_and_gone_when_cleared(tmp_path):
     vectors = stored(tmp_path)
-    FileCheckpoint(tmp_path / "partial", vectors).save("key", Partial(40, TALLY))
+    FileCheckpoint(tmp_path / "partial", vectors).save("key", Partial(((0, 30), (50, 60)), TALLY))
     second = FileCheckpoint(tmp_path / "partial", stored(tmp_path))
-    done, tally = second.load("key")
-    assert done == 40
+    rows, tally = second.load("key")
+    assert rows == ((0, 30), (50, 60))
     for name in Tally._fields:
         np.testing.assert_array_equal(getattr(tally, name), getattr(TALLY, name))
         assert getattr(tally, name).dtype == getattr(TALLY, name).dtype
@@ -66,7 +66,7 @@ def test_what_is_saved_is_loaded_by_another_process_and_gone_when_cleared(tmp_pa
 
 def test_other_vectors_find_nothing(tmp_path):
     vectors = stored(tmp_path)
-    FileCheckpoint(tmp_path / "partial", vectors).save("key", Partial(40, TALLY))
+    FileCheckpoint(tmp_path / "partial", vectors).save("key", Partial(((0, 30), (50, 60)), TALLY))
     others = [Vectors(vectors.parts[::-1]), Vectors(vectors.parts, order=np.arange(200)), Vectors((np.ones((200, 8)),))]
     assert [FileCheckpoint(tmp_path / "partial", other).load("key") for other in others] == [None] * 3
     os.utime(tmp_path / "docs.npy", (1, 1))
@@ -84,14 +84,14 @@ def test_vectors_in_memory_are_known_by_their_content():
 @pytest.mark.parametrize("damage", ["cut", "rubbish", "missing"])
 def test_a_damaged_file_is_no_checkpoint(tmp_path, damage):
     checkpoint = FileCheckpoint(tmp_path / "partial", stored(tmp_path))
-    checkpoint.save("key", Partial(40, TALLY))
+    checkpoint.save("key", Partial(((0, 30), (50, 60)), TALLY))
     (file,) = (tmp_path / "partial").iterdir()
     if damage == "cut":
         file.write_bytes(file.read_bytes()[:-200])
     elif damage == "rubbish":
         file.write_bytes(b"rubbish")
     else:
-        np.savez(file, done=np.int64(3))
+        np.savez(file, rows=np.array([[0, 3]]))
     assert FileCheckpoint(tmp_path / "partial", stored(tmp_path)).load("key") is None
 
 
@@ -102,16 +102,16 @@ def test_it_is_due_when_the_time_has_passed_and_not_again_at_once(tmp_path):
     assert not checkpoint.due()
     clock.now = 30
     assert checkpoint.due()
-    checkpoint.save("key", Partial(40, TALLY))
+    checkpoint.save("key", Partial(((0, 30), (50, 60)), TALLY))
     assert not checkpoint.due()
 
 
 def test_counts_that_nobody_came_back_for_are_removed(tmp_path):
     folder = tmp_path / "partial"
-    FileCheckpoint(folder, stored(tmp_path)).save("old", Partial(40, TALLY))
+    FileCheckpoint(folder, stored(tmp_path)).save("old", Partial(((0, 30), (50, 60)), TALLY))
     (old,) = folder.iterdir()
     os.utime(old, (old.stat().st_mtime - STALE_S - 60,) * 2)
-    FileCheckpoint(folder, stored(tmp_path)).save("new", Partial(40, TALLY))
+    FileCheckpoint(folder, stored(tmp_path)).save("new", Partial(((0, 30), (50, 60)), TALLY))
     assert old not in folder.iterdir()
     assert len(list(folder.iterdir())) == 1
 
@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path
     checkpoint = FileCheckpoint(tmp_path / "partial", stored(tmp_path), every_s=1, clock=clock, on_event=events.append)
     clock.now = 5
     for _ in range(2):
-        checkpoint.save("key", Partial(40, TALLY))
+        checkpoint.save("key", Partial(((0, 30), (50, 60)), TALLY))
     clock.now = 50
     assert not checkpoint.due()
     assert [type(event) for event in events] == [Note]

@@ -13,7 +13,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note
 from mrl_sweep.execution import resources as machine
 from mrl_sweep.execution.checkpoint import FileCheckpoint
-from mrl_sweep.execution.resources import Means, Question, choose_device, prepare, second_level_cache
+from mrl_sweep.execution.resources import Limits, RankInputs, choose_device, prepare, second_level_cache
 from mrl_sweep.ranking.exact import ROWS_TOGETHER, SHARD_BYTES
 from mrl_sweep.settings.parsing import parse_size
 from mrl_sweep.types import Qrels, Vectors
@@ -21,9 +21,9 @@ from mrl_sweep.types import Qrels, Vectors
 MIB = 2**20
 
 
-def question(n_queries: int = 1000, n_sizes: int = 24) -> Question:
+def inputs(n_queries: int = 1000, n_sizes: int = 24) -> RankInputs:
     qrels = Qrels(np.arange(n_queries + 1), np.zeros(n_queries, np.int64), np.ones(n_queries, np.int64))
-    return Question(vectors=Vectors((np.zeros((10, 768), np.float32),)), qrels=qrels, n_sizes=n_sizes, depth=10)
+    return RankInputs(vectors=Vectors((np.zeros((10, 768), np.float32),)), qrels=qrels, n_sizes=n_sizes, depth=10)
 
 
 @pytest.fixture
@@ -33,15 +33,15 @@ def holding(monkeypatch):
 
 
 def test_without_a_limit_it_is_the_threads_asked_for_and_the_usual_shards(tmp_path):
-    checkpoint = FileCheckpoint(tmp_path, question().vectors)
-    options = prepare(question(), Means(threads=3), checkpoint=checkpoint)
+    checkpoint = FileCheckpoint(tmp_path, inputs().vectors)
+    options = prepare(inputs(), Limits(threads=3), checkpoint=checkpoint)
     assert (options.executor.n_threads, options.shard_bytes, options.kernel.name) == (3, SHARD_BYTES, "numba")
     assert options.checkpoint is checkpoint
 
 
 def test_with_many_queries_shards_are_smaller_so_that_an_interrupt_is_obeyed_soon():
-    assert prepare(question(5000)).shard_bytes == 4 * 768 * 1302
-    assert prepare(question(100_000)).shard_bytes == 4 * 768 * ROWS_TOGETHER
+    assert prepare(inputs(5000)).shard_bytes == 4 * 768 * 1302
+    assert prepare(inputs(100_000)).shard_bytes == 4 * 768 * ROWS_TOGETHER
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_the_second_level_cache_is_found_among_all(tmp_path, caches, expected):
 
 def test_blocks_fit_the_cache_of_this_machine(monkeypatch):
     monkeypatch.setattr(machine, "second_level_cache", lambda: 2**19)
-    assert prepare(question()).kernel.block_queries == 256
+    assert prepare(inputs()).kernel.block_queries == 256
 
 
 @pytest.mark.usefixtures("holding")
 def test_a_limit_makes_shards_smaller_then_threads_fewer_and_says_so():
     events = []
-    options = prepare(question(), Means(threads=4, max_memory=290 * MIB), on_event=events.append)
+    options = prepare(inputs(), Limits(threads=4, max_memory=290 * MIB), on_event=events.append)
     assert (options.executor.n_threads, options.shard_bytes < SHARD_BYTES, events) == (4, True, [])
-    options = prepare(question(), Means(threads=4, max_memory=200 * MIB), on_event=events.append)
+    options = prepare(inputs(), Limits(threads=4, max_memory=200 * MIB), on_event=events.append)
     assert options.executor.n_threads == 2
     assert events == [Note("--max-memory 200MiB leaves room for 2 of 4 threads")]
 
@@ -81,11 +81,11 @@ def test_a_limit_below_what_the_counts_take_is_refused_with_one_that_works():
     with pytest.raises(
         InputError, match=r"1,000 queries with 1,000 judgments at 24 sizes takes .* besides 100MiB in use"
     ) as caught:
-        prepare(question(), Means(max_memory=110 * MIB))
+        prepare(inputs(), Limits(max_memory=110 * MIB))
     advised = parse_size(caught.value.hint.split()[1])
-    assert prepare(question(), Means(max_memory=advised)).executor.n_threads >= 1
+    assert prepare(inputs(), Limits(max_memory=advised)).executor.n_threads >= 1
     with pytest.raises(InputError):
-        prepare(question(), Means(max_memory=int(advised / 1.06)))
+        prepare(inputs(), Limits(max_memory=int(advised / 1.06)))
 
 
 def test_a_gpu_is_chosen_where_there_is_one_and_the_work_is_worth_it(monkeypatch):
@@ -117,7 +117,7 @@ import sys
 import numpy as np
 from pathlib import Path
 from mrl_sweep.execution.checkpoint import FileCheckpoint
-from mrl_sweep.execution.resources import Means, Question, prepare
+from mrl_sweep.execution.resources import Limits, RankInputs, prepare
 from mrl_sweep.ranking.exact import rank
 from mrl_sweep.types import Qrels, Vectors
 
@@ -130,7 +130,7 @@ order = np.arange(len(docs))[::-1] if sys.argv[2] == "gathered" else None
 vectors = Vectors((docs[:1000], docs[1000:]), order)
 queries = np.random.default_rng(0).standard_normal((20, 256)).astype(np.float32)
 qrels = Qrels(np.arange(21), np.arange(20), np.ones(20, np.int64))
-options = prepare(Question(vectors=vectors, qrels=qrels, n_sizes=2, depth=10), Means(threads=1, max_memory=600 * 2**20))
+options = prepare(RankInputs(vectors=vectors, qrels=qrels, n_sizes=2, depth=10), Limits(threads=1, max_memory=600 * 2**20))
 rank(Vectors((docs[:10],)), queries, Qrels(qrels.offsets, qrels.rows % 10, qrels.grades), (64, 256), options)
 anonymous()
 rank(vectors, queries, qrels, (64, 256), options, on_event=anonymous)

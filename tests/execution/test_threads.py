@@ -11,7 +11,7 @@ from mrl_sweep.execution.threads import LocalThreads
 
 
 def test_every_shard_goes_to_exactly_one_worker():
-    taken = LocalThreads(3)(list, range(1000))
+    taken = LocalThreads(3).share(list, range(1000))
     assert len(taken) == 3
     assert sorted(shard for part in taken for shard in part) == list(range(1000))
 
@@ -26,7 +26,7 @@ def test_a_failing_worker_stops_the_others_and_its_error_is_raised():
             seen.append(shard)
 
     with pytest.raises(ValueError, match="shard 5"):
-        LocalThreads(2)(work, iter(range(10**9)))
+        LocalThreads(2).share(work, iter(range(10**9)))
     assert len(seen) < 10**6
 
 
@@ -49,11 +49,11 @@ def test_an_interrupt_stops_the_drawing_and_is_raised_once_shards_in_hand_are_fi
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        LocalThreads(3)(work, endless())
+        LocalThreads(3).share(work, endless())
     assert sorted(finished) == drawn
 
 
 def test_each_shard_is_announced_when_it_is_drawn_in_order():
     announced = []
-    LocalThreads(3, announced.append)(list, range(100))
+    LocalThreads(3, announced.append).share(list, range(100))
     assert announced == list(range(100))

@@ -11,7 +11,7 @@ from mrl_sweep.events import Progress
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.portable import PortableKernel
-from mrl_sweep.ranking.progress import Partial
+from mrl_sweep.ranking.task import Partial
 from mrl_sweep.types import Qrels, Similarity, Vectors
 
 DIMS = (2, 5, 8)
@@ -36,7 +36,7 @@ class Memory:
 
     def save(self, key, partial):
         self.kept[key] = partial
-        self.saved.append(partial.done)
+        self.saved.append(partial.n_rows)
 
 
 class Interrupting(PortableKernel):
@@ -166,5 +166,5 @@ def test_counts_of_another_shape_are_not_taken_up():
     memory = Memory(every=4)
     whole = rank(vectors, queries, qrels, DIMS, RankOptions(shard_bytes=SHARD_BYTES, checkpoint=memory))
     ((key, partial),) = memory.kept.items()
-    memory.kept[key] = Partial(40, partial.tally._replace(above=partial.tally.above[:1]))
+    memory.kept[key] = Partial(((0, 40),), partial.tally._replace(above=partial.tally.above[:1]))
     assert_same(rank(vectors, queries, qrels, DIMS, RankOptions(shard_bytes=SHARD_BYTES, checkpoint=memory)), whole)

@@ -1,0 +1,199 @@
+"""A pass from its first document to its last: handed to an executor, resumed from partial counts, kept when interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final, Protocol
+
+import numpy as np
+
+from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.ranking.pass_plan import Kernel, Tally, merge
+from mrl_sweep.ranking.task import CountTask, Partial, Span, count_shards, cut_spans, join_spans, n_rows_of, rows_left
+from mrl_sweep.types import Float32Array
+
+RULES: Final = "2"
+"""Raised whenever the same documents would be counted otherwise: counts of different rules must never be added."""
+
+Work = Callable[[Iterator[Span]], None]
+"""Counts the shards that it draws."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountContext:
+    """What an executor is lent while it counts; it stays on this machine.
+
+    `kernel` and `rows_each` (rows of a shard) serve threads of this process. `due` says when partial counts should be handed
+    over; `on_rows` hears how many more documents are counted, from one thread at a time. `floor` (n_sizes, n_queries) float32
+    holds scores below which no document is among the best (`Tally.floor`); threads of this process share it.
+    """
+
+    kernel: Kernel
+    rows_each: int
+    floor: Float32Array
+    due: Callable[[], bool]
+    on_rows: Callable[[int], None]
+
+
+class Executor(Protocol):
+    """Runs a task on one or more workers, in whatever pieces it likes."""
+
+    def count(self, task: CountTask, context: CountContext) -> Iterator[Partial]:
+        """Partial counts as they come, each document in exactly one of them: some whenever they are due, the rest at the end.
+
+        Where KeyboardInterrupt comes out, no worker is at work any more; what was wholly counted may be yielded before.
+        """
+        ...
+
+
+class Checkpoint(Protocol):
+    """Where partial counts are kept between two runs of the same pass, and how often."""
+
+    def load(self, key: str) -> Partial | None:
+        """The partial counts under this key."""
+        ...
+
+    def due(self) -> bool:
+        """Whether enough work has been done since the last time to be worth keeping."""
+        ...
+
+    def save(self, key: str, partial: Partial) -> None:
+        """Keep these partial counts instead of those under this key."""
+        ...
+
+
+class InOrder:
+    """The executor of a single thread: the caller's."""
+
+    def count(self, task: CountTask, context: CountContext) -> Iterator[Partial]:
+        return count_in_rounds(task, context, lambda work, shards: work(shards))
+
+
+def count_in_rounds(task: CountTask, context: CountContext, share: Callable[[Work, Iterator[Span]], object]) -> Iterator[Partial]:
+    """Counts with workers of this process: `share` runs the work on each of them, over shards that they draw from.
+
+    A round ends when partial counts are due. After an interrupt it is handed over only if no shard is half counted.
+    """
+    shards = cut_spans(task.rows, context.rows_each)
+    while True:
+        one = _Round(task, context, shards)
+        try:
+            share(one.work, one.draw())
+        except KeyboardInterrupt:
+            if one.is_whole:
+                yield one.partial()
+            raise
+        if one.is_whole:
+            yield one.partial()
+        if not one.paused:
+            return
+
+
+class _Round:
+    """The shards that are drawn until counts are due (`paused`), and the tallies of the workers that count them.
+
+    Each worker has a tally of its own, and all share one floor, so that none judges what another has already surpassed.
+    """
+
+    def __init__(self, task: CountTask, context: CountContext, shards: Iterator[Span]) -> None:
+        self.paused = False
+        self._task, self._context, self._shards = task, context, shards
+        self._drawn: list[Span] = []
+        self._tallies: list[Tally] = []
+        self._n_counted, self._lock = 0, Lock()
+
+    def draw(self) -> Iterator[Span]:
+        """The shards, in order."""
+        for shard in self._shards:
+            self._drawn.append(shard)
+            yield shard
+            if self._context.due():
+                self.paused = True
+                return
+
+    def work(self, shards: Iterator[Span]) -> None:
+        """What each worker does."""
+        tally = self._task.empty_tally(self._context.floor)
+        self._tallies.append(tally)
+        count_shards(self._task, self._context.kernel, tally, shards, self._add)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is something drawn, and all of it counted."""
+        return 0 < self._n_counted == n_rows_of(self._drawn)
+
+    def partial(self) -> Partial:
+        """The counts of all workers."""
+        return Partial(join_spans(self._drawn), merge(self._tallies))
+
+    def _add(self, shard: Span) -> None:
+        """A worker has counted a shard; one at a time says so."""
+        with self._lock:
+            self._n_counted += shard[1] - shard[0]
+            self._context.on_rows(shard[1] - shard[0])
+
+
+def count_pass(
+    task: CountTask,
+    executor: Executor,
+    kernel: Kernel,
+    rows_each: int,
+    *,
+    checkpoint: Checkpoint | None = None,
+    on_event: OnEvent = ignore,
+) -> Tally:
+    """The tally of the task's documents; what the checkpoint holds is not counted again, and an interrupt keeps what is whole."""
+    key = pass_key(task) if checkpoint else ""
+    total = resumed(task, checkpoint, key)
+    n_kept, n_done = total.n_rows, total.n_rows
+
+    def on_rows(n: int) -> None:
+        nonlocal n_done
+        n_done += n
+        on_event(Progress("rank", n_done, task.n_rows, "documents"))
+
+    context = CountContext(
+        kernel=kernel,
+        rows_each=rows_each,
+        floor=total.tally.floor.copy(),
+        due=checkpoint.due if checkpoint else lambda: False,
+        on_rows=on_rows,
+    )
+    try:
+        if total.n_rows < task.n_rows:
+            for part in executor.count(task.of(rows_left(task.rows, total.rows)), context):
+                total = total.plus(part) if total.rows else part
+                if checkpoint and (n_kept or total.n_rows < task.n_rows):
+                    checkpoint.save(key, total)
+                    n_kept = total.n_rows
+    except KeyboardInterrupt:
+        if checkpoint and total.n_rows > n_kept:
+            checkpoint.save(key, total)
+        raise
+    return total.tally
+
+
+def resumed(task: CountTask, checkpoint: Checkpoint | None, key: str) -> Partial:
+    """The counts that the checkpoint holds of this task, or nothing counted yet."""
+    empty = Partial((), task.empty_tally())
+    saved = checkpoint.load(key) if checkpoint else None
+    if saved is None or rows_left(saved.rows, task.rows):
+        return empty
+    fits = all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(saved.tally, empty.tally, strict=True))
+    return saved if fits else empty
+
+
+def pass_key(task: CountTask) -> str:
+    """A digest of all that decides the counts, save the vectors: rows, turns, queries, judgments' scores, sizes, similarity."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{RULES} {task.rows} {len(task.vectors)} {task.depth} {task.targets.cosine}".encode())
+    for turn in task.turns:
+        digest.update(type(turn).__qualname__.encode() + hashlib.blake2b(turn.key).digest())
+    for field in task.targets[:-1]:
+        array = np.ascontiguousarray(field)
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

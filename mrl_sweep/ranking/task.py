@@ -1,0 +1,148 @@
+"""The unit of work as a value: which rows of which vectors are counted against what (`CountTask`), and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, Self
+
+import numpy as np
+
+from mrl_sweep.errors import InputError
+from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets, empty_tally, merge
+from mrl_sweep.types import Float32Array, Vectors
+
+Span = tuple[int, int]
+"""Document rows from, to."""
+
+
+class Turn(Protocol):
+    """Turns stored rows (n, dim) into the rows that are scored, (n, any) C-contiguous float32: a rotation, a code.
+
+    A value: it can be pickled, and what it does is decided by what it holds. It never writes into the rows.
+    """
+
+    def __call__(self, rows: Float32Array) -> Float32Array: ...
+
+    @property
+    def key(self) -> bytes:
+        """The bytes that decide what it does: turns of equal type and key turn alike."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The turn to other axes: `matrix` (dim, dim) float32, orthogonal, its columns the new axes."""
+
+    matrix: Float32Array
+
+    def __call__(self, rows: Float32Array) -> Float32Array:
+        return np.ascontiguousarray(rows @ self.matrix)
+
+    @property
+    def key(self) -> bytes:
+        return np.ascontiguousarray(self.matrix).tobytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountTask:
+    """Counts the documents `rows` of `vectors`, turned by `turns` in order, against `targets`; keeps `depth` best a query.
+
+    A value: it holds no lock, no listener and nothing of who runs it. Run anywhere and any number of times it gives the same
+    `Tally`, and the tallies of tasks over disjoint rows add up to the tally of them all.
+    """
+
+    vectors: Vectors
+    rows: tuple[Span, ...]
+    targets: Targets
+    depth: int
+    turns: tuple[Turn, ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        """How many documents it counts."""
+        return n_rows_of(self.rows)
+
+    def of(self, rows: Iterable[Span]) -> Self:
+        """The same task over other rows."""
+        return replace(self, rows=tuple(rows))
+
+    def read(self, start: int, stop: int) -> Float32Array:
+        """(stop - start, dim) the documents as they are scored, cut and renormalised by the kernel."""
+        docs = self.vectors.read(start, stop)
+        for turn in self.turns:
+            docs = turn(docs)
+        return docs
+
+    def empty_tally(self, floor: Float32Array | None = None) -> Tally:
+        """A tally with nothing counted; `floor` is shared with others that were given it."""
+        return empty_tally(self.targets, self.depth, floor)
+
+
+class Partial(NamedTuple):
+    """The tally of the documents of `rows`: disjoint spans, ascending."""
+
+    rows: tuple[Span, ...]
+    tally: Tally
+
+    @property
+    def n_rows(self) -> int:
+        """How many documents are counted in it."""
+        return n_rows_of(self.rows)
+
+    def plus(self, other: Partial) -> Partial:
+        """Both together; ValueError where a document would be counted twice."""
+        return Partial(join_spans((*self.rows, *other.rows)), merge([self.tally, other.tally]))
+
+
+def count_shards(
+    task: CountTask, kernel: Kernel, tally: Tally, shards: Iterable[Span], on_counted: Callable[[Span], None]
+) -> None:
+    """Add the documents of each shard to the tally; `on_counted` hears of each shard that is wholly counted.
+
+    Raises InputError where a vector holds NaN or infinity.
+    """
+    for start, stop in shards:
+        bad = kernel.tally(task.targets, tally, task.read(start, stop), start)
+        if bad >= 0:
+            raise InputError(
+                f"the vector of document row {bad} is not finite, or too large for float32", "embed this document again"
+            )
+        on_counted((start, stop))
+
+
+def cut_spans(rows: Iterable[Span], rows_each: int) -> Iterator[Span]:
+    """The same rows in order, in spans of at most `rows_each`."""
+    for start, stop in rows:
+        for begin in range(start, stop, rows_each):
+            yield begin, min(begin + rows_each, stop)
+
+
+def join_spans(rows: Iterable[Span]) -> tuple[Span, ...]:
+    """The same rows as few ascending spans. Raises ValueError where two overlap."""
+    joined: list[Span] = []
+    for start, stop in sorted(span for span in rows if span[0] < span[1]):
+        if joined and start < joined[-1][1]:
+            raise ValueError(f"rows {start} to {min(stop, joined[-1][1])} are counted twice")
+        if joined and start == joined[-1][1]:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((start, stop))
+    return tuple(joined)
+
+
+def rows_left(rows: Sequence[Span], counted: Sequence[Span]) -> tuple[Span, ...]:
+    """The spans of `rows` that are not in `counted`; both disjoint and ascending."""
+    left: list[Span] = []
+    for start, stop in rows:
+        for begin, end in counted:
+            if begin < stop and start < end:
+                left.append((start, max(start, begin)))
+                start = min(stop, end)
+        left.append((start, stop))
+    return join_spans(left)
+
+
+def n_rows_of(rows: Iterable[Span]) -> int:
+    """How many rows the spans hold."""
+    return sum(stop - start for start, stop in rows)
