@@ -18,13 +18,10 @@ from mrl_sweep.collection import load_collection
 
 DOCUMENTS: Final = 5_183
 QUERIES: Final = 300
-LIBRARIES: Final = (
-    f"import gc; gc.set_threshold({OBJECTS_BETWEEN_SEARCHES}); import numpy, faiss, typer, pydantic, pyarrow.parquet; "
-    "pydantic.BaseModel"
-)
+LIBRARIES: Final = f"import gc; gc.set_threshold({OBJECTS_BETWEEN_SEARCHES}); import numpy, faiss, typer, pyarrow.parquet"
 OWN_MODULES: Final = f"{LIBRARIES}; import mrl_sweep.cli.app, mrl_sweep.cli.run, mrl_sweep.pipeline.summary"
 LIMITS: Final = (
-    "Where the warm run misses its bar, the rows in the middle say why: its libraries, above all pydantic, and its own modules, "
+    "Where the warm run misses its bar, the rows in the middle say why: its libraries and its own modules, "
     "above all their dataclasses and tables of settings, take about as long to import as the bar leaves for everything besides "
     "ranking. The stages are what `-v` prints; `--index none` saves measuring."
 )
@@ -112,7 +109,7 @@ def table(took: dict[str, float], stages: dict[str, float]) -> Table:
         ("python -c pass", seconds(took["bare"])),
         ("python -c 'import numpy'", seconds(took["numpy"])),
         ("python -c 'import numpy, faiss'", seconds(took["numpy and faiss"])),
-        ("importing numpy, faiss, typer, pydantic and pyarrow", seconds(took["libraries"])),
+        ("importing numpy, faiss, typer and pyarrow", seconds(took["libraries"])),
         ("importing these and mrl-sweep's own modules", seconds(took["own modules"])),
         *((f"a warm run's stage: {stage}", seconds(time)) for stage, time in stages.items()),
         ("the ranking alone, in a warm process", seconds(ranking)),

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-Float32Array = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
+    IntArray = npt.NDArray[np.int64]
+    FloatArray = npt.NDArray[np.float64]
+    Float32Array = npt.NDArray[np.float32]
+    BoolArray = npt.NDArray[np.bool_]
+else:  # annotations only: the table of settings names these types' neighbours, and `--help` does without numpy
+    IntArray = FloatArray = Float32Array = BoolArray = Any
 
 NOT_RETRIEVED: Final = 2**31 - 1
 """The value of `above` for a judged document that was not returned: behind every cut-off, and safe to add to in int64."""
@@ -178,6 +181,8 @@ class Qrels:
     @property
     def queries(self) -> IntArray:
         """(n_pairs,) the query row of each judgment."""
+        import numpy as np
+
         return np.repeat(np.arange(self.n_queries), np.diff(self.offsets))
 
 
@@ -254,6 +259,8 @@ class Vectors:
 
     def read(self, start: int, stop: int) -> Float32Array:
         """(stop - start, dim) C-contiguous float32; a view where the rows lie so on disk, else a copy. Never write into it."""
+        import numpy as np
+
         if self.order is None:
             return self._slice(start, stop)
         wanted = self.order[start:stop]
@@ -263,10 +270,14 @@ class Vectors:
 
     def take(self, rows: npt.ArrayLike) -> Float32Array:
         """(len(rows), dim) float32: the corpus rows asked for, in that order."""
+        import numpy as np
+
         wanted = np.asarray(rows, dtype=np.int64)
         return self._gather(wanted if self.order is None else self.order[wanted])
 
     def _slice(self, start: int, stop: int) -> Float32Array:
+        import numpy as np
+
         pieces, begin = [], 0
         for part in self.parts:
             if start < begin + len(part) and begin < stop:
@@ -275,6 +286,8 @@ class Vectors:
         return _float32(np.concatenate(pieces) if len(pieces) > 1 else pieces[0] if pieces else self.parts[0][:0])
 
     def _gather(self, wanted: IntArray) -> Float32Array:
+        import numpy as np
+
         out = np.empty((len(wanted), self.dim), np.float32)
         start = 0
         for part in self.parts:
@@ -286,6 +299,8 @@ class Vectors:
 
 
 def _float32(rows: npt.NDArray[Any]) -> Float32Array:
+    import numpy as np
+
     return np.ascontiguousarray(rows, dtype=np.float32)
 
 

@@ -64,7 +64,7 @@ def test_every_command_line_is_one_that_the_program_accepts(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_variable_of_ours_is_a_setting(path: Path) -> None:
-    from mrl_sweep.settings.config import SETTINGS
+    from mrl_sweep.settings.table import SETTINGS
 
     known = {setting.variable for setting in SETTINGS}
     assert set(re.findall(r"\bMRL_SWEEP_\w+", path.read_text("utf-8"))) <= known

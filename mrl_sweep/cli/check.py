@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mrl_sweep.cli.invocation import invocation_of
-from mrl_sweep.cli.options import ConfigFile, EmbedFlags, takes
+from mrl_sweep.cli.options import EMBED, ConfigFile, takes
 from mrl_sweep.cli.output import Told, one_document, one_text, prepare_text
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.run import check_collection, inputs_of
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mrl_sweep.collection.describe import Description
 
 
-@takes(EmbedFlags)
-def check(context: typer.Context, config: ConfigFile = None, **flags: Unpack[EmbedFlags]) -> None:
+@takes(*EMBED)
+def check(context: typer.Context, config: ConfigFile = None, **flags: Any) -> None:
     """Validate a collection and say what is in it: sizes, judgments, gaps, text lengths, slices."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(config, flags)

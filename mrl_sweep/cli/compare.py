@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Unpack
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mrl_sweep.cli import tables
 from mrl_sweep.cli.invocation import invocation_of
-from mrl_sweep.cli.options import DecisionOutputFlags, takes
+from mrl_sweep.cli.options import JUDGED, takes
 from mrl_sweep.cli.output import prepare_text
 from mrl_sweep.cli.report import files_of
 from mrl_sweep.errors import InputError
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of finished runs; the first is compared with.")]
 
 
-@takes(DecisionOutputFlags)
-def compare(context: typer.Context, runs: Runs, **flags: Unpack[DecisionOutputFlags]) -> None:
+@takes(*JUDGED)
+def compare(context: typer.Context, runs: Runs, **flags: Any) -> None:
     """Two models, two corpora, two days: finished runs side by side, with paired evidence."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(None, flags)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mrl_sweep.cli.console import write_line
 from mrl_sweep.cli.invocation import invocation_of
-from mrl_sweep.cli.options import ConfigFile, SweepFlags, takes
+from mrl_sweep.cli.options import SWEEP, ConfigFile, takes
 from mrl_sweep.errors import InputError
+from mrl_sweep.settings.parsing import format_size, parse_size
+from mrl_sweep.settings.setting import Setting
+from mrl_sweep.settings.table import SETTINGS
 
 if TYPE_CHECKING:
     from mrl_sweep.settings.config import SweepConfig
 
 
-@takes(SweepFlags)
-def config(context: typer.Context, config: ConfigFile = None, **flags: Unpack[SweepFlags]) -> None:
+@takes(*SWEEP)
+def config(context: typer.Context, config: ConfigFile = None, **flags: Any) -> None:
     """Every setting, its value, and where it came from. The text is itself a configuration file."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(config, flags)
@@ -35,24 +38,21 @@ def as_json(settings: SweepConfig) -> str:
 
 def as_toml(settings: SweepConfig) -> str:
     """TOML with each value's origin as a comment; a setting without a value is commented out."""
-    blocks = []
-    for table, rows in groupby(settings.settings().items(), key=lambda row: row[0].partition(".")[0]):
-        assigned = [(_assignment(key.partition(".")[2], value), _origin(settings, key)) for key, value in rows]
+    values, blocks = settings.settings(), []
+    for table, rows in groupby(SETTINGS, key=lambda setting: setting.table):
+        assigned = [(_assignment(setting, values[setting.path]), _origin(settings, setting.path)) for setting in rows]
         width = max(len(text) for text, _ in assigned)
         blocks.append("\n".join([f"[{table}]", *(f"{text:<{width}}  # {origin}" for text, origin in assigned)]))
     return "\n\n".join(blocks)
 
 
-def _origin(settings: SweepConfig, key: str) -> str:
-    return settings.origins.get(key, "default")
+def _origin(settings: SweepConfig, path: str) -> str:
+    return settings.origins.get(path, "default")
 
 
-def _assignment(key: str, value: Any) -> str:
+def _assignment(setting: Setting, value: Any) -> str:
     if value is None:
-        return f"# {key} ="
-    if key in ("max_memory", "machine_memory"):
-        from mrl_sweep.settings.parsing import format_size
-
-        value = format_size(value)
+        return f"# {setting.key} ="
+    text = format_size(value) if setting.row.parse is parse_size else value
     # TOML's strings, numbers, truth values and arrays are spelled as JSON spells them.
-    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    return f"{setting.key} = {json.dumps(text, ensure_ascii=False)}"

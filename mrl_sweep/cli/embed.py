@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Unpack
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mrl_sweep.cli.invocation import invocation_of
-from mrl_sweep.cli.options import ConfigFile, EmbedFlags, takes
+from mrl_sweep.cli.options import EMBED, ConfigFile, takes
 from mrl_sweep.cli.output import Told, one_document, one_text, prepare_text
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.run import check_complete, inputs_of
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how many texts and tokens, at what price; embed nothing.")]
 
 
-@takes(EmbedFlags)
-def embed(context: typer.Context, config: ConfigFile = None, dry_run: DryRun = False, **flags: Unpack[EmbedFlags]) -> None:
+@takes(*EMBED)
+def embed(context: typer.Context, config: ConfigFile = None, dry_run: DryRun = False, **flags: Any) -> None:
     """Only fill the store; --dry-run says what that would take. A run then embeds nothing."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(config, flags)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from mrl_sweep.cli.invocation import Invocation, invocation_of
-from mrl_sweep.cli.options import GateFlags, takes
+from mrl_sweep.cli.options import GATE, takes
 from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.report import files_of
 from mrl_sweep.cli.run import inputs_of, main_job, main_jobs
@@ -27,8 +27,8 @@ _OF_A_FINISHED_RUN: Final = ("decision", "slices", "gate")
 _OF_ANY_CALL: Final = frozenset({"run.format", "run.output", "run.strict"})
 
 
-@takes(GateFlags)
-def gate(context: typer.Context, target: Target, **flags: Unpack[GateFlags]) -> int:
+@takes(*GATE)
+def gate(context: typer.Context, target: Target, **flags: Any) -> int:
     """CI: judges by exit code whether --dim N, or any size up to --max-dim N, is still acceptable."""
     invocation = invocation_of(context, flags)
     from mrl_sweep.report.files.folder import read_runs

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,9 +16,6 @@ from mrl_sweep.cli.console import painted, write_line
 
 if TYPE_CHECKING:
     from mrl_sweep.settings.config import SweepConfig
-
-TALK: Final = ("quiet", "verbose", "debug")
-"""Options that say how to talk, not what to do; they are no settings."""
 
 
 @dataclass(slots=True)
@@ -41,6 +38,7 @@ class Invocation:
 
     def configure(self, path: Path | None, flags: Mapping[str, Any]) -> SweepConfig:
         """The settings of this call: the configuration file at `path` with the options on top."""
+        from mrl_sweep.cli.options import TALK
         from mrl_sweep.settings.config import load_config
 
         config = load_config(path, {name: value for name, value in flags.items() if name not in TALK})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mrl_sweep.cli import tables
 from mrl_sweep.cli.invocation import invocation_of
-from mrl_sweep.cli.options import PlanFlags, takes
+from mrl_sweep.cli.options import PLAN, takes
 from mrl_sweep.cli.output import prepare_text
 from mrl_sweep.cli.report import RunFolder, files_of
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _PARQUET = ".parquet"
 
 
-@takes(PlanFlags)
-def plan(context: typer.Context, run: RunFolder, **flags: Unpack[PlanFlags]) -> None:
+@takes(*PLAN)
+def plan(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     """Capacity: storage, memory, latency and cost at --docs, with the quality to expect there."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(None, flags)

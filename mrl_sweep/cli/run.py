@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from mrl_sweep.cli.invocation import Invocation, invocation_of
-from mrl_sweep.cli.options import ConfigFile, SweepFlags, takes
+from mrl_sweep.cli.options import SWEEP, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.several import prepare_several
@@ -23,16 +23,16 @@ DEMO: Final = {"collection": "pydocs", "model": "wordllama", "dims": "256,224,19
 """What `demo` asks unless told otherwise: a share that so many questions can prove."""
 
 
-@takes(SweepFlags)
-def run(context: typer.Context, config: ConfigFile = None, **flags: Unpack[SweepFlags]) -> None:
+@takes(*SWEEP)
+def run(context: typer.Context, config: ConfigFile = None, **flags: Any) -> None:
     """Embed or reuse, rank, score, decide, report. Exit 0 when the job is done, whatever the verdict."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(config, flags)
     run_and_show(invocation, settings)
 
 
-@takes(SweepFlags)
-def demo(context: typer.Context, **flags: Unpack[SweepFlags]) -> None:
+@takes(*SWEEP)
+def demo(context: typer.Context, **flags: Any) -> None:
     """The main job on packaged real text with a real Matryoshka model; no download."""
     invocation = invocation_of(context, flags)
     run_and_show(invocation, invocation.configure(None, {**DEMO, **{name: value for name, value in flags.items() if value}}))

@@ -15,7 +15,8 @@ from mrl_sweep.report.content.build import slice_rows
 from mrl_sweep.report.document import GateRow, Report, SliceRow
 from mrl_sweep.runs.compare import regressed
 from mrl_sweep.runs.reopen import EarlierRun, settings_of
-from mrl_sweep.settings.config import GateTable, OnInconclusive, SweepConfig
+from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.settings.table import GateTable, OnInconclusive
 from mrl_sweep.types import EXACT, Advice, Basis, Configuration, Judgement, Outcome, Status, Verdict
 
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}

@@ -4,48 +4,28 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.settings.parsing import did_you_mean
+from mrl_sweep.settings.setting import ENVIRONMENT_PREFIX, Setting
+from mrl_sweep.settings.table import SETTINGS
 
-ENVIRONMENT_PREFIX: Final = "MRL_SWEEP_"
 SECRET_HINT: Final = "keys are read from the environment only, under the provider's own name"
 
-_PATH_KEYS: Final = frozenset({"run.store", "run.out", "run.output", "gate.baseline", "collection.distractors"})
-_LOCATION_KEYS: Final = frozenset({"collection.source", "model.name"})
 _PACKAGED: Final = frozenset({"pydocs", "wordllama"})
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: its table and key in a file, its option (without dashes, `_` for `-`) on the command line."""
-
-    table: str
-    key: str
-    flag: str
-
-    @property
-    def option(self) -> str:
-        """As it is typed; `plan`'s own `--index` is another setting than that of a run."""
-        return "--" + self.flag.removeprefix("plan_").replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        return ENVIRONMENT_PREFIX + self.flag.upper()
 
 
 Layer = Mapping[Setting, tuple[Any, str]]
 """Raw values of one source, each with its origin in words."""
 
 
-def flag_layer(flags: Mapping[str, Any], settings: Sequence[Setting], spelled: str = "") -> Layer:
+def flag_layer(flags: Mapping[str, Any], spelled: str = "") -> Layer:
     """The given options (by name without dashes); None and empty lists are options that were not given."""
-    by_key = {setting.key: setting for setting in settings if setting.key != "name"}
-    by_flag = by_key | {setting.flag: setting for setting in settings}
+    by_key = {setting.key: setting for setting in SETTINGS if setting.key != "name"}
+    by_flag = by_key | {setting.flag: setting for setting in SETTINGS}
     layer: dict[Setting, tuple[Any, str]] = {}
     for name, value in flags.items():
         if name not in by_flag:
@@ -56,9 +36,9 @@ def flag_layer(flags: Mapping[str, Any], settings: Sequence[Setting], spelled: s
     return layer
 
 
-def environment_layer(environ: Mapping[str, str], settings: Sequence[Setting]) -> Layer:
+def environment_layer(environ: Mapping[str, str]) -> Layer:
     """The `MRL_SWEEP_*` variables. One that names no setting is refused; its value is never shown."""
-    by_variable = {setting.variable: setting for setting in settings}
+    by_variable = {setting.variable: setting for setting in SETTINGS}
     layer: dict[Setting, tuple[Any, str]] = {}
     for name in sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX)):
         if name not in by_variable:
@@ -68,7 +48,7 @@ def environment_layer(environ: Mapping[str, str], settings: Sequence[Setting]) -
     return layer
 
 
-def pyproject_layer(path: Path, settings: Sequence[Setting]) -> Layer:
+def pyproject_layer(path: Path) -> Layer:
     """[tool.mrl-sweep] of a pyproject.toml; nothing where there is no such file or table."""
     if not path.is_file():
         return {}
@@ -76,13 +56,13 @@ def pyproject_layer(path: Path, settings: Sequence[Setting]) -> Layer:
     if "mrl-sweep" not in text:
         return {}
     tables = _parse(text, path).get("tool", {}).get("mrl-sweep", {})
-    return _file_layer(tables, path, text, settings, prefix="tool.mrl-sweep.")
+    return _file_layer(tables, path, text, prefix="tool.mrl-sweep.")
 
 
-def toml_layer(path: Path, settings: Sequence[Setting]) -> Layer:
+def toml_layer(path: Path) -> Layer:
     """The tables of a configuration file. Raises `InputError` with file and line."""
     text = _read_text(path)
-    return _file_layer(_parse(text, path), path, text, settings)
+    return _file_layer(_parse(text, path), path, text)
 
 
 def _secret_hint(name: str) -> str:
@@ -115,38 +95,38 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         ) from None
 
 
-def _file_layer(tables: Mapping[str, Any], path: Path, text: str, settings: Sequence[Setting], prefix: str = "") -> Layer:
-    known = {(setting.table, setting.key): setting for setting in settings}
-    names = list(dict.fromkeys(setting.table for setting in settings))
+def _file_layer(tables: Mapping[str, Any], path: Path, text: str, prefix: str = "") -> Layer:
+    known = {(setting.table, setting.key): setting for setting in SETTINGS}
+    names = list(dict.fromkeys(setting.table for setting in SETTINGS))
     layer: dict[Setting, tuple[Any, str]] = {}
     for table, values in tables.items():
         if table not in names or not isinstance(values, dict):
             where = _line_of(text, prefix.rstrip("."), table) or _line_of(text, prefix + table, None)
-            raise _unknown_table(f"{path}{where}", table, values, settings)
+            raise _unknown_table(f"{path}{where}", table, values)
         for key, value in values.items():
             where = f"{path}{_line_of(text, prefix + table, key)}"
             if (table, key) not in known:
-                raise _unknown_key(where, table, key, settings)
-            layer[known[table, key]] = (_beside(path, f"{table}.{key}", value), where)
+                raise _unknown_key(where, table, key)
+            layer[known[table, key]] = (_beside(path, known[table, key], value), where)
     return layer
 
 
-def _unknown_table(where: str, table: str, values: object, settings: Sequence[Setting]) -> InputError:
-    home = next((setting.table for setting in settings if table in (setting.key, setting.flag)), None)
-    tables = list(dict.fromkeys(setting.table for setting in settings))
+def _unknown_table(where: str, table: str, values: object) -> InputError:
+    home = next((setting.table for setting in SETTINGS if table in (setting.key, setting.flag)), None)
+    tables = list(dict.fromkeys(setting.table for setting in SETTINGS))
     if not isinstance(values, dict):
         if table in tables:
             return InputError(f"{where}: [{table}] is a table", f"write [{table}] on a line of its own, its keys below")
-        hint = f"it belongs under [{home}]" if home else did_you_mean(table, [setting.key for setting in settings])
+        hint = f"it belongs under [{home}]" if home else did_you_mean(table, [setting.key for setting in SETTINGS])
         return InputError(f"{where}: the key {table!r} stands outside of any table", _secret_hint(table) or hint)
     return InputError(f"{where}: unknown table [{table}]", did_you_mean(table, tables) or f"the tables are: {', '.join(tables)}")
 
 
-def _unknown_key(where: str, table: str, key: str, settings: Sequence[Setting]) -> InputError:
+def _unknown_key(where: str, table: str, key: str) -> InputError:
     message = f"{where}: unknown key {key!r} in [{table}]"
-    elsewhere = next((s for s in settings if key in (s.key, s.flag) and s.table != table), None)
-    here = [setting.key for setting in settings if setting.table == table]
-    alias = next((s.key for s in settings if s.table == table and key in (s.flag, s.flag.replace("_", "-"))), None)
+    elsewhere = next((s for s in SETTINGS if key in (s.key, s.flag) and s.table != table), None)
+    here = [setting.key for setting in SETTINGS if setting.table == table]
+    alias = next((s.key for s in SETTINGS if s.table == table and key in (s.flag, s.flag.replace("_", "-"))), None)
     if elsewhere and not alias:
         return InputError(
             message, f"it belongs under [{elsewhere.table}]" + (f" as {elsewhere.key!r}" if key != elsewhere.key else "")
@@ -155,16 +135,16 @@ def _unknown_key(where: str, table: str, key: str, settings: Sequence[Setting]) 
     return InputError(message, _secret_hint(key) or hint or f"the keys of [{table}] are: {', '.join(here)}")
 
 
-def _beside(path: Path, name: str, value: Any) -> Any:
+def _beside(path: Path, setting: Setting, value: Any) -> Any:
     """A relative path in a file is meant from that file's folder; names of models and packaged collections are left alone."""
     if isinstance(value, list):
-        return [_beside(path, name, item) for item in value]
+        return [_beside(path, setting, item) for item in value]
     if not isinstance(value, str) or value in _PACKAGED or Path(value).is_absolute() or value.startswith("~"):
         return value
     folder = path.parent
-    if name in _PATH_KEYS:
+    if setting.row.relative == "path":
         return str(folder / value)
-    if name in _LOCATION_KEYS:
+    if setting.row.relative == "spec":
         scheme, colon, rest = value.partition(":")
         candidate = folder / (rest if colon else value)
         if candidate.exists():

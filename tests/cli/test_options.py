@@ -4,36 +4,65 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
+import typer
 
 import mrl_sweep
-from mrl_sweep.cli.invocation import TALK
-from mrl_sweep.cli.options import GateFlags, PlanFlags, SweepFlags, TalkFlags
-from mrl_sweep.settings.config import SETTINGS, SweepConfig
+from mrl_sweep.cli.app import HOMES, program
+from mrl_sweep.cli.options import TALK
+from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.settings.table import SETTINGS
 
-DECLARED = {
-    name: hint
-    for group in (SweepFlags, GateFlags, PlanFlags)
-    for name, hint in get_type_hints(group, include_extras=True).items()
-}
 PACKAGE = Path(mrl_sweep.__file__).parent
+COMMANDS: dict[str, Any] = typer.main.get_command(program()).commands  # type: ignore[attr-defined]
+OPTIONS = {
+    name: {param.name: param for param in command.params if param.param_type_name == "option" and param.name != "help"}
+    for name, command in COMMANDS.items()
+}
 
 
-def _names(hint: Any) -> list[str]:
-    option = hint.__metadata__[0]
-    return [name for name in (option.default, *option.param_decls) if isinstance(name, str)]
+def _spelled(param: Any) -> set[str]:
+    return {*param.opts, *param.secondary_opts}
 
 
 def test_options_and_settings_are_the_same_set() -> None:
-    assert set(DECLARED) - set(TALK) == {setting.flag for setting in SETTINGS}
-    assert set(get_type_hints(TalkFlags)) == set(TALK)
+    declared = {name for options in OPTIONS.values() for name in options}
+    assert declared - set(TALK) - {"dry_run"} == {setting.flag for setting in SETTINGS}
+    assert set(OPTIONS) == set(HOMES)
 
 
-def test_each_option_is_spelled_like_its_setting() -> None:
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.path)
+def test_each_option_says_what_its_row_says(setting: Any) -> None:
+    params = [options[setting.flag] for options in OPTIONS.values() if setting.flag in options]
+    assert params
+    for param in params:
+        assert setting.option in param.opts
+        assert (param.metavar, param.multiple, param.rich_help_panel) == (
+            setting.row.metavar,
+            setting.row.repeatable,
+            setting.panel,
+        )
+        assert param.help == setting.row.help + (" Repeatable." if setting.row.repeatable else "")
+
+
+def test_what_a_command_takes_is_what_it_can_follow() -> None:
+    assert set(OPTIONS["report"]) == {"format", "output", *TALK}
+    assert set(OPTIONS["run"]) == set(OPTIONS["demo"]) == set(OPTIONS["config"])
+    assert set(OPTIONS["embed"]) - {"dry_run"} == set(OPTIONS["check"])
+    assert {"dims", "distractors"} & set(OPTIONS["embed"]) == {"distractors"}
+    assert {"dim", "strict", "threads"} <= set(OPTIONS["gate"])
+    assert {"plan_index", "price_per_million"} <= set(OPTIONS["plan"])
+    assert "index" not in OPTIONS["plan"]
+
+
+def test_defaults_are_what_their_parsers_make_of_them() -> None:
+    """So that a default written in the table is a value that a user could have given."""
     for setting in SETTINGS:
-        assert setting.option in [part for name in _names(DECLARED[setting.flag]) for part in name.split("/")]
+        if setting.default not in (None, ()) and setting.row.parse.__name__ != "parse_size":
+            given = [str(item) for item in setting.default] if isinstance(setting.default, tuple) else str(setting.default)
+            assert setting.row.parse(given) == setting.default, setting.path
 
 
 @pytest.mark.parametrize(
@@ -41,12 +70,11 @@ def test_each_option_is_spelled_like_its_setting() -> None:
     [("backend", "model.backend"), ("alpha", "decision.alpha"), ("retain", "decision.retain"), ("dims", "sweep.dims")],
 )
 def test_the_default_that_help_names_is_the_default(flag: str, key: str) -> None:
-    told = DECLARED[flag].__metadata__[0].help
-    assert str(SweepConfig.of().settings()[key]) in told
+    assert str(SweepConfig.of().settings()[key]) in OPTIONS["run"][flag].help
 
 
 def test_every_option_that_a_message_names_exists() -> None:
-    spelled = {part for hint in DECLARED.values() for name in _names(hint) for part in name.split("/")}
+    spelled = {name for options in OPTIONS.values() for param in options.values() for name in _spelled(param)}
     known = spelled | {"--help", "--version", "--dry-run"}
     sources = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
     named = {(path.name, flag) for path, text in sources.items() for flag in re.findall(r"(?<![-\w])--[a-z][a-z-]+", text)}

@@ -1,0 +1,347 @@
+"""The table of settings: one row each, which the options, the configuration, the messages and the reference are read off.
+
+A new setting is a new row: a field of the table that it stands under in a TOML file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar, Final
+
+from mrl_sweep.decision.policy import DecideBy
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.settings.parsing import (
+    choice_of,
+    list_of,
+    parse_count,
+    parse_dims,
+    parse_flag,
+    parse_indexes,
+    parse_level,
+    parse_loss,
+    parse_number,
+    parse_path,
+    parse_positive,
+    parse_share,
+    parse_size,
+    parse_sources,
+    parse_text,
+)
+from mrl_sweep.settings.setting import Setting, Table, setting
+from mrl_sweep.types import Basis, Format, Measure, MissingDocs, NoRelevant, Similarity
+
+
+class StoreDtype(StrEnum):
+    """How a component is stored: float16 takes half the disk."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+
+
+class Executor(StrEnum):
+    """Where ranking runs."""
+
+    LOCAL = "local"
+
+
+class OnInconclusive(StrEnum):
+    """What the gate does where the queries cannot tell: end with code 4, pass and say so, or pass."""
+
+    FAIL = "fail"
+    WARN = "warn"
+    PASS = "pass"
+
+
+_measures = list_of(parse_measure, ", ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionTable(Table):
+    """[collection]: what is searched, and by which judgments it is measured; `split` None is `test`, or the only one there is.
+
+    `source` is one collection, or several that are asked the same question. `label_free` reads no judgments: what is measured
+    then is the agreement with full size, on every query.
+    """
+
+    panel: ClassVar[str] = "Collection"
+
+    source: str | tuple[str, ...] | None = setting(
+        "--collection",
+        "SPEC",
+        parse_sources,
+        None,
+        "A BEIR folder, trec:, csv:, ir:, hf:, or pydocs: Python's own documentation.",
+        repeatable=True,
+        relative="spec",
+    )
+    split: str | None = setting("--split", "NAME", parse_text, None, "Which judgments; default test, or the only ones there are.")
+    distractors: Path | None = setting(
+        "--distractors", "FILE", parse_path, None, "More documents, unjudged: JSON lines as in corpus.jsonl.", relative="path"
+    )
+    missing_docs: MissingDocs = setting(
+        "--missing-docs",
+        "error|count",
+        choice_of(MissingDocs),
+        MissingDocs.ERROR,
+        "A judged document that the corpus lacks: stop (default) or count.",
+    )
+    no_relevant: NoRelevant = setting(
+        "--no-relevant",
+        "exclude|zero",
+        choice_of(NoRelevant),
+        NoRelevant.EXCLUDE,
+        "A query without a relevant judgment: exclude (default) or score 0.",
+    )
+    label_free: bool = setting(
+        "--label-free/--judged", None, parse_flag, False, "No judgments: measure the agreement with the full size's top 10."
+    )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The collections, however many are named."""
+        return self.source if isinstance(self.source, tuple) else () if self.source is None else (self.source,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelTable(Table):
+    """[model]: what makes the vectors, as the providers mean it."""
+
+    panel: ClassVar[str] = "Model"
+
+    name: str | None = setting(
+        "--model",
+        "SPEC",
+        parse_text,
+        None,
+        "A sentence-transformers name or folder, wordllama, or vectors:FOLDER.",
+        relative="spec",
+    )
+    revision: str | None = setting("--revision", "REV", parse_text, None, "The model's revision.")
+    query_prompt: str | None = setting("--query-prompt", "TEXT", str, None, "Text before each query; default: the model's own.")
+    document_prompt: str | None = setting(
+        "--document-prompt", "TEXT", str, None, "Text before each document; default: the model's own."
+    )
+    trust_remote_code: bool = setting(
+        "--trust-remote-code/--no-remote-code", None, parse_flag, False, "Run code that comes with the model."
+    )
+    base_url: str | None = setting("--base-url", "URL", parse_text, None, "The server of a hosted model.")
+    batch_size: int | None = setting("--batch-size", "N", parse_positive, None, "Texts per call of the model.")
+    max_length: int | None = setting(
+        "--max-length", "N", parse_positive, None, "Tokens read of each text; default: the model's own."
+    )
+    fail_on_truncation: bool = setting(
+        "--fail-on-truncation/--allow-truncation", None, parse_flag, False, "Refuse texts that the model cuts off."
+    )
+    device: str | None = setting("--device", "NAME", parse_text, None, "cpu, cuda, mps; default: the best there is.")
+    backend: str = setting("--backend", "NAME", parse_text, "torch", "torch (default), onnx or openvino.")
+    processes: int = setting("--processes", "N", parse_positive, 1, "Encode in that many processes; default 1.")
+    verify_api: int | None = setting(
+        "--verify-api", "N", parse_positive, None, "Ask a hosted model for N texts at a small size: is that the cut vector?"
+    )
+    price_per_million: float | None = setting(
+        "--price-per-million", "PRICE", parse_number, None, "Of a hosted model, per million tokens: for a dry run and a plan."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepTable(Table):
+    """[sweep]: which candidates are tried. `dims` is `"auto"`, `"every:N"` or sizes from large to small."""
+
+    panel: ClassVar[str] = "Sweep"
+
+    dims: str | tuple[int, ...] = setting(
+        "--dims", "SPEC", parse_dims, "auto", "auto (default): the sizes the model was trained for; 64,128,256; every:8."
+    )
+    basis: tuple[Basis, ...] = setting(
+        "--basis",
+        "NAME",
+        list_of(choice_of(Basis), ", "),
+        (Basis.PREFIX,),
+        "prefix (default); pca and random as controls.",
+        repeatable=True,
+    )
+    index: tuple[str, ...] = setting(
+        "--index", "SPEC", parse_indexes, ("Flat",), "FAISS factory string to measure, default Flat; none.", repeatable=True
+    )
+    similarity: Similarity = setting("--similarity", "cosine|dot", choice_of(Similarity), Similarity.COSINE, "Default cosine.")
+    exclude_identical: bool = setting(
+        "--exclude-identical/--keep-identical", None, parse_flag, False, "Leave out the document whose id is the query's."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionTable(Table):
+    """[decision]: when a size is acceptable. The first measure decides, those of `require` must pass as well.
+
+    Queries with the same value of the field `cluster` count as one unit of evidence.
+    """
+
+    panel: ClassVar[str] = "Decision"
+
+    measures: tuple[Measure, ...] = setting(
+        "--measure",
+        "M",
+        _measures,
+        (Measure("nDCG", 10), Measure("R", 10), Measure("R", 100)),
+        "Default nDCG@10, R@10, R@100, label-free Agreement@10; the first decides.",
+        repeatable=True,
+    )
+    require: tuple[Measure, ...] = setting("--require", "M", _measures, (), "A measure that must pass as well.", repeatable=True)
+    retain: float = setting("--retain", "SHARE", parse_share, 0.98, "The share of full size to keep: 0.98 (default) or 98%.")
+    alpha: float = setting("--alpha", "RATE", parse_level, 0.05, "Error rate of the proof, one-sided; default 0.05.")
+    decide_by: DecideBy = setting(
+        "--decide-by",
+        "bound|mean",
+        choice_of(DecideBy),
+        DecideBy.BOUND,
+        "bound (default): proven; mean: measured only, and it says so.",
+    )
+    cluster: str | None = setting(
+        "--cluster", "FIELD", parse_text, None, "Queries that share this field's value count as one unit of evidence."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlicesTable(Table):
+    """[slices]: fields of a query's metadata; with `slice_retain`, what each value of a declared field must keep."""
+
+    panel: ClassVar[str] = "Decision"
+
+    slice: tuple[str, ...] = setting(
+        "--slice", "FIELD", list_of(parse_text), (), "A field of the queries' metadata.", repeatable=True
+    )
+    slice_retain: float | None = setting(
+        "--slice-retain", "SHARE", parse_share, None, "What every value of those fields must keep."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTable(Table):
+    """[run]: where things lie and how much of the machine may be used; sizes in bytes, None: decided where it is needed."""
+
+    panel: ClassVar[str] = "Run"
+
+    store: Path | None = setting(
+        "--store", "DIR", parse_path, None, "Where vectors are kept; default: your cache folder.", relative="path"
+    )
+    store_dtype: StoreDtype = setting(
+        "--store-dtype", "NAME", choice_of(StoreDtype), StoreDtype.FLOAT32, "float32 (default), or float16 for half the disk."
+    )
+    out: Path | None = setting(
+        "--out", "DIR", parse_path, None, "Where the run is written; default runs/NAME-DIGEST.", relative="path"
+    )
+    format: Format = setting(
+        "--format", "NAME", choice_of(Format), Format.TEXT, "text (default), json, markdown, html, github or junit."
+    )
+    output: Path | None = setting(
+        "-o --output", "FILE", parse_path, None, "Write that rendering to FILE instead of stdout.", relative="path"
+    )
+    run_files: bool = setting("--run-files/--no-run-files", None, parse_flag, False, "Also write TREC run files.")
+    offline: bool = setting("--offline/--online", None, parse_flag, False, "Never ask the network.")
+    strict: bool = setting("--strict/--no-strict", None, parse_flag, False, "Refuse data that would be set aside and counted.")
+    threads: int | None = setting("--threads", "N", parse_positive, None, "Default: all cores.")
+    max_memory: int | None = setting("--max-memory", "SIZE", parse_size, None, "For ranking, such as 4GiB.")
+    executor: Executor = setting("--executor", "local", choice_of(Executor), Executor.LOCAL, "Where ranking runs.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateTable(Table):
+    """[gate]: `dim` must be acceptable, or some size up to `max_dim`; with neither, the baseline's size, or some size below full.
+
+    Against a `baseline` run, a proven loss of more than `max_regression` (a share of the earlier mean) fails.
+    """
+
+    panel: ClassVar[str] = "Gate"
+
+    dim: int | None = setting("--dim", "N", parse_positive, None, "The size in production: it must still be acceptable.")
+    max_dim: int | None = setting("--max-dim", "N", parse_positive, None, "Some size up to N must be acceptable.")
+    on_inconclusive: OnInconclusive = setting(
+        "--on-inconclusive",
+        "fail|warn|pass",
+        choice_of(OnInconclusive),
+        OnInconclusive.FAIL,
+        "Where the queries cannot tell: exit 4 (default), warn, pass.",
+    )
+    baseline: Path | None = setting(
+        "--baseline", "RUN", parse_path, None, "An earlier run: a proven regression against it fails.", relative="path"
+    )
+    baseline_optional: bool = setting(
+        "--baseline-optional/--baseline-required", None, parse_flag, False, "Go on where there is no baseline yet."
+    )
+    max_regression: float = setting(
+        "--max-regression", "LOSS", parse_loss, 0.01, "What may be lost against the baseline: 0.01 (default) or 1%."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployTable(Table):
+    """[deploy]: what the deployed system is to be: funnels `SMALL:SHORTLIST:LARGE` to measure, budgets to meet (p99 in ms, index
+    in GiB), corpus sizes to project to; `keep_indexes` keeps what was built beside the store.
+    """
+
+    panel: ClassVar[str] = "Deployment"
+
+    funnel: tuple[str, ...] = setting(
+        "--funnel",
+        "S:N:L",
+        list_of(parse_text),
+        (),
+        "Measure a funnel: N documents found at S dimensions, reranked at L.",
+        repeatable=True,
+    )
+    budget_ms: tuple[float, ...] = setting(
+        "--budget-ms", "MS", list_of(parse_number, ", "), (), "The best configuration with a p99 up to MS.", repeatable=True
+    )
+    budget_gib: tuple[float, ...] = setting(
+        "--budget-gib", "GIB", list_of(parse_number, ", "), (), "The best configuration up to this index size.", repeatable=True
+    )
+    project_docs: tuple[int, ...] = setting(
+        "--project-docs",
+        "N",
+        list_of(parse_count, ", "),
+        (),
+        "What each size will keep in a corpus of N documents: 10M.",
+        repeatable=True,
+    )
+    keep_indexes: bool = setting(
+        "--keep-indexes/--drop-indexes", None, parse_flag, False, "Keep built indexes beside the store for reuse."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanTable(Table):
+    """[plan]: the planned corpus and what things cost, in the user's currency; sizes in bytes, prices per month."""
+
+    panel: ClassVar[str] = "Plan"
+
+    docs: int | None = setting("--docs", "N", parse_count, None, "Documents of the planned corpus: 50M.")
+    index: tuple[str, ...] = setting(
+        "--index", "SPEC", parse_indexes, (), "Default: those that the run measured.", repeatable=True, name="plan_index"
+    )
+    replicas: int = setting("--replicas", "N", parse_positive, 1, "Copies of the index, default 1; more where --qps needs them.")
+    qps: float | None = setting("--qps", "N", parse_number, None, "Queries a second to be served.")
+    price_gib_month: float | None = setting("--price-gib-month", "PRICE", parse_number, None, "Of a GiB of memory.")
+    price_disk_gib_month: float | None = setting("--price-disk-gib-month", "PRICE", parse_number, None, "Of a GiB of disk.")
+    machine_memory: int | None = setting("--machine-memory", "SIZE", parse_size, None, "Of one machine, such as 64GiB.")
+    machine_price_month: float | None = setting("--machine-price-month", "PRICE", parse_number, None, "Of one machine.")
+    headroom: float = setting("--headroom", "SHARE", parse_loss, 0.2, "Memory of a machine that stays free, default 0.2.")
+    documents_per_second: float | None = setting("--documents-per-second", "N", parse_number, None, "Rate of embedding.")
+    tokens_per_document: float | None = setting("--tokens-per-document", "N", parse_number, None, "For the price of embedding.")
+
+
+TABLES: Final[Mapping[str, type[Table]]] = {
+    "collection": CollectionTable,
+    "model": ModelTable,
+    "sweep": SweepTable,
+    "decision": DecisionTable,
+    "slices": SlicesTable,
+    "run": RunTable,
+    "gate": GateTable,
+    "deploy": DeployTable,
+    "plan": PlanTable,
+}
+
+SETTINGS: Final = tuple(setting for name, table in TABLES.items() for setting in Setting.all_of(name, table))
