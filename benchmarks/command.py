@@ -40,9 +40,10 @@ config = SweepConfig.of(collection=sys.argv[1], model="wordllama", store=sys.arg
 pipeline.run(config, heard)
 collection = pipeline.load(config)
 embeddings = pipeline.embed_texts(config, collection)
-pipeline.rank_all(config, collection, embeddings)
+dims = pipeline.sizes(config, embeddings)
+pipeline.rank_all(config, collection, embeddings, dims)
 started = time.perf_counter()
-pipeline.rank_all(config, collection, embeddings)
+pipeline.rank_all(config, collection, embeddings, dims)
 print(json.dumps(stages | {"ranking": time.perf_counter() - started}))
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from time import perf_counter
@@ -67,11 +67,11 @@ def run_on(config: SweepConfig, collection: Collection, model: Model, on_event: 
     embeddings = embed_texts(config, collection, on_event, model)
     if (own := embeddings.model.get("similarity")) in list(Similarity):
         config = config.unless_given("sweep", "similarity", Similarity(own))
-    dims = candidate_dims(config.sweep.dims, embeddings.documents.dim, embeddings.trained_dims)
+    dims = sizes(config, embeddings)
     check_indexes(config, which_sizes(dims, None), len(collection.documents))
     checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
     with timed("rank", on_event):
-        ranks, rotation = rank_all(config, collection, embeddings, on_event, checkpoint)
+        ranks, rotation = rank_all(config, collection, embeddings, dims, on_event, checkpoint)
     sweep = replace(judge(config, collection, embeddings, ranks), rotation=rotation)
     with timed("measure indexes", on_event):
         sweep = measure_deployed(with_funnels(sweep), on_event)
@@ -132,16 +132,19 @@ def verified(
     """The embeddings with what a hosted model said when asked for its smallest size in the sweep: is it the cut full vector?"""
     from mrl_sweep.embedding.hosted.verify import verify_api
 
-    full = embeddings.documents.dim
-    smallest = min(candidate_dims(config.sweep.dims, full, embeddings.trained_dims))
     texts = list(collection.documents.texts(0, min(config.model.verify_api or 0, len(collection.documents))))
     try:
-        found = verify_api(embedder, texts, smallest)
+        found = verify_api(embedder, texts, min(sizes(config, embeddings)))
     finally:
         if isinstance(embedder, Embedder):
             embedder.close()
     model = {**embeddings.model, "api_verified": found.to_json()}
     return replace(embeddings, model=model, warnings=(*embeddings.warnings, found.advice))
+
+
+def sizes(config: SweepConfig, embeddings: Embeddings) -> tuple[int, ...]:
+    """The sizes that the sweep tries with this model, ascending, the full size last."""
+    return candidate_dims(config.sweep.dims, embeddings.documents.dim, embeddings.trained_dims)
 
 
 def open_model(config: SweepConfig) -> Model:
@@ -168,12 +171,12 @@ def rank_all(
     config: SweepConfig,
     collection: Collection,
     embeddings: Embeddings,
+    dims: Sequence[int],
     on_event: OnEvent = ignore,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Ranks, Float32Array | None]:
     """One pass for the model's own prefixes, one more for each control basis; and the rotation that PCA fitted."""
     vectors = embeddings.documents
-    dims = candidate_dims(config.sweep.dims, vectors.dim, embeddings.trained_dims)
     inputs = RankInputs(
         vectors=vectors,
         qrels=collection.qrels,

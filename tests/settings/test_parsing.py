@@ -104,7 +104,10 @@ def test_dims_are_mended_in_order_and_repeats_and_nothing_else() -> None:
     assert parse_dims("every:8") == "every:8"
 
 
-@pytest.mark.parametrize("written", ["0", "-64", "64,0", "64.5", "big", "every:0", "every:x", "every:", "", [], [True], [1.5]])
+@pytest.mark.parametrize(
+    "written",
+    ["0", "-64", "64,0", "64.5", "big", "every:0", "every:x", "every:-8", "every:", "", [], [True], [1.5], "64,-8", "64,x"],
+)
 def test_dims_that_are_no_sizes_are_refused(written: object) -> None:
     with pytest.raises(InputError) as refused:
         parse_dims(written)
