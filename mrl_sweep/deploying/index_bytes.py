@@ -15,6 +15,8 @@ _HEADER: Final = 45
 _FAST_SCAN_BLOCK: Final = 32
 _QUANTISER_BITS: Final = {"SQ8": 8, "SQ6": 6, "SQ4": 4, "SQfp16": 16, "SQbf16": 16, "SQ8_direct": 8, "SQ8_direct_signed": 8}
 _TRAINED_RANGES: Final = ("SQ8", "SQ6", "SQ4")
+_TURBO_MSE_BITS: Final = (1, 2, 3, 4, 8)
+_TURBO_BITS: Final = (2, 3, 4, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,9 @@ def vector_bytes(dim: int, n: int = 1) -> int:
 def index_bytes(spec: str, dim: int, n: int) -> int | None:
     """Bytes of the FAISS index `spec` over n vectors of `dim`, as `faiss.serialize_index` gives them; None where unknown.
 
-    Known: Flat, SQ4/6/8/fp16/bf16, PQ, fast-scan PQ, LSH, RaBitQ; HNSW and IVF over any of them; PCA, OPQ, RR and L2norm in
-    front; RFlat and Refine(…) behind. The upper links of HNSW are drawn at random: their expectation is used.
+    Known: Flat, SQ4/6/8/fp16/bf16, TurboQuant, PQ, fast-scan PQ, LSH, RaBitQ; HNSW and IVF over any of them; PCA, OPQ, RR and
+    L2norm in front; RFlat and Refine(…) behind. What the data or chance decide (the upper links of HNSW, how full the last
+    block of a fast-scan list is) stands at its expectation. All else FAISS builds (RQ, LSQ, NSG …) is measured only.
     """
     words = [word.strip() for word in parse_index(spec).factory.split(",")]
     total = 0
@@ -58,19 +61,40 @@ def code_of(word: str, dim: int) -> Code | None:
     if word in _QUANTISER_BITS:
         ranges = 2 * FLOAT_BYTES * dim if word in _TRAINED_RANGES else 0
         return Code(_bits(dim * _QUANTISER_BITS[word]), 81 + ranges, 45 + ranges)
-    if match := re.fullmatch(r"LSH(r?)t?", word):
-        return Code(_bits(dim), 93 + (FLOAT_BYTES * dim * dim if match[1] else 0), 0)
-    if match := re.fullmatch(r"RaBitQ(\d*)(fs)?(?:_\d+)?", word):
-        bits = int(match[1] or 1)
-        factors, once = (8, 74) if bits == 1 else (20, 82)
-        return Code(_bits(dim * bits) + factors, once + FLOAT_BYTES * dim, once - 44, _FAST_SCAN_BLOCK if match[2] else 1)
-    if match := re.fullmatch(r"PQ(\d+)(?:x(\d+))?(fsr?)?(?:_\d+)?(?:np)?", word):
+    if match := re.fullmatch(r"LSH(r?)(t?)", word):
+        rotation, thresholds = (FLOAT_BYTES * dim * dim if match[1] else 0), (FLOAT_BYTES * dim if match[2] else 0)
+        return Code(_bits(dim), 93 + rotation + thresholds, 0)
+    if match := re.fullmatch(r"PQ(\d+)(?:x(\d+))?(fsr?)?(?:_(\d+))?(?:np)?", word):
         parts, bits = int(match[1]), int(match[2] or 8)
         centroids = FLOAT_BYTES * dim * 2**bits
         if match[3]:
-            return Code(_bits(_round_up(parts, 2) * bits), 105 + centroids, 60 + centroids, _FAST_SCAN_BLOCK)
+            block = int(match[4] or _FAST_SCAN_BLOCK)
+            return Code(_bits(_round_up(parts, 2) * bits), 105 + centroids, 69 + centroids, block)
         return Code(_bits(parts * bits), 86 + centroids, 41 + centroids)
+    return _turbo_quant(word, dim) or _rabitq(word, dim)
+
+
+def _rabitq(word: str, dim: int) -> Code | None:
+    """RaBitQ: a bit (or more) a number and two (or five) numbers a vector; the fast-scan variant knows one bit, in blocks."""
+    if match := re.fullmatch(r"RaBitQfs(?:_(\d+))?", word):
+        return Code(_bits(dim) + 8, 110 + FLOAT_BYTES * dim, 67, int(match[1] or _FAST_SCAN_BLOCK))
+    if match := re.fullmatch(r"RaBitQ(\d*)", word):
+        bits = int(match[1] or 1)
+        factors, once = (8, 74) if bits == 1 else (20, 82)
+        return Code(_bits(dim * bits) + factors, once + FLOAT_BYTES * dim, once - 44)
     return None
+
+
+def _turbo_quant(word: str, dim: int) -> Code | None:
+    """TurboQuant: b bits a number, 2^b levels with the bounds between them; `SQtq` gives one bit to the residual, and norms."""
+    if (match := re.fullmatch(r"SQtqmse(\d)", word)) and int(match[1]) in _TURBO_MSE_BITS:
+        bits, residual, norms = int(match[1]), 0, 0
+    elif (match := re.fullmatch(r"SQtq(\d)", word)) and int(match[1]) in _TURBO_BITS:
+        bits, residual, norms = int(match[1]) - 1, 12, 8
+    else:
+        return None
+    levels = FLOAT_BYTES * (2 ** (bits + 1) - 1) + residual
+    return Code(_bits(dim * int(match[1])) + norms, 81 + levels, 45 + levels)
 
 
 def _core(words: list[str], dim: int, n: int) -> int | None:
@@ -102,8 +126,11 @@ def _lists(match: re.Match[str], code: Code, dim: int, n: int) -> int:
     coarse = _HEADER + FLOAT_BYTES * dim * n_lists
     if coarse_links is not None:
         coarse += _graph(int(coarse_links or 32), n_lists)
-    padding = n_lists * code.per_vector * (code.block // 2)
-    return coarse + 94 + 8 * n_lists + code.once_in_lists + n * (ID_BYTES + code.per_vector) + padding
+    blocks = 0
+    if code.block > 1:
+        # a fast-scan list has its length beside it, and half a block of padding at its end
+        blocks = 8 * n_lists + round(n_lists * code.per_vector * (code.block - 1) / 2)
+    return coarse + 94 + 8 * n_lists + code.once_in_lists + n * (ID_BYTES + code.per_vector) + blocks
 
 
 def _transform(word: str, dim: int) -> tuple[int, int] | None:

@@ -52,10 +52,29 @@ def test_graphs_are_within_one_percent(spec: str, n: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["Flat", "SQ8", "SQ4", "SQfp16", "LSH", "RaBitQ", "IVF4,Flat", "IVF4,SQ8", "IVF4,RaBitQ", "IVF4,PQ4x4", "PQ4x4"]
+    "spec",
+    [
+        *("Flat", "SQ8", "SQ4", "SQfp16", "LSH", "LSHr", "LSHt", "LSHrt", "RaBitQ", "RaBitQfs", "RaBitQfs_64", "PQ4x4"),
+        *("IVF4,Flat", "IVF4,SQ8", "IVF4,RaBitQ", "IVF4,PQ4x4", "IVF4,SQtqmse2", "IVF4,SQtq3"),
+        *("SQtqmse1", "SQtqmse2", "SQtqmse3", "SQtqmse4", "SQtqmse8", "SQtq2", "SQtq3", "SQtq4", "SQtq5"),
+    ],
 )
 def test_codecs_are_exact_to_the_byte(spec: str) -> None:
     assert index_bytes(spec, 24, 321) == serialised(spec, 24, 321)
+
+
+@pytest.mark.parametrize(("spec", "code"), [("IVF8,PQ16x4fs", 8), ("IVF8,RaBitQfs", 16), ("IVF8,PQ16x4fs_64", 8)])
+def test_fast_scan_lists_are_off_by_the_padding_of_their_last_blocks_alone(spec: str, code: int) -> None:
+    rows = np.random.default_rng(0).standard_normal((3000, 64), dtype=np.float32)
+    index = faiss.index_factory(64, spec, faiss.METRIC_L2)
+    index.train(rows)
+    index.add(rows)
+    block = 64 if spec.endswith("_64") else 32
+    lengths = np.array([index.invlists.list_size(i) for i in range(8)])
+    padding = code * int((-lengths % block).sum())
+    expected = index_bytes(spec, 64, 3000)
+    assert expected is not None
+    assert len(faiss.serialize_index(index)) - padding == expected - 8 * code * (block - 1) // 2
 
 
 @pytest.mark.parametrize("n", [3000, 10000, 30000])
@@ -74,7 +93,10 @@ def test_search_parameters_cost_nothing() -> None:
     assert index_bytes("IVF32,Flat,nprobe=8", 64, 1000) == index_bytes("IVF32,Flat", 64, 1000)
 
 
-@pytest.mark.parametrize("spec", ["NSG32,Flat", "RQ4x8", "Nonsense", "IVF32,Nonsense", "HNSW32,Flat,SQ8", "PCA8"])
+@pytest.mark.parametrize(
+    "spec",
+    ["NSG32,Flat", "RQ4x8", "LSQ4x6", "SQtq6", "SQtqmse5", "RaBitQ2fs", "Nonsense", "IVF32,Nonsense", "HNSW32,Flat,SQ8", "PCA8"],
+)
 def test_an_unknown_form_is_none(spec: str) -> None:
     assert index_bytes(spec, 64, 1000) is None
 

@@ -1,0 +1,177 @@
+"""pgvector's bytes in closed form: HNSW tuples on 8 KiB pages, and the table's heap with its TOAST.
+
+From the page layout of PostgreSQL (`bufpage.h`, `heaptoast.h`) and of pgvector 0.8 (`hnsw.h`, `hnswbuild.c`), both held against
+a live server in the tests. Tuples are never split, so the bytes of a vector are a staircase in its dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+PAGE_BYTES: Final = 8192
+_HNSW_ROOM: Final = PAGE_BYTES - 24 - 8
+"""A page without its header and pgvector's 8 bytes at its end."""
+_HEAP_ROOM: Final = PAGE_BYTES - 24
+_POINTER: Final = 4
+"""Every tuple has a line pointer."""
+_ELEMENT_HEADER: Final = 72
+"""Type, level, ten heap addresses of 6 bytes, the address of the neighbours."""
+_LEVELS: Final = 8
+"""A level is reached by one vector in m of the level below: with m = 16 the ninth by one in four billion."""
+
+_TUPLE_HEADER: Final = 24
+_ID_BYTES: Final = 8
+_TOAST_THRESHOLD: Final = 2032
+_TOAST_CHUNK: Final = 1996
+_TOAST_POINTER: Final = 18
+_CHUNK_HEADER: Final = _TUPLE_HEADER + 12
+_INDEX_ENTRY: Final = 20
+_INDEX_ROOM: Final = int(0.9 * (PAGE_BYTES - 24 - 16))
+"""A B-tree that grows at its right end fills its leaves to nine tenths."""
+_FREE_SPACE_MAP: Final = 3 * PAGE_BYTES
+_SIMULATED_ROWS: Final = 2000
+
+
+class VectorType(StrEnum):
+    """pgvector's types that an HNSW index takes."""
+
+    VECTOR = "vector"
+    HALFVEC = "halfvec"
+    BIT = "bit"
+
+
+MOST_INDEXED_DIMS: Final[Mapping[VectorType, int]] = MappingProxyType(
+    {VectorType.VECTOR: 2000, VectorType.HALFVEC: 4000, VectorType.BIT: 64_000}
+)
+
+
+def value_bytes(kind: VectorType, dim: int) -> int:
+    """Bytes of one value with its 8 bytes of header: length and dimensions."""
+    per_dim = {VectorType.VECTOR: 4 * dim, VectorType.HALFVEC: 2 * dim, VectorType.BIT: (dim + 7) // 8}
+    return 8 + per_dim[kind]
+
+
+def hnsw_bytes(kind: VectorType, dim: int, n: int, *, m: int = 16) -> int | None:
+    """Expected bytes of an HNSW index over n different vectors, built at once; None above the type's limit.
+
+    The levels of the graph are drawn at random: their expectation is used, which is exact to a page or two.
+    """
+    if dim > MOST_INDEXED_DIMS[kind]:
+        return None
+    # a hundredth of a page is the odd tall element of the expectation, no page of its own
+    return PAGE_BYTES * (1 + max(1, math.ceil(n / rows_per_page(kind, dim, m=m) - 0.01)))
+
+
+@lru_cache(maxsize=4096)
+def rows_per_page(kind: VectorType, dim: int, *, m: int = 16) -> float:
+    """How many vectors a page of an HNSW index holds in the long run; one half where each takes two pages.
+
+    An element and its neighbours stand on one page where both fit on an empty one. The tuple that no longer fits opens the
+    next page, so the levels of first elements are the stationary law of a chain: tall elements open pages more often.
+    """
+    element = _aligned(_ELEMENT_HEADER + value_bytes(kind, dim))
+    pairs = [element + _neighbours(level, m) + 2 * _POINTER for level in range(_LEVELS)]
+    if pairs[0] > _HNSW_ROOM:
+        return 0.5
+    shares = [m**-level * (1 - 1 / m) for level in range(_LEVELS - 1)] + [float(m) ** (1 - _LEVELS)]
+    filled = [_fill(pair, pairs, shares) for pair in pairs]
+    first = shares
+    for _ in range(40):
+        first = [sum(first[i] * filled[i][1][j] for i in range(_LEVELS)) for j in range(_LEVELS)]
+    return sum(first[i] * filled[i][0] for i in range(_LEVELS))
+
+
+def _fill(opening: int, pairs: list[int], shares: list[float]) -> tuple[float, list[float]]:
+    """The expected number of elements on a page that an element of `opening` bytes opened, and the levels of the next opener."""
+    rooms, count, openers = {_HNSW_ROOM - opening: 1.0}, 1.0, [0.0] * len(pairs)
+    while rooms:
+        left: dict[int, float] = defaultdict(float)
+        for room, chance in rooms.items():
+            for level, (pair, share) in enumerate(zip(pairs, shares, strict=True)):
+                if pair <= room:
+                    left[room - pair] += chance * share
+                    count += chance * share
+                else:
+                    openers[level] += chance * share
+        rooms = left
+    return count, openers
+
+
+def _neighbours(level: int, m: int) -> int:
+    """Bytes of the neighbours' tuple: 2m addresses on the ground, m on each level above."""
+    return _aligned(4 + 6 * m * (level + 2))
+
+
+def table_bytes(dim: int, n: int) -> int:
+    """Bytes of a table of n rows `(id bigint, embedding vector(dim))`, as `pg_table_size` gives them after plain inserts.
+
+    A row above 2 KB keeps its vector in TOAST, in chunks of 1,996 bytes, four to a page; the TOAST's own index and the free
+    space maps count. The primary key's index does not.
+    """
+    row = _TUPLE_HEADER + _ID_BYTES + value_bytes(VectorType.VECTOR, dim)
+    if row <= _TOAST_THRESHOLD:
+        per_page = _HEAP_ROOM // (_aligned(row) + _POINTER)
+        # an empty TOAST table has an index of one page all the same
+        return PAGE_BYTES * (math.ceil(n / per_page) + 1) + _FREE_SPACE_MAP
+    heap = math.ceil(n / (_HEAP_ROOM // (_aligned(_TUPLE_HEADER + _ID_BYTES + _TOAST_POINTER) + _POINTER)))
+    whole, rest = divmod(value_bytes(VectorType.VECTOR, dim) - 4, _TOAST_CHUNK)
+    chunks = [_TOAST_CHUNK] * whole + [rest] * (rest > 0)
+    leaves = math.ceil(n * len(chunks) / (_INDEX_ROOM // _INDEX_ENTRY))
+    return PAGE_BYTES * (heap + _toast_pages(n, chunks) + leaves + 2) + 2 * _FREE_SPACE_MAP
+
+
+def _toast_pages(n: int, chunks: list[int]) -> int:
+    """Pages of n rows' chunks, laid down as PostgreSQL does: on the page in use, else in a gap it knows of, else on a new one.
+
+    The first rows are laid down one by one, and the rest at the rate of their second half.
+    """
+    tuples = [_aligned(_CHUNK_HEADER + chunk) + _POINTER for chunk in chunks]
+    smallest, pages, room, halfway = min(tuples), 1, _HEAP_ROOM, 0
+    gaps: list[int] = []
+    rows = min(n, _SIMULATED_ROWS)
+    for row in range(rows):
+        for size in tuples:
+            if size > room:
+                if room >= smallest:
+                    gaps.append(room)
+                gap = next((i for i, free in enumerate(gaps) if free // 32 * 32 >= size), None)
+                pages += gap is None
+                room = _HEAP_ROOM if gap is None else gaps.pop(gap)
+            room -= size
+        if row == rows // 2:
+            halfway = pages
+    if n == rows:
+        return pages
+    return pages + round((n - rows) * (pages - halfway) / (rows - 1 - rows // 2))
+
+
+def step_of(kind: VectorType, dim: int, *, m: int = 16) -> tuple[int, int] | None:
+    """The step of the staircase that `dim` stands on: (smallest, largest) dimensions with as many whole rows a page.
+
+    `(989, 2000)` of `vector` says that 1,024 costs what 1,536 costs, and that 988 is the next step down. None above the limit.
+    """
+    most = MOST_INDEXED_DIMS[kind]
+    if dim > most:
+        return None
+
+    def fewer(at: int) -> int:
+        return -_whole_rows(kind, at, m)
+
+    dims = range(1, most + 1)
+    return dims[bisect_left(dims, fewer(dim), key=fewer)], dims[bisect_right(dims, fewer(dim), key=fewer) - 1]
+
+
+def _whole_rows(kind: VectorType, dim: int, m: int) -> int:
+    """Elements of the lowest level that fit on a page; 0 where one takes two pages."""
+    return _HNSW_ROOM // (_aligned(_ELEMENT_HEADER + value_bytes(kind, dim)) + _neighbours(0, m) + 2 * _POINTER)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 8) * 8
