@@ -80,7 +80,7 @@ def rows_per_page(kind: VectorType, dim: int, *, m: int = 16) -> float:
     pairs = [element + _neighbours(level, m) + 2 * _POINTER for level in range(_LEVELS)]
     if pairs[0] > _HNSW_ROOM:
         return 0.5
-    shares = [m**-level * (1 - 1 / m) for level in range(_LEVELS - 1)] + [float(m) ** (1 - _LEVELS)]
+    shares = [float(m) ** -level * (1 - 1 / m) for level in range(_LEVELS - 1)] + [float(m) ** (1 - _LEVELS)]
     filled = [_fill(pair, pairs, shares) for pair in pairs]
     first = shares
     for _ in range(40):
