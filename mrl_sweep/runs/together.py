@@ -266,10 +266,12 @@ def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Re
     folders = folders_of(names, config.run.out)
     model = pipeline.open_model(config)
     reports: dict[str, Report] = {}
-    for number, (name, one) in enumerate(zip(names, asked, strict=True), start=1):
-        on_event(Note(f"collection {number} of {len(names)}: {name}"))
-        with naming(name):
-            reports[name] = pipeline.run_on(one.replaced("run", "out", folders[name]), waiting.pop(0), model, on_event)
+    with pipeline.executor_of(config, on_event) as executor:
+        for number, (name, one) in enumerate(zip(names, asked, strict=True), start=1):
+            on_event(Note(f"collection {number} of {len(names)}: {name}"))
+            with naming(name):
+                placed = one.replaced("run", "out", folders[name])
+                reports[name] = pipeline.run_on(placed, waiting.pop(0), model, on_event, executor)
     if config.run.out is not None:
         write_runs(config.run.out, {name: folder for name, folder in folders.items() if folder is not None})
     return reports
