@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets, empty_tally, merge
 from mrl_sweep.types import Float32Array, Vectors
+
+ROTATED_AT_ONCE: Final = 256
+"""Rows: in blocks of one shape BLAS adds up alike for every row, in blocks of another shape it may not."""
 
 Span = tuple[int, int]
 """Document rows from, to."""
@@ -32,12 +35,19 @@ class Turn(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """The turn to other axes: `matrix` (dim, dim) float32, orthogonal, its columns the new axes."""
+    """The turn to other axes: `matrix` (dim, columns) float32, its columns the new axes, orthonormal."""
 
     matrix: Float32Array
 
     def __call__(self, rows: Float32Array) -> Float32Array:
-        return np.ascontiguousarray(rows @ self.matrix)
+        """(n, columns): the same numbers for a row whatever rows it comes with, so that blocks do not matter."""
+        out = np.empty((len(rows), self.matrix.shape[1]), np.float32)
+        for start in range(0, len(rows), ROTATED_AT_ONCE):
+            block = rows[start : start + ROTATED_AT_ONCE]
+            if len(block) < ROTATED_AT_ONCE:
+                block = np.pad(block, ((0, ROTATED_AT_ONCE - len(block)), (0, 0)))
+            out[start : start + ROTATED_AT_ONCE] = (block @ self.matrix)[: len(rows) - start]
+        return out
 
     @property
     def key(self) -> bytes:
