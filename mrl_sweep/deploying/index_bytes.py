@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from mrl_sweep.deploying.index_spec import parse_index
+from mrl_sweep.ranking.codes.rabitq import RaBitQCode
+from mrl_sweep.ranking.codes.scalar import ScalarCode
 
 FLOAT_BYTES: Final = 4
 ID_BYTES: Final = 8
@@ -80,21 +82,21 @@ def _rabitq(word: str, dim: int) -> Code | None:
         return Code(_bits(dim) + 8, 110 + FLOAT_BYTES * dim, 67, int(match[1] or _FAST_SCAN_BLOCK))
     if match := re.fullmatch(r"RaBitQ(\d*)", word):
         bits = int(match[1] or 1)
-        factors, once = (8, 74) if bits == 1 else (20, 82)
-        return Code(_bits(dim * bits) + factors, once + FLOAT_BYTES * dim, once - 44)
+        once = 74 if bits == 1 else 82
+        return Code(RaBitQCode(bits).bytes_per_vector(dim), once + FLOAT_BYTES * dim, once - 44)
     return None
 
 
 def _turbo_quant(word: str, dim: int) -> Code | None:
     """TurboQuant: b bits a number, 2^b levels with the bounds between them; `SQtq` gives one bit to the residual, and norms."""
     if (match := re.fullmatch(r"SQtqmse(\d)", word)) and int(match[1]) in _TURBO_MSE_BITS:
-        bits, residual, norms = int(match[1]), 0, 0
+        bits, residual = int(match[1]), 0
     elif (match := re.fullmatch(r"SQtq(\d)", word)) and int(match[1]) in _TURBO_BITS:
-        bits, residual, norms = int(match[1]) - 1, 12, 8
+        bits, residual = int(match[1]) - 1, 12
     else:
         return None
     levels = FLOAT_BYTES * (2 ** (bits + 1) - 1) + residual
-    return Code(_bits(dim * int(match[1])) + norms, 81 + levels, 45 + levels)
+    return Code(ScalarCode(word).bytes_per_vector(dim), 81 + levels, 45 + levels)
 
 
 def _core(words: list[str], dim: int, n: int) -> int | None:

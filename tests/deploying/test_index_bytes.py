@@ -63,6 +63,14 @@ def test_codecs_are_exact_to_the_byte(spec: str) -> None:
     assert index_bytes(spec, 24, 321) == serialised(spec, 24, 321)
 
 
+@pytest.mark.parametrize("dim", [33, 64])
+@pytest.mark.parametrize(
+    "spec", ["SQ6", *(f"SQtqmse{n}" for n in (1, 2, 3, 8)), "SQtq2", "SQtq5", "RaBitQ2", "RaBitQ4", "RaBitQ9", "RaBitQfs"]
+)
+def test_codes_of_few_bits_are_exact_to_the_byte_where_bits_fill_no_byte(spec: str, dim: int) -> None:
+    assert index_bytes(spec, dim, 321) == serialised(spec, dim, 321)
+
+
 @pytest.mark.parametrize(("spec", "code"), [("IVF8,PQ16x4fs", 8), ("IVF8,RaBitQfs", 16), ("IVF8,PQ16x4fs_64", 8)])
 def test_fast_scan_lists_are_off_by_the_padding_of_their_last_blocks_alone(spec: str, code: int) -> None:
     rows = np.random.default_rng(0).standard_normal((3000, 64), dtype=np.float32)

@@ -1,0 +1,60 @@
+"""What every precision gives: its bytes, and rows whose product with a query is the score that FAISS's search gives the code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from mrl_sweep.types import Float32Array
+
+
+class Coder(Protocol):
+    """A precision fitted to documents of one size: a value that can be pickled, compared and digested.
+
+    The score of a document is the inner product of its row with the query's row, but for what is the same for all documents
+    of a query: so the kernel that counts float32 vectors counts codes.
+    """
+
+    def documents(self, rows: Float32Array) -> Float32Array:
+        """(n, dim) cut documents -> (n, columns) C-contiguous float32: what their codes stand for in a search."""
+        ...
+
+    def queries(self, rows: Float32Array) -> Float32Array:
+        """(n, dim) cut queries -> (n, columns) C-contiguous float32; a zero query becomes a zero row."""
+        ...
+
+
+class Code(Protocol):
+    """A precision."""
+
+    @property
+    def prefixes_share_codes(self) -> bool:
+        """Whether the code of a prefix is the prefix of the code, so that one pass serves all sizes."""
+        ...
+
+    def bytes_per_vector(self, dim: int) -> int:
+        """Bytes that each vector adds to the index, as `faiss.serialize_index` gives them."""
+        ...
+
+    def fit(self, sample: Float32Array) -> Coder:
+        """The coder that this (n, dim) sample of cut documents trains; queries are never looked at."""
+        ...
+
+
+def whole_bytes(n_bits: int) -> int:
+    """Bytes that hold so many bits."""
+    return -(-n_bits // 8)
+
+
+@contextmanager
+def one_thread() -> Iterator[Any]:
+    """Yields faiss, which uses one thread of its own inside the block: the pass already uses all of them."""
+    import faiss
+
+    before = faiss.omp_get_max_threads()  # of this thread alone: each has its own setting
+    faiss.omp_set_num_threads(1)
+    try:
+        yield faiss
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -1,0 +1,65 @@
+"""Scalar quantisers: each number by itself to 16, 8, 6, 4 or fewer bits. FAISS scores them as the product with `reconstruct`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+
+from mrl_sweep.ranking.codes.code import one_thread, whole_bytes
+from mrl_sweep.types import Float32Array
+
+FACTORY: Final = re.compile(r"SQ(?:(?P<bits>[468])|(?P<half>fp16|bf16)|tqmse(?P<levels>[12348])|tq(?P<turbo>[2-5]))")
+
+_TURBO_FACTORS: Final = 8
+"""Bytes: the length of the vector and of what its levels leave, two float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarCode:
+    """One of FAISS's scalar quantisers, by its factory string: `SQfp16`, `SQ8`, `SQ4`, `SQtqmse2`, `SQtq3`, ..."""
+
+    factory: str
+    prefixes_share_codes: bool = False  # ranges and levels are those of renormalised prefixes
+
+    def bytes_per_vector(self, dim: int) -> int:
+        match = FACTORY.fullmatch(self.factory)
+        if match is None:
+            raise ValueError(f"{self.factory!r} is no scalar quantiser")
+        if match["turbo"]:  # levels of one bit less, signs of what they leave, and two factors
+            bits = int(match["turbo"])
+            return whole_bytes(dim) * bits + _TURBO_FACTORS
+        return whole_bytes(dim * (16 if match["half"] else int(match["bits"] or match["levels"])))
+
+    def fit(self, sample: Float32Array) -> ScalarCoder:
+        with one_thread() as faiss:
+            index = faiss.index_factory(sample.shape[1], self.factory, faiss.METRIC_INNER_PRODUCT)
+            index.train(sample)
+            return ScalarCoder(faiss.serialize_index(index).tobytes())
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarCoder:
+    """`trained` is the serialised empty index."""
+
+    trained: bytes
+
+    def documents(self, rows: Float32Array) -> Float32Array:
+        index = opened(self.trained)
+        with one_thread():
+            decoded: Float32Array = index.sa_decode(index.sa_encode(rows))
+        return decoded
+
+    def queries(self, rows: Float32Array) -> Float32Array:
+        return rows
+
+
+@lru_cache(maxsize=64)
+def opened(trained: bytes) -> Any:
+    """The FAISS index behind these bytes; encoding and decoding only read it, so that threads may share it."""
+    import faiss
+
+    return faiss.deserialize_index(np.frombuffer(trained, np.uint8))
