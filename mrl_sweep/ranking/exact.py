@@ -13,7 +13,8 @@ from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.ranking.counting import Checkpoint, Executor, InOrder, count_pass
 from mrl_sweep.ranking.pass_plan import Kernel, Plan, Tally, as_ranks, make_plan
 from mrl_sweep.ranking.portable import PortableKernel
-from mrl_sweep.ranking.task import CountTask, Rotation, Turn
+from mrl_sweep.ranking.space import Space, prefixes
+from mrl_sweep.ranking.task import CountTask
 from mrl_sweep.types import Basis, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
 
 SHARD_BYTES: Final = 16 * 2**20
@@ -77,6 +78,20 @@ def rank(
     return one.ranks(count(one, options, on_event))
 
 
+def rank_in(
+    space: Space,
+    vectors: Vectors,
+    queries: Float32Array,
+    qrels: Qrels,
+    options: RankOptions = RankOptions(),
+    *,
+    on_event: OnEvent = ignore,
+) -> Ranks:
+    """The ranks of all judged documents at each configuration of `space`, from one pass; otherwise as `rank`."""
+    one = prepare_space(space, vectors, queries, qrels, options)
+    return one.ranks(count(one, options, on_event))
+
+
 def prepare_pass(
     vectors: Vectors,
     queries: Float32Array,
@@ -88,19 +103,27 @@ def prepare_pass(
     rotation: Float32Array | None = None,
 ) -> Pass:
     """The pass that `rank` counts, with the judged pairs scored; parameters and errors are those of `rank`."""
+    space = prefixes(dims, options.similarity, basis=basis, rotation=rotation)
+    return prepare_space(space, vectors, queries, qrels, options)
+
+
+def prepare_space(
+    space: Space, vectors: Vectors, queries: Float32Array, qrels: Qrels, options: RankOptions = RankOptions()
+) -> Pass:
+    """The pass that `rank_in` counts, with the judged pairs scored."""
     kernel = options.kernel or open_kernel()
-    turns: tuple[Turn, ...] = () if rotation is None else (Rotation(rotation),)
-    queries = queries if rotation is None else turns[0](queries)
+    refuse_unfit_queries(queries)
+    queries = space.queries(queries)
     refuse_unfit_queries(queries)
     own_rows = options.own_rows if options.own_rows is not None else np.full(len(queries), -1, np.int64)
-    cosine = options.similarity == Similarity.COSINE
-    plan = make_plan(vectors, queries, qrels, dims, cosine=cosine, own_rows=own_rows, kernel=kernel, turns=turns)
+    cosine, turns = space.compared_by is Similarity.COSINE, space.document_turns
+    plan = make_plan(vectors, queries, qrels, space.columns, cosine=cosine, own_rows=own_rows, kernel=kernel, turns=turns)
     return Pass(
         task=CountTask(vectors=vectors, rows=((0, len(vectors)),), targets=plan.targets, depth=options.depth, turns=turns),
         plan=plan,
         kernel=kernel,
         qrels=qrels,
-        configurations=tuple(Configuration(str(basis), int(dim)) for dim in dims),
+        configurations=space.candidates,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from mrl_sweep.types import Basis, Float32Array, Ranks, TopDocuments, Vectors
+from mrl_sweep.types import Basis, Float32Array, Vectors
 
 
 def pca_rotation(sample: Float32Array) -> Float32Array:
@@ -49,17 +49,3 @@ def rotations(bases: Sequence[str], vectors: Vectors, generator: np.random.Gener
     if Basis.RANDOM in bases:
         for seed in range(RANDOM_SEEDS):
             yield f"{Basis.RANDOM}-{seed}", random_rotation(vectors.dim, generator)
-
-
-def join(parts: Sequence[Ranks]) -> Ranks:
-    """The ranks of several passes over the same documents, queries and judgments, as one."""
-    tops = [part.top for part in parts if part.top is not None]
-    top = TopDocuments(np.concatenate([t.rows for t in tops]), np.concatenate([t.scores for t in tops])) if tops else None
-    return Ranks(
-        tuple(candidate for part in parts for candidate in part.candidates),
-        parts[0].n_documents,
-        np.concatenate([part.above for part in parts]),
-        np.concatenate([part.tied for part in parts]),
-        top,
-        np.concatenate([part.zero_prefixes for part in parts if part.zero_prefixes is not None]),
-    )

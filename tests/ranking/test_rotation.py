@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mrl_sweep.ranking.exact import rank
-from mrl_sweep.ranking.rotation import join, pca_rotation, random_rotation, rotations
+from mrl_sweep.ranking.grid import join
+from mrl_sweep.ranking.rotation import pca_rotation, random_rotation, rotations
 from mrl_sweep.types import Configuration, Qrels, Vectors
 
 
