@@ -10,8 +10,8 @@ import numpy as np
 from mrl_sweep.decision.student import t_quantile, t_tail
 from mrl_sweep.types import FloatArray, IntArray
 
-RARE_CHANGES: Final = 20
-"""With fewer changed queries than this, one pseudo-query guards each limit (`paired_bounds`)."""
+UNSEEN: Final = 2
+"""How many losers, and as their mirror gainers, every limit counts that were not among the queries (`with_unseen_losers`)."""
 
 UNCHANGED: Final = 1e-12
 """Differences up to this are the last bits of a sum in another order, not a change."""
@@ -46,25 +46,17 @@ def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) 
 
     The limits of mean(x - retain * y) are Student's; those of the share are the roots of Fieller's equation
     (mean x - s mean y)^2 = t^2 (var x - 2 s cov + s^2 var y) / n, so `at_least` >= retain exactly when `lower` >= 0.
-
-    A sample in which hardly anything changed says little of rare losses: below 20 changed queries the lower limit is
-    taken with one more query that lost everything (x = 0, y = 1), and the upper limit, as its mirror, with one more that
-    gained everything (x = 1, y = 0), so that neither "good enough" nor "worse" rests on queries that were never met.
+    The lower limits count two more queries that lose all (`with_unseen_losers`), the upper ones two that gain as much
+    (`with_unseen_gainers`): neither "good enough" nor "worse" may rest on rare queries that were never met. Means and counts
+    are of the queries alone.
     """
     y = np.broadcast_to(y, x.shape)
     change = x - y
     changed = np.abs(change) > UNCHANGED
-    guarded = changed.sum(axis=1) < RARE_CHANGES
-    limits = np.full((4, len(x)), np.nan)
-    if not guarded.all():
-        limits[:, ~guarded] = _limits(x[~guarded], y[~guarded], retain=retain, alpha=alpha)
-    if guarded.any():
-        lost_all = _limits(_with(x[guarded], 0.0), _with(y[guarded], 1.0), retain=retain, alpha=alpha)
-        gained_all = _limits(_with(x[guarded], 1.0), _with(y[guarded], 0.0), retain=retain, alpha=alpha)
-        limits[:, guarded] = [lost_all[0], gained_all[1], lost_all[2], gained_all[3]]
-    lower, upper, at_least, at_most = limits
     difference = x - retain * y
     mean, baseline_mean = x.mean(axis=1), y.mean(axis=1)
+    lower, _, at_least, _ = _limits(*with_unseen_losers(x, y), retain=retain, alpha=alpha)
+    _, upper, _, at_most = _limits(*with_unseen_gainers(x, y), retain=retain, alpha=alpha)
     return PairedBounds(
         n=x.shape[1],
         mean=mean,
@@ -82,28 +74,49 @@ def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) 
     )
 
 
-def shortfall_p(x: FloatArray, y: FloatArray, *, retain: float) -> FloatArray:
-    """(n_candidates,) the p-value of mean(x - retain * y) >= 0 against "less"; guarded as `upper` of `paired_bounds` is."""
+def with_unseen_losers(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """`x` and `y` (n_candidates, n) with two queries more that lose everything an ordinary one has: x = 0, y = mean(y).
+
+    A sample without losers says little of rare ones: a share of some 3 / n of the queries that lose everything cannot be
+    excluded. mean(y) stays what it was.
+    """
+    level = y.mean(axis=1)
+    return _joined(x, np.zeros_like(level)), _joined(y, level)
+
+
+def with_unseen_gainers(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The mirror of `with_unseen_losers`: two queries more that gain as much as an ordinary one has, x = mean(x) + mean(y)."""
+    level = y.mean(axis=1)
+    return _joined(x, x.mean(axis=1) + level), _joined(y, level)
+
+
+def retained_p(x: FloatArray, y: FloatArray, *, retain: float) -> FloatArray:
+    """(n_candidates,) the smallest alpha at which `paired_bounds` proves the share `retain`; NaN with fewer than two queries."""
     y = np.broadcast_to(y, x.shape)
-    guarded = (np.abs(x - y) > UNCHANGED).sum(axis=1) < RARE_CHANGES
-    difference = x - retain * y
-    p = np.empty(len(x))
-    p[~guarded] = _p_not_less(difference[~guarded])
-    p[guarded] = _p_not_less(_with(difference[guarded], 1.0))
-    return p
+    x, y = with_unseen_losers(x, y)
+    level = _p_above(y)  # the share has limits only where the baseline's mean is told from 0 at that alpha
+    return np.maximum(_p_above(x - retain * y), level)
 
 
-def _p_not_less(d: FloatArray) -> FloatArray:
+def shortfall_p(x: FloatArray, y: FloatArray, *, retain: float) -> FloatArray:
+    """(n_candidates,) the p-value of mean(x - retain * y) >= 0 against "less", guarded as `upper` of `paired_bounds` is."""
+    y = np.broadcast_to(y, x.shape)
+    x, y = with_unseen_gainers(x, y)
+    return _p_above(retain * y - x)
+
+
+def _p_above(d: FloatArray) -> FloatArray:
+    """(n_candidates,) Student's p-value of "the mean is 0 or below", by rows of values with their unseen queries."""
     n = d.shape[1]
-    if n < 2 or len(d) == 0:
+    if n - UNSEEN < 2 or len(d) == 0:
         return np.full(len(d), np.nan)
     mean, error = d.mean(axis=1), _deviation(d) / np.sqrt(n)
     t = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
-    return np.where(error > 0, t_tail(-t, n - 1), (mean >= 0).astype(np.float64))
+    return np.where(error > 0, t_tail(t, n - 1), (mean <= 0).astype(np.float64))
 
 
-def _with(values: FloatArray, pseudo: float) -> FloatArray:
-    return np.column_stack([values, np.full(len(values), pseudo)])
+def _joined(values: FloatArray, unseen: FloatArray) -> FloatArray:
+    return np.concatenate([values, np.repeat(unseen[:, None], UNSEEN, axis=1)], axis=1)
 
 
 def _limits(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) -> FloatArray:
@@ -111,10 +124,11 @@ def _limits(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) -> Flo
 
     Fieller's roots are written around the share s0 = mean x / mean y with e = x - s0 y, whose mean is 0: with k = t^2 / n and
     a = mean(y)^2 - k var y they are s0 + (-k cov(e, y) -+ sqrt(k (a var e + k cov(e, y)^2))) / a. Nothing cancels there, so
-    the limits stay exact where x and y hardly differ. Without a > 0 the baseline's mean is not told from 0: no limits.
+    the limits stay exact where x and y hardly differ. Without a > 0 the baseline's mean is not told from 0: no limits. Nor
+    are there any with fewer than two queries beside the unseen ones.
     """
     n = x.shape[1]
-    if n < 2:
+    if n - UNSEEN < 2:
         return np.full((4, len(x)), np.nan)
     t = t_quantile(alpha, n - 1)
     difference = x - retain * y

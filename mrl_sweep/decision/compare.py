@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mrl_sweep.decision.bounds import RARE_CHANGES, UNCHANGED, paired_bounds
+from mrl_sweep.decision.bounds import UNCHANGED, UNSEEN, paired_bounds
 from mrl_sweep.decision.judging import known
 from mrl_sweep.decision.policy import MIN_QUERIES, falls_short, reaches
 from mrl_sweep.decision.student import t_quantile
@@ -68,14 +68,14 @@ class Regression:
 def compare_paired(first: FloatArray, second: FloatArray, *, alpha: float = 0.05, clusters: IntArray | None = None) -> Comparison:
     """Which of two runs is better on the same queries: per-query values (n_queries,) of one measure, aligned by query id.
 
-    A run is better where the two-sided limits of the paired difference exclude 0. Below 20 changed queries each limit is
-    taken with one more query that changed all the way against it; below 30 queries nothing is decided.
+    A run is better where the two-sided limits of the paired difference exclude 0. Each limit counts two more queries for which
+    the better run lost all that an ordinary one has, as `paired_bounds` does; below 30 queries nothing is decided.
     """
     a, b = _units(first, second, clusters)
     d = b - a
     changed = np.abs(d) > UNCHANGED
-    guard = changed.sum() < RARE_CHANGES
-    low, high = (_limit(np.append(d, side) if guard else d, side, alpha) for side in (-1.0, 1.0))
+    low = _limit(d, unseen=-float(a.mean()), side=-1, alpha=alpha)
+    high = _limit(d, unseen=float(b.mean()), side=1, alpha=alpha)
     better = Better.UNDECIDED
     if len(d) >= MIN_QUERIES and low is not None and high is not None:
         better = Better.SECOND if low > 0 else Better.FIRST if high < 0 else Better.UNDECIDED
@@ -158,9 +158,10 @@ def _units(first: FloatArray, second: FloatArray, clusters: IntArray | None) -> 
     return a, b
 
 
-def _limit(d: FloatArray, side: float, alpha: float) -> float | None:
+def _limit(d: FloatArray, *, unseen: float, side: int, alpha: float) -> float | None:
     if len(d) < 2:
         return None
+    d = np.append(d, [unseen] * UNSEEN)
     return float(d.mean() + side * t_quantile(alpha / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
 
 

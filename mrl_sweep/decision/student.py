@@ -57,11 +57,17 @@ def _upper_quantile(alpha: float, df: int) -> float:
     return t
 
 
+@lru_cache(maxsize=64)
 def normal_quantile(alpha: float) -> float:
     """The z with P(Z > z) = alpha for a standard normal Z."""
     from statistics import NormalDist
 
     return -NormalDist().inv_cdf(alpha)
+
+
+def near_t_quantile(alpha: float, df: int) -> float:
+    """`t_quantile` for planning: within 1e-4 from 30 degrees of freedom on, without its iteration."""
+    return _cornish_fisher(normal_quantile(alpha), df)
 
 
 def _cornish_fisher(z: float, df: int) -> float:

@@ -17,7 +17,9 @@ def prefix(dim: int) -> Configuration:
     return Configuration(Basis.PREFIX, dim)
 
 
-def scores_of(shares: dict[int, float], *, n: int = 400, spread: float = 0.02, measures: tuple[Measure, ...] = (NDCG,)) -> Scores:
+def scores_of(
+    shares: dict[int, float], *, n: int = 1_000, spread: float = 0.02, measures: tuple[Measure, ...] = (NDCG,)
+) -> Scores:
     """Full size 0.8 everywhere; each size keeps its share on the mean, half of the queries `spread` above, half below."""
     sign = np.where(np.arange(n) % 2, 1.0, -1.0)
     rows = [0.8 * (share + (spread * sign if share != 1 else 0 * sign)) for share in shares.values()]
@@ -34,7 +36,7 @@ def test_walk_passes_down_to_the_first_size_that_is_proven_worse() -> None:
     assert outcomes(verdict) == {768: "baseline", 512: "pass", 256: "pass", 128: "fail", 64: "not_tested"}
     assert (verdict.status, verdict.dimension, verdict.proven, verdict.measured) == (Status.PASS, 256, 256, 256)
     assert [j.candidate.dim for j in verdict.judgements] == [768, 512, 256, 128, 64]
-    assert verdict.judgements[3].reason.startswith("keeps at most 95.2% of nDCG@10; 98% was asked")
+    assert verdict.judgements[3].reason.startswith("keeps at most 95.5% of nDCG@10; 98% was asked")
     assert verdict.judgements[4].evidence[NDCG].kept == pytest.approx(0.9)
 
 
@@ -45,8 +47,8 @@ def test_proven_and_measured_differ_where_the_bound_does_not_hold() -> None:
     stopped = verdict.judgements[2]
     needed = stopped.evidence[NDCG].queries_needed
     assert needed is not None
-    assert needed > 400
-    assert f"about {needed:,} judged queries would tell (there are 400)" in stopped.reason
+    assert needed > 1_000
+    assert f"about {needed:,} judged queries would tell (there are 1,000)" in stopped.reason
 
 
 def test_nothing_proven_names_full_size_and_what_stopped_the_walk() -> None:
@@ -151,9 +153,9 @@ def test_an_unfit_size_fails_with_its_reason_and_an_unfit_baseline_fails_all() -
 
 def test_clusters_are_the_units_of_evidence() -> None:
     scores = scores_of({256: 0.99, 768: 1.0})
-    forty = np.arange(400) // 10
-    assert decide(scores, Policy(), clusters=forty).judgements[1].evidence[NDCG].unchanged == 0
-    few = decide(scores, Policy(), clusters=np.arange(400) // 20)
+    hundred = np.arange(1_000) // 10
+    assert decide(scores, Policy(), clusters=hundred).judgements[1].evidence[NDCG].unchanged == 0
+    few = decide(scores, Policy(), clusters=np.arange(1_000) // 50)
     assert few.status is Status.INCONCLUSIVE
     assert few.judgements[1].reason == "only 20 clusters of judged queries; fewer than 30 prove nothing"
 

@@ -20,7 +20,7 @@ from mrl_sweep.runs.reopen import EarlierRun, reopen
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import Configuration, Measure
 
-N_DOCUMENTS, N_QUERIES, DIM = 120, 50, 16
+N_DOCUMENTS, N_QUERIES, DIM = 120, 90, 16
 DECAY = 0.8 ** np.arange(DIM)
 AGREEMENT = Measure("Agreement", 10)
 

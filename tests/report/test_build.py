@@ -13,7 +13,7 @@ from mrl_sweep.types import Advice, Configuration, Measure, Scores
 NDCG, RECALL = Measure("nDCG", 10), Measure("R", 100)
 FULL, HALF, SMALL = (Configuration("prefix", dim) for dim in (8, 4, 2))
 PCA, HNSW, FLAT = Configuration("pca", 4), Configuration("prefix", 4, "HNSW32"), Configuration("prefix", 4, "Flat")
-N = 400
+N = 800
 
 
 def scores() -> Scores:
@@ -53,16 +53,16 @@ def test_judged_candidates_carry_the_evidence_and_others_their_share_without_a_b
     assert round(evidence.mean, 3) == 0.495
     assert evidence.at_least is not None
     assert 0.98 <= evidence.at_least < 0.99
-    assert (evidence.lost, evidence.gained, evidence.unchanged) == (199, 200, 0)  # query 0 does not count
+    assert (evidence.lost, evidence.gained, evidence.unchanged) == (399, 400, 0)  # query 0 does not count
     control = pca.measures["nDCG@10"]
     assert control.at_least is None
     assert control.kept == np.mean(scores().of(PCA, NDCG)) / 0.5
-    assert (control.lost, control.gained, control.unchanged) == (399, 0, 0)
+    assert (control.lost, control.gained, control.unchanged) == (799, 0, 0)
 
 
 def test_the_verdict_row_tells_the_chosen_size() -> None:
     verdict = built().verdict
-    assert (verdict.dimension, verdict.proven, verdict.measured, verdict.queries, verdict.decide_by) == (4, 4, 4, 399, "bound")
+    assert (verdict.dimension, verdict.proven, verdict.measured, verdict.queries, verdict.decide_by) == (4, 4, 4, 799, "bound")
     assert verdict.sentence.startswith("Use 4 dimensions: it keeps 99.0% of nDCG@10, at least 98.")
     assert verdict.sentence.endswith("The index shrinks 2.0x.")
     assert verdict.required == ("nDCG@10",)

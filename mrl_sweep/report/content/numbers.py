@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
+from mrl_sweep.decision.queries_needed import round_up
+
 DASH: Final = "-"
 _MOST_DIGITS: Final = 14
 
@@ -57,8 +59,7 @@ def count(number: float | None) -> str:
 
 def about(number: int) -> str:
     """An estimated number of queries to two digits, never rounded down: 253 is `260`, 1,234 is `1,300`, 47 is `47`."""
-    step = 10 ** max(len(str(number)) - 2, 0)
-    return count(-(-number // step) * step)
+    return count(round_up(number))
 
 
 def milliseconds(value_ms: float | None) -> str:

@@ -1,0 +1,124 @@
+"""How many queries would settle an open case, and what those at hand could prove at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import Final
+
+from mrl_sweep.decision.bounds import UNSEEN
+from mrl_sweep.decision.policy import MIN_QUERIES
+from mrl_sweep.decision.student import near_t_quantile, normal_quantile, t_quantile
+
+POWER: Final = 0.8
+_FAR: Final = 30
+"""A case that takes more than so many times the queries at hand lies on the margin: the sample cannot tell on which side."""
+
+_MOST: Final = 2**40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What `n` queries showed of one candidate: `sd` of x - retain * y, the baseline's mean, and what was asked of it."""
+
+    n: int
+    sd: float
+    baseline_mean: float
+    retain: float
+    alpha: float
+
+
+def queries_needed(sample: Sample, *, share: float = 1.0, power: float = POWER) -> int | None:
+    """How many queries tell a candidate that truly keeps `share` from the margin, with this power; at least 30.
+
+    Above the margin it is proven good enough, below it proven worse: n = ((z(1 - alpha) + z(power)) sd / gap)^2 with
+    gap = mean(y) |share - retain|, and the two unseen losers or gainers of `paired_bounds` outweighed too. None where no
+    number suffices.
+    """
+    if sample.baseline_mean <= 0 or share == sample.retain or not isfinite(sample.sd):
+        return None
+    return _first(lambda n: _excess(sample, n, share, power) >= 0, MIN_QUERIES, _MOST)
+
+
+def queries_to_settle(sample: Sample, *, kept: float) -> int | None:
+    """How many queries would settle an inconclusive case, rounded up to two digits: `round_up`.
+
+    It is the number that proves the measured share, good enough or worse; where that is worse, not less than the number that
+    proves a candidate which truly keeps everything, for the sample may have been unlucky. None where more queries are
+    unlikely to help: the measured share lies so near the margin that thirty times the queries would not tell.
+    """
+    measured = queries_needed(sample, share=kept)
+    if measured is None or measured > _FAR * sample.n:
+        return None
+    best = queries_needed(sample) if kept < sample.retain < 1 else None
+    return round_up(max(measured, best or 0, sample.n + 1))
+
+
+def provable_loss(sample: Sample, *, power: float = POWER) -> float | None:
+    """The smallest distance above the margin, as a share of the baseline's mean, that these queries tell with this power.
+
+    The inverse of `queries_needed`: a size that truly loses nothing is proven with this power when the asked share leaves at
+    least this much room (1 - retain >= provable_loss). None where the baseline's mean is 0 or the spread is unknown.
+    """
+    if sample.baseline_mean <= 0 or not isfinite(sample.sd):
+        return None
+    low, high = 0.0, 1.0
+    while _excess(sample, sample.n, sample.retain + high, power) < 0:
+        low, high = high, 2 * high
+        if high > _MOST:
+            return None
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _excess(sample, sample.n, sample.retain + middle, power) >= 0 else (middle, high)
+    return high
+
+
+def strictest_share(n: int, *, alpha: float) -> float | None:
+    """The largest share that `n` queries could prove of a size which changes nothing; None where they prove nothing at all.
+
+    With y = mean(y) throughout, n pairs of x = y and two unseen losers have the limit 0 at
+    retain = (n - t sqrt(2 n / (n + 1))) / (n + 2): the room that it leaves is some 4.3 / n. Real queries differ, and some change:
+    what they prove is less.
+    """
+    if n < MIN_QUERIES:
+        return None
+    return (n - t_quantile(alpha, n + UNSEEN - 1) * sqrt(UNSEEN * n / (n + UNSEEN - 1))) / (n + UNSEEN)
+
+
+def queries_for_share(retain: float, *, alpha: float) -> int | None:
+    """The inverse of `strictest_share`: with fewer queries than this not even an identical size can be proven."""
+    return _first(lambda n: (strictest_share(n, alpha=alpha) or 0.0) >= retain, MIN_QUERIES, _MOST) if retain < 1 else None
+
+
+def round_up(number: int) -> int:
+    """An estimated number of queries to two digits, never rounded down: 253 is 260, 1,234 is 1,300, 47 is 47."""
+    step = int(10 ** max(len(str(number)) - 2, 0))
+    return -(-number // step) * step
+
+
+def _excess(sample: Sample, n: int, share: float, power: float) -> float:
+    """By how much the limit that `n` queries are expected to have, less its chance variation, clears the margin; in sums."""
+    level = sample.baseline_mean
+    gap = level * abs(share - sample.retain)
+    # what an unseen query takes away: a loser stands retain * mean(y) below the margin, a gainer mean(y) above the mean itself
+    against = sample.retain * level if share > sample.retain else level - gap
+    between = UNSEEN * n / (n + UNSEEN) * (gap + against) ** 2
+    spread = sqrt((n * sample.sd**2 + between) / (n + UNSEEN - 1))
+    error = near_t_quantile(sample.alpha, n + UNSEEN - 1) * sqrt(n + UNSEEN) * spread
+    return n * gap - UNSEEN * against - error - normal_quantile(1 - power) * sqrt(n) * sample.sd
+
+
+def _first(holds: Callable[[int], bool], low: int, most: int) -> int | None:
+    """The smallest number from `low` up for which `holds`, which stays true from there on; None where none up to `most` does."""
+    if holds(low):
+        return low
+    high = 2 * low
+    while not holds(high):
+        low, high = high, 2 * high
+        if high > most:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
