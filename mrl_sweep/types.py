@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+from mrl_sweep.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,9 @@ NOT_RETRIEVED: Final = 2**31 - 1
 
 EXACT: Final = "exact"
 """The `Configuration.index` of an exhaustive search."""
+
+FLAT: Final = "Flat"
+"""The `Configuration.index` of FAISS's own exhaustive search over unaltered vectors: the same ranks, its own bytes and speed."""
 
 
 AGREEMENT: Final = "Agreement"
@@ -97,17 +102,58 @@ class Configuration:
         """The configuration as written; also `prefix:256:exact`, as earlier runs wrote it. Raises ValueError on other text."""
         words = text.split(":")
         rescore = words.pop().removeprefix("rescore=") if words[-1].startswith("rescore=") else ""
-        basis = str(Basis(words.pop(0))) if words[0] in list(Basis) else str(Basis.PREFIX)
+        named = words[0].partition("-")[0] in list(Basis)  # `random-1` is the second draw of a control
+        basis = words.pop(0) if named and len(words) > 1 else str(Basis.PREFIX)
         dim, *rest = words
         precision = rest.pop(0) if rest and rest[0] != EXACT else FLOAT32
         if not dim.isdecimal() or int(dim) < 1:
             raise ValueError(f"{text!r} is no configuration: {dim!r} is no number of dimensions")
         return cls(basis, int(dim), ":".join(rest) or EXACT, precision, rescore)
 
+    @classmethod
+    def exact_prefix(cls, dim: int) -> Self:
+        """The model's own first `dim` numbers as they are, searched exhaustively: one size of the ladder."""
+        return cls(str(Basis.PREFIX), dim)
+
     @property
     def is_exact(self) -> bool:
         """Whether all codes are scored, and nothing is ordered again: its ranks are exact."""
         return self.index == EXACT and not self.rescore
+
+    @property
+    def is_exact_prefix(self) -> bool:
+        """Whether it is the model's vector cut to this size and nothing else."""
+        return self == self.exact_prefix(self.dim)
+
+    @property
+    def exact(self) -> Self:
+        """The same codes, scored exhaustively: what an index is held against to tell its loss from theirs."""
+        return replace(self, index=EXACT, rescore="")
+
+    @property
+    def at_float32(self) -> Self:
+        """The same axes and size, exhaustive and uncoded: what a code is held against to tell its loss from the cut's."""
+        return replace(self.exact, precision=FLOAT32)
+
+    @property
+    def family(self) -> Self:
+        """What it shares with its other sizes: itself without a size (`dim` 0). One ladder is walked for each family."""
+        return replace(self, dim=0)
+
+
+def exact_prefixes(configurations: Iterable[Configuration]) -> tuple[Configuration, ...]:
+    """The model's own sizes at float32, searched exhaustively, from the largest down."""
+    return tuple(sorted((c for c in configurations if c.is_exact_prefix), key=lambda c: -c.dim))
+
+
+def full_size(configurations: Iterable[Configuration]) -> Configuration:
+    """The largest exact prefix, with which everything is compared. Raises InputError where none was ranked."""
+    sizes = exact_prefixes(configurations)
+    if not sizes:
+        raise InputError(
+            "no exact prefix was ranked, so there is no full size to compare with", "measure the full size too: --dims auto"
+        )
+    return sizes[0]
 
 
 # --- Collection -------------------------------------------------------------------------------------------------------
@@ -448,12 +494,12 @@ class Evidence:
     """
 
     mean: float
-    kept: float | None
-    at_least: float | None
-    at_most: float | None
-    lost: int
-    gained: int
-    unchanged: int
+    kept: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    lost: int | None = None
+    gained: int | None = None
+    unchanged: int | None = None
     provable_loss: float | None = None
     queries_needed: int | None = None
 

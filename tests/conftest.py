@@ -21,8 +21,10 @@ MadeRun = Callable[..., Path]
 def made_run(tmp_path: Path) -> MadeRun:
     """`made_run({256: [0, 0, 1], 128: [0, 2, 1]})`: the run's folder, judged by the defaults, or by `rule`."""
     from mrl_sweep.decision.walk import Policy, decide
+    from mrl_sweep.deploying.findings import findings_of
     from mrl_sweep.measures.score import score
     from mrl_sweep.report.content.build import Facts, build_report
+    from mrl_sweep.report.document import QueryScores
     from mrl_sweep.report.files.folder import write_run
     from mrl_sweep.report.files.ranks_file import RunData
     from mrl_sweep.types import EXACT, Basis, Configuration, Measure, Qrels, Ranks
@@ -51,7 +53,8 @@ def made_run(tmp_path: Path) -> MadeRun:
         )
         ids = tuple(query_ids) or tuple(f"q{i}" for i in range(n_queries))
         scores = score(ranks, qrels, measures)
-        verdict = decide(scores, Policy(required=(measures[0],), **rule))
+        policy = Policy(required=(measures[0],), **rule)
+        verdict = decide(scores, policy)
         facts = Facts(
             excluded=excluded or {}, manifest={"collection": {"name": name}, "model": {"name": "made"}, **(manifest or {})}
         )
@@ -65,7 +68,8 @@ def made_run(tmp_path: Path) -> MadeRun:
             document_titles={row: f"title {row}" for row in range(n_queries)},
         )
         folder = tmp_path / name
-        write_run(folder, build_report(verdict, scores, ids, facts), data)
+        findings = findings_of(scores, verdict, policy)
+        write_run(folder, build_report(verdict, findings, QueryScores(scores, ids), facts), data)
         return folder
 
     return make

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrl_sweep.types import Configuration
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Configuration, exact_prefixes, full_size
 
 WRITTEN = {
     "512": Configuration("prefix", 512),
@@ -16,6 +17,7 @@ WRITTEN = {
     "512:binary:Flat:rescore=4x": Configuration("prefix", 512, "Flat", "binary", "4x"),
     "512:binary:exact:rescore=4x@768": Configuration("prefix", 512, "exact", "binary", "4x@768"),
     "pca:48:int8": Configuration("pca", 48, precision="int8"),
+    "random-2:48": Configuration("random-2", 48),
 }
 
 
@@ -33,7 +35,7 @@ def test_the_spelling_of_earlier_runs_is_read() -> None:
 @given(
     st.builds(
         Configuration,
-        st.sampled_from(["prefix", "pca", "random"]),
+        st.sampled_from(["prefix", "pca", "random-0"]),
         st.integers(1, 9999),
         st.sampled_from(["exact", "Flat", "IVF64,Flat,nprobe=4"]),
         st.sampled_from(["float32", "int8", "SQtqmse2"]),
@@ -48,3 +50,19 @@ def test_parse_and_print_are_inverse(configuration: Configuration) -> None:
 def test_what_has_no_dimension_is_no_configuration(text: str) -> None:
     with pytest.raises(ValueError):
         Configuration.parse(text)
+
+
+def test_the_ladder_is_the_model_s_own_sizes_at_float32_searched_exhaustively() -> None:
+    names = ["64", "256", "512:int8", "pca:512", "512:float32:Flat", "512:float32:exact:rescore=4x", "128"]
+    assert [str(c) for c in exact_prefixes(map(Configuration.parse, names))] == ["256", "128", "64"]
+    assert full_size(map(Configuration.parse, names)) == Configuration.exact_prefix(256)
+    with pytest.raises(InputError, match="no exact prefix was ranked"):
+        full_size([Configuration.parse("512:int8")])
+
+
+def test_an_index_stands_beside_its_exact_search_and_a_code_beside_float32() -> None:
+    deployed = Configuration.parse("pca:256:int8:HNSW32:rescore=4x")
+    assert str(deployed.exact) == "pca:256:int8"
+    assert str(deployed.at_float32) == "pca:256"
+    assert deployed.family == Configuration.parse("pca:64:int8:HNSW32:rescore=4x").family
+    assert deployed.family != Configuration.parse("pca:256:int8:HNSW32").family

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrl_sweep.decision.bounds import UNCHANGED
-from mrl_sweep.decision.walk import full_size
-from mrl_sweep.types import Configuration, IntArray, Measure, Ranks, Scores
+from mrl_sweep.types import Configuration, IntArray, Measure, Ranks, Scores, full_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def biggest_losers(
     With `ranks` that hold top documents for both candidates: what left and what entered the first k, k being the measure's
     cut-off or, where that is larger or missing, the depth that was kept.
     """
-    full = baseline or full_size(scores)
+    full = baseline or full_size(scores.candidates)
     m = scores.measures.index(measure)
     before, after = (scores.values[scores.candidates.index(c), m] for c in (full, candidate))
     loss = np.where(scores.counted[m], before - after, 0.0)

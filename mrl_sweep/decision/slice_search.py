@@ -13,8 +13,8 @@ from mrl_sweep.decision.policy import Policy, reaches
 from mrl_sweep.decision.slices import SMALLEST_SLICE, Slice
 from mrl_sweep.decision.student import t_tail
 from mrl_sweep.decision.units import cluster_means
-from mrl_sweep.decision.walk import full_size, ladder_below
-from mrl_sweep.types import BoolArray, Configuration, FloatArray, IntArray, Measure, Outcome, Scores
+from mrl_sweep.decision.walk import ladder_below
+from mrl_sweep.types import BoolArray, Configuration, FloatArray, IntArray, Measure, Outcome, Scores, full_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def search_slices(
     group lies below it, and naming them all would tell nothing. `q_value` <= 0.05 marks findings of which at most 5% are
     expected to be chance, counted over all slices and sizes of this call. Slices without a counted query are left out.
     """
-    full = baseline or full_size(scores)
+    full = baseline or full_size(scores.candidates)
     question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters)
     sizes = list(candidates) if candidates is not None else ladder_below(scores, full)
     m = scores.measures.index(measure or question.required[0])

@@ -7,10 +7,9 @@ from typing import Final
 
 from mrl_sweep.decision.judging import Question, judge_each, outcome
 from mrl_sweep.decision.policy import DecideBy, Policy
-from mrl_sweep.errors import InputError
-from mrl_sweep.types import EXACT, Basis, Configuration, IntArray, Judgement, Outcome, Scores, Status, Verdict
+from mrl_sweep.types import Configuration, IntArray, Judgement, Outcome, Scores, Status, Verdict, full_size
 
-__all__ = ["DecideBy", "Policy", "decide", "full_size", "judge", "ladder_below"]
+__all__ = ["DecideBy", "Policy", "decide", "judge", "ladder_below"]
 
 _ALL_FIT: Final[Mapping[Configuration, str]] = {}
 
@@ -29,7 +28,7 @@ def decide(
     `baseline` is full size (default: the largest exact prefix); `candidates` the ladder to walk (default: every other size of
     the baseline's basis and index below it). Sizes are tested from the largest to the smallest, each at full alpha, and the
     walk stops at the first that does not pass: a fixed sequence, which keeps the chance of any false "proven" at alpha.
-    Sizes below the stop are NOT_TESTED; their evidence is shown, and those that would pass by themselves say so.
+    Sizes below the stop are NOT_TESTED, or FAIL where proven worse; those that would pass by themselves say so.
     `clusters` (n_queries,) makes queries of one label one unit of evidence (`cluster_means`); -1 is a query of its own.
     `unfit` candidates fail for the reason given, whatever their scores (zero prefixes, collapsed embeddings).
 
@@ -41,7 +40,9 @@ def decide(
 
     Raises `InputError` where no share is defined: no usable query, or a baseline that finds nothing.
     """
-    question = Question(scores=scores, policy=policy, baseline=baseline or full_size(scores), clusters=clusters, unfit=unfit)
+    question = Question(
+        scores=scores, policy=policy, baseline=baseline or full_size(scores.candidates), clusters=clusters, unfit=unfit
+    )
     full = question.baseline
     ladder = ladder_below(scores, full) if candidates is None else sorted({*candidates} - {full}, key=lambda c: -c.dim)
     first, *judged = judge_each(question, [full, *ladder])
@@ -77,23 +78,15 @@ def judge(
 
     For the size in production (`gate --dim`), an index candidate, or a control. The baseline itself is BASELINE.
     """
-    question = Question(scores=scores, policy=policy, baseline=baseline or full_size(scores), clusters=clusters, unfit=unfit)
+    question = Question(
+        scores=scores, policy=policy, baseline=baseline or full_size(scores.candidates), clusters=clusters, unfit=unfit
+    )
     return judge_each(question, [candidate])[0]
 
 
-def full_size(scores: Scores) -> Configuration:
-    """The largest exact prefix among the candidates: the baseline unless another is named."""
-    prefixes = [c for c in scores.candidates if c.basis == Basis.PREFIX and c.index == EXACT]
-    if not prefixes:
-        raise InputError(
-            "no exact prefix was ranked, so there is no full size to compare with", "measure the full size too: --dims auto"
-        )
-    return max(prefixes, key=lambda c: c.dim)
-
-
 def ladder_below(scores: Scores, baseline: Configuration) -> list[Configuration]:
-    """The candidates of the baseline's basis and index at smaller sizes, largest first."""
-    same = [c for c in scores.candidates if (c.basis, c.index) == (baseline.basis, baseline.index) and c.dim < baseline.dim]
+    """The baseline's other sizes below it, largest first: alike in all but their dimension."""
+    same = [c for c in scores.candidates if c.family == baseline.family and c.dim < baseline.dim]
     return sorted(same, key=lambda c: -c.dim)
 
 
@@ -108,10 +101,17 @@ def _smallest(question: Question, judged: Sequence[Judgement], *, by: DecideBy, 
 
 
 def _walk(judged: Sequence[Judgement]) -> list[Judgement]:
-    """The judgements by fixed sequence: those below the first that does not pass become NOT_TESTED."""
+    """The judgements by fixed sequence: below the first that does not pass, what is not proven worse becomes NOT_TESTED.
+
+    The sequence guards what is called good enough; a size whose own upper limit lies below the margin is too low wherever it
+    stands.
+    """
     stop = next((i for i, j in enumerate(judged) if j.outcome is not Outcome.PASS), len(judged))
     walked = list(judged[: stop + 1])
     for j in judged[stop + 1 :]:
+        if j.outcome is Outcome.FAIL:
+            walked.append(j)
+            continue
         would_pass = j.outcome is Outcome.PASS
         reason = f"would pass by itself, but {judged[stop].candidate.dim} did not: the walk stops there" if would_pass else ""
         walked.append(Judgement(j.candidate, Outcome.NOT_TESTED, j.evidence, reason))

@@ -1,23 +1,15 @@
-"""Operating points: what each configuration keeps and costs; the front of those worth having, and the best for a budget."""
+"""The front of those configurations that are worth having, and the best one within a budget: only what was judged acceptable."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from mrl_sweep.types import Configuration
+from mrl_sweep.deploying.findings import Finding
+from mrl_sweep.types import Measure
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatingPoint:
-    """One configuration as measured: mean quality, bytes kept in memory, single-query latency; None where not measured."""
-
-    candidate: Configuration
-    quality: float
-    size_bytes: int | None
-    p50_ms: float | None = None
-    p99_ms: float | None = None
-    queries_per_second: float | None = None
+Point = TypeVar("Point")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,33 +19,53 @@ class Budget:
     p99_ms: float | None = None
     size_bytes: int | None = None
 
-    def holds(self, point: OperatingPoint) -> bool:
-        """Whether the point is measured to be within; what was not measured is not within a limit."""
-        return _within(point.p99_ms, self.p99_ms) and _within(point.size_bytes, self.size_bytes)
+    def holds(self, finding: Finding) -> bool:
+        """Whether it is measured to be within; what was not measured is not within a limit."""
+        return _within(finding.cost.p99_ms, self.p99_ms) and _within(finding.cost.index_bytes, self.size_bytes)
 
 
-def pareto_front(points: Iterable[OperatingPoint], cost: Callable[[OperatingPoint], float | None]) -> tuple[OperatingPoint, ...]:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The best acceptable of the `within` configurations that are within a budget; None with the reason where there is none."""
+
+    best: Finding | None
+    within: int
+    reason: str = ""
+
+
+def choose_within(findings: Iterable[Finding], budget: Budget, measure: Measure) -> Choice:
+    """The acceptable configuration of highest quality within the budget; of equals the smaller, then the faster."""
+    within = [finding for finding in findings if budget.holds(finding)]
+    if not within:
+        return Choice(None, 0, "nothing that was measured is within it")
+    best = min((finding for finding in within if finding.acceptable), key=lambda one: _order(one, measure), default=None)
+    if best is not None:
+        return Choice(best, len(within))
+    number = "the one configuration" if len(within) == 1 else f"none of the {len(within)} configurations"
+    verb = "is not acceptable" if len(within) == 1 else "is acceptable"
+    nearest = min(within, key=lambda one: _order(one, measure))
+    return Choice(None, len(within), f"{number} within it {verb}: the best, {nearest.configuration}, {_why(nearest)}")
+
+
+def pareto_front(
+    points: Iterable[Point], cost: Callable[[Point], float | None], quality: Callable[[Point], float]
+) -> tuple[Point, ...]:
     """The points that no other beats: cheapest first, each better than all cheaper ones. Of equals the first; None drops out."""
     priced = [(price, point) for point in points if (price := cost(point)) is not None]
-    front: list[OperatingPoint] = []
-    for _, point in sorted(priced, key=lambda pair: (pair[0], -pair[1].quality)):
-        if not front or point.quality > front[-1].quality:
+    front: list[Point] = []
+    for _, point in sorted(priced, key=lambda pair: (pair[0], -quality(pair[1]))):
+        if not front or quality(point) > quality(front[-1]):
             front.append(point)
     return tuple(front)
 
 
-def by_bytes(point: OperatingPoint) -> float | None:
-    return point.size_bytes
+def _order(finding: Finding, measure: Measure) -> tuple[float, float, float]:
+    cost = finding.cost
+    return -finding.judgement.evidence[measure].mean, _or_inf(cost.index_bytes), _or_inf(cost.p99_ms)
 
 
-def by_latency(point: OperatingPoint) -> float | None:
-    return point.p99_ms
-
-
-def best_within(points: Sequence[OperatingPoint], budget: Budget) -> OperatingPoint | None:
-    """The point of highest quality within the budget; of equals the smaller, then the faster; None where nothing is within."""
-    held = [point for point in points if budget.holds(point)]
-    return min(held, key=lambda point: (-point.quality, _or_inf(point.size_bytes), _or_inf(point.p99_ms)), default=None)
+def _why(finding: Finding) -> str:
+    return finding.judgement.reason or "is not proven"
 
 
 def _within(value: float | None, limit: float | None) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
+from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory
 from mrl_sweep.deploying.index_bytes import index_bytes, vector_bytes
-from mrl_sweep.deploying.scaling import MeasuredPoint, Scaled, scale_point
+from mrl_sweep.deploying.index_spec import parse_index
+from mrl_sweep.deploying.scaling import Scaled, scaled_cost, uses_index
 from mrl_sweep.errors import InputError
+from mrl_sweep.types import FLOAT32, Configuration, Measure, full_size
 
 GIB: Final = 2**30
 
@@ -38,28 +41,21 @@ class PlanRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SizeFacts:
-    """What a run knows of one size: whether it is acceptable, what it keeps, and the points at which indexes were measured."""
-
-    dim: int
-    acceptable: bool
-    kept: float | None = None
-    at_least: float | None = None
-    points: tuple[MeasuredPoint, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRow:
-    """One size with one index at the planned corpus. Bytes are per replica, but `memory_bytes` and `disk_bytes` of the fleet.
+    """One configuration at the planned corpus. Bytes are per replica, but `memory_bytes` and `disk_bytes` of the fleet.
 
-    `vector_bytes` is the float32 vectors alone, `index_bytes` the index file. `saving` is what this row costs less per month
-    than full size with the same index, `saving_share` the same as a share. `projected` is for the quality at this corpus.
+    `quality`, `kept`, `at_least` and `acceptable` are those of the run's own finding, all None where the run did not measure
+    this configuration; `reason` says why it is not acceptable, or not known to be. `acceptable` also asks for the planned
+    corpus, where quality is projected to it (`projected`). `vector_bytes` is the codes alone, `index_bytes` the index file.
+    `saving` is what this row costs less per month than full size with the same index, `saving_share` the same as a share.
     """
 
+    configuration: str
     dim: int
+    precision: str
     index: str
     docs: int
-    acceptable: bool
+    acceptable: bool | None
     kept: float | None
     at_least: float | None
     vector_bytes: int
@@ -77,6 +73,9 @@ class PlanRow:
     saving: float | None = None
     saving_share: float | None = None
     projected: Mapping[str, Any] | None = None
+    rescore: str = ""
+    quality: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,35 +88,85 @@ class Plan:
     left_out: tuple[str, ...] = field(default=())
 
 
-def make_plan(request: PlanRequest, sizes: Sequence[SizeFacts]) -> Plan:
-    """Every acceptable size, and the largest for comparison, with every index asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What a run knows: its findings on `n_documents`, judged by `measure` first; and what is projected to the planned corpus."""
+
+    findings: Findings
+    n_documents: int
+    measure: Measure
+    projected: Mapping[Configuration, Mapping[str, Any]] = field(default_factory=dict)
+
+    def finding(self, base: Configuration, index: str) -> Finding | None:
+        """The finding for these codes in this index; of several search efforts the first acceptable one, else the last.
+
+        An exhaustive index finds what the exact search found. None where the run did not measure this index at this size.
+        """
+        if parse_index(index).is_flat:
+            return self.findings.get(base)
+        measured = [f for c, f in self.findings.items() if c.exact == base and uses_index(f, index)]
+        return next((finding for finding in measured if finding.acceptable), measured[-1] if measured else None)
+
+
+def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
+    """Every acceptable size and code, and full size for comparison, with every index asked for.
 
     Raises InputError for a request that makes no sense and for an index whose bytes are neither known nor measured anywhere.
     """
     _check(request)
-    if not sizes:
-        raise InputError("the run holds no size to plan with", "plan takes the folder of an earlier run")
-    full = max(size.dim for size in sizes)
-    points = [point for size in sizes for point in size.points]
+    full = full_size(run.findings)
+    bases = [c for c, finding in run.findings.items() if c.basis == full.basis and c.is_exact and finding.acceptable]
     rows: list[PlanRow] = []
     notes: dict[str, None] = {}
     left_out: list[str] = []
     for index in request.indexes:
-        of_index = []
-        for size in sorted(sizes, key=lambda one: -one.dim):
-            if size.dim != full and not size.acceptable:
-                continue
-            weight = _weigh(index, size.dim, request.docs, points)
+        of_index: dict[Configuration, PlanRow] = {}
+        for base in sorted(bases, key=lambda one: -one.dim):
+            weight = _weigh(index, base, request.docs, run)
             if weight is None:
-                left_out.append(f"{index} at {size.dim} dimensions: its bytes are neither known in closed form nor measured")
+                left_out.append(f"{index} at {_named(base)}: its bytes are neither known in closed form nor measured")
                 continue
-            scaled = scale_point(index, size.dim, request.docs, points)
+            scaled = scaled_cost(index, base.dim, request.docs, run.findings.values(), run.n_documents)
             notes |= dict.fromkeys(note for note in (weight[1], scaled.assumption if scaled else "") if note)
-            of_index.append(_row(request, size, index, weight[0], scaled))
-        rows += [_with_saving(row, of_index[0]) if of_index[0].dim == full else row for row in of_index]
+            of_index[base] = _judged(_row(request, base, index, weight[0], scaled), run, base, index)
+        rows += [_with_saving(row, of_index[full]) if full in of_index else row for row in of_index.values()]
     if not rows:
         raise InputError("; ".join(left_out), "run with --index and the same index first, or plan with Flat, SQ8, HNSW32 …")
     return Plan(request, tuple(rows), (*_assumptions(request), *notes), tuple(left_out))
+
+
+def _named(base: Configuration) -> str:
+    return f"{base.dim} dimensions" if base.is_exact_prefix else str(base)
+
+
+def _judged(row: PlanRow, run: Evaluated, base: Configuration, index: str) -> PlanRow:
+    """The row with its own finding: never with that of another index, or of the exact search where the index is not exact."""
+    finding, there = run.finding(base, index), run.projected.get(base)
+    if finding is None:
+        return replace(row, projected=there, reason=f"not measured: --index {index} in the run")
+    evidence = finding.judgement.evidence[run.measure]
+    acceptable, reason = _acceptable(finding, there, row.docs)
+    return replace(
+        row,
+        configuration=str(replace(base, index=index) if finding.configuration == base else finding.configuration),
+        acceptable=acceptable,
+        reason=reason,
+        quality=evidence.mean,
+        kept=evidence.kept,
+        at_least=evidence.at_least,
+        projected=there,
+    )
+
+
+def _acceptable(finding: Finding, there: Mapping[str, Any] | None, docs: int) -> tuple[bool | None, str]:
+    """Whether it may be recommended for the planned corpus, and why not; None where the queries cannot tell."""
+    if not finding.acceptable:
+        return False, finding.judgement.reason or f"not acceptable: {finding.judgement.outcome}"
+    if there is None or there["acceptable"] is True:
+        return True, ""
+    if there["acceptable"] is None:
+        return None, f"not proven at {docs:,} documents"
+    return False, f"too low at {docs:,} documents"
 
 
 def cheapest_row(plan: Plan) -> PlanRow | None:
@@ -158,38 +207,43 @@ def _check(request: PlanRequest) -> None:
         raise InputError("a machine has a price but no size", "--machine-memory 64GiB")
 
 
-def _weigh(index: str, dim: int, docs: int, points: Sequence[MeasuredPoint]) -> tuple[int, str] | None:
+def _weigh(index: str, base: Configuration, docs: int, run: Evaluated) -> tuple[int, str] | None:
     """Bytes of the index and a note where they are scaled from a measured one instead of known in closed form."""
-    known = index_bytes(index, dim, docs)
-    if known is not None:
-        return known, ""
-    measured = next((point for point in points if point.index == index and point.dim == dim and point.index_bytes), None)
-    if measured is None or measured.index_bytes is None:
+    closed = index_bytes(index, base.dim, docs) if base.precision == FLOAT32 else None
+    if closed is None and parse_index(index).is_flat:
+        closed = bytes_in_memory(base) * docs
+    if closed is not None:
+        return closed, ""
+    finding = run.finding(base, index)
+    if finding is None or not finding.cost.index_bytes:
         return None
-    note = f"{index}: bytes per document as measured at {measured.docs:,} documents"
-    return round(measured.index_bytes * docs / measured.docs), note
+    note = f"{index}: bytes per document as measured at {run.n_documents:,} documents"
+    return round(finding.cost.index_bytes * docs / run.n_documents), note
 
 
-def _row(request: PlanRequest, size: SizeFacts, index: str, one_index: int, scaled: Scaled | None) -> PlanRow:
+def _row(request: PlanRequest, base: Configuration, index: str, one_index: int, scaled: Scaled | None) -> PlanRow:
+    """Bytes, machines, latency and cost; nothing of quality."""
     rate = scaled.queries_per_second if scaled else None
     replicas = request.replicas
     if request.queries_per_second is not None and rate:
         replicas = max(replicas, math.ceil(request.queries_per_second / rate))
-    vectors = vector_bytes(size.dim, request.docs)
-    memory, disk = replicas * one_index, replicas * one_index + vectors
+    memory, disk = replicas * one_index, replicas * one_index + vector_bytes(base.dim, request.docs)
     machines = None
     if request.machine_bytes is not None:
         machines = replicas * math.ceil(one_index / (request.machine_bytes * (1 - request.headroom)))
     tokens = None if request.tokens_per_document is None else request.tokens_per_document * request.docs
     price = request.price_per_million_tokens
     return PlanRow(
-        dim=size.dim,
+        configuration=str(replace(base, index=index)),
+        dim=base.dim,
+        precision=base.precision,
         index=index,
+        rescore=base.rescore,
         docs=request.docs,
-        acceptable=size.acceptable,
-        kept=size.kept,
-        at_least=size.at_least,
-        vector_bytes=vectors,
+        acceptable=None,
+        kept=None,
+        at_least=None,
+        vector_bytes=bytes_in_memory(base) * request.docs,
         index_bytes=one_index,
         memory_bytes=memory,
         disk_bytes=disk,

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mrl_sweep.deploying.index_spec import IndexSpec, parse_index
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredPoint:
-    """An index as measured: single-query percentiles, batch throughput on all threads, bytes; None where not measured."""
-
-    index: str
-    dim: int
-    docs: int
-    p50_ms: float | None = None
-    p99_ms: float | None = None
-    queries_per_second: float | None = None
-    index_bytes: int | None = None
+from mrl_sweep.deploying.findings import Finding
+from mrl_sweep.deploying.index_spec import parse_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +21,35 @@ class Scaled:
     assumption: str
 
 
-def scale_point(index: str, dim: int, docs: int, points: Sequence[MeasuredPoint]) -> Scaled | None:
-    """From the point measured with this index at this size, else at the nearest size; None where the index was not measured.
+def scaled_cost(index: str, dim: int, docs: int, findings: Iterable[Finding], n_documents: int) -> Scaled | None:
+    """From the finding with this index at this size, else at the nearest size; None where the index was not timed.
 
-    Of several search efforts the one named, else the first. Caches and disks are not modelled.
+    `n_documents` is the corpus of the run. Of several search efforts the one named, else the first. Caches and disks are not
+    modelled.
     """
-    of_index = [point for point in points if _same(parse_index(index), parse_index(point.index)) and point.p50_ms is not None]
-    if not of_index:
+    timed = [finding for finding in findings if uses_index(finding, index) and finding.cost.p50_ms is not None]
+    if not timed:
         return None
-    nearest = min(of_index, key=lambda point: abs(math.log(point.dim / dim)))
-    factor = work(nearest.index, dim, docs) / work(nearest.index, nearest.dim, nearest.docs)
+    nearest = min(timed, key=lambda finding: abs(math.log(finding.configuration.dim / dim)))
+    measured, cost = nearest.configuration, nearest.cost
+    factor = work(measured.index, dim, docs) / work(measured.index, measured.dim, n_documents)
     return Scaled(
-        p50_ms=_times(nearest.p50_ms, factor),
-        p99_ms=_times(nearest.p99_ms, factor),
-        queries_per_second=_times(nearest.queries_per_second, 1 / factor),
+        p50_ms=_times(cost.p50_ms, factor),
+        p99_ms=_times(cost.p99_ms, factor),
+        queries_per_second=_times(cost.queries_per_second, 1 / factor),
         assumption=(
-            f"{index}: latency measured at {nearest.docs:,} documents on the machine of the run, scaled by the work of a query, "
-            f"which {_growth(nearest.index)}; caches and disks are not modelled, so measure again before you buy"
+            f"{index}: latency measured at {n_documents:,} documents on the machine of the run, scaled by the work of a query, "
+            f"which {_growth(measured.index)}; caches and disks are not modelled, so measure again before you buy"
         ),
     )
+
+
+def uses_index(finding: Finding, index: str) -> bool:
+    """Whether it was measured with this index: the search parameters too, where `index` names some."""
+    if finding.configuration.is_exact or finding.configuration.rescore:
+        return False
+    wanted, measured = parse_index(index), parse_index(finding.configuration.index)
+    return wanted.factory == measured.factory and (not wanted.parameters or wanted.parameters == measured.parameters)
 
 
 def work(index: str, dim: int, docs: int) -> float:
@@ -71,10 +69,6 @@ def _growth(index: str) -> str:
     if re.search(r"HNSW|NSG", index):
         return "grows with the logarithm of the documents"
     return "grows with the documents (exhaustive search)"
-
-
-def _same(asked: IndexSpec, measured: IndexSpec) -> bool:
-    return asked.factory == measured.factory and (not asked.parameters or asked.parameters == measured.parameters)
 
 
 def _times(value: float | None, factor: float) -> float | None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import tempfile
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.events import Note, OnEvent, ignore
+from mrl_sweep.execution.places import mapped
 from mrl_sweep.ranking.pass_plan import Tally
 from mrl_sweep.ranking.task import Partial, join_spans
 from mrl_sweep.types import Vectors
@@ -134,24 +133,3 @@ def _add_part(digest: hashlib.blake2b, part: npt.NDArray[Any]) -> None:
     file = Path(place.filename).resolve()
     state = file.stat()
     digest.update(f"{file} {state.st_size} {state.st_mtime_ns} {place.begin}".encode())
-
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """An array's first byte lies at `begin` of the mapped `memory`, that of the file called `filename`, if that is known."""
-
-    memory: mmap.mmap
-    begin: int
-    filename: str | None
-
-
-def mapped(array: npt.NDArray[Any]) -> Mapped | None:
-    """Where a C-contiguous array of rows lies; None where it is not mapped from a file."""
-    filename = getattr(array, "filename", None)
-    base: Any = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if not isinstance(base, mmap.mmap) or not array.flags.c_contiguous or not array.size:
-        return None
-    address = np.frombuffer(base, np.uint8, 1).__array_interface__["data"][0]
-    return Mapped(base, array.__array_interface__["data"][0] - address, None if filename is None else str(filename))

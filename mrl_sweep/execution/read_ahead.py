@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.execution.checkpoint import Mapped, mapped
+from mrl_sweep.execution.places import Mapped, mapped
 from mrl_sweep.types import IntArray, Vectors
 
 AHEAD_BYTES: Final = 64 * 2**20

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from mrl_sweep.measures.from_ranks import found
-from mrl_sweep.types import EXACT, Basis, BoolArray, Configuration, FloatArray, IntArray, Qrels, Ranks
+from mrl_sweep.types import BoolArray, Configuration, FloatArray, IntArray, Qrels, Ranks
 
 
 def judged_share(ranks: Ranks, qrels: Qrels, k: int) -> FloatArray:
@@ -21,11 +19,6 @@ def judged_share(ranks: Ranks, qrels: Qrels, k: int) -> FloatArray:
         return np.zeros(len(ranks.candidates))
     totals = [found(above, tied, k).sum() for above, tied in zip(ranks.above, ranks.tied, strict=True)]
     return np.array(totals, np.float64) / slots
-
-
-def full_exact(candidates: Iterable[Configuration]) -> Configuration:
-    """The full size that others are to agree with: the largest exact prefix. Raises ValueError where there is none."""
-    return max((c for c in candidates if c.basis == Basis.PREFIX and c.index == EXACT), key=lambda c: c.dim)
 
 
 def agreement(ranks: Ranks, baseline: Configuration, k: int) -> FloatArray:

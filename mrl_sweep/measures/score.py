@@ -12,10 +12,10 @@ import numpy as np
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures import from_ranks
-from mrl_sweep.measures.coverage import agreement, full_exact
+from mrl_sweep.measures.coverage import agreement
 from mrl_sweep.measures.from_ranks import Standing
 from mrl_sweep.measures.judgments import Relevant
-from mrl_sweep.types import FloatArray, Measure, Qrels, Ranks, Scores
+from mrl_sweep.types import FloatArray, Measure, Qrels, Ranks, Scores, full_size
 
 CELLS_AT_ONCE: Final = 2**18
 """Judged pairs times candidates held in one block: its arrays stay in the cache."""
@@ -67,7 +67,7 @@ def _agreed(ranks: Ranks, k: int) -> FloatArray:
             f"Agreement@{k} needs the first {k} documents of every ranking; {depth} were kept",
             f"run again with --label-free --measure Agreement@{k}",
         )
-    return agreement(ranks, full_exact(ranks.candidates), k)
+    return agreement(ranks, full_size(ranks.candidates), k)
 
 
 def _level(measure: Measure) -> int:

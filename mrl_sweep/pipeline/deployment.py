@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from mrl_sweep.collection import left_out
-from mrl_sweep.decision.walk import full_size, judge
-from mrl_sweep.deploying.budgets import Budget, OperatingPoint, best_within
+from mrl_sweep.decision.walk import judge
+from mrl_sweep.deploying.budgets import Budget, Choice, choose_within
+from mrl_sweep.deploying.findings import Findings
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
 from mrl_sweep.deploying.index_spec import parse_index
 from mrl_sweep.deploying.indexes.cache import IndexShelf
@@ -25,7 +26,7 @@ from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.report.document import BudgetRow, FunnelRow, ProjectionRow
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import index_folder
-from mrl_sweep.types import EXACT, Advice, Basis, Configuration, Judgement, Outcome, Ranks, Scores
+from mrl_sweep.types import Advice, Basis, Configuration, Judgement, Measure, Outcome, Ranks, Scores
 
 if TYPE_CHECKING:
     from mrl_sweep.projection.growth import CorpusSize, Growth
@@ -36,11 +37,6 @@ DEPTH: Final = 100
 SEED: Final = 0
 
 USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
-
-
-def exact_dims(sweep: Sweep) -> tuple[int, ...]:
-    """The sizes at which the model's own prefixes were ranked, ascending."""
-    return tuple(sorted(c.dim for c in sweep.ranks.candidates if c.basis == Basis.PREFIX and c.index == EXACT))
 
 
 def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: int) -> None:
@@ -75,7 +71,7 @@ def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
     measured = [
         point
         for spec in settings.index
-        for dim in which_sizes(exact_dims(sweep), sweep.verdict.dimension)
+        for dim in which_sizes([size.dim for size in sweep.sizes], sweep.verdict.dimension)
         for point in _measure_index(sweep, dim, spec, on_event)
     ]
     measured += [_measure_funnel(sweep, funnel, on_event) for funnel in funnels]
@@ -134,11 +130,11 @@ def with_funnels(sweep: Sweep) -> Sweep:
     """
     if sweep.collection.label_free:
         return sweep
-    measure, full, n = sweep.policy.required[0], full_size(sweep.scores), sweep.ranks.n_documents
-    known = set(exact_dims(sweep))
-    grid = funnel_grid(which_sizes(exact_dims(sweep), sweep.verdict.dimension), n, cutoff=measure.cutoff or DEPTH)
+    measure, full, n = sweep.policy.required[0], sweep.full, sweep.ranks.n_documents
+    dims = [size.dim for size in sweep.sizes]
+    grid = funnel_grid(which_sizes(dims, sweep.verdict.dimension), n, cutoff=measure.cutoff or DEPTH)
     asked = [parse_funnel(text) for text in sweep.config.deploy.funnel]
-    funnels = tuple(dict.fromkeys((*grid, *(funnel for funnel in asked if {funnel.small, funnel.large} <= known))))
+    funnels = tuple(dict.fromkeys((*grid, *(funnel for funnel in asked if {funnel.small, funnel.large} <= set(dims)))))
     if not funnels:
         return sweep
     worst, best = (_case_scores(sweep, case) for case in bound_ranks(sweep.ranks, sweep.collection.qrels, funnels, measure))
@@ -159,7 +155,7 @@ def with_funnels(sweep: Sweep) -> Sweep:
 
 def _case_scores(sweep: Sweep, case: Ranks) -> Scores:
     """One case's scores, those of full size before them."""
-    full = full_size(sweep.scores)
+    full = sweep.full
     at = sweep.ranks.candidates.index(full)
     ranks = Ranks(
         (full, *case.candidates),
@@ -196,49 +192,47 @@ def _funnel_row(
 def funnel_rows(sweep: Sweep) -> tuple[FunnelRow, ...]:
     """The bounded funnels, with what was measured of them, and those measured at sizes that were not ranked."""
     measured = {one.candidate: one for one in sweep.indexes}
-    full, measure = full_size(sweep.scores), sweep.policy.required[0]
+    full, measure = sweep.full, sweep.policy.required[0]
     at_full = float(sweep.scores.of(full, measure).mean())
     rows = []
     for row in sweep.funnels:
         candidate = Funnel(row.small, row.shortlist, row.large).candidate(Basis.PREFIX)
         if candidate in measured and at_full > 0:
             mean = float(sweep.scores.of(candidate, measure).mean())
-            row = replace(row, measured_kept=mean / at_full, latency_ms=measured[candidate].latency_ms)
+            row = replace(
+                row,
+                measured_kept=mean / at_full,
+                latency_ms={"p50": measured[candidate].cost.p50_ms, "p99": measured[candidate].cost.p99_ms},
+            )
         rows.append(row)
     return tuple(rows)
 
 
-def budget_rows(sweep: Sweep) -> tuple[BudgetRow, ...]:
-    """For each `--budget-ms` and `--budget-gib` the best configuration that was measured to be within it."""
+def budget_rows(sweep: Sweep, findings: Findings) -> tuple[BudgetRow, ...]:
+    """For each `--budget-ms` and `--budget-gib` the best acceptable configuration that was measured to be within it."""
     table, measure = sweep.config.deploy, sweep.policy.required[0]
-    full = float(sweep.scores.of(full_size(sweep.scores), measure).mean())
-    points = [
-        OperatingPoint(
-            candidate=one.candidate,
-            quality=float(sweep.scores.of(one.candidate, measure).mean()),
-            size_bytes=one.index_bytes,
-            p50_ms=one.latency_ms["p50"],
-            p99_ms=one.latency_ms["p99"],
-            queries_per_second=one.queries_per_second,
-        )
-        for one in sweep.indexes
-        if one.certified
-    ]
     asked = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in table.budget_ms]
     asked += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * 2**30))) for gib in table.budget_gib]
-    return tuple(_budget_row(words, best_within(points, budget), full) for words, budget in asked)
+    return tuple(_budget_row(words, choose_within(findings.values(), budget, measure), measure) for words, budget in asked)
 
 
-def _budget_row(words: str, point: OperatingPoint | None, full: float) -> BudgetRow:
-    if point is None:
-        return BudgetRow(budget=words)
+def _budget_row(words: str, choice: Choice, measure: Measure) -> BudgetRow:
+    best = choice.best
+    if best is None:
+        return BudgetRow(budget=words, within=choice.within, reason=choice.reason)
+    evidence = best.judgement.evidence[measure]
     return BudgetRow(
         budget=words,
-        dim=point.candidate.dim,
-        index=point.candidate.index,
-        kept=point.quality / full if full > 0 else None,
-        size_bytes=point.size_bytes,
-        p99_ms=point.p99_ms,
+        dim=best.configuration.dim,
+        index=best.configuration.index,
+        kept=evidence.kept,
+        size_bytes=best.cost.index_bytes,
+        p99_ms=best.cost.p99_ms,
+        configuration=str(best.configuration),
+        quality=evidence.mean,
+        at_least=evidence.at_least,
+        acceptable=best.acceptable,
+        within=choice.within,
     )
 
 
@@ -251,10 +245,10 @@ def projection_rows(sweep: Sweep) -> tuple[tuple[ProjectionRow, ...], tuple[Advi
 
     if sweep.collection.label_free:
         return (), (NEEDS_JUDGMENTS,)
-    kept = [i for i, c in enumerate(ranks.candidates) if c.basis == Basis.PREFIX and c.index == EXACT]
+    kept = [i for i, c in enumerate(ranks.candidates) if c.is_exact_prefix]
     exact = Ranks(tuple(ranks.candidates[i] for i in kept), ranks.n_documents, ranks.above[kept], ranks.tied[kept])
     policy = sweep.policy
-    question = Question(measure=policy.required[0], retain=policy.retain, alpha=policy.alpha, baseline=full_size(sweep.scores))
+    question = Question(measure=policy.required[0], retain=policy.retain, alpha=policy.alpha, baseline=sweep.full)
     growth = project(exact, sweep.collection.qrels, question, corpus_sizes, generator=np.random.default_rng(SEED))
     refused = tuple(
         Advice("projection-refused", at.refused, "evaluate on a larger random sample: --distractors adds unjudged documents")

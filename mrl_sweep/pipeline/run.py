@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from time import perf_counter
 from typing import Final
@@ -24,13 +24,14 @@ from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.deployment import check_indexes, measure_deployed, with_funnels
 from mrl_sweep.pipeline.summary import summarise
 from mrl_sweep.pipeline.sweep import Sweep
-from mrl_sweep.ranking.counting import Checkpoint
-from mrl_sweep.ranking.exact import rank
+from mrl_sweep.ranking.counting import Checkpoint, Executor
+from mrl_sweep.ranking.exact import Pass, RankOptions, count, prepare_pass
 from mrl_sweep.ranking.grid import join
 from mrl_sweep.ranking.rotation import rotations
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.files.folder import write_rotation, write_run
 from mrl_sweep.report.files.trec_runs import write_trec_runs
+from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import default_store, run_folder
 from mrl_sweep.types import Basis, Collection, Configuration, Embeddings, Float32Array, Ranks, Similarity
@@ -57,22 +58,21 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
         prepare_folder(config.run.out)
     with timed("load the collection", on_event):
         collection = load(config)
-    return run_on(config, collection, open_model(config), on_event)
+    with executor_of(config, on_event) as executor:
+        return run_on(config, collection, open_model(config), on_event, executor)
 
 
-def run_on(config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent = ignore) -> Report:
-    """The main job on a collection that is loaded, with a model that may serve other collections too; as `run` otherwise."""
-    check_indexes(config, None, len(collection.documents))
-    if isinstance(model[0], Embedder) and (facts := known_facts(*model)) is not None:
-        candidate_dims(config.sweep.dims, facts.dim, facts.trained_dims)  # a size above the model's is refused before the work
-    embeddings = embed_texts(config, collection, on_event, model)
-    if (own := embeddings.model.get("similarity")) in list(Similarity):
-        config = config.unless_given("sweep", "similarity", Similarity(own))
-    dims = sizes(config, embeddings)
-    check_indexes(config, which_sizes(dims, None), len(collection.documents))
+def run_on(
+    config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent = ignore, executor: Executor | None = None
+) -> Report:
+    """The main job on a collection that is loaded, with a model that may serve other collections too; as `run` otherwise.
+
+    `executor` None counts with threads of this process.
+    """
+    config, embeddings, dims = embed_checked(config, collection, model, on_event)
     checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
     with timed("rank", on_event):
-        ranks, rotation = rank_all(config, collection, embeddings, dims, on_event, checkpoint)
+        ranks, rotation = rank_all(config, collection, embeddings, dims, on_event, checkpoint, executor)
     sweep = replace(judge(config, collection, embeddings, ranks), rotation=rotation)
     with timed("measure indexes", on_event):
         sweep = measure_deployed(with_funnels(sweep), on_event)
@@ -87,6 +87,33 @@ def run_on(config: SweepConfig, collection: Collection, model: Model, on_event: 
     checkpoint.clear()
     on_event(Note(f"run written to {folder}"))
     return report
+
+
+def executor_of(config: SweepConfig, on_event: OnEvent = ignore) -> AbstractContextManager[Executor | None]:
+    """The configured executor for as long as the block lasts; None for threads of this process, which each ranking makes."""
+    if config.run.executor == settings.Executor.LOCAL:
+        return nullcontext()
+    from mrl_sweep.execution.ray import joined
+
+    return joined(config.run.address, n_threads=config.run.threads, device=config.model.device, on_event=on_event)
+
+
+def embed_checked(
+    config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent = ignore
+) -> tuple[SweepConfig, Embeddings, tuple[int, ...]]:
+    """The configuration with the similarity that the model was trained for, the embeddings, and the sizes to rank.
+
+    What does not fit sizes or indexes is refused before anything is embedded, as far as the sizes are known by then.
+    """
+    check_indexes(config, None, len(collection.documents))
+    if isinstance(model[0], Embedder) and (facts := known_facts(*model)) is not None:
+        candidate_dims(config.sweep.dims, facts.dim, facts.trained_dims)  # a size above the model's is refused before the work
+    embeddings = embed_texts(config, collection, on_event, model)
+    if (own := embeddings.model.get("similarity")) in list(Similarity):
+        config = config.unless_given("sweep", "similarity", Similarity(own))
+    dims = sizes(config, embeddings)
+    check_indexes(config, which_sizes(dims, None), len(collection.documents))
+    return config, embeddings, dims
 
 
 def load(config: SweepConfig) -> Collection:
@@ -175,8 +202,27 @@ def rank_all(
     dims: Sequence[int],
     on_event: OnEvent = ignore,
     checkpoint: Checkpoint | None = None,
+    executor: Executor | None = None,
 ) -> tuple[Ranks, Float32Array | None]:
     """One pass for the model's own prefixes, one more for each control basis; and the rotation that PCA fitted."""
+    options = rank_options(config, collection, embeddings, dims, on_event, checkpoint, executor)
+    counted, fitted = [], None
+    for basis, rotation, one in passes(config, collection, embeddings, dims, options):
+        counted.append(one.ranks(count(one, options, on_event)))
+        fitted = rotation if basis == Basis.PCA else fitted
+    return join(counted), fitted
+
+
+def rank_options(
+    config: SweepConfig,
+    collection: Collection,
+    embeddings: Embeddings,
+    dims: Sequence[int],
+    on_event: OnEvent = ignore,
+    checkpoint: Checkpoint | None = None,
+    executor: Executor | None = None,
+) -> RankOptions:
+    """How the configured passes are run; `executor` None: by threads of this process."""
     vectors = embeddings.documents
     inputs = RankInputs(
         vectors=vectors,
@@ -188,17 +234,19 @@ def rank_all(
     )
     limits = Limits(threads=config.run.threads, max_memory=config.run.max_memory, device=config.model.device)
     options = prepare(inputs, limits, checkpoint=checkpoint, on_event=on_event)
-    passes = [rank(vectors, embeddings.queries, collection.qrels, dims, options, on_event=on_event)]
+    return options if executor is None else replace(options, executor=executor)
+
+
+def passes(
+    config: SweepConfig, collection: Collection, embeddings: Embeddings, dims: Sequence[int], options: RankOptions
+) -> Iterator[tuple[str, Float32Array | None, Pass]]:
+    """Each pass that the configuration asks for, with its basis and rotation: the model's own prefixes, then the controls."""
+    vectors, queries, qrels = embeddings.documents, embeddings.queries, collection.qrels
+    yield Basis.PREFIX, None, prepare_pass(vectors, queries, qrels, dims, options)
     smaller = [dim for dim in dims if dim < vectors.dim]
     controls = [basis for basis in config.sweep.basis if basis != Basis.PREFIX] if smaller else []
-    fitted = None
     for basis, rotation in rotations(controls, vectors, np.random.default_rng(SEED)) if controls else ():
-        turned = rank(
-            vectors, embeddings.queries, collection.qrels, smaller, options, basis=basis, rotation=rotation, on_event=on_event
-        )
-        passes.append(turned)
-        fitted = rotation if basis == Basis.PCA else fitted
-    return join(passes), fitted
+        yield basis, rotation, prepare_pass(vectors, queries, qrels, smaller, options, basis=basis, rotation=rotation)
 
 
 def kept_depth(config: SweepConfig) -> int:

@@ -6,27 +6,25 @@ import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from mrl_sweep.decision.losers import biggest_losers
 from mrl_sweep.decision.slice_search import judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
-from mrl_sweep.decision.walk import decide, full_size
+from mrl_sweep.decision.walk import decide
+from mrl_sweep.deploying.findings import Findings, findings_of
 from mrl_sweep.deploying.indexes.measurement import which_sizes
 from mrl_sweep.embedding.families import FAMILIES
-from mrl_sweep.measures.coverage import agreement, full_exact
+from mrl_sweep.measures.coverage import agreement
 from mrl_sweep.pipeline.deployment import budget_rows, funnel_rows, projection_rows
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.report.content.advice import Surroundings, advise
-from mrl_sweep.report.content.build import Cost, Facts, build_report, loser_rows, slice_rows
-from mrl_sweep.report.document import LoserRow, Report, SliceRow
+from mrl_sweep.report.content.build import Facts, build_report, loser_rows, slice_rows
+from mrl_sweep.report.document import LoserRow, QueryScores, Report, SliceRow
 from mrl_sweep.report.files.ranks_file import RunData, mentioned_rows
-from mrl_sweep.types import EXACT, Advice, Basis, Collection, Configuration, Ranks
-
-if TYPE_CHECKING:
-    from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
+from mrl_sweep.types import Advice, Basis, Collection, Configuration, Ranks, full_size
 
 AGREEMENT_AT: Final = 10
 LOSERS: Final = 5
@@ -40,16 +38,15 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     """The report, and what later commands need of the run."""
     collection = sweep.collection
     data = run_data(collection, sweep.ranks)
+    findings = judge_everything(sweep)
     projected, doubts = projection_rows(sweep)
     facts = Facts(
         required=sweep.policy.required,
-        agreement=agreements(sweep.ranks),
-        costs={one.candidate: cost_of(one) for one in sweep.indexes},
         slices=slices_of(sweep),
         losers=losers_of(sweep, data),
         funnels=funnel_rows(sweep),
         projections=projected,
-        budgets=budget_rows(sweep),
+        budgets=budget_rows(sweep, findings),
         warnings=(
             *collection_warnings(sweep),
             *sweep.embeddings.warnings,
@@ -60,7 +57,20 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
         excluded={**collection.excluded, **sweep.embeddings.excluded},
         manifest=manifest(sweep),
     )
-    return build_report(sweep.verdict, sweep.scores, data.query_ids, facts), data
+    return build_report(sweep.verdict, findings, QueryScores(sweep.scores, data.query_ids), facts), data
+
+
+def judge_everything(sweep: Sweep) -> Findings:
+    """Every configuration that was ranked or measured, judged by the rule of the verdict."""
+    return findings_of(
+        sweep.scores,
+        sweep.verdict,
+        sweep.policy,
+        clusters=sweep.clusters,
+        unfit=sweep.unfit,
+        costs={one.candidate: one.cost for one in sweep.indexes},
+        agreements=agreements(sweep.ranks),
+    )
 
 
 def collection_warnings(sweep: Sweep) -> tuple[Advice, ...]:
@@ -88,24 +98,8 @@ def agreements(ranks: Ranks) -> dict[Configuration, dict[int, float]]:
     k = min(AGREEMENT_AT, ranks.top.depth if ranks.top is not None else 0)
     if k == 0:
         return {}
-    shares = agreement(ranks, full_exact(ranks.candidates), k).mean(axis=1)
+    shares = agreement(ranks, full_size(ranks.candidates), k).mean(axis=1)
     return {candidate: {k: float(share)} for candidate, share in zip(ranks.candidates, shares, strict=True)}
-
-
-def cost_of(one: IndexMeasurement) -> Cost:
-    """An index's measured cost, in the report's terms."""
-    return Cost(
-        index_bytes=one.index_bytes,
-        build_s=one.build_s,
-        p50_ms=one.latency_ms["p50"],
-        p99_ms=one.latency_ms["p99"],
-        queries_per_second=one.queries_per_second,
-        queries_per_second_1=one.queries_per_second_1,
-        threads=one.threads,
-        train_s=one.train_s,
-        resident_bytes=one.resident_bytes,
-        doubt="" if one.certified else "not certified: too few training vectors",
-    )
 
 
 def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
@@ -143,17 +137,14 @@ def found_in(metadata: tuple[Mapping[str, Any], ...], field: str) -> tuple[Slice
 
 def sizes_below_full(sweep: Sweep) -> list[Configuration]:
     """The exact prefixes below full size, of a fine sweep those that matter."""
-    full = full_size(sweep.scores)
-    dims = {c.dim for c in sweep.scores.candidates if c.basis == full.basis and c.index == EXACT}
-    return [Configuration(full.basis, dim, EXACT) for dim in which_sizes(sorted(dims), sweep.verdict.dimension) if dim < full.dim]
+    wanted = which_sizes([size.dim for size in sweep.sizes], sweep.verdict.dimension)
+    return [size for size in sweep.sizes if size.dim in wanted and size != sweep.full]
 
 
 def sizes_in_question(sweep: Sweep) -> list[Configuration]:
     """The size that was chosen and the next smaller one; full size is in no question."""
-    full = full_size(sweep.scores)
-    ladder = sorted((c for c in sweep.scores.candidates if c.basis == full.basis and c.index == EXACT), key=lambda c: -c.dim)
-    at = next(i for i, candidate in enumerate(ladder) if candidate.dim == sweep.verdict.dimension)
-    return [candidate for candidate in ladder[at : at + 2] if candidate.dim < full.dim]
+    at = next(i for i, size in enumerate(sweep.sizes) if size.dim == sweep.verdict.dimension)
+    return [size for size in sweep.sizes[at : at + 2] if size != sweep.full]
 
 
 def losers_of(sweep: Sweep, data: RunData) -> tuple[LoserRow, ...]:
@@ -168,8 +159,8 @@ def losers_of(sweep: Sweep, data: RunData) -> tuple[LoserRow, ...]:
 
 def surroundings(sweep: Sweep) -> Surroundings:
     """What the advice needs to know besides the run's own figures."""
-    scores, full = sweep.scores, full_size(sweep.scores)
-    turned = [c for c in scores.candidates if c.basis == Basis.PCA and c.index == EXACT]
+    scores, full = sweep.scores, sweep.full
+    turned = [c for c in scores.candidates if c.basis == Basis.PCA and c == c.at_float32]
     by_pca = decide(scores, sweep.policy, baseline=full, candidates=turned, clusters=sweep.clusters) if turned else None
     acceptable = by_pca.dimension if by_pca is not None and by_pca.dimension < full.dim else None
     asked = sweep.config.deploy.project_docs

@@ -10,7 +10,18 @@ from mrl_sweep.decision.policy import Policy
 from mrl_sweep.deploying.funnels import Funnel
 from mrl_sweep.report.document import FunnelRow
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Collection, Configuration, Embeddings, Float32Array, IntArray, Ranks, Scores, Verdict
+from mrl_sweep.types import (
+    Collection,
+    Configuration,
+    Embeddings,
+    Float32Array,
+    IntArray,
+    Ranks,
+    Scores,
+    Verdict,
+    exact_prefixes,
+    full_size,
+)
 
 if TYPE_CHECKING:
     from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
@@ -36,3 +47,13 @@ class Sweep:
     indexes: tuple[IndexMeasurement, ...] = ()
     funnels: tuple[FunnelRow, ...] = ()
     recommended: Funnel | None = None
+
+    @property
+    def full(self) -> Configuration:
+        """Full size, with which everything is compared."""
+        return full_size(self.ranks.candidates)
+
+    @property
+    def sizes(self) -> tuple[Configuration, ...]:
+        """The exact prefixes, from full size down."""
+        return exact_prefixes(self.ranks.candidates)

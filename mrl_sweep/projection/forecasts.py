@@ -13,7 +13,7 @@ from scipy import special
 from mrl_sweep.errors import InputError
 from mrl_sweep.projection.distractors import Standing, Wanted, in_a_sample, standing, wanted
 from mrl_sweep.projection.population import Link, Population, Quadrature, fit, quadrature, rounded, scores
-from mrl_sweep.types import EXACT, NOT_RETRIEVED, Basis, Configuration, FloatArray, IntArray, Measure, Qrels, Ranks
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, FloatArray, IntArray, Measure, Qrels, Ranks, full_size
 
 MIN_QUERIES: Final = 30
 FEW_CHANGED: Final = 20
@@ -90,9 +90,9 @@ class Model:
 
     @classmethod
     def of(cls, ranks: Ranks, qrels: Qrels, question: Question, generator: np.random.Generator) -> Model:
-        exact = [c for c, candidate in enumerate(ranks.candidates) if candidate.index == EXACT]
+        exact = [c for c, candidate in enumerate(ranks.candidates) if candidate.is_exact]
         candidates = tuple(ranks.candidates[c] for c in exact)
-        baseline = question.baseline or _full_size(candidates)
+        baseline = question.baseline or full_size(candidates)
         sought = wanted(qrels, question.measure)
         counted = np.flatnonzero(sought.n_relevant)
         if not len(counted):
@@ -169,20 +169,13 @@ class Model:
 
     def _walk(self, forecasts: Sequence[Forecast]) -> int | None:
         """The smallest size that an unbroken walk of acceptable ones from full size down reaches."""
-        ladder = [f for f in forecasts if f.candidate.basis == self.baseline.basis and f.candidate.dim < self.baseline.dim]
+        ladder = [f for f in forecasts if f.candidate.family == self.baseline.family and f.candidate.dim < self.baseline.dim]
         smallest = None
         for forecast in sorted(ladder, key=lambda f: -f.candidate.dim):
             if not forecast.acceptable:
                 break
             smallest = forecast.candidate.dim
         return smallest
-
-
-def _full_size(candidates: Sequence[Configuration]) -> Configuration:
-    prefixes = [candidate for candidate in candidates if candidate.basis == Basis.PREFIX]
-    if not prefixes:
-        raise InputError("nothing to project: no exact prefix was ranked", "rank the full size too: --dims auto")
-    return max(prefixes, key=lambda candidate: candidate.dim)
 
 
 @dataclass(frozen=True, slots=True)

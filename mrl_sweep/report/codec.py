@@ -8,7 +8,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from mrl_sweep.errors import InputError
@@ -53,8 +53,8 @@ def load_json(text: str | bytes, *, source: str) -> Any:
         raise InputError(f"{source}: not JSON: {error}", _NOT_A_REPORT) from None
 
 
-def decode(cls: type[T], data: object, *, source: str, schema: tuple[str, int]) -> T:
-    """The dataclass `cls` that `encode` turned into `data`; its schema (key, number) is checked first.
+def decode(cls: type[T], data: object, *, source: str, schema: tuple[str, Collection[int]]) -> T:
+    """The dataclass `cls` that `encode` turned into `data`; its schema (key, the numbers that can be read) is checked first.
 
     Null for a plain float is NaN; unknown keys are passed over. Raises InputError that names the place, as `source: a.b[2]`.
     """
@@ -62,8 +62,9 @@ def decode(cls: type[T], data: object, *, source: str, schema: tuple[str, int]) 
     if not isinstance(data, Mapping) or key not in data:
         raise InputError(f"{source}: not a report of mrl-sweep: it has no {key}", _NOT_A_REPORT)
     found = data[key]
-    if found != supported or isinstance(found, bool):
-        raise InputError(f"{source}: {key} is {found!r}; this version reads {supported}", _OTHER_VERSION)
+    if found not in supported or isinstance(found, bool):
+        numbers = " and ".join(map(str, supported))
+        raise InputError(f"{source}: {key} is {found!r}; this version reads {numbers}", _OTHER_VERSION)
     result: T = _decode(cls, data, source, "")
     return result
 

@@ -9,35 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mrl_sweep.report.codec import decode, encode, load_json
-from mrl_sweep.types import FLOAT32, Advice, Scores
+from mrl_sweep.types import EXACT, FLOAT32, Advice, Basis, Configuration, Evidence, Outcome, Scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+READABLE: Final = (1, SCHEMA_VERSION)
+"""A report of schema 1 has no precision and no rescoring, and judged the exact prefixes alone."""
 
 _NOT_IN_DOCUMENT: Final = {"document": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeasureRow:
-    """One measure at one candidate; None is "not measured" or "not defined"."""
-
-    mean: float
-    kept: float | None = None
-    at_least: float | None = None
-    at_most: float | None = None
-    lost: int | None = None
-    gained: int | None = None
-    unchanged: int | None = None
-    provable_loss: float | None = None
-    queries_needed: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateRow:
-    """One candidate: what it keeps and what it costs. `verdict` is an `Outcome`; sizes in bytes, times in s or ms as named.
+    """One configuration: what it keeps and what it costs. `verdict` is an `Outcome`; sizes in bytes, times in s or ms as named.
 
+    `bytes_per_vector` lie in memory, `bytes_on_disk` also count the vectors by which a shortlist is ordered again.
     `queries_per_second` is with all `threads`, `queries_per_second_1` with one; latency is that of single queries on one.
     `build_s` contains `train_s`. `certified` is False for an index trained on fewer vectors than it needs: `reason` says so.
     """
@@ -47,7 +35,7 @@ class CandidateRow:
     index: str
     verdict: str
     bytes_per_vector: int
-    measures: Mapping[str, MeasureRow]
+    measures: Mapping[str, Evidence]
     reason: str = ""
     agreement: Mapping[str, float] = field(default_factory=dict)
     index_bytes: int | None = None
@@ -61,6 +49,16 @@ class CandidateRow:
     certified: bool = True
     precision: str = FLOAT32
     rescore: str = ""
+    bytes_on_disk: int | None = None
+
+    @property
+    def configuration(self) -> Configuration:
+        return Configuration(self.basis, self.dim, self.index, self.precision, self.rescore)
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether it may be recommended: full size itself, or what was judged to keep the share of every required measure."""
+        return self.verdict in (Outcome.BASELINE, Outcome.PASS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +84,22 @@ class SliceRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SmallestRow:
+    """The smallest size that is proven to keep `retain`, and the configuration of the fewest bytes that is."""
+
+    retain: float
+    dimension: int
+    configuration: str
+    bytes_per_vector: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictRow:
-    """The answer and its evidence; `sentence` is the one a manager can act on, `required` all measures that had to pass."""
+    """The answer and its evidence; `sentence` is the one a manager can act on, `required` all measures that had to pass.
+
+    `configuration` is the acceptable one of the fewest bytes a vector, `dimension` the smallest acceptable size at float32.
+    `smallest` says what other shares would have come to.
+    """
 
     dimension: int
     proven: int | None
@@ -101,6 +113,10 @@ class VerdictRow:
     queries: int
     sentence: str
     required: tuple[str, ...] = ()
+    configuration: str = ""
+    bytes_per_vector: int | None = None
+    bytes_on_disk: int | None = None
+    smallest: tuple[SmallestRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +203,11 @@ class ProjectionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetRow:
-    """The best configuration within a budget, `budget` being the budget in words; `dim` None where nothing is within."""
+    """The best acceptable configuration within a budget, `budget` being the budget in words.
+
+    `within` counts those that were measured to be within it. Where none of them is acceptable, `configuration` is empty, `dim`
+    and `quality` are None, and `reason` says why.
+    """
 
     budget: str
     dim: int | None = None
@@ -195,6 +215,12 @@ class BudgetRow:
     kept: float | None = None
     size_bytes: int | None = None
     p99_ms: float | None = None
+    configuration: str = ""
+    quality: float | None = None
+    at_least: float | None = None
+    acceptable: bool | None = None
+    within: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +271,7 @@ class Report:
         Raises InputError for anything else, also for a document of another schema. Keys that this version does not know
         are passed over, as a schema may be added to.
         """
-        return decode(cls, data, source=source, schema=("schema_version", SCHEMA_VERSION))
+        return decode(cls, data, source=source, schema=("schema_version", READABLE))
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str = "report") -> Report:
@@ -261,9 +287,13 @@ class Report:
 
         return frame(self.scores, self.folder)
 
-    def candidate(self, dim: int, *, basis: str = "prefix", index: str = "exact") -> CandidateRow | None:
-        """The row of one candidate, None where it was not part of the run."""
-        return next((row for row in self.candidates if (row.basis, row.dim, row.index) == (basis, dim, index)), None)
+    def candidate(self, dim: int, *, basis: str = Basis.PREFIX, index: str = EXACT) -> CandidateRow | None:
+        """The row of a float32 configuration without rescoring, None where it was not part of the run."""
+        return self.row(Configuration(basis, dim, index))
+
+    def row(self, configuration: Configuration) -> CandidateRow | None:
+        """The row of this configuration, None where it was not part of the run."""
+        return next((row for row in self.candidates if row.configuration == configuration), None)
 
     @property
     def baseline(self) -> CandidateRow | None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from mrl_sweep.decision.compare import Comparison, Regression, compare_paired, differences, regression, require_comparable
+from mrl_sweep.deploying.index_bytes import vector_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.codec import encode
-from mrl_sweep.report.content.build import FLOAT32_BYTES
 from mrl_sweep.runs.reopen import EarlierRun
-from mrl_sweep.types import EXACT, Basis, Configuration, FloatArray, IntArray, Measure
+from mrl_sweep.types import Configuration, FloatArray, IntArray, Measure, exact_prefixes
 
 SCHEMA_VERSION: Final = 1
 
@@ -87,9 +87,9 @@ def side_by_side(runs: Sequence[EarlierRun]) -> SideBySide:
     differing = [differences(facts[0], fact) for fact in facts]
     alpha = runs[0].policy.alpha
     rows = []
-    for dim in sorted({c.dim for run in same for c in _sizes(run)}, reverse=True):
+    for dim in sorted({c.dim for run in same for c in exact_prefixes(run.scores.candidates)}, reverse=True):
         cells = [_cell(same[0], run, dim, dim, alpha, pairs=not why) for run, why in zip(same, differing, strict=True)]
-        rows.append(Row(bytes_per_vector=FLOAT32_BYTES * dim, cells=tuple(cells)))
+        rows.append(Row(bytes_per_vector=vector_bytes(dim), cells=tuple(cells)))
     first = runs[0].verdict.dimension
     own = [
         _cell(same[0], run, run.verdict.dimension, first, alpha, pairs=not why) for run, why in zip(same, differing, strict=True)
@@ -120,12 +120,8 @@ def _measured_by(run: EarlierRun, measure: Measure) -> EarlierRun:
     return replace(run, scores=scores, policy=replace(run.policy, required=(measure,)))
 
 
-def _sizes(run: EarlierRun) -> Iterable[Configuration]:
-    return (c for c in run.scores.candidates if c.basis == Basis.PREFIX and c.index == EXACT)
-
-
 def _cell(first: EarlierRun, run: EarlierRun, dim: int, first_dim: int, alpha: float, *, pairs: bool) -> Cell:
-    candidate, other = (Configuration(Basis.PREFIX, d, EXACT) for d in (dim, first_dim))
+    candidate, other = (Configuration.exact_prefix(d) for d in (dim, first_dim))
     if candidate not in run.scores.candidates:
         return Cell()
     measure = run.policy.required[0]
@@ -159,7 +155,7 @@ def regressed(before: EarlierRun, after: EarlierRun, dim: int, *, max_regression
     facts = facts_to_share(before) | {"model": model_of(before)}, facts_to_share(after) | {"model": model_of(after)}
     require_comparable(*facts)
     measure = after.policy.required[0]
-    candidate = Configuration(Basis.PREFIX, dim, EXACT)
+    candidate = Configuration.exact_prefix(dim)
     earlier, later = paired_values(before, after, candidate, candidate, measure)
     counted = before.scores.counted[before.scores.measures.index(measure)]
     clusters = None if before.clusters is None else before.clusters[counted]
@@ -202,7 +198,7 @@ def paired_values(
 def _values(run: EarlierRun, candidate: Configuration, measure: Measure) -> FloatArray:
     scores = run.scores
     if candidate not in scores.candidates:
-        has = ", ".join(str(c.dim) for c in scores.candidates if (c.basis, c.index) == (candidate.basis, candidate.index))
+        has = ", ".join(str(c.dim) for c in scores.candidates if c.family == candidate.family)
         raise InputError(f"{named(run)} did not rank {candidate.dim} dimensions (it has {has})", "add it to --dims and run again")
     values: FloatArray = scores.values[scores.candidates.index(candidate), scores.measures.index(measure)]
     return values

@@ -8,7 +8,7 @@ from typing import Final
 
 from mrl_sweep.decision.slice_search import SliceJudgement, judge_slices, search_slices
 from mrl_sweep.decision.slices import declared_slices
-from mrl_sweep.decision.walk import Policy, decide, full_size, judge
+from mrl_sweep.decision.walk import Policy, decide, judge
 from mrl_sweep.decision.words import asked, keeps, percent
 from mrl_sweep.errors import InputError, first_offenders
 from mrl_sweep.report.content.build import slice_rows
@@ -17,7 +17,7 @@ from mrl_sweep.runs.compare import regressed
 from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import GateTable, OnInconclusive
-from mrl_sweep.types import EXACT, Advice, Basis, Configuration, Judgement, Outcome, Status, Verdict
+from mrl_sweep.types import Advice, Configuration, Judgement, Outcome, Status, Verdict, exact_prefixes
 
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 
@@ -85,7 +85,7 @@ def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> tu
     if ask.dim is not None and ask.max_dim is not None:
         raise InputError("--dim and --max-dim ask different questions", "give one of them")
     scores, policy = run.scores, run.policy
-    sizes = sorted((c for c in scores.candidates if c.basis == Basis.PREFIX and c.index == EXACT), key=lambda c: -c.dim)
+    sizes = exact_prefixes(scores.candidates)
     dim = deployed if ask.dim is None and ask.max_dim is None else ask.dim
     if dim is not None:
         return (
@@ -105,7 +105,7 @@ def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> tu
             f"no size up to {ask.max_dim} was ranked (there are {_listed(sizes)})", "add smaller sizes to --dims and run again"
         )
     question = f"is any size up to {ask.max_dim} acceptable?"
-    if full_size(scores) in allowed:
+    if sizes[0] in allowed:
         return Finding(Status.PASS, f"Full size, {allowed[0].dim}, is not above {ask.max_dim}."), question, allowed[0].dim
     walk = decide(scores, policy, candidates=allowed, clusters=run.clusters, unfit=run.unfit)
     if walk.status is Status.PASS:
@@ -132,7 +132,7 @@ def judge_declared(run: EarlierRun, config: SweepConfig, dim: int) -> tuple[Slic
     fields = config.slices.slice or tuple(settings_of(run.report).get("slices.slice", ()))
     if not fields:
         raise InputError("--slice-retain needs to know which slices", "name the fields with --slice")
-    candidate = Configuration(Basis.PREFIX, dim, EXACT)
+    candidate = Configuration.exact_prefix(dim)
     slices = declared_slices(run.data.query_metadata, fields)
     found = search_slices(run.scores, slices, replace(run.policy, retain=retain), candidates=[candidate], clusters=run.clusters)
     return judge_slices(found, alpha=run.policy.alpha)

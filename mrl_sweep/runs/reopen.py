@@ -10,10 +10,11 @@ from typing import Any
 
 from mrl_sweep.decision.units import cluster_labels
 from mrl_sweep.decision.walk import DecideBy, Policy, decide
+from mrl_sweep.deploying.findings import Findings, findings_of
 from mrl_sweep.measures.measure import parse_measure, refuse_mixture
 from mrl_sweep.measures.score import score
-from mrl_sweep.report.content.build import Cost, Facts, build_report
-from mrl_sweep.report.document import CandidateRow, Report
+from mrl_sweep.report.content.build import Facts, build_report, cost_of
+from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
 from mrl_sweep.report.files.folder import read_report, read_run
 from mrl_sweep.report.files.ranks_file import RunData
 from mrl_sweep.settings.config import SweepConfig
@@ -22,7 +23,7 @@ from mrl_sweep.types import Configuration, IntArray, Measure, Scores, Verdict
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """A run's ranks with their scores, and the verdict and report by the rule in force now.
+    """A run's ranks with their scores, and the verdict, findings and report by the rule in force now.
 
     `clusters` (n_queries,) are the labels of queries that have one origin; `unfit` candidates fail for the reason given.
     """
@@ -31,6 +32,7 @@ class EarlierRun:
     scores: Scores
     policy: Policy
     verdict: Verdict
+    findings: Findings
     report: Report
     clusters: IntArray | None = None
     unfit: Mapping[Configuration, str] = field(default_factory=dict)
@@ -46,9 +48,17 @@ def reopen(path: Path, config: SweepConfig) -> EarlierRun:
     scores = score(data.ranks, data.qrels, measures, no_relevant=_no_relevant(written))
     clusters, unfit = _clusters(written, data, config), _unfit(written)
     verdict = decide(scores, policy, clusters=clusters, unfit=unfit)
-    facts = Facts(required=policy.required, costs={_candidate(row): _cost(row) for row in written.candidates})
-    report = judged_anew(written, build_report(verdict, scores, data.query_ids, facts))
-    return EarlierRun(data, scores, policy, verdict, report, clusters, unfit)
+    findings = findings_of(
+        scores,
+        verdict,
+        policy,
+        clusters=clusters,
+        unfit=unfit,
+        costs={row.configuration: cost_of(row) for row in written.candidates},
+        agreements={row.configuration: {int(k): share for k, share in row.agreement.items()} for row in written.candidates},
+    )
+    judged = build_report(verdict, findings, QueryScores(scores, data.query_ids), Facts(required=policy.required))
+    return EarlierRun(data, scores, policy, verdict, findings, judged_anew(written, judged), clusters, unfit)
 
 
 def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:
@@ -85,29 +95,15 @@ def settings_of(report: Report) -> Mapping[str, Any]:
 
 
 def judged_anew(written: Report, judged: Report) -> Report:
-    """The run's report with the verdict and evidence of `judged`; everything that was measured stays as it was written."""
-    rows = {_candidate(row): row for row in judged.candidates}
-    candidates = tuple(
-        replace(row, verdict=now.verdict, reason=now.reason, measures=now.measures)
-        for row in written.candidates
-        if (now := rows.get(_candidate(row))) is not None
-    )
-    return replace(written, status=judged.status, verdict=judged.verdict, candidates=candidates, scores=judged.scores)
-
-
-def _candidate(row: CandidateRow) -> Configuration:
-    return Configuration(row.basis, row.dim, row.index, row.precision, row.rescore)
-
-
-def _cost(row: CandidateRow) -> Cost:
-    return Cost(
-        index_bytes=row.index_bytes,
-        bytes_per_vector=row.bytes_per_vector,
-        build_s=row.build_s,
-        p50_ms=row.latency_ms.get("p50"),
-        p99_ms=row.latency_ms.get("p99"),
-        queries_per_second=row.queries_per_second,
-        doubt="" if row.certified else row.reason,
+    """The run's report with the verdict and rows of `judged`; everything else that was measured stays as it was written."""
+    rows = {row.configuration: row for row in judged.candidates}
+    return replace(
+        written,
+        schema_version=SCHEMA_VERSION,
+        status=judged.status,
+        verdict=judged.verdict,
+        candidates=tuple(rows[row.configuration] for row in written.candidates if row.configuration in rows),
+        scores=judged.scores,
     )
 
 
@@ -129,4 +125,4 @@ def _unfit(report: Report) -> dict[Configuration, str]:
     for text, reason in reasons.items():
         with contextlib.suppress(ValueError):  # a key that an edited file holds
             named[Configuration.parse(text)] = str(reason)
-    return {_candidate(row): named[_candidate(row)] for row in report.candidates if _candidate(row) in named}
+    return {row.configuration: named[row.configuration] for row in report.candidates if row.configuration in named}

@@ -15,11 +15,11 @@ from mrl_sweep.report.codec import encode
 from mrl_sweep.report.content import numbers
 from mrl_sweep.report.content.sentence import confidence
 from mrl_sweep.report.content.view import ladder
-from mrl_sweep.report.document import CandidateRow, GateRow, MeasureRow, Report
+from mrl_sweep.report.document import CandidateRow, GateRow, Report
 from mrl_sweep.report.files.folder import RUNS_FILE, write_runs
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import readable
-from mrl_sweep.types import Collection, Outcome, Status
+from mrl_sweep.types import Collection, Evidence, Outcome, Status
 
 SCHEMA_VERSION: Final = 1
 
@@ -210,7 +210,7 @@ def _each(verdict: JointVerdict, cells: Mapping[str, CandidateRow]) -> str:
     return f"each keeps {amount} of {verdict.measure} {how} (least: {least})"
 
 
-def _share(evidence: MeasureRow, *, bound: bool) -> float | None:
+def _share(evidence: Evidence, *, bound: bool) -> float | None:
     return evidence.at_least if bound else evidence.kept
 
 
@@ -266,10 +266,12 @@ def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Re
     folders = folders_of(names, config.run.out)
     model = pipeline.open_model(config)
     reports: dict[str, Report] = {}
-    for number, (name, one) in enumerate(zip(names, asked, strict=True), start=1):
-        on_event(Note(f"collection {number} of {len(names)}: {name}"))
-        with naming(name):
-            reports[name] = pipeline.run_on(one.replaced("run", "out", folders[name]), waiting.pop(0), model, on_event)
+    with pipeline.executor_of(config, on_event) as executor:
+        for number, (name, one) in enumerate(zip(names, asked, strict=True), start=1):
+            on_event(Note(f"collection {number} of {len(names)}: {name}"))
+            with naming(name):
+                placed = one.replaced("run", "out", folders[name])
+                reports[name] = pipeline.run_on(placed, waiting.pop(0), model, on_event, executor)
     if config.run.out is not None:
         write_runs(config.run.out, {name: folder for name, folder in folders.items() if folder is not None})
     return reports

@@ -42,9 +42,10 @@ class StoreDtype(StrEnum):
 
 
 class Executor(StrEnum):
-    """Where ranking runs."""
+    """Where ranking runs: threads of this machine, or a Ray cluster."""
 
     LOCAL = "local"
+    RAY = "ray"
 
 
 class OnInconclusive(StrEnum):
@@ -244,7 +245,12 @@ class RunTable(Table):
     strict: bool = setting("--strict/--no-strict", None, parse_flag, False, "Refuse data that would be set aside and counted.")
     threads: int | None = setting("--threads", "N", parse_positive, None, "Default: all cores.")
     max_memory: int | None = setting("--max-memory", "SIZE", parse_size, None, "For ranking, such as 4GiB.")
-    executor: Executor = setting("--executor", "local", choice_of(Executor), Executor.LOCAL, "Where ranking runs.")
+    executor: Executor = setting(
+        "--executor", "local|ray", choice_of(Executor), Executor.LOCAL, "Where ranking runs: threads here (default), or Ray."
+    )
+    address: str | None = setting(
+        "--address", "A", parse_text, None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:10001; default RAY_ADDRESS."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

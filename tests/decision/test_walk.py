@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrl_sweep.decision.walk import DecideBy, Policy, decide, full_size, judge
+from mrl_sweep.decision.walk import DecideBy, Policy, decide, judge
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import Basis, Configuration, Measure, Outcome, Scores, Status
+from mrl_sweep.types import Basis, Configuration, Measure, Outcome, Scores, Status, full_size
 
 NDCG = Measure("nDCG", 10)
 RECALL = Measure("R", 100)
@@ -33,16 +33,17 @@ def outcomes(verdict: object) -> dict[int, str]:
 
 def test_walk_passes_down_to_the_first_size_that_is_proven_worse() -> None:
     verdict = decide(scores_of({64: 0.9, 128: 0.95, 256: 0.99, 512: 0.995, 768: 1.0}), Policy())
-    assert outcomes(verdict) == {768: "baseline", 512: "pass", 256: "pass", 128: "fail", 64: "not_tested"}
+    assert outcomes(verdict) == {768: "baseline", 512: "pass", 256: "pass", 128: "fail", 64: "fail"}
     assert (verdict.status, verdict.dimension, verdict.proven, verdict.measured) == (Status.PASS, 256, 256, 256)
     assert [j.candidate.dim for j in verdict.judgements] == [768, 512, 256, 128, 64]
     assert verdict.judgements[3].reason.startswith("keeps at most 95.5% of nDCG@10; 98% was asked")
     assert verdict.judgements[4].evidence[NDCG].kept == pytest.approx(0.9)
+    assert verdict.judgements[4].reason.startswith("keeps at most 90.2% of nDCG@10"), "too low, though the walk did not reach it"
 
 
 def test_proven_and_measured_differ_where_the_bound_does_not_hold() -> None:
     verdict = decide(scores_of({64: 0.9, 128: 0.981, 256: 0.99, 768: 1.0}, spread=0.03), Policy())
-    assert outcomes(verdict) == {768: "baseline", 256: "pass", 128: "inconclusive", 64: "not_tested"}
+    assert outcomes(verdict) == {768: "baseline", 256: "pass", 128: "inconclusive", 64: "fail"}
     assert (verdict.dimension, verdict.proven, verdict.measured) == (256, 256, 128)
     stopped = verdict.judgements[2]
     needed = stopped.evidence[NDCG].queries_needed
@@ -173,12 +174,12 @@ def test_controls_and_indexes_are_no_part_of_the_ladder() -> None:
     others = (Configuration(Basis.PCA, 1024), Configuration(Basis.PREFIX, 256, "HNSW32"))
     values = np.concatenate([scores.values, scores.values])
     mixed = Scores((*scores.candidates, *others), scores.measures, values, scores.counted)
-    assert full_size(mixed) == prefix(768)
+    assert full_size(mixed.candidates) == prefix(768)
     assert [j.candidate for j in decide(mixed, Policy()).judgements] == [prefix(768), prefix(256)]
     indexed = decide(mixed, Policy(), candidates=[others[1]])
     assert indexed.judgements[1].candidate == others[1]
     with pytest.raises(InputError, match="no exact prefix was ranked"):
-        full_size(Scores(others, mixed.measures, values[:2], mixed.counted))
+        full_size(others)
 
 
 @pytest.mark.parametrize("wrong", [{"retain": 0.0}, {"retain": 1.01}, {"alpha": 0.5}, {"alpha": 0.0}, {"min_queries": 10}])

@@ -33,7 +33,7 @@ def test_probes_go_up_until_nothing_changes(corpus: Any, exact_ranks: Any) -> No
     shares = [np.mean(one.top_rows == exact) for one in found]
     assert shares == sorted(shares)
     assert shares[0] < 0.9 < shares[-1]
-    assert len({one.build_s for one in found}) == 1, "built once"
+    assert len({one.cost.build_s for one in found}) == 1, "built once"
 
 
 def test_graph_efforts_begin_at_the_default_of_faiss(corpus: Any, exact_ranks: Any) -> None:
@@ -65,7 +65,7 @@ def test_a_kept_index_is_not_built_again(corpus: Any, tmp_path: Path) -> None:
     second = points(corpus, "IVF8,Flat,nprobe=8", shelf=shelf, on_event=events.append)
     assert not [event for event in events if isinstance(event, Progress) and event.stage.startswith("index ")]
     np.testing.assert_array_equal(second[0].top_rows, first[0].top_rows)
-    assert second[0].index_bytes == first[0].index_bytes
+    assert second[0].cost.index_bytes == first[0].cost.index_bytes
 
 
 def test_a_long_build_buys_no_more_time_than_the_budget_allows(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ def test_bytes_are_those_of_an_index_made_by_hand(corpus: Any) -> None:
     rows = np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
     index.train(rows)
     index.add(rows)
-    assert measured(corpus, 8, "SQ8").index_bytes == len(faiss.serialize_index(index))
+    assert measured(corpus, 8, "SQ8").cost.index_bytes == len(faiss.serialize_index(index))
 
 
 def test_own_documents_are_left_out(new_corpus: Any, exact_ranks: Any) -> None:
@@ -148,7 +148,7 @@ def test_too_few_documents_to_train_is_refused_with_the_number(new_corpus: Any) 
 
 def test_fewer_than_advised_is_said_not_certified_and_silent(new_corpus: Any, capfd: pytest.CaptureFixture[str]) -> None:
     one = measured(new_corpus(300, 8, 3), 8, "IVF16,PQ4x4")
-    assert not one.certified
+    assert not one.cost.certified
     assert [(advice.code, advice.message) for advice in one.advice] == [
         ("index-training", "IVF16,PQ4x4 at 8 needs >= 624 training vectors and had 300: not certified")
     ]
@@ -185,7 +185,7 @@ def test_progress_goes_to_the_end_and_threads_come_back(corpus: Any) -> None:
     one = measured(corpus, 8, "HNSW32", on_event=events.append, budget=replace(QUICK, threads=2))
     progress = [event for event in events if isinstance(event, Progress)]
     assert ("index HNSW32 at 8", 2000, 2000) in [(event.stage, event.done, event.total) for event in progress]
-    assert one.threads == 2
+    assert one.cost.threads == 2
     assert faiss.omp_get_max_threads() == before
 
 

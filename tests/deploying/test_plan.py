@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
+from mrl_sweep.deploying.findings import Cost, Finding
 from mrl_sweep.deploying.index_bytes import index_bytes
-from mrl_sweep.deploying.plan import GIB, PlanRequest, SizeFacts, cheapest_row, make_plan, plan_document
-from mrl_sweep.deploying.scaling import MeasuredPoint, scale_point, work
+from mrl_sweep.deploying.plan import GIB, Evaluated, PlanRequest, cheapest_row, make_plan, plan_document
+from mrl_sweep.deploying.scaling import scaled_cost, work
 from mrl_sweep.errors import InputError
+from mrl_sweep.types import Configuration, Evidence, Judgement, Measure, Outcome
 
-FULL, HALF, BAD = (
-    SizeFacts(dim=1024, acceptable=True, kept=1.0),
-    SizeFacts(dim=512, acceptable=True, kept=0.991, at_least=0.983),
-    SizeFacts(dim=64, acceptable=False, kept=0.9),
-)
+NDCG = Measure("nDCG", 10)
+
+
+def found(
+    configuration: str, kept: float, at_least: float | None = None, outcome: Outcome = Outcome.PASS, reason: str = "", **cost: Any
+) -> Finding:
+    evidence = {NDCG: Evidence(mean=kept / 2, kept=kept, at_least=at_least)}
+    return Finding(judgement=Judgement(Configuration.parse(configuration), outcome, evidence, reason), cost=Cost(**cost))
+
+
+FULL = found("1024", 1.0, outcome=Outcome.BASELINE)
+HALF = found("512", 0.991, 0.983)
+BAD = found("64", 0.9, 0.88, Outcome.FAIL, "keeps at most 92% of nDCG@10; 98% was asked")
+
+
+def run(*findings: Finding, projected: Mapping[Configuration, Mapping[str, Any]] | None = None) -> Evaluated:
+    by_name = {finding.configuration: finding for finding in findings}
+    return Evaluated(findings=by_name, n_documents=1000, measure=NDCG, projected=projected or {})
+
+
 MILLION = 2**20
 
 
 def test_bytes_and_cost_of_flat_by_hand() -> None:
     request = PlanRequest(docs=MILLION, replicas=2, price_gib_month=0.5, price_disk_gib_month=0.1)
-    full, half = make_plan(request, [HALF, BAD, FULL]).rows
+    full, half = make_plan(request, run(HALF, BAD, FULL)).rows
     assert (full.dim, half.dim) == (1024, 512), "largest first, without what is not acceptable"
     assert half.vector_bytes == 2 * GIB
     assert half.index_bytes == 2 * GIB + 45
@@ -37,16 +56,16 @@ def test_bytes_and_cost_of_flat_by_hand() -> None:
 
 def test_machines_hold_an_index_with_room_to_spare_or_split_it() -> None:
     request = PlanRequest(docs=MILLION, replicas=3, machine_bytes=GIB, machine_price_month=10, headroom=0.5)
-    full, half = make_plan(request, [FULL, HALF]).rows
+    full, half = make_plan(request, run(FULL, HALF)).rows
     assert full.machines == 3 * 9, "4 GiB and a few bytes by half GiBs"
     assert half.machines == 3 * 5
     assert full.monthly_cost == 270
 
 
 def test_more_replicas_where_one_is_too_slow() -> None:
-    point = MeasuredPoint(index="Flat", dim=512, docs=1000, p50_ms=0.1, p99_ms=0.2, queries_per_second=10_000)
+    flat = found("512:float32:Flat", 0.991, p50_ms=0.1, p99_ms=0.2, queries_per_second=10_000)
     request = PlanRequest(docs=10_000, queries_per_second=2500, replicas=2)
-    half = make_plan(request, [FULL, SizeFacts(dim=512, acceptable=True, points=(point,))]).rows[1]
+    half = make_plan(request, run(FULL, HALF, flat)).rows[1]
     assert (half.p50_ms, half.p99_ms) == (pytest.approx(1.0), pytest.approx(2.0))
     assert half.queries_per_second == pytest.approx(1000)
     assert half.replicas == 3
@@ -54,40 +73,79 @@ def test_more_replicas_where_one_is_too_slow() -> None:
 
 def test_embedding_takes_time_and_money_once() -> None:
     request = PlanRequest(docs=3_000_000, documents_per_second=500, tokens_per_document=200, price_per_million_tokens=0.02)
-    row = make_plan(request, [FULL]).rows[0]
+    row = make_plan(request, run(FULL)).rows[0]
     assert row.embed_s == 6000
     assert row.embed_price == pytest.approx(12.0)
 
 
 def test_what_is_not_asked_for_or_measured_is_none() -> None:
-    row = make_plan(PlanRequest(docs=10), [FULL]).rows[0]
+    row = make_plan(PlanRequest(docs=10), run(FULL)).rows[0]
     assert (row.embed_s, row.embed_price, row.p50_ms, row.machines, row.monthly_cost, row.saving) == (None,) * 6
 
 
 def test_an_index_without_closed_form_is_scaled_from_its_measurement() -> None:
-    measured = SizeFacts(
-        dim=1024, acceptable=True, points=(MeasuredPoint(index="NSG32", dim=1024, docs=1000, index_bytes=5_000_000),)
-    )
-    plan = make_plan(PlanRequest(docs=10_000, indexes=("NSG32",)), [measured, HALF])
+    measured = found("1024:float32:NSG32", 1.0, 0.99, index_bytes=5_000_000)
+    plan = make_plan(PlanRequest(docs=10_000, indexes=("NSG32",)), run(FULL, HALF, measured))
     assert [(row.dim, row.index_bytes) for row in plan.rows] == [(1024, 50_000_000)]
     assert plan.left_out == ("NSG32 at 512 dimensions: its bytes are neither known in closed form nor measured",)
     assert "NSG32: bytes per document as measured at 1,000 documents" in plan.assumptions
     with pytest.raises(InputError, match="NSG32 at 1024 dimensions"):
-        make_plan(PlanRequest(docs=10, indexes=("NSG32",)), [FULL])
+        make_plan(PlanRequest(docs=10, indexes=("NSG32",)), run(FULL))
 
 
-def test_the_cheapest_acceptable_row() -> None:
-    request = PlanRequest(docs=MILLION, indexes=("Flat", "SQ8"), price_gib_month=1)
-    plan = make_plan(request, [FULL, HALF])
+def test_the_cheapest_acceptable_row_is_one_that_was_measured_and_judged() -> None:
+    """SQ8 at 512 was never measured, SQ4 was and is too low: neither is ever the cheapest."""
+    good = found("1024:float32:SQ8", 0.999, 0.985)
+    bad = found("512:float32:SQ4", 0.95, 0.94, Outcome.FAIL, "keeps at most 96% of nDCG@10; 98% was asked")
+    plan = make_plan(
+        PlanRequest(docs=MILLION, indexes=("Flat", "SQ8", "SQ4"), price_gib_month=1), run(FULL, HALF, BAD, good, bad)
+    )
+    rows = {row.configuration: (row.acceptable, row.quality, row.at_least, row.reason) for row in plan.rows}
+    assert rows == {
+        "1024:float32:Flat": (True, 0.5, None, ""),
+        "512:float32:Flat": (True, 0.4955, 0.983, ""),
+        "1024:float32:SQ8": (True, 0.4995, 0.985, ""),
+        "512:float32:SQ8": (None, None, None, "not measured: --index SQ8 in the run"),
+        "1024:float32:SQ4": (None, None, None, "not measured: --index SQ4 in the run"),
+        "512:float32:SQ4": (False, 0.475, 0.94, "keeps at most 96% of nDCG@10; 98% was asked"),
+    }
     best = cheapest_row(plan)
     assert best is not None
-    assert (best.dim, best.index) == (512, "SQ8")
-    assert best.index_bytes == index_bytes("SQ8", 512, MILLION)
-    assert cheapest_row(make_plan(request, [BAD])) is None
+    assert best.configuration == "1024:float32:SQ8"
+    assert best.index_bytes == index_bytes("SQ8", 1024, MILLION)
+
+
+def test_of_several_efforts_the_first_acceptable_one_is_planned_else_the_last() -> None:
+    efforts = [found("512:float32:HNSW32,efSearch=16", 0.9, 0.88, Outcome.FAIL, "too low"), HALF, FULL]
+    request = PlanRequest(docs=10, indexes=("HNSW32",))
+    assert make_plan(request, run(*efforts)).rows[1].acceptable is False
+    efforts += [found("512:float32:HNSW32,efSearch=32", 0.99, 0.981), found("512:float32:HNSW32,efSearch=64", 0.991, 0.982)]
+    assert make_plan(request, run(*efforts)).rows[1].configuration == "512:float32:HNSW32,efSearch=32"
+
+
+@pytest.mark.parametrize(
+    ("there", "acceptable", "reason"),
+    [(True, True, ""), (None, None, "not proven at 10 documents"), (False, False, "too low at 10 documents")],
+)
+def test_a_row_is_acceptable_only_where_it_is_in_the_planned_corpus(
+    there: bool | None, acceptable: bool | None, reason: str
+) -> None:
+    projected = {HALF.configuration: {"acceptable": there}}
+    row = make_plan(PlanRequest(docs=10), run(FULL, HALF, projected=projected)).rows[1]
+    assert (row.acceptable, row.reason) == (acceptable, reason)
+
+
+def test_a_code_is_a_row_of_its_own_with_the_bytes_of_its_code() -> None:
+    plan = make_plan(PlanRequest(docs=1000), run(FULL, found("1024:int8", 0.999, 0.99), found("512:binary", 0.99, 0.98)))
+    assert [(row.configuration, row.precision, row.vector_bytes, row.acceptable) for row in plan.rows] == [
+        ("1024:float32:Flat", "float32", 4_096_000, True),
+        ("1024:int8:Flat", "int8", 1_024_000, True),
+        ("512:binary:Flat", "binary", 64_000, True),
+    ]
 
 
 def test_the_document_is_plain_json() -> None:
-    document = plan_document(make_plan(PlanRequest(docs=50_000_000, indexes=("HNSW32",)), [FULL, HALF]))
+    document = plan_document(make_plan(PlanRequest(docs=50_000_000, indexes=("HNSW32",)), run(FULL, HALF)))
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     row = document["rows"][1]
     assert (row["dim"], row["index"], row["docs"]) == (512, "HNSW32", 50_000_000)
@@ -110,7 +168,7 @@ def test_the_document_is_plain_json() -> None:
 )
 def test_a_request_without_sense_is_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_plan(PlanRequest(**({"docs": 10} | options)), [FULL])
+        make_plan(PlanRequest(**({"docs": 10} | options)), run(FULL))
 
 
 def test_work_grows_as_the_index_searches() -> None:
@@ -121,17 +179,17 @@ def test_work_grows_as_the_index_searches() -> None:
 
 
 def test_latency_comes_from_the_same_index_at_the_nearest_size() -> None:
-    points = [
-        MeasuredPoint(index="HNSW32,efSearch=64", dim=512, docs=1000, p50_ms=1.0, p99_ms=None, queries_per_second=100),
-        MeasuredPoint(index="HNSW32,efSearch=128", dim=512, docs=1000, p50_ms=3.0),
-        MeasuredPoint(index="HNSW32,efSearch=64", dim=64, docs=1000, p50_ms=9.0),
-        MeasuredPoint(index="Flat", dim=256, docs=1000, p50_ms=0.5),
+    findings = [
+        found("512:float32:HNSW32,efSearch=64", 1, p50_ms=1.0, queries_per_second=100),
+        found("512:float32:HNSW32,efSearch=128", 1, p50_ms=3.0),
+        found("64:float32:HNSW32,efSearch=64", 1, p50_ms=9.0),
+        found("256:float32:Flat", 1, p50_ms=0.5),
     ]
-    first = scale_point("HNSW32", 256, 10**6, points)
+    first = scaled_cost("HNSW32", 256, 10**6, findings, 1000)
     assert first is not None
     assert (first.p50_ms, first.p99_ms, first.queries_per_second) == (pytest.approx(1.0), None, pytest.approx(100))
     assert "logarithm" in first.assumption
-    named = scale_point("HNSW32,efSearch=128", 512, 1000, points)
+    named = scaled_cost("HNSW32,efSearch=128", 512, 1000, findings, 1000)
     assert named is not None
     assert named.p50_ms == 3.0
-    assert scale_point("SQ8", 256, 10**6, points) is None
+    assert scaled_cost("SQ8", 256, 10**6, findings, 1000) is None

@@ -7,7 +7,7 @@ import mmap
 import numpy as np
 import pytest
 
-from mrl_sweep.execution.checkpoint import mapped
+from mrl_sweep.execution.places import mapped
 from mrl_sweep.execution.read_ahead import ReadAhead
 from mrl_sweep.types import Vectors
 

@@ -9,12 +9,11 @@ from mrl_sweep.report.document import (
     DocumentRow,
     GateRow,
     LoserRow,
-    MeasureRow,
     Report,
     SliceRow,
     VerdictRow,
 )
-from mrl_sweep.types import Advice
+from mrl_sweep.types import Advice, Evidence
 
 MIB = 1024 * 1024
 HOSTILE = (
@@ -24,7 +23,7 @@ HOSTILE = (
 
 def _row(dim: int, verdict: str, mean: float, kept: float, least: float | None, most: float | None) -> CandidateRow:
     base = verdict == "baseline"
-    ndcg = MeasureRow(
+    ndcg = Evidence(
         mean=mean,
         kept=kept,
         at_least=least,
@@ -40,7 +39,7 @@ def _row(dim: int, verdict: str, mean: float, kept: float, least: float | None, 
         index="exact",
         verdict=verdict,
         bytes_per_vector=4 * dim,
-        measures={"nDCG@10": ndcg, "R@100": MeasureRow(mean=mean + 0.2, kept=kept)},
+        measures={"nDCG@10": ndcg, "R@100": Evidence(mean=mean + 0.2, kept=kept)},
         agreement={"10": 1.0 if base else kept - 0.05},
         reason="keeps at most 96.9% of nDCG@10, below 98%" if verdict == "fail" else "",
     )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
-from mrl_sweep.report.content.build import Cost, Facts, build_report
-from mrl_sweep.report.document import Report
+from mrl_sweep.deploying.findings import Cost, findings_of
+from mrl_sweep.report.content.build import Facts, build_report, cost_of
+from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.types import Advice, Configuration, Measure, Scores
 
 NDCG, RECALL = Measure("nDCG", 10), Measure("R", 100)
 FULL, HALF, SMALL = (Configuration("prefix", dim) for dim in (8, 4, 2))
-PCA, HNSW, FLAT = Configuration("pca", 4), Configuration("prefix", 4, "HNSW32"), Configuration("prefix", 4, "Flat")
+PCA, HNSW = Configuration("pca", 4), Configuration("prefix", 4, "HNSW32")
 N = 800
 
 
@@ -26,38 +30,42 @@ def scores() -> Scores:
     return Scores((FULL, HALF, SMALL, PCA, HNSW), (NDCG, RECALL), np.stack([ndcg, recall], axis=1), counted)
 
 
-def built(facts: Facts | None = None) -> Report:
-    verdict = decide(scores(), Policy(retain=0.98))
-    return build_report(verdict, scores(), [f"q{i}" for i in range(N)], facts or Facts())
+def built(facts: Facts | None = None, costs: Mapping[Configuration, Cost] | None = None, **rule: Any) -> Report:
+    policy = Policy(**{"retain": 0.98, **rule})
+    verdict = decide(scores(), policy)
+    findings = findings_of(scores(), verdict, policy, costs=costs or {}, agreements={HALF: {10: 0.87}})
+    return build_report(verdict, findings, QueryScores(scores(), [f"q{i}" for i in range(N)]), facts or Facts())
 
 
-def test_every_candidate_has_a_row_in_order() -> None:
+def test_every_candidate_has_a_row_in_order_with_its_own_verdict_and_bounds() -> None:
     rows = built().candidates
     assert [(row.basis, row.dim, row.index, row.verdict) for row in rows] == [
         ("prefix", 8, "exact", "baseline"),
         ("prefix", 4, "exact", "pass"),
         ("prefix", 2, "exact", "fail"),
-        ("pca", 4, "exact", "not_tested"),
-        ("prefix", 4, "HNSW32", "not_tested"),
+        ("pca", 4, "exact", "fail"),
+        ("prefix", 4, "HNSW32", "inconclusive"),
     ]
     assert [row.bytes_per_vector for row in rows] == [32, 16, 8, 16, 16]
     assert [list(row.measures) for row in rows] == [["nDCG@10", "R@100"]] * 5
+    assert all(evidence.at_least is not None for row in rows[1:] for evidence in row.measures.values())
 
 
-def test_judged_candidates_carry_the_evidence_and_others_their_share_without_a_bound() -> None:
-    report = built()
-    half, pca = report.candidate(4), report.candidate(4, basis="pca")
+def test_a_required_measure_fails_an_index_as_it_fails_a_size() -> None:
+    report = built(required=(NDCG, RECALL), retain=0.95)
+    hnsw = report.row(HNSW)
+    assert hnsw is not None
+    assert (hnsw.verdict, hnsw.reason) == ("fail", "keeps at most 93.8% of R@100; 95% was asked")
+
+
+def test_the_row_of_a_judged_size_carries_the_evidence() -> None:
+    half = built().candidate(4)
     assert half is not None
-    assert pca is not None
     evidence = half.measures["nDCG@10"]
     assert round(evidence.mean, 3) == 0.495
     assert evidence.at_least is not None
     assert 0.98 <= evidence.at_least < 0.99
     assert (evidence.lost, evidence.gained, evidence.unchanged) == (399, 400, 0)  # query 0 does not count
-    control = pca.measures["nDCG@10"]
-    assert control.at_least is None
-    assert control.kept == np.mean(scores().of(PCA, NDCG)) / 0.5
-    assert (control.lost, control.gained, control.unchanged) == (799, 0, 0)
 
 
 def test_the_verdict_row_tells_the_chosen_size() -> None:
@@ -68,14 +76,16 @@ def test_the_verdict_row_tells_the_chosen_size() -> None:
     assert verdict.required == ("nDCG@10",)
 
 
-def test_costs_join_their_candidates_also_those_that_were_not_scored() -> None:
-    costs = {
-        HNSW: Cost(index_bytes=5000, build_s=0.5, p50_ms=0.1, p99_ms=0.2, queries_per_second=1e4),
-        FLAT: Cost(index_bytes=1000),
-        Configuration("prefix", 8, "Flat"): Cost(index_bytes=4000),
-    }
-    report = built(Facts(costs=costs))
-    hnsw, flat = report.candidate(4, index="HNSW32"), report.candidate(4, index="Flat")
+def test_the_verdict_names_the_acceptable_configuration_of_the_fewest_bytes() -> None:
+    verdict = built().verdict
+    assert (verdict.configuration, verdict.bytes_per_vector, verdict.bytes_on_disk) == ("4", 16, 16)
+    kept = built(retain=0.999).verdict
+    assert (kept.configuration, kept.bytes_per_vector, kept.bytes_on_disk) == ("8", 32, 32)
+
+
+def test_costs_join_their_configurations_and_read_back() -> None:
+    costs = {HNSW: Cost(index_bytes=5000, build_s=0.5, p50_ms=0.1, p99_ms=0.2, queries_per_second=1e4, threads=2)}
+    hnsw = built(costs=costs).row(HNSW)
     assert hnsw is not None
     assert (hnsw.index_bytes, hnsw.build_s, dict(hnsw.latency_ms), hnsw.queries_per_second) == (
         5000,
@@ -83,16 +93,19 @@ def test_costs_join_their_candidates_also_those_that_were_not_scored() -> None:
         {"p50": 0.1, "p99": 0.2},
         1e4,
     )
-    assert flat is not None
-    assert (flat.measures, flat.index_bytes) == ({}, 1000)
-    assert report.verdict.sentence.endswith("The index shrinks 4.0x.")  # as measured: Flat at 8 against Flat at 4
+    assert cost_of(hnsw) == costs[HNSW]
+
+
+def test_the_index_shrinks_as_measured_where_one_kind_was_built_at_both_sizes() -> None:
+    assert built(costs={FULL: Cost(index_bytes=4000), HALF: Cost(index_bytes=1000)}).verdict.sentence.endswith(
+        "The index shrinks 4.0x."
+    )
 
 
 def test_facts_stand_in_the_document() -> None:
     advice = Advice("code", "message", "hint")
     facts = Facts(
         required=(RECALL,),
-        agreement={HALF: {10: 0.87}},
         warnings=[advice, Advice(advice.code, advice.message), advice],
         excluded={"empty": 2, "nothing": 0},
         manifest={"collection": {"name": "c"}},
@@ -117,10 +130,10 @@ def test_the_frame_of_a_built_report_holds_each_counted_query() -> None:
     np.testing.assert_array_equal(half["value"].to_numpy(), scores().of(HALF, NDCG))
 
 
-def test_an_index_in_doubt_says_so_and_is_not_certified() -> None:
-    report = built(Facts(costs={HNSW: Cost(index_bytes=5000, train_s=0.1, threads=2, doubt="not certified: why"), FLAT: Cost()}))
-    hnsw, flat = report.candidate(4, index="HNSW32"), report.candidate(4, index="Flat")
-    assert hnsw is not None
-    assert flat is not None
-    assert (hnsw.certified, hnsw.reason, hnsw.train_s, hnsw.threads) == (False, "not certified: why", 0.1, 2)
-    assert (flat.certified, flat.reason) == (True, "")
+def test_an_index_trained_on_too_little_never_passes_and_says_why() -> None:
+    row = built(costs={HNSW: Cost(certified=False)}, retain=0.9).row(HNSW)
+    assert row is not None
+    assert (row.verdict, row.certified, row.reason) == ("inconclusive", False, "not certified: too few training vectors")
+    sure = built(retain=0.9).row(HNSW)
+    assert sure is not None
+    assert sure.verdict == "pass"

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from mrl_sweep.report.document import CandidateRow, MeasureRow, Report
+from mrl_sweep.report.document import CandidateRow, Report
 from mrl_sweep.report.render.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, chart
 from mrl_sweep.report.render.curve import ASCII, draw
+from mrl_sweep.types import Evidence
 
 
 def test_sizes_stand_evenly_by_halvings_and_shares_evenly(sketch: Report) -> None:
@@ -46,7 +47,7 @@ def test_draws_of_one_control_are_one_line(sketch: Report) -> None:
             index="exact",
             verdict="not_tested",
             bytes_per_vector=4 * dim,
-            measures={"nDCG@10": MeasureRow(mean=0.3, kept=kept)},
+            measures={"nDCG@10": Evidence(mean=0.3, kept=kept)},
         )
         for basis, dim, kept in (("random-0", 128, 0.9), ("random-1", 128, 0.92), ("random-0", 64, 0.86), ("pca", 128, 0.97))
     ]
@@ -70,7 +71,7 @@ def test_the_drawing_puts_every_size_in_its_column_and_row(sketch: Report) -> No
             index="exact",
             verdict="baseline" if dim == 30 else "pass",
             bytes_per_vector=4 * dim,
-            measures={"nDCG@10": MeasureRow(mean=kept, kept=kept)},
+            measures={"nDCG@10": Evidence(mean=kept, kept=kept)},
         )
         for dim, kept in ((30, 1.0), (20, 0.9), (10, 0.5))
     ]

@@ -23,15 +23,15 @@ from mrl_sweep.report.document import (
     FunnelRow,
     GateRow,
     LoserRow,
-    MeasureRow,
     ProjectionRow,
     QueryScores,
     Report,
     SliceRow,
+    SmallestRow,
     VerdictRow,
 )
 from mrl_sweep.report.files.scores_file import SCORES_FILE, write_scores
-from mrl_sweep.types import Advice, Configuration, Measure, Scores
+from mrl_sweep.types import Advice, Configuration, Evidence, Measure, Scores
 
 text = st.text(st.characters(exclude_categories=()), max_size=8).filter(
     lambda s: not re.search("[\ud800-\udbff][\udc00-\udfff]", s)
@@ -46,7 +46,7 @@ json_value = st.recursive(
     max_leaves=6,
 )
 measure_rows = st.builds(
-    MeasureRow,
+    Evidence,
     mean=number,
     kept=maybe,
     at_least=maybe,
@@ -71,6 +71,9 @@ candidate_rows = st.builds(
     build_s=maybe,
     latency_ms=st.dictionaries(text, maybe, max_size=2),
     queries_per_second=maybe,
+    precision=text,
+    rescore=text,
+    bytes_on_disk=maybe_whole,
 )
 slice_rows = st.builds(
     SliceRow,
@@ -101,6 +104,12 @@ verdict_rows = st.builds(
     queries=whole,
     sentence=text,
     required=st.lists(text, max_size=2).map(tuple),
+    configuration=text,
+    bytes_per_vector=maybe_whole,
+    bytes_on_disk=maybe_whole,
+    smallest=st.lists(
+        st.builds(SmallestRow, retain=number, dimension=whole, configuration=text, bytes_per_vector=whole), max_size=2
+    ).map(tuple),
 )
 document_rows = st.lists(st.builds(DocumentRow, id=text, title=text, grade=maybe_whole), max_size=2).map(tuple)
 loser_rows = st.builds(
@@ -155,7 +164,21 @@ projection_rows = st.builds(
     acceptable=st.none() | st.booleans(),
     holds_up_to=maybe_whole,
 )
-budget_rows = st.builds(BudgetRow, budget=text, dim=maybe_whole, index=text, kept=maybe, size_bytes=maybe_whole, p99_ms=maybe)
+budget_rows = st.builds(
+    BudgetRow,
+    budget=text,
+    dim=maybe_whole,
+    index=text,
+    kept=maybe,
+    size_bytes=maybe_whole,
+    p99_ms=maybe,
+    configuration=text,
+    quality=maybe,
+    at_least=maybe,
+    acceptable=st.none() | st.booleans(),
+    within=maybe_whole,
+    reason=text,
+)
 reports = st.builds(
     Report,
     status=text,
@@ -203,7 +226,7 @@ def small(**changes: object) -> Report:
         verdict="pass",
         bytes_per_vector=1024,
         measures={
-            "nDCG@10": MeasureRow(mean=0.3379, kept=0.9903, at_least=0.9821, at_most=0.9985, lost=41, gained=37, unchanged=570)
+            "nDCG@10": Evidence(mean=0.3379, kept=0.9903, at_least=0.9821, at_most=0.9985, lost=41, gained=37, unchanged=570)
         },
         agreement={"10": 0.87},
     )
@@ -219,7 +242,8 @@ def test_the_document_has_every_field_of_the_contract_in_its_order() -> None:
     contract = ["schema_version", "status", "verdict", "candidates", "slices", "warnings", "excluded", "manifest"]
     assert list(plain)[: len(contract)] == contract
     verdict = ["dimension", "proven", "measured", "measure", "retain", "alpha", "decide_by", "kept", "at_least", "queries"]
-    assert list(plain["verdict"]) == [*verdict, "sentence", "required"]
+    added = ["configuration", "bytes_per_vector", "bytes_on_disk", "smallest"]
+    assert list(plain["verdict"]) == [*verdict, "sentence", "required", *added]
     candidate = plain["candidates"][0]
     assert list(candidate["measures"]["nDCG@10"].items()) == [
         ("mean", 0.3379),
@@ -245,7 +269,7 @@ def test_what_is_not_finite_is_null() -> None:
 
 def test_a_mean_over_no_query_is_null_and_reads_back_as_not_a_number() -> None:
     row = CandidateRow(
-        basis="prefix", dim=1, index="exact", verdict="baseline", bytes_per_vector=4, measures={"R": MeasureRow(mean=math.nan)}
+        basis="prefix", dim=1, index="exact", verdict="baseline", bytes_per_vector=4, measures={"R": Evidence(mean=math.nan)}
     )
     written = small(candidates=(row,)).to_json()
     assert "NaN" not in written
@@ -262,9 +286,9 @@ def test_keys_of_a_later_version_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "r.json: schema_version is 2; this version reads 1"),
-        ({"schema_version": "1"}, "r.json: schema_version is '1'; this version reads 1"),
-        ({"schema_version": True}, "r.json: schema_version is True; this version reads 1"),
+        ({"schema_version": 3}, "r.json: schema_version is 3; this version reads 1 and 2"),
+        ({"schema_version": "1"}, "r.json: schema_version is '1'; this version reads 1 and 2"),
+        ({"schema_version": True}, "r.json: schema_version is True; this version reads 1 and 2"),
         ({"status": 1}, "r.json: status should be text, not 1"),
         ({"verdict": None}, "r.json: verdict should be an object, not null"),
         ({"candidates": {}}, "r.json: candidates should be a list, not {}"),

@@ -13,9 +13,10 @@ from xml.etree import ElementTree
 import pytest
 from markdown_it import MarkdownIt
 
-from mrl_sweep.report.document import CandidateRow, GateRow, MeasureRow, Report
+from mrl_sweep.report.document import CandidateRow, GateRow, Report
 from mrl_sweep.report.render import Format, render
 from mrl_sweep.report.render.escape import plain
+from mrl_sweep.types import Evidence
 
 HERE = Path(__file__).parent
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -226,7 +227,7 @@ def test_a_report_of_little_renders_everywhere(sketch: Report) -> None:
 
 def test_columns_appear_only_where_something_was_measured(sketch: Report) -> None:
     row = CandidateRow(
-        basis="prefix", dim=8, index="exact", verdict="baseline", bytes_per_vector=32, measures={"nDCG@10": MeasureRow(mean=0.5)}
+        basis="prefix", dim=8, index="exact", verdict="baseline", bytes_per_vector=32, measures={"nDCG@10": Evidence(mean=0.5)}
     )
     text = render(replace(sketch, candidates=(row,), manifest={}), Format.TEXT, width=200)
     assert text.splitlines()[0].split() == ["dim", "nDCG@10", "verdict"]

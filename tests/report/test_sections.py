@@ -11,21 +11,21 @@ from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
 from mrl_sweep.report.content.build import loser_rows, slice_rows
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
 from mrl_sweep.report.content.view import worst_slice
-from mrl_sweep.report.document import CandidateRow, MeasureRow, Report, SliceRow
+from mrl_sweep.report.document import CandidateRow, Report, SliceRow
 from mrl_sweep.report.files.ranks_file import RunData
-from mrl_sweep.types import Configuration, Measure, Outcome, Qrels, Ranks
+from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ranks
 
 MIB = 1024 * 1024
 
 
-def index(dim: int, spec: str, mean: float, size_mib: float, p99: float) -> CandidateRow:
+def index(dim: int, spec: str, mean: float, size_mib: float, p99: float, verdict: str = "pass") -> CandidateRow:
     return CandidateRow(
         basis="prefix",
         dim=dim,
         index=spec,
-        verdict="not_tested",
+        verdict=verdict,
         bytes_per_vector=4 * dim,
-        measures={"nDCG@10": MeasureRow(mean=mean, kept=mean / 0.3412)},
+        measures={"nDCG@10": Evidence(mean=mean, kept=mean / 0.3412)},
         index_bytes=round(size_mib * MIB),
         latency_ms={"p50": p99 / 2, "p99": p99},
         queries_per_second=1000 / p99,
@@ -34,7 +34,7 @@ def index(dim: int, spec: str, mean: float, size_mib: float, p99: float) -> Cand
 
 
 def control(basis: str, dim: int, kept: float) -> CandidateRow:
-    measures = {"nDCG@10": MeasureRow(mean=0.3412 * kept, kept=kept)}
+    measures = {"nDCG@10": Evidence(mean=0.3412 * kept, kept=kept)}
     return CandidateRow(basis=basis, dim=dim, index="exact", verdict="not_tested", bytes_per_vector=4 * dim, measures=measures)
 
 
@@ -66,9 +66,16 @@ def test_the_pareto_front_holds_what_nothing_else_beats(sketch: Report) -> None:
         index(256, "SQ8", 0.3370, 14, 1.2),  # smallest
         index(512, "SQ8", 0.3400, 28, 2.4),  # best
         index(512, "HNSW16", 0.3390, 140, 2.5),  # beaten by 512 SQ8 in everything
-        index(128, "Flat", float("nan"), 1, 0.1),  # without a figure, no point at all
+        index(256, "LSH", 0.3410, 2, 0.1, "fail"),  # the best of all by its figures, and too low by another measure
+        index(256, "PQ8", 0.3409, 1, 0.1, "inconclusive"),
     )
-    assert pareto(report) == {(256, "HNSW32"): ["p99"], (256, "SQ8"): ["size", "p99"], (512, "SQ8"): ["size", "p99"]}
+    expected = {"256:float32:HNSW32": ["p99"], "256:float32:SQ8": ["size", "p99"], "512:float32:SQ8": ["size", "p99"]}
+    assert {str(configuration): fronts for configuration, fronts in pareto(report).items()} == expected
+    section = indexes(report)
+    assert section is not None
+    assert section.table is not None
+    verdicts = {column.title: column.cells for column in section.table.columns}["verdict"]
+    assert verdicts == ("ok, best by p99", "ok, best by size and p99", "ok, best by size and p99", "ok", "too low", "not proven")
 
 
 def test_only_flat_indexes_need_no_section(sketch: Report) -> None:
@@ -202,12 +209,13 @@ def test_losing_queries_are_named_with_the_documents_that_moved(sketch: Report) 
 
 
 def test_an_index_that_is_not_certified_lies_on_no_front(sketch: Report) -> None:
-    best = replace(index(256, "IVF64,Flat", 0.3410, 1, 0.1), certified=False)
+    best = replace(index(256, "IVF64,Flat", 0.3410, 1, 0.1, "inconclusive"), certified=False)
     report = with_rows(sketch, index(256, "HNSW32", 0.3360, 72, 0.4), best)
     section = indexes(report)
     assert section is not None
     assert section.table is not None
     cells = {column.title: column.cells for column in section.table.columns}
-    assert dict(zip(cells["index"], cells["best by"], strict=True))["IVF64,Flat"] == "not certified"
-    assert (256, "IVF64,Flat") not in pareto(report)
-    assert pareto(with_rows(report, replace(best, certified=True)))[256, "IVF64,Flat"] == ["size", "p99"]
+    assert dict(zip(cells["index"], cells["verdict"], strict=True))["IVF64,Flat"] == "not certified"
+    assert best.configuration not in pareto(report)
+    certified = replace(best, certified=True, verdict="pass")
+    assert pareto(with_rows(report, certified))[best.configuration] == ["size", "p99"]

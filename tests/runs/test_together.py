@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from mrl_sweep.report.document import CandidateRow, GateRow, MeasureRow, Report, VerdictRow
+from mrl_sweep.report.document import CandidateRow, GateRow, Report, VerdictRow
 from mrl_sweep.runs.together import MacroMeasure, together
+from mrl_sweep.types import Evidence
 
 SIZES = (256, 128, 64)
 
@@ -22,8 +23,8 @@ def report(
     """A report on 256, 128 and 64 dimensions; R@10 is 0.1 above nDCG@10 everywhere."""
     rows = []
     for dim, mean, verdict, least in zip(SIZES, means, verdicts, at_least, strict=True):
-        ndcg = MeasureRow(mean=mean, kept=mean / means[0], at_least=least)
-        measures = {"nDCG@10": ndcg, "R@10": MeasureRow(mean=mean + 0.1)}
+        ndcg = Evidence(mean=mean, kept=mean / means[0], at_least=least)
+        measures = {"nDCG@10": ndcg, "R@10": Evidence(mean=mean + 0.1)}
         rows.append(
             CandidateRow(basis="prefix", dim=dim, index="exact", verdict=verdict, bytes_per_vector=4 * dim, measures=measures)
         )
@@ -105,7 +106,7 @@ def test_a_verdict_by_means_says_that_it_is_no_proof() -> None:
 
 def test_a_collection_that_finds_nothing_has_no_share() -> None:
     zero = report((0.5, 0.48, 0.40), ("baseline", "pass", "fail"), (1.0, 0.93, 0.75))
-    rows = tuple(replace(row, measures={**row.measures, "P@1": MeasureRow(mean=0.0)}) for row in zero.candidates)
+    rows = tuple(replace(row, measures={**row.measures, "P@1": Evidence(mean=0.0)}) for row in zero.candidates)
     found = together({"a": replace(zero, candidates=rows), "b": replace(zero, candidates=rows)})
     assert found.macro[1].measures["P@1"] == MacroMeasure(mean=0.0, kept=None)
 

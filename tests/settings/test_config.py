@@ -79,6 +79,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "run.threads": None,
         "run.max_memory": None,
         "run.executor": "local",
+        "run.address": None,
         "gate.dim": None,
         "gate.max_dim": None,
         "gate.on_inconclusive": "fail",

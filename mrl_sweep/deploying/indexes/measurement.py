@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from mrl_sweep.deploying.findings import Cost
 from mrl_sweep.deploying.indexes.answers import at_depth
-from mrl_sweep.deploying.indexes.latency import Latency
-from mrl_sweep.types import EXACT, Advice, Configuration, Float32Array, IntArray, Ranks, TopDocuments
+from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Ranks, TopDocuments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +39,7 @@ class IndexMeasurement:
     """What one index returned and cost.
 
     `above`, `tied` (n_pairs,) as in `Ranks`, within the returned list; `top_rows`, `top_scores` (n_queries, depth).
-    `index_bytes` is the length of `faiss.serialize_index`; `resident_bytes` what the process grew by, where the system tells.
-    Latency is that of single queries on one thread; None where the budget allowed too few calls. `certified` is False where
-    training had fewer vectors than FAISS advises. `exact_by_construction`: a Flat index, checked on a sample of queries.
+    `exact_by_construction`: a Flat index, checked on a sample of queries.
     `hot_bytes`: the part that every query scans, where that is not all of it (a funnel's first stage).
     """
 
@@ -50,22 +48,10 @@ class IndexMeasurement:
     tied: IntArray
     top_rows: IntArray
     top_scores: Float32Array
-    index_bytes: int
-    resident_bytes: int | None
-    train_s: float
-    build_s: float
-    latency: Latency | None
-    queries_per_second_1: float | None
-    queries_per_second: float | None
-    threads: int
-    certified: bool = True
+    cost: Cost
     exact_by_construction: bool = False
     advice: tuple[Advice, ...] = ()
     hot_bytes: int | None = None
-
-    @property
-    def latency_ms(self) -> dict[str, float | None]:
-        return {"p50": None, "p99": None} if self.latency is None else {"p50": self.latency.p50_ms, "p99": self.latency.p99_ms}
 
 
 def merge_measurements(exact: Ranks, measured: Sequence[IndexMeasurement]) -> Ranks:
@@ -84,7 +70,7 @@ def merge_measurements(exact: Ranks, measured: Sequence[IndexMeasurement]) -> Ra
     zero_prefixes = None
     if exact.zero_prefixes is not None:
         known = dict(zip(exact.candidates, exact.zero_prefixes, strict=True))
-        twins = [known.get(replace(one.candidate, index=EXACT), 0) for one in measured]
+        twins = [known.get(one.candidate.exact, 0) for one in measured]
         zero_prefixes = np.concatenate([exact.zero_prefixes, np.array(twins, np.int64)])
     return Ranks(candidates, exact.n_documents, above, tied, top, zero_prefixes)
 

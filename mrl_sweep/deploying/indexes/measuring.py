@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from mrl_sweep.deploying.findings import Cost
 from mrl_sweep.deploying.funnels import Funnel
 from mrl_sweep.deploying.index_spec import IndexSpec, parse_index
 from mrl_sweep.deploying.indexes.answers import Answers, Trial, agree, at_depth, collect_answers, search_all
@@ -26,7 +27,7 @@ from mrl_sweep.deploying.indexes.latency import Latency, measure_latency, measur
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
-from mrl_sweep.types import EXACT, Advice, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
+from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
 
 
 def check_index(spec: str, dim: int, *, similarity: Similarity, n_documents: int, strict: bool = False) -> None:
@@ -76,15 +77,18 @@ def measure_built(
         tied=tied,
         top_rows=answers.rows,
         top_scores=answers.scores,
-        index_bytes=index.size_bytes(),
-        resident_bytes=built.resident_bytes,
-        train_s=built.train_s,
-        build_s=built.build_s,
-        latency=speed.latency,
-        queries_per_second_1=speed.one_thread,
-        queries_per_second=speed.all_threads,
-        threads=speed.threads,
-        certified=built.certified,
+        cost=Cost(
+            index_bytes=index.size_bytes(),
+            resident_bytes=built.resident_bytes,
+            train_s=built.train_s,
+            build_s=built.build_s,
+            p50_ms=speed.latency.p50_ms if speed.latency else None,
+            p99_ms=speed.latency.p99_ms if speed.latency else None,
+            queries_per_second_1=speed.one_thread,
+            queries_per_second=speed.all_threads,
+            threads=speed.threads,
+            certified=built.certified,
+        ),
         exact_by_construction=known is not None,
         advice=tuple(advice),
     )
@@ -119,7 +123,7 @@ def _known_answers(
     spec: IndexSpec, candidate: Configuration, exact: Ranks | None, depth: int
 ) -> tuple[IntArray, IntArray, Answers] | None:
     """What the exact search found at this size, where the index is exact by construction and its first documents are known."""
-    twin = Configuration(candidate.basis, candidate.dim, EXACT)
+    twin = candidate.exact
     if not spec.is_flat or exact is None or exact.top is None or twin not in exact.candidates:
         return None
     c = exact.candidates.index(twin)

@@ -10,7 +10,7 @@ from typing import Final
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.measures.coverage import judged_share
 from mrl_sweep.report.content import advice, numbers
-from mrl_sweep.types import EXACT, Advice, Basis, Configuration, FloatArray, Outcome, Qrels, Ranks, Scores, Verdict
+from mrl_sweep.types import Advice, Basis, Configuration, FloatArray, Outcome, Qrels, Ranks, Scores, Verdict
 
 CODES: Final = (
     "few-queries",
@@ -259,7 +259,7 @@ def _controls(verdict: Verdict, scores: Scores, full: Configuration) -> Advice |
     kept: dict[int, float] = {}
     by_random: dict[int, list[float]] = {}
     for candidate in scores.candidates:
-        if candidate.index != EXACT or candidate.dim >= full.dim:
+        if candidate != candidate.at_float32 or candidate.dim >= full.dim:
             continue
         share = float(scores.of(candidate, verdict.measure).mean()) / base
         if candidate.basis == Basis.PREFIX:

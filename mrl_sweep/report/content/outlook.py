@@ -36,7 +36,7 @@ def funnels(report: Report) -> Section | None:
 
 
 def budgets(report: Report) -> Section | None:
-    """For each budget the best configuration that was measured to be within it."""
+    """For each budget the best acceptable configuration that was measured to be within it, or why there is none."""
     rows = report.budgets
     if not rows:
         return None
@@ -44,13 +44,15 @@ def budgets(report: Report) -> Section | None:
     columns = [
         Column(title="budget", cells=tuple(row.budget for row in rows), right=False),
         Column(title="dim", cells=tuple("-" if row.dim is None else str(row.dim) for row in rows)),
-        Column(title="index", cells=tuple(row.index or _nothing(row) for row in rows), right=False),
+        Column(title="index", cells=tuple(_nothing(row) if row.dim is None else row.index for row in rows), right=False),
         Column(title="kept", cells=tuple(numbers.percent(row.kept, limit=limit) for row in rows)),
+        Column(title="at least", cells=tuple(numbers.percent(row.at_least, limit=limit) for row in rows), drop=1),
         Column(title="size", cells=tuple(numbers.size(row.size_bytes) for row in rows)),
         Column(title="p99", cells=tuple(numbers.milliseconds(row.p99_ms) for row in rows)),
     ]
     moods = [Mood.PLAIN if row.dim is not None else Mood.BAD for row in rows]
-    return Section(title="The best within each budget", table=table(columns, moods))
+    notes = tuple(f"{row.budget}: {row.reason}." for row in rows if row.reason)
+    return Section(title="The best acceptable configuration within each budget", table=table(columns, moods), notes=notes)
 
 
 def projections(report: Report) -> list[Section]:
@@ -126,4 +128,4 @@ def _outlook_words(row: ProjectionRow) -> str:
 
 
 def _nothing(row: BudgetRow) -> str:
-    return "nothing is within" if row.dim is None else "exact"
+    return "none is acceptable" if row.within else "nothing is within"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mrl_sweep.deploying.budgets import OperatingPoint, by_bytes, by_latency, pareto_front
+from mrl_sweep.deploying.budgets import pareto_front
 from mrl_sweep.report.content import numbers
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.content.outlook import budgets, funnels, projections
-from mrl_sweep.report.content.view import control_name, ladder, measured, proven_hit
+from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit
 from mrl_sweep.report.document import CandidateRow, DocumentRow, LoserRow, Report, SliceRow
-from mrl_sweep.types import EXACT, Basis, Configuration, Outcome
+from mrl_sweep.types import FLAT, Basis, Configuration, Outcome
 
 _MOST_SLICES = 8
 _MOST_LOSERS = 3
@@ -72,7 +72,7 @@ def controls(report: Report) -> Section | None:
     shares: dict[tuple[str, int], list[float]] = {}
     for row in report.candidates:
         evidence = measured(row, report)
-        if row.basis != Basis.PREFIX and row.index == EXACT and evidence is not None and evidence.kept is not None:
+        if row.basis != Basis.PREFIX and row.configuration.is_exact and evidence is not None and evidence.kept is not None:
             shares.setdefault((control_name(row.basis), row.dim), []).append(evidence.kept)
     if not shares:
         return None
@@ -91,17 +91,19 @@ def controls(report: Report) -> Section | None:
 
 
 def indexes(report: Report) -> Section | None:
-    """Every index that was built, its loss apart from the loss of truncation; the best by size and by time are marked."""
-    rows = [row for row in report.candidates if row.basis == Basis.PREFIX and row.index != EXACT]
-    if not rows or {row.index for row in rows} == {"Flat"}:
+    """Every index that was built, its loss apart from the loss of truncation; of the acceptable ones the best are marked."""
+    rows = searched(report)
+    if not rows or {row.index for row in rows} == {FLAT}:
         return None
-    exact = {row.dim: row for row in ladder(report)}
-    losses = [_index_loss(row, exact.get(row.dim), report) for row in rows]
-    front = pareto(report)
+    losses = [_index_loss(row, report.row(row.configuration.exact), report) for row in rows]
+    best = pareto(report)
+    verdicts = tuple(_standing(row, best.get(row.configuration, []), report) for row in rows)
+    limit = report.verdict.retain
     columns = [
         Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
         Column(title="index", cells=tuple(row.index for row in rows), right=False),
         Column(title="kept", cells=tuple(_kept(row, report) for row in rows)),
+        Column(title="at least", cells=tuple(numbers.percent(_least(row, report), limit=limit) for row in rows), drop=1),
         Column(title="lost by cutting", cells=tuple(numbers.percent(cut) for cut, _ in losses), drop=4),
         Column(title="by the index", cells=tuple(numbers.percent(index) for _, index in losses), drop=3),
         Column(title="size", cells=tuple(numbers.size(row.index_bytes) for row in rows)),
@@ -109,35 +111,43 @@ def indexes(report: Report) -> Section | None:
         Column(title="p99", cells=tuple(numbers.milliseconds(row.latency_ms.get("p99")) for row in rows)),
         Column(title="queries/s", cells=tuple(numbers.count(row.queries_per_second) for row in rows), drop=5),
         Column(title="build", cells=tuple("-" if row.build_s is None else f"{row.build_s:,.1f} s" for row in rows), drop=6),
-        Column(title="best by", cells=tuple(_standing(row, front.get((row.dim, row.index), [])) for row in rows), right=False),
+        Column(title="verdict", cells=verdicts, right=False),
     ]
-    moods = [Mood.GOOD if (row.dim, row.index) in front else Mood.PLAIN for row in rows]
-    note = "Best by size (or by p99): no other keeps more and is as small (or as fast)."
+    moods = [mood(row.verdict) for row in rows]
+    note = "Best by size (or by p99): no other that is ok keeps more and is as small (or as fast)."
     return Section(title="Indexes", table=table(columns, moods), notes=(note,))
 
 
-def pareto(report: Report) -> dict[tuple[int, str], list[str]]:
-    """(dim, index) of the operating points on a Pareto front, with the fronts they lie on: `size`, `p99`."""
-    rows = [row for row in report.candidates if row.basis == Basis.PREFIX and row.index != EXACT]
-    points = [
-        OperatingPoint(
-            candidate=Configuration(row.basis, row.dim, row.index),
-            quality=evidence.mean,
-            size_bytes=row.index_bytes,
-            p99_ms=row.latency_ms.get("p99"),
-        )
-        for row in rows
-        if row.certified and (evidence := measured(row, report)) is not None and evidence.mean == evidence.mean
-    ]
-    found: dict[tuple[int, str], list[str]] = {}
-    for name, cost in (("size", by_bytes), ("p99", by_latency)):
-        for point in pareto_front(points, cost):
-            found.setdefault((point.candidate.dim, point.candidate.index), []).append(name)
-    return found
+def searched(report: Report) -> list[CandidateRow]:
+    """The rows of indexes over the model's own axes."""
+    return [row for row in report.candidates if row.basis == Basis.PREFIX and not row.configuration.is_exact]
 
 
-def _standing(row: CandidateRow, fronts: list[str]) -> str:
-    return (", ".join(fronts) or "-") if row.certified else "not certified"
+def pareto(report: Report) -> dict[Configuration, list[str]]:
+    """The acceptable indexes on a Pareto front, with the fronts they lie on: `size`, `p99`."""
+    rows = [row for row in searched(report) if row.acceptable]
+
+    def quality(row: CandidateRow) -> float:
+        return row.measures[report.verdict.measure].mean
+
+    fronts: dict[Configuration, list[str]] = {}
+    for row in pareto_front(rows, lambda row: row.index_bytes, quality):
+        fronts.setdefault(row.configuration, []).append("size")
+    for row in pareto_front(rows, lambda row: row.latency_ms.get("p99"), quality):
+        fronts.setdefault(row.configuration, []).append("p99")
+    return fronts
+
+
+def _standing(row: CandidateRow, fronts: list[str], report: Report) -> str:
+    if not row.certified:
+        return "not certified"
+    words = outcome_words(row, report)
+    return f"{words}, best by {' and '.join(fronts)}" if fronts else words
+
+
+def _least(row: CandidateRow, report: Report) -> float | None:
+    evidence = measured(row, report)
+    return evidence.at_least if evidence else None
 
 
 def _kept(row: CandidateRow, report: Report) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.decision.words import keeps, queries_of
 from mrl_sweep.report.content import numbers
-from mrl_sweep.types import EXACT, Basis, Evidence, Judgement, Outcome, Verdict
+from mrl_sweep.types import Evidence, Judgement, Outcome, Verdict
 
 UNJUDGED: Final = "Without judgments nobody can tell whether the documents that changed are better or worse."
 """The limit of agreement with full size: it always stands last."""
@@ -40,7 +40,7 @@ def confidence(alpha: float) -> str:
 
 def _ladder(verdict: Verdict) -> list[Judgement]:
     """The exact prefixes, from full size down."""
-    rows = [j for j in verdict.judgements if j.candidate.basis == Basis.PREFIX and j.candidate.index == EXACT]
+    rows = [j for j in verdict.judgements if j.candidate.is_exact_prefix]
     return sorted(rows, key=lambda j: -j.candidate.dim)
 
 

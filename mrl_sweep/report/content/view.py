@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from mrl_sweep.report.content import numbers
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
-from mrl_sweep.report.document import CandidateRow, MeasureRow, Report, SliceRow
-from mrl_sweep.types import AGREEMENT, EXACT, Basis, Outcome
+from mrl_sweep.report.document import CandidateRow, Report, SliceRow
+from mrl_sweep.types import AGREEMENT, FLAT, Basis, Evidence, Outcome
 
 FINE_SWEEP: Final = 16
 """More sizes than this are drawn as a curve, and the table keeps those that matter."""
 
-_FLAT: Final = "Flat"
 _MOST_NOTES: Final = 4
 
 
@@ -34,11 +33,11 @@ def headline(report: Report) -> list[str]:
 
 def ladder(report: Report) -> list[CandidateRow]:
     """The exact prefixes, from full size down."""
-    rows = [row for row in report.candidates if row.basis == Basis.PREFIX and row.index == EXACT]
+    rows = [row for row in report.candidates if row.configuration.is_exact_prefix]
     return sorted(rows, key=lambda row: -row.dim)
 
 
-def measured(row: CandidateRow, report: Report) -> MeasureRow | None:
+def measured(row: CandidateRow, report: Report) -> Evidence | None:
     """The deciding measure at one candidate."""
     return row.measures.get(report.verdict.measure)
 
@@ -67,7 +66,7 @@ def shown(report: Report) -> list[CandidateRow]:
 def sizes(report: Report) -> Section:
     """The table of sizes with its notes; columns only where something was measured."""
     rows = shown(report)
-    flat = {row.dim: row for row in report.candidates if row.basis == Basis.PREFIX and row.index == _FLAT}
+    flat = {row.dim: row for row in report.candidates if row.basis == Basis.PREFIX and row.index == FLAT}
     columns = [
         Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
         *_deciding(report, rows),
@@ -83,15 +82,22 @@ def sizes(report: Report) -> Section:
 
 
 def verdict_words(row: CandidateRow, report: Report) -> str:
-    """`ok, smallest`, `too low`, `not proven, needs ~1,200 queries`, `not tested`, `baseline`."""
+    """`ok, smallest`, `too low`, `not proven, needs ~1,200 queries`, `not reached`, `baseline`: a size of the ladder."""
+    words = outcome_words(row, report)
+    return f"{words}, smallest" if row.verdict == Outcome.PASS and row.dim == report.verdict.dimension else words
+
+
+def outcome_words(row: CandidateRow, report: Report) -> str:
+    """A row's own verdict. One behind the stop of its walk was not reached, and says where its own bound would have passed it."""
     evidence = measured(row, report)
     if row.verdict == Outcome.PASS:
-        passed = "ok" if report.verdict.decide_by == "bound" else "ok as measured"
-        return f"{passed}, smallest" if row.dim == report.verdict.dimension else passed
+        return "ok" if report.verdict.decide_by == "bound" else "ok as measured"
     if row.verdict == Outcome.INCONCLUSIVE:
         needed = evidence.queries_needed if evidence else None
         return f"not proven, needs ~{numbers.about(needed)} queries" if needed else "not proven"
-    return {Outcome.BASELINE: "baseline", Outcome.FAIL: "too low", Outcome.NOT_TESTED: "not tested"}.get(Outcome(row.verdict), "")
+    if row.verdict == Outcome.NOT_TESTED:
+        return "not reached, would pass alone" if row.reason else "not reached"
+    return "baseline" if row.verdict == Outcome.BASELINE else "too low"
 
 
 def mood(verdict: str) -> Mood:
@@ -134,7 +140,7 @@ def _deciding(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:
     limit = report.verdict.retain
     evidence = [measured(row, report) for row in rows]
 
-    def cells(read: Callable[[MeasureRow], str]) -> tuple[str, ...]:
+    def cells(read: Callable[[Evidence], str]) -> tuple[str, ...]:
         return tuple(read(m) if m is not None else numbers.DASH for m in evidence)
 
     base = [row.verdict == Outcome.BASELINE for row in rows]

@@ -11,7 +11,7 @@ from typing import Final
 from mrl_sweep.report.content import numbers
 from mrl_sweep.report.content.view import FINE_SWEEP, control_name, ladder, measured
 from mrl_sweep.report.document import CandidateRow, Report
-from mrl_sweep.types import EXACT, Basis
+from mrl_sweep.types import Basis
 
 WIDTH: Final = 760
 HEIGHT: Final = 340
@@ -99,7 +99,7 @@ def _controls(report: Report) -> dict[str, list[tuple[int, float]]]:
     found: dict[str, dict[int, list[float]]] = {}
     for row in sorted(report.candidates, key=lambda row: row.dim):
         kept = _kept(row, report)
-        if row.basis != Basis.PREFIX and row.index == EXACT and kept is not None:
+        if row.basis != Basis.PREFIX and row.configuration.is_exact and kept is not None:
             found.setdefault(control_name(row.basis), {}).setdefault(row.dim, []).append(kept)
     return {name: [(dim, fmean(shares)) for dim, shares in by_dim.items()] for name, by_dim in found.items()}
 

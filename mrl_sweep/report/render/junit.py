@@ -6,10 +6,10 @@ import re
 from xml.etree import ElementTree
 
 from mrl_sweep.report.content import numbers, view
-from mrl_sweep.report.document import CandidateRow, MeasureRow, Report
+from mrl_sweep.report.document import CandidateRow, Report
 from mrl_sweep.report.render import Look
 from mrl_sweep.report.render.escape import xml as safe
-from mrl_sweep.types import EXACT, Outcome
+from mrl_sweep.types import EXACT, FLOAT32, Configuration, Evidence, Outcome
 
 _NAME = "mrl-sweep"
 _WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
@@ -77,11 +77,11 @@ def _verdict_case(suite: ElementTree.Element, report: Report) -> None:
         failure.text = safe("  ".join([*(gate.failures if gate else ()), *rest]))
 
 
-def _candidate_case(suite: ElementTree.Element, report: Report, row: CandidateRow, name: str, evidence: MeasureRow) -> None:
-    index = "" if row.index == EXACT else f" {row.index}"
-    case = _case(suite, f"{row.basis}{index}", f"{row.dim} {name}")
+def _candidate_case(suite: ElementTree.Element, report: Report, row: CandidateRow, name: str, evidence: Evidence) -> None:
+    how = [row.basis, *([row.precision] if row.precision != FLOAT32 else []), *([] if row.index == EXACT else [row.index])]
+    case = _case(suite, " ".join([*how, *([f"rescore={row.rescore}"] if row.rescore else [])]), f"{row.dim} {name}")
     figures = _figures(evidence, report)
-    asked = report.gate is not None and row.dim == report.gate.dim and row.index == EXACT
+    asked = report.gate is not None and row.configuration == Configuration.exact_prefix(report.gate.dim)
     decides = name in (report.verdict.measure, *report.verdict.required)
     if row.verdict == Outcome.FAIL and asked and decides and report.gate is not None and report.gate.exit_code != 0:
         ElementTree.SubElement(case, "failure", type="fail", message=safe(figures)).text = safe(row.reason)
@@ -90,7 +90,7 @@ def _candidate_case(suite: ElementTree.Element, report: Report, row: CandidateRo
         ElementTree.SubElement(case, "skipped", message=safe(f"{words}: {figures}"))
 
 
-def _figures(evidence: MeasureRow, report: Report) -> str:
+def _figures(evidence: Evidence, report: Report) -> str:
     limit = report.verdict.retain
     kept, least = (numbers.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
     return f"mean {numbers.score(evidence.mean)}, kept {kept}, at least {least}; asked {numbers.asked(limit)}"

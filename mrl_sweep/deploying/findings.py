@@ -1,0 +1,114 @@
+"""One finding per configuration: how it was judged and what it costs. Whatever is recommended anywhere is one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mrl_sweep.decision.families import judge_all
+from mrl_sweep.decision.policy import Policy
+from mrl_sweep.deploying.index_bytes import code_of, vector_bytes
+from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration, IntArray, Judgement, Outcome, Scores, Verdict
+
+NOT_CERTIFIED: Final = "not certified: too few training vectors"
+
+_NOTHING: Final[Mapping[Configuration, Any]] = {}
+_FAISS_CODES: Final = {"float16": "SQfp16", "int8": "SQ8", "int4": "SQ4", "binary": "LSH", "rabitq": "RaBitQ"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a configuration's index costs, as measured; None is "not measured". Sizes in bytes, times in s or ms as named.
+
+    `queries_per_second` is with all `threads`, `queries_per_second_1` with one; latency is that of single queries on one.
+    `build_s` contains `train_s`. `certified` is False for an index trained on fewer vectors than it needs.
+    """
+
+    index_bytes: int | None = None
+    build_s: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    queries_per_second: float | None = None
+    queries_per_second_1: float | None = None
+    threads: int | None = None
+    train_s: float | None = None
+    resident_bytes: int | None = None
+    certified: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a run knows of one configuration. `agreement` is, by k, the share of full size's top k that its own top k holds."""
+
+    judgement: Judgement
+    cost: Cost = Cost()
+    agreement: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.judgement.candidate
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether it may be recommended: full size itself, or what was judged to keep the share of every required measure."""
+        return self.judgement.outcome in (Outcome.BASELINE, Outcome.PASS)
+
+
+Findings = Mapping[Configuration, Finding]
+
+
+def findings_of(
+    scores: Scores,
+    verdict: Verdict,
+    policy: Policy,
+    *,
+    clusters: IntArray | None = None,
+    unfit: Mapping[Configuration, str] = _NOTHING,
+    costs: Mapping[Configuration, Cost] = _NOTHING,
+    agreements: Mapping[Configuration, Mapping[int, float]] = _NOTHING,
+) -> Findings:
+    """A finding for every configuration that was scored, in the order of `scores`, all judged by the verdict's rule.
+
+    What is not certified never passes, whatever it scored.
+    """
+    doubts = {configuration: NOT_CERTIFIED for configuration, cost in costs.items() if not cost.certified}
+    judged = judge_all(scores, verdict, policy, clusters=clusters, unfit=unfit, doubts=doubts)
+    return {
+        configuration: Finding(
+            judgement=judgement, cost=costs.get(configuration, Cost()), agreement=agreements.get(configuration, {})
+        )
+        for configuration, judgement in judged.items()
+    }
+
+
+def fewest_bytes(findings: Iterable[Finding]) -> Finding | None:
+    """The acceptable exhaustive search over the model's own axes that keeps the fewest bytes a vector in memory; then on disk."""
+    kept = [
+        finding
+        for finding in findings
+        if finding.acceptable and finding.configuration.basis == Basis.PREFIX and finding.configuration.index == EXACT
+    ]
+    full = max((finding.configuration.dim for finding in kept), default=0)
+    return min(
+        kept,
+        key=lambda f: (bytes_in_memory(f.configuration), bytes_on_disk(f.configuration, full), f.configuration),
+        default=None,
+    )
+
+
+def bytes_in_memory(configuration: Configuration) -> int:
+    """Bytes of one vector's code: what every search reads."""
+    if configuration.precision == FLOAT32:
+        return vector_bytes(configuration.dim)
+    code = code_of(_FAISS_CODES.get(configuration.precision, configuration.precision), configuration.dim)
+    return vector_bytes(configuration.dim) if code is None else code.per_vector
+
+
+def bytes_on_disk(configuration: Configuration, full_dim: int) -> int:
+    """Bytes of one vector with all that a search may need: the code, and the float32 vector by which it is ordered again."""
+    code = bytes_in_memory(configuration)
+    if not configuration.rescore:
+        return code
+    _, _, by = configuration.rescore.partition("@")
+    return code + vector_bytes(int(by) if by.isdecimal() else full_dim)

@@ -1,0 +1,100 @@
+"""Where vectors lie: in which file an array is mapped, and the vectors of a task as a value that another machine can open."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrl_sweep.types import IntArray, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """An array's first byte lies at `begin` of the mapped `memory`, that of the file called `filename`, if that is known."""
+
+    memory: mmap.mmap
+    begin: int
+    filename: str | None
+
+
+def mapped(array: npt.NDArray[Any]) -> Mapped | None:
+    """Where a C-contiguous array of rows lies; None where it is not mapped from a file."""
+    filename = getattr(array, "filename", None)
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if not isinstance(base, mmap.mmap) or not array.flags.c_contiguous or not array.size:
+        return None
+    address = np.frombuffer(base, np.uint8, 1).__array_interface__["data"][0]
+    return Mapped(base, array.__array_interface__["data"][0] - address, None if filename is None else str(filename))
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayPlace:
+    """An array that lies in a file: C-contiguous rows from byte `begin` of the file at the absolute `path`."""
+
+    path: str
+    begin: int
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def end(self) -> int:
+        """The byte behind the array."""
+        return self.begin + int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+    def open(self) -> npt.NDArray[Any]:
+        """The array, mapped and read-only. Raises OSError or ValueError where the file is not there, or too short."""
+        return np.memmap(self.path, dtype=self.dtype, mode="r", offset=self.begin, shape=self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorPlaces:
+    """`Vectors` as a value: what lies in files by place, what lies in memory by content."""
+
+    parts: tuple[ArrayPlace | npt.NDArray[Any], ...]
+    order: IntArray | None
+
+    @property
+    def files(self) -> dict[str, int]:
+        """The files it reads, each with the bytes it must hold at least."""
+        ends: dict[str, int] = {}
+        for part in self.parts:
+            if isinstance(part, ArrayPlace):
+                ends[part.path] = max(ends.get(part.path, 0), part.end)
+        return ends
+
+    def open(self) -> Vectors:
+        """The vectors, their files mapped on this machine."""
+        return Vectors(tuple(part.open() if isinstance(part, ArrayPlace) else part for part in self.parts), self.order)
+
+
+def places_of(vectors: Vectors) -> VectorPlaces:
+    """The vectors as a value: a part that is mapped from a file that has a name is not copied."""
+    return VectorPlaces(tuple(_place_of(part) for part in vectors.parts), vectors.order)
+
+
+def unreadable(files: Sequence[tuple[str, int]]) -> list[str]:
+    """Those of the files (path, least bytes) that this machine cannot read, or not to that length."""
+    bad = []
+    for path, n_bytes in files:
+        try:
+            with Path(path).open("rb") as file:
+                if file.seek(0, 2) < n_bytes:
+                    bad.append(path)
+        except OSError:
+            bad.append(path)
+    return bad
+
+
+def _place_of(part: npt.NDArray[Any]) -> ArrayPlace | npt.NDArray[Any]:
+    place = mapped(part)
+    if place is None or place.filename is None:
+        return np.asarray(part)
+    return ArrayPlace(str(Path(place.filename).resolve()), place.begin, part.shape, part.dtype.str)

@@ -1,0 +1,400 @@
+"""Many machines: a pass as plain Ray tasks over stretches of rows, their tallies merged on the cluster as they come.
+
+Ray core and no more: the targets are put once, tasks are idempotent and retried where a worker or a node dies, and an error of
+ours is raised at once. Nothing of the book-keeping travels.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from mrl_sweep import __version__
+from mrl_sweep.errors import EnvironmentFault, MissingExtra, MrlSweepError, first_offenders, several
+from mrl_sweep.events import Note, OnEvent, ignore
+from mrl_sweep.execution.places import VectorPlaces, places_of, unreadable
+from mrl_sweep.execution.threads import available_threads
+from mrl_sweep.ranking.counting import RULES, CountContext, pass_key
+from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets, merge
+from mrl_sweep.ranking.task import CountTask, Partial, Span, Turn, count_shards, cut_spans, join_spans, n_rows_of
+from mrl_sweep.types import Float32Array
+
+TASK_S: Final = 10.0
+"""Of work in a task: long beside what starting one costs, short beside what is lost with a node."""
+
+FIRST_TASK_OPERATIONS: Final = 2e10
+"""Multiplications and additions of the first tasks, about a second of a core: how fast a core is, they tell."""
+
+IN_FLIGHT: Final = 2
+"""Tasks a core: one at work, one waiting."""
+
+RETRIES: Final = 5
+"""Times that a task is run again where its worker or node dies."""
+
+FAN_IN: Final = 8
+"""So many tallies become one, on the cluster."""
+
+FLOOR_EVERY_S: Final = 1.0
+"""How often tasks are told of a higher floor."""
+
+ANSWER_S: Final = 60.0
+"""How long a node may take to say which versions it runs."""
+
+Ref = Any
+"""ray.ObjectRef, which is not imported here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedTask:
+    """A `CountTask` without its rows, as it travels: the vectors by place, everything else by value."""
+
+    key: str
+    vectors: VectorPlaces
+    targets: Targets
+    depth: int
+    turns: tuple[Turn, ...]
+
+    @classmethod
+    def of(cls, task: CountTask) -> ShippedTask:
+        return cls(pass_key(task), places_of(task.vectors), task.targets, task.depth, task.turns)
+
+    def open(self) -> CountTask:
+        """The task on this machine. The targets are copied: compiled code knows shared, read-only arrays as another type."""
+        arrays: dict[str, Any] = {
+            name: np.array(value) for name, value in self.targets._asdict().items() if isinstance(value, np.ndarray)
+        }
+        return CountTask(
+            vectors=self.vectors.open(), rows=(), targets=self.targets._replace(**arrays), depth=self.depth, turns=self.turns
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the driver needs to know of a finished task: its rows, how long it took, the floor it reached."""
+
+    rows: tuple[Span, ...]
+    elapsed_s: float
+    floor: Float32Array
+
+
+_opened: dict[tuple[str, str | None], tuple[CountTask, Kernel]] = {}
+"""In a worker: the pass it works on. A worker takes one task at a time."""
+
+
+def count_here(
+    shipped: ShippedTask, rows: tuple[Span, ...], floor: Float32Array, rows_each: int, device: str | None
+) -> tuple[Done, Tally]:
+    """What a worker does: the tally of some rows, by the kernel that is fastest on its machine."""
+    from threadpoolctl import threadpool_limits
+
+    started, key = time.perf_counter(), (shipped.key, device)
+    if key not in _opened:
+        from mrl_sweep.execution.resources import second_level_cache
+        from mrl_sweep.ranking.exact import open_kernel
+
+        _opened.clear()
+        _opened[key] = shipped.open(), open_kernel(device, second_level_cache())
+    task, kernel = _opened[key]
+    tally = task.empty_tally(np.array(floor))
+    with threadpool_limits(1, "blas"):
+        count_shards(task, kernel, tally, cut_spans(rows, rows_each), lambda _: None)
+    return Done(rows, time.perf_counter() - started, tally.floor), tally
+
+
+def merge_here(*tallies: Tally) -> Tally:
+    """The sum of some tallies, on a worker."""
+    return merge(tallies)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lane:
+    """Workers of one kind: how Ray is asked for one, how many there are, and the device their kernel runs on."""
+
+    name: str
+    resources: Mapping[str, float]
+    n_workers: int
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RayExecutor:
+    """Counts on the Ray cluster that this process has joined (`joined`)."""
+
+    ray: Any
+    lanes: tuple[Lane, ...]
+    task_s: float = TASK_S
+
+    def __str__(self) -> str:
+        kinds = (several(lane.n_workers, lane.name, lane.name + "s") for lane in self.lanes)
+        return f"{several(len(alive(self.ray)), 'node', 'nodes')}, {', '.join(kinds)}"
+
+    def count(self, task: CountTask, context: CountContext) -> Iterator[Partial]:
+        shipped = ShippedTask.of(task)
+        refuse_unreadable(self.ray, shipped.vectors)
+        flights = _Flights(self, task, self.ray.put(shipped), context)
+        try:
+            while flights.launch():
+                flights.land()
+                if flights.finished and context.due():
+                    yield flights.collect()
+            if flights.finished:
+                yield flights.collect()
+        except KeyboardInterrupt:
+            flights.cancel()
+            if flights.finished:
+                yield flights.collect()
+            raise
+        except self.ray.exceptions.RayError as error:
+            flights.cancel()
+            raise our_error(error) from error
+        finally:
+            flights.cancel()
+
+
+@dataclass(slots=True)
+class _Flights:
+    """The tasks of a pass that are under way, and the tallies of those that have come back."""
+
+    executor: RayExecutor
+    task: CountTask
+    shipped: Ref
+    context: CountContext
+    finished: list[Span] = field(default_factory=list)
+    _left: list[Span] = field(init=False)
+    _under_way: dict[Ref, tuple[Ref, Lane]] = field(default_factory=dict)
+    _tallies: list[list[Ref]] = field(default_factory=list)
+    _rates: dict[Lane, float] = field(default_factory=dict)
+    _floor: Float32Array = field(init=False)
+    _floor_ref: Ref = None
+    _floor_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._left = list(reversed(self.task.rows))
+        self._floor = self.context.floor.copy()
+        self._put_floor()
+
+    def launch(self) -> bool:
+        """Submit tasks until each worker has one at work and one waiting; returns whether any is under way."""
+        for lane in self.executor.lanes:
+            flying = sum(one is lane for _, one in self._under_way.values())
+            for _ in range(IN_FLIGHT * lane.n_workers - flying):
+                if self._left:
+                    self._submit(lane)
+        return bool(self._under_way)
+
+    def land(self) -> None:
+        """Wait for a task, and take all that have finished. Raises RayError where one has failed for good."""
+        ray = self.executor.ray
+        some, _ = ray.wait(list(self._under_way), num_returns=1, timeout=None)
+        done, _ = ray.wait(list(self._under_way), num_returns=len(self._under_way), timeout=0)
+        for ref in {*some, *done}:
+            facts: Done = ray.get(ref)
+            tally, lane = self._under_way.pop(ref)
+            self._add(tally)
+            self.finished.extend(facts.rows)
+            self._rates[lane] = n_rows_of(facts.rows) / max(facts.elapsed_s, 1e-9)
+            np.maximum(self._floor, facts.floor, out=self._floor)
+            self.context.on_rows(n_rows_of(facts.rows))
+        if time.monotonic() - self._floor_at >= FLOOR_EVERY_S:
+            self._put_floor()
+
+    def collect(self) -> Partial:
+        """The counts of all that has come back since the last time."""
+        refs = [ref for level in self._tallies for ref in level]
+        partial = Partial(join_spans(self.finished), merge(self.executor.ray.get(refs)))
+        self.finished, self._tallies = [], []
+        return partial
+
+    def cancel(self) -> None:
+        """Stop whatever is under way."""
+        for ref in self._under_way:
+            with suppress(Exception):  # the cluster may be gone already
+                self.executor.ray.cancel(ref, force=True)
+        self._under_way.clear()
+
+    def _submit(self, lane: Lane) -> None:
+        ray, rows = self.executor.ray, self._take(self._rows_of_a_task(lane))
+        remote = ray.remote(count_here).options(num_returns=2, max_retries=RETRIES, **lane.resources)
+        done, tally = remote.remote(self.shipped, rows, self._floor_ref, self.context.rows_each, lane.device)
+        self._under_way[done] = tally, lane
+
+    def _rows_of_a_task(self, lane: Lane) -> int:
+        """About `task_s` of work; less where little is left, so that all workers end together."""
+        rate = self._rates.get(lane)
+        n_queries, dim = self.task.targets.queries.shape
+        rows = self.executor.task_s * rate if rate else FIRST_TASK_OPERATIONS / (2 * max(1, n_queries) * dim)
+        share = n_rows_of(self._left) / (IN_FLIGHT * sum(one.n_workers for one in self.executor.lanes))
+        each = self.context.rows_each
+        return max(each, int(min(rows, share)) // each * each)
+
+    def _take(self, n: int) -> tuple[Span, ...]:
+        """The next n of the rows that are left."""
+        taken: list[Span] = []
+        while n and self._left:
+            start, stop = self._left.pop()
+            if stop - start > n:
+                self._left.append((start + n, stop))
+                stop = start + n
+            taken.append((start, stop))
+            n -= stop - start
+        return tuple(taken)
+
+    def _add(self, tally: Ref, level: int = 0) -> None:
+        """A tally joins the tree: `FAN_IN` of a level become one of the next, where the cluster has them."""
+        if level == len(self._tallies):
+            self._tallies.append([])
+        self._tallies[level].append(tally)
+        if len(self._tallies[level]) == FAN_IN:
+            merged = self.executor.ray.remote(merge_here).options(num_cpus=0, max_retries=RETRIES).remote(*self._tallies[level])
+            self._tallies[level] = []
+            self._add(merged, level + 1)
+
+    def _put_floor(self) -> None:
+        self._floor_ref, self._floor_at = self.executor.ray.put(self._floor.copy()), time.monotonic()
+
+
+@contextmanager
+def joined(
+    address: str | None = None, *, n_threads: int | None = None, device: str | None = None, on_event: OnEvent = ignore
+) -> Iterator[RayExecutor]:
+    """The cluster at `address` or RAY_ADDRESS, else one of this machine's cores that ends with the block.
+
+    Its GPUs are used too unless `device` names something else, such as `cpu`.
+    Its nodes are asked for their versions first. Raises MissingExtra without Ray, EnvironmentFault where the cluster cannot be
+    joined or a node runs other versions.
+    """
+    ray = import_ray()
+    mine = not ray.is_initialized()
+    try:
+        if mine:
+            _start(ray, address or os.environ.get("RAY_ADDRESS"), n_threads or available_threads(), on_event)
+        refuse_other_versions(ray)
+        executor = RayExecutor(ray, lanes_of(ray.cluster_resources(), device))
+        on_event(Note(f"counting on Ray: {executor}"))
+        yield executor
+    finally:
+        if mine:
+            ray.shutdown()
+
+
+def import_ray() -> Any:
+    """Ray. Raises MissingExtra where it is not installed."""
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtra("Ray", "ray") from error
+    return ray
+
+
+def lanes_of(resources: Mapping[str, float], device: str | None = None) -> tuple[Lane, ...]:
+    """The cores of a cluster, and its GPUs if it has any: a GPU's worker takes no core from the others."""
+    cores = Lane("core", {"num_cpus": 1}, max(1, int(resources.get("CPU", 1))))
+    n_gpus = int(resources.get("GPU", 0)) if device is None or device.startswith("cuda") else 0
+    return (cores, Lane("GPU", {"num_cpus": 0, "num_gpus": 1}, n_gpus, "cuda")) if n_gpus else (cores,)
+
+
+def alive(ray: Any) -> list[Mapping[str, Any]]:
+    """The nodes that are up."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def refuse_other_versions(ray: Any) -> None:
+    """EnvironmentFault where a node runs another Python, Ray, numpy or mrl-sweep than this process."""
+
+    def versions() -> dict[str, str]:  # travels by value: a node without mrl-sweep can still answer
+        import platform
+
+        import numpy
+        import ray
+
+        try:
+            from mrl_sweep import __version__
+            from mrl_sweep.ranking.counting import RULES
+
+            ours = f"{__version__} (rules {RULES})"
+        except ImportError:
+            ours = "none"
+        return {"Python": platform.python_version(), "Ray": ray.__version__, "numpy": numpy.__version__, "mrl-sweep": ours}
+
+    here = {
+        "Python": platform.python_version(),
+        "Ray": ray.__version__,
+        "numpy": np.__version__,
+        "mrl-sweep": f"{__version__} (rules {RULES})",
+    }
+    other = []
+    for name, there in ask_nodes(ray, versions):
+        differing = [what for what in here if there[what] != here[what]]
+        if differing:
+            theirs, ours = (" and ".join(f"{what} {facts[what]}" for what in differing) for facts in (there, here))
+            other.append(f"{name} runs {theirs}, this process {ours}")
+    if other:
+        raise EnvironmentFault(
+            f"the cluster's nodes differ: {first_offenders(other)}", "install the same versions on every node, or use one image"
+        )
+
+
+def refuse_unreadable(ray: Any, vectors: VectorPlaces) -> None:
+    """EnvironmentFault where a node cannot read a file of the vectors."""
+    if not vectors.files:
+        return
+    files = sorted(vectors.files.items())
+    bad = [(name, paths) for name, paths in ask_nodes(ray, unreadable, files) if paths]
+    if bad:
+        name, paths = bad[0]
+        raise EnvironmentFault(
+            f"{len(bad)} of {len(alive(ray))} nodes cannot read the vectors: {name} has no {first_offenders(paths, limit=1)}",
+            "put the store (--store) or the vectors where every node can read them: a shared folder or an object store",
+        )
+
+
+def ask_nodes(ray: Any, question: Any, *arguments: object) -> list[tuple[str, Any]]:
+    """Each node's name and what `question(*arguments)` returns there. Raises EnvironmentFault where one does not answer."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes, asked = alive(ray), ray.remote(question)
+    strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    refs = [asked.options(num_cpus=0, scheduling_strategy=there).remote(*arguments) for there in strategies]
+    try:
+        answers = ray.get(refs, timeout=ANSWER_S)
+        return [(str(node["NodeManagerHostname"]), answer) for node, answer in zip(nodes, answers, strict=True)]
+    except ray.exceptions.GetTimeoutError as error:
+        raise EnvironmentFault(
+            f"a node of the cluster does not answer within {ANSWER_S:.0f} s", "look at `ray status`, or give another --address"
+        ) from error
+    except ray.exceptions.RayError as error:
+        raise our_error(error) from error
+
+
+def our_error(error: Exception) -> Exception:
+    """The error of ours that a task raised; else an EnvironmentFault that says how the cluster failed."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, MrlSweepError):
+        return cause
+    lines = str(cause or error).strip().splitlines() or [type(error).__name__]
+    message = f"the Ray cluster could not finish the work: {type(cause or error).__name__}: {lines[0]}"
+    return EnvironmentFault(message, "what was counted is kept: the same command resumes; `ray status` shows the nodes")
+
+
+def _start(ray: Any, address: str | None, n_cores: int, on_event: OnEvent) -> None:
+    """Join the cluster that is named, or start one here and say so."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    quiet: Sequence[tuple[str, Any]] = (("log_to_driver", False), ("logging_level", "ERROR"))
+    try:
+        if address:
+            ray.init(address=address, **dict(quiet))
+            return
+        on_event(Note(f"no Ray cluster is named (--address, RAY_ADDRESS): one of {n_cores} cores is started here"))
+        ray.init(address="local", num_cpus=n_cores, include_dashboard=False, **dict(quiet))
+    except Exception as error:  # Ray raises ConnectionError, RuntimeError and others of its own
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        place = f"join the Ray cluster at {address}" if address else "start Ray here"
+        raise EnvironmentFault(f"cannot {place}: {lines[0]}", "give --address HOST:PORT, `auto` or `ray://HOST:10001`") from error

@@ -1,0 +1,79 @@
+"""Whatever was measured is judged: each family is walked on its own, an exact index as the search it repeats."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mrl_sweep.decision.families import judge_all
+from mrl_sweep.decision.policy import Policy
+from mrl_sweep.decision.walk import decide
+from mrl_sweep.types import Configuration, Judgement, Measure, Outcome, Scores
+
+NDCG = Measure("nDCG", 10)
+N = 600
+
+
+def scores_of(means: dict[str, float]) -> Scores:
+    """Every configuration keeps its share of 0.5, half of the queries a little more, half a little less."""
+    wave = np.where(np.arange(N) % 2, 0.01, -0.01)
+    values = np.stack([0.5 * share + wave * (share < 1) for share in means.values()])[:, None, :]
+    return Scores(tuple(map(Configuration.parse, means)), (NDCG,), values, np.ones((1, N), bool))
+
+
+def judged(means: dict[str, float], **doubts: str) -> dict[str, Judgement]:
+    scores, policy = scores_of(means), Policy(retain=0.95)
+    verdict = decide(scores, policy)
+    found = judge_all(scores, verdict, policy, doubts={Configuration.parse(name): why for name, why in doubts.items()})
+    return {str(configuration): judgement for configuration, judgement in found.items()}
+
+
+def test_every_row_has_a_verdict_of_its_own_family_and_bounds() -> None:
+    found = judged(
+        {
+            "64": 1.0,
+            "32": 0.99,
+            "64:float32:LSH": 0.7,
+            "32:float32:LSH": 0.99,
+            "64:int8": 0.99,
+            "32:int8": 0.98,
+            "pca:32": 0.9,
+            "random-1:32": 0.98,
+        }
+    )
+    assert {name: str(judgement.outcome) for name, judgement in found.items()} == {
+        "64": "baseline",
+        "32": "pass",
+        "64:float32:LSH": "fail",
+        "32:float32:LSH": "not_tested",  # behind the stop of its own family, though it would pass by itself
+        "64:int8": "pass",
+        "32:int8": "pass",
+        "pca:32": "fail",
+        "random-1:32": "pass",
+    }
+    assert all(j.evidence[NDCG].at_least is not None for name, j in found.items() if name != "64")
+    assert found["32:float32:LSH"].reason == "would pass by itself, but 64 did not: the walk stops there"
+
+
+def test_an_exact_index_is_judged_as_the_search_it_repeats() -> None:
+    found = judged({"64": 1.0, "32": 0.9, "16": 0.99, "64:float32:Flat": 1.0, "32:float32:Flat": 0.9, "16:float32:Flat": 0.99})
+    assert [found[f"{dim}:float32:Flat"].outcome for dim in (64, 32, 16)] == [found[str(dim)].outcome for dim in (64, 32, 16)]
+    assert found["64:float32:Flat"].outcome is Outcome.BASELINE
+    other = judged({"64": 1.0, "32": 0.9, "32:float32:Flat": 0.99})
+    assert other["32:float32:Flat"].outcome is Outcome.PASS, "it does not repeat the exact search, so its own scores count"
+
+
+def test_a_doubt_takes_a_pass_away_and_leaves_a_failure() -> None:
+    found = judged(
+        {"64": 1.0, "32:float32:PQ8": 0.99, "32:float32:PQ4": 0.8},
+        **{"32:float32:PQ8": "not certified", "32:float32:PQ4": "not certified"},
+    )
+    assert (found["32:float32:PQ8"].outcome, found["32:float32:PQ8"].reason) == (Outcome.INCONCLUSIVE, "not certified")
+    assert found["32:float32:PQ4"].outcome is Outcome.FAIL
+
+
+def test_what_makes_an_exact_search_unfit_makes_its_indexes_unfit() -> None:
+    scores, policy = scores_of({"64": 1.0, "32": 0.99, "32:float32:HNSW32": 0.99}), Policy(retain=0.95)
+    unfit = {Configuration.parse("32"): "zero prefixes"}
+    found = judge_all(scores, decide(scores, policy, unfit=unfit), policy, unfit=unfit)
+    assert {j.outcome for c, j in found.items() if c.dim == 32} == {Outcome.FAIL}
+    assert {j.reason for c, j in found.items() if c.dim == 32} == {"zero prefixes"}

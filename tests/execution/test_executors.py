@@ -1,0 +1,92 @@
+"""The contract of executors: the integers of one thread, whatever the vectors, axes and pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mrl_sweep.errors import InputError
+from mrl_sweep.execution.threads import LocalThreads
+from mrl_sweep.ranking.counting import CountContext
+from mrl_sweep.ranking.exact import RankOptions, prepare_pass, rank
+from mrl_sweep.ranking.kernel import MachineKernel
+from mrl_sweep.ranking.task import join_spans
+from mrl_sweep.types import Qrels, Similarity, Vectors
+
+DIMS = (8, 24, 48)
+N_DOCS = 3000
+N_QUERIES = 12
+SHARD_BYTES = 4 * 48 * 640
+
+
+@pytest.fixture(params=["threads", "ray"])
+def executor(request):
+    return LocalThreads(3) if request.param == "threads" else request.getfixturevalue("ray_executor")
+
+
+def case(tmp_path, where):
+    """Documents with duplicates and zeros, in memory, in two files, or in files in another order."""
+    rng = np.random.default_rng(11)
+    docs = rng.integers(-2, 3, (N_DOCS, 48)).astype(np.float32)
+    docs[40:90], docs[95], docs[1000:1100, :8] = docs[0], 0, 0
+    queries = docs[:N_QUERIES] + rng.standard_normal((N_QUERIES, 48)).astype(np.float32)
+    qrels = Qrels(
+        np.arange(0, 10 * N_QUERIES + 1, 10), rng.integers(-1, N_DOCS, 10 * N_QUERIES), np.ones(10 * N_QUERIES, np.int64)
+    )
+    if where == "memory":
+        return Vectors((docs[:7], docs[7:])), queries, qrels
+    order = rng.permutation(N_DOCS) if where == "shuffled files" else np.arange(N_DOCS)
+    stored = np.empty_like(docs)
+    stored[order] = docs
+    parts = []
+    for name, rows in (("a", stored[:1001]), ("b", stored[1001:])):
+        np.save(tmp_path / f"{name}.npy", rows)
+        parts.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+    return Vectors(tuple(parts), order if where == "shuffled files" else None), queries, qrels
+
+
+def assert_same(one, other):
+    for name in ("above", "tied", "zero_prefixes"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_array_equal(one.top.rows, other.top.rows)
+    np.testing.assert_array_equal(one.top.scores, other.top.scores)
+
+
+@pytest.mark.parametrize("where", ["memory", "files", "shuffled files"])
+def test_the_integers_are_those_of_one_thread_wherever_the_vectors_lie(executor, tmp_path, where):
+    vectors, queries, qrels = case(tmp_path, where)
+    alone = rank(vectors, queries, qrels, DIMS)
+    assert alone.above.sum() > 0
+    assert_same(rank(vectors, queries, qrels, DIMS, RankOptions(executor=executor, shard_bytes=SHARD_BYTES)), alone)
+
+
+@pytest.mark.parametrize("basis", ["pca", "random-0"])
+@pytest.mark.parametrize("similarity", list(Similarity))
+def test_so_they_are_on_other_axes_and_without_a_querys_own_document(executor, tmp_path, basis, similarity):
+    vectors, queries, qrels = case(tmp_path, "files")
+    rotation = np.linalg.qr(np.random.default_rng(3).standard_normal((48, 48)))[0].astype(np.float32)
+    how = {"similarity": similarity, "own_rows": np.arange(N_QUERIES), "depth": 4, "shard_bytes": SHARD_BYTES}
+    axes = {"basis": basis, "rotation": rotation}
+    alone = rank(vectors, queries, qrels, DIMS, RankOptions(**how), **axes)
+    assert_same(rank(vectors, queries, qrels, DIMS, RankOptions(**how, executor=executor), **axes), alone)
+
+
+def test_every_row_comes_back_in_exactly_one_partial_and_progress_adds_up(executor, tmp_path):
+    vectors, queries, qrels = case(tmp_path, "files")
+    task = prepare_pass(vectors, queries, qrels, DIMS).task
+    rows, seen = ((5, 1500), (1700, 2999)), []
+    context = CountContext(
+        kernel=MachineKernel(), rows_each=200, floor=task.empty_tally().floor, due=lambda: True, on_rows=seen.append
+    )
+    partials = list(executor.count(task.of(rows), context))
+    assert join_spans(span for partial in partials for span in partial.rows) == rows
+    assert sum(seen) == 1495 + 1299
+    assert len(partials) > 1
+
+
+def test_an_error_in_a_document_is_told_as_one_thread_tells_it(executor, tmp_path):
+    vectors, queries, qrels = case(tmp_path, "memory")
+    vectors.parts[1][2321 - 7, 47] = np.nan
+    with pytest.raises(InputError, match="row 2321") as caught:
+        rank(vectors, queries, qrels, DIMS, RankOptions(executor=executor, shard_bytes=SHARD_BYTES))
+    assert caught.value.hint == "embed this document again"
