@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from mrl_sweep.errors import EnvironmentFault, InputError
+
+_OWN_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/(?:self|thread-self|[0-9]+))/fd/([0-9]+)")
+_LINKS_FOLLOWED: Final = 16
 
 
 @contextmanager
@@ -35,10 +42,67 @@ def draft_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text in UTF-8; a lone surrogate becomes `\\udXXX`. Raises EnvironmentFault as `draft_folder` does."""
-    with draft_folder(path.parent) as draft:
-        (draft / path.name).write_bytes(text.encode("utf-8", "backslashreplace"))
-        (draft / path.name).replace(path)
+    """Write a text in UTF-8; a lone surrogate becomes `\\udXXX`. Raises EnvironmentFault as `draft_file` does."""
+    with draft_file(path) as draft:
+        draft.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+@contextmanager
+def draft_file(path: Path) -> Iterator[Path]:
+    """A file to write to; when the block ends it is what `path` holds: an ordinary file is replaced in one step.
+
+    A device, a FIFO, a socket, `/dev/stdout` or a process substitution is written in place and stays what it is; a reader that
+    has gone away changes nothing. Raises EnvironmentFault where the disk is full or the place cannot be written.
+    """
+    if not is_in_place(path):
+        target = Path(os.path.realpath(path))  # a link stays a link
+        with draft_folder(target.parent) as folder:
+            yield folder / target.name
+            (folder / target.name).replace(target)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = Path(scratch) / "draft"
+        yield draft
+        try:
+            with draft.open("rb") as written, open_in_place(path) as place:
+                shutil.copyfileobj(written, place)
+        except BrokenPipeError:
+            return
+        except OSError as error:
+            raise EnvironmentFault(f"cannot write to {path}: {error.strerror or error}", "give -o another file") from error
+
+
+def is_in_place(path: Path) -> bool:
+    """Whether a path names something that must be written to and never replaced: all but ordinary files and folders."""
+    if descriptor_of(path) is not None:
+        return True
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
+
+
+def open_in_place(path: Path) -> BinaryIO:
+    """What stands at the path, opened for writing; an open descriptor of this process is written where it stands."""
+    descriptor = descriptor_of(path)
+    return path.open("wb") if descriptor is None else os.fdopen(os.dup(descriptor), "wb")
+
+
+def descriptor_of(path: Path) -> int | None:
+    """The open descriptor that `/dev/stdout`, `/dev/fd/63` or `/proc/self/fd/1` stands for, None for any other path.
+
+    Opened by name, a descriptor that leads to a file would begin it anew and lose what was appended to.
+    """
+    place = str(path)
+    for _ in range(_LINKS_FOLLOWED):
+        if match := _OWN_DESCRIPTOR.fullmatch(os.path.normpath(place)):
+            return int(match[1])
+        try:
+            place = os.path.join(os.path.dirname(place), os.readlink(place))  # noqa: PTH118, PTH120, PTH115
+        except (OSError, ValueError):
+            return None
+    return None
 
 
 def prepare_folder(folder: Path) -> None:

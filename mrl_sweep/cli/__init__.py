@@ -14,10 +14,10 @@ from typing import Any, Final, NoReturn
 
 import typer
 
-from mrl_sweep.cli.console import close_quietly
+from mrl_sweep.cli.console import close_quietly, open_closed_streams
 from mrl_sweep.cli.invocation import Invocation
 from mrl_sweep.cli.usage import PROGRAM, in_our_style
-from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
+from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError, printable
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM
@@ -29,6 +29,7 @@ _USAGE_ERRORS: Final[Any] = next(kind for kind in typer.BadParameter.__mro__ if 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command and end the process with its exit code (FAULTS: 0, 1, 2, 3, 4, 70, 130, 143)."""
+    open_closed_streams()
     invocation = Invocation(tuple(sys.argv[1:] if argv is None else argv))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -51,17 +52,10 @@ def _ended(invocation: Invocation, signals: list[int]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = TERMINATED if signal.SIGTERM in signals else INTERRUPTED
         return _fail(invocation, "interrupted", "what is done is kept: the same command resumes", code)
-    except BrokenPipeError:
-        return 0
     except MemoryError:
         return _fail(invocation, "out of memory", "give a lower --max-memory or fewer --threads", EnvironmentFault.exit_code)
     except OSError as error:
-        if error.errno not in _MACHINE_FAULTS:
-            return _bug(invocation, error)
-        message = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
-        return _fail(
-            invocation, message, "make room or choose another folder: the same command resumes", EnvironmentFault.exit_code
-        )
+        return _file_fault(invocation, error)
     except Exception as error:
         return _bug(invocation, error)
 
@@ -75,7 +69,11 @@ def _call(invocation: Invocation) -> int:
     if "_MRL_SWEEP_COMPLETE" in os.environ:
         command(prog_name=PROGRAM)
     try:
-        with command.make_context(PROGRAM, list(invocation.argv) or ["--help"], obj=invocation) as context:
+        try:
+            parsed = command.make_context(PROGRAM, list(invocation.argv) or ["--help"], obj=invocation)
+        except BrokenPipeError:  # the reader of a version or a help page has gone; results are written by `write_line`
+            return 0
+        with parsed as context:
             return int(command.invoke(context) or 0)
     except typer.Exit as ended:
         return ended.exit_code if invocation.argv else InputError.exit_code
@@ -83,6 +81,19 @@ def _call(invocation: Invocation) -> int:
         if isinstance(ended.__context__, BrokenPipeError):  # how rich ends the printing of a help page that nobody reads on
             return 0
         raise
+
+
+def _file_fault(invocation: Invocation, error: OSError) -> int:
+    """A full disk or a broken connection is the machine's; a path that cannot be used is what the user gave; else it is ours."""
+    place = printable(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in _MACHINE_FAULTS or isinstance(error, ConnectionError):
+        message = f"{reason}: {place}" if place else reason
+        hint = "make room or choose another folder: the same command resumes"
+        return _fail(invocation, message, hint, EnvironmentFault.exit_code)
+    if place:
+        return _fail(invocation, f"cannot use {place}: {reason}", "check this path and its permissions", InputError.exit_code)
+    return _bug(invocation, error)
 
 
 def _fail(invocation: Invocation, message: str, hint: str, code: int) -> int:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mrl_sweep.cli.console import write_line
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import SWEEP, ConfigFile, takes
+from mrl_sweep.cli.output import prepare_text
+from mrl_sweep.cli.run import inputs_of
 from mrl_sweep.errors import InputError
 from mrl_sweep.settings.parsing import format_size, parse_size
 from mrl_sweep.settings.setting import Setting
@@ -27,7 +28,8 @@ def config(context: typer.Context, config: ConfigFile = None, **flags: Any) -> N
     settings = invocation.configure(config, flags)
     if invocation.format not in ("text", "json"):
         raise InputError(f"config has no {invocation.format} format", "--format text or json")
-    write_line(as_json(settings) if invocation.format == "json" else as_toml(settings))
+    write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
+    write((as_json(settings) if invocation.format == "json" else as_toml(settings)) + "\n")
 
 
 def as_json(settings: SweepConfig) -> str:

@@ -9,6 +9,23 @@ from typing import TextIO
 from mrl_sweep.errors import EnvironmentFault
 
 
+def open_closed_streams() -> None:
+    """Open to nowhere what the caller has closed of stdin, stdout and stderr, before any file can take its number (FAULTS 57).
+
+    A model's weights opened as descriptor 2 would be written to by whatever library warns on stderr.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+            if nowhere != descriptor:
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115
+
+
 def colours(stream: TextIO) -> bool:
     """Whether the stream is a terminal that wants colour: NO_COLOR and a dumb terminal do not."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -35,7 +35,7 @@ def gate(context: typer.Context, target: Target, **flags: Any) -> int:
     from mrl_sweep.runs.gate import decide_gate
     from mrl_sweep.runs.reopen import reopen
 
-    is_config = target.suffix == ".toml"
+    is_config = target.suffix == ".toml" and not target.is_dir()
     settings = invocation.configure(target if is_config else None, flags).unless_given("run", "strict", True)
     if not is_config:
         _refuse_settings_of_a_run(settings)

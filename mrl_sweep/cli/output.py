@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from mrl_sweep.cli.console import colours, write_line
 from mrl_sweep.cli.invocation import Invocation
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import InputError, printable
 from mrl_sweep.settings.parsing import choice_of
 
 if TYPE_CHECKING:
@@ -56,15 +56,14 @@ class Output:
 
 def prepare_output(invocation: Invocation, file: Path | None, inputs: Iterable[Path] = ()) -> Output:
     """The output of this call, once it is known that it can be written and that it is none of the inputs."""
-    check_file(invocation, file, inputs)
-    return Output(invocation, file)
+    return Output(invocation, check_file(invocation, file, inputs))
 
 
 def prepare_text(
     invocation: Invocation, file: Path | None, inputs: Iterable[Path], formats: Sequence[str]
 ) -> Callable[[str], None]:
     """A writer for what is no report, in one of `formats`: to stdout, or to the file that was checked for it."""
-    check_file(invocation, file, inputs)
+    file = check_file(invocation, file, inputs)
     if invocation.format not in formats:
         raise InputError(f"there is no {invocation.format} format here", f"--format {', '.join(formats)}")
     if file is None:
@@ -78,25 +77,47 @@ def prepare_text(
     return write
 
 
-def check_file(invocation: Invocation, file: Path | None, inputs: Iterable[Path]) -> None:
-    """Make sure before any work that `-o` can be written; where no format was asked for, its name decides.
+def named_file(file: Path | None) -> Path | None:
+    """The file that `-o` names; None for `-`, which is stdout."""
+    return None if file is None or str(file) == "-" else file
 
-    A folder among `inputs` stands for every file that is in it. Raises InputError (FAULTS 55).
+
+def check_file(invocation: Invocation, file: Path | None, inputs: Iterable[Path]) -> Path | None:
+    """The file that `-o` names, None for stdout (also `-`), once it is known that it can be written.
+
+    Where no format was asked for, its name decides. A folder among `inputs` stands for every file that is in it. Raises
+    InputError (FAULTS 55, 58).
     """
+    file = named_file(file)
     if file is None:
-        return
+        return None
+    from mrl_sweep.files import is_in_place
+
+    try:
+        if not is_in_place(file):
+            _check_replaceable(file, inputs)
+        elif file.exists() and not os.access(file, os.W_OK):
+            raise InputError(f"cannot write {file}: permission denied", "give -o another file")
+    except (OSError, RuntimeError) as error:  # pathlib tells a loop of links as a RuntimeError
+        reason = getattr(error, "strerror", None) or "it is a loop of links"
+        raise InputError(f"cannot write {printable(str(file))}: {reason}", "give -o another file") from error
+    if not invocation.format_given and file.suffix.lower() in FORMAT_OF:
+        invocation.format = FORMAT_OF[file.suffix.lower()]
+    return file
+
+
+def _check_replaceable(file: Path, inputs: Iterable[Path]) -> None:
+    """Raise InputError where an ordinary file cannot be written or replaced."""
     if file.is_dir():
         raise InputError(f"cannot write {file}: it is a folder", "give -o a file")
     for path in inputs if file.exists() else ():
         if path.resolve() in (file.resolve(), *file.resolve().parents):
             raise InputError(f"will not write {file}: it belongs to the input {path}", "give -o another file")
-    folder = file.parent
+    folder = file.resolve().parent
     if not folder.is_dir():
-        raise InputError(f"cannot write {file}: there is no folder {folder}", "make the folder first, or give -o another file")
+        raise InputError(f"cannot write {file}: there is no folder {file.parent}", "make it first, or give -o another file")
     if not os.access(folder, os.W_OK) or (file.exists() and not os.access(file, os.W_OK)):
         raise InputError(f"cannot write {file}: permission denied", "give -o a file in a folder of yours")
-    if not invocation.format_given and file.suffix.lower() in FORMAT_OF:
-        invocation.format = FORMAT_OF[file.suffix.lower()]
 
 
 def _tell(report: Report, stream: TextIO, quiet: int) -> None:

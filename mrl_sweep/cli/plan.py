@@ -102,11 +102,10 @@ def write_parquet(file: Path, found: Planned) -> None:
     """The rows as a table for other tools; the projection's figures get columns of their own."""
     import pandas as pd
 
-    from mrl_sweep.files import draft_folder
+    from mrl_sweep.files import draft_file
 
-    with draft_folder(file.parent) as draft:
-        pd.DataFrame([_flat(row) for row in found.plan.rows]).to_parquet(draft / file.name, index=False)
-        (draft / file.name).replace(file)
+    with draft_file(file) as draft:
+        pd.DataFrame([_flat(row) for row in found.plan.rows]).to_parquet(draft, index=False)
 
 
 def _flat(row: PlanRow) -> dict[str, Any]:

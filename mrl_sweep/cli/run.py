@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from mrl_sweep.cli.options import SWEEP, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.several import prepare_several
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import InputError, printable
 
 if TYPE_CHECKING:
     from mrl_sweep.report.document import Report
@@ -74,8 +75,28 @@ def check_out(settings: SweepConfig) -> None:
     """Raise InputError where the run would be written among the files that it reads (FAULTS 55)."""
     out = settings.run.out
     for path in inputs_of(settings) if out is not None and out.is_dir() else ():
-        if out is not None and path.resolve() == out.resolve():
+        if out is not None and os.path.realpath(path) == os.path.realpath(out):
             raise InputError(f"will not write the run to {out}: it is an input", "give --out another folder")
+    if out is not None and not settings.run.force:
+        _check_earlier_run(settings, out)
+
+
+def _check_earlier_run(settings: SweepConfig, out: Path) -> None:
+    """Raise InputError where `out` holds the run of another collection or model; the same run may be repeated (FAULTS 67)."""
+    from mrl_sweep.report.files.folder import holds_run, read_report
+
+    if not holds_run(out):
+        return
+    try:
+        earlier = read_report(out).manifest.get("settings", {})
+    except InputError:  # a report of another version or a damaged one is not ours to throw away
+        earlier = {}
+    then = {key: earlier.get(key) for key in ("collection.source", "model.name")}
+    now = {key: value for key, value in settings.settings().items() if key in then}
+    different = [key for key in then if then[key] != now[key]]
+    if different:
+        told = "; ".join(f"{key.partition('.')[0]} {then[key] or 'unknown'}, now {now[key]}" for key in different)
+        raise InputError(f"{out} holds another run ({printable(told, 300)})", "give --out another folder, or --force")
 
 
 def inputs_of(settings: SweepConfig) -> list[Path]:

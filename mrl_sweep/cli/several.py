@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from mrl_sweep.cli import tables
 from mrl_sweep.cli.console import colours, write_line
 from mrl_sweep.cli.invocation import Invocation
-from mrl_sweep.cli.output import append_summary, prepare_text
+from mrl_sweep.cli.output import append_summary, named_file, prepare_text
 
 if TYPE_CHECKING:
     from mrl_sweep.runs.together import MacroRow, Several
@@ -25,7 +25,7 @@ def as_json(found: Several) -> str:
 
 def prepare_several(invocation: Invocation, file: Path | None, inputs: list[Path]) -> Callable[[Several], None]:
     """What shows the result, once it is known that it can be written; with `-o` a person still reads the text on stderr."""
-    write = prepare_text(invocation, file, inputs, tuple(RENDERERS))
+    write, file = prepare_text(invocation, file, inputs, tuple(RENDERERS)), named_file(file)
 
     def show(found: Several) -> None:
         if invocation.format == "github":

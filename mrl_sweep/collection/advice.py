@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from mrl_sweep.collection.queries import half_characters
 from mrl_sweep.collection.reading.documents import Corpus
 from mrl_sweep.errors import first_offenders, printable, several
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries
@@ -21,6 +22,7 @@ def advice(corpus: Corpus, queries: Queries, qrels: Qrels) -> tuple[Advice, ...]
         _copies(corpus, qrels),
         _missing(qrels),
         _empty_documents(corpus),
+        _half_documents(corpus),
         _empty_queries(queries),
     )
     return tuple(remark for remark in found if remark is not None)
@@ -28,8 +30,7 @@ def advice(corpus: Corpus, queries: Queries, qrels: Qrels) -> tuple[Advice, ...]
 
 def document_advice(corpus: Corpus) -> tuple[Advice, ...]:
     """The remarks on the documents alone."""
-    remark = _empty_documents(corpus)
-    return () if remark is None else (remark,)
+    return tuple(remark for remark in (_empty_documents(corpus), _half_documents(corpus)) if remark is not None)
 
 
 def own_rows(collection: Collection) -> IntArray:
@@ -118,6 +119,13 @@ def _empty_documents(corpus: Corpus) -> Advice | None:
         several(len(corpus.empty), "document has", "documents have") + f" no text: {names}",
         "they cannot be found by what they say; a static model makes zero vectors of them",
     )
+
+
+def _half_documents(corpus: Corpus) -> Advice | None:
+    if not len(corpus.halves):
+        return None
+    names = first_offenders([printable(corpus.documents.ids[row]) for row in corpus.halves[:5].tolist()], len(corpus.halves))
+    return half_characters(len(corpus.halves), "document holds", "documents hold", names)
 
 
 def _empty_queries(queries: Queries) -> Advice | None:

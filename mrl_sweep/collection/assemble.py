@@ -11,16 +11,17 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.collection.advice import advice, document_advice
-from mrl_sweep.collection.judgments import check_queries, evaluated, gather, to_rows
+from mrl_sweep.collection.judgments import evaluated, gather, to_rows
 from mrl_sweep.collection.options import LoadOptions
+from mrl_sweep.collection.queries import checked_queries
 from mrl_sweep.collection.reading.documents import Corpus, read_corpus
 from mrl_sweep.collection.reading.qrels import Judgment
 from mrl_sweep.collection.reading.records import Document, Query, Source
 from mrl_sweep.collection.reading.text_sources import FileSource
 from mrl_sweep.collection.unjudged import documents_ask, draw_documents, every_query, no_judgments
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import InputError, first_offenders, printable
 from mrl_sweep.events import OnEvent, ignore
-from mrl_sweep.types import Collection, Qrels, Queries
+from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries
 
 Place = Callable[[int], str]
 
@@ -53,8 +54,7 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
     if options.label_free:
         return _unjudged(parts, options, on_event)
     judgments = gather(parts.judgments, parts.judgments_label, parts.judgments_place)
-    all_queries = list(parts.queries or ())
-    check_queries(all_queries, parts.queries_label, parts.queries_place)
+    all_queries, remarks = _checked(parts, options)
     queries, excluded = evaluated(all_queries, judgments, options, label=parts.queries_label, hint=parts.hint)
     corpus = read_corpus(_extended(parts.documents, options), on_event)
     qrels = to_rows(queries, judgments, corpus.documents.ids, options, label=parts.documents.label)
@@ -74,7 +74,7 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
         queries=queries,
         qrels=qrels,
         excluded=excluded,
-        warnings=advice(corpus, queries, qrels),
+        warnings=(*advice(corpus, queries, qrels), *remarks),
         facts={
             **_facts(parts, corpus, queries, qrels),
             "judgments_digest": judgments_digest(queries, judgments.by_query),
@@ -85,7 +85,8 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
 
 def _unjudged(parts: Parts, options: LoadOptions, on_event: OnEvent) -> Collection:
     """The collection without its judgments: every query, or documents in their place."""
-    asked = None if parts.queries is None else every_query(parts.queries, parts.queries_label, parts.queries_place)
+    found, remarks = _checked(parts, options) if parts.queries is not None else ([], ())
+    asked = None if parts.queries is None else every_query(found)
     corpus = read_corpus(_extended(parts.documents, options), on_event)
     queries, drawn = (asked, None) if asked is not None else draw_documents(corpus, parts.documents.label)
     excluded = {"repeated_documents": corpus.collapsed} if corpus.collapsed else {}
@@ -98,7 +99,10 @@ def _unjudged(parts: Parts, options: LoadOptions, on_event: OnEvent) -> Collecti
         queries=queries,
         qrels=qrels,
         excluded=excluded,
-        warnings=advice(corpus, queries, qrels) if drawn is None else (documents_ask(len(queries)), *document_advice(corpus)),
+        warnings=(
+            *(advice(corpus, queries, qrels) if drawn is None else (documents_ask(len(queries)), *document_advice(corpus))),
+            *remarks,
+        ),
         facts={
             **_facts(parts, corpus, queries, qrels),
             "judgments_digest": judgments_digest(queries, {name: {} for name in queries.ids}),
@@ -107,6 +111,10 @@ def _unjudged(parts: Parts, options: LoadOptions, on_event: OnEvent) -> Collecti
         },
         query_rows=drawn,
     )
+
+
+def _checked(parts: Parts, options: LoadOptions) -> tuple[list[Query], tuple[Advice, ...]]:
+    return checked_queries(parts.queries or (), parts.queries_label, parts.queries_place, strict=options.strict)
 
 
 def _extended(documents: Source, options: LoadOptions) -> Source:
@@ -142,16 +150,25 @@ def _facts(parts: Parts, corpus: Corpus, queries: Queries, qrels: Qrels) -> dict
 
 
 def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> None:
-    """Strict: nothing is set aside but the queries of other splits."""
-    faults = {reason: count for reason, count in excluded.items() if reason != "queries_without_judgments"}
-    empty_queries = sum(not text.strip() for text in queries.texts)
-    faults |= {"documents_without_text": len(corpus.empty)} if len(corpus.empty) else {}
-    faults |= {"queries_without_text": empty_queries} if empty_queries else {}
-    if faults:
-        found = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in faults.items())
+    """Strict: nothing is set aside but the queries of other splits, and no text is empty or broken."""
+    told = [
+        f"{count:,} {reason.replace('_', ' ')}" for reason, count in excluded.items() if reason != "queries_without_judgments"
+    ]
+    empty = [printable(name) for name, text in zip(queries.ids, queries.texts, strict=True) if not text.strip()]
+    named = (
+        ("documents without text", _names(corpus, corpus.empty), len(corpus.empty)),
+        ("documents with half a character", _names(corpus, corpus.halves), len(corpus.halves)),
+        ("queries without text", empty, len(empty)),
+    )
+    told += [f"{count:,} {what} ({first_offenders(names, count)})" for what, names, count in named if count]
+    if told:
         raise InputError(
-            f"strict: {found}", "mend the collection, or leave strict mode to go on with these counted in the report"
+            f"strict: {', '.join(told)}", "mend the collection, or leave strict mode to go on with these counted in the report"
         )
+
+
+def _names(corpus: Corpus, rows: IntArray) -> list[str]:
+    return [printable(corpus.documents.ids[row]) for row in rows[:5].tolist()]
 
 
 _BEHIND: Final = 2**62

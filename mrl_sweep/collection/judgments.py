@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -14,7 +13,7 @@ import numpy as np
 from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.reading.documents import Ids
 from mrl_sweep.collection.reading.qrels import Judgment
-from mrl_sweep.collection.reading.records import Query, check_text
+from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.errors import InputError, first_offenders, printable
 from mrl_sweep.types import BoolArray, FileRows, MissingDocs, NoRelevant, Qrels, Queries
 
@@ -53,21 +52,6 @@ def gather(judgments: Iterable[Judgment], label: str, place: Callable[[int], str
     if not by_query:
         raise InputError(f"nothing to evaluate: {label} holds no judgments")
     return Judgments(label, by_query, repeated)
-
-
-def check_queries(queries: Sequence[Query], label: str, place: Callable[[int], str]) -> None:
-    """Errors: InputError where there are none, where an id occurs twice, or where a text could not be encoded."""
-    if not queries:
-        raise InputError(f"nothing to evaluate: {label} holds no queries")
-    seen: dict[str, int] = {}
-    for query in queries:
-        check_text(query.text, partial(place, query.number))
-        first = seen.setdefault(query.id, query.number)
-        if first != query.number:
-            raise InputError(
-                f"{place(query.number)}: query id {printable(query.id)} is also at {place(first)}",
-                "give each query an id of its own",
-            )
 
 
 def evaluated(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from mrl_sweep.collection.judgments import check_queries
 from mrl_sweep.collection.reading.documents import Corpus
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.errors import InputError, several
@@ -20,11 +19,9 @@ SEED: Final = 0
 """The same corpus gives the same queries."""
 
 
-def every_query(queries: Iterable[Query], label: str, place: Callable[[int], str]) -> Queries:
-    """All queries of the file, in order. Errors: InputError for none, for one id twice, for a text that cannot be encoded."""
-    kept = list(queries)
-    check_queries(kept, label, place)
-    return Queries(tuple(q.id for q in kept), tuple(q.text for q in kept), tuple(q.metadata for q in kept))
+def every_query(queries: Sequence[Query]) -> Queries:
+    """All queries of the file, in order."""
+    return Queries(tuple(q.id for q in queries), tuple(q.text for q in queries), tuple(q.metadata for q in queries))
 
 
 def draw_documents(corpus: Corpus, label: str) -> tuple[Queries, IntArray]:

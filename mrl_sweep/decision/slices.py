@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.decision.units import check_fields
 from mrl_sweep.types import BoolArray, IntArray
 
 MOST_VALUES: Final = 12
@@ -44,11 +44,7 @@ def declared_slices(metadata: Sequence[Mapping[str, Any]], fields: Sequence[str]
     A field that holds a list puts the query into each of its values' slices. Numbers with many different values become
     terciles. Raises `InputError` for a field that no query has: a margin on a name that does not exist protects nothing.
     """
-    known = sorted({key for entry in metadata for key in entry})
-    absent = [f for f in dict.fromkeys(fields) if f not in known]
-    if absent:
-        has = f"the fields are {first_offenders(known, limit=10)}" if known else "the queries have no metadata"
-        raise InputError(f"no query has the field {first_offenders(absent)}", f"{has}; name one of them with --slice")
+    check_fields(metadata, fields, "--slice")
     return tuple(s for f in dict.fromkeys(fields) for s in _of_field(metadata, f))
 
 

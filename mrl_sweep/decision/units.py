@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,16 +41,25 @@ def count_units(clusters: IntArray) -> int:
     return len(np.unique(clusters[clusters >= 0])) + int((clusters < 0).sum())
 
 
+def check_fields(metadata: Sequence[Mapping[str, Any]], fields: Sequence[str], option: str) -> None:
+    """Raise InputError for fields that no query has, with the nearest that some query has; `option` names them."""
+    known = {str(key) for entry in metadata for key, value in entry.items() if value is not None}
+    absent = [field for field in dict.fromkeys(fields) if field not in known]
+    if not absent:
+        return
+    near = difflib.get_close_matches(absent[0], known, 1)
+    has = f"the fields are {first_offenders(sorted(known), limit=10)}" if known else "the queries have no metadata"
+    hint = f"did you mean {option} {near[0]}? {has}" if near else f"{has}; name one of them with {option}"
+    raise InputError(f"no query has the field {first_offenders(absent)}", hint)
+
+
 def cluster_labels(metadata: Sequence[Mapping[str, Any]], field: str) -> IntArray:
     """(n_queries,) labels for `cluster_means`: queries with the same value of `field` share one, those without it have -1.
 
     Raises `InputError` where no query has the field.
     """
+    check_fields(metadata, [field], "--cluster")
     values = [entry.get(field) for entry in metadata]
     texts = [None if value is None else str(value) for value in values]
     numbers = {text: number for number, text in enumerate(sorted({text for text in texts if text is not None}))}
-    if not numbers:
-        has = sorted({key for entry in metadata for key in entry})
-        known = f"the fields are {first_offenders(has, limit=10)}" if has else "the queries have no metadata"
-        raise InputError(f"no query has the field {field}", f"{known}; name one of them with --cluster")
     return np.array([-1 if text is None else numbers[text] for text in texts], np.int64)

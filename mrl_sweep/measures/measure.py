@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import InputError, printable
 from mrl_sweep.types import AGREEMENT, Measure
 
 NEEDS_CUTOFF: Final = frozenset({"P", "R", "Success", AGREEMENT})
@@ -25,6 +25,7 @@ _SPELLINGS: Final = {
 }
 _NAMES: Final = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings}
 _FORM: Final = re.compile(r"(?P<name>[a-z][a-z_]*?)(?:\(rel=(?P<rel>\d+)\))?(?:[@_](?P<cutoff>\d+))?", re.ASCII | re.IGNORECASE)
+_MOST_DIGITS: Final = 18
 _HINT: Final = (
     "--measure takes nDCG@10, R@100, RR@10, AP@100, P@5, Success@1; recall@10, mrr@10, map@100 or ndcg_cut_10 mean the same, "
     "R(rel=2)@10 asks for grades of 2 and above; with --label-free Agreement@10"
@@ -41,6 +42,8 @@ def parse_measure(text: str) -> Measure:
     name = _NAMES.get(match["name"].lower()) if match else None
     if match is None or name is None:
         raise InputError(f"unknown measure {text!r}{_suggestion(text)}", _HINT)
+    if any(len(number or "") > _MOST_DIGITS for number in (match["cutoff"], match["rel"])):
+        raise InputError(f"measure {printable(text, 60)}: no ranking is that deep and no grade that high", _HINT)
     cutoff = int(match["cutoff"]) if match["cutoff"] else None
     if cutoff is None and name in NEEDS_CUTOFF:
         raise InputError(f"measure {text!r} needs a cut-off: write {name}@10", _HINT)

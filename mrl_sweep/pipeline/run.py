@@ -21,6 +21,7 @@ from mrl_sweep.execution.resources import Limits, RankInputs, open_checkpoint, p
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.measures.score import score
+from mrl_sweep.pipeline.checks import check_data, check_sizes, check_vectors
 from mrl_sweep.pipeline.deployment import check_indexes, measure_deployed, with_funnels
 from mrl_sweep.pipeline.summary import summarise
 from mrl_sweep.pipeline.sweep import Sweep
@@ -79,11 +80,12 @@ def run_on(
     with timed("report", on_event):
         report, data = summarise(sweep)
         folder = run_folder(config, collection.name, report.manifest)
+        if config.run.run_files:
+            _, encoded = write_trec_runs(folder / "runs", sweep.ranks, data.query_ids, collection.documents.ids)
+            report = replace(report, warnings=(*report.warnings, *encoded))
         report = write_run(folder, report, data)
         if sweep.rotation is not None:
             write_rotation(folder / "rotation.npy", sweep.rotation)
-        if config.run.run_files:
-            write_trec_runs(folder / "runs", sweep.ranks, data.query_ids, collection.documents.ids)
     checkpoint.clear()
     on_event(Note(f"run written to {folder}"))
     return report
@@ -105,10 +107,14 @@ def embed_checked(
 
     What does not fit sizes or indexes is refused before anything is embedded, as far as the sizes are known by then.
     """
+    check_data(config, collection)
     check_indexes(config, None, len(collection.documents))
     if isinstance(model[0], Embedder) and (facts := known_facts(*model)) is not None:
         candidate_dims(config.sweep.dims, facts.dim, facts.trained_dims)  # a size above the model's is refused before the work
+        check_sizes(config, facts.dim)
     embeddings = embed_texts(config, collection, on_event, model)
+    check_vectors(config, embeddings)
+    check_sizes(config, embeddings.documents.dim)
     if (own := embeddings.model.get("similarity")) in list(Similarity):
         config = config.unless_given("sweep", "similarity", Similarity(own))
     dims = sizes(config, embeddings)

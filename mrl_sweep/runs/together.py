@@ -11,6 +11,7 @@ from mrl_sweep.errors import first_offenders, naming
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline import run as pipeline
+from mrl_sweep.pipeline.checks import check_data
 from mrl_sweep.report.codec import encode
 from mrl_sweep.report.content import numbers
 from mrl_sweep.report.content.sentence import confidence
@@ -263,6 +264,9 @@ def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Re
     with pipeline.timed("load the collections", on_event):
         waiting = [pipeline.load(one) for one in asked]
     names = labels(waiting, config.collection.sources)
+    for name, one, collection in zip(names, asked, waiting, strict=True):
+        with naming(name):
+            check_data(one, collection)
     folders = folders_of(names, config.run.out)
     model = pipeline.open_model(config)
     reports: dict[str, Report] = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
 
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import InputError, printable
 from mrl_sweep.settings.layers import Layer, environment_layer, flag_layer, pyproject_layer, toml_layer
 from mrl_sweep.settings.setting import Setting
 from mrl_sweep.settings.table import (
@@ -91,6 +91,9 @@ class SweepConfig:
                     values[setting.table][setting.key] = setting.row.parse(value)
                 except InputError as fault:
                     faults.append(InputError(f"{_where(setting, origin)}: {fault.message}", fault.hint))
+                except (ValueError, ArithmeticError):  # numbers of five thousand digits, or beyond what a float holds
+                    shown = printable(str(value), 40)
+                    faults.append(InputError(f"{_where(setting, origin)}: {shown} is out of range", "write a smaller number"))
         if faults:
             raise _one_error(faults)
         tables = {name: table(**values[name]) for name, table in TABLES.items()}

@@ -15,7 +15,7 @@ from mrl_sweep.settings.table import SETTINGS
 
 SECRET_HINT: Final = "keys are read from the environment only, under the provider's own name"
 
-_PACKAGED: Final = frozenset({"pydocs", "wordllama"})
+_PACKAGED: Final = frozenset({"pydocs", "wordllama", "-"})
 
 
 Layer = Mapping[Setting, tuple[Any, str]]

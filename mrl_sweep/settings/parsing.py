@@ -11,15 +11,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import InputError, printable
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 SHARE_FORMS: Final = "write the share to keep: 0.98 or 98%"
 LEVEL_FORMS: Final = "write 0.05 or 5% for 95% confidence"
+LEAST_LEVEL: Final = 1e-6
+"""Below this, the distributions' tails are no longer computed to the digits that a bound needs."""
 SIZE_FORMS: Final = "write a number and a unit: 4GiB, 512MiB, 16GB"
 COUNT_FORMS: Final = "write 10000000, 10M, 500k or 1.5B"
+
+MOST: Final = 2**31 - 1
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b", re.IGNORECASE)
 _COUNT = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmb]?)", re.IGNORECASE)
@@ -51,9 +55,9 @@ def parse_loss(value: object) -> float:
 
 
 def parse_level(value: object) -> float:
-    """An error rate, in (0, 0.5): `0.05` or `"5%"`. A confidence ("95%") is refused."""
+    """An error rate from a millionth to a half: `0.05` or `"5%"`. A confidence ("95%") is refused."""
     level = _fraction(value, LEVEL_FORMS)
-    if not 0 < level < 0.5:
+    if not LEAST_LEVEL <= level < 0.5:
         raise InputError(f"{value} is not an error rate", LEVEL_FORMS)
     return level
 
@@ -118,6 +122,8 @@ def _plain(number: float) -> str:
 def parse_text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{value!r} is not a text", "write it between quotes")
+    if "\0" in value:
+        raise InputError(f"{printable(value)} holds a NUL character, which no name can", "leave it out")
     return value
 
 
@@ -149,6 +155,8 @@ def parse_positive(value: object) -> int:
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise InputError(f"{value!r} is not a whole number above zero", "write 1, 2, 3 ...")
+    if number > MOST:
+        raise InputError(f"{printable(str(number), 40)} is more than anything here can be", f"write a number up to {MOST:,}")
     return number
 
 
@@ -173,6 +181,18 @@ def list_of(parse: Callable[[str], T], separators: str = ",") -> Callable[[objec
             parts = [parts]
         texts = [piece for part in parts for piece in _cut(str(part), separators)]
         return tuple(dict.fromkeys(parse(text) for text in texts))
+
+    return read
+
+
+def some(parse: Callable[[object], tuple[T, ...]], what: str, forms: str) -> Callable[[object], tuple[T, ...]]:
+    """A reader of lists that must not be empty; `what` is one item of them."""
+
+    def read(value: object) -> tuple[T, ...]:
+        items = parse(value)
+        if not items:
+            raise InputError(f"at least {what} is needed", forms)
+        return items
 
     return read
 

@@ -29,6 +29,7 @@ from mrl_sweep.settings.parsing import (
     parse_size,
     parse_sources,
     parse_text,
+    some,
 )
 from mrl_sweep.settings.setting import Setting, Table, setting
 from mrl_sweep.types import Basis, Format, Measure, MissingDocs, NoRelevant, Similarity
@@ -116,6 +117,7 @@ class ModelTable(Table):
         "--model",
         "SPEC",
         parse_text,
+        some,
         None,
         "A sentence-transformers name or folder, wordllama, or vectors:FOLDER.",
         relative="spec",
@@ -159,7 +161,7 @@ class SweepTable(Table):
     basis: tuple[Basis, ...] = setting(
         "--basis",
         "NAME",
-        list_of(choice_of(Basis), ", "),
+        some(list_of(choice_of(Basis), ", "), "a basis", "write prefix, pca or random"),
         (Basis.PREFIX,),
         "prefix (default); pca and random as controls.",
         repeatable=True,
@@ -185,7 +187,7 @@ class DecisionTable(Table):
     measures: tuple[Measure, ...] = setting(
         "--measure",
         "M",
-        _measures,
+        some(_measures, "a measure", "write nDCG@10, R@100 or another"),
         (Measure("nDCG", 10), Measure("R", 10), Measure("R", 100)),
         "Default nDCG@10, R@10, R@100, label-free Agreement@10; the first decides.",
         repeatable=True,
@@ -240,6 +242,7 @@ class RunTable(Table):
     output: Path | None = setting(
         "-o --output", "FILE", parse_path, None, "Write that rendering to FILE instead of stdout.", relative="path"
     )
+    force: bool = setting("--force/--no-force", None, parse_flag, False, "Let --out replace another run.")
     run_files: bool = setting("--run-files/--no-run-files", None, parse_flag, False, "Also write TREC run files.")
     offline: bool = setting("--offline/--online", None, parse_flag, False, "Never ask the network.")
     strict: bool = setting("--strict/--no-strict", None, parse_flag, False, "Refuse data that would be set aside and counted.")

@@ -506,24 +506,61 @@ def test_row_19_texts_that_are_empty_are_counted_and_named(folder: Folder) -> No
     assert remark.code == "empty-documents"
     assert remark.message == "2 documents have no text: e1, e2"
     assert list(collection.documents.texts()) == ["a", "", ""]
-    assert refused(path, STRICT).message == "strict: 2 documents without text"
+    assert refused(path, STRICT).message == "strict: 2 documents without text (e1, e2)"
 
 
 def test_row_19_empty_queries_are_counted_and_named(folder: Folder) -> None:
     path = folder(queries=[{"_id": "q1", "text": " "}, {"_id": "q2", "text": "b"}], qrels="q1\td1\t1\nq2\td1\t1\n")
     (remark,) = load(path).warnings
     assert remark.message == "1 query has no text: q1"
-    assert refused(path, STRICT).message == "strict: 1 queries without text"
+    assert refused(path, STRICT).message == "strict: 1 queries without text (q1)"
 
 
 # Row 21
 
 
+HALF = '{"_id": "q1", "text": "a"}\n{"_id": "q2", "text": "ab\\ud83d"}\n'
+
+
 @pytest.mark.parametrize("name", ["corpus", "queries"])
-def test_row_21_a_text_with_half_a_character_is_refused_with_its_line(folder: Folder, name: str) -> None:
-    path = folder(**{name: '{"_id": "q1", "text": "a"}\n{"_id": "q2", "text": "ab\\ud83d"}\n'}, qrels="q1\tq1\t1\nq2\tq1\t1\n")
-    message = f"{path / name}.jsonl:2: the text holds half a character, \\ud83d, at position 2"
-    assert refused(path).message == message
+def test_row_66_a_text_with_half_a_character_is_named_and_the_others_go_on(folder: Folder, name: str) -> None:
+    judged_document = "q1" if name == "corpus" else "d1"
+    path = folder(**{name: HALF}, qrels=f"q1\t{judged_document}\t1\n")
+    (remark,) = [remark for remark in load(path).warnings if remark.code == "half-characters"]
+    holder = "document holds" if name == "corpus" else "query holds"
+    assert remark.message == f"1 {holder} half a character, cut inside a surrogate pair, which is read as U+FFFD: q2"
+    message = refused(path, STRICT).message
+    assert (
+        message
+        == {
+            "corpus": "strict: 1 documents with half a character (q2)",
+            "queries": f"strict: {path / 'queries.jsonl'}:2: query q2: its text holds half a character",
+        }[name]
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ('{"lang": NaN}', {}),
+        ('{"lang": -Infinity, "kind": "a"}', {"kind": "a"}),
+        ('{"lang": 1e999}', {}),
+        ('{"tags": ["a", NaN], "of": {"score": Infinity, "n": 1}}', {"tags": ["a"], "of": {"score": None, "n": 1}}),
+    ],
+)
+def test_row_61_a_number_that_is_none_is_read_as_missing_and_counted(folder: Folder, written: str, left: object) -> None:
+    path = folder(queries=f'{{"_id": "q1", "text": "a", "metadata": {written}}}\n', qrels="q1\td1\t1\n")
+    collection = load(path)
+    assert collection.queries.metadata == (left,)
+    (remark,) = collection.warnings
+    assert (remark.code, remark.message.endswith("read as missing: q1")) == ("metadata-missing", True)
+    assert refused(path, STRICT).message.startswith(f"strict: {path / 'queries.jsonl'}:1: query q1: its metadata holds")
+
+
+@pytest.mark.parametrize("field", ["score", "views"])
+def test_row_61_beside_the_metadata_too(folder: Folder, field: str) -> None:
+    path = folder(queries=f'{{"_id": "q1", "text": "a", "{field}": NaN}}\n', qrels="q1\td1\t1\n")
+    assert load(path).queries.metadata == ({},)
 
 
 def test_row_21_odd_ids_are_accepted_and_escaped_in_messages(folder: Folder) -> None:

@@ -23,7 +23,7 @@ def test_each_value_of_a_declared_field_is_a_slice() -> None:
 def test_a_field_that_no_query_has_is_refused_by_name() -> None:
     with pytest.raises(InputError, match="no query has the field lable") as refused:
         declared_slices([{"label": "x", "split": "test"}], ["lable"])
-    assert refused.value.hint == "the fields are label, split; name one of them with --slice"
+    assert refused.value.hint == "did you mean --slice label? the fields are label, split"
     with pytest.raises(InputError) as bare:
         declared_slices([{}], ["label"])
     assert "the queries have no metadata" in bare.value.hint

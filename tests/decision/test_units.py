@@ -36,4 +36,4 @@ def test_labels_come_from_a_field_and_queries_without_it_stay_single() -> None:
     assert cluster_labels([{"origin": "b"}, {}, {"origin": "a"}, {"origin": "b"}], "origin").tolist() == [1, -1, 0, 1]
     with pytest.raises(InputError, match="no query has the field orgin") as refused:
         cluster_labels([{"origin": "b"}], "orgin")
-    assert refused.value.hint == "the fields are origin; name one of them with --cluster"
+    assert refused.value.hint == "did you mean --cluster origin? the fields are origin"

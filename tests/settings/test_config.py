@@ -71,6 +71,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "run.store": None,
         "run.store_dtype": "float32",
         "run.out": None,
+        "run.force": False,
         "run.format": "text",
         "run.output": None,
         "run.run_files": False,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import compress
 from typing import Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.collection.reading.records import Document, Source, check_text
+from mrl_sweep.collection.reading.records import Document, Source, is_whole
 from mrl_sweep.errors import InputError, first_offenders, printable
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import FileRows, IntArray
@@ -203,28 +202,31 @@ class Corpus:
     """A corpus that was read once from end to end.
 
     `text_hashes` (n,) int64 of the full texts, equal where texts are; `empty` rows have no text; `collapsed` counts
-    documents that were there twice, with the same text; `characters` is the length of all texts.
+    documents that were there twice, with the same text; `halves` rows hold half of a surrogate pair; `characters` is the
+    length of all texts.
     """
 
     documents: StoredDocuments
     text_hashes: IntArray
     empty: IntArray
     collapsed: int
+    halves: IntArray
     characters: int
 
 
 def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
     """Reads and checks every document.
 
-    Errors: InputError for none, for one id with two texts (both places named), for a text that no encoder could read.
+    Errors: InputError for none, and for one id with two texts (both places named).
     """
     ids, positions, id_hashes, text_hashes, lengths = Ids(), array("q"), array("q"), array("q"), array("q")
+    halves = array("q")
     held: list[Document] | None = []
     room = HELD_CHARACTERS
     for position, document in source.scan():
         text = document.full_text
-        if not text.isascii():
-            check_text(text, partial(source.place, position))
+        if not text.isascii() and not is_whole(text):
+            halves.append(len(ids))
         ids.append(document.id)
         positions.append(position)
         id_hashes.append(hash(document.id))
@@ -239,6 +241,8 @@ def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
     if not len(ids):
         raise InputError(f"nothing to evaluate: {source.label} holds no documents")
     places, texts, sizes = _column(positions), _column(text_hashes), _column(lengths)
+    is_half = np.zeros(len(ids), np.bool_)
+    is_half[_column(halves)] = True
     ids._hashes = _column(id_hashes)
     repeated = _repeated(ids, texts, places, source)
     file_rows: FileRows | None = None
@@ -247,9 +251,10 @@ def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
         keep[repeated] = False
         file_rows = FileRows(np.flatnonzero(keep), len(ids))
         ids, places, texts, sizes = ids.without(repeated), places[keep], texts[keep], sizes[keep]
+        is_half = is_half[keep]
         held = None if held is None else list(compress(held, keep))
     documents = StoredDocuments(ids, places, source, file_rows, held)
-    return Corpus(documents, texts, np.flatnonzero(sizes == 0), len(repeated), int(sizes.sum()))
+    return Corpus(documents, texts, np.flatnonzero(sizes == 0), len(repeated), np.flatnonzero(is_half), int(sizes.sum()))
 
 
 def _repeated(ids: Ids, text_hashes: IntArray, positions: IntArray, source: Source) -> list[int]:

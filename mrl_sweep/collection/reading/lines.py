@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +58,7 @@ def open_binary(path: Path) -> BinaryIO:
     if kind == "zstd":
         import pyarrow as pa
 
-        return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(path), compression="zstd"), _BLOCK_BYTES))
+        return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(pa.OSFile(os.fsencode(path)), "zstd"), _BLOCK_BYTES))
     return path.open("rb", buffering=_BUFFER_BYTES)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -104,15 +104,13 @@ def text_field(fields: Mapping[str, Any], key: str, where: object, *, default: s
     raise InputError(f'{where}: "{key}" must be a string, not {_shown(value)}')
 
 
-def check_text(text: str, place: Callable[[], object]) -> None:
-    """Errors: InputError for half of a surrogate pair, which JSON can write and no encoding or tokenizer can take."""
+def is_whole(text: str) -> bool:
+    """False for a text with half of a surrogate pair, which JSON can write and no encoding can."""
     try:
         text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{place()}: the text holds half a character, {printable(text[error.start])}, at position {error.start:,}",
-            "it was cut inside a surrogate pair; write the whole character or leave it out",
-        ) from error
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def json_documents(lines: Iterator[Line], path: Path) -> Iterator[tuple[int, Document]]:
@@ -149,4 +147,4 @@ def _is_plain(value: object) -> bool:
 
 
 def _shown(value: object) -> str:
-    return printable(json.dumps(value), 60)
+    return printable(json.dumps(value, default=repr), 60)

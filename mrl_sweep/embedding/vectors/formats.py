@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -164,7 +165,7 @@ def _read_parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(pa.OSFile(os.fsencode(path))) as file:
             if not {"id", "vector"} <= set(file.schema_arrow.names):
                 raise InputError(f"{path}: columns {', '.join(file.schema_arrow.names)}; `id` and `vector` are needed", LAYOUT)
             n, ids, start = file.metadata.num_rows, list[str](), 0

@@ -58,8 +58,8 @@ class VectorFolder:
         asked = _matched(queries, of_queries) if own is None else own if order is None else order[own]
         query_rows = queries.rows if asked is None else queries.rows[asked]
         facts = _checked(documents, order, of_documents, on_event)
-        _checked(Table(queries.path, query_rows), None, of_queries, on_event)
-        counts = {"zero_documents": facts.n_zero}
+        of_asked = _checked(Table(queries.path, query_rows), None, of_queries, on_event)
+        counts = {"zero_documents": facts.n_zero, "zero_queries": of_asked.n_zero}
         return Embeddings(
             documents=Vectors(parts=(documents.rows,), order=order),
             queries=np.ascontiguousarray(query_rows, dtype=np.float32),
@@ -72,7 +72,7 @@ class VectorFolder:
                 "unit_length": facts.unit_length,
                 "counts": counts,
             },
-            warnings=tuple(facts.advice()),
+            warnings=(*facts.advice(), *(of_asked.zero_queries() if own is None else ())),
         )
 
 
@@ -112,6 +112,11 @@ class _Checked:
             yield Advice("zero-documents", f"{told}: {first_offenders(self.zero, self.n_zero)}")
         if self.alike:
             yield Advice("collapsed-embeddings", "collapsed embeddings: all document vectors are alike")
+
+    def zero_queries(self) -> Iterator[Advice]:
+        if self.n_zero:
+            told = several(self.n_zero, "query has a zero vector and ties", "queries have a zero vector and tie")
+            yield Advice("zero-queries", f"{told} with every document: {first_offenders(self.zero, self.n_zero)}")
 
 
 def _checked(table: Table, order: IntArray | None, side: Side, on_event: OnEvent) -> _Checked:

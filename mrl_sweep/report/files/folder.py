@@ -56,6 +56,11 @@ def write_rotation(path: Path, rotation: Float32Array) -> None:
         (draft / path.name).replace(path)
 
 
+def holds_run(folder: Path) -> bool:
+    """Whether a finished run lies in the folder itself."""
+    return (folder / REPORT_FILE).is_file()
+
+
 def read_report(path: Path) -> Report:
     """The report of a run: `path` is its folder or its report.json. Raises InputError for anything else."""
     file = _report_file(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,7 @@ def write_scores(path: Path, table: QueryScores) -> None:
     """
     import pyarrow.parquet as pq
 
-    with pq.ParquetWriter(path, _schema(), compression="zstd") as writer:
+    with path.open("wb") as file, pq.ParquetWriter(file, _schema(), compression="zstd") as writer:
         for part in _tables(table):
             writer.write_table(part)
 
@@ -47,7 +48,7 @@ def frame(table: QueryScores | None, folder: Path | None) -> pd.DataFrame:
         )
     try:
         # Not read_table: on a path it would take `key=value` folders above the file for partition columns.
-        read: pd.DataFrame = pq.ParquetFile(path).read().to_pandas()
+        read: pd.DataFrame = pq.ParquetFile(pa.OSFile(os.fsencode(path))).read().to_pandas()
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: not a Parquet file: {error}", "run it again; the file is damaged") from error
     return read
