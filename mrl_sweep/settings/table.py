@@ -117,7 +117,6 @@ class ModelTable(Table):
         "--model",
         "SPEC",
         parse_text,
-        some,
         None,
         "A sentence-transformers name or folder, wordllama, or vectors:FOLDER.",
         relative="spec",
