@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -77,7 +78,8 @@ class Configuration:
     """One thing that could be shipped: these axes, this many of them, kept at this precision, searched so, ordered again so.
 
     Written `512`, `512:binary`, `256:int8:HNSW32`, `pca:48:int8`, `512:binary:exact:rescore=4x`; `str` and `parse` are
-    inverse. `index` is `exact` or a FAISS structure; `rescore` is empty, `4x` or `4x@768`.
+    inverse. `index` is `exact` or a FAISS structure. `rescore` is empty; or `4x`, four documents for each that is wanted, ordered
+    again by the full vectors; or `4x@768`, by their first 768 numbers; or `200@768`, always 200 documents.
     """
 
     basis: str
@@ -109,6 +111,14 @@ class Configuration:
         if not dim.isdecimal() or int(dim) < 1:
             raise ValueError(f"{text!r} is no configuration: {dim!r} is no number of dimensions")
         return cls(basis, int(dim), ":".join(rest) or EXACT, precision, rescore)
+
+    @classmethod
+    def read(cls, basis: str, dim: int, index: str, precision: str = FLOAT32, rescore: str = "") -> Self:
+        """From the fields of a file; schema 1 wrote 200 documents found at 64 and ordered again at 768 as index `64:200:768`."""
+        funnel = re.fullmatch(r"(\d+):(\d+):(\d+)", index)
+        if funnel is None:
+            return cls(basis, dim, index, precision, rescore)
+        return cls(basis, int(funnel[1]), EXACT, precision, f"{funnel[2]}@{funnel[3]}")
 
     @classmethod
     def exact_prefix(cls, dim: int) -> Self:

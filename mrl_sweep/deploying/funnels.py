@@ -17,7 +17,7 @@ import numpy as np
 
 from mrl_sweep.deploying.index_bytes import vector_bytes
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import EXACT, NOT_RETRIEVED, BoolArray, Configuration, Float32Array, IntArray, Measure, Qrels, Ranks
+from mrl_sweep.types import NOT_RETRIEVED, Basis, BoolArray, Configuration, Float32Array, IntArray, Measure, Qrels, Ranks
 
 FUNNEL_FORMS: Final = "write SMALL:SHORTLIST:LARGE, like 64:200:768: 200 documents found at 64 dimensions, reranked at 768"
 SHORTLISTS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -36,9 +36,16 @@ class Funnel:
     def __str__(self) -> str:
         return f"{self.small}:{self.shortlist}:{self.large}"
 
-    def candidate(self, basis: str) -> Configuration:
-        """As a candidate: it ranks by the scores at `large`."""
-        return Configuration(basis, self.large, str(self))
+    @property
+    def configuration(self) -> Configuration:
+        """The exhaustive search at `small`, its first `shortlist` documents ordered again by `large`: `64:…:rescore=200@768`."""
+        return Configuration(str(Basis.PREFIX), self.small, rescore=f"{self.shortlist}@{self.large}")
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> Self | None:
+        """The funnel that this configuration is; None for any other. The inverse of `configuration`."""
+        match = re.fullmatch(r"(\d+)@(\d+)", configuration.rescore)
+        return cls(configuration.dim, int(match[1]), int(match[2])) if match else None
 
     def operations(self, n_documents: int) -> int:
         """Multiply-adds per query when the first stage is exhaustive."""
@@ -69,13 +76,11 @@ def funnel_grid(
     return tuple(Funnel(small, length, large) for large in sizes for small in sizes if small < large for length in lengths)
 
 
-def bound_ranks(
-    ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: Measure, *, basis: str = "prefix"
-) -> tuple[Ranks, Ranks]:
+def bound_ranks(ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: Measure) -> tuple[Ranks, Ranks]:
     """(worst, best): the ranks of the documents relevant under `measure`, between which those of each measured funnel lie.
 
     Score both with `measure`: the first is a lower, the second (at most 1) an upper bound of every query's value. Candidates
-    are `Funnel.candidate`. Needs the exact ranks at both sizes of each funnel; knows more with `ranks.top`.
+    are `Funnel.configuration`. Needs the exact ranks at both sizes of each funnel; knows more with `ranks.top`.
     """
     relevant = np.flatnonzero(qrels.grades >= (1 if measure.name == "nDCG" else measure.rel))
     shape = (len(funnels), len(qrels.rows))
@@ -83,12 +88,12 @@ def bound_ranks(
     tied = np.zeros((2, *shape), np.int64)
     graded = measure.name == "nDCG"
     for (small, large), members in _by_sizes(funnels).items():
-        knowledge = Knowledge.of(ranks, qrels, relevant, Configuration(basis, small, EXACT), Configuration(basis, large, EXACT))
+        knowledge = Knowledge.of(ranks, qrels, relevant, *map(Configuration.exact_prefix, (small, large)))
         for f in members:
             membership = knowledge.at(funnels[f].shortlist)
             for case, (a, t) in enumerate((_worst(membership, funnels[f].shortlist), _best(membership, qrels, relevant, graded))):
                 above[case, f, relevant], tied[case, f, relevant] = a, t
-    candidates = tuple(funnel.candidate(basis) for funnel in funnels)
+    candidates = tuple(funnel.configuration for funnel in funnels)
     worst, best = (Ranks(candidates, ranks.n_documents, above[case], tied[case]) for case in (0, 1))
     return worst, best
 

@@ -1,4 +1,4 @@
-"""What will be deployed: indexes and funnels measured, funnels bounded from the ranks, budgets, and a larger corpus."""
+"""What will be deployed: indexes and funnels measured, the best within budgets, and a larger corpus."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from mrl_sweep.collection import left_out
-from mrl_sweep.decision.walk import judge
 from mrl_sweep.deploying.budgets import Budget, Choice, choose_within
 from mrl_sweep.deploying.findings import Findings
-from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
+from mrl_sweep.deploying.funnels import Funnel, parse_funnel
 from mrl_sweep.deploying.index_spec import parse_index
 from mrl_sweep.deploying.indexes.cache import IndexShelf
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements, which_sizes
@@ -23,10 +22,10 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.sweep import Sweep
-from mrl_sweep.report.document import BudgetRow, FunnelRow, ProjectionRow
+from mrl_sweep.report.document import BudgetRow, ProjectionRow
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import index_folder
-from mrl_sweep.types import Advice, Basis, Configuration, Judgement, Measure, Outcome, Ranks, Scores
+from mrl_sweep.types import Advice, Measure, Ranks
 
 if TYPE_CHECKING:
     from mrl_sweep.projection.growth import CorpusSize, Growth
@@ -47,6 +46,7 @@ def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: 
     specs = [spec for spec in config.sweep.index if not parse_index(spec).is_flat]
     if not specs:
         return
+    refuse_whole_rankings(config, specs)
     from mrl_sweep.deploying.indexes.measuring import check_index
 
     for spec in specs:
@@ -58,6 +58,17 @@ def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: 
                 refused.append(error)
         if refused and (dims or len(refused) == len(USUAL_SIZES)):
             raise refused[0]
+
+
+def refuse_whole_rankings(config: SweepConfig, specs: Sequence[str]) -> None:
+    """Raise InputError for a measure without a cut-off beside an index, which returns a list and never the whole ranking."""
+    decision = config.decision
+    whole = [measure for measure in (*decision.measures, *decision.require) if measure.cutoff is None]
+    if whole:
+        raise InputError(
+            f"{whole[0]} looks at the whole ranking, and {specs[0]} returns a list: what lies behind it would count as lost",
+            f"give the measure a cut-off (--measure {whole[0]}@100), or measure no index but Flat (--index none)",
+        )
 
 
 def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
@@ -109,7 +120,7 @@ def _measure_funnel(sweep: Sweep, funnel: Funnel, on_event: OnEvent) -> IndexMea
         similarity=sweep.config.sweep.similarity,
         qrels=sweep.collection.qrels,
         own_rows=_own_rows(sweep),
-        depth=_depth(sweep),
+        depth=_depth(sweep, whole=funnel.shortlist),
         budget=IndexBudget(threads=sweep.config.run.threads),
         on_event=on_event,
     )
@@ -119,93 +130,9 @@ def _own_rows(sweep: Sweep) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None
     return left_out(sweep.collection, identical=sweep.config.sweep.exclude_identical)
 
 
-def _depth(sweep: Sweep) -> int:
-    return max((measure.cutoff or 0 for measure in sweep.scores.measures), default=0) or DEPTH
-
-
-def with_funnels(sweep: Sweep) -> Sweep:
-    """Every funnel of the sweep bounded from the ranks alone, judged by its worst case; the cheapest proven one recommended.
-
-    None without judgments: the ranks are those of judged documents. A funnel that is asked for is measured all the same.
-    """
-    if sweep.collection.label_free:
-        return sweep
-    measure, full, n = sweep.policy.required[0], sweep.full, sweep.ranks.n_documents
-    dims = [size.dim for size in sweep.sizes]
-    grid = funnel_grid(which_sizes(dims, sweep.verdict.dimension), n, cutoff=measure.cutoff or DEPTH)
-    asked = [parse_funnel(text) for text in sweep.config.deploy.funnel]
-    funnels = tuple(dict.fromkeys((*grid, *(funnel for funnel in asked if {funnel.small, funnel.large} <= set(dims)))))
-    if not funnels:
-        return sweep
-    worst, best = (_case_scores(sweep, case) for case in bound_ranks(sweep.ranks, sweep.collection.qrels, funnels, measure))
-    policy = replace(sweep.policy, required=(measure,))
-
-    def judged(funnel: Funnel, share: float = 1.0) -> Judgement:
-        rule = replace(policy, alpha=policy.alpha * share)
-        return judge(worst, funnel.candidate(Basis.PREFIX), rule, baseline=full, clusters=sweep.clusters)
-
-    cheaper = [funnel for funnel in funnels if funnel.operations(n) < n * full.dim]
-    recommended = cheapest_proven(cheaper, n, lambda i, share: judged(cheaper[i], share).outcome is Outcome.PASS)
-    rows = []
-    for funnel in funnels:
-        own, highest = judged(funnel), float(best.of(funnel.candidate(Basis.PREFIX), measure).mean())
-        rows.append(_funnel_row(funnel, own, highest, full, n, recommended=funnel == recommended))
-    return replace(sweep, funnels=tuple(rows), recommended=recommended)
-
-
-def _case_scores(sweep: Sweep, case: Ranks) -> Scores:
-    """One case's scores, those of full size before them."""
-    full = sweep.full
-    at = sweep.ranks.candidates.index(full)
-    ranks = Ranks(
-        (full, *case.candidates),
-        case.n_documents,
-        np.vstack([sweep.ranks.above[at : at + 1], case.above]),
-        np.vstack([sweep.ranks.tied[at : at + 1], case.tied]),
-    )
-    return score(ranks, sweep.collection.qrels, sweep.policy.required[:1], no_relevant=sweep.config.collection.no_relevant.value)
-
-
-def _funnel_row(
-    funnel: Funnel, judged: Judgement, highest: float, full: Configuration, n: int, *, recommended: bool
-) -> FunnelRow:
-    ((measure, evidence),) = judged.evidence.items()
-    at_full = evidence.mean / evidence.kept if evidence.kept else None
-    # a worst case that falls short proves nothing against the funnel itself
-    outcome = Outcome.INCONCLUSIVE if judged.outcome is Outcome.FAIL else judged.outcome
-    return FunnelRow(
-        small=funnel.small,
-        shortlist=funnel.shortlist,
-        large=funnel.large,
-        measure=str(measure),
-        kept_low=evidence.kept,
-        kept_high=highest / at_full if at_full else None,
-        at_least=evidence.at_least,
-        operations=funnel.operations(n),
-        full_operations=n * full.dim,
-        hot_bytes=funnel.hot_bytes(n),
-        verdict=str(outcome),
-        recommended=recommended,
-    )
-
-
-def funnel_rows(sweep: Sweep) -> tuple[FunnelRow, ...]:
-    """The bounded funnels, with what was measured of them, and those measured at sizes that were not ranked."""
-    measured = {one.candidate: one for one in sweep.indexes}
-    full, measure = sweep.full, sweep.policy.required[0]
-    at_full = float(sweep.scores.of(full, measure).mean())
-    rows = []
-    for row in sweep.funnels:
-        candidate = Funnel(row.small, row.shortlist, row.large).candidate(Basis.PREFIX)
-        if candidate in measured and at_full > 0:
-            mean = float(sweep.scores.of(candidate, measure).mean())
-            row = replace(
-                row,
-                measured_kept=mean / at_full,
-                latency_ms={"p50": measured[candidate].cost.p50_ms, "p99": measured[candidate].cost.p99_ms},
-            )
-        rows.append(row)
-    return tuple(rows)
+def _depth(sweep: Sweep, whole: int = DEPTH) -> int:
+    """How many documents are asked for: as many as any measure looks at, and for one without a cut-off as many as there are."""
+    return max(measure.cutoff or whole for measure in sweep.scores.measures)
 
 
 def budget_rows(sweep: Sweep, findings: Findings) -> tuple[BudgetRow, ...]:

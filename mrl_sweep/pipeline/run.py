@@ -22,7 +22,8 @@ from mrl_sweep.files import prepare_folder
 from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.checks import check_data, check_sizes, check_vectors
-from mrl_sweep.pipeline.deployment import check_indexes, measure_deployed, with_funnels
+from mrl_sweep.pipeline.deployment import check_indexes, measure_deployed
+from mrl_sweep.pipeline.funnels import with_funnels
 from mrl_sweep.pipeline.summary import summarise
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.ranking.counting import Checkpoint, Executor

@@ -18,7 +18,8 @@ from mrl_sweep.deploying.findings import Findings, findings_of
 from mrl_sweep.deploying.indexes.measurement import which_sizes
 from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.measures.coverage import agreement
-from mrl_sweep.pipeline.deployment import budget_rows, funnel_rows, projection_rows
+from mrl_sweep.pipeline.deployment import budget_rows, projection_rows
+from mrl_sweep.pipeline.funnels import funnel_rows
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.report.content.advice import Surroundings, advise
 from mrl_sweep.report.content.build import Facts, build_report, loser_rows, slice_rows
@@ -44,7 +45,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
         required=sweep.policy.required,
         slices=slices_of(sweep),
         losers=losers_of(sweep, data),
-        funnels=funnel_rows(sweep),
+        funnels=funnel_rows(sweep, findings),
         projections=projected,
         budgets=budget_rows(sweep, findings),
         warnings=(

@@ -53,7 +53,7 @@ class CandidateRow:
 
     @property
     def configuration(self) -> Configuration:
-        return Configuration(self.basis, self.dim, self.index, self.precision, self.rescore)
+        return Configuration.read(self.basis, self.dim, self.index, self.precision, self.rescore)
 
     @property
     def acceptable(self) -> bool:
@@ -155,12 +155,26 @@ class LoserRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelShare:
+    """What a funnel keeps of one measure: bounds from the ranks, the confidence limit of the lower one, the share as measured.
+
+    Where it was measured, `at_least` is the limit of that.
+    """
+
+    kept_low: float | None = None
+    kept_high: float | None = None
+    at_least: float | None = None
+    measured_kept: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunnelRow:
     """`shortlist` documents found at `small` dimensions, reranked at `large`: bounds from the ranks, figures where measured.
 
-    `kept_low` and `kept_high` bound the share of full size that it keeps; `at_least` is the confidence limit of the lower one.
-    `operations` are multiply-adds per query, `hot_bytes` what every query reads; `verdict` is an `Outcome`, `recommended`
-    the cheapest that is proven. `measured_kept` and `latency_ms` come from a real two-stage index.
+    `measures` holds every measure that must pass; `kept_low`, `kept_high`, `at_least` and `measured_kept` are those of `measure`,
+    the first. `operations` are multiply-adds per query, `hot_bytes` what every query reads; `verdict` is an `Outcome` for all of
+    them, `recommended` the cheapest that is proven. What is measured comes from a real two-stage index, `configuration` among
+    the candidates.
     """
 
     small: int
@@ -177,6 +191,8 @@ class FunnelRow:
     recommended: bool = False
     measured_kept: float | None = None
     latency_ms: Mapping[str, float | None] = field(default_factory=dict)
+    configuration: str = ""
+    measures: Mapping[str, FunnelShare] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

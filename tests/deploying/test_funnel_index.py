@@ -14,7 +14,7 @@ from mrl_sweep.deploying.indexes.measuring import measure_funnel
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
-from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Ranks, Similarity
+from mrl_sweep.types import NOT_RETRIEVED, Qrels, Ranks, Similarity
 
 QUICK = IndexBudget(latency_s=0.01, throughput_s=0.005, share_of_build=0, threads=1)
 
@@ -41,7 +41,7 @@ def by_hand(corpus: Any, funnel: Funnel, depth: int, own_rows: np.ndarray | None
 @pytest.mark.parametrize("funnel", [Funnel(4, 50, 32), Funnel(8, 11, 16), Funnel(8, 10, 32), Funnel(8, 1999, 32)])
 def test_two_stages_equal_a_shortlist_and_rerank_by_hand(funnel: Funnel, corpus: Any) -> None:
     one = measured(corpus, funnel)
-    assert one.candidate == Configuration("prefix", funnel.large, str(funnel))
+    assert one.candidate == funnel.configuration
     np.testing.assert_array_equal(one.top_rows, by_hand(corpus, funnel, 10))
 
 

@@ -86,7 +86,7 @@ def test_every_funnel_lies_between_its_bounds(
     world = World(seed, levels=levels, graded=graded, own=own)
     funnel = Funnel(SMALL, shortlist, LARGE)
     above, tied = world.funnel(shortlist)
-    real = Ranks((funnel.candidate("prefix"),), world.n, above[None], tied[None])
+    real = Ranks((funnel.configuration,), world.n, above[None], tied[None])
     for measure in MEASURES:
         worst, best = bound_ranks(world.ranks(depth), world.qrels, [funnel], measure)
         actual = values(real, world.qrels, measure)
@@ -100,7 +100,7 @@ def test_with_whole_lists_and_no_ties_the_bounds_meet(shortlist: int, graded: bo
     world = World(7, levels=10**5, graded=graded)
     funnel = Funnel(SMALL, shortlist, LARGE)
     above, tied = world.funnel(shortlist)
-    real = Ranks((funnel.candidate("prefix"),), world.n, above[None], tied[None])
+    real = Ranks((funnel.configuration,), world.n, above[None], tied[None])
     for measure in MEASURES:
         worst, best = bound_ranks(world.ranks(30), world.qrels, [funnel], measure)
         np.testing.assert_allclose(values(worst, world.qrels, measure), values(real, world.qrels, measure), atol=1e-12)
@@ -122,7 +122,7 @@ def test_a_hand_made_case() -> None:
     candidates = (Configuration("prefix", SMALL), Configuration("prefix", LARGE))
     ranks = Ranks(candidates, 100, np.array([[2, 4], [1, 0]]), np.zeros((2, 2), np.int64))
     worst, best = bound_ranks(ranks, qrels, [Funnel(SMALL, 3, LARGE), Funnel(SMALL, 5, LARGE)], parse_measure("nDCG@10"))
-    assert worst.candidates == (Configuration("prefix", LARGE, "8:3:32"), Configuration("prefix", LARGE, "8:5:32"))
+    assert worst.candidates == tuple(map(Configuration.parse, ("8:float32:exact:rescore=3@32", "8:float32:exact:rescore=5@32")))
     assert worst.above.tolist() == [[0, NOT_RETRIEVED], [1, 0]], "the document above it at the large size is not on the shortlist"
     assert best.above.tolist() == [[0, NOT_RETRIEVED], [1, 0]]
 
@@ -141,6 +141,14 @@ def test_the_grid_holds_each_pair_of_sizes_with_useful_shortlists() -> None:
     grid = funnel_grid([64, 256, 128], 300, cutoff=60)
     assert [str(funnel) for funnel in grid] == ["64:100:128", "64:100:256", "128:100:256"]
     assert funnel_grid([64, 256], 10**6, cutoff=100, shortlists=(50, 100)) == (Funnel(64, 100, 256),)
+
+
+def test_a_funnel_is_a_configuration_and_the_other_way_round() -> None:
+    funnel = Funnel(64, 200, 768)
+    assert str(funnel.configuration) == "64:float32:exact:rescore=200@768"
+    assert Funnel.of(funnel.configuration) == funnel
+    assert Funnel.of(Configuration.parse("64:binary:exact:rescore=4x@768")) is None
+    assert Configuration.read("prefix", 768, "64:200:768") == funnel.configuration, "as reports of schema 1 wrote it"
 
 
 def test_cost_counts_the_scan_and_the_reranking() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mrl_sweep.report.content import numbers
 from mrl_sweep.report.content.layout import Column, Mood, Section, table
 from mrl_sweep.report.content.view import mood
-from mrl_sweep.report.document import BudgetRow, FunnelRow, ProjectionRow, Report
+from mrl_sweep.report.document import BudgetRow, FunnelRow, FunnelShare, ProjectionRow, Report
 from mrl_sweep.types import Outcome
 
 _MOST_FUNNELS = 8
@@ -17,15 +17,17 @@ def funnels(report: Report) -> Section | None:
         return None
     top = sorted(report.funnels, key=_funnel_order)[:_MOST_FUNNELS]
     limit = report.verdict.retain
+    others = [name for name in dict.fromkeys(name for row in top for name in row.measures) if name != top[0].measure]
     columns = [
         Column(title="funnel", cells=tuple(f"{row.small} > {row.shortlist} > {row.large}" for row in top), right=False),
         Column(title="keeps between", cells=tuple(_span(row.kept_low, row.kept_high) for row in top)),
         Column(title="at least", cells=tuple(numbers.percent(row.at_least, limit=limit) for row in top), drop=1),
         Column(title="measured", cells=tuple(numbers.percent(row.measured_kept, limit=limit) for row in top)),
+        *(column for name in others for column in _other_measure(name, top, limit)),
         Column(title="work", cells=tuple(_work(row) for row in top)),
-        Column(title="kept hot", cells=tuple(numbers.size(row.hot_bytes) for row in top), drop=3),
-        Column(title="p50", cells=tuple(numbers.milliseconds(row.latency_ms.get("p50")) for row in top), drop=4),
-        Column(title="p99", cells=tuple(numbers.milliseconds(row.latency_ms.get("p99")) for row in top), drop=2),
+        Column(title="kept hot", cells=tuple(numbers.size(row.hot_bytes) for row in top), drop=5),
+        Column(title="p50", cells=tuple(numbers.milliseconds(row.latency_ms.get("p50")) for row in top), drop=6),
+        Column(title="p99", cells=tuple(numbers.milliseconds(row.latency_ms.get("p99")) for row in top), drop=4),
         Column(title="verdict", cells=tuple(_funnel_words(row) for row in top), right=False),
     ]
     chosen = next((i for i, row in enumerate(top) if row.recommended), None)
@@ -33,6 +35,17 @@ def funnels(report: Report) -> Section | None:
     rest = len(report.funnels) - len(top)
     notes = (f"{numbers.count(rest)} more in report.json.",) if rest else ()
     return Section(title=title, table=table(columns, [mood(row.verdict) for row in top], chosen=chosen), notes=notes)
+
+
+def _other_measure(name: str, rows: list[FunnelRow], limit: float) -> tuple[Column, Column]:
+    """The share of another measure that must pass: as measured, else between its bounds; and its limit."""
+    shares = [row.measures.get(name, FunnelShare()) for row in rows]
+    kept = tuple(
+        numbers.percent(share.measured_kept, limit=limit) if share.measured_kept else _span(share.kept_low, share.kept_high)
+        for share in shares
+    )
+    least = tuple(numbers.percent(share.at_least, limit=limit) for share in shares)
+    return Column(title=f"{name} keeps", cells=kept, drop=3), Column(title=f"{name} at least", cells=least, drop=1)
 
 
 def budgets(report: Report) -> Section | None:

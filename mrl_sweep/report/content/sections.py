@@ -101,9 +101,10 @@ def indexes(report: Report) -> Section | None:
     limit = report.verdict.retain
     columns = [
         Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
-        Column(title="index", cells=tuple(row.index for row in rows), right=False),
+        Column(title="index", cells=tuple(_index_name(row) for row in rows), right=False),
         Column(title="kept", cells=tuple(_kept(row, report) for row in rows)),
         Column(title="at least", cells=tuple(numbers.percent(_least(row, report), limit=limit) for row in rows), drop=1),
+        *_required_least(rows, report),
         Column(title="lost by cutting", cells=tuple(numbers.percent(cut) for cut, _ in losses), drop=4),
         Column(title="by the index", cells=tuple(numbers.percent(index) for _, index in losses), drop=3),
         Column(title="size", cells=tuple(numbers.size(row.index_bytes) for row in rows)),
@@ -136,6 +137,23 @@ def pareto(report: Report) -> dict[Configuration, list[str]]:
     for row in pareto_front(rows, lambda row: row.latency_ms.get("p99"), quality):
         fronts.setdefault(row.configuration, []).append("p99")
     return fronts
+
+
+def _required_least(rows: list[CandidateRow], report: Report) -> list[Column]:
+    """The limit of each other measure that must pass: why a row may be too low although the first column looks well."""
+    limit = report.verdict.retain
+    columns = []
+    for name in report.verdict.required:
+        evidence = [row.measures.get(name) for row in rows]
+        if name != report.verdict.measure and any(evidence):
+            cells = tuple(numbers.percent(one.at_least if one else None, limit=limit) for one in evidence)
+            columns.append(Column(title=f"{name} at least", cells=cells, drop=1))
+    return columns
+
+
+def _index_name(row: CandidateRow) -> str:
+    """`HNSW32`, `exact, rescore 200@768`: how it is searched, and ordered again."""
+    return f"{row.index}, rescore {row.rescore}" if row.rescore else row.index
 
 
 def _standing(row: CandidateRow, fronts: list[str], report: Report) -> str:

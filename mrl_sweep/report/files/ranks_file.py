@@ -99,7 +99,7 @@ def _from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> RunData:
     top = None
     if "top_rows" in arrays:
         top = TopDocuments(rows=_wide(arrays["top_rows"]), scores=arrays["top_scores"])
-    candidates = tuple(Configuration(*fields) for fields in _parse(arrays["candidates"]))
+    candidates = tuple(Configuration.read(*fields) for fields in _parse(arrays["candidates"]))
     zero_prefixes = _wide(arrays["zero_prefixes"]) if "zero_prefixes" in arrays else None
     ranks = Ranks(candidates, int(arrays["n_documents"]), _wide(arrays["above"]), _wide(arrays["tied"]), top, zero_prefixes)
     qrels = Qrels(*(_wide(arrays[f"qrels_{name}"]) for name in ("offsets", "rows", "grades")))
