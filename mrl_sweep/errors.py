@@ -6,6 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
+from mrl_sweep.words import first_offenders as first_offenders
+from mrl_sweep.words import plural as several
+from mrl_sweep.words import printable as printable
+
+__all__ = (
+    "EnvironmentFault",
+    "InputError",
+    "MissingExtra",
+    "MrlSweepError",
+    "first_offenders",
+    "naming",
+    "printable",
+    "several",
+)
+
 
 class MrlSweepError(Exception):
     """What went wrong (`message`) and what to do about it (`hint`, names the flag)."""
@@ -45,23 +60,3 @@ def naming(name: str) -> Iterator[None]:
     except MrlSweepError as fault:
         fault.message = f"{printable(name)}: {fault.message}"
         raise
-
-
-def first_offenders(offenders: list[str], total: int | None = None, limit: int = 5) -> str:
-    """The first offenders and the total: `a, b, c, d, e and 12 more`."""
-    count = len(offenders) if total is None else total
-    shown = ", ".join(offenders[:limit])
-    return shown if count <= limit else f"{shown} and {count - limit:,} more"
-
-
-def printable(text: str, limit: int = 120) -> str:
-    """An id or a piece of a user's file, fit for a message: what a terminal would obey is escaped, cut at `limit` characters."""
-    shown = text if len(text) <= limit else text[:limit] + "…"
-    if shown.isprintable():
-        return shown
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
-
-
-def several(count: int, one: str, many: str) -> str:
-    """A count with its noun: `1 document has`, `2,000 documents have`."""
-    return f"{count:,} {one if count == 1 else many}"

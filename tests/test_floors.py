@@ -13,7 +13,7 @@ import mrl_sweep
 ROOT = Path(mrl_sweep.__file__).parent
 
 FLOORS = (
-    ("types", "errors", "events"),
+    ("types", "errors", "events", "words"),
     ("files",),
     ("ranking", "measures", "decision", "projection"),
     ("settings",),

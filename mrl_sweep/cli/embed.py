@@ -12,6 +12,7 @@ from mrl_sweep.cli.output import Told, one_document, one_text, prepare_text
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.run import check_complete, inputs_of
 from mrl_sweep.errors import InputError
+from mrl_sweep.words import percent
 
 if TYPE_CHECKING:
     from mrl_sweep.embedding.dry_run import Amount
@@ -86,5 +87,5 @@ def _facts(amount: Amount) -> dict[str, Any]:
 
 
 def _line(name: str, amount: Amount) -> str:
-    stored = f"{amount.stored:,} stored ({100 * amount.share_stored:.1f}%)"
+    stored = f"{amount.stored:,} stored ({percent(amount.share_stored, limit=1.0)})"
     return f"{name:<9}  {amount.texts:,} texts  {stored}  {amount.to_embed:,} to embed  about {amount.tokens:,} tokens"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
+
+from mrl_sweep.words import nearest
 
 PROGRAM: Final = "mrl-sweep"
 
@@ -18,8 +19,7 @@ def in_our_style(error: Any, argv: Sequence[str]) -> tuple[str, str]:
     if others and argv[0] not in others:
         return f"no such option: {option}", f"it belongs to {', '.join(others)}; {accepted}"
     if near:
-        best = max(near, key=lambda name: difflib.SequenceMatcher(None, name, option).ratio())
-        return _lowered(error.message), f"did you mean {best}?"
+        return _lowered(error.message), f"did you mean {nearest(option, near, cutoff=0)[0]}?"
     message, _, suggestion = error.format_message().strip().partition(". Did you mean ")
     message = _lowered(message)
     if suggestion:

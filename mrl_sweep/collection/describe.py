@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mrl_sweep.errors import printable
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import Advice, Collection, Qrels
+from mrl_sweep.words import share_of
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 """Tokens of each text, as the model counts them."""
@@ -103,7 +104,7 @@ class Description:
                 ("judgments", f"{self.judgments:,} (grades: {graded})"),
                 ("judgments a query", str(self.judgments_per_query)),
                 ("relevant a query", str(self.relevant_per_query)),
-                ("judged but missing", f"{self.missing:,} ({self.missing / self.judgments:.1%})"),
+                ("judged but missing", f"{self.missing:,} ({share_of(self.missing, self.judgments)})"),
             ]
         else:
             rows.append(("judgments", "none: read label-free"))
@@ -176,7 +177,7 @@ def _token_rows(noun: str, lengths: Lengths, total: int) -> list[tuple[str, str]
     cut = (
         ""
         if lengths.truncated is None
-        else f"; {lengths.truncated:,} ({lengths.truncated / total:.1%}) longer than the model reads"
+        else f"; {lengths.truncated:,} ({share_of(lengths.truncated, total)}) longer than the model reads"
     )
     return [(f"tokens a {noun}", f"{lengths.tokens}{cut}")]
 

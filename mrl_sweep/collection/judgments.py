@@ -16,6 +16,7 @@ from mrl_sweep.collection.reading.qrels import Judgment
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.errors import InputError, first_offenders, printable
 from mrl_sweep.types import BoolArray, FileRows, MissingDocs, NoRelevant, Qrels, Queries
+from mrl_sweep.words import share_of
 
 Grades = Mapping[str, int]
 """The grade of each judged document of one query."""
@@ -106,9 +107,9 @@ def _refuse_unknown(queries: Sequence[Query], judgments: Judgments, *, label: st
         if swapped
         else likely_cause(unknown, known, judgments.label, label) or hint
     )
-    share = len(unknown) / len(judgments.by_query)
+    share = share_of(len(unknown), len(judgments.by_query))
     raise InputError(
-        f"{len(unknown):,} of {len(judgments.by_query):,} judged queries ({share:.1%}) in {judgments.label} are not in {label}: "
+        f"{len(unknown):,} of {len(judgments.by_query):,} judged queries ({share}) in {judgments.label} are not in {label}: "
         f"{first_offenders([printable(query) for query in unknown])}",
         cause,
     )
@@ -118,8 +119,9 @@ def _refuse_missing(judged: Sequence[str], is_missing: BoolArray, judgments: Jud
     missing = list(dict.fromkeys(judged[i] for i in np.flatnonzero(is_missing).tolist()))
     total = len(set(judged))
     cause = likely_cause(missing, ids, judgments.label, label)
+    share = share_of(len(missing), total)
     raise InputError(
-        f"{len(missing):,} of {total:,} judged documents ({len(missing) / total:.1%}) in {judgments.label} are not in {label}: "
+        f"{len(missing):,} of {total:,} judged documents ({share}) in {judgments.label} are not in {label}: "
         f"{first_offenders([printable(document) for document in missing])}",
         f"{cause}; " * bool(cause) + "--missing-docs count keeps them as relevant documents that no search can find",
     )

@@ -11,9 +11,9 @@ from mrl_sweep.decision.bounds import PairedBounds, paired_bounds
 from mrl_sweep.decision.policy import DecideBy, Policy, falls_short, reaches
 from mrl_sweep.decision.queries_needed import Sample, provable_loss, queries_to_settle
 from mrl_sweep.decision.units import cluster_means, count_units
-from mrl_sweep.decision.words import asked, keeps, percent, queries_of
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration, Evidence, FloatArray, IntArray, Judgement, Measure, Outcome, Scores
+from mrl_sweep.words import UNKNOWN, about, asked, keeps, percent, queries_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ def _reason(
     for measure in question.required:
         e = evidence[measure]
         if result is Outcome.FAIL and policy.decide_by is DecideBy.MEAN and not reaches(e.kept, retain):
-            return f"{keeps(measure, percent(e.kept, limit=retain))}; {asked(retain)} was asked"
+            return f"{keeps(measure, percent(e.kept, limit=retain, unknown=UNKNOWN))}; {asked(retain)} was asked"
         if result is Outcome.FAIL and falls_short(e.at_most, retain):
             return f"{keeps(measure, f'at most {percent(e.at_most, limit=retain)}')}; {asked(retain)} was asked"
         if result is Outcome.INCONCLUSIVE and not reaches(e.at_least, retain):
@@ -162,7 +162,7 @@ def _reason(
 
 def _undecided(measure: Measure, e: Evidence, retain: float, units: int) -> str:
     noun = queries_of(measure)
-    needed = f"; about {e.queries_needed:,} {noun} would tell (there are {units:,})" if e.queries_needed else ""
+    needed = f"; about {about(e.queries_needed)} {noun} would tell (there are {units:,})" if e.queries_needed else ""
     if e.at_least is None or e.at_most is None:
         return f"{measure} at full size cannot be told from 0, so no share of it can be proven"
     between = f"between {percent(e.at_least, limit=retain)} and {percent(e.at_most, limit=retain)}"

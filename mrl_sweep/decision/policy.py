@@ -8,8 +8,7 @@ from typing import Final
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Measure
-
-_LAST_BITS: Final = 1e-12
+from mrl_sweep.words import LAST_BITS
 
 MIN_QUERIES: Final = 30
 """Below this many judged queries nothing is certified."""
@@ -50,7 +49,7 @@ class Policy:
 
 def reaches(share: float | None, limit: float) -> bool:
     """Is this share at or above the limit? Compared unrounded, but for the last bits of a sum; an unknown share is not."""
-    return share is not None and share >= limit - _LAST_BITS
+    return share is not None and share >= limit - LAST_BITS
 
 
 def falls_short(share: float | None, limit: float) -> bool:

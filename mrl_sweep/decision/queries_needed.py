@@ -10,6 +10,7 @@ from typing import Final
 from mrl_sweep.decision.bounds import UNSEEN
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.decision.student import near_t_quantile, normal_quantile, t_quantile
+from mrl_sweep.words import round_up
 
 POWER: Final = 0.8
 _FAR: Final = 30
@@ -89,12 +90,6 @@ def strictest_share(n: int, *, alpha: float) -> float | None:
 def queries_for_share(retain: float, *, alpha: float) -> int | None:
     """The inverse of `strictest_share`: with fewer queries than this not even an identical size can be proven."""
     return _first(lambda n: (strictest_share(n, alpha=alpha) or 0.0) >= retain, MIN_QUERIES, _MOST) if retain < 1 else None
-
-
-def round_up(number: int) -> int:
-    """An estimated number of queries to two digits, never rounded down: 253 is 260, 1,234 is 1,300, 47 is 47."""
-    step = int(10 ** max(len(str(number)) - 2, 0))
-    return -(-number // step) * step
 
 
 def _excess(sample: Sample, n: int, share: float, power: float) -> float:

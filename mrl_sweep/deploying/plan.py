@@ -13,6 +13,7 @@ from mrl_sweep.deploying.index_spec import parse_index
 from mrl_sweep.deploying.scaling import Scaled, scaled_cost, uses_index
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import FLOAT32, Configuration, Measure, full_size
+from mrl_sweep.words import asked
 
 GIB: Final = 2**30
 
@@ -282,7 +283,7 @@ def _assumptions(request: PlanRequest) -> list[str]:
     lines = ["memory holds one index per replica; disk holds the index files and one copy of the float32 vectors"]
     if request.machine_bytes is not None:
         lines.append(
-            f"{request.headroom:.0%} of each machine's memory stays free; an index too large for one is split over several"
+            f"{asked(request.headroom)} of each machine's memory stays free; an index too large for one is split over several"
         )
     if request.machine_price_month is None and request.price_gib_month is not None:
         lines.append("memory is paid by the GiB, whole machines are not counted in the cost")

@@ -17,6 +17,7 @@ from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.store.layout import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
 from mrl_sweep.store.store import Space, Store
 from mrl_sweep.types import Advice, Collection, Embeddings, IntArray, ModelFacts, Vectors
+from mrl_sweep.words import share_of
 
 _SAMPLE_CHARACTERS: Final = 160
 _ALIKE_SAMPLE: Final = 64
@@ -153,7 +154,7 @@ def _advice(side: _Side, max_length: int | None) -> Iterator[Advice]:
         told = several(len(zero), f"{side.role} has a zero vector and {one}", f"{noun} have a zero vector and {many}")
         yield Advice(f"zero-{noun}", f"{told}: {names}")
     if truncated:
-        share = f"{100 * truncated / len(side.flags):.3g}%"
+        share = share_of(truncated, len(side.flags))
         limit = f"the model's {max_length:,} tokens" if max_length else "the model reads"
         longer = several(truncated, f"{side.role} ({share}) is longer", f"{noun} ({share}) are longer")
         yield Advice(

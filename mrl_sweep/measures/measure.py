@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Final
 
 from mrl_sweep.errors import InputError, printable
 from mrl_sweep.types import AGREEMENT, Measure
+from mrl_sweep.words import nearest
 
 NEEDS_CUTOFF: Final = frozenset({"P", "R", "Success", AGREEMENT})
 NO_LEVEL: Final = {"nDCG": "uses the grades themselves", AGREEMENT: "knows no grades"}
@@ -78,7 +78,7 @@ def refuse_mixture(measures: Iterable[Measure], *, label_free: bool) -> None:
 def _suggestion(text: str) -> str:
     """`: did you mean nDCG@10?` where something near is known, with the cut-off that was asked for."""
     typed = re.match(r"[^\W\d]+", text.strip().lower())
-    near = difflib.get_close_matches(typed[0].rstrip("_"), _NAMES, n=1) if typed else []
+    near = nearest(typed[0].rstrip("_"), _NAMES) if typed else []
     if not near:
         return ""
     cutoff = re.search(r"[1-9]\d*$", text.strip())

@@ -9,7 +9,6 @@ from typing import Final
 from mrl_sweep.decision.slice_search import SliceJudgement, judge_slices, search_slices
 from mrl_sweep.decision.slices import declared_slices
 from mrl_sweep.decision.walk import Policy, decide, judge
-from mrl_sweep.decision.words import asked, keeps, percent
 from mrl_sweep.errors import InputError, first_offenders
 from mrl_sweep.report.content.build import slice_rows
 from mrl_sweep.report.document import GateRow, Report, SliceRow
@@ -18,6 +17,7 @@ from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import GateTable, OnInconclusive
 from mrl_sweep.types import Advice, Configuration, Judgement, Outcome, Status, Verdict, exact_prefixes
+from mrl_sweep.words import UNKNOWN, asked, keeps, percent
 
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 
@@ -161,7 +161,7 @@ def _slices(report: Report, judged: Sequence[SliceJudgement]) -> tuple[SliceRow,
 
 def _slice_words(judged: SliceJudgement, policy: Policy) -> str:
     finding = judged.finding
-    shares = f"{percent(finding.kept)}, at most {percent(finding.at_most, limit=finding.retain)},"
+    shares = f"{percent(finding.kept, unknown=UNKNOWN)}, at most {percent(finding.at_most, limit=finding.retain)},"
     kept = keeps(policy.required[0], shares)
     where = f"at {finding.candidate.dim} ({finding.queries:,} queries)"
     return f"Slice {finding.field}={finding.value} {kept} {where}; {asked(finding.retain)} was asked."

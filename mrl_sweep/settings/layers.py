@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.settings.parsing import did_you_mean
 from mrl_sweep.settings.setting import ENVIRONMENT_PREFIX, Setting
 from mrl_sweep.settings.table import SETTINGS
+from mrl_sweep.words import did_you_mean
 
 SECRET_HINT: Final = "keys are read from the environment only, under the provider's own name"
 
+_suggested = partial(did_you_mean, spelt=repr)
 _PACKAGED: Final = frozenset({"pydocs", "wordllama", "-"})
 
 
@@ -29,7 +31,7 @@ def flag_layer(flags: Mapping[str, Any], spelled: str = "") -> Layer:
     layer: dict[Setting, tuple[Any, str]] = {}
     for name, value in flags.items():
         if name not in by_flag:
-            raise InputError(f"there is no setting {name!r}", did_you_mean(name, by_flag))
+            raise InputError(f"there is no setting {name!r}", _suggested(name, by_flag))
         if value is None or value == [] or value == ():
             continue
         layer[by_flag[name]] = (value, spelled.format(name) if spelled else by_flag[name].option)
@@ -42,7 +44,7 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
     layer: dict[Setting, tuple[Any, str]] = {}
     for name in sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX)):
         if name not in by_variable:
-            raise InputError(f"{name}: no setting has this name", _secret_hint(name) or did_you_mean(name, by_variable))
+            raise InputError(f"{name}: no setting has this name", _secret_hint(name) or _suggested(name, by_variable))
         if environ[name] != "":
             layer[by_variable[name]] = (environ[name], name)
     return layer
@@ -117,9 +119,9 @@ def _unknown_table(where: str, table: str, values: object) -> InputError:
     if not isinstance(values, dict):
         if table in tables:
             return InputError(f"{where}: [{table}] is a table", f"write [{table}] on a line of its own, its keys below")
-        hint = f"it belongs under [{home}]" if home else did_you_mean(table, [setting.key for setting in SETTINGS])
+        hint = f"it belongs under [{home}]" if home else _suggested(table, [setting.key for setting in SETTINGS])
         return InputError(f"{where}: the key {table!r} stands outside of any table", _secret_hint(table) or hint)
-    return InputError(f"{where}: unknown table [{table}]", did_you_mean(table, tables) or f"the tables are: {', '.join(tables)}")
+    return InputError(f"{where}: unknown table [{table}]", _suggested(table, tables) or f"the tables are: {', '.join(tables)}")
 
 
 def _unknown_key(where: str, table: str, key: str) -> InputError:
@@ -131,7 +133,7 @@ def _unknown_key(where: str, table: str, key: str) -> InputError:
         return InputError(
             message, f"it belongs under [{elsewhere.table}]" + (f" as {elsewhere.key!r}" if key != elsewhere.key else "")
         )
-    hint = f"did you mean {alias!r}?" if alias else did_you_mean(key, here)
+    hint = f"did you mean {alias!r}?" if alias else _suggested(key, here)
     return InputError(message, _secret_hint(key) or hint or f"the keys of [{table}] are: {', '.join(here)}")
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.errors import InputError
+from mrl_sweep.words import asked, did_you_mean, printable
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -37,11 +37,11 @@ def parse_share(value: object) -> float:
     if share > 1 and share >= 50:
         raise InputError(
             f"{value} is not a share between 0 and 1",
-            f"write {_plain(share)}% or {_plain(share / 100)}" if share <= 100 else SHARE_FORMS,
+            f"write {asked(share / 100)} or {_plain(share / 100)}" if share <= 100 else SHARE_FORMS,
         )
     if share < 0.5 or share > 1:
         loss = share if share < 0.5 else share / 100
-        keep = f"to lose at most {_plain(100 * loss)}%, write {_plain(1 - loss)} or {_plain(100 - 100 * loss)}%"
+        keep = f"to lose at most {asked(loss)}, write {_plain(1 - loss)} or {asked(1 - loss)}"
         raise InputError(f"{value} reads as what may be lost, not as what must be kept", keep)
     return share
 
@@ -166,7 +166,7 @@ def choice_of(kind: type[E]) -> Callable[[object], E]:
             return kind(str(value).lower())
         except ValueError:
             accepted = [member.value for member in kind]
-            near = did_you_mean(str(value), accepted)
+            near = did_you_mean(str(value), accepted, spelt=repr)
             raise InputError(f"{value!r} is not accepted", f"{near} write one of: {', '.join(accepted)}".lstrip()) from None
 
     return parse
@@ -231,10 +231,3 @@ def parse_indexes(value: object) -> tuple[str, ...]:
             raise InputError("none cannot be combined with other indexes", "write none alone, or leave it out")
         return ()
     return specs
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'retain'?`, or nothing where no known word is near."""
-    folded = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
-    return f"did you mean {folded[near[0]]!r}?" if near else ""

@@ -14,10 +14,10 @@ from mrl_sweep.decision.queries_needed import (
     queries_for_share,
     queries_needed,
     queries_to_settle,
-    round_up,
     strictest_share,
 )
 from mrl_sweep.types import FloatArray
+from mrl_sweep.words import round_up
 
 SAMPLE = Sample(n=300, sd=0.08, baseline_mean=0.5, retain=0.98, alpha=0.05)
 Z = 1.6448536269514722 + 0.8416212335729143

@@ -8,6 +8,7 @@ import pytest
 from mrl_sweep.decision.walk import DecideBy, Policy, decide, judge
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Basis, Configuration, Measure, Outcome, Scores, Status, full_size
+from mrl_sweep.words import about
 
 NDCG = Measure("nDCG", 10)
 RECALL = Measure("R", 100)
@@ -49,7 +50,7 @@ def test_proven_and_measured_differ_where_the_bound_does_not_hold() -> None:
     needed = stopped.evidence[NDCG].queries_needed
     assert needed is not None
     assert needed > 1_000
-    assert f"about {needed:,} judged queries would tell (there are 1,000)" in stopped.reason
+    assert f"about {about(needed)} judged queries would tell (there are 1,000)" in stopped.reason
 
 
 def test_nothing_proven_names_full_size_and_what_stopped_the_walk() -> None:

@@ -214,7 +214,7 @@ def test_texts_longer_than_the_model_reads_are_counted_exactly(tiny_bert, tmp_pa
         embeddings = embed(collection_of(texts, ["a"]), open_embedder(str(tiny_bert)), Store(tmp_path))
         assert embeddings.model["counts"]["truncated_documents"] == 2
         (advice,) = (advice for advice in embeddings.warnings if advice.code == "truncated-documents")
-        assert advice.message == "2 documents (40%) are longer than the model's 12 tokens: the rest of their text was not read"
+        assert advice.message == "2 documents (40.0%) are longer than the model's 12 tokens: the rest of their text was not read"
 
 
 def test_the_key_of_a_folder_follows_its_content_not_its_place(tiny_static, tmp_path):

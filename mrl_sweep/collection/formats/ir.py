@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from itertools import islice
@@ -18,6 +17,7 @@ from mrl_sweep.collection.reading.text_sources import RowSource
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra, first_offenders, printable
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection
+from mrl_sweep.words import did_you_mean
 
 _EXTRA: Final = "collections"
 
@@ -75,10 +75,9 @@ def _find(source: str, split: str | None) -> tuple[str, Any]:
         )
     if source in known:
         raise InputError(f"ir:{source} has no split {printable(split or DEFAULT_SPLIT)}", f"--split {source.rpartition('/')[2]}")
-    near = difflib.get_close_matches(source, known, 3)
     raise InputError(
         f"ir_datasets knows no {printable(source)}",
-        f"did you mean {' or '.join(near)}?" if near else "see https://ir-datasets.com",
+        did_you_mean(source, known, most=3) or "see https://ir-datasets.com",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from mrl_sweep.collection.reading.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgment, grade_of
 from mrl_sweep.collection.reading.records import Document, Query, id_of, text_field
 from mrl_sweep.errors import InputError, first_offenders, printable
+from mrl_sweep.words import did_you_mean
 
 Asked = Mapping[str, str]
 """The column a user names for a role: {"id": "sku", "text": "description"}."""
@@ -94,10 +94,9 @@ def column(names: Sequence[str], role: str, usual: Sequence[str], asked: Asked, 
     if wanted is not None:
         if wanted in names:
             return wanted
-        near = difflib.get_close_matches(wanted, names, 1)
         raise InputError(
             f"{where}: no column {printable(wanted)}; the columns are {_listed(names)}",
-            f"did you mean {printable(near[0])}?" if near else f"{role}=NAME names the column",
+            did_you_mean(wanted, names, spelt=printable) or f"{role}=NAME names the column",
         )
     lowered = {name.strip().lower(): name for name in reversed(names)}
     found = next((lowered[name] for name in usual if name in lowered), "")
@@ -175,10 +174,9 @@ def parse_spec(text: str, keys: Iterable[str], usage: str) -> Spec:
         key, equals, value = item.partition("=")
         key = key.strip()
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
             raise InputError(
                 f"unknown setting {printable(key)} in {printable(text)}",
-                f"did you mean {near[0]}? {usage}" if near else usage,
+                f"{did_you_mean(key, known)} {usage}".lstrip(),
             )
         if not equals or not value:
             raise InputError(f"{key} needs a value in {printable(text)}", usage)

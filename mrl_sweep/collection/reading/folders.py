@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.collection.reading.lines import unreadable
 from mrl_sweep.errors import InputError, printable
+from mrl_sweep.words import did_you_mean, nearest
 
 COMPRESSED: Final = ("", ".gz", ".zst")
 DEFAULT_SPLIT: Final = "test"
@@ -26,10 +26,9 @@ def check_folder(folder: Path, holds: str) -> None:
         raise unreadable(folder, error) from error
     if exists:
         raise InputError(f"cannot read {folder}: it is a file, not a folder", holds)
-    near = difflib.get_close_matches(folder.name, siblings, 3, 0.5)
-    meant = f"did you mean {' or '.join(printable(str(folder.parent / name)) for name in near)}? " if near else ""
-    others = "" if near else "; other collections are named trec:, csv:, ir:, hf: or pydocs"
-    raise InputError(f"cannot read {printable(str(folder))}: no such folder", f"{meant}{holds}{others}")
+    meant = did_you_mean(folder.name, siblings, spelt=lambda name: printable(str(folder.parent / name)), most=3)
+    others = "" if meant else "; other collections are named trec:, csv:, ir:, hf: or pydocs"
+    raise InputError(f"cannot read {printable(str(folder))}: no such folder", f"{meant} {holds}{others}".lstrip())
 
 
 def find_file(folder: Path, stems: Iterable[str], endings: Sequence[str]) -> Path | None:
@@ -77,7 +76,7 @@ def choose_split(asked: str | None, splits: Mapping[str, Any], where: str) -> st
         asked = next(iter(splits)) if len(splits) == 1 else DEFAULT_SPLIT
     if asked in splits:
         return asked
-    near = difflib.get_close_matches(asked, splits, 1)
+    near = nearest(asked, splits)
     raise InputError(
         f"no split {printable(asked)} in {where}; the splits there are {', '.join(sorted(map(printable, splits)))}",
         f"--split {near[0] if near else sorted(splits)[0]}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ import numpy as np
 from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Float32Array, IntArray, Similarity
+from mrl_sweep.words import did_you_mean
 
 FAISS_VERSION: Final = str(faiss.__version__)
 
@@ -124,11 +124,8 @@ def make_index(spec: IndexSpec, dim: int, similarity: Similarity) -> FaissIndex:
     try:
         by_distance = faiss.index_factory(dim, spec.factory, faiss.METRIC_L2)
     except (RuntimeError, MemoryError):
-        close = difflib.get_close_matches(spec.factory.lower(), [example.lower() for example in _EXAMPLES], n=1)
-        guess = f"did you mean {next(e for e in _EXAMPLES if e.lower() == close[0])}? " if close else ""
-        raise InputError(
-            f"FAISS cannot make index {spec.factory!r} at {dim} dimensions: {_reason(first)}", guess + SPEC_FORMS
-        ) from first
+        hint = f"{did_you_mean(spec.factory, _EXAMPLES)} {SPEC_FORMS}".lstrip()
+        raise InputError(f"FAISS cannot make index {spec.factory!r} at {dim} dimensions: {_reason(first)}", hint) from first
     if similarity is not Similarity.COSINE:
         raise InputError(
             f"index {spec.factory} ranks by distance, not by inner product", "use --similarity cosine, or another --index"

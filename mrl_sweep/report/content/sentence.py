@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from mrl_sweep.decision.policy import MIN_QUERIES
-from mrl_sweep.decision.words import keeps, queries_of
 from mrl_sweep.report.content import numbers
 from mrl_sweep.types import Evidence, Judgement, Outcome, Verdict
+from mrl_sweep.words import keeps, queries_of
 
 UNJUDGED: Final = "Without judgments nobody can tell whether the documents that changed are better or worse."
 """The limit of agreement with full size: it always stands last."""

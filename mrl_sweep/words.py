@@ -1,0 +1,169 @@
+"""The phrase book: shares, counts, sizes, times, lists and suggestions, each written and rounded in one place."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mrl_sweep.types import Measure
+
+DASH: Final = "-"
+"""What stands for a number that was not measured."""
+
+UNKNOWN: Final = "an unknown share"
+"""The same in a sentence."""
+
+LAST_BITS: Final = 1e-12
+"""A share this little below a limit is at the limit, in print as in judgement: it is the last bits of a sum."""
+
+_TENTH: Final = 1
+_MOST_DIGITS: Final = 14
+
+
+# --- Shares -----------------------------------------------------------------------------------------------------------
+
+
+def percent(share: float | None, *, limit: float | None = None, unknown: str = DASH) -> str:
+    """`0.9903` as `99.0%`, with as many more digits as it takes to stand on its own side of `limit`.
+
+    0.97996 against 0.98 is `97.996%`: rounded further, it would read as met. None and NaN are `unknown`.
+    """
+    if share is None or math.isnan(share):
+        return unknown
+    exact = _exact_percent(share)
+    if limit is None:
+        return f"{_rounded(exact, _TENTH)}%"
+    bar, met = _exact_percent(limit), share >= limit - LAST_BITS
+    exact = max(exact, bar) if met else exact
+    for digits in range(_TENTH, _MOST_DIGITS):
+        shown = _rounded(exact, digits)
+        if (shown >= bar) == met:
+            return f"{shown}%"
+    return f"{exact:f}%"
+
+
+def asked(share: float) -> str:
+    """A share that a person typed, as they would say it: `98%`, `99.5%`; 1 - 0.02 is `98%` too."""
+    return f"{_exact_percent(round(share, 12)).normalize():f}%"
+
+
+def share_of(part: int, whole: int) -> str:
+    """A part of a count, never rounded to none or to all: `3.2%`, `0.0017%`, `99.998%`; of nothing it is unknown."""
+    if not whole:
+        return DASH
+    share = part / whole
+    if 0 < share < 0.0005:
+        return f"{100 * share:.2g}%"
+    return percent(share, limit=1.0)
+
+
+def _exact_percent(share: float) -> Decimal:
+    """A hundredfold of the shortest decimal that is this float: 0.9545 is 95.45, whatever its last bits are."""
+    return Decimal(repr(float(share))) * 100
+
+
+def _rounded(value: Decimal, digits: int) -> Decimal:
+    return value.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN) + 0  # + 0: no minus before a zero
+
+
+# --- Numbers ----------------------------------------------------------------------------------------------------------
+
+
+def score(value: float | None) -> str:
+    """A measure's mean: `0.3412`."""
+    return DASH if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def count(number: float | None) -> str:
+    """`57,638`."""
+    return DASH if number is None else f"{number:,.0f}"
+
+
+def about(number: int) -> str:
+    """An estimated number of queries, rounded up to two digits: 253 is `260`, 1,234 is `1,300`, 47 is `47`."""
+    return count(round_up(number))
+
+
+def round_up(number: int) -> int:
+    """An estimated number of queries to two digits, never rounded down: 253 is 260, 1,234 is 1,300, 47 is 47."""
+    step = int(10 ** max(len(str(number)) - 2, 0))
+    return -(-number // step) * step
+
+
+def size(size_bytes: float | None) -> str:
+    """`168.9 MiB`: one digit after the point, in the unit that fits."""
+    if size_bytes is None:
+        return DASH
+    value, unit = float(size_bytes), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:,.0f} B" if unit == "B" else f"{value:,.1f} {unit}"
+
+
+def milliseconds(value_ms: float | None) -> str:
+    """`0.034 ms`, `1.2 ms`, `140 ms`: two digits, no more than were measured."""
+    if value_ms is None:
+        return DASH
+    if value_ms >= 100:
+        return f"{value_ms:,.0f} ms"
+    return f"{value_ms:.1f} ms" if value_ms >= 1 else f"{value_ms:.2g} ms"
+
+
+def times(factor: float) -> str:
+    """`3.0x`."""
+    return f"{factor:,.1f}x"
+
+
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """A count with its noun: `1 query`, `12 queries`: `plural(12, "query", "queries")`."""
+    return f"{count(number)} {noun if number == 1 else nouns or noun + 's'}"
+
+
+# --- Measures ---------------------------------------------------------------------------------------------------------
+
+
+def keeps(measure: Measure, share: str, *, plural: bool = False) -> str:
+    """`keeps 98% of nDCG@10`; of agreement, which is no quality: `returns 98% of the full size's top 10`."""
+    verb, what = ("return", f"the full size's top {measure.cutoff}") if measure.label_free else ("keep", str(measure))
+    return f"{verb}{'' if plural else 's'} {share} of {what}"
+
+
+def queries_of(measure: Measure, number: int | None = None) -> str:
+    """`judged queries`, or `queries` where nothing was judged; `query` where `number` is 1."""
+    return f"{'' if measure.label_free else 'judged '}{'query' if number == 1 else 'queries'}"
+
+
+# --- Names ------------------------------------------------------------------------------------------------------------
+
+
+def nearest(word: str, names: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The names that are spelt like the word, whatever the case, the nearest first; none below the cut-off, which is a ratio."""
+    folded = {name.lower(): name for name in names}
+    return [folded[name] for name in difflib.get_close_matches(word.lower(), folded, n=most, cutoff=cutoff)]
+
+
+def did_you_mean(word: str, names: Iterable[str], *, spelt: Callable[[str], str] = str, most: int = 1) -> str:
+    """`did you mean retain?`, or nothing where no name is near; `spelt` writes a name as it is to be typed or read."""
+    names = nearest(word, names, most=most)
+    return f"did you mean {' or '.join(map(spelt, names))}?" if names else ""
+
+
+def first_offenders(offenders: Sequence[str], total: int | None = None, limit: int = 5) -> str:
+    """The first offenders and the total: `a, b, c, d, e and 12 more`."""
+    n = len(offenders) if total is None else total
+    shown = ", ".join(offenders[:limit])
+    return shown if n <= limit else f"{shown} and {n - limit:,} more"
+
+
+def printable(text: str, limit: int = 120) -> str:
+    """An id or a piece of a user's file, fit for a message: what a terminal would obey is escaped, cut at `limit` characters."""
+    shown = text if len(text) <= limit else text[:limit] + "…"
+    if shown.isprintable():
+        return shown
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
