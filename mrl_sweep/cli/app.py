@@ -20,12 +20,13 @@ HOMES: Final = {
     "demo": "run",
     "check": "check",
     "config": "config",
+    "merge": "merge",
 }
 """The module of each command, in the order of the help page."""
 
 
 def program(argv: Sequence[str] = ()) -> typer.Typer:
-    """The program that takes these arguments. With all nine commands, typer would read some 290 options before one runs."""
+    """The program that takes these arguments. With all ten commands, typer would read some 290 options before one runs."""
     app = typer.Typer(
         name="mrl-sweep",
         help="How few dimensions of a Matryoshka embedding model can you ship? Proven on your own corpus and judged queries.",

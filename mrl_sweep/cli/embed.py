@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from mrl_sweep.embedding.dry_run import DryRun as WouldTake
     from mrl_sweep.types import Embeddings
 
+PartOfTexts = Annotated[
+    str | None,
+    typer.Option("--part", metavar="I/N", help="Embed one part of the documents only.", show_default=False),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how many texts and tokens, at what price; embed nothing.")]
 
 
 @takes(*EMBED)
-def embed(context: typer.Context, config: ConfigFile = None, dry_run: DryRun = False, **flags: Any) -> None:
+def embed(
+    context: typer.Context, config: ConfigFile = None, dry_run: DryRun = False, part: PartOfTexts = None, **flags: Any
+) -> None:
     """Only fill the store; --dry-run says what that would take. A run then embeds nothing."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(config, flags)
@@ -31,7 +37,9 @@ def embed(context: typer.Context, config: ConfigFile = None, dry_run: DryRun = F
     write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
     from mrl_sweep.embedding.dry_run import dry_run as would_take
     from mrl_sweep.embedding.protocol import Embedder
+    from mrl_sweep.execution.parts import Part
     from mrl_sweep.pipeline import run as pipeline
+    from mrl_sweep.pipeline.parts import documents_of
 
     model = embedder, store = pipeline.open_model(settings)
     if not isinstance(embedder, Embedder):
@@ -42,6 +50,8 @@ def embed(context: typer.Context, config: ConfigFile = None, dry_run: DryRun = F
     with listening(invocation) as on_event:
         for one in settings.each():
             collection = pipeline.load(one)
+            if part is not None:
+                collection = documents_of(collection, Part.parse(part))
             if dry_run:
                 found = would_take(collection, embedder, store, price_per_million=settings.model.price_per_million)
                 told.append(Told(collection.name, *_estimated(found)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from mrl_sweep.cli.console import write_line
 from mrl_sweep.cli.invocation import Invocation, invocation_of
 from mrl_sweep.cli.options import SWEEP, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_output
@@ -24,12 +26,26 @@ DEMO: Final = {"collection": "pydocs", "model": "wordllama", "dims": "256,224,19
 """What `demo` asks unless told otherwise: a share that so many questions can prove."""
 
 
+PartOption = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        metavar="I/N",
+        help="Count one part of the documents into --out; the last one, or merge, goes on.",
+        rich_help_panel="Run",
+        show_default=False,
+    ),
+]
+
+
 @takes(*SWEEP)
-def run(context: typer.Context, config: ConfigFile = None, **flags: Any) -> None:
+def run(context: typer.Context, config: ConfigFile = None, part: PartOption = None, **flags: Any) -> None:
     """Embed or reuse, rank, score, decide, report. Exit 0 when the job is done, whatever the verdict."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(config, flags)
-    run_and_show(invocation, settings)
+    if part is not None:
+        return run_one_part(invocation, settings, part)
+    return run_and_show(invocation, settings)
 
 
 @takes(*SWEEP)
@@ -37,6 +53,25 @@ def demo(context: typer.Context, **flags: Any) -> None:
     """The main job on packaged real text with a real Matryoshka model; no download."""
     invocation = invocation_of(context, flags)
     run_and_show(invocation, invocation.configure(None, {**DEMO, **{name: value for name, value in flags.items() if value}}))
+
+
+def run_one_part(invocation: Invocation, settings: SweepConfig, text: str) -> None:
+    """Count one part of the documents, and show the report where that completes the set."""
+    from mrl_sweep.execution.parts import Part, missing_parts
+
+    part = Part.parse(text)
+    check_complete(settings)
+    check_out(settings)
+    output = prepare_output(invocation, settings.run.output, inputs_of(settings))
+    from mrl_sweep.pipeline.parts import run_part
+
+    with listening(invocation) as on_event:
+        report = run_part(settings, part, on_event)
+    if report is not None:
+        output.show(report)
+    elif invocation.format == "json" and settings.run.out is not None:
+        missing = [str(one) for one in missing_parts(settings.run.out)]
+        write_line(json.dumps({"schema_version": 1, "status": "part", "part": str(part), "missing": missing}, indent=2))
 
 
 def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:

@@ -65,16 +65,23 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
 
 
 def run_on(
-    config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent = ignore, executor: Executor | None = None
+    config: SweepConfig,
+    collection: Collection,
+    model: Model,
+    on_event: OnEvent = ignore,
+    executor: Executor | None = None,
+    *,
+    resume: bool = True,
 ) -> Report:
     """The main job on a collection that is loaded, with a model that may serve other collections too; as `run` otherwise.
 
-    `executor` None counts with threads of this process.
+    `executor` None counts with threads of this process; `resume` goes on from the partial counts of an interrupted run.
     """
     config, embeddings, dims = embed_checked(config, collection, model, on_event)
     checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
     with timed("rank", on_event):
-        ranks, rotation = rank_all(config, collection, embeddings, dims, on_event, checkpoint, executor)
+        kept = checkpoint if resume else None
+        ranks, rotation = rank_all(config, collection, embeddings, dims, on_event, kept, executor)
     sweep = replace(judge(config, collection, embeddings, ranks), rotation=rotation)
     with timed("measure indexes", on_event):
         sweep = measure_deployed(with_funnels(sweep), on_event)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, Self
 
 from mrl_sweep.errors import InputError, printable
-from mrl_sweep.settings.layers import Layer, environment_layer, flag_layer, pyproject_layer, toml_layer
+from mrl_sweep.settings.layers import Layer, beside, environment_layer, flag_layer, pyproject_layer, toml_layer
 from mrl_sweep.settings.setting import Setting
 from mrl_sweep.settings.table import (
     SETTINGS,
@@ -63,6 +63,22 @@ class SweepConfig:
     def settings(self) -> dict[str, Any]:
         """Every setting as a JSON-able value, by `table.key`. No secret is among them; a password in a URL is blanked."""
         return {setting.path: _jsonable(getattr(getattr(self, setting.table), setting.key)) for setting in SETTINGS}
+
+    def record(self) -> dict[str, Any]:
+        """The settings that are no defaults as JSON-able values, by `table.key`, their paths absolute: `recorded` reads them."""
+        given = (setting for setting in SETTINGS if setting.path in self.origins)
+        return {
+            setting.path: beside(Path.cwd() / "record", setting, _jsonable(getattr(getattr(self, setting.table), setting.key)))
+            for setting in given
+        }
+
+    @classmethod
+    def recorded(cls, record: Mapping[str, Any], origin: str) -> Self:
+        """The inverse of `record`; `origin` says in messages where it was read. Raises InputError for other values."""
+        by_path = {setting.path: setting for setting in SETTINGS}
+        if unknown := sorted(record.keys() - by_path.keys()):
+            raise InputError(f"{origin}: there is no setting {unknown[0]!r}", "it was written by another version of mrl-sweep")
+        return cls._merged([{by_path[path]: (value, origin) for path, value in record.items()}])
 
     def each(self) -> tuple[Self, ...]:
         """A configuration for each collection, alike in all else."""

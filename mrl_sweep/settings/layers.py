@@ -109,7 +109,7 @@ def _file_layer(tables: Mapping[str, Any], path: Path, text: str, prefix: str = 
             where = f"{path}{_line_of(text, prefix + table, key)}"
             if (table, key) not in known:
                 raise _unknown_key(where, table, key)
-            layer[known[table, key]] = (_beside(path, known[table, key], value), where)
+            layer[known[table, key]] = (beside(path, known[table, key], value), where)
     return layer
 
 
@@ -137,10 +137,10 @@ def _unknown_key(where: str, table: str, key: str) -> InputError:
     return InputError(message, _secret_hint(key) or hint or f"the keys of [{table}] are: {', '.join(here)}")
 
 
-def _beside(path: Path, setting: Setting, value: Any) -> Any:
+def beside(path: Path, setting: Setting, value: Any) -> Any:
     """A relative path in a file is meant from that file's folder; names of models and packaged collections are left alone."""
     if isinstance(value, list):
-        return [_beside(path, setting, item) for item in value]
+        return [beside(path, setting, item) for item in value]
     if not isinstance(value, str) or value in _PACKAGED or Path(value).is_absolute() or value.startswith("~"):
         return value
     folder = path.parent

@@ -1,0 +1,137 @@
+"""Without an engine: one part of the documents counted by each of several runs, left as a file, and the files put together."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.files import draft_folder
+from mrl_sweep.ranking.counting import CountContext, pass_key
+from mrl_sweep.ranking.pass_plan import Tally
+from mrl_sweep.ranking.task import CountTask, Partial, Span, join_spans
+
+PARTS_FOLDER: Final = "parts"
+"""Below the run's folder."""
+
+_FACTS: Final = "facts"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """The part `number` (from 1) of `of` parts; written `2/3`."""
+
+    of: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The inverse of `str`. Raises InputError for anything else."""
+        match = re.fullmatch(r"\s*(\d{1,6})\s*/\s*(\d{1,6})\s*", text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise InputError(f"--part {text!r} is no part", "write --part I/N, from 1/N to N/N: --part 2/3")
+        return cls(int(match[2]), int(match[1]))
+
+    @classmethod
+    def all_of(cls, of: int) -> tuple[Self, ...]:
+        """All parts of a set."""
+        return tuple(cls(of, number) for number in range(1, of + 1))
+
+    def rows(self, n_documents: int) -> Span:
+        """The documents of this part; those of all parts are all documents, each once, in near equal shares."""
+        return n_documents * (self.number - 1) // self.of, n_documents * self.number // self.of
+
+    def file(self, folder: Path) -> Path:
+        """Where it lies in the folder of the run."""
+        return folder / PARTS_FOLDER / f"{self.number}-of-{self.of}.npz"
+
+
+def write_part(folder: Path, part: Part, facts: Mapping[str, Any], counts: Mapping[str, Partial]) -> None:
+    """Put a finished part in place, whole or not at all: its partial counts by the key of their pass.
+
+    Raises EnvironmentFault where the disk is full or the folder cannot be written.
+    """
+    arrays: dict[str, Any] = {_FACTS: np.frombuffer(json.dumps(facts).encode(), np.uint8)}
+    for key, partial in counts.items():
+        arrays[f"{key}.rows"] = np.array(partial.rows, np.int64).reshape(-1, 2)
+        arrays |= {f"{key}.{name}": value for name, value in partial.tally._asdict().items()}
+    file = part.file(folder)
+    with draft_folder(file.parent) as draft:
+        np.savez(draft / file.name, **arrays)
+        (draft / file.name).replace(file)
+
+
+def read_facts(folder: Path, part: Part) -> dict[str, Any]:
+    """What was written with a part. Raises InputError where it cannot be read."""
+    facts = json.loads(bytes(_arrays(folder, part, [_FACTS])[_FACTS]))
+    if not isinstance(facts, dict):
+        raise InputError(f"{part.file(folder)} is no finished part", "remove it and run that part again")
+    return facts
+
+
+def read_counts(folder: Path, part: Part, key: str) -> Partial:
+    """A part's counts in the pass of this key. Raises InputError where they cannot be read, or were counted of other data."""
+    arrays = _arrays(folder, part, [f"{key}.{name}" for name in ("rows", *Tally._fields)])
+    rows = join_spans((int(start), int(stop)) for start, stop in arrays[f"{key}.rows"])
+    return Partial(rows, Tally(*(arrays[f"{key}.{name}"] for name in Tally._fields)))
+
+
+def finished_parts(folder: Path) -> tuple[Part, ...]:
+    """The parts that lie in the folder of a run. Raises InputError where they are of sets of different sizes."""
+    names = (re.fullmatch(r"(\d+)-of-(\d+)\.npz", path.name) for path in (folder / PARTS_FOLDER).glob("*.npz"))
+    parts = sorted(Part(int(name[2]), int(name[1])) for name in names if name)
+    sizes = sorted({part.of for part in parts})
+    if len(sizes) > 1:
+        raise InputError(
+            f"{folder / PARTS_FOLDER} holds parts of {' and of '.join(map(str, sizes))}",
+            "remove those of the one, or give another --out",
+        )
+    return tuple(parts)
+
+
+def missing_parts(folder: Path) -> tuple[Part, ...]:
+    """The parts that the set in this folder lacks. Raises InputError where there is none at all."""
+    finished = finished_parts(folder)
+    if not finished:
+        raise InputError(f"{folder} holds no finished part", "run each part first: mrl-sweep run … --out DIR --part 1/3")
+    return tuple(part for part in Part.all_of(finished[0].of) if part not in finished)
+
+
+@dataclass(frozen=True, slots=True)
+class PartsExecutor:
+    """Counts nothing: hands over what the parts in the folder of a run have counted."""
+
+    folder: Path
+
+    def count(self, task: CountTask, context: CountContext) -> Iterator[Partial]:
+        """Raises InputError where parts are missing, or were counted of other data or settings."""
+        if missing := missing_parts(self.folder):
+            names = first_offenders([str(part) for part in missing])
+            raise InputError(f"parts are missing in {self.folder}: {names}", f"mrl-sweep run … --part {missing[0]}")
+        key = pass_key(task.of([(0, len(task.vectors))]))
+        for part in finished_parts(self.folder):
+            partial = read_counts(self.folder, part, key)
+            context.on_rows(partial.n_rows)
+            yield partial
+
+
+def _arrays(folder: Path, part: Part, names: list[str]) -> dict[str, Any]:
+    file = part.file(folder)
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except KeyError as error:
+        hint = f"remove {folder / PARTS_FOLDER} and run all parts again, or give another --out"
+        raise InputError(f"part {part} in {folder} was counted of other data or other settings", hint) from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"cannot read {file}: {error}", "remove it and run that part again") from error

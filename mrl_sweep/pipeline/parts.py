@@ -1,0 +1,149 @@
+"""A run in parts: each counts some of the documents and leaves a file; the one that completes the set goes on to the report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.events import Note, OnEvent, ignore
+from mrl_sweep.execution.parts import (
+    PARTS_FOLDER,
+    Part,
+    PartsExecutor,
+    finished_parts,
+    missing_parts,
+    read_facts,
+    write_part,
+)
+from mrl_sweep.execution.resources import open_checkpoint
+from mrl_sweep.files import prepare_folder
+from mrl_sweep.pipeline import run as job
+from mrl_sweep.ranking.counting import pass_key
+from mrl_sweep.ranking.exact import count
+from mrl_sweep.ranking.task import Partial
+from mrl_sweep.report.document import Report
+from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.settings.folders import default_store
+from mrl_sweep.types import Collection, Documents, Embeddings, FileRows
+
+_OWN: Final = ("run.output",)
+"""Settings of the command that is called, not of the run."""
+
+
+def run_part(config: SweepConfig, part: Part, on_event: OnEvent = ignore) -> Report | None:
+    """Count one part of the documents into `--out`; the report where that completes the set, else None.
+
+    Raises InputError where the folder holds parts of other data or settings, otherwise what `run` raises.
+    """
+    folder = config.run.out
+    if folder is None:
+        raise InputError("--part needs the folder that all parts share", "give --out DIR")
+    if len(config.collection.sources) > 1:
+        raise InputError("--part takes one collection", "run the parts of each collection with an --out of its own")
+    prepare_folder(folder)
+    _refuse_other_size(folder, part)
+    with job.timed("load the collection", on_event):
+        collection = job.load(config)
+    with job.executor_of(config, on_event) as executor:
+        resolved, embeddings, dims = job.embed_checked(config, collection, job.open_model(config), on_event)
+        facts = _facts(config, collection, embeddings)
+        _refuse_other_facts(folder, facts)
+        if part not in finished_parts(folder):
+            checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
+            options = job.rank_options(resolved, collection, embeddings, dims, on_event, checkpoint, executor)
+            rows = (part.rows(len(embeddings.documents)),)
+            with job.timed("rank", on_event):
+                counts = {
+                    pass_key(one.task): Partial(rows, count(replace(one, task=one.task.of(rows)), options, on_event))
+                    for _, _, one in job.passes(resolved, collection, embeddings, dims, options)
+                }
+            write_part(folder, part, facts, counts)
+            checkpoint.clear()
+    if missing := missing_parts(folder):
+        names = first_offenders([str(one) for one in missing])
+        on_event(Note(f"part {part} is counted in {folder}; missing: {names}"))
+        return None
+    return merge_parts(folder, on_event)
+
+
+def merge_parts(folder: Path, on_event: OnEvent = ignore) -> Report:
+    """Put the parts in the folder of a run together, and go on to its report as `run` does.
+
+    Raises InputError where a part is missing or was counted of other data or settings, otherwise what `run` raises.
+    """
+    if missing := missing_parts(folder):
+        names = first_offenders([str(part) for part in missing])
+        raise InputError(f"parts are missing in {folder}: {names}", f"run them with the same settings: --part {missing[0]}")
+    recorded = read_facts(folder, finished_parts(folder)[0])["settings"]
+    config = SweepConfig.recorded(recorded, origin=str(folder / PARTS_FOLDER)).replaced("run", "out", folder)
+    with job.timed("load the collection", on_event):
+        collection = job.load(config)
+    return job.run_on(config, collection, job.open_model(config), on_event, PartsExecutor(folder), resume=False)
+
+
+def _facts(config: SweepConfig, collection: Collection, embeddings: Embeddings) -> dict[str, Any]:
+    """What all parts of a run share: the settings, and a digest of the collection and the model."""
+    data = json.dumps(
+        [collection.facts, embeddings.model.get("identity"), len(embeddings.documents)], sort_keys=True, default=str
+    )
+    settings = {key: value for key, value in config.record().items() if key not in _OWN}
+    return {"settings": settings, "data": hashlib.blake2b(data.encode(), digest_size=16).hexdigest()}
+
+
+def _refuse_other_size(folder: Path, part: Part) -> None:
+    """InputError where the folder holds parts of a set of another size."""
+    finished = finished_parts(folder)
+    if finished and finished[0].of != part.of:
+        raise InputError(f"{folder} holds parts of {finished[0].of}, not of {part.of}", "give another --out, or the same N")
+
+
+def _refuse_other_facts(folder: Path, facts: dict[str, Any]) -> None:
+    """InputError where a finished part in the folder was counted of other data, or with settings that change the result."""
+    for part in finished_parts(folder):
+        other = read_facts(folder, part)
+        if (other.get("data"), _deciding(other)) != (facts["data"], _deciding(facts)):
+            hint = f"give another --out, or remove {folder / PARTS_FOLDER}"
+            raise InputError(f"part {part} in {folder} was counted of other data or other settings", hint)
+
+
+def _deciding(facts: dict[str, Any]) -> dict[str, Any]:
+    """The settings that decide the result."""
+    settings = facts.get("settings")
+    return {key: value for key, value in settings.items() if not key.startswith("run.")} if isinstance(settings, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSpan:
+    """Some consecutive documents of a corpus, as a corpus of their own."""
+
+    whole: Documents
+    start: int
+    stop: int
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return self.whole.ids[self.start : self.stop]
+
+    @property
+    def file_rows(self) -> FileRows | None:
+        """Not known: only vectors that exist already are placed by it, and nothing is embedded of these."""
+        return None
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def texts(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
+        return self.whole.texts(self.start + start, self.stop if stop is None else min(self.start + stop, self.stop))
+
+    def titles(self, rows: Sequence[int]) -> list[str]:
+        return self.whole.titles([self.start + row for row in rows])
+
+
+def documents_of(collection: Collection, part: Part) -> Collection:
+    """The collection with only the documents of this part, for embedding; its judgments are meaningless."""
+    return replace(collection, documents=DocumentSpan(collection.documents, *part.rows(len(collection.documents))))
