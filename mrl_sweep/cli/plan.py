@@ -13,6 +13,7 @@ from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import PLAN, takes
 from mrl_sweep.cli.output import prepare_text
 from mrl_sweep.cli.report import RunFolder, files_of
+from mrl_sweep.types import FLOAT32
 
 if TYPE_CHECKING:
     from mrl_sweep.deploying.plan import PlanRow
@@ -71,6 +72,7 @@ HEADS = (
     "dim",
     "index",
     "kept",
+    "at least",
     "at planned",
     "vectors",
     "index size",
@@ -81,6 +83,7 @@ HEADS = (
     "machines",
     "a month",
     "saves",
+    "verdict",
 )
 
 
@@ -91,11 +94,14 @@ def closing(found: Planned) -> str:
 
     row = cheapest_row(found.plan)
     if row is None:
-        return "No size is acceptable."
+        unmeasured = len({one.index for one in found.plan.rows if one.quality is None})
+        why = f" {numbers.plural(unmeasured, 'index was', 'indexes were')} not measured in the run." if unmeasured else ""
+        return f"None of these configurations is known to be acceptable.{why}"
     cost = "" if row.monthly_cost is None else f", {row.monthly_cost:,.2f} a month"
     saves = "" if not row.saving else f", {row.saving:,.2f} ({numbers.percent(row.saving_share)}) less than full size"
     memory = f"{numbers.size(row.memory_bytes)} of memory"
-    return f"Cheapest acceptable: {row.dim} dimensions with {row.index}: {memory} for {row.docs:,} documents{cost}{saves}."
+    coded = "" if row.precision == FLOAT32 else f" at {row.precision}"
+    return f"Cheapest acceptable: {row.dim} dimensions{coded} with {row.index}: {memory} for {row.docs:,} documents{cost}{saves}."
 
 
 def write_parquet(file: Path, found: Planned) -> None:
@@ -123,9 +129,10 @@ def _cells(row: PlanRow) -> tuple[str, ...]:
     mean = numbers.score(there.get("mean"))
     band = f" ({there['low']:.4f} to {there['high']:.4f})" if there and not there["exact"] else ""
     return (
-        str(row.dim),
+        str(row.dim) if row.precision == FLOAT32 else f"{row.dim}:{row.precision}",
         row.index,
         numbers.percent(row.kept),
+        numbers.percent(row.at_least),
         f"{mean}{band}",
         numbers.size(row.vector_bytes),
         numbers.size(row.index_bytes),
@@ -136,4 +143,5 @@ def _cells(row: PlanRow) -> tuple[str, ...]:
         numbers.count(row.machines),
         "-" if row.monthly_cost is None else f"{row.monthly_cost:,.2f}",
         "-" if row.saving is None else f"{row.saving:,.2f}",
+        "ok" if row.acceptable else "not measured" if row.quality is None else row.reason,
     )

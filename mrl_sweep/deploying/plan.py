@@ -133,7 +133,10 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
         rows += [_with_saving(row, of_index[full]) if full in of_index else row for row in of_index.values()]
     if not rows:
         raise InputError("; ".join(left_out), "run with --index and the same index first, or plan with Flat, SQ8, HNSW32 …")
-    return Plan(request, tuple(rows), (*_assumptions(request), *notes), tuple(left_out))
+    judged = f"kept, at least and verdict are those of the run's {run.n_documents:,} documents"
+    if run.projected:
+        judged += f"; to {request.docs:,} only the exact search is projected, and what is too low there is not acceptable"
+    return Plan(request, tuple(rows), (judged, *_assumptions(request), *notes), tuple(left_out))
 
 
 def _named(base: Configuration) -> str:
@@ -144,7 +147,7 @@ def _judged(row: PlanRow, run: Evaluated, base: Configuration, index: str) -> Pl
     """The row with its own finding: never with that of another index, or of the exact search where the index is not exact."""
     finding, there = run.finding(base, index), run.projected.get(base)
     if finding is None:
-        return replace(row, projected=there, reason=f"not measured: --index {index} in the run")
+        return replace(row, reason=f"not measured: --index {index} in the run")
     evidence = finding.judgement.evidence[run.measure]
     acceptable, reason = _acceptable(finding, there, row.docs)
     return replace(
@@ -155,7 +158,7 @@ def _judged(row: PlanRow, run: Evaluated, base: Configuration, index: str) -> Pl
         quality=evidence.mean,
         kept=evidence.kept,
         at_least=evidence.at_least,
-        projected=there,
+        projected=there if finding.configuration == base else None,  # of the exact search: what an index loses there is not known
     )
 
 

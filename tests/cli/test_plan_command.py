@@ -17,7 +17,7 @@ MadeRun = Callable[..., Path]
 @pytest.fixture
 def run(made_run: MadeRun) -> str:
     """256 and 128 are acceptable, 64 is not, in a corpus of 1,000 documents."""
-    return str(made_run({256: [0] * 200, 128: [0] * 200, 64: [99] * 100 + [0] * 100}))
+    return str(made_run({256: [0] * 300, 128: [0] * 300, 64: [99] * 150 + [0] * 150}))
 
 
 def test_bytes_and_cost_follow_from_the_request(command: Command, run: str) -> None:
@@ -49,11 +49,24 @@ def test_too_large_a_corpus_gets_bytes_but_no_quality(command: Command, run: str
 def test_text_markdown_and_parquet_hold_the_rows(command: Command, run: str, tmp_path: Path) -> None:
     argv = ("plan", run, "--docs", "10k", "--index", "Flat", "--index", "HNSW32")
     assert command(*argv).stdout.count("HNSW32") >= 2
-    assert command(*argv, "--format", "markdown").stdout.startswith("| dim | index | kept | at planned |")
+    assert command(*argv, "--format", "markdown").stdout.startswith("| dim | index | kept | at least | at planned |")
     assert command(*argv, "-o", "plan.parquet").stdout == ""
     frame = pd.read_parquet(tmp_path / "plan.parquet")
     assert frame[["dim", "index"]].values.tolist() == [[256, "Flat"], [128, "Flat"], [256, "HNSW32"], [128, "HNSW32"]]
-    assert frame["projected_measure"].unique().tolist() == ["nDCG@10"]
+    assert frame["projected_measure"].notna().tolist() == [True, True, False, False], "only the exact search is projected"
+
+
+def test_an_index_that_was_not_measured_is_never_the_cheapest(command: Command, run: str) -> None:
+    found = json.loads(command("plan", run, "--docs", "10k", "--index", "PQ8", "--index", "Flat", "--format", "json").stdout)
+    rows = {row["configuration"]: row for row in found["rows"]}
+    unmeasured = rows["128:float32:PQ8"]
+    assert (unmeasured["quality"], unmeasured["acceptable"], unmeasured["projected"]) == (None, None, None)
+    assert unmeasured["reason"] == "not measured: --index PQ8 in the run"
+    assert rows["128:float32:Flat"]["acceptable"] is True
+    assert "128 dimensions with Flat" in command("plan", run, "--docs", "10k", "--index", "PQ8", "--index", "Flat", "-q").stdout
+    nothing = command("plan", run, "--docs", "10k", "--index", "PQ8", "--index", "SQ8", "-q").stdout
+    assert nothing == "None of these configurations is known to be acceptable. 2 indexes were not measured in the run.\n"
+    assert "not measured" in command("plan", run, "--docs", "10k", "--index", "PQ8").stdout
 
 
 def test_prices_may_stand_in_a_table_of_pyproject(command: Command, run: str, tmp_path: Path) -> None:
