@@ -55,6 +55,18 @@ class Question:
         values: FloatArray = self.scores.values[[self.scores.candidates.index(c) for c in candidates], m][:, counted]
         return values if self.clusters is None else cluster_means(values, self.clusters[counted])
 
+    def require_share(self, values: FloatArray, measure: Measure) -> None:
+        """Raise `InputError` where `values`, the baseline's first, define no share of this measure."""
+        if values.shape[1] == 0:
+            raise InputError(
+                f"nothing to evaluate: no query has a relevant judgment under {measure}", "check --split and the judgments"
+            )
+        if not values[0].any():
+            raise InputError(
+                f"{measure} is 0 at full size ({self.baseline.dim}) for every query, so there is no share of it to keep",
+                "check that model, prompts and judgments belong together, or choose a deeper cut-off (--measure R@100)",
+            )
+
 
 def judge_each(question: Question, candidates: Sequence[Configuration]) -> list[Judgement]:
     """Each candidate judged by itself by the rule in force, in the order given; the baseline is BASELINE.
@@ -93,24 +105,12 @@ def outcome(
 def _evidence(question: Question, measure: Measure, candidates: Sequence[Configuration]) -> list[Evidence]:
     values = question.values(measure, (question.baseline, *candidates))
     if measure in question.required:
-        _share_is_defined(values, measure, question.baseline)
+        question.require_share(values, measure)
     if values.shape[1] == 0:
         nothing = Evidence(mean=0.0, kept=None, at_least=None, at_most=None, lost=0, gained=0, unchanged=0)
         return [nothing] * len(candidates)
     bounds = paired_bounds(values[1:], values[0], retain=question.policy.retain, alpha=question.policy.alpha)
     return [_row(bounds, i, question.policy, is_baseline=c == question.baseline) for i, c in enumerate(candidates)]
-
-
-def _share_is_defined(values: FloatArray, measure: Measure, baseline: Configuration) -> None:
-    if values.shape[1] == 0:
-        raise InputError(
-            f"nothing to evaluate: no query has a relevant judgment under {measure}", "check --split and the judgments"
-        )
-    if not values[0].any():
-        raise InputError(
-            f"{measure} is 0 at full size ({baseline.dim}) for every query, so there is no share of it to keep",
-            "check that model, prompts and judgments belong together, or choose a deeper cut-off (--measure R@100)",
-        )
 
 
 def _row(bounds: PairedBounds, i: int, policy: Policy, *, is_baseline: bool) -> Evidence:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from mrl_sweep.decision.judging import Question, judge_each, outcome
 from mrl_sweep.decision.policy import DecideBy, Policy
 from mrl_sweep.types import Configuration, IntArray, Judgement, Outcome, Scores, Status, Verdict, full_size
 
-__all__ = ["DecideBy", "Policy", "decide", "judge", "ladder_below"]
+__all__ = ["DecideBy", "Policy", "decide", "judge", "ladder", "ladder_below"]
 
 _ALL_FIT: Final[Mapping[Configuration, str]] = {}
+
+_MOST_STEPS: Final = 12
+"""A sweep of more sizes than this is walked over a ladder fixed beforehand (`ladder`)."""
 
 
 def decide(
@@ -28,7 +31,8 @@ def decide(
     `baseline` is full size (default: the largest exact prefix); `candidates` the ladder to walk (default: every other size of
     the baseline's basis and index below it). Sizes are tested from the largest to the smallest, each at full alpha, and the
     walk stops at the first that does not pass: a fixed sequence, which keeps the chance of any false "proven" at alpha.
-    Sizes below the stop are NOT_TESTED, or FAIL where proven worse; those that would pass by themselves say so.
+    Of more than a dozen sizes a part is walked (`ladder`), and the others are a curve. Sizes below the stop, and those beside
+    the ladder, are NOT_TESTED, or FAIL where proven worse; those that would pass by themselves say so.
     `clusters` (n_queries,) makes queries of one label one unit of evidence (`cluster_means`); -1 is a query of its own.
     `unfit` candidates fail for the reason given, whatever their scores (zero prefixes, collapsed embeddings).
 
@@ -44,13 +48,15 @@ def decide(
         scores=scores, policy=policy, baseline=baseline or full_size(scores.candidates), clusters=clusters, unfit=unfit
     )
     full = question.baseline
-    ladder = ladder_below(scores, full) if candidates is None else sorted({*candidates} - {full}, key=lambda c: -c.dim)
-    first, *judged = judge_each(question, [full, *ladder])
+    sizes = ladder_below(scores, full) if candidates is None else sorted({*candidates} - {full}, key=lambda c: -c.dim)
+    first, *judged = judge_each(question, [full, *sizes])
+    steps = set(ladder(sizes, full.dim))
+    on_ladder = [j for j in judged if j.candidate in steps]
     enough = question.units >= policy.min_queries
-    proven = _smallest(question, judged, by=DecideBy.BOUND, enough=enough)
-    measured = _smallest(question, judged, by=DecideBy.MEAN, enough=True)
+    proven = _smallest(question, on_ladder, by=DecideBy.BOUND, enough=enough)
+    measured = _smallest(question, on_ladder, by=DecideBy.MEAN, enough=True)
     chosen = proven if policy.decide_by is DecideBy.BOUND else measured if enough else None
-    walked = _walk(judged)
+    walked = _walk(on_ladder)
     return Verdict(
         status=_status(walked, chosen),
         dimension=full.dim if chosen is None else chosen,
@@ -60,7 +66,7 @@ def decide(
         retain=policy.retain,
         alpha=policy.alpha,
         decide_by=str(policy.decide_by),
-        judgements=(first, *walked),
+        judgements=(first, *_with_curve(judged, walked)),
         n_queries=int(scores.counted[scores.measures.index(question.required[0])].sum()),
     )
 
@@ -90,6 +96,22 @@ def ladder_below(scores: Scores, baseline: Configuration) -> list[Configuration]
     return sorted(same, key=lambda c: -c.dim)
 
 
+def ladder(candidates: Iterable[Configuration], full_dim: int) -> list[Configuration]:
+    """The sizes of one family that a walk tests, largest first: all of up to a dozen, else some fixed by their dimension alone.
+
+    These are the eighths of full size, the powers of two and three times those, each the smallest size at hand that is not
+    below it. A walk stops at the first size that does not pass: over a hundred of them, mostly between two good ones, it would
+    stop early, and a fine sweep would answer worse than its own coarse part.
+    """
+    sizes = sorted(candidates, key=lambda c: -c.dim)
+    if len(sizes) <= _MOST_STEPS:
+        return sizes
+    powers = [2**k for k in range(full_dim.bit_length())]
+    wanted = {full_dim * i // 8 for i in range(1, 8)} | {*powers} | {3 * p for p in powers}
+    reached = {min((c.dim for c in sizes if c.dim >= dim), default=0) for dim in wanted if dim < full_dim}
+    return [c for c in sizes if c.dim in reached]
+
+
 def _smallest(question: Question, judged: Sequence[Judgement], *, by: DecideBy, enough: bool) -> int | None:
     """The last size of an unbroken walk of passes."""
     smallest = None
@@ -116,6 +138,20 @@ def _walk(judged: Sequence[Judgement]) -> list[Judgement]:
         reason = f"would pass by itself, but {judged[stop].candidate.dim} did not: the walk stops there" if would_pass else ""
         walked.append(Judgement(j.candidate, Outcome.NOT_TESTED, j.evidence, reason))
     return walked
+
+
+def _with_curve(judged: Sequence[Judgement], walked: Sequence[Judgement]) -> list[Judgement]:
+    """All sizes in order: those of the ladder as `walked`, the others untested but for what is proven too low."""
+    by_size = {j.candidate: j for j in walked}
+    return [by_size.get(j.candidate) or _beside_the_ladder(j) for j in judged]
+
+
+def _beside_the_ladder(judgement: Judgement) -> Judgement:
+    if judgement.outcome is Outcome.FAIL:
+        return judgement
+    would_pass = judgement.outcome is Outcome.PASS
+    reason = "would pass by itself, but the walk goes over other sizes, fixed beforehand" if would_pass else ""
+    return Judgement(judgement.candidate, Outcome.NOT_TESTED, judgement.evidence, reason)
 
 
 def _status(walked: Sequence[Judgement], chosen: int | None) -> Status:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrl_sweep.decision.walk import DecideBy, Policy, decide, judge
+from mrl_sweep.decision.walk import DecideBy, Policy, decide, judge, ladder
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Basis, Configuration, Measure, Outcome, Scores, Status, full_size
 from mrl_sweep.words import about
@@ -187,3 +187,23 @@ def test_controls_and_indexes_are_no_part_of_the_ladder() -> None:
 def test_a_rule_that_proves_nothing_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         Policy(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_fine_sweep_is_walked_over_sizes_fixed_by_their_dimension() -> None:
+    fine = ladder([prefix(dim) for dim in range(8, 256, 8)], 256)
+    assert [c.dim for c in fine] == [224, 192, 160, 128, 96, 64, 48, 32, 24, 16, 8]
+    assert {c.dim for c in ladder([prefix(dim) for dim in range(32, 256, 32)], 256)} <= {c.dim for c in fine}
+    assert [c.dim for c in ladder([prefix(dim) for dim in (200, 20, 100)], 256)] == [200, 100, 20]
+    thousand = [c.dim for c in ladder([prefix(dim) for dim in range(10, 1000, 10)], 1000)]
+    assert thousand[:4] == [880, 770, 750, 630], "the smallest size at hand that is not below 875, 768, 750, 625"
+
+
+def test_a_dip_between_the_ladders_sizes_does_not_stop_the_walk() -> None:
+    shares = dict.fromkeys(range(8, 256, 8), 0.99) | {256: 1.0, 232: 0.95, 96: 0.95}
+    verdict = decide(scores_of(shares), Policy())
+    assert verdict.proven == verdict.measured == 128
+    by_size = {j.candidate.dim: j for j in verdict.judgements}
+    assert by_size[232].outcome is Outcome.FAIL, "its own upper limit lies below the margin"
+    assert (by_size[240].outcome, by_size[240].evidence[NDCG].kept) == (Outcome.NOT_TESTED, pytest.approx(0.99))
+    assert by_size[240].reason == "would pass by itself, but the walk goes over other sizes, fixed beforehand"
+    assert [j.candidate.dim for j in verdict.judgements] == sorted(shares, reverse=True)

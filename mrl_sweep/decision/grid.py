@@ -1,0 +1,155 @@
+"""The configuration of the fewest bytes that is proven: few paths through sizes, precisions and rescoring share one alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from mrl_sweep.decision.bounds import retained_p
+from mrl_sweep.decision.judging import Question
+from mrl_sweep.decision.policy import DecideBy, Policy, reaches
+from mrl_sweep.decision.walk import ladder
+from mrl_sweep.types import Basis, Configuration, IntArray, Scores, full_size
+
+_ALL_FIT: Final[Mapping[Configuration, str]] = {}
+
+ONE_BIT: Final = ("rabitq", "binary")
+"""Precisions of about one bit a number, the one that loses less first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """Configurations from many bytes to few, tested in order until the first that is not proven; `share` is its part of alpha."""
+
+    name: str
+    steps: tuple[Configuration, ...]
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridAnswer:
+    """What the paths prove: `smallest` is the proven configuration of the fewest bytes, None where nothing is proven.
+
+    `proven` are in the order in which they were; `paths` are what was walked, fixed before any score was looked at.
+    """
+
+    smallest: Configuration | None
+    proven: tuple[Configuration, ...]
+    paths: tuple[Path, ...]
+
+
+def decide_grid(
+    scores: Scores,
+    policy: Policy,
+    *,
+    bytes_of: Mapping[Configuration, int],
+    baseline: Configuration | None = None,
+    basis: str = Basis.PREFIX,
+    clusters: IntArray | None = None,
+    unfit: Mapping[Configuration, str] = _ALL_FIT,
+) -> GridAnswer:
+    """The smallest proven configuration among those of `bytes_of` (bytes of a vector in memory) that were scored.
+
+    `bytes_of` names the grid: exhaustive searches of `basis` at any size, precision and rescoring. Each is tested against the
+    baseline (default: full size) as everywhere, for all required measures; the chance that any proven one is truly below the
+    margin is at most alpha in all, because the paths share it. This alpha is beside that of the verdict on sizes alone.
+    By mean (`policy.decide_by`) the paths are walked by the measured shares.
+
+    Raises `InputError` where no share is defined: no usable query, or a baseline that finds nothing.
+    """
+    full = baseline or full_size(scores.candidates)
+    question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters, unfit=unfit)
+    grid = {c: size for c, size in bytes_of.items() if c in scores.candidates and c.basis == basis and c != full}
+    paths = paths_through(grid, full)
+    steps = list(dict.fromkeys(step for path in paths for step in path.steps))
+    proven = walk_paths(dict(zip(steps, _p_values(question, steps), strict=True)), paths, alpha=policy.alpha)
+    return GridAnswer(smallest=min(proven, key=lambda c: (grid[c], -c.dim), default=None), proven=proven, paths=paths)
+
+
+def paths_through(bytes_of: Mapping[Configuration, int], full: Configuration) -> tuple[Path, ...]:
+    """The paths through these configurations, from their names and bytes alone.
+
+    * bits first: full size at fewer and fewer bits, then fewer dimensions at one bit;
+    * dimensions: fewer and fewer at a middling precision (int4, else int8, else what there is);
+    * rescored: fewer and fewer dimensions at one bit, a shortlist of them ordered again.
+
+    A path that is wrong for a model (one bit at full size fails for many) must not be the only one; more than a few cost more
+    than they find. Chosen by simulation: tests/decision/test_grid.py.
+    """
+    plain = {c: size for c, size in bytes_of.items() if not c.rescore}
+    rescored = {c: size for c, size in bytes_of.items() if c.rescore}
+    named = {
+        "bits first": _bits_first(plain, full),
+        "dimensions": _by_dimension(plain, full, ("int4", "int8")),
+        "rescored": _by_dimension(rescored, full, ("binary", "rabitq")),
+    }
+    walked = {name: steps for name, steps in named.items() if steps}
+    return tuple(Path(name=name, steps=steps, share=1 / len(walked)) for name, steps in walked.items())
+
+
+def walk_paths(p_values: Mapping[Configuration, float], paths: Sequence[Path], *, alpha: float) -> tuple[Configuration, ...]:
+    """What is proven, in order: each path at its part of alpha; one that passes to its end hands that on to those still walked.
+
+    A graphical procedure (Bretz, Maurer, Brannath & Posch 2009): the chance of any false proof is at most alpha.
+    """
+    part = {path.name: alpha * path.share for path in paths}
+    left = {path.name: list(path.steps) for path in paths}
+    proven: dict[Configuration, None] = {}
+    while True:
+        before = len(proven)
+        for name, steps in left.items():
+            while steps and (steps[0] in proven or p_values[steps[0]] <= part[name]):
+                proven[steps.pop(0)] = None
+        ended = [name for name, steps in left.items() if not steps and part[name] > 0]
+        going = [name for name, steps in left.items() if steps]
+        for name in ended:
+            for other in going:
+                part[other] += part[name] / len(going)
+            part[name] = 0.0
+        if len(proven) == before and not ended:
+            return tuple(proven)
+
+
+def _bits_first(bytes_of: Mapping[Configuration, int], full: Configuration) -> tuple[Configuration, ...]:
+    last = next((p for p in ONE_BIT if any(c.precision == p for c in bytes_of)), None)
+    if last is None:
+        return ()
+    at_full = sorted((c for c in bytes_of if c.dim == full.dim), key=lambda c: -bytes_of[c])
+    end = next((i for i, c in enumerate(at_full) if c.precision == last), None)
+    if end is None:
+        return ()
+    return (*at_full[: end + 1], *ladder((c for c in bytes_of if c.precision == last and c.dim < full.dim), full.dim))
+
+
+def _by_dimension(
+    bytes_of: Mapping[Configuration, int], full: Configuration, preferred: Sequence[str]
+) -> tuple[Configuration, ...]:
+    """The sizes of one family, largest first: of the first preferred precision there is, else of any."""
+    families: dict[Configuration, list[Configuration]] = {}
+    for c in bytes_of:
+        families.setdefault(c.family, []).append(c)
+    if not families:
+        return ()
+    order = [*preferred, *sorted({f.precision for f in families} - {*preferred})]
+    chosen = min(families, key=lambda f: (order.index(f.precision), str(f.rescore)))
+    return tuple(ladder(families[chosen], full.dim))
+
+
+def _p_values(question: Question, candidates: Sequence[Configuration]) -> list[float]:
+    """The p-value of "keeps less than the asked share" of each candidate: the largest over the required measures."""
+    if question.units < question.policy.min_queries:
+        return [1.0] * len(candidates)
+    retain, worst = question.policy.retain, np.zeros(len(candidates))
+    for measure in question.required:
+        values = question.values(measure, (question.baseline, *candidates))
+        question.require_share(values, measure)
+        if question.policy.decide_by is DecideBy.MEAN:
+            shares = values[1:].mean(axis=1) / values[0].mean()
+            p = np.array([0.0 if reaches(float(share), retain) else 1.0 for share in shares])
+        else:
+            p = retained_p(values[1:], values[0], retain=retain)
+        worst = np.maximum(worst, p)
+    return [1.0 if question.why_unfit(c) is not None else float(p) for c, p in zip(candidates, worst, strict=True)]

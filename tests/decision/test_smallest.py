@@ -1,0 +1,55 @@
+"""The smallest proven size and configuration at several shares, side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mrl_sweep.decision.policy import DecideBy, Policy
+from mrl_sweep.decision.smallest import smallest_at
+from mrl_sweep.decision.walk import decide
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Configuration, Measure, Scores
+
+NDCG = Measure("nDCG", 10)
+KEPT = {768: 1.0, 512: 0.997, 256: 0.985, 128: 0.93, 64: 0.7}
+
+
+def scores(n: int = 1_000) -> Scores:
+    """Each size keeps its share; one bit of 768 keeps 96%, of 512 92%."""
+    noise = np.where(np.arange(n) % 2, 0.01, -0.01)
+    cells = {Configuration.exact_prefix(dim): share for dim, share in KEPT.items()}
+    cells |= {Configuration("prefix", dim, precision="rabitq"): share for dim, share in ((768, 0.96), (512, 0.92))}
+    values = np.array([0.8 * (share + noise * (share < 1)) for share in cells.values()])
+    return Scores(tuple(cells), (NDCG,), values[:, None], np.ones((1, n), bool))
+
+
+BYTES = {c: c.dim // 8 + 8 if c.precision == "rabitq" else 4 * c.dim for c in scores(1).candidates}
+
+
+def test_each_share_has_the_answer_of_its_own_decision() -> None:
+    answers = smallest_at(scores(), Policy())
+    assert [(a.retain, a.dimension, str(a.configuration), a.is_full) for a in answers] == [
+        (0.99, 512, "512", False),
+        (0.98, 256, "256", False),
+        (0.95, 256, "256", False),
+        (0.9, 128, "128", False),
+    ]
+    for answer in answers:
+        assert decide(scores(), Policy(retain=answer.retain)).proven == answer.dimension
+
+
+def test_with_codes_the_fewest_bytes_stand_beside_the_smallest_size() -> None:
+    answers = smallest_at(scores(), Policy(), (0.98, 0.95, 0.9), bytes_of=BYTES)
+    assert [(a.dimension, str(a.configuration)) for a in answers] == [(256, "256"), (256, "768:rabitq"), (128, "512:rabitq")]
+
+
+def test_nothing_proven_is_full_size() -> None:
+    (answer,) = smallest_at(scores(40), Policy(), (0.99,), bytes_of=BYTES)
+    assert (answer.dimension, str(answer.configuration), answer.is_full) == (768, "768", True)
+
+
+def test_it_is_by_bound_whatever_decides_and_refuses_what_is_no_share() -> None:
+    assert smallest_at(scores(40), Policy(decide_by=DecideBy.MEAN), (0.98,)) == smallest_at(scores(40), Policy(), (0.98,))
+    with pytest.raises(InputError, match=r"retain is 1\.2"):
+        smallest_at(scores(40), Policy(), (1.2,))
