@@ -1,8 +1,10 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the digest that names a set of facts."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -11,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from mrl_sweep.errors import EnvironmentFault, InputError
 
@@ -39,6 +41,27 @@ def draft_folder(folder: Path) -> Iterator[Path]:
     finally:
         if draft is not None:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new empty file beside `path` to write to; it takes the place of `path` when the block ends well, and is gone otherwise.
+
+    The folder must exist; an OSError is the caller's, who knows what the file was for.
+    """
+    handle, name = tempfile.mkstemp(prefix=".draft-", dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def json_digest(facts: Any, *, size: int = 8) -> str:
+    """2 * `size` hex digits that name these facts in any order of keys; a value that JSON lacks counts as its text."""
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable
@@ -16,6 +14,7 @@ import numpy.typing as npt
 
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.execution.places import mapped
+from mrl_sweep.files import replacing
 from mrl_sweep.ranking.pass_plan import Tally
 from mrl_sweep.ranking.task import Partial, join_spans
 from mrl_sweep.types import Vectors
@@ -93,18 +92,13 @@ class FileCheckpoint:
         return self._folder / f"{digest}.npz"
 
     def _write(self, path: Path, arrays: dict[str, Any]) -> None:
-        handle, draft = tempfile.mkstemp(suffix=".draft", dir=self._folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)
+        with replacing(path) as draft, draft.open("wb") as file:
+            np.savez(file, **arrays)
             self._used.add(path)
-            Path(draft).replace(path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
 
     def _remove_stale(self, fresh: Path) -> None:
         newest = fresh.stat().st_mtime
-        for path in (*self._folder.glob("*.npz"), *self._folder.glob("*.draft")):
+        for path in (*self._folder.glob("*.npz"), *self._folder.glob(".draft-*")):
             try:
                 if newest - path.stat().st_mtime > STALE_S:
                     path.unlink()

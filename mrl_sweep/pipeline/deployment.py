@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -20,6 +18,7 @@ from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasuremen
 from mrl_sweep.deploying.indexes.measuring import measure_funnel, measure_points
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.files import json_digest
 from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.report.document import BudgetRow, ProjectionRow
@@ -94,8 +93,8 @@ def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
 def _measure_index(sweep: Sweep, dim: int, spec: str, on_event: OnEvent) -> tuple[IndexMeasurement, ...]:
     config, shelf = sweep.config, None
     if config.deploy.keep_indexes:
-        told = json.dumps([sweep.collection.facts, sweep.embeddings.model.get("identity")], sort_keys=True, default=str)
-        shelf = IndexShelf(index_folder(config), hashlib.blake2b(told.encode(), digest_size=8).hexdigest())
+        content = json_digest([sweep.collection.facts, sweep.embeddings.model.get("identity")])
+        shelf = IndexShelf(index_folder(config), content)
     return measure_points(
         sweep.embeddings.documents,
         sweep.embeddings.queries,

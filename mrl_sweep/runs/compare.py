@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -13,6 +11,7 @@ import numpy as np
 from mrl_sweep.decision.compare import Comparison, Regression, compare_paired, differences, regression, require_comparable
 from mrl_sweep.deploying.index_bytes import vector_bytes
 from mrl_sweep.errors import InputError
+from mrl_sweep.files import json_digest
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.codec import encode
@@ -223,5 +222,4 @@ def _judgments(run: EarlierRun) -> list[tuple[str, str, int]]:
 
 
 def _digest(things: list[Any]) -> str:
-    digest = hashlib.blake2b(json.dumps(things).encode(), digest_size=4).hexdigest()
-    return f"{len(things):,} ({digest})"
+    return f"{len(things):,} ({json_digest(things, size=4)})"

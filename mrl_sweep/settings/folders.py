@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mrl_sweep.files import json_digest
 from mrl_sweep.settings.config import SweepConfig
 
 
@@ -29,8 +28,7 @@ def run_folder(config: SweepConfig, name: str, manifest: Mapping[str, Any]) -> P
     if config.run.out is not None:
         return config.run.out
     settings = {key: value for key, value in config.settings().items() if not key.startswith(("run.", "gate."))}
-    told = json.dumps([settings, manifest["collection"], manifest["model"].get("identity")], sort_keys=True, default=str)
-    digest = hashlib.blake2b(told.encode(), digest_size=5).hexdigest()
+    digest = json_digest([settings, manifest["collection"], manifest["model"].get("identity")], size=5)
     return Path("runs") / f"{readable(name)}-{digest}"
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +14,7 @@ from mrl_sweep.deploying.index_spec import IndexSpec
 from mrl_sweep.deploying.indexes.building import Built, Cut
 from mrl_sweep.deploying.indexes.faiss_index import FAISS_VERSION, read_index
 from mrl_sweep.errors import EnvironmentFault
+from mrl_sweep.files import json_digest, replacing
 from mrl_sweep.types import Advice, Vectors
 
 FORMAT: Final = 1
@@ -58,11 +57,13 @@ class IndexShelf:
         advice = [{"code": one.code, "message": one.message, "hint": one.hint} for one in built.advice]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _replaced(path, built.index.write)
+            with replacing(path) as draft:
+                built.index.write(draft)
             card = {"facts": facts, "bytes": path.stat().st_size, "sign": built.index.sign, "advice": advice}
             card |= {name: getattr(built, name) for name in _MEASURED}
             text = json.dumps(card, indent=1)
-            _replaced(path.with_suffix(".json"), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+            with replacing(path.with_suffix(".json")) as draft:
+                draft.write_text(text, encoding="utf-8")
         except (OSError, RuntimeError) as error:
             message = (
                 f"cannot keep {path.name} in {self.folder} (needs about {built.index.size_bytes() / 2**20:,.0f} MiB): {error}"
@@ -85,17 +86,5 @@ class IndexShelf:
         }
 
     def _path(self, facts: Mapping[str, Any]) -> Path:
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
         name = re.sub(r"[^A-Za-z0-9]+", "-", facts["factory"])[:40].strip("-")
-        return self.folder / f"{name}-{facts['dim']}-{digest}.faiss"
-
-
-def _replaced(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` with a temporary path beside `path`, then moves it there; nothing is left behind where that fails."""
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    try:
-        write(Path(name))
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        return self.folder / f"{name}-{facts['dim']}-{json_digest(facts)}.faiss"

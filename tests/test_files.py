@@ -1,0 +1,51 @@
+"""Files are replaced whole or stay as they were, and facts have one digest."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from mrl_sweep.errors import EnvironmentFault
+from mrl_sweep.files import draft_file, draft_folder, json_digest, replacing, write_text
+
+
+def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    with replacing(path) as draft:
+        draft.write_text("new")
+        assert path.read_text() == "old"
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("a", "new")]
+
+
+def test_a_block_that_fails_leaves_the_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    for writer in (replacing, draft_file):
+        with contextlib.suppress(ZeroDivisionError), writer(path) as draft:
+            draft.write_text("new")
+            1 / 0  # noqa: B018
+        assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("a", "old")]
+
+
+def test_a_folder_that_cannot_be_made_is_an_environment_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(EnvironmentFault, match=r"cannot write to .*file/inside") as refused,
+        draft_folder(tmp_path / "file" / "inside"),
+    ):
+        pass
+    assert refused.value.hint == "choose another folder with --out"
+
+
+def test_a_lone_surrogate_is_written_as_its_escape(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "x\ud800é")
+    assert (tmp_path / "a").read_bytes() == b"x\\ud800\xc3\xa9"
+
+
+def test_a_digest_names_facts_in_any_order_and_no_others() -> None:
+    assert json_digest({"a": 1, "b": Path("x")}) == json_digest({"b": "x", "a": 1}) == "13ef931ba19b351e"
+    assert json_digest({"a": 1}) != json_digest({"a": "1"})
+    assert len(json_digest([], size=5)) == 10
