@@ -36,7 +36,7 @@ from mrl_sweep.report.files.trec_runs import write_trec_runs
 from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import default_store, run_folder
-from mrl_sweep.types import Basis, Collection, Configuration, Embeddings, Float32Array, Ranks, Similarity
+from mrl_sweep.types import Advice, Basis, Collection, Configuration, Embeddings, Float32Array, Ranks, Similarity
 
 AGREEMENT_DEPTH: Final = 10
 RUN_FILE_DEPTH: Final = 100
@@ -172,11 +172,15 @@ def verified(
     config: SweepConfig, collection: Collection, embedder: Embedder | VectorSource, embeddings: Embeddings
 ) -> Embeddings:
     """The embeddings with what a hosted model said when asked for its smallest size in the sweep: is it the cut full vector?"""
+    from mrl_sweep.embedding.hosted.model import NoSuchSize
     from mrl_sweep.embedding.hosted.verify import verify_api
 
     texts = list(collection.documents.texts(0, min(config.model.verify_api or 0, len(collection.documents))))
     try:
         found = verify_api(embedder, texts, min(sizes(config, embeddings)))
+    except NoSuchSize as refusal:  # the full size is all that a sweep needs
+        hint = "what this sweep says holds for vectors cut by you"
+        return replace(embeddings, warnings=(*embeddings.warnings, Advice("api-no-size", refusal.message, hint)))
     finally:
         if isinstance(embedder, Embedder):
             embedder.close()

@@ -82,7 +82,9 @@ class Address:
 def address(url: str) -> Address:
     """The address of a base URL. Raises InputError for one that is none, or that carries a password or a query."""
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url.strip())  # which drops line ends, that a user should know of
+        if any(not letter.isprintable() or letter.isspace() for letter in url.strip()):
+            raise ValueError("characters that no address has")
         whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         whole = False

@@ -63,12 +63,15 @@ class HttpLine:
     def __init__(self, vendor: HttpVendor, key: Key | None, timeout_s: float) -> None:
         try:
             import httpx2
+
+            from mrl_sweep.embedding.hosted.transport import BoundedTransport
         except ImportError:
             raise MissingExtra("httpx2", "hosted") from None
         self._httpx: Any = httpx2
         self._vendor, self._key, self._timeout_s = vendor, key, timeout_s
         headers = dict(vendor.headers(key)) if key else {}
-        self._client = httpx2.Client(headers=headers, timeout=timeout_s, follow_redirects=False)
+        transport = BoundedTransport(timeout_s)
+        self._client = httpx2.Client(headers=headers, timeout=timeout_s, follow_redirects=False, transport=transport)
 
     def send(self, question: Question) -> Reply:
         """The answer, whatever its status. Raises Transient where there was none."""
@@ -82,7 +85,7 @@ class HttpLine:
             raise Transient(f"did not answer within {self._timeout_s:g} s") from None
         except (self._httpx.TransportError, self._httpx.DecodingError) as error:
             raise Transient(f"broke off: {hidden(str(error) or type(error).__name__, [self._key])}") from None
-        except self._httpx.HTTPError as error:
+        except (self._httpx.HTTPError, self._httpx.InvalidURL) as error:
             raise EnvironmentFault(f"cannot ask: {hidden(str(error), [self._key])}") from None
 
     def close(self) -> None:

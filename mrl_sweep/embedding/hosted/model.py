@@ -19,7 +19,7 @@ from mrl_sweep.embedding.hosted.replies import judge
 from mrl_sweep.embedding.hosted.retries import Gate, Patience, given_up, patiently
 from mrl_sweep.embedding.hosted.vendor import Line, Target, Vendor, required_key
 from mrl_sweep.embedding.hosted.voyage import Voyage
-from mrl_sweep.embedding.hosted.wire import Garbled, Question, Refused
+from mrl_sweep.embedding.hosted.wire import Garbled, Question, Refused, Reply, answers_of_at_most
 from mrl_sweep.embedding.local.model_files import prompts_of
 from mrl_sweep.embedding.local.transforms import transformed
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, PartlyEncoded, Role
@@ -33,6 +33,12 @@ VENDORS: Final[dict[str, type[OpenAi | Voyage | Cohere | Gemini]]] = {
     "gemini": Gemini,
 }
 _PROBE: Final = "size"
+_MOST_DIMENSIONS: Final = 16_384
+"""Of a model whose size nobody has told yet."""
+
+
+class NoSuchSize(InputError):
+    """The vendor has no vectors of this size; the full ones are all that a sweep needs."""
 
 
 def open_hosted(provider: str, model: str, options: ModelOptions, patience: Patience | None = None) -> HostedModel:
@@ -62,6 +68,7 @@ class HostedModel:
         self._transform = family.transform if family else None
         self._dim = vendor.full_dim
         self._gate = Gate()
+        self._plain = False
         self._key: Key | None = None
         self._line: Line | None = None
         self._opening = threading.Lock()
@@ -137,7 +144,7 @@ class HostedModel:
         try:
             return self._ask(Question(texts=[prompt + text for text in texts], role=role, dim=dim))
         except Refused as refusal:
-            raise InputError(
+            raise NoSuchSize(
                 f"{self.name} gives no vectors of {dim} dimensions ({refusal.message})", "--verify-api with another size"
             ) from None
         except Garbled as fault:
@@ -175,6 +182,12 @@ class HostedModel:
                 out[piece] = self._ask(Question(texts=[texts[i] for i in piece], role=role, dim=self._asked_dim))
                 kept += piece.tolist()
             except Refused as fault:
+                if fault.option:
+                    return (
+                        kept,
+                        [],
+                        InputError(f"{self.name} does not know {fault.option} ({fault.message})", "--model, --base-url"),
+                    )
                 if len(piece) > 1:
                     waiting += [piece[(len(piece) + 1) // 2 :], piece[: (len(piece) + 1) // 2]]
                     continue
@@ -197,9 +210,21 @@ class HostedModel:
         """One question, as often as patience allows. Raises Refused, Garbled, InputError or EnvironmentFault."""
         target, wanted = self._vendor.target, question.dim or self._dim
 
-        def once() -> Float32Array:
-            reply = self._opened().send(question)
+        def answered() -> Reply:
+            line, asked = self._opened(), replace(question, plain=self._plain)
+            with answers_of_at_most(len(asked.texts), wanted or _MOST_DIMENSIONS):
+                reply = line.send(asked)
             judge(reply, self.name, target.address.url, self._key, self._patience.now())
+            return reply
+
+        def once() -> Float32Array:
+            try:
+                reply = answered()
+            except Refused as fault:
+                if fault.option != "encoding_format" or self._plain:
+                    raise
+                self._plain = True
+                reply = answered()
             vectors = self._vendor.read(reply, len(question.texts))
             if wanted is not None and vectors.shape[1] != wanted:
                 raise Garbled(f"answered with {vectors.shape[1]} dimensions instead of {wanted}")

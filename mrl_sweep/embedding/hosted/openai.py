@@ -68,26 +68,34 @@ class _OpenAiLine:
 
     def __init__(self, target: Target, key: Key | None, timeout_s: float) -> None:
         try:
+            import httpx2
             import openai
+
+            from mrl_sweep.embedding.hosted.transport import BoundedTransport
         except ImportError:
             raise MissingExtra("openai", "hosted") from None
         self._openai: Any = openai
+        self._response: Any = httpx2.Response
         self._target, self._key, self._timeout_s = target, key, timeout_s
         self._client = openai.OpenAI(
             api_key=key.reveal() if key else _NO_KEY,
             base_url=target.address.url,
             max_retries=0,
             timeout=timeout_s,
-            http_client=openai.DefaultHttpxClient(follow_redirects=False, timeout=timeout_s),
+            http_client=openai.DefaultHttpxClient(
+                follow_redirects=False, timeout=timeout_s, transport=BoundedTransport(timeout_s)
+            ),
         )
 
     def send(self, question: Question) -> Reply:
-        options: dict[str, Any] = {"encoding_format": "base64" if self._target.own_address else "float"}
+        # By `post`: `embeddings.create` names an encoding even where it is given none, and some servers know no such option.
+        body: dict[str, Any] = {"model": self._target.model, "input": list(question.texts)}
+        if not question.plain:
+            body["encoding_format"] = "base64" if self._target.own_address else "float"
         if question.dim is not None:
-            options["dimensions"] = question.dim
-        ask = self._client.embeddings.with_raw_response.create
+            body["dimensions"] = question.dim
         try:
-            response = ask(model=self._target.model, input=list(question.texts), **options).http_response
+            response = self._client.post("/embeddings", cast_to=self._response, body=body)
         except self._openai.APIStatusError as error:
             response = error.response
         except self._openai.APITimeoutError:

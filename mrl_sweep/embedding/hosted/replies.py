@@ -1,12 +1,14 @@
-"""What an HTTP answer means: vectors, try again, another batch, or stop."""
+"""What an HTTP answer means: vectors, wait, too long, or never; told by its structure first and by its words last."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -14,53 +16,217 @@ from mrl_sweep.embedding.hosted.access import Key, hidden
 from mrl_sweep.embedding.hosted.wire import Refused, Reply, Transient
 from mrl_sweep.errors import EnvironmentFault, InputError
 
-_AGAIN: Final = frozenset({408, 409, 423, 425, 429})
 _DEPTH: Final = 6
-_KEY: Final = re.compile(r"api[ _-]?key|authenticat|credential|unauthori[sz]ed", re.I)
-_MODEL: Final = re.compile(
-    r"model\b.{0,80}?\b(?:not (?:found|exist|support|available)|unknown|invalid|unsupported|is not|no longer)"
-    r"|(?:unknown|invalid|unsupported|no such) model|does ?n.?t exist",
+_READ_BYTES: Final = 1 << 20
+
+
+class Meaning(StrEnum):
+    """What follows from an answer that holds no vectors."""
+
+    WAIT = "wait"
+    TOO_LONG = "too long"
+    EMPTY = "account empty"
+    KEY = "key"
+    ACCESS = "access"
+    MODEL = "model"
+    OPTION = "option"
+    REFUSED = "refused"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What an answer says of a fault: machine-readable `codes`, `options` of the request it is about, `words` for a person.
+
+    `status` is that of HTTP, or of the body where a gateway answers 200 with an error inside.
+    """
+
+    status: int
+    codes: tuple[frozenset[str], ...] = ()
+    options: tuple[str, ...] = ()
+    words: str = ""
+
+
+_NAMES_OF_CODES: Final = ("code", "type", "status", "reason", "error_type", "errorCode", "error_code", "__type")
+_NAMES_OF_WORDS: Final = (
+    "message",
+    "msg",
+    "detail",
+    "details",
+    "error",
+    "errors",
+    "error_description",
+    "title",
+    "description",
+    "raw",
+)
+
+_MEASURE: Final = frozenset(
+    {
+        "token",
+        "tokens",
+        "length",
+        "context",
+        "string",
+        "input",
+        "inputs",
+        "text",
+        "texts",
+        "prompt",
+        "sequence",
+        "payload",
+        "batch",
+    }
+    | {"request", "content", "entity", "body", "array", "size", "chunk", "document", "characters", "window", "tokenizer", "items"}
+)
+_EXCESS: Final = frozenset(
+    {"long", "large", "big", "exceed", "exceeds", "exceeded", "above", "max", "maximum", "over", "many", "limit"}
+)
+_CODE_MEANINGS: Final = (
+    (Meaning.EMPTY, (frozenset({"insufficient"}), frozenset({"quota", "credit", "credits", "balance", "funds"}))),
+    (Meaning.EMPTY, (frozenset({"billing"}), frozenset({"limit", "active", "inactive", "hard"}))),
+    (
+        Meaning.WAIT,
+        (frozenset({"rate", "resource", "too", "quota", "requests"}), frozenset({"limit", "exhausted", "requests", "exceeded"})),
+    ),
+    (
+        Meaning.WAIT,
+        (frozenset({"overloaded", "unavailable", "throttling", "throttled", "throttlingexception", "busy", "loading"}),),
+    ),
+    (Meaning.KEY, (frozenset({"key", "authentication", "unauthenticated", "credentials", "auth"}),)),
+    (Meaning.MODEL, (frozenset({"model"}), frozenset({"not", "invalid", "unknown", "no", "unsupported", "missing"}))),
+    (Meaning.TOO_LONG, (_MEASURE, _EXCESS)),
+    (Meaning.ACCESS, (frozenset({"permission", "forbidden", "access"}),)),
+)
+"""What the words of a machine-readable code mean together: one of each set, first match. `context_length_exceeded`,
+`string_too_long`, `exceed_context_size_error` and `max_tokens_per_request` all say how much, and that it is beyond a bound."""
+
+_AGAIN: Final = frozenset({408, 409, 423, 425, 429})
+_LONG: Final = frozenset({413, 414, 431})
+_NEVER: Final = frozenset({501, 505, 510})
+_OPTION_WORDS: Final = {
+    "dimensions": re.compile(r"\b(?:output_?)?dimension(?:s|ality)?\b|matryoshka|outputDimensionality", re.I),
+    "encoding_format": re.compile(r"encoding_?format", re.I),
+}
+_KEY_WORDS: Final = re.compile(r"api[ _-]?key|authenticat|credential|unauthori[sz]ed", re.I)
+_MODEL_WORDS: Final = re.compile(
+    r"model\b.{0,80}?\b(?:not (?:found|exist|support|available|loaded)|unknown|invalid|unsupported|is not|no longer|does not)"
+    r"|(?:unknown|invalid|unsupported|no such|load(?:ing)?) model|does ?n.?t exist|not support(?:ed)? embeddings?",
     re.I | re.S,
 )
-_LENGTH: Final = re.compile(
-    r"too (?:long|large|many tokens|big)"
-    r"|maximum (?:context|input|sequence|allowed|number)"
-    r"|max(?:imum)?[ _](?:context|tokens?|length|allowed)"
-    r"|context[ _](?:length|window|size)"
-    r"|token limit|tokens?\b.{0,40}\b(?:exceed|limit)"
-    r"|exceed\w*\b.{0,60}\b(?:token|length|size|limit)"
-    r"|must (?:be|have) (?:less|fewer|at most)|(?:longer|larger|more) than",
-    re.I | re.S,
+_AMOUNT: Final = (
+    r"(?:tokens?|length|context(?! (?:deadline|cancel))|input|prompt|sequence|batch|size|texts?|characters?|window"
+    r"|content|payload)"
 )
-_QUOTA: Final = re.compile(r"insufficient[_ ]quota|exceeded your current quota|billing|credit balance", re.I)
+_BEYOND: Final = (
+    r"(?:too (?:long|large|many|big)|exceed\w*|over the|above|longer than|larger than|greater than|more than|(?:at )?most"
+    r"|max(?:imum)?|(?:less|fewer) than|no more than|limit(?:ed)?(?: of| to| is)?)"
+)
+_LONG_WORDS: Final = re.compile(rf"\b{_AMOUNT}\b.{{0,120}}?{_BEYOND}|{_BEYOND}.{{0,60}}?\b{_AMOUNT}\b", re.I | re.S)
+_ASKED_AND_ALLOWED: Final = re.compile(r"limit\D{0,12}([\d,]+)\D{0,40}requested\D{0,12}([\d,]+)", re.I)
 
 
 def judge(reply: Reply, title: str, url: str, key: Key | None, now_s: float) -> None:
     """Returns for an answer that holds vectors. `title` is what a person calls the model, `now_s` seconds since 1970.
 
-    Raises Transient, Refused, InputError (key, model, redirect) or EnvironmentFault (no more quota).
+    Raises Transient, Refused, InputError (for ever: key, model, address, redirect) or EnvironmentFault (no more quota).
     """
-    status = reply.status
-    if 200 <= status < 300:
-        return
-    if 300 <= status < 400:
+    if 300 <= reply.status < 400:
         raise _redirected(reply, title, url, key)
-    words = _words(reply)
-    said = hidden(words, [key])
-    answer = f"{title} answered {status}{f': {said}' if said else ''}"
-    if status in (401, 403) or (status == 400 and _KEY.search(words)):
-        raise InputError(f"{title} does not accept the key (HTTP {status})", "set a valid key in the environment and run again")
-    if status == 402 or (status == 429 and _QUOTA.search(words) and retry_after_s(reply, now_s) is None):
-        raise EnvironmentFault(
-            answer, "the account has nothing left; what was embedded is kept, run the same command again later"
+    complaint = complaint_of(reply)
+    if complaint is None:
+        return
+    meaning = meaning_of(complaint, reply.status, waits=retry_after_s(reply, now_s) is not None)
+    said = hidden(complaint.words, [key])
+    answered = f"answered {complaint.status}{f': {said}' if said else ''}"
+    if meaning is Meaning.WAIT:
+        raise Transient(answered, retry_after_s=retry_after_s(reply, now_s))
+    if meaning in (Meaning.TOO_LONG, Meaning.OPTION, Meaning.REFUSED):
+        option = complaint.options[0] if meaning is Meaning.OPTION else ""
+        raise Refused(
+            f"HTTP {complaint.status}{f': {said}' if said else ''}", too_long=meaning is Meaning.TOO_LONG, option=option
         )
-    if status in _AGAIN or status >= 500:
-        raise Transient(f"answered {status}{f': {said}' if said else ''}", retry_after_s=retry_after_s(reply, now_s))
-    if status == 404 or (status in (400, 422) and _MODEL.search(words) and not _LENGTH.search(words)):
-        raise InputError(answer, f"is the model's name right, and the address {url}? (--model, --base-url)")
-    if status in (400, 413, 422):
-        raise Refused(f"HTTP {status}{f': {said}' if said else ''}", too_long=status == 413 or bool(_LENGTH.search(words)))
-    raise EnvironmentFault(answer, "what was embedded is kept; run the same command again to go on")
+    if meaning is Meaning.EMPTY:
+        raise EnvironmentFault(
+            f"{title} {answered}", "the account has nothing left; what was embedded is kept, run the same command again later"
+        )
+    if meaning is Meaning.KEY:
+        because = f": {said}" if said else ""
+        raise InputError(
+            f"{title} does not accept the key (HTTP {complaint.status}){because}",
+            "set a valid key in the environment and run again",
+        )
+    raise InputError(f"{title} {answered}", _HINTS[meaning].format(url=url))
+
+
+_HINTS: Final = {
+    Meaning.ACCESS: "does this key's project have access to the model? (--model); the key itself was read",
+    Meaning.MODEL: "is the model's name right, and the address {url}? (--model, --base-url)",
+    Meaning.ADDRESS: "is the address {url} right? many servers want /v1 at its end (--base-url, --model)",
+}
+
+
+def complaint_of(reply: Reply) -> Complaint | None:
+    """What the answer complains of; None where it is a success without an error in it."""
+    succeeded = 200 <= reply.status < 300
+    try:
+        document = json.loads(reply.body if succeeded else reply.body[:_READ_BYTES])
+    except (ValueError, RecursionError):
+        if succeeded:
+            return None  # no JSON at all: whoever reads the vectors says so
+        text = reply.body[:2_000].decode("utf-8", "replace").strip()
+        return Complaint(reply.status, words="" if text.startswith("<") else text)
+    if succeeded:
+        error = _error_in(document)
+        if error is None:
+            return None
+        document = error
+    status = _status_in(document) if succeeded else None
+    words = "; ".join(dict.fromkeys(_sayings(document, 0)))
+    options = tuple(dict.fromkeys([*_options(document, 0), *(n for n, r in _OPTION_WORDS.items() if r.search(words))]))
+    return Complaint(status or reply.status, tuple(_codes(document, 0)), options, words)
+
+
+def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -> Meaning:
+    """Codes first, then the status, then the words. `waits`: the server says when to ask again."""
+    status, words = complaint.status, complaint.words
+    if (status == 429 or http_status == 429) and (pair := _ASKED_AND_ALLOWED.search(words)):
+        allowed, asked = (int(number.replace(",", "") or 0) for number in pair.groups())
+        if asked > allowed:
+            return Meaning.TOO_LONG  # this one call is more than a whole minute's allowance
+    coded = [found for found in map(_meaning_of_code, complaint.codes) if found is not None]
+    if status == 402 or (Meaning.EMPTY in coded and not waits):
+        return Meaning.EMPTY
+    if status in _AGAIN:
+        return Meaning.WAIT
+    if status in _LONG:
+        return Meaning.TOO_LONG
+    if status == 401 or Meaning.KEY in coded:
+        return Meaning.KEY
+    if status == 403:
+        return next((m for m in (Meaning.MODEL, Meaning.ACCESS) if m in coded), Meaning.ACCESS if words else Meaning.KEY)
+    return _of_request(complaint, coded, in_success=200 <= status < 300)
+
+
+def _of_request(complaint: Complaint, coded: list[Meaning], *, in_success: bool) -> Meaning:
+    """What a complaint means that is about the request itself: an option, a model, a length, or all of it."""
+    status, words = complaint.status, complaint.words
+    server = status >= 500
+    if Meaning.TOO_LONG in coded or (not complaint.options and _LONG_WORDS.search(words) and status != 404):
+        return Meaning.TOO_LONG
+    if complaint.options:
+        return Meaning.OPTION
+    if Meaning.MODEL in coded or (status != 503 and _MODEL_WORDS.search(words)) or status in (404, 410):
+        return Meaning.MODEL
+    if _KEY_WORDS.search(words) and status == 400:
+        return Meaning.KEY
+    if Meaning.WAIT in coded:
+        return Meaning.WAIT
+    if status in _NEVER or status == 405 or in_success:
+        return Meaning.ADDRESS
+    if server:
+        return Meaning.WAIT
+    return Meaning.REFUSED
 
 
 def retry_after_s(reply: Reply, now_s: float) -> float | None:
@@ -86,32 +252,105 @@ def retry_after_s(reply: Reply, now_s: float) -> float | None:
 
 def _redirected(reply: Reply, title: str, url: str, key: Key | None) -> InputError:
     """Followed nowhere: whoever is there would get the texts, and perhaps the key."""
-    target = urlsplit(urljoin(url, reply.headers.get("location", "")))
-    to = hidden(f"{target.scheme}://{target.hostname or '?'}{target.path}", [key])
+    try:
+        target = urlsplit(urljoin(url, reply.headers.get("location", "")))
+        to = hidden(f"{target.scheme}://{target.hostname or '?'}{target.path}", [key])
+    except ValueError:
+        to = "an address that is none"
     return InputError(
         f"{title}: {url} redirects to {to}, which was not followed: key and texts were not sent there",
         "if that is the right address, give it with --base-url",
     )
 
 
-def _words(reply: Reply) -> str:
-    """What the vendor says went wrong; nothing where it sent a page."""
-    try:
-        document = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        text = reply.body[:2_000].decode("utf-8", "replace").strip()
-        return "" if text.startswith("<") else text
-    return "; ".join(dict.fromkeys(_sayings(document, 0)))
+def _error_in(document: Any) -> Any:
+    """The error that a successful answer holds in place of vectors; None where it holds none."""
+    if not isinstance(document, dict) or any(document.get(name) for name in ("data", "embeddings", "embedding")):
+        return None
+    for name in ("error", "errors", "detail", "message"):
+        if document.get(name):
+            return {name: document[name]}
+    if document.get("object") == "error" or document.get("success") is False:
+        return document
+    return None
+
+
+def _status_in(document: Any) -> int | None:
+    """The HTTP status that a gateway puts into its error: `{"error": {"code": 429}}`."""
+    error = document.get("error", document) if isinstance(document, dict) else None
+    for name in ("code", "status", "status_code"):
+        value = error.get(name) if isinstance(error, dict) else None
+        if isinstance(value, int | str) and re.fullmatch(r"[45]\d\d", str(value)):
+            return int(value)
+    return None
+
+
+def _members(document: Any, depth: int) -> Iterator[tuple[str, Any]]:
+    """Every named value of an answer, however deep it lies."""
+    if depth >= _DEPTH:
+        return
+    if isinstance(document, list):
+        for entry in document[:20]:
+            yield from _members(entry, depth + 1)
+    elif isinstance(document, dict):
+        for name, value in list(document.items())[:50]:
+            yield str(name), value
+            yield from _members(value, depth + 1)
+
+
+def _codes(document: Any, depth: int) -> Iterator[frozenset[str]]:
+    """The words of each machine-readable code: `contextLengthExceeded` and `context_length_exceeded` alike."""
+    for name, value in _members(document, depth):
+        if name in _NAMES_OF_CODES and isinstance(value, str) and len(value) < 100:
+            parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", value)
+            yield frozenset(re.findall(r"[a-z]+", parted.lower()))
+
+
+def _meaning_of_code(words: frozenset[str]) -> Meaning | None:
+    return next((meaning for meaning, sets in _CODE_MEANINGS if all(words & one for one in sets)), None)
+
+
+def _options(document: Any, depth: int) -> Iterator[str]:
+    """The options of the request that the answer names as the fault: `param`, or where a validator says the fault is."""
+    for name, value in _members(document, depth):
+        places = value if isinstance(value, list) else [value]
+        if name in ("param", "loc", "field", "parameter"):
+            for place in places:
+                yield from (
+                    option for option, known in _OPTION_WORDS.items() if isinstance(place, str) and known.fullmatch(place)
+                )
 
 
 def _sayings(document: Any, depth: int) -> Iterator[str]:
-    """The strings under the names that vendors use for words; `code` and `type` where they say more than a number."""
+    """The strings under the names that servers use for words, and the code; its other names only where there are no words."""
+    found = list(_words_in(document, depth))
+    yield from found
+    names = ("code",) if found else _NAMES_OF_CODES
+    yield from (value for name, value in _members(document, depth) if name in names and isinstance(value, str))
+
+
+def _words_in(document: Any, depth: int) -> Iterator[str]:
     if isinstance(document, str):
-        yield document
+        nested = _parsed(document)
+        if nested is None:
+            yield document
+        else:  # a gateway that passes on another server's answer as text
+            yield from _words_in(nested, depth + 1)
     elif isinstance(document, list) and depth < _DEPTH:
         for entry in document[:5]:
-            yield from _sayings(entry, depth + 1)
+            yield from _words_in(entry, depth + 1)
     elif isinstance(document, dict) and depth < _DEPTH:
-        for name in ("error", "message", "detail", "msg", "error_type", "type", "code"):
-            if name in document and (name not in ("type", "code") or isinstance(document[name], str)):
-                yield from _sayings(document[name], depth + 1)
+        for name in _NAMES_OF_WORDS:
+            if name in document:
+                yield from _words_in(document[name], depth + 1)
+        if isinstance(document.get("metadata"), dict):
+            yield from _words_in(document["metadata"], depth + 1)
+
+
+def _parsed(text: str) -> Any:
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

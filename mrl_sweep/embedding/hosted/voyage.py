@@ -25,7 +25,7 @@ class Voyage(HttpVendor):
 
     def request(self, question: Question) -> tuple[str, Mapping[str, Any]]:
         size = {} if question.dim is None else {"output_dimension": question.dim}
-        coding = {"output_dtype": "float", "encoding_format": "base64"}
+        coding = {"output_dtype": "float"} if question.plain else {"output_dtype": "float", "encoding_format": "base64"}
         asked = {"model": self.target.model, "input": list(question.texts)}
         return "embeddings", {**asked, **coding, **self.parameters(question.role), **size}
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,11 +21,15 @@ _LITTLE_ENDIAN: Final = np.dtype("<f4")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One call: these texts, prompts applied, at `dim` dimensions; `dim` None leaves the size to the vendor."""
+    """One call: these texts, prompts applied, at `dim` dimensions; `dim` None leaves the size to the vendor.
+
+    `plain` asks without naming an encoding, for servers that know no such option.
+    """
 
     texts: Sequence[str]
     role: Role
     dim: int | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +59,32 @@ class Garbled(Transient):
 
 
 class Refused(Exception):
-    """The vendor does not take this batch as it is. `too_long`: it says that a text, or the batch, is too long."""
+    """The vendor does not take this batch as it is. `too_long`: it says that a text, or the batch, is too long; `option`: the
+    option of the request that it does not know, in OpenAI's spelling.
+    """
 
-    def __init__(self, message: str, *, too_long: bool) -> None:
+    def __init__(self, message: str, *, too_long: bool, option: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.too_long = too_long
+        self.option = option
+
+
+_ENVELOPE_BYTES: Final = 1 << 20
+_BYTES_PER_NUMBER: Final = 32
+"""A float64 in JSON with its comma takes at most 26 bytes."""
+
+most_answer_bytes: ContextVar[int] = ContextVar("most bytes of an answer", default=1 << 30)
+
+
+@contextmanager
+def answers_of_at_most(n_texts: int, dim: int) -> Iterator[None]:
+    """Inside the block an answer is cut off beyond what so many vectors take, however they are written."""
+    token = most_answer_bytes.set(_ENVELOPE_BYTES + n_texts * dim * _BYTES_PER_NUMBER)
+    try:
+        yield
+    finally:
+        most_answer_bytes.reset(token)
 
 
 def parsed(reply: Reply) -> Any:
@@ -81,10 +107,16 @@ def member(document: Any, *names: str) -> Any:
 
 
 def by_index(entries: Any, n: int) -> Float32Array:
-    """(n, dim) vectors from `[{"index": 0, "embedding": …}, …]` in whatever order; Garbled unless each index comes once."""
+    """(n, dim) vectors from `[{"index": 0, "embedding": …}, …]` in whatever order; Garbled unless each index comes once.
+
+    A gateway that drops zero fields leaves out index 0: one index may be missing, and is then the one that no other has.
+    """
     if not isinstance(entries, list) or len(entries) != n:
         raise Garbled(f"answered with {len(entries) if isinstance(entries, list) else 'no'} vectors for {n} texts")
     placed: dict[int, Any] = {}
+    without = [place for place, entry in enumerate(entries) if isinstance(entry, Mapping) and "index" not in entry]
+    if len(without) == 1 and not any(entry.get("index") == 0 for entry in entries if isinstance(entry, Mapping)):
+        entries = [{"index": 0, **entry} if place in without else entry for place, entry in enumerate(entries)]
     for entry in entries:
         index = member(entry, "index")
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < n or index in placed:

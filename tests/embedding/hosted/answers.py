@@ -1,0 +1,140 @@
+"""Answers of real servers as data: what each sends where a call cannot be answered, in its documented or publicly reported shape,
+and what that means. The words are shortened or our own; status, names and nesting are the servers'."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mrl_sweep.embedding.hosted.replies import Meaning
+
+
+class Shape(NamedTuple):
+    """`says` are words of the server that the user has to see, once."""
+
+    server: str
+    status: int
+    body: Any
+    meaning: Meaning
+    says: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def openai(
+    message: str, kind: str = "invalid_request_error", code: str | None = None, param: str | None = None
+) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def vllm(message: str, code: int = 400, kind: str = "BadRequestError") -> dict[str, Any]:
+    return {"object": "error", "message": message, "type": kind, "param": None, "code": code}
+
+
+def google(code: int, status: str, message: str, *details: dict[str, Any]) -> dict[str, Any]:
+    return {"error": {"code": code, "status": status, "message": message, "details": list(details)}}
+
+
+def llama(code: int, message: str, kind: str, **more: Any) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "type": kind, **more}}
+
+
+LONG, WAIT, KEY, MODEL = Meaning.TOO_LONG, Meaning.WAIT, Meaning.KEY, Meaning.MODEL
+EMPTY, ACCESS, OPTION, REFUSED, ADDRESS = Meaning.EMPTY, Meaning.ACCESS, Meaning.OPTION, Meaning.REFUSED, Meaning.ADDRESS
+
+SHAPES = (
+    Shape("OpenAI", 401, openai("Incorrect API key provided", code="invalid_api_key"), KEY, "Incorrect API key"),
+    Shape("OpenAI", 403, openai("Project has no access to model x", code="model_not_found"), MODEL, "no access to model x"),
+    Shape("OpenAI", 403, openai("Country, region, or territory not supported", "request_forbidden"), ACCESS, "territory not"),
+    Shape("OpenAI", 404, openai("The model `x` does not exist", code="model_not_found"), MODEL, "does not exist"),
+    Shape(
+        "OpenAI", 429, openai("You exceeded your quota", "insufficient_quota", "insufficient_quota"), EMPTY, "exceeded your quota"
+    ),
+    Shape("OpenAI", 429, openai("billing hard limit", "billing", "billing_hard_limit_reached"), EMPTY),
+    Shape("OpenAI", 429, openai("Rate limit reached; add a payment method", "requests", "rate_limit_exceeded"), WAIT),
+    Shape("OpenAI", 429, openai("Request too large: TPM: Limit 40000, Requested 60000", "tokens", "rate_limit_exceeded"), LONG),
+    Shape("OpenAI", 400, openai("maximum context length is 8192 tokens, you requested 9000"), LONG, "8192 tokens"),
+    Shape("OpenAI", 400, openai("too much", "max_tokens_per_request", "max_tokens_per_request"), LONG),
+    Shape("OpenAI", 400, openai("array too long, at most 2048", code="array_above_max_length", param="input"), LONG),
+    Shape("OpenAI", 400, openai("This model does not support specifying dimensions.", param="dimensions"), OPTION, "specifying"),
+    Shape("OpenAI", 500, openai("The server had an error", "server_error"), WAIT),
+    Shape("OpenAI", 503, openai("overloaded with other requests", "server_error"), WAIT),
+    Shape("Voyage", 401, {"detail": "Provided API key is invalid."}, KEY, "API key is invalid"),
+    Shape("Voyage", 429, {"detail": "No payment method added: reduced rate limits of 3 RPM and 10K TPM"}, WAIT),
+    Shape("Voyage", 400, {"detail": "Request to model 'x' failed. The max allowed tokens per submitted batch is 120000"}, LONG),
+    Shape("Voyage", 400, {"detail": "Model x is not supported. Supported models are y"}, MODEL, "is not supported"),
+    Shape("Voyage", 400, {"detail": "Argument 'output_dimension' must be one of 256, 512"}, OPTION, "output_dimension"),
+    Shape("Cohere", 401, {"id": "1", "message": "invalid api token"}, KEY, "invalid api token"),
+    Shape("Cohere", 404, {"id": "1", "message": "model 'x' not found, make sure the correct model ID was used"}, MODEL),
+    Shape("Cohere", 429, {"message": "You are using a Trial key, limited to 40 calls / minute"}, WAIT),
+    Shape("Cohere", 400, {"message": "invalid request: total number of texts must be at most 96"}, LONG, "at most 96"),
+    Shape("Cohere", 400, {"message": "too many tokens: total tokens cannot exceed 512"}, LONG),
+    Shape("Cohere", 422, {"message": "invalid output_dimension"}, OPTION),
+    Shape("Cohere", 498, {"message": "blocked input"}, REFUSED, "blocked input"),
+    Shape("Gemini", 400, google(400, "INVALID_ARGUMENT", "not valid.", {"reason": "API_KEY_INVALID"}), KEY),
+    Shape("Gemini", 403, google(403, "PERMISSION_DENIED", "API has not been used in project 1"), ACCESS, "has not been used"),
+    Shape("Gemini", 404, google(404, "NOT_FOUND", "models/x is not found for API version v1beta"), MODEL),
+    Shape("Gemini", 429, google(429, "RESOURCE_EXHAUSTED", "exceeded your current quota, check billing"), WAIT),
+    Shape("Gemini", 400, google(400, "INVALID_ARGUMENT", "input token count exceeds the maximum"), LONG),
+    Shape("Gemini", 400, google(400, "INVALID_ARGUMENT", "Request payload size exceeds the limit: 10000 bytes."), LONG),
+    Shape("Gemini", 503, google(503, "UNAVAILABLE", "The model is overloaded."), WAIT),
+    Shape("Gemini", 504, google(504, "DEADLINE_EXCEEDED", "Deadline expired"), WAIT),
+    Shape("TEI", 413, {"error": "`inputs` must have less than 512 tokens. Given: 992", "error_type": "Validation"}, LONG),
+    Shape("TEI", 413, {"error": "batch size 40 > maximum allowed batch size 32", "error_type": "Validation"}, LONG),
+    Shape("TEI", 422, {"error": "Failed to tokenize", "error_type": "Tokenizer"}, REFUSED, "Failed to tokenize"),
+    Shape("TEI", 424, {"error": "model is not an embedding model", "error_type": "Backend"}, MODEL),
+    Shape("TEI", 429, {"error": "Model is overloaded", "error_type": "Overloaded"}, WAIT),
+    Shape("vLLM", 400, vllm("maximum context length is 512 tokens. However, you requested 992"), LONG),
+    Shape("vLLM", 400, vllm("Model 'x' does not support matryoshka representation"), OPTION, "matryoshka"),
+    Shape("vLLM", 400, vllm("dimensions is currently not supported"), OPTION),
+    Shape("vLLM", 404, vllm("The model `x` does not exist.", 404, "NotFoundError"), MODEL),
+    Shape("vLLM", 400, vllm("The model does not support Embeddings API"), MODEL),
+    Shape("vLLM", 400, [{"type": "extra_forbidden", "loc": ["body", "encoding_format"], "msg": "Extra inputs"}], OPTION),
+    Shape(
+        "llama.cpp", 500, llama(500, "input (992 tokens) is too large to process. current batch size: 512", "server_error"), LONG
+    ),
+    Shape("llama.cpp", 400, llama(400, "exceeds", "exceed_context_size_error", n_prompt_tokens=992, n_ctx=512), LONG),
+    Shape("llama.cpp", 501, llama(501, "Start it with `--embeddings`", "not_supported_error"), ADDRESS, "Start it with"),
+    Shape("llama.cpp", 401, llama(401, "Invalid API Key", "authentication_error"), KEY),
+    Shape("llama.cpp", 503, llama(503, "Loading model", "unavailable_error"), WAIT),
+    Shape(
+        "Ollama", 404, {"error": {"message": "model 'x' not found, try pulling it first", "type": "api_error"}}, MODEL, "pulling"
+    ),
+    Shape("Ollama", 400, {"error": "the input length exceeds the context length"}, LONG),
+    Shape("Ollama", 404, "404 page not found", MODEL, "404 page not found"),
+    Shape("Ollama", 500, {"error": "do embedding request: context deadline exceeded"}, WAIT),
+    Shape("LM Studio", 200, {"error": "Unexpected endpoint or method. (POST /embeddings)"}, ADDRESS, "Unexpected endpoint"),
+    Shape("LM Studio", 404, {"error": {"message": "No models loaded", "type": "invalid_request_error"}}, MODEL),
+    Shape("LM Studio", 400, {"error": "Failed to load model 'x'"}, MODEL),
+    Shape(
+        "Infinity",
+        422,
+        {"detail": [{"type": "string_too_long", "loc": ["body", "input", 0], "msg": "bad", "ctx": {"max_length": 122880}}]},
+        LONG,
+    ),
+    Shape("Infinity", 422, {"detail": [{"type": "enum", "loc": ["body", "encoding_format"], "msg": "bad"}]}, OPTION),
+    Shape("Infinity", 400, openai("ModelNotDeployedError: model x not found", "invalid_model"), MODEL),
+    Shape("Infinity", 401, {"detail": "Unauthorized"}, KEY),
+    Shape("LocalAI", 500, llama(500, "rpc error: could not load model", ""), MODEL),
+    Shape("LocalAI", 500, llama(500, "rpc error: code = Unknown desc = input is too long", ""), LONG),
+    Shape("LocalAI", 500, llama(500, "rpc error: code = Unavailable desc = connection refused", ""), WAIT),
+    Shape("OpenRouter", 402, {"error": {"code": 402, "message": "Insufficient credits"}}, EMPTY, "Insufficient credits"),
+    Shape("OpenRouter", 200, {"error": {"code": 502, "message": "Provider returned error"}}, WAIT),
+    Shape("OpenRouter", 200, {"error": {"code": 429, "message": "Provider returned error"}}, WAIT),
+    Shape("OpenRouter", 200, {"error": {"code": 404, "message": "No endpoints found for x"}}, MODEL, "No endpoints found"),
+    Shape(
+        "OpenRouter",
+        400,
+        {
+            "error": {
+                "code": 400,
+                "message": "Provider returned error",
+                "metadata": {"raw": '{"error":{"message":"input too long"}}'},
+            }
+        },
+        LONG,
+        "input too long",
+    ),
+    Shape("a gateway", 405, "", ADDRESS),
+    Shape("a gateway", 413, "<html>Request Entity Too Large</html>", LONG),
+    Shape("a gateway", 502, "<html>Bad Gateway</html>", WAIT),
+    Shape("a gateway", 200, {"success": False, "errors": ["no route"]}, ADDRESS, "no route"),
+)
