@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from mrl_sweep.decision.families import judge_all
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.deploying.index_bytes import code_of, vector_bytes
-from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration, IntArray, Judgement, Outcome, Scores, Verdict
+from mrl_sweep.deploying.index_bytes import vector_bytes
+from mrl_sweep.ranking.codes.precision import bytes_per_vector
+from mrl_sweep.types import EXACT, Basis, Configuration, IntArray, Judgement, Outcome, Scores, Verdict
 
 NOT_CERTIFIED: Final = "not certified: too few training vectors"
 
 _NOTHING: Final[Mapping[Configuration, Any]] = {}
-_FAISS_CODES: Final = {"float16": "SQfp16", "int8": "SQ8", "int4": "SQ4", "binary": "LSH", "rabitq": "RaBitQ"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +99,7 @@ def fewest_bytes(findings: Iterable[Finding]) -> Finding | None:
 
 def bytes_in_memory(configuration: Configuration) -> int:
     """Bytes of one vector's code: what every search reads."""
-    if configuration.precision == FLOAT32:
-        return vector_bytes(configuration.dim)
-    code = code_of(_FAISS_CODES.get(configuration.precision, configuration.precision), configuration.dim)
-    return vector_bytes(configuration.dim) if code is None else code.per_vector
+    return bytes_per_vector(configuration.precision, configuration.dim)
 
 
 def bytes_on_disk(configuration: Configuration, full_dim: int) -> int:

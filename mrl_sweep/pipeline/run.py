@@ -2,52 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from time import perf_counter
 from typing import Final
 
-import numpy as np
-
-from mrl_sweep.collection import LoadOptions, left_out, load_collection
+from mrl_sweep.collection import LoadOptions, load_collection
 from mrl_sweep.decision.units import cluster_labels
 from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.deploying.indexes.measurement import which_sizes
 from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, known_facts, open_embedder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
-from mrl_sweep.execution.resources import Limits, RankInputs, open_checkpoint, prepare
+from mrl_sweep.execution.resources import open_checkpoint
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.checks import check_data, check_sizes, check_vectors
 from mrl_sweep.pipeline.deployment import check_indexes, measure_deployed
 from mrl_sweep.pipeline.funnels import with_funnels
+from mrl_sweep.pipeline.ranking import rank_all
 from mrl_sweep.pipeline.summary import summarise
 from mrl_sweep.pipeline.sweep import Sweep
-from mrl_sweep.ranking.counting import Checkpoint, Executor
-from mrl_sweep.ranking.exact import Pass, RankOptions, count, prepare_pass
-from mrl_sweep.ranking.grid import join
-from mrl_sweep.ranking.rotation import rotations
+from mrl_sweep.ranking.counting import Executor
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.files.folder import write_rotation, write_run
 from mrl_sweep.report.files.trec_runs import write_trec_runs
 from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import default_store, run_folder
-from mrl_sweep.types import Advice, Basis, Collection, Configuration, Embeddings, Float32Array, Ranks, Similarity
+from mrl_sweep.types import Advice, Collection, Configuration, Embeddings, Ranks, Similarity
 
-AGREEMENT_DEPTH: Final = 10
-RUN_FILE_DEPTH: Final = 100
 ZERO_SHARE: Final = 0.01
 """A size at which more than this share of the documents lose all their numbers is not acceptable, whatever it scores."""
 
 Model = tuple[Embedder | VectorSource, Store]
 """What makes the vectors, and where they are kept."""
-
-SEED: Final = 0
-"""Of everything that is drawn at random: the same inputs give the same report."""
 
 
 def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
@@ -211,67 +202,6 @@ def open_model(config: SweepConfig) -> Model:
         cache_dir=folder,
     )
     return open_embedder(model.name or "", options), Store(folder, dtype=config.run.store_dtype)
-
-
-def rank_all(
-    config: SweepConfig,
-    collection: Collection,
-    embeddings: Embeddings,
-    dims: Sequence[int],
-    on_event: OnEvent = ignore,
-    checkpoint: Checkpoint | None = None,
-    executor: Executor | None = None,
-) -> tuple[Ranks, Float32Array | None]:
-    """One pass for the model's own prefixes, one more for each control basis; and the rotation that PCA fitted."""
-    options = rank_options(config, collection, embeddings, dims, on_event, checkpoint, executor)
-    counted, fitted = [], None
-    for basis, rotation, one in passes(config, collection, embeddings, dims, options):
-        counted.append(one.ranks(count(one, options, on_event)))
-        fitted = rotation if basis == Basis.PCA else fitted
-    return join(counted), fitted
-
-
-def rank_options(
-    config: SweepConfig,
-    collection: Collection,
-    embeddings: Embeddings,
-    dims: Sequence[int],
-    on_event: OnEvent = ignore,
-    checkpoint: Checkpoint | None = None,
-    executor: Executor | None = None,
-) -> RankOptions:
-    """How the configured passes are run; `executor` None: by threads of this process."""
-    vectors = embeddings.documents
-    inputs = RankInputs(
-        vectors=vectors,
-        qrels=collection.qrels,
-        n_sizes=len(dims),
-        depth=min(kept_depth(config), len(vectors)),
-        similarity=config.sweep.similarity,
-        own_rows=left_out(collection, identical=config.sweep.exclude_identical),
-    )
-    limits = Limits(threads=config.run.threads, max_memory=config.run.max_memory, device=config.model.device)
-    options = prepare(inputs, limits, checkpoint=checkpoint, on_event=on_event)
-    return options if executor is None else replace(options, executor=executor)
-
-
-def passes(
-    config: SweepConfig, collection: Collection, embeddings: Embeddings, dims: Sequence[int], options: RankOptions
-) -> Iterator[tuple[str, Float32Array | None, Pass]]:
-    """Each pass that the configuration asks for, with its basis and rotation: the model's own prefixes, then the controls."""
-    vectors, queries, qrels = embeddings.documents, embeddings.queries, collection.qrels
-    yield Basis.PREFIX, None, prepare_pass(vectors, queries, qrels, dims, options)
-    smaller = [dim for dim in dims if dim < vectors.dim]
-    controls = [basis for basis in config.sweep.basis if basis != Basis.PREFIX] if smaller else []
-    for basis, rotation in rotations(controls, vectors, np.random.default_rng(SEED)) if controls else ():
-        yield basis, rotation, prepare_pass(vectors, queries, qrels, smaller, options, basis=basis, rotation=rotation)
-
-
-def kept_depth(config: SweepConfig) -> int:
-    """How many first documents of every ranking are kept: for the agreement, for run files."""
-    decision = config.decision
-    asked = [m.cutoff or 0 for m in (*decision.measures, *decision.require) if m.label_free]
-    return max(AGREEMENT_DEPTH, RUN_FILE_DEPTH if config.run.run_files else 0, *asked)
 
 
 def judge(config: SweepConfig, collection: Collection, embeddings: Embeddings, ranks: Ranks) -> Sweep:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from mrl_sweep.errors import InputError
+from mrl_sweep.types import FLOAT32
 from mrl_sweep.words import asked, did_you_mean, printable
 
 T = TypeVar("T")
@@ -231,3 +232,19 @@ def parse_indexes(value: object) -> tuple[str, ...]:
             raise InputError("none cannot be combined with other indexes", "write none alone, or leave it out")
         return ()
     return specs
+
+
+def parse_precisions(value: object) -> tuple[str, ...]:
+    """Precisions as they are named, `all` standing for the usual six; float32, which others are held against, is among them."""
+    from mrl_sweep.ranking.codes.precision import ALL, parse_precision
+
+    words = list_of(str, ", ")(value)
+    named = [name for word in words for name in (ALL if word.lower() == "all" else (parse_precision(word),))]
+    return tuple(dict.fromkeys((FLOAT32, *named)))
+
+
+def parse_rescore(text: str) -> str:
+    """`4x`, `4x@768`, as it is written in a configuration."""
+    from mrl_sweep.ranking.rescore import Rescore
+
+    return str(Rescore.parse(text))

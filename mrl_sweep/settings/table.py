@@ -25,6 +25,8 @@ from mrl_sweep.settings.parsing import (
     parse_number,
     parse_path,
     parse_positive,
+    parse_precisions,
+    parse_rescore,
     parse_share,
     parse_size,
     parse_sources,
@@ -32,7 +34,7 @@ from mrl_sweep.settings.parsing import (
     some,
 )
 from mrl_sweep.settings.setting import Setting, Table, setting
-from mrl_sweep.types import Basis, Format, Measure, MissingDocs, NoRelevant, Similarity
+from mrl_sweep.types import FLOAT32, Basis, Format, Measure, MissingDocs, NoRelevant, Similarity
 
 
 class StoreDtype(StrEnum):
@@ -163,6 +165,22 @@ class SweepTable(Table):
         some(list_of(choice_of(Basis), ", "), "a basis", "write prefix, pca or random"),
         (Basis.PREFIX,),
         "prefix (default); pca and random as controls.",
+        repeatable=True,
+    )
+    precision: tuple[str, ...] = setting(
+        "--precision",
+        "NAME",
+        parse_precisions,
+        (FLOAT32,),
+        "float32 (default), float16, int8, int4, rabitq, binary, all, or a FAISS code string: SQtqmse2.",
+        repeatable=True,
+    )
+    rescore: tuple[str, ...] = setting(
+        "--rescore",
+        "N",
+        list_of(parse_rescore, ", "),
+        (),
+        "Every code also with a shortlist N times as long, ordered again by full vectors: 4x, 4x@768.",
         repeatable=True,
     )
     index: tuple[str, ...] = setting(

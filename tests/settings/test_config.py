@@ -58,6 +58,8 @@ def test_defaults_are_those_of_the_contract() -> None:
         "sweep.dims": "auto",
         "sweep.basis": ["prefix"],
         "sweep.index": ["Flat"],
+        "sweep.precision": ["float32"],
+        "sweep.rescore": [],
         "sweep.similarity": "cosine",
         "sweep.exclude_identical": False,
         "decision.measures": ["nDCG@10", "R@10", "R@100"],

@@ -16,6 +16,8 @@ from mrl_sweep.settings.parsing import (
     parse_level,
     parse_loss,
     parse_positive,
+    parse_precisions,
+    parse_rescore,
     parse_share,
     parse_size,
 )
@@ -120,6 +122,20 @@ def test_index_specs_keep_their_commas() -> None:
     assert parse_indexes("none") == ()
     with pytest.raises(InputError, match="none cannot be combined"):
         parse_indexes(["none", "Flat"])
+
+
+def test_precisions_have_one_name_and_float32_is_among_them() -> None:
+    assert parse_precisions("SQ8, binary") == ("float32", "int8", "binary")
+    assert parse_precisions(["all"]) == ("float32", "float16", "int8", "int4", "rabitq", "binary")
+    assert parse_precisions("all,SQtqmse2")[-1] == "SQtqmse2"
+    with pytest.raises(InputError, match="'int3' is no precision"):
+        parse_precisions("int3")
+
+
+def test_rescoring_is_read_and_written_alike() -> None:
+    assert parse_rescore("4X@768") == "4x@768"
+    with pytest.raises(InputError, match="no rescoring"):
+        parse_rescore("four")
 
 
 def test_truth_values_and_whole_numbers_are_read_from_text() -> None:

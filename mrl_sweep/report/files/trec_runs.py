@@ -13,7 +13,7 @@ import numpy as np
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import draft_folder
-from mrl_sweep.types import Advice, Configuration, Ranks
+from mrl_sweep.types import FLOAT32, Advice, Configuration, Ranks
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -56,7 +56,8 @@ def write_trec_runs(
 
 def file_name(candidate: Configuration) -> str:
     """`prefix-256-exact.trec`; an index whose factory string a file system may not like gets a digest besides."""
-    plain = f"{candidate.basis}-{candidate.dim}-{candidate.index}"
+    how = (candidate.index, *(() if candidate.precision == FLOAT32 else (candidate.precision,)), candidate.rescore)
+    plain = "-".join((str(candidate.basis), str(candidate.dim), *filter(None, how)))
     safe = _UNSAFE.sub("_", plain)[:100]
     return f"{safe}.trec" if safe == plain else f"{safe}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}.trec"
 
