@@ -23,6 +23,7 @@ from mrl_sweep.execution.parts import (
 from mrl_sweep.execution.resources import open_checkpoint
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline import run as job
+from mrl_sweep.pipeline.ranking import passes, rank_options
 from mrl_sweep.ranking.counting import pass_key
 from mrl_sweep.ranking.exact import count
 from mrl_sweep.ranking.task import Partial
@@ -55,12 +56,12 @@ def run_part(config: SweepConfig, part: Part, on_event: OnEvent = ignore) -> Rep
         _refuse_other_facts(folder, facts)
         if part not in finished_parts(folder):
             checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
-            options = job.rank_options(resolved, collection, embeddings, dims, on_event, checkpoint, executor)
+            options = rank_options(resolved, collection, embeddings, dims, on_event, checkpoint, executor)
             rows = (part.rows(len(embeddings.documents)),)
             with job.timed("rank", on_event):
                 counts = {
                     pass_key(one.task): Partial(rows, count(replace(one, task=one.task.of(rows)), options, on_event))
-                    for _, _, one in job.passes(resolved, collection, embeddings, dims, options)
+                    for _, _, one in passes(resolved, collection, embeddings, dims, options)
                 }
             write_part(folder, part, facts, counts)
             checkpoint.clear()
