@@ -53,7 +53,7 @@ def as_text(found: Planned) -> str:
     advice = [
         line for one in found.advice for line in (f"warning: {one.message}", *([f"  hint: {one.hint}"] if one.hint else []))
     ]
-    table = tables.as_text([HEADS, *map(_cells, found.plan.rows)])
+    table = tables.as_text(_table(found))
     return tables.printable_lines([*table, "", *notes, *([""] if advice else []), *advice, "", closing(found)])
 
 
@@ -62,7 +62,7 @@ def as_markdown(found: Planned) -> str:
     from mrl_sweep.report.render.escape import markdown
 
     told = (*found.plan.assumptions, *found.plan.left_out, *(one.message for one in found.advice))
-    table = tables.as_markdown([HEADS, *map(_cells, found.plan.rows)])
+    table = tables.as_markdown(_table(found))
     return "\n".join([*table, "", *(f"* {markdown(note)}" for note in told), "", markdown(closing(found))]) + "\n"
 
 
@@ -70,6 +70,7 @@ RENDERERS = {"text": as_text, "json": as_json, "markdown": as_markdown}
 
 HEADS = (
     "dim",
+    "precision",
     "index",
     "kept",
     "at least",
@@ -94,7 +95,7 @@ def closing(found: Planned) -> str:
 
     row = cheapest_row(found.plan)
     if row is None:
-        unmeasured = len({one.index for one in found.plan.rows if one.quality is None})
+        unmeasured = len({one.index for one in found.plan.rows if one.acceptable is None and one.quality is None})
         why = f" {numbers.plural(unmeasured, 'index was', 'indexes were')} not measured in the run." if unmeasured else ""
         return f"None of these configurations is known to be acceptable.{why}"
     cost = "" if row.monthly_cost is None else f", {row.monthly_cost:,.2f} a month"
@@ -122,6 +123,14 @@ def _flat(row: PlanRow) -> dict[str, Any]:
     return {**flat, **{f"projected_{name}": value for name, value in projected.items()}}
 
 
+def _table(found: Planned) -> list[tuple[str, ...]]:
+    """Head and rows; the precision where more than one is planned with."""
+    rows = [HEADS, *map(_cells, found.plan.rows)]
+    several = len({row.precision for row in found.plan.rows}) > 1
+    at = HEADS.index("precision")
+    return rows if several else [row[:at] + row[at + 1 :] for row in rows]
+
+
 def _cells(row: PlanRow) -> tuple[str, ...]:
     from mrl_sweep.report.content import numbers
 
@@ -129,7 +138,8 @@ def _cells(row: PlanRow) -> tuple[str, ...]:
     mean = numbers.score(there.get("mean"))
     band = f" ({there['low']:.4f} to {there['high']:.4f})" if there and not there["exact"] else ""
     return (
-        str(row.dim) if row.precision == FLOAT32 else f"{row.dim}:{row.precision}",
+        str(row.dim),
+        row.precision,
         row.index,
         numbers.percent(row.kept),
         numbers.percent(row.at_least),

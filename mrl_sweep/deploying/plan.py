@@ -11,6 +11,8 @@ from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory
 from mrl_sweep.deploying.index_bytes import index_bytes, vector_bytes
 from mrl_sweep.deploying.index_spec import parse_index
 from mrl_sweep.deploying.scaling import Scaled, scaled_cost, uses_index
+from mrl_sweep.deploying.target_plan import Placed, placed, target_weight
+from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import FLOAT32, Configuration, Measure, full_size
 from mrl_sweep.words import asked
@@ -22,13 +24,15 @@ GIB: Final = 2**30
 class PlanRequest:
     """What is planned. Prices are the user's, in the user's currency, per month where so named; None leaves a column empty.
 
-    `headroom` is the share of each machine's memory that stays free. Memory is priced per GiB unless machines have a price.
-    `documents_per_second` is the rate at which texts are embedded; `tokens_per_document` and `price_per_million_tokens` are for
+    Without `indexes`, each row has the structure that stands in for the target's own. `headroom` is the share of each machine's
+    memory that stays free. Memory is priced per GiB unless machines have a price. `documents_per_second` is the rate at which
+    texts are embedded; `tokens_per_document` and `price_per_million_tokens` are for
     hosted models.
     """
 
     docs: int
     indexes: tuple[str, ...] = ("Flat",)
+    target: str = DEFAULT_TARGET
     replicas: int = 1
     queries_per_second: float | None = None
     price_gib_month: float | None = None
@@ -47,7 +51,8 @@ class PlanRow:
 
     `quality`, `kept`, `at_least` and `acceptable` are those of the run's own finding, all None where the run did not measure
     this configuration; `reason` says why it is not acceptable, or not known to be. `acceptable` also asks for the planned
-    corpus, where quality is projected to it (`projected`). `vector_bytes` is the codes alone, `index_bytes` the index file.
+    corpus, where quality is projected to it (`projected`). `vector_bytes` is the codes alone, `index_bytes` the index file; None,
+    with the bytes that follow from it, where the target cannot hold the configuration.
     `saving` is what this row costs less per month than full size with the same index, `saving_share` the same as a share.
     """
 
@@ -60,9 +65,9 @@ class PlanRow:
     kept: float | None
     at_least: float | None
     vector_bytes: int
-    index_bytes: int
-    memory_bytes: int
-    disk_bytes: int
+    index_bytes: int | None
+    memory_bytes: int | None
+    disk_bytes: int | None
     embed_s: float | None
     embed_price: float | None
     p50_ms: float | None
@@ -110,46 +115,55 @@ class Evaluated:
 
 
 def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
-    """Every acceptable size and code, and full size for comparison, with every index asked for.
+    """Every acceptable size and code, and full size for comparison, with every index asked for; for a target all that was judged.
 
     Raises InputError for a request that makes no sense and for an index whose bytes are neither known nor measured anywhere.
     """
     _check(request)
-    full = full_size(run.findings)
-    bases = [c for c, finding in run.findings.items() if c.basis == full.basis and c.is_exact and finding.acceptable]
-    rows: list[PlanRow] = []
+    target, full = target_named(request.target), full_size(run.findings)
+    exact = [c for c in run.findings if c.basis == full.basis and c.is_exact]
+    if target.name == DEFAULT_TARGET:
+        exact = [c for c in exact if run.findings[c].acceptable]
+    rows: dict[tuple[str, Configuration], PlanRow] = {}
     notes: dict[str, None] = {}
     left_out: list[str] = []
-    for index in request.indexes:
-        of_index: dict[Configuration, PlanRow] = {}
-        for base in sorted(bases, key=lambda one: -one.dim):
-            weight = _weigh(index, base, request.docs, run)
-            if weight is None:
-                left_out.append(f"{index} at {_named(base)}: its bytes are neither known in closed form nor measured")
-                continue
-            scaled = scaled_cost(index, base.dim, request.docs, run.findings.values(), run.n_documents)
-            notes |= dict.fromkeys(note for note in (weight[1], scaled.assumption if scaled else "") if note)
-            of_index[base] = _judged(_row(request, base, index, weight[0], scaled), run, base, index)
-        rows += [_with_saving(row, of_index[full]) if full in of_index else row for row in of_index.values()]
+    for at in placed(target, exact, request.indexes):
+        weight = target_weight(target, at, request.docs) or _weigh(at.index, at.base, request.docs, run)
+        if weight is None and not at.refusal:
+            left_out.append(f"{at.index} at {_named(at.base)}: its bytes are neither known in closed form nor measured")
+            continue
+        scaled = scaled_cost(at.index, at.base.dim, request.docs, run.findings.values(), run.n_documents)
+        notes |= dict.fromkeys(note for note in (weight[1] if weight else "", scaled.assumption if scaled else "") if note)
+        row = _row(
+            request,
+            at,
+            weight[0] if weight and not at.refusal else None,
+            scaled,
+            target.disk_bytes(at.base, full.dim, request.docs),
+        )
+        rows[at.index, at.base] = _judged(row, run, at)
     if not rows:
         raise InputError("; ".join(left_out), "run with --index and the same index first, or plan with Flat, SQ8, HNSW32 …")
     judged = f"kept, at least and verdict are those of the run's {run.n_documents:,} documents"
     if run.projected:
         judged += f"; to {request.docs:,} only the exact search is projected, and what is too low there is not acceptable"
-    return Plan(request, tuple(rows), (judged, *_assumptions(request), *notes), tuple(left_out))
+    compared = tuple(_with_saving(row, rows.get((index, full))) for (index, _), row in rows.items())
+    return Plan(request, compared, (judged, *_assumptions(request), *notes), tuple(left_out))
 
 
 def _named(base: Configuration) -> str:
     return f"{base.dim} dimensions" if base.is_exact_prefix else str(base)
 
 
-def _judged(row: PlanRow, run: Evaluated, base: Configuration, index: str) -> PlanRow:
+def _judged(row: PlanRow, run: Evaluated, at: Placed) -> PlanRow:
     """The row with its own finding: never with that of another index, or of the exact search where the index is not exact."""
+    base, index = at.base, at.index
     finding, there = run.finding(base, index), run.projected.get(base)
     if finding is None:
-        return replace(row, reason=f"not measured: --index {index} in the run")
+        refused = False if at.refusal else None
+        return replace(row, acceptable=refused, reason=at.refusal or f"not measured: --index {index} in the run")
     evidence = finding.judgement.evidence[run.measure]
-    acceptable, reason = _acceptable(finding, there, row.docs)
+    acceptable, reason = (False, at.refusal) if at.refusal else _acceptable(finding, there, row.docs)
     return replace(
         row,
         configuration=str(replace(base, index=index) if finding.configuration == base else finding.configuration),
@@ -176,7 +190,7 @@ def _acceptable(finding: Finding, there: Mapping[str, Any] | None, docs: int) ->
 def cheapest_row(plan: Plan) -> PlanRow | None:
     """The acceptable row of least monthly cost, of least memory where there are no prices; None where none is acceptable."""
     acceptable = [row for row in plan.rows if row.acceptable]
-    return min(acceptable, key=lambda row: (row.monthly_cost or 0.0, row.memory_bytes), default=None)
+    return min(acceptable, key=lambda row: (row.monthly_cost or 0.0, row.memory_bytes or 0), default=None)
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -193,7 +207,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def _check(request: PlanRequest) -> None:
     if request.docs < 1 or request.replicas < 1:
         raise InputError("a plan needs at least one document and one replica", "--docs 50M --replicas 2")
-    if not request.indexes:
+    if not request.indexes and request.target == DEFAULT_TARGET:
         raise InputError("a plan needs an index", "--index HNSW32")
     if not 0 <= request.headroom < 1:
         raise InputError(
@@ -225,15 +239,17 @@ def _weigh(index: str, base: Configuration, docs: int, run: Evaluated) -> tuple[
     return round(finding.cost.index_bytes * docs / run.n_documents), note
 
 
-def _row(request: PlanRequest, base: Configuration, index: str, one_index: int, scaled: Scaled | None) -> PlanRow:
-    """Bytes, machines, latency and cost; nothing of quality."""
+def _row(request: PlanRequest, at: Placed, one_index: int | None, scaled: Scaled | None, table: int | None) -> PlanRow:
+    """Bytes, machines, latency and cost; nothing of quality. `table` is what the target keeps on disk beside the index."""
+    base, index = at.base, at.index
     rate = scaled.queries_per_second if scaled else None
     replicas = request.replicas
     if request.queries_per_second is not None and rate:
         replicas = max(replicas, math.ceil(request.queries_per_second / rate))
-    memory, disk = replicas * one_index, replicas * one_index + vector_bytes(base.dim, request.docs)
+    beside = vector_bytes(base.dim, request.docs) if table is None else table
+    memory, disk = (None, None) if one_index is None else (replicas * one_index, replicas * one_index + beside)
     machines = None
-    if request.machine_bytes is not None:
+    if request.machine_bytes is not None and one_index is not None:
         machines = replicas * math.ceil(one_index / (request.machine_bytes * (1 - request.headroom)))
     tokens = None if request.tokens_per_document is None else request.tokens_per_document * request.docs
     price = request.price_per_million_tokens
@@ -258,7 +274,7 @@ def _row(request: PlanRequest, base: Configuration, index: str, one_index: int, 
         queries_per_second=rate,
         replicas=replicas,
         machines=machines,
-        monthly_cost=_monthly_cost(request, memory, disk, machines),
+        monthly_cost=None if memory is None or disk is None else _monthly_cost(request, memory, disk, machines),
     )
 
 
@@ -274,8 +290,8 @@ def _monthly_cost(request: PlanRequest, memory: int, disk: int, machines: int | 
     return sum(parts) if parts else None
 
 
-def _with_saving(row: PlanRow, full: PlanRow) -> PlanRow:
-    if row.monthly_cost is None or full.monthly_cost is None:
+def _with_saving(row: PlanRow, full: PlanRow | None) -> PlanRow:
+    if full is None or row.monthly_cost is None or full.monthly_cost is None:
         return row
     saving = full.monthly_cost - row.monthly_cost
     share = saving / full.monthly_cost if full.monthly_cost else None

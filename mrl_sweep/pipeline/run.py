@@ -12,6 +12,7 @@ from mrl_sweep.collection import LoadOptions, load_collection
 from mrl_sweep.decision.units import cluster_labels
 from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.deploying.indexes.measurement import which_sizes
+from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, known_facts, open_embedder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
@@ -47,6 +48,7 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
     Texts that the store holds are not embedded again. Raises `MrlSweepError`s, which carry exit codes, and KeyboardInterrupt;
     whatever was embedded and ranked by then is kept.
     """
+    target_named(config.deploy.target)  # a name that is none is refused before the work
     if config.run.out is not None:
         prepare_folder(config.run.out)
     with timed("load the collection", on_event):

@@ -16,6 +16,8 @@ from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, rel
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.findings import Findings, findings_of
 from mrl_sweep.deploying.indexes.measurement import which_sizes
+from mrl_sweep.deploying.target_advice import target_advice
+from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.measures.coverage import agreement
 from mrl_sweep.pipeline.deployment import budget_rows, projection_rows
@@ -49,6 +51,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
         projections=projected,
         budgets=budget_rows(sweep, findings),
         warnings=(
+            *target_warnings(sweep),
             *collection_warnings(sweep),
             *sweep.embeddings.warnings,
             *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, surroundings(sweep)),
@@ -57,6 +60,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
         ),
         excluded={**collection.excluded, **sweep.embeddings.excluded},
         manifest=manifest(sweep),
+        target=sweep.config.deploy.target,
     )
     return build_report(sweep.verdict, findings, QueryScores(sweep.scores, data.query_ids), facts), data
 
@@ -72,6 +76,13 @@ def judge_everything(sweep: Sweep) -> Findings:
         costs={one.candidate: one.cost for one in sweep.indexes},
         agreements=agreements(sweep.ranks),
     )
+
+
+def target_warnings(sweep: Sweep) -> tuple[Advice, ...]:
+    """What does not fit the target, and where its bytes fall."""
+    exact = [configuration for configuration in sweep.ranks.candidates if configuration.is_exact]
+    target = target_named(sweep.config.deploy.target)
+    return target_advice(target, sorted({c.dim for c in exact}), dict.fromkeys(c.precision for c in exact))
 
 
 def collection_warnings(sweep: Sweep) -> tuple[Advice, ...]:

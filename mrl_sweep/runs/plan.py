@@ -9,9 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.deploying.plan import Evaluated, Plan, PlanRequest, make_plan
+from mrl_sweep.deploying.target_advice import target_advice
+from mrl_sweep.deploying.targets import DEFAULT_TARGET
 from mrl_sweep.errors import InputError
 from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Question, project
-from mrl_sweep.runs.reopen import EarlierRun
+from mrl_sweep.runs.reopen import EarlierRun, target_of
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import EXACT, Advice, Configuration, full_size
 
@@ -33,6 +35,8 @@ def plan_run(run: EarlierRun, config: SweepConfig) -> Planned:
     """
     request = request_of(run, config)
     at_docs, advice = projected(run, request.docs)
+    dims = sorted({c.dim for c in run.findings if c.is_exact})
+    advice = (*target_advice(target_of(run.report, config), dims, {c.precision: None for c in run.findings}), *advice)
     known = Evaluated(
         findings=run.findings, n_documents=run.data.ranks.n_documents, measure=run.policy.required[0], projected=at_docs
     )
@@ -40,14 +44,16 @@ def plan_run(run: EarlierRun, config: SweepConfig) -> Planned:
 
 
 def request_of(run: EarlierRun, config: SweepConfig) -> PlanRequest:
-    """The request as configured; without an index, those that the run measured, else `Flat`."""
+    """The request as configured; without an index, those that the run measured, else `Flat`; for a target its own structure."""
     table = config.plan
     if table.docs is None:
         raise InputError("the planned corpus is not named", "give its size in documents: --docs 50M")
+    target = target_of(run.report, config)
     measured = tuple(dict.fromkeys(c.index for c in run.findings if c.index != EXACT))
     return PlanRequest(
         docs=table.docs,
-        indexes=table.index or measured or ("Flat",),
+        indexes=table.index or (measured or ("Flat",) if target.name == DEFAULT_TARGET else ()),
+        target=target.name,
         replicas=table.replicas,
         queries_per_second=table.qps,
         price_gib_month=table.price_gib_month,

@@ -11,6 +11,7 @@ from typing import Any
 from mrl_sweep.decision.units import cluster_labels
 from mrl_sweep.decision.walk import DecideBy, Policy, decide
 from mrl_sweep.deploying.findings import Findings, findings_of
+from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.measures.measure import parse_measure, refuse_mixture
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.content.build import Facts, build_report, cost_of
@@ -57,7 +58,8 @@ def reopen(path: Path, config: SweepConfig) -> EarlierRun:
         costs={row.configuration: cost_of(row) for row in written.candidates},
         agreements={row.configuration: {int(k): share for k, share in row.agreement.items()} for row in written.candidates},
     )
-    judged = build_report(verdict, findings, QueryScores(scores, data.query_ids), Facts(required=policy.required))
+    facts = Facts(required=policy.required, target=target_of(written, config).name)
+    judged = build_report(verdict, findings, QueryScores(scores, data.query_ids), facts)
     return EarlierRun(data, scores, policy, verdict, findings, judged_anew(written, judged), clusters, unfit)
 
 
@@ -86,6 +88,12 @@ def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], P
         decide_by=now_or("decide_by", decision.decide_by, DecideBy(report.verdict.decide_by)),
     )
     return tuple(dict.fromkeys((*measures, *required))), policy
+
+
+def target_of(report: Report, config: SweepConfig) -> Target:
+    """The target named now, else the run's."""
+    then = str(settings_of(report).get("deploy.target", DEFAULT_TARGET))
+    return target_named(config.deploy.target if "deploy.target" in config.origins else then)
 
 
 def settings_of(report: Report) -> Mapping[str, Any]:

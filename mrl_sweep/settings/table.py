@@ -310,6 +310,13 @@ class DeployTable(Table):
 
     panel: ClassVar[str] = "Deployment"
 
+    target: str = setting(
+        "--target",
+        "NAME",
+        parse_text,
+        "faiss",
+        "The database: its limits, precisions, bytes, statements. Default faiss; pgvector …",
+    )
     funnel: tuple[str, ...] = setting(
         "--funnel",
         "S:N:L",

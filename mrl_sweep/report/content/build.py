@@ -9,6 +9,7 @@ from typing import Any
 from mrl_sweep.decision.losers import LosingQuery
 from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
 from mrl_sweep.deploying.findings import Cost, Finding, Findings, bytes_in_memory, bytes_on_disk, fewest_bytes
+from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.report.content.sentence import sentence
 from mrl_sweep.report.document import (
     BudgetRow,
@@ -31,7 +32,8 @@ class Facts:
     """What the report tells besides scores and findings; everything is optional.
 
     `required` are the measures that had to pass, besides the verdict's own. `manifest` (JSON-able) says what was run:
-    `collection` (with `name`, `documents`, `queries`), `model` (with `name`), `similarity`, `versions`, …
+    `collection` (with `name`, `documents`, `queries`), `model` (with `name`), `similarity`, `versions`, … Nothing is recommended
+    that the `target` refuses.
     """
 
     required: Sequence[Measure] = ()
@@ -43,6 +45,7 @@ class Facts:
     warnings: Sequence[Advice] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    target: str = DEFAULT_TARGET
 
 
 def build_report(verdict: Verdict, findings: Findings, scores: QueryScores, facts: Facts) -> Report:
@@ -117,7 +120,8 @@ def _once(warnings: Sequence[Advice]) -> tuple[Advice, ...]:
 
 def _verdict_row(verdict: Verdict, findings: Findings, facts: Facts) -> VerdictRow:
     full, chosen = full_size(findings), findings[Configuration.exact_prefix(verdict.dimension)]
-    smallest = fewest_bytes(findings.values()) or chosen
+    target = target_named(facts.target)
+    smallest = fewest_bytes(f for f in findings.values() if not target.refusal(f.configuration)) or chosen
     evidence = chosen.judgement.evidence.get(verdict.measure)
     return VerdictRow(
         dimension=verdict.dimension,

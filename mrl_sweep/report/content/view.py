@@ -31,6 +31,11 @@ def headline(report: Report) -> list[str]:
     return [part for part in parts if part]
 
 
+def limits(report: Report) -> list[str]:
+    """What does not fit into the database at all: said before anything else."""
+    return [warning.message for warning in report.warnings if warning.code == "target-limit"]
+
+
 def ladder(report: Report) -> list[CandidateRow]:
     """The exact prefixes, from full size down."""
     rows = [row for row in report.candidates if row.configuration.is_exact_prefix]

@@ -27,6 +27,8 @@ def render(report: Report, look: Look) -> str:
     unicode = _holds(look.encoding, "●·┄│└─…")
     text = _Page(look)
     text.line(Text("  ".join(view.headline(report)), style="bold"), when=bool(view.headline(report)))
+    for limit in view.limits(report):
+        text.line(Text(limit, style=f"bold {_STYLES[Mood.BAD]}"))
     sizes = view.sizes(report)
     text.blank()
     text.table(sizes.table)

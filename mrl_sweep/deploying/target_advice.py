@@ -1,0 +1,61 @@
+"""What a user of a target is told first: what does not fit into it, and where its bytes stay and fall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mrl_sweep.deploying.pgvector_bytes import VectorType, step_of
+from mrl_sweep.deploying.targets import Offer, Target
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Advice
+
+
+def check_target(target: Target, precisions: Iterable[str]) -> None:
+    """Raises InputError where a precision is asked for that the target does not offer: ask before embedding."""
+    for precision in precisions:
+        if target.offer(precision) is None:
+            raise InputError(
+                f"{target.title} offers no {precision}", f"--target {target.name} has {', '.join(target.precisions)}"
+            )
+
+
+def target_advice(target: Target, dims: Sequence[int], precisions: Iterable[str]) -> tuple[Advice, ...]:
+    """What does not fit, then the steps of the staircase that the sizes of this sweep stand on, for each precision."""
+    offers = [offer for precision in precisions if (offer := target.offer(precision)) is not None]
+    note = [Advice("target-note", f"{target.title}: {target.note}")] if target.note else []
+    return (*_misfit(target, max(dims)), *(step for offer in offers for step in _steps(target, offer, dims)), *note)
+
+
+def _misfit(target: Target, full: int) -> list[Advice]:
+    refused = [offer for offer in target.offers if not offer.takes(full)]
+    if not refused:
+        return []
+    limits = [f"{offer.most_dims:,} as {offer.called}" for offer in target.offers if offer.most_dims]
+    holding = [offer for offer in target.offers if offer.takes(full)]
+    called = " or ".join(offer.called for offer in refused)
+    message = f"full size, {full:,} dimensions, has no index in {target.title} as {called}: it takes up to {', '.join(limits)}"
+    hint = f"ship a smaller size, or keep it as {holding[0].called}" if holding else "ship a smaller size"
+    return [Advice("target-limit", message, hint)]
+
+
+def _steps(target: Target, offer: Offer, dims: Sequence[int]) -> list[Advice]:
+    """The sizes that cost what a larger one costs; nothing where every dimension less saves bytes."""
+    if not offer.layout.startswith("pgvector:"):
+        return []
+    descending = sorted(dims, reverse=True)
+    by_step: dict[tuple[int, int], list[int]] = {}
+    for dim in descending:
+        step = step_of(VectorType(offer.called), dim)
+        if step is not None:
+            by_step.setdefault(step, []).append(dim)
+    advice = []
+    for (first, _), (largest, *others) in by_step.items():
+        below = [dim for dim in descending if dim < first]
+        if not others:
+            continue
+        verb = "cost" if len(others) > 1 else "costs"
+        message = f"as {offer.called}, {' and '.join(f'{dim:,}' for dim in others)} {verb} what {largest:,} costs"
+        if below:
+            message += f"; the next step down is {below[0]:,} (it begins at {first - 1:,})"
+        advice.append(Advice("target-steps", f"{target.title}: {message}"))
+    return advice

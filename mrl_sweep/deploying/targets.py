@@ -1,0 +1,251 @@
+"""The databases a configuration goes into: their limits, precisions, bytes and statements, read from targets.toml."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from string import Template
+from typing import Any, Final, TypeVar
+
+from mrl_sweep.deploying.index_bytes import index_bytes
+from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, table_bytes
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Configuration
+
+SCHEMA_VERSION: Final = 1
+DEFAULT_TARGET: Final = "faiss"
+ANY_PRECISION: Final = "*"
+
+_FAISS_CODES: Final = {
+    "float32": "Flat",
+    "float16": "SQfp16",
+    "int8": "SQ8",
+    "int4": "SQ4",
+    "rabitq": "RaBitQ",
+    "binary": "LSH",
+}
+
+
+class Verified(StrEnum):
+    """How far a row was verified: seen on the running system, read on the vendor's page, or told and not found again."""
+
+    RUN = "run"
+    VENDOR = "vendor"
+    UNVERIFIED = "unverified"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One way in which a target keeps a number; `called` is the target's name of `precision`.
+
+    `most_dims` is the largest vector that an index takes so (0: no limit is known), `index` the FAISS structure that stands in
+    for the target's own, `layout` the formula of its bytes, empty where those of the stand-in are all there is. `codes`: codes
+    are compared with codes.
+    """
+
+    precision: str
+    called: str
+    most_dims: int
+    index: str
+    source: str
+    checked: datetime.date
+    verified: Verified
+    layout: str = ""
+    codes: bool = False
+
+    def takes(self, dim: int) -> bool:
+        """Whether an index can hold vectors of `dim` in this form."""
+        return self.most_dims == 0 or dim <= self.most_dims
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """Something to paste: `text` with `$dim`, `$full`, `$called`, `$m`, `$candidates`; for one precision, or for `*`."""
+
+    precision: str
+    language: str
+    text: str
+    purpose: str = "index"
+    rescored: bool = False
+
+    def fill(self, **values: object) -> str:
+        """The text to paste. Raises KeyError for a name that `values` lack."""
+        return Template(self.text).substitute(values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One database: what it offers, in the order of the file, and what to paste into it."""
+
+    name: str
+    title: str
+    offers: tuple[Offer, ...]
+    statements: tuple[Statement, ...] = ()
+    rescoring: str = ""
+    note: str = ""
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What can be swept for this target, in this program's names."""
+        return tuple(offer.precision for offer in self.offers)
+
+    def offer(self, precision: str) -> Offer | None:
+        """How the target keeps this precision; None where it does not offer it. FAISS offers all."""
+        if self.name == DEFAULT_TARGET:
+            return self.offers[0]
+        return next((offer for offer in self.offers if offer.precision == precision), None)
+
+    def refusal(self, configuration: Configuration) -> str:
+        """Why the target cannot hold this configuration; empty where it can."""
+        offer = self.offer(configuration.precision)
+        if offer is None:
+            return f"{self.title} offers no {configuration.precision}: it has {', '.join(self.precisions)}"
+        if offer.takes(configuration.dim):
+            return ""
+        return f"{self.title} indexes up to {offer.most_dims:,} dimensions as {offer.called}, not {configuration.dim:,}"
+
+    def index_bytes(self, configuration: Configuration, docs: int) -> int | None:
+        """Bytes of the target's index over `docs` vectors; None where it is refused, or no formula is known."""
+        offer = self.offer(configuration.precision)
+        if offer is None or not offer.takes(configuration.dim):
+            return None
+        structure = offer.index if configuration.is_exact else configuration.index
+        return LAYOUTS[offer.layout](structure, configuration, docs)
+
+    def disk_bytes(self, configuration: Configuration, full: int, docs: int) -> int | None:
+        """Bytes of the table that keeps the full vectors beside the index; None where no formula is known."""
+        return table_bytes(full, docs) if self.name == "pgvector" and configuration.dim <= full else None
+
+    def paste(self, configuration: Configuration, full: int) -> tuple[tuple[Statement, str], ...]:
+        """The statements for this configuration, filled in; none where the target refuses it."""
+        offer = self.offer(configuration.precision)
+        if offer is None or not offer.takes(configuration.dim):
+            return ()
+        candidates = 10 * int((re.match(r"\d+", configuration.rescore) or ["1"])[0])
+        values = {
+            "dim": configuration.dim,
+            "full": full,
+            "called": offer.called,
+            "m": _links(offer.index if configuration.is_exact else configuration.index),
+            "candidates": candidates,
+            "effort": max(40, candidates),
+            "factory": ",".join((offer.index, faiss_code(configuration.precision))),
+        }
+        fitting = [one for one in self.statements if one.precision in (ANY_PRECISION, configuration.precision)]
+        rescored = {one.purpose for one in fitting if one.rescored and configuration.rescore}
+        chosen = [one for one in fitting if one.rescored == (one.purpose in rescored)]
+        return tuple((one, one.fill(**values)) for one in chosen)
+
+
+def faiss_code(precision: str) -> str:
+    """FAISS's word for the precision; a FAISS word is its own."""
+    return _FAISS_CODES.get(precision, precision)
+
+
+def _stand_in(structure: str, configuration: Configuration, docs: int) -> int | None:
+    return index_bytes(f"{structure},{faiss_code(configuration.precision)}", configuration.dim, docs)
+
+
+def _pgvector(kind: VectorType) -> Callable[[str, Configuration, int], int | None]:
+    def layout(structure: str, configuration: Configuration, docs: int) -> int | None:
+        return hnsw_bytes(kind, configuration.dim, docs, m=_links(structure))
+
+    return layout
+
+
+def _weaviate(least_bits: int, bits: int, beside: int) -> Callable[[str, Configuration, int], int | None]:
+    """Rotated codes: the dimension rounded up to a multiple of 64, and to `least_bits`; the graph is the stand-in's."""
+
+    def layout(structure: str, configuration: Configuration, docs: int) -> int | None:
+        with_vectors = index_bytes(f"{structure},Flat", configuration.dim, docs)
+        if with_vectors is None:
+            return None
+        rotated = -(-configuration.dim // 64) * 64
+        code = max(rotated * bits, least_bits) // 8 + beside
+        return with_vectors - 4 * configuration.dim * docs + code * docs
+
+    return layout
+
+
+LAYOUTS: Final[Mapping[str, Callable[[str, Configuration, int], int | None]]] = {
+    "": _stand_in,
+    "pgvector:vector": _pgvector(VectorType.VECTOR),
+    "pgvector:halfvec": _pgvector(VectorType.HALFVEC),
+    "pgvector:bit": _pgvector(VectorType.BIT),
+    "weaviate:rq8": _weaviate(0, 8, 16),
+    "weaviate:rq1": _weaviate(256, 1, 8),
+}
+"""(structure, configuration, documents) -> bytes of the index, by the name in targets.toml."""
+
+
+def _links(structure: str) -> int:
+    """The m of a graph: of `HNSW16`, of `pgvector:hnsw(m=16)`; 16 where none is named."""
+    match = re.search(r"HNSW(\d+)|\bm=(\d+)", structure)
+    return int(match[1] or match[2]) if match else 16
+
+
+def target_named(name: str) -> Target:
+    """The target of this name. Raises InputError with the nearest name otherwise."""
+    targets = load_targets()
+    if name in targets:
+        return targets[name]
+    close = difflib.get_close_matches(name.lower(), targets, n=1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    raise InputError(f"there is no target {name!r}", f"{guess}targets are: {', '.join(targets)}")
+
+
+@cache
+def load_targets() -> Mapping[str, Target]:
+    """Every target of the packaged file, by name, in its order."""
+    return read_targets(resources.files("mrl_sweep.deploying").joinpath("targets.toml").read_text(encoding="utf-8"))
+
+
+def read_targets(text: str) -> dict[str, Target]:
+    """The targets of a TOML document. Raises ValueError naming the target and key for anything the schema does not have."""
+    tables = tomllib.loads(text)
+    if tables.pop("schema_version", None) != SCHEMA_VERSION:
+        raise ValueError(f"schema_version must be {SCHEMA_VERSION}")
+    return {name: _target(name, table) for name, table in tables.items()}
+
+
+def _target(name: str, table: Mapping[str, Any]) -> Target:
+    offers = tuple(_row(Offer, row, f"[{name}] offers") for row in table.get("offers", ()))
+    statements = tuple(_row(Statement, row, f"[{name}] statements") for row in table.get("statements", ()))
+    if not offers:
+        raise ValueError(f"[{name}] offers nothing")
+    known = {*(offer.precision for offer in offers), ANY_PRECISION}
+    for statement in statements:
+        if statement.precision not in known:
+            raise ValueError(f"[{name}] statements: {statement.precision} is not among its offers")
+    return _row(Target, {**table, "name": name, "offers": offers, "statements": statements}, f"[{name}]")
+
+
+Row = TypeVar("Row", Offer, Statement, Target)
+
+_KINDS: Final = {"str": str, "int": int, "bool": bool, "datetime.date": datetime.date, "Verified": str}
+
+
+def _row(kind: type[Row], values: Mapping[str, Any], where: str) -> Row:
+    """A dataclass from a table of the file, each value checked against its annotation."""
+    known = {field.name: field for field in fields(kind)}
+    if unknown := [key for key in values if key not in known]:
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}")
+    if missing := [name for name, field in known.items() if name not in values and field.default is MISSING]:
+        raise ValueError(f"{where}: no {missing[0]}")
+    checked = dict(values)
+    for key, value in values.items():
+        expected = _KINDS.get(str(known[key].type))
+        if expected is not None and type(value) is not expected:
+            raise ValueError(f"{where}: {key} must be {expected.__name__}, not {value!r}")
+    if kind is Offer:
+        checked["verified"] = Verified(values["verified"])
+        if checked.get("layout", "") not in LAYOUTS:
+            raise ValueError(f"{where}: there is no layout {checked['layout']!r}")
+    return kind(**checked)

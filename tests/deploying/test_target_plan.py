@@ -1,0 +1,67 @@
+"""A plan in the database's own terms: its bytes, what does not fit, and no quality that was not measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from mrl_sweep.deploying.findings import Finding
+from mrl_sweep.deploying.pgvector_bytes import PAGE_BYTES, VectorType, hnsw_bytes, table_bytes
+from mrl_sweep.deploying.plan import Evaluated, Plan, PlanRequest, make_plan
+from mrl_sweep.types import Configuration, Evidence, Judgement, Measure, Outcome
+
+NDCG = Measure("nDCG", 10)
+MILLION = 1_000_000
+
+
+def found(configuration: str, outcome: Outcome = Outcome.PASS) -> Finding:
+    evidence = {NDCG: Evidence(mean=0.5, kept=0.99, at_least=0.98)}
+    return Finding(judgement=Judgement(Configuration.parse(configuration), outcome, evidence, ""))
+
+
+def planned(*findings: Finding, target: str = "pgvector", indexes: tuple[str, ...] = ()) -> Plan:
+    known = Evaluated(findings={f.configuration: f for f in findings}, n_documents=1000, measure=NDCG)
+    return make_plan(PlanRequest(docs=MILLION, target=target, indexes=indexes), known)
+
+
+FULL = found("3072", Outcome.BASELINE)
+
+
+def test_the_staircase_stands_in_the_rows() -> None:
+    plan = planned(FULL, *(found(str(dim)) for dim in (1536, 1024, 768)), found("1536:float16:exact"), found("1536:binary:exact"))
+    of = {(row.dim, row.precision): row.index_bytes for row in plan.rows}
+    assert of[1536, "float32"] == of[1024, "float32"] == hnsw_bytes(VectorType.VECTOR, 1536, MILLION)
+    assert 2 * (of[768, "float32"] or 0) == (of[1024, "float32"] or 0) + PAGE_BYTES
+    assert of[1536, "float16"] == hnsw_bytes(VectorType.HALFVEC, 1536, MILLION)
+    assert of[1536, "binary"] == hnsw_bytes(VectorType.BIT, 1536, MILLION)
+
+
+def test_what_does_not_fit_is_there_refused_and_without_bytes() -> None:
+    row = planned(FULL, found("1536")).rows[0]
+    assert (row.dim, row.acceptable, row.index_bytes, row.memory_bytes, row.monthly_cost) == (3072, False, None, None, None)
+    assert row.reason == "pgvector 0.8 indexes up to 2,000 dimensions as vector, not 3,072"
+
+
+def test_the_table_keeps_the_full_vectors() -> None:
+    row = planned(FULL, found("1536")).rows[1]
+    assert row.disk_bytes == (row.index_bytes or 0) + table_bytes(3072, MILLION)
+
+
+def test_a_size_that_was_judged_and_is_too_low_stays_in_sight() -> None:
+    rows = planned(FULL, found("256", Outcome.FAIL), indexes=("Flat",)).rows
+    assert [(row.dim, row.acceptable) for row in rows] == [(3072, False), (256, False)]
+
+
+def test_the_quality_of_an_index_that_was_not_measured_is_not_known() -> None:
+    row = planned(FULL, found("1536")).rows[1]
+    assert (row.index, row.acceptable, row.kept, row.reason) == ("HNSW16", None, None, "not measured: --index HNSW16 in the run")
+
+
+def test_a_precision_that_the_target_lacks_gets_no_row() -> None:
+    assert [row.precision for row in planned(FULL, found("512:int8:exact")).rows] == ["float32"]
+
+
+@pytest.mark.parametrize("target", ["qdrant", "weaviate"])
+def test_whose_bytes_they_are_is_said(target: str) -> None:
+    plan = planned(FULL, found("512:int8:exact"), target=target)
+    own = "Weaviate's, by its own layout" if target == "weaviate" else "FAISS's HNSW16, which stands in for Qdrant's own"
+    assert any("index bytes of int8 are" in note and own in note for note in plan.assumptions)

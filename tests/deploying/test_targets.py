@@ -1,0 +1,170 @@
+"""The file of targets: its schema, and every limit, byte and statement that follows from it."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+
+from mrl_sweep.deploying.index_bytes import index_bytes
+from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, table_bytes
+from mrl_sweep.deploying.target_advice import check_target, target_advice
+from mrl_sweep.deploying.targets import LAYOUTS, Verified, load_targets, read_targets, target_named
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Configuration
+
+ROW = 'precision = "float32", called = "x", most_dims = 8, index = "HNSW16", source = "s", checked = 2026-01-01, verified = "run"'
+
+
+def document(row: str = ROW, more: str = "") -> str:
+    return f'schema_version = 1\n[t]\ntitle = "T"\noffers = [{{ {row} }}]\n{more}'
+
+
+def sizes(text: str) -> Configuration:
+    return Configuration.parse(text)
+
+
+def test_a_row_is_read_as_it_is_written() -> None:
+    target = read_targets(document())["t"]
+    offer = target.offers[0]
+    assert (target.name, target.title, offer.precision, offer.most_dims) == ("t", "T", "float32", 8)
+    assert (offer.checked, offer.verified, offer.layout, offer.codes) == (date(2026, 1, 1), Verified.RUN, "", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (document().replace("schema_version = 1", "schema_version = 2"), "schema_version must be 1"),
+        (document(more='colour = "red"'), r"\[t\]: unknown key 'colour'"),
+        (document(ROW + ", colour = 1"), r"\[t\] offers: unknown key 'colour'"),
+        (document(ROW.replace(', source = "s"', "")), r"\[t\] offers: no source"),
+        (document(ROW.replace("most_dims = 8", 'most_dims = "8"')), "most_dims must be int"),
+        (document(ROW.replace("2026-01-01", '"2026"')), "checked must be date"),
+        (document(ROW.replace('"run"', '"rumour"')), "rumour"),
+        (document(ROW + ', layout = "none"'), "there is no layout 'none'"),
+        (document(more='statements = [{ precision = "int8", language = "sql", text = "" }]'), "int8 is not among its offers"),
+        ('schema_version = 1\n[t]\ntitle = "T"', r"\[t\] offers nothing"),
+    ],
+)
+def test_what_the_schema_does_not_have_is_refused_with_its_place(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        read_targets(text)
+
+
+def test_every_packaged_row_has_a_source_a_date_and_a_layout() -> None:
+    for target in load_targets().values():
+        for offer in target.offers:
+            assert offer.source, target.name
+            assert offer.checked >= date(2026, 1, 1), target.name
+            assert offer.layout in LAYOUTS
+
+
+def test_targets_that_the_command_line_names_are_there() -> None:
+    named = "faiss pgvector qdrant elasticsearch opensearch weaviate milvus lancedb azure redis mongodb pinecone"
+    assert set(named.split()) <= set(load_targets())
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "most"),
+    [
+        ("pgvector", "float32", 2000),
+        ("pgvector", "float16", 4000),
+        ("pgvector", "binary", 64_000),
+        ("sqlserver", "float32", 1998),
+        ("sqlserver", "float16", 3996),
+        ("vectorize", "float32", 1536),
+        *((name, "float32", 4096) for name in ("elasticsearch", "s3vectors", "databricks", "couchbase")),
+        ("azure", "int8", 4096),
+        *((name, "float32", 8192) for name in ("mongodb", "astra", "sagemaker")),
+        ("turbopuffer", "float32", 10_752),
+        ("opensearch", "float32", 16_000),
+        ("pinecone", "float32", 20_000),
+        ("milvus", "float32", 32_768),
+        ("redis", "float32", 32_768),
+        *((name, "float32", 65_535) for name in ("weaviate", "neptune")),
+        *((name, "float32", 65_536) for name in ("qdrant", "libsql")),
+        ("cratedb", "float32", 2048),
+        ("neo4j", "float32", 2048),
+    ],
+)
+def test_the_largest_vector_is_taken_and_one_more_is_refused(name: str, precision: str, most: int) -> None:
+    target = target_named(name)
+    assert target.refusal(sizes(f"{most}:{precision}:exact")) == ""
+    assert f"up to {most:,} dimensions" in target.refusal(sizes(f"{most + 1}:{precision}:exact"))
+    assert target.index_bytes(sizes(f"{most + 1}:{precision}:exact"), 1000) is None
+
+
+def test_a_precision_that_is_not_offered_is_refused_before_the_work() -> None:
+    with pytest.raises(InputError, match=r"pgvector 0\.8 offers no int8") as refused:
+        check_target(target_named("pgvector"), ["float32", "int8"])
+    assert refused.value.hint == "--target pgvector has float32, float16, binary"
+    check_target(target_named("faiss"), ["int8", "SQtqmse2"])
+
+
+def test_an_unknown_target_gets_the_nearest_name() -> None:
+    with pytest.raises(InputError, match="no target 'pgvectr'") as refused:
+        target_named("pgvectr")
+    assert refused.value.hint.startswith("did you mean pgvector? targets are: faiss, pgvector")
+
+
+def test_pgvector_weighs_by_its_own_pages() -> None:
+    target = target_named("pgvector")
+    assert target.index_bytes(sizes("768:float16"), 10_000) == hnsw_bytes(VectorType.HALFVEC, 768, 10_000)
+    assert target.index_bytes(sizes("768:float32:HNSW64"), 10_000) == hnsw_bytes(VectorType.VECTOR, 768, 10_000, m=64)
+    assert target.disk_bytes(sizes("768:float16"), 1536, 10_000) == table_bytes(1536, 10_000)
+
+
+def test_weaviate_rounds_rotated_codes_up() -> None:
+    target = target_named("weaviate")
+    flat = index_bytes("HNSW32,Flat", 100, 1000) or 0
+    graph = flat - 4 * 100 * 1000
+    assert target.index_bytes(sizes("100:int8:exact"), 1000) == graph + 1000 * (128 + 16)
+    assert target.index_bytes(sizes("100:rabitq:exact"), 1000) == graph + 1000 * (256 // 8 + 8)
+    assert target.index_bytes(sizes("65:rabitq:exact"), 1000) == target.index_bytes(sizes("256:rabitq:exact"), 1000)
+
+
+def test_others_weigh_as_their_stand_in() -> None:
+    assert target_named("qdrant").index_bytes(sizes("512:int8:exact"), 1000) == index_bytes("HNSW16,SQ8", 512, 1000)
+
+
+def test_the_first_thing_said_is_what_does_not_fit() -> None:
+    target = target_named("pgvector")
+    said = target_advice(target, [3072, 2000, 1536, 1024, 768], target.precisions)
+    assert said[0].message == (
+        "full size, 3,072 dimensions, has no index in pgvector 0.8 as vector: "
+        "it takes up to 2,000 as vector, 4,000 as halfvec, 64,000 as bit"
+    )
+    assert said[0].hint == "ship a smaller size, or keep it as halfvec"
+    steps = [one.message for one in said if one.code == "target-steps"]
+    assert steps[0] == "pgvector 0.8: as vector, 1,024 costs what 1,536 costs; the next step down is 768 (it begins at 948)"
+
+
+def test_where_all_fits_and_every_dimension_counts_nothing_is_said() -> None:
+    assert target_advice(target_named("faiss"), [3072, 256], ["float32"]) == ()
+    assert target_advice(target_named("qdrant"), [1536, 768], ["float32", "int8"]) == ()
+
+
+def test_a_rescored_configuration_gets_the_query_in_two_stages() -> None:
+    target = target_named("pgvector")
+    (once,) = [text for one, text in target.paste(sizes("512:binary"), 1536) if one.purpose == "query"]
+    (twice,) = [text for one, text in target.paste(sizes("512:binary:exact:rescore=4x"), 1536) if one.purpose == "query"]
+    assert "shortlist" not in once
+    assert "LIMIT 40) AS shortlist ORDER BY embedding <=> %(query)s::vector LIMIT 10" in twice
+
+
+def test_nothing_is_pasted_into_a_target_that_refuses() -> None:
+    assert target_named("pgvector").paste(sizes("3072"), 3072) == ()
+
+
+@pytest.mark.parametrize("name", load_targets())
+def test_every_statement_fills_in_and_every_json_body_parses(name: str) -> None:
+    target = load_targets()[name]
+    for offer in target.offers:
+        for statement, text in target.paste(sizes(f"512:{offer.precision}:exact"), 1536):
+            assert "$" not in text
+            if statement.language == "json":
+                assert "$dim" not in statement.text or "512" in text
+                assert isinstance(json.loads(text), dict)
+            elif statement.language == "python":
+                compile(text, name, "exec")
