@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from mrl_sweep.errors import MrlSweepError
 from mrl_sweep.events import OnEvent
 from mrl_sweep.types import BoolArray, Collection, Embeddings, Float32Array, IntArray, ModelFacts
+
+GUESSED: Final = frozenset({"pooling-guessed", "prompts-not-used"})
+"""Codes of advice on what had to be guessed of a model: strict refuses it."""
 
 
 class Role(StrEnum):

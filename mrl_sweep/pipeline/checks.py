@@ -7,9 +7,10 @@ from typing import Final
 
 from mrl_sweep.decision.units import check_fields
 from mrl_sweep.deploying.funnels import parse_funnel
+from mrl_sweep.embedding.protocol import GUESSED
 from mrl_sweep.errors import InputError
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Collection, Embeddings
+from mrl_sweep.types import Collection, Embeddings, ModelFacts
 
 _ZERO: Final = ("zero-documents", "zero-queries")
 
@@ -31,6 +32,13 @@ def check_data(config: SweepConfig, collection: Collection) -> None:
                 f"{measure}: no judgment has a grade of {measure.rel} or more; the highest is {highest}",
                 f"choose rel from 1 to {highest}",
             )
+
+
+def check_model(config: SweepConfig, facts: ModelFacts) -> None:
+    """Raise InputError, where strict, for what had to be guessed of the model."""
+    guessed = [advice for advice in facts.warnings if advice.code in GUESSED]
+    if config.run.strict and guessed:
+        raise InputError(f"strict: {guessed[0].message}", guessed[0].hint)
 
 
 def check_sizes(config: SweepConfig, full_dim: int) -> None:

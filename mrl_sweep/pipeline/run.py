@@ -20,7 +20,7 @@ from mrl_sweep.execution.resources import open_checkpoint
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.measures.score import score
-from mrl_sweep.pipeline.checks import check_data, check_sizes, check_vectors
+from mrl_sweep.pipeline.checks import check_data, check_model, check_sizes, check_vectors
 from mrl_sweep.pipeline.deployment import check_indexes, measure_deployed
 from mrl_sweep.pipeline.funnels import with_funnels
 from mrl_sweep.pipeline.ranking import rank_all
@@ -112,6 +112,7 @@ def embed_checked(
     check_indexes(config, None, len(collection.documents))
     if isinstance(model[0], Embedder) and (facts := known_facts(*model)) is not None:
         candidate_dims(config.sweep.dims, facts.dim, facts.trained_dims)  # a size above the model's is refused before the work
+        check_model(config, facts)
         check_sizes(config, facts.dim)
     embeddings = embed_texts(config, collection, on_event, model)
     check_vectors(config, embeddings)

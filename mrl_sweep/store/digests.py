@@ -112,11 +112,12 @@ class FileDigests:
         for file in sorted(files):
             stat = file.stat()
             key = str(file.resolve())
-            stamp = [stat.st_size, stat.st_mtime_ns]
+            # A time of change can be set; the inode and the time of its last change cannot, so a replaced file is read again.
+            stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
             entry = known.get(key)
-            if not (isinstance(entry, list) and entry[:2] == stamp and len(entry) == 3):
+            if not (isinstance(entry, list) and entry[:-1] == stamp):
                 entry = fresh[key] = [*stamp, _file_digest(file)]
-            total.update(f"{file.relative_to(root).as_posix()}\0{entry[2]}\n".encode("utf-8", "surrogatepass"))
+            total.update(f"{file.relative_to(root).as_posix()}\0{entry[-1]}\n".encode("utf-8", "surrogatepass"))
         if fresh:
             self._write(known | fresh)
         return total.hexdigest()

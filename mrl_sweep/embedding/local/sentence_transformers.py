@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from mrl_sweep.embedding.families import Family, refuse_non_prefix, says_matryoshka, trained_dims
+from mrl_sweep.embedding.local.look import look_at
 from mrl_sweep.embedding.local.model_files import (
     ModelFiles,
     cannot_load,
@@ -28,7 +30,7 @@ from mrl_sweep.embedding.local.model_files import (
 from mrl_sweep.embedding.local.static import StaticEncoder
 from mrl_sweep.embedding.local.transforms import transformed
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, Role
-from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 from mrl_sweep.store.digests import FileDigests
 from mrl_sweep.types import Advice, BoolArray, IntArray, ModelFacts, Similarity
 
@@ -61,6 +63,7 @@ class LocalModel:
         self._counter: TokenCounter | None = None
         self._static: StaticEncoder | None = None
         self._pool: Any = None
+        self._fitting = options.batch_size or _BATCH
         self._opening = threading.Lock()
 
     @property
@@ -110,7 +113,10 @@ class LocalModel:
     def encode(self, texts: Sequence[str], role: Role) -> Encoded:
         model, prompt = self.opened(), self._prompts.of(role)
         if self._static is not None:
-            rows, tokens = self._static.encode([prompt + text for text in texts] if prompt else texts)
+            try:
+                rows, tokens = self._static.encode([prompt + text for text in texts] if prompt else texts)
+            except Exception as error:
+                raise cannot_encode(self.name, error) from error
             return Encoded(transformed(self._transform, rows), tokens, np.zeros(len(rows), np.bool_))
         method = getattr(model, f"encode_{role.value}", model.encode)
         options: dict[str, Any] = {"prompt": prompt, "show_progress_bar": False, "convert_to_numpy": True}
@@ -118,9 +124,32 @@ class LocalModel:
             options |= {"pool": self._processes(model), "chunk_size": max(1, len(texts) // self._options.processes)}
         if self._counter is not None:
             self._counter.begin()
-        vectors = method(list(texts), batch_size=self._options.batch_size or _BATCH, **options)
+        vectors = self._in_fitting_batches(lambda size: method(list(texts), batch_size=size, **options))
         rows = transformed(self._transform, np.ascontiguousarray(vectors, dtype=np.float32))
         return Encoded(rows) if self._counter is None else Encoded(rows, *self._counter.take(texts, prompt))
+
+    def _in_fitting_batches(self, encode: Callable[[int], Any]) -> Any:
+        """What `encode` gives for a batch size; where the device's memory does not hold a batch, for half of it, and so on.
+
+        Raises InputError or EnvironmentFault for whatever else the libraries raise.
+        """
+        size = self._fitting
+        while True:
+            try:
+                with _quiet():
+                    vectors = encode(size)
+            except Exception as error:
+                if not is_out_of_memory(error) or size == 1:
+                    raise cannot_encode(self.name, error) from error
+                size = self._fitting = max(1, size // 2)  # later batches begin with what fitted
+                _free_device_memory()
+                continue
+            if getattr(vectors, "ndim", 0) != 2:
+                raise InputError(
+                    f"{self.name} makes no single vector of a text",
+                    "take a dense model with one vector a text, or add its pooling",
+                )
+            return vectors
 
     def close(self) -> None:
         if self._pool is not None:
@@ -159,6 +188,7 @@ def open_model(spec: str, options: ModelOptions) -> LocalModel:
     files = find_model(spec, options)
     family = family_of_files(files)
     refuse_non_prefix(family, files.name)
+    look = look_at(files, options, prompts_of(files.folder, family, options))
     if options.trust_remote_code and files.repository and not pinned(options.revision):
         raise InputError(
             f"{files.name} would run code from its repository, and no commit says which",
@@ -171,9 +201,10 @@ def open_model(spec: str, options: ModelOptions) -> LocalModel:
         digest = FileDigests(options.cache_dir).of(model_files(files.folder, options.backend), files.folder)
         key = {"provider": "sentence-transformers", "model": None, "revision": digest}
         details = {"provider": "sentence-transformers", "name": files.name, "digest": digest}
-    warnings: tuple[Advice, ...] = ()
+    details |= look.details()
+    advice = look.advice
     if options.trust_remote_code and (code := foreign_code(files)):
-        warnings = (Advice("foreign-code", f"{files.name} takes code from {code}, which --revision does not pin"),)
+        advice += (Advice("foreign-code", f"{files.name} takes code from {code}, which --revision does not pin"),)
     return LocalModel(
         Origin(
             name=files.name,
@@ -182,7 +213,7 @@ def open_model(spec: str, options: ModelOptions) -> LocalModel:
             folder=files.folder,
             family=family,
             details=details,
-            warnings=warnings,
+            warnings=advice,
         ),
         options,
     )
@@ -232,21 +263,61 @@ def _load_faults(files: ModelFiles, options: ModelOptions) -> Iterator[None]:
         ) from error
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was short: torch's own error by its name, for older backends raise a RuntimeError that only says so."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "out of memory" in str(error).lower()
+
+
+def cannot_encode(name: str, error: Exception) -> MrlSweepError:
+    """What a library raised over a text, as a fault of ours that names its cause."""
+    if isinstance(error, MrlSweepError):
+        return error
+    if is_out_of_memory(error):
+        return EnvironmentFault(
+            f"{name}: not enough memory to encode even one text", "--device cpu, or --max-length N to read less of each text"
+        )
+    if isinstance(error, IndexError):
+        return InputError(
+            f"{name} cannot encode a text: it has fewer positions or words than the text needs ({_first_line(error)})",
+            "--max-length 512, or what the model's card says; else its tokenizer and its weights do not belong together",
+        )
+    kind = type(error).__name__
+    return EnvironmentFault(
+        f"{name} failed while encoding: {kind}: {_first_line(error)}",
+        "--device cpu, --batch-size 1 or --max-length N may avoid it",
+    )
+
+
+def _free_device_memory() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the loader's own progress bars: ours is the only one."""
+    """Without the libraries' own bars, reports and warnings, which colour stderr even where it is no terminal.
+
+    Whatever concerns a user is said by us, in the report.
+    """
     from transformers.utils import logging as library
 
     logging: Any = library
-    shown = logging.is_progress_bar_enabled()
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
 

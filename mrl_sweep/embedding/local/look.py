@@ -1,0 +1,186 @@
+"""One look at a model's folder before it is used: does it give one dense vector a text, and what of it is guessed?"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mrl_sweep.embedding.families import read_json
+from mrl_sweep.embedding.local.model_files import ModelFiles, Prompts, saved_settings
+from mrl_sweep.embedding.protocol import ModelOptions
+from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.types import Advice
+
+_LFS: Final = b"version https://git-lfs.github.com/spec/"
+_LARGE: Final = frozenset({".safetensors", ".bin", ".onnx", ".model", ".json", ".h5", ".pt", ".gguf", ".npy", ".npz"})
+_HEAD: Final = re.compile(r"(\d+)_Dense_(\d+)")
+_TOKEN_LEVEL: Final = frozenset({"Transformer", "Dense", "Normalize", "LayerNorm", "Dropout", "WordWeights"})
+"""Modules that leave one vector a token where nothing pools them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One entry of modules.json: its class with its package, and its folder."""
+
+    kind: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.kind.rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a folder says of its model: `modules` in order, `routes` of an asymmetric one, and what to tell of it."""
+
+    modules: tuple[Module, ...]
+    routes: tuple[str, ...]
+    advice: tuple[Advice, ...]
+
+    def details(self) -> dict[str, Any]:
+        """For the report."""
+        found: dict[str, Any] = {"modules": [module.name for module in self.modules]}
+        return found | ({"routes": list(self.routes)} if self.routes else {})
+
+
+def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> Look:
+    """What the folder holds. Raises InputError for rerankers, sparse and multi-vector models, pointers, and what does not fit."""
+    folder, name = files.folder, files.name
+    _refuse_pointers(folder)
+    config, saved = read_json(folder / "config.json"), saved_settings(folder)
+    modules = modules_of(folder)
+    _refuse_other_kinds(name, config, saved, modules)
+    _refuse_static_without_modules(files, config, modules)
+    _refuse_heads(name, folder, modules)
+    _refuse_no_pooling(name, modules)
+    _refuse_length(name, config, options)
+    advice = (*_guessed_pooling(name, modules), *_unused_prompts(name, saved, prompts))
+    return Look(modules, _routes(folder, modules), advice)
+
+
+def modules_of(folder: Path) -> tuple[Module, ...]:
+    """The modules that modules.json lists; none where there is no such list."""
+    try:
+        listed = json.loads((folder / "modules.json").read_bytes())
+        return tuple(Module(str(entry["type"]), str(entry.get("path", ""))) for entry in listed)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return ()
+
+
+def _refuse_pointers(folder: Path) -> None:
+    """Git without its large file storage leaves small texts where the weights should be."""
+    pointers = [path for path in sorted(folder.rglob("*")) if path.suffix in _LARGE and is_lfs_pointer(path)]
+    if pointers:
+        names = first_offenders([path.relative_to(folder).as_posix() for path in pointers])
+        raise InputError(f"{folder}: Git LFS pointers stand in place of {names}", f"git -C {folder} lfs pull")
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether the file is the text that Git keeps in place of a large file."""
+    try:
+        if not path.is_file() or path.stat().st_size > 1024:
+            return False
+        with path.open("rb") as file:
+            return file.read(len(_LFS)) == _LFS
+    except OSError:
+        return False
+
+
+def _refuse_other_kinds(name: str, config: Mapping[str, Any], saved: Mapping[str, Any], modules: tuple[Module, ...]) -> None:
+    """Models whose answer to a text is no vector, or more than one."""
+    declared = f"{saved.get('model_type', '')} {' '.join(module.kind for module in modules)}".lower()
+    architectures = [str(one) for one in config.get("architectures") or ()]
+    classifier = not modules and any("SequenceClassification" in one for one in architectures)
+    if "crossencoder" in declared.replace("_", "") or classifier:
+        raise InputError(
+            f"{name} is a reranker: it scores pairs of texts and makes no vectors",
+            "take an embedding model; a reranker can only order what that has found",
+        )
+    late = str(saved.get("similarity_fn_name", "")).lower() == "maxsim" or any("colbert" in one.lower() for one in architectures)
+    if late or "pylate" in declared or "multivector" in declared.replace("_", "") or "colbert" in declared:
+        raise InputError(
+            f"{name} is a multi-vector (late-interaction) model: it makes a vector for every token",
+            "take a model of one vector a text; the size of a multi-vector index is another question",
+        )
+    if "sparse" in declared or "splade" in declared:
+        raise InputError(f"{name} is a sparse model: its vectors have a number for every word", "take a dense embedding model")
+
+
+def _refuse_static_without_modules(files: ModelFiles, config: Mapping[str, Any], modules: tuple[Module, ...]) -> None:
+    static = str(config.get("model_type", "")) == "model2vec" or "StaticModel" in (config.get("architectures") or ())
+    if static and not modules:
+        raise InputError(
+            f"{files.name} is a model2vec model without modules.json, by which it would be opened",
+            f'python -c "from sentence_transformers import SentenceTransformer as S, models as m; '
+            f"S(modules=[m.StaticEmbedding.from_model2vec('{files.folder}')]).save('OTHER')\"; then --model OTHER",
+        )
+
+
+def _refuse_heads(name: str, folder: Path, modules: tuple[Module, ...]) -> None:
+    """Several dense layers side by side, one a size: what the small one gives is no prefix of what the large one gives."""
+    heads = [match for path in folder.iterdir() if (match := _HEAD.fullmatch(path.name)) and path.is_dir()]
+    listed = {module.path for module in modules}
+    places = {match[1] for match in heads}
+    beside = [match[2] for match in heads if match[0] not in listed]
+    if len(heads) > 1 and len(places) < len(heads) and beside:
+        sizes = ", ".join(sorted((match[2] for match in heads), key=int))
+        raise InputError(
+            f"{name} cannot be cut: it has a head of its own for each size ({sizes}), and separate heads are no prefixes",
+            "choose a model trained with Matryoshka prefixes, or compare its heads as models of their own",
+        )
+
+
+def _refuse_no_pooling(name: str, modules: tuple[Module, ...]) -> None:
+    own = [module for module in modules if module.kind.startswith("sentence_transformers.")]
+    if modules and len(own) == len(modules) and {module.name for module in modules} <= _TOKEN_LEVEL:
+        raise InputError(
+            f"{name} makes a vector for every token: of its modules {', '.join(module.name for module in modules)} none pools",
+            "add the Pooling module of the model's card to modules.json, or remove modules.json to have mean pooling guessed",
+        )
+
+
+def _refuse_length(name: str, config: Mapping[str, Any], options: ModelOptions) -> None:
+    positions = config.get("max_position_embeddings")
+    if options.max_length is not None and isinstance(positions, int) and options.max_length > positions > 0:
+        raise InputError(
+            f"--max-length {options.max_length}: {name} has {positions} positions", f"--max-length {positions}, or leave it out"
+        )
+
+
+def _guessed_pooling(name: str, modules: tuple[Module, ...]) -> Iterator[Advice]:
+    if not modules:
+        yield Advice(
+            "pooling-guessed",
+            f"{name} has no modules.json: the mean over its tokens is guessed, which is wrong for models that read the first "
+            "token or the last",
+            "take its sentence-transformers version, or save it as one with the pooling of its card",
+        )
+
+
+def _unused_prompts(name: str, saved: Mapping[str, Any], prompts: Prompts) -> Iterator[Advice]:
+    own = saved.get("prompts")
+    named = [str(key) for key, text in own.items() if text] if isinstance(own, Mapping) else []
+    if named and prompts.origin == "none" and not saved.get("default_prompt_name"):
+        guess = next((key for key in named if "query" in key.lower()), named[0])
+        yield Advice(
+            "prompts-not-used",
+            f"{name} has the prompts {first_offenders(named)}, which are applied to nothing",
+            f"--query-prompt {guess} applies one to queries, --document-prompt NAME one to documents",
+        )
+
+
+def _routes(folder: Path, modules: tuple[Module, ...]) -> tuple[str, ...]:
+    """The names of an asymmetric model's routes: encode_query and encode_document take those of their own names."""
+    for module in modules:
+        if module.name in ("Router", "Asym"):
+            for file in ("router_config.json", "config.json"):
+                structure = read_json(folder / module.path / file)
+                routes = structure.get("structure") or structure.get("route_mappings") or {}
+                if isinstance(routes, Mapping) and routes:
+                    return tuple(map(str, routes))
+    return ()
