@@ -130,6 +130,7 @@ class RayExecutor:
     ray: Any
     lanes: tuple[Lane, ...]
     task_s: float = TASK_S
+    retries: int = RETRIES
 
     def __str__(self) -> str:
         kinds = (several(lane.n_workers, lane.name, lane.name + "s") for lane in self.lanes)
@@ -221,7 +222,7 @@ class _Flights:
 
     def _submit(self, lane: Lane) -> None:
         ray, rows = self.executor.ray, self._take(self._rows_of_a_task(lane))
-        remote = ray.remote(count_here).options(num_returns=2, max_retries=RETRIES, **lane.resources)
+        remote = ray.remote(count_here).options(num_returns=2, max_retries=self.executor.retries, **lane.resources)
         done, tally = remote.remote(self.shipped, rows, self._floor_ref, self.context.rows_each, lane.device)
         self._under_way[done] = tally, lane
 
@@ -252,7 +253,11 @@ class _Flights:
             self._tallies.append([])
         self._tallies[level].append(tally)
         if len(self._tallies[level]) == FAN_IN:
-            merged = self.executor.ray.remote(merge_here).options(num_cpus=0, max_retries=RETRIES).remote(*self._tallies[level])
+            merged = (
+                self.executor.ray.remote(merge_here)
+                .options(num_cpus=0, max_retries=self.executor.retries)
+                .remote(*self._tallies[level])
+            )
             self._tallies[level] = []
             self._add(merged, level + 1)
 
