@@ -8,8 +8,10 @@ import pytest
 from mrl_sweep.errors import InputError
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.counting import CountContext
-from mrl_sweep.ranking.exact import RankOptions, prepare_pass, rank
+from mrl_sweep.ranking.exact import RankOptions, prepare_pass, rank, rank_in
+from mrl_sweep.ranking.grid import coded_spaces
 from mrl_sweep.ranking.kernel import MachineKernel
+from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.ranking.task import join_spans
 from mrl_sweep.types import Qrels, Similarity, Vectors
 
@@ -90,3 +92,15 @@ def test_an_error_in_a_document_is_told_as_one_thread_tells_it(executor, tmp_pat
     with pytest.raises(InputError, match="row 2321") as caught:
         rank(vectors, queries, qrels, DIMS, RankOptions(executor=executor, shard_bytes=SHARD_BYTES))
     assert caught.value.hint == "embed this document again"
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8", "int4", "rabitq", "binary", "SQtqmse2"])
+def test_codes_travel_and_count_as_they_do_in_one_thread(executor, tmp_path, precision):
+    vectors, queries, qrels = case(tmp_path, "files")
+    rotation = np.linalg.qr(np.random.default_rng(4).standard_normal((48, 48)))[0].astype(np.float32)
+    space = prefixes(DIMS, Similarity.COSINE, basis="pca", rotation=rotation)
+    how = {"own_rows": np.arange(N_QUERIES), "shard_bytes": SHARD_BYTES}
+    for one in coded_spaces([space], [precision], vectors):
+        alone = rank_in(one, vectors, queries, qrels, RankOptions(**how))
+        assert alone.above.sum() > 0
+        assert_same(rank_in(one, vectors, queries, qrels, RankOptions(**how, executor=executor)), alone)
