@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mrl_sweep.decision.queries_needed import strictest_share, strictest_words
+from mrl_sweep.decision.units import cluster_labels, count_units
 from mrl_sweep.errors import printable
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import Advice, Collection, Qrels
@@ -83,6 +85,11 @@ class Description:
     excluded: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[Advice, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    units: int = 0
+    strictest_share: float | None = None
+    """The largest share that so many `units` of evidence (queries, or clusters of them) could prove; None: they prove nothing."""
+
+    provable: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -108,6 +115,8 @@ class Description:
             ]
         else:
             rows.append(("judgments", "none: read label-free"))
+        if self.provable:
+            rows.append(("provable", self.provable))
         rows += [(reason.replace("_", " "), f"{count:,} set aside") for reason, count in self.excluded.items()]
         return rows + [(f"slice {printable(found.name, 40)}", _values(found)) for found in self.slices]
 
@@ -117,10 +126,17 @@ def describe(
     *,
     count_tokens: CountTokens | None = None,
     max_tokens: int | None = None,
+    cluster: str | None = None,
+    alpha: float = 0.05,
     on_event: OnEvent = ignore,
 ) -> Description:
-    """Reads every text once. `count_tokens` and `max_tokens` are the model's, where the lengths it will cut are wanted."""
+    """Reads every text once. `count_tokens` and `max_tokens` are the model's, where the lengths it will cut are wanted.
+
+    `cluster` names the field whose values make one unit of evidence, `alpha` the error level of what the units could prove.
+    """
     qrels, queries = collection.qrels, collection.queries
+    units = count_units(cluster_labels(queries.metadata, cluster)) if cluster else len(queries)
+    noun = "queries" if collection.label_free else "judged queries"
     relevant = np.bincount(qrels.queries, qrels.grades > 0, minlength=len(queries))
     documents = _lengths(collection.documents.texts(), len(collection.documents), count_tokens, max_tokens, on_event)
     return Description(
@@ -139,6 +155,9 @@ def describe(
         excluded=dict(collection.excluded),
         warnings=collection.warnings,
         facts=dict(collection.facts),
+        units=units,
+        strictest_share=strictest_share(units, alpha=alpha),
+        provable=strictest_words(units, noun=f"clusters of {noun}" if cluster else noun, alpha=alpha),
     )
 
 

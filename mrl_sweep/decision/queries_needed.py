@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import floor, isfinite, sqrt
 from typing import Final
 
 from mrl_sweep.decision.bounds import UNSEEN
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.decision.student import near_t_quantile, normal_quantile, t_quantile
-from mrl_sweep.words import round_up
+from mrl_sweep.words import asked, count, round_up
 
 POWER: Final = 0.8
 _FAR: Final = 30
@@ -90,6 +90,15 @@ def strictest_share(n: int, *, alpha: float) -> float | None:
 def queries_for_share(retain: float, *, alpha: float) -> int | None:
     """The inverse of `strictest_share`: with fewer queries than this not even an identical size can be proven."""
     return _first(lambda n: (strictest_share(n, alpha=alpha) or 0.0) >= retain, MIN_QUERIES, _MOST) if retain < 1 else None
+
+
+def strictest_words(n: int, *, noun: str, alpha: float) -> str:
+    """What `n` units of evidence (`noun`: "judged queries") could prove at the most, as a sentence without its stop."""
+    strictest = strictest_share(n, alpha=alpha)
+    if strictest is None:
+        return f"{count(n)} {noun} prove nothing: it takes {MIN_QUERIES}"
+    shown = asked(floor(1000 * strictest) / 1000)
+    return f"{count(n)} {noun} prove {shown} at the most, and that of a size that changes nothing ({asked(1 - alpha)} confidence)"
 
 
 def _excess(sample: Sample, n: int, share: float, power: float) -> float:

@@ -210,7 +210,9 @@ class DecisionTable(Table):
         repeatable=True,
     )
     require: tuple[Measure, ...] = setting("--require", "M", _measures, (), "A measure that must pass as well.", repeatable=True)
-    retain: float = setting("--retain", "SHARE", parse_share, 0.98, "The share of full size to keep: 0.98 (default) or 98%.")
+    retain: float = setting(
+        "--retain", "SHARE", parse_share, 0.98, "The share of full size to keep: 0.98 (default; 0.85 label-free) or 98%."
+    )
     alpha: float = setting("--alpha", "RATE", parse_level, 0.05, "Error rate of the proof, one-sided; default 0.05.")
     decide_by: DecideBy = setting(
         "--decide-by",

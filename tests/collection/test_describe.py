@@ -63,3 +63,11 @@ def test_progress_reaches_the_number_of_documents(folder: Folder) -> None:
     events: list[Event] = []
     describe(collection(folder), on_event=events.append)
     assert events == [Progress("checking", 3, 3, "documents")]
+
+
+def test_what_the_queries_could_prove_stands_among_the_figures(folder: Folder) -> None:
+    few = describe(collection(folder))
+    assert (few.units, few.strictest_share) == (2, None)
+    assert dict(few.rows())["provable"] == "2 judged queries prove nothing: it takes 30"
+    clustered = describe(collection(folder), cluster="kind")
+    assert clustered.provable == "2 clusters of judged queries prove nothing: it takes 30"

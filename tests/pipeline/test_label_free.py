@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from mrl_sweep.errors import InputError
+from mrl_sweep.events import Note
 from mrl_sweep.pipeline import run as pipeline
 from mrl_sweep.report.content.sentence import UNJUDGED
 from mrl_sweep.report.document import Report
@@ -177,3 +178,25 @@ def judged_run(folder: Path) -> Report:
     judged = "".join(f"q{i}\td{i}\t1\n" for i in range(N_QUERIES))
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
     return run(folder, "judged", measure="R@100")
+
+
+def test_a_label_free_run_has_a_share_of_its_own_unless_one_is_asked_for(folder: Path) -> None:
+    notes: list[str] = []
+    config = SweepConfig.of(
+        collection=str(folder), model=f"vectors:{folder}", out=folder.parent / "own", store=folder.parent / "store",
+        index="none", dims="16,8", label_free=True,
+    )  # fmt: skip
+    report = pipeline.run(config, lambda event: notes.append(event.text) if isinstance(event, Note) else None)
+    assert report.verdict.retain == pipeline.LABEL_FREE_RETAIN
+    assert notes[0] == "90 queries prove 95.2% at the most, and that of a size that changes nothing (95% confidence)"
+    assert run(folder, "asked", label_free=True, retain=0.8).verdict.retain == 0.8
+
+
+def test_a_share_that_no_query_set_of_this_size_proves_is_named_first(folder: Path) -> None:
+    notes: list[str] = []
+    config = SweepConfig.of(
+        collection=str(folder), model=f"vectors:{folder}", out=folder.parent / "strict", store=folder.parent / "store",
+        index="none", dims="16,8", label_free=True, retain=0.98,
+    )  # fmt: skip
+    pipeline.run(config, lambda event: notes.append(event.text) if isinstance(event, Note) else None)
+    assert notes[0].endswith("(95% confidence); 98% takes 215")
