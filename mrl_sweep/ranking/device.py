@@ -258,7 +258,7 @@ class _Counts:
 
     def __init__(self, kernel: DeviceKernel, tally: Tally) -> None:
         torch, device = kernel.torch, kernel.device
-        n_sizes, n_pairs = tally.above.shape
+        n_sizes, n_pairs = tally.placed.shape
         self.depth = tally.top_rows.shape[2]
         self.above = torch.zeros((n_sizes, n_pairs), dtype=torch.int64, device=device)
         self.placed, self.tied = torch.zeros_like(self.above), torch.zeros_like(self.above)
@@ -267,12 +267,11 @@ class _Counts:
         self.top_rows = torch.tensor(tally.top_rows, device=device)
 
     def add_to(self, tally: Tally, offsets: IntArray) -> None:
-        """`placed[p]` documents lie beyond pair p and not beyond the next of the query: they are above every pair up to p."""
-        placed = self.placed.cpu().numpy()
-        suffix = np.zeros((placed.shape[0], placed.shape[1] + 1), np.int64)
-        suffix[:, :-1] = placed[:, ::-1].cumsum(axis=1)[:, ::-1]
-        ends = np.repeat(offsets[1:], np.diff(offsets))
-        tally.above[...] += suffix[:, :-1] - suffix[:, ends] + self.above.cpu().numpy()
+        """Add what was placed, and what was judged pair by pair as the difference to the next pair of the query."""
+        above = np.pad(self.above.cpu().numpy(), ((0, 0), (0, 1)))
+        following = above[:, 1:].copy()
+        following[:, offsets[1:][np.diff(offsets) > 0] - 1] = 0
+        tally.placed[...] += self.placed.cpu().numpy() + above[:, :-1] - following
         tally.tied[...] += self.tied.cpu().numpy()
         tally.zeros[...] += self.zeros.cpu().numpy()
         tally.top_scores[...] = self.top_scores.cpu().numpy()

@@ -14,7 +14,8 @@ product. That is why functions take rows instead of tables, and why each score i
 
 from __future__ import annotations
 
-from typing import Any, Final
+from threading import Lock
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,19 @@ FEW: Final = 16
 
 SEVERAL: Final = 96
 """Where fewer are left above a threshold, it is seen first whether only few reach the next."""
+
+MANY: Final = 256
+"""From so many judged pairs on, a document is placed by a table of where the thresholds of each bucket of scores begin: some
+15 ns a document, where a run of vector compares takes .07 ns a document and threshold."""
+
+BUCKETS_A_PAIR: Final = 2
+
+WIDER: Final = 8
+"""Where there are such tables, a block holds so many times the documents and so many times fewer queries: a table of some
+40 KB is then loaded for 5,000 documents and not for 640."""
+
+AHEAD: Final = 4
+"""So many thresholds from the beginning of a bucket on are compared at once; tables end on as many that nothing beats."""
 
 STEPS: Final = 4
 """So many thresholds are tried in turn, from the lowest, before the rest is bisected."""
@@ -154,17 +168,26 @@ def _limit(thresholds: Any, p: int, scale: float) -> Any:
 
 
 @jit
-def _judge(pairs: Any, judge: Any, j: int, first: int, last: int) -> None:
-    """Settle document j against the pairs first:last, whose thresholds it is too close to."""
+def _judge(pairs: Any, judge: Any, j: int, first: int, last: int) -> int:
+    """Judge document j against the pairs first:last, whose thresholds it is too close to; returns how many pairs it beats."""
     query, docs, norm, cosine, first_row = judge
-    thresholds, rows, above, tied = pairs
+    thresholds, rows, _, tied = pairs
     score = prefix_score(query, docs[j, : query.shape[0]], norm, cosine)
+    beaten = first
     for p in range(first, last):
-        if rows[p] != first_row + j:
-            if score > thresholds[p]:
-                above[p] += 1
-            elif score == thresholds[p]:
-                tied[p] += 1
+        if score > thresholds[p]:
+            beaten = p + 1
+        elif score == thresholds[p] and rows[p] != first_row + j:
+            tied[p] += 1
+    return beaten
+
+
+@inlined
+def _add_above(placed: Any, p: int, count: Any) -> None:
+    """Count documents above pair p alone, whatever they are to the pairs before it."""
+    placed[p] += count
+    if p > 0:
+        placed[p - 1] -= count
 
 
 @jit
@@ -176,34 +199,38 @@ def _judge_between(pairs: Any, judge: Any, row: Any, inverse: Any, n: int, p: in
         while bits:
             j = start + lowest_bit(bits)
             bits &= bits - ONE_BIT
-            if j < n:
-                _judge(pairs, judge, j, p, p + 1)
+            if j < n and _judge(pairs, judge, j, p, p + 1) > p:
+                _add_above(pairs[2], p, 1)
 
 
 @inlined
-def _place(pairs: Any, judge: Any, scale: float, band: Any, j: int, score: Any) -> None:
-    """Place document j among the sorted thresholds: step by step at first, because most lie low, then by bisection."""
-    thresholds, _, above, _ = pairs
+def _place(pairs: Any, judge: Any, scale: float, band: Any, j: int, score: Any, first: int, end: int) -> Any:
+    """Place document j among the sorted thresholds: step by step from `first`, then by bisection up to `end`.
+
+    It must beat every pair before `first` and none from `end` on. Returns 1 where it beats any, else 0.
+    """
+    thresholds, _, placed, _ = pairs
     n_pairs = thresholds.shape[0]
-    first, last = 0, min(STEPS, n_pairs)
+    last = min(first + STEPS, end)
     while first < last and _limit(thresholds, first, scale) + band < score:
-        above[first] += 1
         first += 1
-    if first == STEPS:
-        last = n_pairs
+    if first == last:
+        last = end
         while first < last:
             middle = (first + last) // 2
             if _limit(thresholds, middle, scale) + band < score:
                 first = middle + 1
             else:
                 last = middle
-        for p in range(STEPS, first):
-            above[p] += 1
     last = first
     while last < n_pairs and _limit(thresholds, last, scale) - band < score:
         last += 1
     if last > first:
-        _judge(pairs, judge, j, first, last)
+        first = _judge(pairs, judge, j, first, last)
+    if first == 0:
+        return 0
+    placed[first - 1] += 1
+    return 1
 
 
 @jit
@@ -228,17 +255,53 @@ def _offer(best: Any, judge: Any, scale: float, band: Any, j: int, bar: Any) -> 
 
 
 @inlined
-def _place_near(pairs: Any, best: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, near: Any, bar: Any) -> None:
-    """Take each document whose bit is set by itself."""
+def _place_near(pairs: Any, best: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, near: Any, bar: Any) -> Any:
+    """Take each document whose bit is set by itself; returns how many beat any pair."""
+    n_pairs, n_placed = pairs[0].shape[0], 0
     for word in range(near.shape[0]):
         bits = near[word]
         while bits:
             j = word * LANES + lowest_bit(bits)
             bits &= bits - ONE_BIT
             score = row[j] * inverse[j]
-            _place(pairs, judge, scale, band, j, score)
+            n_placed += _place(pairs, judge, scale, band, j, score, 0, n_pairs)
             if score > bar:
                 bar = _offer(best, judge, scale, band, j, bar)
+    return n_placed
+
+
+@jit
+def _place_all(
+    pairs: Any, buckets: Any, best: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, n: int, bar: Any
+) -> None:
+    """Take every document of the block by itself, placed among many thresholds by a look-up of where its bucket begins.
+
+    The next thresholds are compared without a branch, for which way each goes cannot be foreseen.
+    """
+    placed, (limits, low, rate, table) = pairs[2], buckets
+    n_pairs, last_bucket = placed.shape[0], np.float32(table.shape[0] - 1)
+    lowest, slack = limits[0] - band, band + band
+    for j in range(n):
+        score = row[j] * inverse[j]
+        if score > lowest:
+            lower = score - band
+            start = np.int64(table[np.int64(min(max((score - slack - low) * rate, ZERO), last_bucket))])
+            first = start
+            for ahead in range(AHEAD):
+                first += np.int64(limits[start + ahead] < lower)
+            while first == start + AHEAD and limits[first] < lower:
+                start = first
+                for ahead in range(AHEAD):
+                    first += np.int64(limits[start + ahead] < lower)
+            if limits[first] - band < score:
+                last = first + 1
+                while limits[last] - band < score:
+                    last += 1
+                first = _judge(pairs, judge, j, first, min(last, n_pairs))
+            if first > 0:
+                placed[first - 1] += 1
+        if score > bar:
+            bar = _offer(best, judge, scale, band, j, bar)
 
 
 @jit
@@ -264,14 +327,14 @@ def _count_runs(
 
     Returns how many documents lie above `bar`.
     """
-    thresholds, rows, above, tied = pairs
+    thresholds, rows, placed, tied = pairs
     part, inverse_part = row[:n], inverse[:n]
     two = (_limit(thresholds, 0, scale), _limit(thresholds, 1, scale))
     n_bar, lows, highs = _count_two(part, inverse_part, bar, two[0] - band, two[0] + band, two[1] - band, two[1] + band)
     for p in range(2):
         if lows[p] == ZERO:
             return n_bar
-        above[p] += np.int64(highs[p])
+        _add_above(placed, p, np.int64(highs[p]))
         if lows[p] != highs[p]:
             _judge_between(pairs, judge, row, inverse, n, p, two[p] - band, two[p] + band)
     n_left = lows[1]
@@ -280,8 +343,8 @@ def _count_runs(
         if n_left < SEVERAL:
             n_near = _mark_near(row, inverse, n, lowest - band, near)
             if n_near <= FEW:
-                rest = (thresholds[start:], rows[start:], above[start:], tied[start:])
-                _place_near(rest, best, judge, scale, band, row, inverse, near, INFINITE)
+                rest = (thresholds[start:], rows[start:], placed[start:], tied[start:])
+                placed[start - 1] -= _place_near(rest, best, judge, scale, band, row, inverse, near, INFINITE)
                 return n_bar
         four = (
             lowest,
@@ -293,7 +356,7 @@ def _count_runs(
         for x in range(4):
             if lows4[x] == ZERO:
                 return n_bar
-            above[start + x] += np.int64(highs4[x])
+            _add_above(placed, start + x, np.int64(highs4[x]))
             if lows4[x] != highs4[x]:
                 _judge_between(pairs, judge, row, inverse, n, start + x, four[x] - band, four[x] + band)
         n_left = lows4[3]
@@ -301,7 +364,9 @@ def _count_runs(
 
 
 @jit
-def _one_block(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, q0: int, q1: int, work: Any) -> None:
+def _one_block(
+    sgemm: int, t: Targets, buckets: Any, tally: Tally, docs: Any, first_row: int, q0: int, q1: int, work: Any
+) -> None:
     """One block of documents against the queries q0:q1 at every size."""
     scores, inverses, largest, words, spare, arguments = work
     n, depth, queries, offsets = docs.shape[0], tally.top_scores.shape[2], t.queries[q0:q1], t.offsets
@@ -314,7 +379,7 @@ def _one_block(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, 
                     scores[q - q0, t.own_rows[q] - first_row] = -np.inf
         dim, unit_band = t.edges[a + 1], t.bands[a] * (1.0 if t.cosine else max(largest[a], LEAST_NORM))
         inverse, norms, scales, thresholds, rows = inverses[a], t.norms[a], t.scales[a], t.thresholds[a], t.rows[a]
-        above, tied, floor = tally.above[a], tally.tied[a], tally.floor[a]
+        placed, tied, floor = tally.placed[a], tally.tied[a], tally.floor[a]
         top_scores, top_rows = tally.top_scores[a], tally.top_rows[a]
         for i in range(q1 - q0):
             q = q0 + i
@@ -331,18 +396,24 @@ def _one_block(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, 
             best = (top_scores[q], top_rows[q], floor, q)
             if bar == -np.inf and n > depth:
                 bar = _first_bar(row, inverse, n, band, spare[0], spare[1])
-            pairs = (thresholds[begin:end], rows[begin:end], above[begin:end], tied[begin:end])
+            pairs = (thresholds[begin:end], rows[begin:end], placed[begin:end], tied[begin:end])
+            first, stop = buckets.offsets[q], buckets.offsets[q + 1]
+            if n_near > FEW and stop > first:
+                limits = buckets.limits[a, begin + AHEAD * q : end + AHEAD * (q + 1)]
+                of_query = (limits, buckets.lows[a, q], buckets.rates[a, q], buckets.tables[a, first:stop])
+                _place_all(pairs, of_query, best, judge, scale, band, row, inverse, n, bar)
+                continue
             if n_near > FEW + (end - begin) // 2:
                 n_best = _count_runs(pairs, best, judge, scale, band, row, inverse, n, near, bar)
                 if n_best == ZERO:
                     continue
                 _mark_near(row, inverse, n, bar, near)
-                pairs = (thresholds[end:end], rows[end:end], above[end:end], tied[end:end])
+                pairs = (thresholds[end:end], rows[end:end], placed[end:end], tied[end:end])
             _place_near(pairs, best, judge, scale, band, row, inverse, near, bar)
 
 
 @jit
-def tally_rows(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, block_docs: int, work: Any) -> Any:
+def tally_rows(sgemm: int, t: Targets, buckets: Any, tally: Tally, docs: Any, first_row: int, block_docs: int, work: Any) -> Any:
     """Add the documents `docs` (n, dim) float32, corpus rows first_row onwards, to the tally.
 
     Returns the first corpus row that holds a value that is not finite (nothing of its block is counted), or -1.
@@ -355,7 +426,7 @@ def tally_rows(sgemm: int, t: Targets, tally: Tally, docs: Any, first_row: int, 
         if bad >= 0:
             return first_row + start + bad
         for q0 in range(0, n_queries, block_queries):
-            _one_block(sgemm, t, tally, block, first_row + start, q0, min(q0 + block_queries, n_queries), work)
+            _one_block(sgemm, t, buckets, tally, block, first_row + start, q0, min(q0 + block_queries, n_queries), work)
     return -1
 
 
@@ -368,6 +439,49 @@ def _pair_scores(queries: Any, docs: Any, query_rows: Any, edges: Any, norms: An
             out[a, i] = prefix_score(queries[q, :dim], docs[i, :dim], norms[a, q], cosine)
 
 
+class Buckets(NamedTuple):
+    """Where the sorted thresholds of a query begin in equal buckets of scores, for queries of `MANY` pairs and more.
+
+    `tables` (n_sizes, n) int32 hold, from offsets[q] (n_queries + 1,) int64 on, the first pair of each bucket or a later one.
+    Bucket 0 begins at `lows`, and a score is worth `rates` buckets (both (n_sizes, n_queries) float32). `limits` float32 are
+    the thresholds in the filter's scale, each query's followed by `AHEAD` infinite ones.
+    """
+
+    offsets: Any
+    lows: Any
+    rates: Any
+    tables: Any
+    limits: Any
+
+
+def make_buckets(targets: Targets, many_pairs: int = MANY) -> Buckets:
+    """The tables of all queries with so many pairs and more; empty ones for the others."""
+    n_pairs = np.diff(targets.offsets)
+    n_sizes, many = len(targets.edges) - 1, np.flatnonzero(n_pairs >= many_pairs)
+    lengths = np.zeros(len(n_pairs), np.int64)
+    lengths[many] = BUCKETS_A_PAIR * n_pairs[many] + 1
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    lows, rates = np.zeros((2, n_sizes, len(n_pairs)), np.float32)
+    tables = np.zeros((n_sizes, offsets[-1]), np.int32)
+    if not len(many):
+        return Buckets(offsets, lows, rates, tables, np.zeros((n_sizes, 0), np.float32))
+    query_of = np.repeat(np.arange(len(n_pairs)), n_pairs)
+    limits = np.full((n_sizes, len(query_of) + AHEAD * len(n_pairs)), np.inf, np.float32)
+    place = np.arange(len(query_of)) + AHEAD * query_of
+    of_many = np.flatnonzero(lengths[query_of])
+    begins, ends = place[targets.offsets[many]], place[targets.offsets[many + 1] - 1]
+    for a in range(n_sizes):
+        limits[a, place] = targets.thresholds[a] * targets.scales[a, query_of]
+        lows[a, many], width = limits[a, begins], limits[a, ends] - limits[a, begins]
+        rates[a, many] = np.divide(lengths[many] - 1, width, out=np.zeros(len(many)), where=width > 1e-30)
+        at = ((limits[a, place[of_many]] - lows[a, query_of[of_many]]) * rates[a, query_of[of_many]]).astype(np.int64)
+        at = offsets[query_of[of_many]] + np.minimum(at, lengths[query_of[of_many]] - 1)
+        before = np.cumsum(np.bincount(at, minlength=int(offsets[-1])))
+        before = np.concatenate([[0], before[:-1]])
+        tables[a] = before - np.repeat(before[offsets[many]], lengths[many])
+    return Buckets(offsets, lows, rates, tables, limits)
+
+
 def queries_of_a_block(cache_bytes: int, block_docs: int = BLOCK_DOCS) -> int:
     """As many queries as keep the scores of a block of documents about within a second-level cache of this size."""
     return min(max(int(SCORES_PER_CACHE * cache_bytes) // (4 * block_docs), FEWEST_QUERIES), MOST_QUERIES)
@@ -378,10 +492,13 @@ class MachineKernel:
 
     name = "numba"
 
-    def __init__(self, block_docs: int = BLOCK_DOCS, block_queries: int = MOST_QUERIES) -> None:
+    def __init__(self, block_docs: int = BLOCK_DOCS, block_queries: int = MOST_QUERIES, *, many_pairs: int = MANY) -> None:
         self.sgemm = sgemm_address()
         self.block_docs = block_docs
         self.block_queries = block_queries
+        self.many_pairs = many_pairs
+        self._lock = Lock()
+        self._prepared: tuple[Targets, Buckets] | None = None
 
     def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
         out = np.empty((len(targets.edges) - 1, len(docs)), np.float32)
@@ -389,17 +506,29 @@ class MachineKernel:
         return out
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
-        return int(tally_rows(self.sgemm, targets, tally, docs, first_row, self.block_docs, self._room(tally)))
+        buckets = self._buckets(targets)
+        times = WIDER if len(buckets.limits[0]) else 1
+        block_docs, block_queries = times * self.block_docs, max(self.block_queries // times, 1)
+        room = _room(tally, block_docs, block_queries)
+        return int(tally_rows(self.sgemm, targets, buckets, tally, docs, first_row, block_docs, room))
 
-    def _room(self, tally: Tally) -> tuple[object, ...]:
-        """What the loop writes to: compiled code allocates nothing. Rows end on a whole word of `LANES` documents."""
-        n_sizes, _, depth = tally.top_scores.shape
-        n_words = -(-self.block_docs // LANES)
-        return (
-            np.zeros((self.block_queries, n_words * LANES + PADDING), np.float32),
-            np.zeros((n_sizes, n_words * LANES), np.float32),
-            np.empty(n_sizes, np.float32),
-            np.empty(n_words, np.uint64),
-            (np.empty(depth, np.float32), np.empty(depth, np.int64)),
-            (np.empty(6, np.int32), np.empty(2, np.float32), np.frombuffer(bytearray(b"TN"), np.uint8)),
-        )
+    def _buckets(self, targets: Targets) -> Buckets:
+        """The tables of these targets, made once a pass."""
+        with self._lock:
+            if self._prepared is None or self._prepared[0] is not targets:
+                self._prepared = (targets, make_buckets(targets, self.many_pairs))
+            return self._prepared[1]
+
+
+def _room(tally: Tally, block_docs: int, block_queries: int) -> tuple[object, ...]:
+    """What the loop writes to: compiled code allocates nothing. Rows end on a whole word of `LANES` documents."""
+    n_sizes, _, depth = tally.top_scores.shape
+    n_words = -(-block_docs // LANES)
+    return (
+        np.zeros((block_queries, n_words * LANES + PADDING), np.float32),
+        np.zeros((n_sizes, n_words * LANES), np.float32),
+        np.empty(n_sizes, np.float32),
+        np.empty(n_words, np.uint64),
+        (np.empty(depth, np.float32), np.empty(depth, np.int64)),
+        (np.empty(6, np.int32), np.empty(2, np.float32), np.frombuffer(bytearray(b"TN"), np.uint8)),
+    )

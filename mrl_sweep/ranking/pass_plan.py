@@ -55,14 +55,16 @@ class Targets(NamedTuple):
 class Tally(NamedTuple):
     """Counts so far. Tallies of disjoint documents add up (`merge`).
 
-    `above`, `tied` (n_sizes, n_pairs) int64 in the order of the sorted thresholds;
+    `placed` (n_sizes, n_pairs) int64, in the order of the sorted thresholds: how many documents score above a pair and not
+    above the next of its query, so that a document is placed once, however many judgments it beats (`above` sums them);
+    `tied` alike, documents that score the same;
     `zeros` (n_sizes,) int64 documents whose prefix is zero; `top_scores` (n_sizes, n_queries, depth) float32 and `top_rows`
     int64: the best so far, best first, ties by row; `floor` (n_sizes, n_queries) float32: what scores below is not among the
     best of all documents, whoever has counted those (infinite where none are kept). Workers that share one learn from each
     other; one that was not told of the latest only judges more.
     """
 
-    above: Any
+    placed: Any
     tied: Any
     zeros: Any
     top_scores: Any
@@ -154,7 +156,7 @@ def empty_tally(targets: Targets, depth: int, floor: Float32Array | None = None)
     """Nothing counted yet; `depth` best documents will be kept, and `floor` is shared with whoever else was given it."""
     n_sizes, n_queries, n_pairs = len(targets.edges) - 1, len(targets.queries), targets.rows.shape[1]
     return Tally(
-        above=np.zeros((n_sizes, n_pairs), np.int64),
+        placed=np.zeros((n_sizes, n_pairs), np.int64),
         tied=np.zeros((n_sizes, n_pairs), np.int64),
         zeros=np.zeros(n_sizes, np.int64),
         top_scores=np.full((n_sizes, n_queries, depth), -np.inf, np.float32),
@@ -173,7 +175,7 @@ def merge(tallies: Sequence[Tally]) -> Tally:
     depth = first.top_rows.shape[2]
     best = np.lexsort((np.where(rows < 0, np.iinfo(np.int64).max, rows), -scores), axis=-1)[..., :depth]
     return Tally(
-        above=np.sum([t.above for t in tallies], axis=0),
+        placed=np.sum([t.placed for t in tallies], axis=0),
         tied=np.sum([t.tied for t in tallies], axis=0),
         zeros=np.sum([t.zeros for t in tallies], axis=0),
         top_scores=np.take_along_axis(scores, best, axis=2),
@@ -193,10 +195,17 @@ def as_ranks(plan: Plan, tally: Tally, qrels: Qrels, candidates: tuple[Configura
     for a in range(n_sizes):
         zero = t.norms[a, query_rows] == 0
         found = plan.pairs[plan.order[a]]
-        above[a, found] = np.where(zero, 0, tally.above[a])
+        above[a, found] = np.where(zero, 0, sums_beyond(tally.placed[a], t.offsets))
         tied[a, found] = np.where(zero, n_ranked[query_rows] - 1, tally.tied[a])
     top = _top_documents(t, tally, n_documents)
     return Ranks(candidates, n_documents, above, tied, top, tally.zeros)
+
+
+def sums_beyond(placed: IntArray, offsets: IntArray) -> IntArray:
+    """(n_pairs,) how many documents score above each pair: those placed at it and at the later pairs of its query."""
+    suffix = np.zeros(len(placed) + 1, np.int64)
+    suffix[:-1] = placed[::-1].cumsum()[::-1]
+    return suffix[:-1] - np.repeat(suffix[offsets[1:]], np.diff(offsets))
 
 
 def _top_documents(t: Targets, tally: Tally, n_documents: int) -> TopDocuments | None:

@@ -77,14 +77,12 @@ def _count(
     near = np.flatnonzero(row > thresholds[0] - band)
     first = np.searchsorted(thresholds + band, row[near], side="left")
     last = np.searchsorted(thresholds - band, row[near], side="left")
-    # above[p] counts the documents placed beyond p
-    tally.above[a, pairs] += len(near) - np.searchsorted(np.sort(first), np.arange(len(thresholds)), side="right")
-    for j, low, high in zip(near[last > first], first[last > first], last[last > first], strict=True):
-        score = _judge(t, a, np.array([q]), docs[j : j + 1], t.queries)[0]
-        for p in range(pairs.start + low, pairs.start + high):
-            if t.rows[a, p] != first_row + j:
-                tally.above[a, p] += score > t.thresholds[a, p]
-                tally.tied[a, p] += score == t.thresholds[a, p]
+    for i in np.flatnonzero(last > first):
+        score = _judge(t, a, np.array([q]), docs[near[i] : near[i] + 1], t.queries)[0]
+        close = slice(pairs.start + first[i], pairs.start + last[i])
+        tally.tied[a, close] += (t.thresholds[a, close] == score) & (t.rows[a, close] != first_row + near[i])
+        first[i] += (t.thresholds[a, close] < score).sum()
+    tally.placed[a, pairs] += np.bincount(first, minlength=len(thresholds) + 1)[1:]
 
 
 def _keep_top(

@@ -21,7 +21,7 @@ from mrl_sweep.ranking.task import Partial
 from mrl_sweep.types import Qrels, Vectors
 
 TALLY = Tally(
-    above=np.array([[3, 4]]),
+    placed=np.array([[3, 4]]),
     tied=np.array([[0, 1]]),
     zeros=np.array([2]),
     top_scores=np.array([[[0.5, -np.inf]]], np.float32),

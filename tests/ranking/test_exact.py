@@ -25,7 +25,7 @@ from mrl_sweep.types import Configuration, Qrels, Similarity, Vectors
 
 
 def kernels():
-    return [MachineKernel(), MachineKernel(block_docs=37, block_queries=5), PortableKernel()]
+    return [MachineKernel(), MachineKernel(block_docs=37, block_queries=5), MachineKernel(150, many_pairs=1), PortableKernel()]
 
 
 @pytest.mark.parametrize("similarity", list(Similarity))
@@ -41,7 +41,10 @@ def test_any_partition_gives_the_same_integers(seed, n_threads, shard_bytes, blo
     docs, queries, qrels, own = make_case(seed, n_docs=300, n_queries=9)
     whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own))
     options = RankOptions(
-        own_rows=own, kernel=MachineKernel(blocks, blocks + 3), executor=LocalThreads(n_threads), shard_bytes=shard_bytes
+        own_rows=own,
+        kernel=MachineKernel(blocks, blocks + 3, many_pairs=1 + blocks % 9),
+        executor=LocalThreads(n_threads),
+        shard_bytes=shard_bytes,
     )
     parts = (docs[:17], docs[17:201], docs[201:])
     got = rank(Vectors(parts), queries, qrels, DIMS, options)
@@ -55,7 +58,7 @@ def test_any_partition_gives_the_same_integers(seed, n_threads, shard_bytes, blo
 def test_few_and_hundreds_of_judgments_are_counted_alike(most_judgments):
     docs, queries, qrels, own = make_case(7, n_docs=1500, most_judgments=most_judgments)
     above, tied = full_sort(docs, queries, qrels, DIMS, own, cosine=True)
-    for kernel in (MachineKernel(), MachineKernel(64, 7), MachineKernel(1500), PortableKernel()):
+    for kernel in (MachineKernel(), MachineKernel(64, 7), MachineKernel(1500), MachineKernel(many_pairs=1), PortableKernel()):
         got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, kernel=kernel))
         np.testing.assert_array_equal(got.above, above, err_msg=kernel.name)
         np.testing.assert_array_equal(got.tied, tied, err_msg=kernel.name)

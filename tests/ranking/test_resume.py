@@ -166,5 +166,5 @@ def test_counts_of_another_shape_are_not_taken_up():
     memory = Memory(every=4)
     whole = rank(vectors, queries, qrels, DIMS, RankOptions(shard_bytes=SHARD_BYTES, checkpoint=memory))
     ((key, partial),) = memory.kept.items()
-    memory.kept[key] = Partial(((0, 40),), partial.tally._replace(above=partial.tally.above[:1]))
+    memory.kept[key] = Partial(((0, 40),), partial.tally._replace(placed=partial.tally.placed[:1]))
     assert_same(rank(vectors, queries, qrels, DIMS, RankOptions(shard_bytes=SHARD_BYTES, checkpoint=memory)), whole)
