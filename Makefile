@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check coverage docs bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +23,12 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+coverage: $(READY)
+	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report term:skip-covered
+
+docs: $(READY)
+	$(BIN)/python docs/make.py
 
 bench: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --group bench
