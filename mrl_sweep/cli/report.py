@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import OUTPUT, takes
 
+if TYPE_CHECKING:
+    from mrl_sweep.report.document import Report
+    from mrl_sweep.settings.config import SweepConfig
+
 RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="The folder of a finished run, or its report.json.", show_default=False)
 ]
 
 
-@takes(*OUTPUT)
+@takes("decision", *OUTPUT)
 def report(context: typer.Context, run: RunFolder, **flags: Any) -> None:
-    """Render an earlier run again: text, json, markdown, html, github or junit."""
+    """Render an earlier run again: text, json, markdown, html, github or junit.
+
+    As it was written; or, with another share, measure or alpha, judged by that from its ranks.
+    """
     invocation = invocation_of(context, flags)
-    file = invocation.configure(None, flags).run.output
+    settings = invocation.configure(None, flags)
+    file = settings.run.output
     from mrl_sweep.cli.output import prepare_output
-    from mrl_sweep.report.files.folder import read_report, read_runs
+    from mrl_sweep.report.files.folder import read_runs
 
     if several := read_runs(run):
         from mrl_sweep.cli.several import prepare_several
         from mrl_sweep.runs.together import together
 
         show = prepare_several(invocation, file, [path for one in several.values() for path in files_of(one)])
-        return show(together({name: read_report(one) for name, one in several.items()}))
+        return show(together({name: judged(one, settings) for name, one in several.items()}))
     output = prepare_output(invocation, file, files_of(run))
-    return output.show(read_report(run))
+    return output.show(judged(run, settings))
+
+
+def judged(run: Path, settings: SweepConfig) -> Report:
+    """The report as the run wrote it; judged again from its ranks where a setting of the decision was given."""
+    if any(key.startswith("decision.") for key in settings.origins):
+        from mrl_sweep.runs.reopen import reopen
+
+        return reopen(run, settings).report
+    from mrl_sweep.report.files.folder import read_report
+
+    return read_report(run)
 
 
 def files_of(run: Path) -> list[Path]:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
 
 from mrl_sweep.decision.families import judge_all
 from mrl_sweep.decision.policy import Policy
+from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.index_bytes import vector_bytes
 from mrl_sweep.ranking.codes.precision import bytes_per_vector
-from mrl_sweep.types import EXACT, Basis, Configuration, IntArray, Judgement, Outcome, Scores, Verdict
+from mrl_sweep.types import (
+    EXACT,
+    Basis,
+    Configuration,
+    IntArray,
+    Judgement,
+    Outcome,
+    Qrels,
+    Ranks,
+    Scores,
+    Verdict,
+    exact_prefixes,
+    full_size,
+)
 
 NOT_CERTIFIED: Final = "not certified: too few training vectors"
 
@@ -58,6 +72,33 @@ class Finding:
 Findings = Mapping[Configuration, Finding]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What a finding rests on: ranks and scores, the rule, its verdict on the sizes, and what is known beforehand.
+
+    The same of a sweep and of a finished run, so that whatever follows from ranks alone follows for both in one place.
+    """
+
+    ranks: Ranks
+    qrels: Qrels
+    scores: Scores
+    policy: Policy
+    verdict: Verdict
+    clusters: IntArray | None
+    unfit: Mapping[Configuration, str]
+    no_relevant: Literal["exclude", "zero"]
+
+    @property
+    def full(self) -> Configuration:
+        """Full size, with which everything is compared."""
+        return full_size(self.ranks.candidates)
+
+    @property
+    def sizes(self) -> tuple[Configuration, ...]:
+        """The exact prefixes, from full size down."""
+        return exact_prefixes(self.ranks.candidates)
+
+
 def findings_of(
     scores: Scores,
     verdict: Verdict,
@@ -80,6 +121,46 @@ def findings_of(
         )
         for configuration, judgement in judged.items()
     }
+
+
+def which_sizes(dims: Sequence[int], chosen: int | None, *, most: int = 12) -> tuple[int, ...]:
+    """The sizes worth an index, largest first: all of up to a dozen, else full, chosen, the next smaller one and the halvings."""
+    descending = sorted(set(dims), reverse=True)
+    if len(descending) <= most:
+        return tuple(descending)
+    full = descending[0]
+    wanted = {full >> halvings for halvings in range(full.bit_length()) if full % (1 << halvings) == 0}
+    if chosen is not None:
+        wanted |= {chosen, max((dim for dim in descending if dim < chosen), default=chosen)}
+    return tuple(dim for dim in descending if dim in wanted)
+
+
+SHARES: Final = (0.99, 0.98, 0.95, 0.90)
+"""What else could have been asked: most teams do not know which share they need until they see what each would come to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Smallest:
+    """At this share: the smallest acceptable size at float32, and the acceptable configuration of the fewest bytes."""
+
+    retain: float
+    dimension: int
+    configuration: Configuration
+
+
+def smallest_at(evaluation: Evaluation, shares: Sequence[float] = SHARES) -> tuple[Smallest, ...]:
+    """What each share would have come to, by the rule in force; every share is a question of its own, at full alpha."""
+    scores = evaluation.scores
+    kept = [c for c, one in enumerate(scores.candidates) if one.basis == Basis.PREFIX and one.index == EXACT]
+    own = replace(scores, candidates=tuple(scores.candidates[c] for c in kept), values=scores.values[kept])
+    found = []
+    for share in shares:
+        policy = replace(evaluation.policy, retain=share)
+        verdict = decide(own, policy, clusters=evaluation.clusters, unfit=evaluation.unfit)
+        findings = findings_of(own, verdict, policy, clusters=evaluation.clusters, unfit=evaluation.unfit)
+        fewest = fewest_bytes(findings.values())
+        found.append(Smallest(share, verdict.dimension, fewest.configuration if fewest else evaluation.full))
+    return tuple(found)
 
 
 def fewest_bytes(findings: Iterable[Finding]) -> Finding | None:

@@ -1,38 +1,31 @@
-"""What will be deployed: indexes and funnels measured, the best within budgets, and a larger corpus."""
+"""What will be deployed, measured: indexes at the sizes that matter, and funnels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from mrl_sweep.collection import left_out
-from mrl_sweep.deploying.budgets import Budget, Choice, choose_within
-from mrl_sweep.deploying.findings import Findings
+from mrl_sweep.deploying.findings import which_sizes
 from mrl_sweep.deploying.funnels import Funnel, parse_funnel
 from mrl_sweep.deploying.index_spec import parse_index
 from mrl_sweep.deploying.indexes.cache import IndexShelf
-from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements, which_sizes
+from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements
 from mrl_sweep.deploying.indexes.measuring import measure_funnel, measure_points
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.files import json_digest
 from mrl_sweep.measures.score import score
+from mrl_sweep.pipeline.funnels import recommended_funnel
 from mrl_sweep.pipeline.sweep import Sweep
-from mrl_sweep.report.document import BudgetRow, ProjectionRow
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import index_folder
-from mrl_sweep.types import Advice, Measure, Ranks
-
-if TYPE_CHECKING:
-    from mrl_sweep.projection.growth import CorpusSize, Growth
 
 DEPTH: Final = 100
 """How many documents an index is asked for where no measure says."""
-
-SEED: Final = 0
 
 USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
 
@@ -76,8 +69,9 @@ def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
     if not settings.index:
         return sweep
     funnels = [parse_funnel(text) for text in sweep.config.deploy.funnel]
-    if sweep.recommended is not None and sweep.recommended not in funnels:
-        funnels.append(sweep.recommended)
+    recommended = recommended_funnel(sweep.funnels)
+    if recommended is not None and recommended not in funnels:
+        funnels.append(recommended)
     measured = [
         point
         for spec in settings.index
@@ -132,73 +126,3 @@ def _own_rows(sweep: Sweep) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None
 def _depth(sweep: Sweep, whole: int = DEPTH) -> int:
     """How many documents are asked for: as many as any measure looks at, and for one without a cut-off as many as there are."""
     return max(measure.cutoff or whole for measure in sweep.scores.measures)
-
-
-def budget_rows(sweep: Sweep, findings: Findings) -> tuple[BudgetRow, ...]:
-    """For each `--budget-ms` and `--budget-gib` the best acceptable configuration that was measured to be within it."""
-    table, measure = sweep.config.deploy, sweep.policy.required[0]
-    asked = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in table.budget_ms]
-    asked += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * 2**30))) for gib in table.budget_gib]
-    return tuple(_budget_row(words, choose_within(findings.values(), budget, measure), measure) for words, budget in asked)
-
-
-def _budget_row(words: str, choice: Choice, measure: Measure) -> BudgetRow:
-    best = choice.best
-    if best is None:
-        return BudgetRow(budget=words, within=choice.within, reason=choice.reason)
-    evidence = best.judgement.evidence[measure]
-    return BudgetRow(
-        budget=words,
-        dim=best.configuration.dim,
-        index=best.configuration.index,
-        kept=evidence.kept,
-        size_bytes=best.cost.index_bytes,
-        p99_ms=best.cost.p99_ms,
-        configuration=str(best.configuration),
-        quality=evidence.mean,
-        at_least=evidence.at_least,
-        acceptable=best.acceptable,
-        within=choice.within,
-    )
-
-
-def projection_rows(sweep: Sweep) -> tuple[tuple[ProjectionRow, ...], tuple[Advice, ...]]:
-    """The deciding measure at each exact prefix in corpora of `--project-docs`; refusals and doubts as advice."""
-    corpus_sizes, ranks = sweep.config.deploy.project_docs, sweep.ranks
-    if not corpus_sizes:
-        return (), ()
-    from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Question, project
-
-    if sweep.collection.label_free:
-        return (), (NEEDS_JUDGMENTS,)
-    kept = [i for i, c in enumerate(ranks.candidates) if c.is_exact_prefix]
-    exact = Ranks(tuple(ranks.candidates[i] for i in kept), ranks.n_documents, ranks.above[kept], ranks.tied[kept])
-    policy = sweep.policy
-    question = Question(measure=policy.required[0], retain=policy.retain, alpha=policy.alpha, baseline=sweep.full)
-    growth = project(exact, sweep.collection.qrels, question, corpus_sizes, generator=np.random.default_rng(SEED))
-    refused = tuple(
-        Advice("projection-refused", at.refused, "evaluate on a larger random sample: --distractors adds unjudged documents")
-        for at in growth.at
-        if at.refused
-    )
-    rows = tuple(row for at in growth.at if not at.refused for row in _rows_at(at, growth))
-    return rows, (*growth.advice, *refused)
-
-
-def _rows_at(at: CorpusSize, growth: Growth) -> list[ProjectionRow]:
-    return [
-        ProjectionRow(
-            dim=forecast.candidate.dim,
-            measure=str(growth.measure),
-            documents=at.n_documents,
-            value=forecast.mean,
-            low=forecast.low,
-            high=forecast.high,
-            kept=forecast.kept,
-            kept_low=forecast.at_least,
-            modelled=not at.exact,
-            acceptable=forecast.acceptable,
-            holds_up_to=growth.stops_at.get(forecast.candidate),
-        )
-        for forecast in at.forecasts
-    ]

@@ -1,4 +1,4 @@
-"""Shortlist and rerank: every funnel of a sweep bounded from the ranks alone, judged, and set beside what was measured of it."""
+"""Shortlist and rerank: every funnel bounded from the ranks alone, judged, and set beside what was measured of it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.decision.walk import judge
-from mrl_sweep.deploying.findings import Findings
+from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, which_sizes
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
-from mrl_sweep.deploying.indexes.measurement import which_sizes
 from mrl_sweep.measures.score import score
-from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.report.document import FunnelRow, FunnelShare
 from mrl_sweep.types import Configuration, Evidence, Judgement, Outcome, Ranks, Scores
 
@@ -21,58 +19,63 @@ SHORTEST: Final = 100
 """The shortest shortlist of the grid where no measure has a cut-off that says."""
 
 
-def with_funnels(sweep: Sweep) -> Sweep:
-    """Every funnel of the sweep bounded from the ranks, judged for every required measure; the cheapest proven one recommended.
+def bounded_funnels(evaluation: Evaluation, asked: Sequence[str]) -> tuple[FunnelRow, ...]:
+    """Every funnel bounded from the ranks, judged for every required measure; the cheapest proven one is recommended.
 
-    None without judgments: the ranks are those of judged documents. A funnel that is asked for is measured all the same.
+    Those of the grid over the sizes that matter, and those `asked` for (`64:200:768`) whose two sizes were ranked. None without
+    judgments: the ranks are those of judged documents.
     """
-    funnels = () if sweep.collection.label_free else _funnels(sweep)
+    funnels = () if evaluation.policy.required[0].label_free else _funnels(evaluation, asked)
     if not funnels:
-        return sweep
-    n, bounds = sweep.ranks.n_documents, Bounds.of(sweep, funnels)
-    cheaper = [funnel for funnel in funnels if funnel.operations(n) < n * sweep.full.dim]
+        return ()
+    n, bounds = evaluation.ranks.n_documents, Bounds.of(evaluation, funnels)
+    cheaper = [funnel for funnel in funnels if funnel.operations(n) < n * evaluation.full.dim]
     recommended = cheapest_proven(cheaper, n, lambda i, share: bounds.proven(cheaper[i], share))
-    rows = tuple(_bounded_row(bounds, funnel, recommended=funnel == recommended) for funnel in funnels)
-    return replace(sweep, funnels=rows, recommended=recommended)
+    return tuple(_bounded_row(bounds, funnel, recommended=funnel == recommended) for funnel in funnels)
 
 
-def funnel_rows(sweep: Sweep, findings: Findings) -> tuple[FunnelRow, ...]:
+def recommended_funnel(rows: Sequence[FunnelRow]) -> Funnel | None:
+    """The funnel that is recommended among these; None where none is."""
+    return next((Funnel(row.small, row.shortlist, row.large) for row in rows if row.recommended), None)
+
+
+def funnel_rows(evaluation: Evaluation, bounded: Sequence[FunnelRow], findings: Findings) -> tuple[FunnelRow, ...]:
     """The bounded funnels, with the finding of each that was measured; then those measured at sizes that were not ranked."""
-    rows = {row.configuration: row for row in sweep.funnels}
-    for one in sweep.indexes:
-        funnel = Funnel.of(one.candidate)
+    rows = {row.configuration: row for row in bounded}
+    for configuration, finding in findings.items():
+        funnel = Funnel.of(configuration)
         if funnel is not None:
-            row = rows.get(str(one.candidate)) or _row(sweep, funnel, str(Outcome.NOT_TESTED), {})
-            rows[row.configuration] = _measured_row(sweep, row, findings)
+            row = rows.get(str(configuration)) or _row(evaluation, funnel, str(Outcome.NOT_TESTED), {})
+            rows[row.configuration] = _measured_row(evaluation, row, finding)
     return tuple(rows.values())
 
 
-def _funnels(sweep: Sweep) -> tuple[Funnel, ...]:
-    """Those of the grid over the sizes that matter, and those asked for whose two sizes were ranked."""
-    dims = [size.dim for size in sweep.sizes]
-    cutoff = max((measure.cutoff or 0 for measure in sweep.policy.required), default=0) or SHORTEST
-    grid = funnel_grid(which_sizes(dims, sweep.verdict.dimension), sweep.ranks.n_documents, cutoff=cutoff)
-    asked = [parse_funnel(text) for text in sweep.config.deploy.funnel]
-    return tuple(dict.fromkeys((*grid, *(funnel for funnel in asked if {funnel.small, funnel.large} <= set(dims)))))
+def _funnels(evaluation: Evaluation, asked: Sequence[str]) -> tuple[Funnel, ...]:
+    dims = [size.dim for size in evaluation.sizes]
+    cutoff = max((measure.cutoff or 0 for measure in evaluation.policy.required), default=0) or SHORTEST
+    grid = funnel_grid(which_sizes(dims, evaluation.verdict.dimension), evaluation.ranks.n_documents, cutoff=cutoff)
+    named = map(parse_funnel, asked)
+    return tuple(dict.fromkeys((*grid, *(funnel for funnel in named if {funnel.small, funnel.large} <= set(dims)))))
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """The scores of full size and of every funnel in its worst and in its best case, under every required measure."""
 
-    sweep: Sweep
+    evaluation: Evaluation
     worst: Scores
     best: Scores
 
     @classmethod
-    def of(cls, sweep: Sweep, funnels: Sequence[Funnel]) -> Bounds:
-        qrels, table = sweep.collection.qrels, sweep.config.collection
+    def of(cls, evaluation: Evaluation, funnels: Sequence[Funnel]) -> Bounds:
+        qrels, ranks = evaluation.qrels, evaluation.ranks
         cases: list[list[Scores]] = [[], []]
-        for measure in sweep.policy.required:
-            for scored, ranks in zip(cases, bound_ranks(sweep.ranks, qrels, funnels, measure), strict=True):
-                scored.append(score(_behind_full(sweep, ranks), qrels, [measure], no_relevant=table.no_relevant.value))
+        for measure in evaluation.policy.required:
+            for scored, case in zip(cases, bound_ranks(ranks, qrels, funnels, measure), strict=True):
+                behind = _behind_full(evaluation, case)
+                scored.append(score(behind, qrels, [measure], no_relevant=evaluation.no_relevant))
         worst, best = map(_side_by_side, cases)
-        return cls(sweep, worst, best)
+        return cls(evaluation, worst, best)
 
     def proven(self, funnel: Funnel, share: float) -> bool:
         """Whether even the worst case keeps every required measure, at this share of alpha."""
@@ -85,20 +88,19 @@ class Bounds:
         return Outcome.FAIL if self.judged(self.best, funnel).outcome is Outcome.FAIL else Outcome.INCONCLUSIVE
 
     def judged(self, case: Scores, funnel: Funnel, share: float = 1.0) -> Judgement:
-        sweep = self.sweep
-        rule = replace(sweep.policy, alpha=sweep.policy.alpha * share)
+        known, unfit = self.evaluation, self.evaluation.unfit
+        rule = replace(known.policy, alpha=known.policy.alpha * share)
         sizes = [Configuration.exact_prefix(dim) for dim in (funnel.small, funnel.large)]
-        why = next((sweep.unfit[size] for size in sizes if size in sweep.unfit), None)
-        unfit = {} if why is None else {funnel.configuration: why}
-        return judge(case, funnel.configuration, rule, baseline=sweep.full, clusters=sweep.clusters, unfit=unfit)
+        why = next((unfit[size] for size in sizes if size in unfit), None)
+        own = {} if why is None else {funnel.configuration: why}
+        return judge(case, funnel.configuration, rule, baseline=known.full, clusters=known.clusters, unfit=own)
 
 
-def _behind_full(sweep: Sweep, case: Ranks) -> Ranks:
-    at = sweep.ranks.candidates.index(sweep.full)
-    above, tied = (
-        np.vstack([whole[at : at + 1], own]) for whole, own in ((sweep.ranks.above, case.above), (sweep.ranks.tied, case.tied))
-    )
-    return Ranks((sweep.full, *case.candidates), case.n_documents, above, tied)
+def _behind_full(evaluation: Evaluation, case: Ranks) -> Ranks:
+    ranks, full = evaluation.ranks, evaluation.full
+    at = ranks.candidates.index(full)
+    above, tied = (np.vstack([whole[at : at + 1], own]) for whole, own in ((ranks.above, case.above), (ranks.tied, case.tied)))
+    return Ranks((full, *case.candidates), case.n_documents, above, tied)
 
 
 def _side_by_side(scored: Sequence[Scores]) -> Scores:
@@ -115,13 +117,13 @@ def _bounded_row(bounds: Bounds, funnel: Funnel, *, recommended: bool) -> Funnel
     low, high = (bounds.judged(case, funnel).evidence for case in (bounds.worst, bounds.best))
     shares = {
         str(measure): FunnelShare(kept_low=low[measure].kept, kept_high=high[measure].kept, at_least=low[measure].at_least)
-        for measure in bounds.sweep.policy.required
+        for measure in bounds.evaluation.policy.required
     }
-    return replace(_row(bounds.sweep, funnel, str(bounds.outcome(funnel)), shares), recommended=recommended)
+    return replace(_row(bounds.evaluation, funnel, str(bounds.outcome(funnel)), shares), recommended=recommended)
 
 
-def _row(sweep: Sweep, funnel: Funnel, verdict: str, shares: dict[str, FunnelShare]) -> FunnelRow:
-    n, measure = sweep.ranks.n_documents, str(sweep.policy.required[0])
+def _row(evaluation: Evaluation, funnel: Funnel, verdict: str, shares: dict[str, FunnelShare]) -> FunnelRow:
+    n, measure = evaluation.ranks.n_documents, str(evaluation.policy.required[0])
     first = shares.get(measure, FunnelShare())
     return FunnelRow(
         configuration=str(funnel.configuration),
@@ -133,20 +135,19 @@ def _row(sweep: Sweep, funnel: Funnel, verdict: str, shares: dict[str, FunnelSha
         kept_high=first.kept_high,
         at_least=first.at_least,
         operations=funnel.operations(n),
-        full_operations=n * sweep.full.dim,
+        full_operations=n * evaluation.full.dim,
         hot_bytes=funnel.hot_bytes(n),
         verdict=verdict,
         measures=shares,
     )
 
 
-def _measured_row(sweep: Sweep, row: FunnelRow, findings: Findings) -> FunnelRow:
+def _measured_row(evaluation: Evaluation, row: FunnelRow, finding: Finding) -> FunnelRow:
     """The row with the funnel's own finding, which says more than any bound; it is recommended only where that passes too."""
-    finding = findings[Configuration.parse(row.configuration)]
     evidence = finding.judgement.evidence
     shares = {
         str(measure): _with_measured(row.measures.get(str(measure), FunnelShare()), evidence[measure])
-        for measure in sweep.policy.required
+        for measure in evaluation.policy.required
     }
     return replace(
         row,

@@ -12,7 +12,7 @@ from mrl_sweep.collection import LoadOptions, load_collection
 from mrl_sweep.decision.queries_needed import queries_for_share, strictest_words
 from mrl_sweep.decision.units import cluster_labels, count_units
 from mrl_sweep.decision.walk import Policy, decide
-from mrl_sweep.deploying.indexes.measurement import which_sizes
+from mrl_sweep.deploying.findings import which_sizes
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, known_facts, open_embedder
 from mrl_sweep.errors import InputError
@@ -23,7 +23,7 @@ from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.checks import check_data, check_model, check_sizes, check_vectors
 from mrl_sweep.pipeline.deployment import check_indexes, measure_deployed
-from mrl_sweep.pipeline.funnels import with_funnels
+from mrl_sweep.pipeline.funnels import bounded_funnels
 from mrl_sweep.pipeline.ranking import rank_all
 from mrl_sweep.pipeline.summary import summarise
 from mrl_sweep.pipeline.sweep import Sweep
@@ -87,7 +87,8 @@ def run_on(
         ranks, rotation = rank_all(config, collection, embeddings, dims, on_event, kept, executor)
     sweep = replace(judge(config, collection, embeddings, ranks), rotation=rotation)
     with timed("measure indexes", on_event):
-        sweep = measure_deployed(with_funnels(sweep), on_event)
+        sweep = replace(sweep, funnels=bounded_funnels(sweep.evaluation, config.deploy.funnel))
+        sweep = measure_deployed(sweep, on_event)
     with timed("report", on_event):
         report, data = summarise(sweep)
         folder = run_folder(config, collection.name, report.manifest)
@@ -157,7 +158,8 @@ def load(config: SweepConfig) -> Collection:
     if config.deploy.project_docs and not table.label_free:
         from mrl_sweep.projection.growth import refuse_unprojectable
 
-        refuse_unprojectable(decision.measures[0])
+        for measure in dict.fromkeys((decision.measures[0], *decision.require)):
+            refuse_unprojectable(measure)
     if len(table.sources) > 1:
         raise InputError(
             f"{len(table.sources)} collections are named, and this takes one",

@@ -13,21 +13,18 @@ import numpy as np
 from mrl_sweep.decision.losers import biggest_losers
 from mrl_sweep.decision.slice_search import judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
-from mrl_sweep.decision.walk import decide
-from mrl_sweep.deploying.findings import Findings, findings_of
-from mrl_sweep.deploying.indexes.measurement import which_sizes
+from mrl_sweep.deploying.findings import Findings, findings_of, smallest_at, which_sizes
 from mrl_sweep.deploying.target_advice import target_advice
 from mrl_sweep.deploying.targets import target_named
-from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.measures.coverage import agreement
-from mrl_sweep.pipeline.deployment import budget_rows, projection_rows
 from mrl_sweep.pipeline.funnels import funnel_rows
+from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surroundings
 from mrl_sweep.pipeline.sweep import Sweep
-from mrl_sweep.report.content.advice import Surroundings, advise
+from mrl_sweep.report.content.advice import advise
 from mrl_sweep.report.content.build import Facts, build_report, loser_rows, slice_rows
 from mrl_sweep.report.document import LoserRow, QueryScores, Report, SliceRow
 from mrl_sweep.report.files.ranks_file import RunData, mentioned_rows
-from mrl_sweep.types import Advice, Basis, Collection, Configuration, Ranks, full_size
+from mrl_sweep.types import Advice, Collection, Configuration, Ranks, full_size
 
 AGREEMENT_AT: Final = 10
 LOSERS: Final = 5
@@ -42,19 +39,27 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     collection = sweep.collection
     data = run_data(collection, sweep.ranks)
     findings = judge_everything(sweep)
-    projected, doubts = projection_rows(sweep)
+    measure, deploy = sweep.policy.required[0], sweep.config.deploy
+    projected, doubts = projection_rows(sweep.evaluation, deploy.project_docs)
     facts = Facts(
         required=sweep.policy.required,
+        smallest=smallest_at(sweep.evaluation),
         slices=slices_of(sweep),
         losers=losers_of(sweep, data),
-        funnels=funnel_rows(sweep, findings),
+        funnels=funnel_rows(sweep.evaluation, sweep.funnels, findings),
         projections=projected,
-        budgets=budget_rows(sweep, findings),
+        budgets=budget_rows(findings, measure, budget_ms=deploy.budget_ms, budget_gib=deploy.budget_gib),
         warnings=(
             *target_warnings(sweep),
             *collection_warnings(sweep),
             *sweep.embeddings.warnings,
-            *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, surroundings(sweep)),
+            *advise(
+                sweep.verdict,
+                sweep.scores,
+                sweep.ranks,
+                collection.qrels,
+                surroundings(sweep.evaluation, sweep.embeddings.model, deploy.project_docs),
+            ),
             *(advice for one in sweep.indexes for advice in one.advice),
             *doubts,
         ),
@@ -167,31 +172,6 @@ def losers_of(sweep: Sweep, data: RunData) -> tuple[LoserRow, ...]:
     measure = sweep.policy.required[0]
     losing = biggest_losers(sweep.scores, sizes[0], measure=measure, n=LOSERS, ranks=sweep.ranks)
     return loser_rows(losing, data, dim=sizes[0].dim, measure=measure)
-
-
-def surroundings(sweep: Sweep) -> Surroundings:
-    """What the advice needs to know besides the run's own figures."""
-    scores, full = sweep.scores, sweep.full
-    turned = [c for c in scores.candidates if c.basis == Basis.PCA and c == c.at_float32]
-    by_pca = decide(scores, sweep.policy, baseline=full, candidates=turned, clusters=sweep.clusters) if turned else None
-    acceptable = by_pca.dimension if by_pca is not None and by_pca.dimension < full.dim else None
-    asked = sweep.config.deploy.project_docs
-    family, missing = missing_prompts(sweep.embeddings.model)
-    return Surroundings(
-        family=family, missing_prompts=missing, pca_dimension=acceptable, production_documents=max(asked, default=None)
-    )
-
-
-def missing_prompts(model: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """The family's name and, by role, the prompt it was trained with where no prompt was put before the texts.
-
-    Nothing is missing where the prompts that were used are not known, as for vectors made elsewhere.
-    """
-    prompts, family = model.get("prompts"), next((f for f in FAMILIES if f.name == model.get("family")), None)
-    if family is None or not isinstance(prompts, Mapping):
-        return "", {}
-    trained = {"query": family.query_prompt, "document": family.document_prompt}
-    return family.name, {role: text for role, text in trained.items() if text and not prompts.get(role)}
 
 
 def manifest(sweep: Sweep) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.deploying.funnels import Funnel
+from mrl_sweep.deploying.findings import Evaluation
 from mrl_sweep.report.document import FunnelRow
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import (
@@ -46,7 +46,20 @@ class Sweep:
     rotation: Float32Array | None = None
     indexes: tuple[IndexMeasurement, ...] = ()
     funnels: tuple[FunnelRow, ...] = ()
-    recommended: Funnel | None = None
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What its findings rest on."""
+        return Evaluation(
+            ranks=self.ranks,
+            qrels=self.collection.qrels,
+            scores=self.scores,
+            policy=self.policy,
+            verdict=self.verdict,
+            clusters=self.clusters,
+            unfit=self.unfit,
+            no_relevant=self.config.collection.no_relevant.value,
+        )
 
     @property
     def full(self) -> Configuration:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -68,29 +68,40 @@ def request_of(run: EarlierRun, config: SweepConfig) -> PlanRequest:
 
 
 def projected(run: EarlierRun, docs: int) -> tuple[dict[Configuration, Mapping[str, Any]], tuple[Advice, ...]]:
-    """Per configuration the deciding measure at a corpus of `docs`; why there is none, where the projection refuses."""
+    """Per configuration the deciding measure at a corpus of `docs`, acceptable there only where every required measure is.
+
+    With the reason where there is none: a measure that cannot be projected, a corpus that is too large.
+    """
     policy = run.policy
     if policy.required[0].label_free:
         return {}, (replace(NEEDS_JUDGMENTS, code="no-projection"),)
-    question = Question(measure=policy.required[0], retain=policy.retain, alpha=policy.alpha, baseline=full_size(run.findings))
-    try:
-        growth = project(run.data.ranks, run.data.qrels, question, [docs], generator=np.random.default_rng(SEED))
-    except InputError as refused:
-        return {}, (Advice("no-projection", refused.message, refused.hint),)
-    at = growth.at[0]
+    growths = []
+    for measure in policy.required:
+        question = Question(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=full_size(run.findings))
+        try:
+            growths.append(project(run.data.ranks, run.data.qrels, question, [docs], generator=np.random.default_rng(SEED)))
+        except InputError as refused:
+            return {}, (Advice("no-projection", refused.message, refused.hint),)
+    advice = tuple(dict.fromkeys(one for growth in growths for one in growth.advice))
+    at = growths[0].at[0]
     if at.refused:
-        return {}, (*growth.advice, Advice("no-projection", f"no quality is projected: {at.refused}"))
-    found: dict[Configuration, Mapping[str, Any]] = {
-        forecast.candidate: {
-            "measure": str(growth.measure),
+        return {}, (*advice, Advice("no-projection", f"no quality is projected: {at.refused}"))
+    by_measure = [{forecast.candidate: forecast for forecast in growth.at[0].forecasts} for growth in growths]
+    return {
+        candidate: {
+            "measure": str(policy.required[0]),
             "mean": forecast.mean,
             "low": forecast.low,
             "high": forecast.high,
             "kept": forecast.kept,
             "at_least": forecast.at_least,
-            "acceptable": forecast.acceptable,
+            "acceptable": _all_acceptable([of_measure[candidate].acceptable for of_measure in by_measure]),
             "exact": at.exact,
         }
-        for forecast in at.forecasts
-    }
-    return found, growth.advice
+        for candidate, forecast in by_measure[0].items()
+    }, advice
+
+
+def _all_acceptable(each: Sequence[bool | None]) -> bool | None:
+    """False where one measure is too low, else None where one cannot be told."""
+    return False if False in each else None if None in each else True

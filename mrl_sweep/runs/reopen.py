@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mrl_sweep.decision.units import cluster_labels
 from mrl_sweep.decision.walk import DecideBy, Policy, decide
-from mrl_sweep.deploying.findings import Findings, findings_of
+from mrl_sweep.deploying.findings import Evaluation, Findings, findings_of, smallest_at
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
+from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure, refuse_mixture
 from mrl_sweep.measures.score import score
+from mrl_sweep.pipeline.funnels import bounded_funnels, funnel_rows
+from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surroundings
+from mrl_sweep.report.content.advice import CODES, advise
 from mrl_sweep.report.content.build import Facts, build_report, cost_of
 from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
 from mrl_sweep.report.files.folder import read_report, read_run
 from mrl_sweep.report.files.ranks_file import RunData
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import Configuration, IntArray, Measure, Scores, Verdict
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,21 @@ def reopen(path: Path, config: SweepConfig) -> EarlierRun:
         costs={row.configuration: cost_of(row) for row in written.candidates},
         agreements={row.configuration: {int(k): share for k, share in row.agreement.items()} for row in written.candidates},
     )
-    facts = Facts(required=policy.required, target=target_of(written, config).name)
-    judged = build_report(verdict, findings, QueryScores(scores, data.query_ids), facts)
-    return EarlierRun(data, scores, policy, verdict, findings, judged_anew(written, judged), clusters, unfit)
+    evaluation = Evaluation(
+        ranks=data.ranks,
+        qrels=data.qrels,
+        scores=scores,
+        policy=policy,
+        verdict=verdict,
+        clusters=clusters,
+        unfit=unfit,
+        no_relevant=_no_relevant(written),
+    )
+    facts = Facts(required=policy.required, smallest=smallest_at(evaluation), target=target_of(written, config).name)
+    judged = judged_anew(written, build_report(verdict, findings, QueryScores(scores, data.query_ids), facts))
+    if _another_rule(written, judged, config):
+        judged = recommended_anew(judged, evaluation, findings)
+    return EarlierRun(data, scores, policy, verdict, findings, judged, clusters, unfit)
 
 
 def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:
@@ -103,7 +121,7 @@ def settings_of(report: Report) -> Mapping[str, Any]:
 
 
 def judged_anew(written: Report, judged: Report) -> Report:
-    """The run's report with the verdict and rows of `judged`; everything else that was measured stays as it was written."""
+    """The run's report with the verdict and rows of `judged`; everything else stays as it was written."""
     rows = {row.configuration: row for row in judged.candidates}
     return replace(
         written,
@@ -113,6 +131,51 @@ def judged_anew(written: Report, judged: Report) -> Report:
         candidates=tuple(rows[row.configuration] for row in written.candidates if row.configuration in rows),
         scores=judged.scores,
     )
+
+
+def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings) -> Report:
+    """The report with all that follows from the rule in force: funnels, budgets, projections and advice, as a run makes them.
+
+    So that nothing is recommended by a rule that is no longer asked.
+    """
+    settings, policy = settings_of(report), evaluation.policy
+    funnels = bounded_funnels(evaluation, _listed(settings, "deploy.funnel", str))
+    sizes = _listed(settings, "deploy.project_docs", int)
+    projections, doubts = projection_rows(evaluation, sizes)
+    model = report.manifest.get("model")
+    known = surroundings(evaluation, model if isinstance(model, Mapping) else {}, sizes)
+    advice = advise(evaluation.verdict, evaluation.scores, evaluation.ranks, evaluation.qrels, known)
+    replaced = {*CODES, *(one.code for one in doubts)}
+    return replace(
+        report,
+        funnels=funnel_rows(evaluation, funnels, findings),
+        budgets=budget_rows(
+            findings,
+            policy.required[0],
+            budget_ms=_listed(settings, "deploy.budget_ms", float),
+            budget_gib=_listed(settings, "deploy.budget_gib", float),
+        ),
+        projections=projections,
+        warnings=(*(one for one in report.warnings if one.code not in replaced), *advice, *doubts),
+    )
+
+
+def _listed(settings: Mapping[str, Any], key: str, kind: Callable[[Any], T]) -> list[T]:
+    """A setting of several values; nothing for one that the report does not hold. Raises InputError for an edited one."""
+    values = settings.get(key) or ()
+    try:
+        return [kind(value) for value in values]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the report's settings are damaged: {key} is {values!r}", "run it again") from error
+
+
+def _another_rule(written: Report, judged: Report, config: SweepConfig) -> bool:
+    """Whether what is asked now is not what the run was asked."""
+    before, now = written.verdict, judged.verdict
+    rules = [(row.retain, row.alpha, row.decide_by, row.measure, tuple(row.required)) for row in (before, now)]
+    cluster = settings_of(written).get("decision.cluster")
+    asked = config.decision.cluster if "decision.cluster" in config.origins else cluster
+    return rules[0] != rules[1] or (asked or None) != (cluster or None) or written.schema_version != judged.schema_version
 
 
 def _no_relevant(report: Report) -> Any:

@@ -48,7 +48,8 @@ def test_each_option_says_what_its_row_says(setting: Any) -> None:
 
 
 def test_what_a_command_takes_is_what_it_can_follow() -> None:
-    assert set(OPTIONS["report"]) == {"format", "output", *TALK}
+    assert {"format", "output", "retain", "alpha", *TALK} <= set(OPTIONS["report"])
+    assert not {"slice", "dims", "out"} & set(OPTIONS["report"])
     assert set(OPTIONS["run"]) - {"part"} == set(OPTIONS["demo"]) == set(OPTIONS["config"])
     assert set(OPTIONS["embed"]) - {"dry_run", "part"} == set(OPTIONS["check"])
     assert {"dims", "distractors"} & set(OPTIONS["embed"]) == {"distractors"}

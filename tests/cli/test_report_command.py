@@ -1,4 +1,4 @@
-"""`mrl-sweep report` takes its settings as every command does."""
+"""An earlier run rendered again: as it was written, or judged by another share."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from mrl_sweep.cli.app import HOMES
+import pytest
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 MadeRun = Callable[..., Path]
 
 
-def test_a_finished_run_is_rendered_to_the_file_that_a_variable_names(command: Command, made_run: MadeRun) -> None:
-    folder = made_run({4: [0] * 40, 2: [0] * 40})
-    env = {"MRL_SWEEP_OUTPUT": "again.json", "MRL_SWEEP_FORMAT": "json"}
-    done = command("report", str(folder), env=env)
-    assert (done.returncode, done.stdout) == (0, "")
-    assert json.loads(Path("again.json").read_text()) == json.loads((folder / "report.json").read_text())
+@pytest.fixture
+def run(made_run: MadeRun) -> str:
+    """128 keeps 95% of nDCG@10, 20 of 400 queries losing all; the run was asked for 99%."""
+    return str(made_run({256: [0] * 400, 128: [99] * 20 + [0] * 380}, retain=0.99))
 
 
-def test_a_pyproject_decides_the_format(command: Command, made_run: MadeRun) -> None:
-    folder = made_run({4: [0] * 40, 2: [0] * 40})
-    Path("pyproject.toml").write_text("[tool.mrl-sweep.run]\nformat = 'json'\n")
-    assert json.loads(command("report", str(folder)).stdout)["schema_version"]
-    assert not command("report", str(folder), "--format", "text").stdout.startswith("{")
+def test_another_share_is_answered_from_the_ranks(command: Command, run: str) -> None:
+    assert command("report", run, "-q").stdout.startswith("Keep all 256 dimensions")
+    assert command("report", run, "-q", "--retain", "90%").stdout.startswith("Use 128 dimensions: it keeps 95.0% of nDCG@10")
+    verdict = json.loads(command("report", run, "--retain", "90%", "--format", "json").stdout)["verdict"]
+    assert (verdict["retain"], verdict["dimension"], verdict["configuration"]) == (0.9, 128, "128")
+    assert [(one["retain"], one["dimension"]) for one in verdict["smallest"]] == [
+        (0.99, 256),
+        (0.98, 256),
+        (0.95, 256),
+        (0.9, 128),
+    ]
 
 
-def test_every_command_refuses_a_variable_that_is_no_setting(command: Command, made_run: MadeRun) -> None:
-    folder = str(made_run({4: [0] * 40, 2: [0] * 40}))
-    of_runs = {"report": [folder], "gate": [folder], "plan": [folder, "--docs", "10M"], "compare": [folder, folder]}
-    for name in HOMES:
-        done = command(name, *of_runs.get(name, []), env={"MRL_SWEEP_OUPUT": "a.json"})
-        wanted = "error: MRL_SWEEP_OUPUT: no setting has this name\nhint: did you mean 'MRL_SWEEP_OUTPUT'?\n"
-        assert (name, done.returncode, done.stderr) == (name, 2, wanted)
+def test_the_ladder_of_shares_stands_below_the_sizes(command: Command, run: str) -> None:
+    shown = " ".join(command("report", run).stdout.split())
+    assert "Smallest proven at 99%: all 256; at 98%: all 256; at 95%: all 256; at 90%: 128." in shown
 
 
-def test_an_unknown_format_is_named_with_its_option(command: Command, made_run: MadeRun) -> None:
-    done = command("report", str(made_run({4: [0] * 40, 2: [0] * 40})), "--format", "jsn")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: --format: 'jsn' is not accepted\nhint: did you mean 'json'?")
+def test_a_run_without_its_ranks_is_rendered_as_it_was_written_and_no_other_way(command: Command, run: str) -> None:
+    (Path(run) / "ranks.npz").unlink()
+    assert command("report", run, "-q").returncode == 0
+    again = command("report", run, "-q", "--retain", "90%")
+    assert (again.returncode, "has no ranks.npz" in again.stderr) == (2, True)

@@ -9,7 +9,8 @@ import faiss
 import numpy as np
 import pytest
 
-from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements, which_sizes
+from mrl_sweep.deploying.findings import which_sizes
+from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements
 from mrl_sweep.deploying.indexes.measuring import check_index, measure_points
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mrl_sweep.pipeline.summary import missing_prompts
+from mrl_sweep.pipeline.outlook import missing_prompts
 
 NOMIC = "Nomic Embed v1.5"
 

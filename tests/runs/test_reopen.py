@@ -35,6 +35,24 @@ def test_only_what_was_asked_now_replaces_the_run_s_own_rule(run: Path) -> None:
     assert reopen(run, SweepConfig.of(alpha=0.05)).policy.retain == 0.9
 
 
+def test_what_is_recommended_follows_the_rule_in_force(made_run: MadeRun) -> None:
+    """At 98% nothing below full size is acceptable, at 90% 128 is: funnels, advice and the ladder of shares say so too."""
+    run = made_run(
+        {256: FULL * 2, 128: WORSE * 2, 64: WORSE * 2},
+        manifest={"settings": {"deploy.funnel": ["64:100:256"], "deploy.project_docs": [500], "deploy.budget_gib": [1]}},
+    )
+    strict, lax = (reopen(run, SweepConfig.of(retain=share)).report for share in (0.99, 0.85))
+    assert (strict.verdict.dimension, lax.verdict.dimension) == (256, 64)
+    assert [(one.retain, one.dimension) for one in strict.verdict.smallest] == [(0.99, 256), (0.98, 256), (0.95, 256), (0.9, 64)]
+    assert strict.verdict.smallest == lax.verdict.smallest
+    assert {row.verdict for row in lax.funnels if row.configuration.startswith("128:")} == {"pass"}
+    assert not any(row.recommended for row in strict.funnels)
+    assert [row.acceptable for row in strict.projections if row.dim == 64] == [False]
+    assert [row.acceptable for row in lax.projections if row.dim == 64] == [True]
+    assert [(row.configuration, row.reason) for row in lax.budgets] == [("", "nothing that was measured is within it")]
+    assert "no-production-size" not in {one.code for one in lax.warnings}
+
+
 def test_the_ranks_answer_for_measures_that_were_not_asked_then(run: Path) -> None:
     again = reopen(run, SweepConfig.of(measure="RR@10", require="Success@1"))
     assert again.policy.required == (Measure("RR", 10), Measure("Success", 1))

@@ -73,15 +73,3 @@ def merge_measurements(exact: Ranks, measured: Sequence[IndexMeasurement]) -> Ra
         twins = [known.get(one.candidate.exact, 0) for one in measured]
         zero_prefixes = np.concatenate([exact.zero_prefixes, np.array(twins, np.int64)])
     return Ranks(candidates, exact.n_documents, above, tied, top, zero_prefixes)
-
-
-def which_sizes(dims: Sequence[int], chosen: int | None, *, most: int = 12) -> tuple[int, ...]:
-    """The sizes worth an index, largest first: all of up to a dozen, else full, chosen, the next smaller one and the halvings."""
-    descending = sorted(set(dims), reverse=True)
-    if len(descending) <= most:
-        return tuple(descending)
-    full = descending[0]
-    wanted = {full >> halvings for halvings in range(full.bit_length()) if full % (1 << halvings) == 0}
-    if chosen is not None:
-        wanted |= {chosen, max((dim for dim in descending if dim < chosen), default=chosen)}
-    return tuple(dim for dim in descending if dim in wanted)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mrl_sweep.decision.losers import LosingQuery
 from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
-from mrl_sweep.deploying.findings import Cost, Finding, Findings, bytes_in_memory, bytes_on_disk, fewest_bytes
+from mrl_sweep.deploying.findings import Cost, Finding, Findings, Smallest, bytes_in_memory, bytes_on_disk, fewest_bytes
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.report.content.sentence import sentence
 from mrl_sweep.report.document import (
@@ -21,6 +21,7 @@ from mrl_sweep.report.document import (
     QueryScores,
     Report,
     SliceRow,
+    SmallestRow,
     VerdictRow,
 )
 from mrl_sweep.report.files.ranks_file import RunData
@@ -37,6 +38,7 @@ class Facts:
     """
 
     required: Sequence[Measure] = ()
+    smallest: Sequence[Smallest] = ()
     slices: Sequence[SliceRow] = ()
     losers: Sequence[LoserRow] = ()
     funnels: Sequence[FunnelRow] = ()
@@ -139,6 +141,16 @@ def _verdict_row(verdict: Verdict, findings: Findings, facts: Facts) -> VerdictR
         configuration=str(smallest.configuration),
         bytes_per_vector=bytes_in_memory(smallest.configuration),
         bytes_on_disk=bytes_on_disk(smallest.configuration, full.dim),
+        smallest=tuple(_smallest_row(one) for one in facts.smallest),
+    )
+
+
+def _smallest_row(one: Smallest) -> SmallestRow:
+    return SmallestRow(
+        retain=one.retain,
+        dimension=one.dimension,
+        configuration=str(one.configuration),
+        bytes_per_vector=bytes_in_memory(one.configuration),
     )
 
 

@@ -95,11 +95,15 @@ def _projection(report: Report, documents: int) -> Section:
 
 
 def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
-    """The acceptable size there beside the one here."""
-    accepted = [row.dim for row in rows if row.acceptable and row.measure == report.verdict.measure]
-    if not accepted:
+    """The smallest size there that is acceptable by every measure, with all larger ones, beside the one here."""
+    smallest = None
+    for dim in sorted({row.dim for row in rows}, reverse=True):
+        if not all(row.acceptable for row in rows if row.dim == dim):
+            break
+        smallest = dim
+    if smallest is None:
         return ()
-    return (f"There {min(accepted)} dimensions are the smallest acceptable size; here it is {report.verdict.dimension}.",)
+    return (f"There {smallest} dimensions are the smallest acceptable size; here it is {report.verdict.dimension}.",)
 
 
 def _here(report: Report, row: ProjectionRow) -> str:

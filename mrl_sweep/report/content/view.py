@@ -213,7 +213,18 @@ def _size_notes(report: Report, rows: Sequence[CandidateRow]) -> list[str]:
     notes += reasons[:_MOST_NOTES]
     if len(reasons) > _MOST_NOTES:
         notes.append(f"And {numbers.plural(len(reasons) - _MOST_NOTES, 'more size')} with a reason of its own, in report.json.")
-    return [*notes, *filter(None, [_power(report, every)])]
+    return [*notes, *filter(None, [other_shares(report), _power(report, every)])]
+
+
+def other_shares(report: Report) -> str:
+    """`Smallest proven at 99%: all 768; at 98%: 256; at 95%: 128.`: what another share would have come to."""
+    full = max((row.dim for row in ladder(report)), default=0)
+    shown = [
+        f"at {numbers.asked(one.retain)}: {'all ' if one.dimension == full else ''}{one.dimension}"
+        for one in report.verdict.smallest
+    ]
+    how = "Smallest proven" if report.verdict.decide_by == "bound" else "Smallest as measured"
+    return f"{how} {'; '.join(shown)}." if shown else ""
 
 
 def _plain_to_see(row: CandidateRow, report: Report) -> bool:

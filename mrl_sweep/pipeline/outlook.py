@@ -1,0 +1,125 @@
+"""What follows from findings and ranks alone: the best within budgets, a larger corpus, and what advice rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from mrl_sweep.decision.walk import decide
+from mrl_sweep.deploying.budgets import Budget, Choice, choose_within
+from mrl_sweep.deploying.findings import Evaluation, Findings
+from mrl_sweep.embedding.families import FAMILIES
+from mrl_sweep.report.content.advice import Surroundings
+from mrl_sweep.report.document import BudgetRow, ProjectionRow
+from mrl_sweep.types import Advice, Basis, Measure, Ranks
+
+if TYPE_CHECKING:
+    from mrl_sweep.projection.growth import CorpusSize, Growth
+
+SEED: Final = 0
+
+
+def budget_rows(
+    findings: Findings, measure: Measure, *, budget_ms: Sequence[float], budget_gib: Sequence[float]
+) -> tuple[BudgetRow, ...]:
+    """For each `--budget-ms` and `--budget-gib` the best acceptable configuration that was measured to be within it."""
+    asked = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in budget_ms]
+    asked += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * 2**30))) for gib in budget_gib]
+    return tuple(_budget_row(words, choose_within(findings.values(), budget, measure), measure) for words, budget in asked)
+
+
+def _budget_row(words: str, choice: Choice, measure: Measure) -> BudgetRow:
+    best = choice.best
+    if best is None:
+        return BudgetRow(budget=words, within=choice.within, reason=choice.reason)
+    evidence = best.judgement.evidence[measure]
+    return BudgetRow(
+        budget=words,
+        dim=best.configuration.dim,
+        index=best.configuration.index,
+        kept=evidence.kept,
+        size_bytes=best.cost.index_bytes,
+        p99_ms=best.cost.p99_ms,
+        configuration=str(best.configuration),
+        quality=evidence.mean,
+        at_least=evidence.at_least,
+        acceptable=best.acceptable,
+        within=choice.within,
+    )
+
+
+def projection_rows(evaluation: Evaluation, corpus_sizes: Sequence[int]) -> tuple[tuple[ProjectionRow, ...], tuple[Advice, ...]]:
+    """Every required measure at each exact prefix in corpora of `--project-docs`; refusals and doubts as advice."""
+    if not corpus_sizes:
+        return (), ()
+    from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Question, project
+
+    policy, ranks = evaluation.policy, evaluation.ranks
+    if policy.required[0].label_free:
+        return (), (NEEDS_JUDGMENTS,)
+    kept = [i for i, c in enumerate(ranks.candidates) if c.is_exact_prefix]
+    exact = Ranks(tuple(ranks.candidates[i] for i in kept), ranks.n_documents, ranks.above[kept], ranks.tied[kept])
+    rows: list[ProjectionRow] = []
+    advice: dict[Advice, None] = {}
+    for measure in policy.required:
+        question = Question(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=evaluation.full)
+        growth = project(exact, evaluation.qrels, question, corpus_sizes, generator=np.random.default_rng(SEED))
+        advice |= dict.fromkeys((*growth.advice, *(_refused(at) for at in growth.at if at.refused)))
+        rows += [row for at in growth.at if not at.refused for row in _rows_at(at, growth)]
+    return tuple(rows), tuple(advice)
+
+
+def _refused(at: CorpusSize) -> Advice:
+    return Advice("projection-refused", at.refused, "evaluate on a larger random sample: --distractors adds unjudged documents")
+
+
+def _rows_at(at: CorpusSize, growth: Growth) -> list[ProjectionRow]:
+    return [
+        ProjectionRow(
+            dim=forecast.candidate.dim,
+            measure=str(growth.measure),
+            documents=at.n_documents,
+            value=forecast.mean,
+            low=forecast.low,
+            high=forecast.high,
+            kept=forecast.kept,
+            kept_low=forecast.at_least,
+            modelled=not at.exact,
+            acceptable=forecast.acceptable,
+            holds_up_to=growth.stops_at.get(forecast.candidate),
+        )
+        for forecast in at.forecasts
+    ]
+
+
+def surroundings(evaluation: Evaluation, model: Mapping[str, Any], project_docs: Sequence[int]) -> Surroundings:
+    """What the advice needs to know besides the run's own figures; `model` is what the manifest says of it."""
+    full = evaluation.full
+    turned = [c for c in evaluation.scores.candidates if c.basis == Basis.PCA and c == c.at_float32]
+    by_pca = (
+        decide(evaluation.scores, evaluation.policy, baseline=full, candidates=turned, clusters=evaluation.clusters)
+        if turned
+        else None
+    )
+    acceptable = by_pca.dimension if by_pca is not None and by_pca.dimension < full.dim else None
+    family, missing = missing_prompts(model)
+    return Surroundings(
+        family=family,
+        missing_prompts=missing,
+        pca_dimension=acceptable,
+        production_documents=max(project_docs, default=None),
+    )
+
+
+def missing_prompts(model: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The family's name and, by role, the prompt it was trained with where no prompt was put before the texts.
+
+    Nothing is missing where the prompts that were used are not known, as for vectors made elsewhere.
+    """
+    prompts, family = model.get("prompts"), next((f for f in FAMILIES if f.name == model.get("family")), None)
+    if family is None or not isinstance(prompts, Mapping):
+        return "", {}
+    trained = {"query": family.query_prompt, "document": family.document_prompt}
+    return family.name, {role: text for role, text in trained.items() if text and not prompts.get(role)}
