@@ -62,7 +62,7 @@ class Clocked:
 def through_store(model: Embedder, texts: Sequence[str], folder: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The texts' vectors as a run gets them: from the store, embedded first where they are missing."""
     space = Store(folder).space(model.identity(Role.DOCUMENT))
-    filled = fill(space, model, Filling(texts=texts, role=Role.DOCUMENT, total=len(texts), name_of=str))
+    filled = fill(space, model, Filling(texts=lambda: texts, role=Role.DOCUMENT, total=len(texts), name_of=str))
     return space.vectors(filled.locations).read(0, len(texts))
 
 

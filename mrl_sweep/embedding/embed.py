@@ -14,7 +14,7 @@ from mrl_sweep.embedding.fill import STAGES, Filled, Filling, fill
 from mrl_sweep.embedding.protocol import Embedder, Role, VectorSource
 from mrl_sweep.errors import first_offenders, several
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
-from mrl_sweep.store.layout import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
+from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
 from mrl_sweep.store.store import Space, Store
 from mrl_sweep.types import Advice, Collection, Embeddings, IntArray, ModelFacts, Vectors
 from mrl_sweep.words import share_of
@@ -92,7 +92,7 @@ def _side(
 ) -> _Side:
     documents, queries = collection.documents, collection.queries
     ids: Sequence[str] = documents.ids if role is Role.DOCUMENT else queries.ids
-    texts: Iterable[str] = documents.texts() if role is Role.DOCUMENT else queries.texts
+    texts: Callable[[], Iterable[str]] = documents.texts if role is Role.DOCUMENT else lambda: queries.texts
     started = perf_counter()
     space = store.space(embedder.identity(role))
     filling = Filling(texts=texts, role=role, total=len(ids), name_of=ids.__getitem__, on_event=on_event, should_stop=should_stop)

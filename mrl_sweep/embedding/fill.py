@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,21 +18,27 @@ from mrl_sweep.embedding.protocol import Embedder, Encoded, PartlyEncoded, Role
 from mrl_sweep.errors import EnvironmentFault, MrlSweepError, first_offenders
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.store.digests import Uint64Array, text_digests
-from mrl_sweep.store.layout import RECORD, TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Records
+from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Rows
 from mrl_sweep.store.store import Space
-from mrl_sweep.store.writer import Pen
+from mrl_sweep.store.writer import Writer
 from mrl_sweep.types import IntArray
 
 STAGES: Final = {Role.DOCUMENT: "embed documents", Role.QUERY: "embed queries"}
+ROUNDS: Final = 8
+"""How often a space is filled where shards turn out to be damaged, or are rewritten by others at the same moment."""
+
 _UNIT_TOLERANCE: Final = 1e-3
 _ZERO_SQUARED: Final = 1e-30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filling:
-    """What to fill a space with: `total` texts (None: unknown) of one role, and how to name the i-th in a message."""
+    """What to fill a space with: `total` texts (None: unknown) of one role, and how to name the i-th in a message.
 
-    texts: Iterable[str]
+    `texts` is called for them once, and again where stored vectors turn out to be damaged.
+    """
+
+    texts: Callable[[], Iterable[str]]
     role: Role
     total: int | None
     name_of: Callable[[int], str]
@@ -49,20 +56,19 @@ class Filled:
 
 
 class DiskFault(EnvironmentFault):
-    """The store's folder cannot be written; what was written before is whole."""
+    """The store cannot be written; what was put there before is whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One batch: which texts of the window, their digests, and where their vectors will lie."""
+    """One batch: which texts of the window, and their digests."""
 
     rows: IntArray
     texts: list[str]
     digests: Uint64Array
-    locations: IntArray
 
     def only(self, keep: IntArray) -> _Job:
-        return _Job(self.rows[keep], [self.texts[i] for i in keep], self.digests[keep], self.locations[keep])
+        return _Job(self.rows[keep], [self.texts[i] for i in keep], self.digests[keep])
 
 
 def fill(space: Space, embedder: Embedder, filling: Filling) -> Filled:
@@ -70,18 +76,30 @@ def fill(space: Space, embedder: Embedder, filling: Filling) -> Filled:
 
     Raises EnvironmentFault (no space, a provider's fault, values that are not finite) or KeyboardInterrupt.
     """
+    n_embedded = 0
+    for _ in range(ROUNDS):
+        filled = _fill_once(space, embedder, filling)
+        n_embedded += filled.n_embedded
+        if space.secure(filled.locations):
+            return Filled(filled.locations, n_embedded, filled.empty)
+    raise EnvironmentFault(
+        f"vectors in the store {space.place} are damaged or vanish as often as they are written",
+        "look at the disk, or name another folder with --store",
+    )
+
+
+def _fill_once(space: Space, embedder: Embedder, filling: Filling) -> Filled:
     run = _Run(space, embedder, filling)
     try:
-        for window in windows(filling.texts):
+        for window in windows(filling.texts()):
             run.take(window)
-        run.end()
+        return run.end(rewrite=True)
     except DiskFault:
         run.abandon()
         raise
     except BaseException:
         run.rescue()
         raise
-    return run.filled()
 
 
 class _Run:
@@ -93,100 +111,99 @@ class _Run:
         self._empty: list[IntArray] = []
         self._done = 0
         self._n_embedded = 0
-        self._pen: Pen | None = None
+        self._writer: Writer | None = None
         self._pool: ThreadPoolExecutor | None = None
 
     def take(self, window: list[str]) -> None:
         """One window: the locations of its texts, embedded where they were missing."""
         digests = text_digests(window)
         locations = self._space.find(digests)
-        if self._pen is None and (locations < 0).any():
-            self._begin()
+        if self._writer is None and (locations < 0).any():
+            self._writer = self._begin()
             locations = self._space.find(digests)
         missing = np.flatnonzero(locations < 0)
-        if len(missing):
+        if len(missing) and self._writer is not None:
             first = np.sort(np.unique(digests[missing], axis=0, return_index=True)[1])
-            self._embed(window, digests, missing[first])
+            self._embed(self._writer, window, digests, missing[first])
             locations[missing] = self._space.find(digests[missing])
         self._empty.append(np.array([self._done + i for i, text in enumerate(window) if not text.strip()], np.int64))
         self._locations.append(locations)
         self._done += len(window)
         self._tell(self._done)
 
-    def end(self) -> None:
-        """Everything written and settled."""
+    def end(self, *, rewrite: bool) -> Filled:
+        """Everything written, and where it lies."""
         self._close_pool()
-        if self._pen is not None:
+        none = np.empty(0, np.int64)
+        locations = np.concatenate([none, *self._locations])
+        if self._writer is not None:
             with self._disk():
-                self._pen.close()
-                self._space.finish()
+                locations = self._writer.finish(locations, rewrite=rewrite)
+        return Filled(locations, self._n_embedded, np.concatenate([none, *self._empty]))
 
     def rescue(self) -> None:
         """After an interruption or a fault of the provider: what came back is kept."""
         try:
-            self.end()
+            self.end(rewrite=False)
         except DiskFault:
             self.abandon()
 
     def abandon(self) -> None:
         """After a fault of the disk: nothing more is written."""
         self._close_pool()
-        if self._pen is not None:
-            self._pen.end()
-        self._space.abandon()
+        if self._writer is not None:
+            self._writer.abandon()
 
-    def filled(self) -> Filled:
-        none = np.empty(0, np.int64)
-        return Filled(np.concatenate([none, *self._locations]), self._n_embedded, np.concatenate([none, *self._empty]))
-
-    def _begin(self) -> None:
+    def _begin(self) -> Writer:
         """Opens model and space, which a run that finds everything never does."""
         with self._disk():
-            self._space.prepare()
+            self._space.objects.prepare()
         facts = self._embedder.facts()
         with self._disk():
             self._space.begin(facts)
-        self._pen = Pen(self._space)
+        return Writer(self._space, paid=self._embedder.batching.paid)
 
-    def _embed(self, window: list[str], digests: Uint64Array, missing: IntArray) -> None:
-        """The missing texts of a window. Where another process is at work on them too, we come from the other end."""
-        with self._disk():
-            locations = self._space.reserve(len(missing))
+    def _embed(self, writer: Writer, window: list[str], digests: Uint64Array, missing: IntArray) -> None:
+        """The missing texts of a window. Once another process is seen at work on them too, they come in any order."""
         texts = [encodable(window[i]) for i in missing]
         work = batches(texts, self._embedder.batching)
-        jobs = [_Job(missing[b], [texts[i] for i in b], digests[missing[b]], locations[b]) for b in work]
-        finished: list[_Job] = []
+        jobs = [_Job(missing[b], [texts[i] for i in b], digests[missing[b]]) for b in work]
+        finished: list[tuple[Uint64Array, IntArray]] = []
         done = self._done + int((self._space.find(digests) >= 0).sum())
         with held_back() as signalled:
 
             def stop() -> bool:
                 return signalled() or self._filling.should_stop()
 
-            for job, encoded in self._encoded(jobs[::-1] if self._space.company() else jobs, stop):
-                self._write(job, encoded)
-                finished.append(job)
+            for job, encoded in self._encoded(jobs, stop):
+                finished.append((job.digests, self._write(writer, job, encoded)))
                 self._n_embedded += len(job.texts)
                 done += len(job.texts)
                 self._tell(done)
             if stopped := stop():
-                self._flush()
+                with self._disk():
+                    writer.flush()
+                    writer.wait()
         if stopped:
             raise KeyboardInterrupt
-        if finished:  # not before: until here, a longer table means that another process has added to it
-            self._space.note(np.concatenate([j.digests for j in finished]), np.concatenate([j.locations for j in finished]))
+        for some, locations in finished:
+            self._space.note(some, locations)
+        with self._disk():
+            writer.cut()
 
     def _encoded(self, jobs: list[_Job], stop: Callable[[], bool]) -> Iterator[tuple[_Job, Encoded]]:
         """Each batch with its vectors, in order, as many calls under way as the provider takes. After a failure, the others."""
         waiting: deque[tuple[_Job, Callable[[], Encoded]]] = deque()
-        calls, coming = self._embedder.batching.calls, iter(jobs)
-        before = len(self._space)
+        calls, coming, shuffled = self._embedder.batching.calls, deque(jobs), False
         failure: Exception | None = None
         while True:
-            while failure is None and len(waiting) < calls and not stop() and (job := next(coming, None)):
-                self._space.company()
-                if len(self._space) > before and not (job := self._still_missing(job)).texts:
-                    continue
-                waiting.append((job, self._call(job, calls)))
+            while failure is None and len(waiting) < calls and not stop() and coming:
+                if self._space.company() and not shuffled:
+                    shuffled = True
+                    random.shuffle(coming)  # two that work on the same texts in the same order would embed all of them twice
+                job = self._still_missing(coming.popleft()) if shuffled else coming.popleft()
+                if job.texts:
+                    waiting.append((job, self._call(job, calls)))
             if not waiting:
                 break
             job, result = waiting.popleft()
@@ -221,12 +238,10 @@ class _Run:
 
     def _still_missing(self, job: _Job) -> _Job:
         """What is left of a batch after another process has worked on the same texts."""
-        found = self._space.find(job.digests) >= 0
-        self._space.give_back(job.locations[found])
-        return job.only(np.flatnonzero(~found))
+        return job.only(np.flatnonzero(self._space.find(job.digests) < 0))
 
-    def _write(self, job: _Job, encoded: Encoded) -> None:
-        """Checks a batch and hands it to the pen."""
+    def _write(self, writer: Writer, job: _Job, encoded: Encoded) -> IntArray:
+        """Checks a batch and hands it to the writer; (n,) where its vectors are to be found."""
         name, vectors = self._embedder.name, encoded.vectors
         if vectors.shape != (len(job.texts), self._space.dim):
             wanted = f"{len(job.texts)} vectors of {self._space.dim}"
@@ -242,13 +257,7 @@ class _Run:
                 "look at these texts, or embed in float32; what was embedded before is kept",
             )
         with self._disk():
-            if self._pen is not None:
-                self._pen.put(job.locations, vectors, _records(job, encoded))
-
-    def _flush(self) -> None:
-        with self._disk():
-            if self._pen is not None:
-                self._pen.flush()
+            return writer.add(_rows(job, encoded), job.rows + self._done)
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:
@@ -256,10 +265,10 @@ class _Run:
         try:
             yield
         except OSError as error:
-            unwritten = self._n_embedded - (self._pen.n_written if self._pen else 0)
+            unwritten = self._n_embedded - (self._writer.n_safe if self._writer else 0)
             needed = self._space.bytes_for(max(0, (self._filling.total or 0) - self._done) + unwritten) / 2**20
             raise DiskFault(
-                f"cannot write to the store {self._space.folder.parent}: {error.strerror or error}"
+                f"cannot write to the store {self._space.place}: {error.strerror or error}"
                 + (f" (needs about {max(needed, 0.1):,.1f} MiB)" if needed else ""),
                 "free space there or give another folder with --store; what was embedded is kept and is not embedded again",
             ) from error
@@ -273,15 +282,11 @@ class _Run:
             self._pool = None
 
 
-def _records(job: _Job, encoded: Encoded) -> Records:
-    """What the index keeps of each text: its digest, its tokens, and whether it was truncated, zero or of unit length."""
-    records = np.zeros(len(job.texts), RECORD)
-    records["digest"] = job.digests
+def _rows(job: _Job, encoded: Encoded) -> Rows:
+    """What the store keeps of each text: digest, vector, tokens, and whether it was truncated, zero or of unit length."""
     squared = np.einsum("ij,ij->i", encoded.vectors, encoded.vectors)
-    records["flags"] += ZERO * (squared < _ZERO_SQUARED).astype(np.uint32)
-    records["flags"] += UNIT * (abs(squared - 1) < 2 * _UNIT_TOLERANCE).astype(np.uint32)
+    flags = ZERO * (squared < _ZERO_SQUARED) + UNIT * (abs(squared - 1) < 2 * _UNIT_TOLERANCE)
     if encoded.truncated is not None:
-        records["flags"] += TRUNCATION_KNOWN + TRUNCATED * encoded.truncated.astype(np.uint32)
-    if encoded.tokens is not None:
-        records["tokens"] = encoded.tokens
-    return records
+        flags += TRUNCATION_KNOWN + TRUNCATED * encoded.truncated
+    tokens = np.zeros(len(job.texts)) if encoded.tokens is None else encoded.tokens
+    return Rows(encoded.vectors, job.digests, tokens.astype(np.uint32), flags.astype(np.uint8))

@@ -48,13 +48,14 @@ class ModelOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batching:
     """How a provider wants its texts: at most `texts` and `characters` a call, alike in length (`by_length`) where it pads,
-    and how many `calls` it takes at a time.
+    and how many `calls` it takes at a time. Each batch of a `paid` one is stored as soon as it comes back.
     """
 
     texts: int = 32
     characters: int | None = None
     by_length: bool = True
     calls: int = 1
+    paid: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from mrl_sweep.ranking.exact import count
 from mrl_sweep.ranking.task import Partial
 from mrl_sweep.report.document import Report
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.settings.folders import default_store
+from mrl_sweep.settings.folders import local_store
 from mrl_sweep.types import Collection, Documents, Embeddings, FileRows
 
 _OWN: Final = ("run.output",)
@@ -55,7 +55,7 @@ def run_part(config: SweepConfig, part: Part, on_event: OnEvent = ignore) -> Rep
         facts = _facts(config, collection, embeddings)
         _refuse_other_facts(folder, facts)
         if part not in finished_parts(folder):
-            checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
+            checkpoint = open_checkpoint(local_store(config), embeddings.documents, on_event)
             options = rank_options(resolved, collection, embeddings, dims, on_event, checkpoint, executor)
             rows = (part.rows(len(embeddings.documents)),)
             with job.timed("rank", on_event):

@@ -33,7 +33,7 @@ from mrl_sweep.report.files.folder import write_rotation, write_run
 from mrl_sweep.report.files.trec_runs import write_trec_runs
 from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.settings.folders import default_store, run_folder
+from mrl_sweep.settings.folders import default_store, local_store, run_folder
 from mrl_sweep.types import Advice, Collection, Configuration, Embeddings, Ranks, Similarity
 from mrl_sweep.words import asked
 
@@ -81,7 +81,7 @@ def run_on(
     `executor` None counts with threads of this process; `resume` goes on from the partial counts of an interrupted run.
     """
     config, embeddings, dims = embed_checked(config, collection, model, on_event)
-    checkpoint = open_checkpoint(config.run.store or default_store(), embeddings.documents, on_event)
+    checkpoint = open_checkpoint(local_store(config), embeddings.documents, on_event)
     with timed("rank", on_event):
         kept = checkpoint if resume else None
         ranks, rotation = rank_all(config, collection, embeddings, dims, on_event, kept, executor)
@@ -217,7 +217,7 @@ def sizes(config: SweepConfig, embeddings: Embeddings) -> tuple[int, ...]:
 
 def open_model(config: SweepConfig) -> Model:
     """The configured model, which is not loaded yet, and the store for its vectors."""
-    model, folder = config.model, config.run.store or default_store()
+    model = config.model
     options = ModelOptions(
         revision=model.revision,
         query_prompt=model.query_prompt,
@@ -230,9 +230,9 @@ def open_model(config: SweepConfig) -> Model:
         backend=model.backend,
         processes=model.processes,
         offline=config.run.offline,
-        cache_dir=folder,
+        cache_dir=local_store(config),
     )
-    return open_embedder(model.name or "", options), Store(folder, dtype=config.run.store_dtype)
+    return open_embedder(model.name or "", options), Store(config.run.store or default_store(), dtype=config.run.store_dtype)
 
 
 def judge(config: SweepConfig, collection: Collection, embeddings: Embeddings, ranks: Ranks) -> Sweep:

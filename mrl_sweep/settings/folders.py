@@ -18,9 +18,22 @@ def default_store() -> Path:
     return user_cache_path("mrl-sweep") / "vectors"
 
 
+def local_store(config: SweepConfig) -> Path:
+    """The store's folder on this machine: the store itself, or where the copies of an object store's objects are kept."""
+    store = config.run.store or default_store()
+    return store if isinstance(store, Path) else copies_of(store)
+
+
+def copies_of(address: str) -> Path:
+    """Where copies of the objects of an object store are kept; they may be deleted at any time."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mrl-sweep") / "objects" / re.sub(r"[^A-Za-z0-9._-]+", "-", address.rstrip("/"))
+
+
 def index_folder(config: SweepConfig) -> Path:
     """Built indexes, beside the vectors they were built from."""
-    return (config.run.store or default_store()).with_name("indexes")
+    return local_store(config).with_name("indexes")
 
 
 def run_folder(config: SweepConfig, name: str, manifest: Mapping[str, Any]) -> Path:

@@ -141,7 +141,7 @@ def beside(path: Path, setting: Setting, value: Any) -> Any:
     """A relative path in a file is meant from that file's folder; names of models and packaged collections are left alone."""
     if isinstance(value, list):
         return [beside(path, setting, item) for item in value]
-    if not isinstance(value, str) or value in _PACKAGED or Path(value).is_absolute() or value.startswith("~"):
+    if not isinstance(value, str) or value in _PACKAGED or Path(value).is_absolute() or value.startswith("~") or "://" in value:
         return value
     folder = path.parent
     if setting.row.relative == "path":

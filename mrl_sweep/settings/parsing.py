@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import FLOAT32
@@ -22,12 +23,16 @@ LEVEL_FORMS: Final = "write 0.05 or 5% for 95% confidence"
 LEAST_LEVEL: Final = 1e-6
 """Below this, the distributions' tails are no longer computed to the digits that a bound needs."""
 SIZE_FORMS: Final = "write a number and a unit: 4GiB, 512MiB, 16GB"
+STORE_FORMS: Final = "--store FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER"
 COUNT_FORMS: Final = "write 10000000, 10M, 500k or 1.5B"
 
 MOST: Final = 2**31 - 1
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b", re.IGNORECASE)
 _COUNT = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmb]?)", re.IGNORECASE)
+OBJECT_STORES: Final = ("s3", "gs")
+"""The schemes of addresses at which a store can lie."""
+
 _STEPS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _THOUSANDS: Final = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 
@@ -141,6 +146,18 @@ def parse_sources(value: object) -> str | tuple[str, ...]:
 
 def parse_path(value: object) -> Path:
     return value if isinstance(value, Path) else Path(parse_text(value)).expanduser()
+
+
+def parse_store(value: object) -> Path | str:
+    """A folder (also as `file://`), or the address of an object store as it is written."""
+    if isinstance(value, Path) or "://" not in (text := parse_text(value)):
+        return parse_path(value)
+    scheme, _, rest = text.partition("://")
+    if scheme == "file":
+        return Path(unquote(urlsplit(text).path))
+    if scheme not in OBJECT_STORES or not rest.strip("/"):
+        raise InputError(f"a store cannot lie at {text}", STORE_FORMS)
+    return text.rstrip("/")
 
 
 def parse_flag(value: object) -> bool:

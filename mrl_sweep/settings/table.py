@@ -30,6 +30,7 @@ from mrl_sweep.settings.parsing import (
     parse_share,
     parse_size,
     parse_sources,
+    parse_store,
     parse_text,
     some,
 )
@@ -246,8 +247,13 @@ class RunTable(Table):
 
     panel: ClassVar[str] = "Run"
 
-    store: Path | None = setting(
-        "--store", "DIR", parse_path, None, "Where vectors are kept; default: your cache folder.", relative="path"
+    store: Path | str | None = setting(
+        "--store",
+        "URI",
+        parse_store,
+        None,
+        "Where vectors are kept: a folder, s3:// or gs://; default: your cache folder.",
+        relative="path",
     )
     store_dtype: StoreDtype = setting(
         "--store-dtype", "NAME", choice_of(StoreDtype), StoreDtype.FLOAT32, "float32 (default), or float16 for half the disk."

@@ -1,14 +1,14 @@
-"""The store: vectors by content, on disk, append-only. What was embedded once is never embedded again."""
+"""The store: vectors by content, in immutable shards, here or in an object store. What is stored is not embedded again."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,101 +16,209 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.store import first_version
 from mrl_sweep.store.digests import DigestTable, Uint64Array
-from mrl_sweep.store.layout import RECORD, Records, ShardFiles, replace_file, shard_numbers
-from mrl_sweep.store.repair import mend
-from mrl_sweep.store.shard import Shard, ShardWriter, locked, read_more, read_shard
+from mrl_sweep.store.objects import LocalObjects, Objects, Places, discard
+from mrl_sweep.store.shard import SUFFIX, Index, Kind, NotOurs, Rows, map_vectors, read_index, write_shard
 from mrl_sweep.types import Advice, IntArray, ModelFacts, Vectors
 
-SHARD_BYTES: Final = 256 << 20
+SHARD_BYTES: Final = 128 << 20
+OPENED_AT_ONCE: Final = 16
+"""Shards whose indexes are read at the same time: an object store answers late, and many at a time."""
+
 _MOST_SLICES: Final = 256
 
 
 class Store:
-    """A folder of spaces; each holds the vectors of one model in one role.
+    """A folder, or the address of an object store, with a space for the vectors of each model in each role.
 
     `dtype` is float32, or float16 for half the disk (vectors of another type are other vectors: they lie in another space).
     """
 
-    def __init__(self, root: Path, *, dtype: str = "float32", shard_bytes: int = SHARD_BYTES) -> None:
+    def __init__(self, root: Path | str, *, dtype: str = "float32", shard_bytes: int = SHARD_BYTES) -> None:
         if dtype not in ("float32", "float16"):
             raise InputError(f"a store holds float32 or float16, not {dtype!r}", "--store-dtype float32")
         self.root = root
+        self._places = Places(root)
         self._dtype = np.dtype(dtype)
         self._shard_bytes = shard_bytes
 
     def space(self, identity: Mapping[str, Any]) -> Space:
-        """The vectors stored under this identity; the folder is made when the first vector comes.
+        """The vectors stored under this identity; nothing is made before the first vector comes.
 
-        Raises EnvironmentFault where the folder cannot be read, or a damaged one cannot be mended.
+        Raises EnvironmentFault where the store cannot be read.
         """
-        folder, key = self._folder(identity)
-        try:
-            return Space(folder, key, dtype=self._dtype, shard_bytes=self._shard_bytes)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise EnvironmentFault(f"cannot use the store {folder}: {reason}", "free space there, or --store DIR") from error
+        name, key = self._name(identity)
+        with _naming_store(self.root):
+            return Space(self._places.of(name), key, dtype=self._dtype, shard_bytes=self._shard_bytes)
 
     def facts(self, identity: Mapping[str, Any]) -> ModelFacts | None:
         """What is known of the model whose vectors are stored under this identity; None where there are none."""
-        return read_facts(self._folder(identity)[0])
+        with _naming_store(self.root):
+            facts, _ = read_facts(self._places.of(self._name(identity)[0]))
+        return facts
 
-    def _folder(self, identity: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+    def _name(self, identity: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         key = {**identity, "dtype": self._dtype.name}
-        text = json.dumps(key, sort_keys=True, ensure_ascii=True)
-        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        digest = hashlib.blake2b(_json(key), digest_size=16).hexdigest()
         readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(str(key.get(part) or "") for part in ("provider", "model", "role")))
-        return self.root / f"{readable.strip('-')[:60]}-{digest}", key
+        return f"{readable.strip('-')[:60]}-{digest}", key
 
 
-def read_facts(folder: Path) -> ModelFacts | None:
-    """The facts that `Space.begin` wrote; None where there are none, or none that make sense."""
+@contextmanager
+def _naming_store(root: Path | str) -> Iterator[None]:
     try:
-        return ModelFacts.from_json(json.loads((folder / "model.json").read_bytes())["facts"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EnvironmentFault(f"cannot use the store {root}: {reason}", "look at it, or name another with --store") from error
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, ensure_ascii=True).encode()
+
+
+# --- Facts ------------------------------------------------------------------------------------------------------------
+
+
+def read_facts(objects: Objects) -> tuple[ModelFacts | None, list[Advice]]:
+    """The facts of the space's model, and a warning for each file of them whose content is not what its name says."""
+    warnings: list[Advice] = []
+    facts: ModelFacts | None = None
+    for name in sorted(name for name in objects.sizes() if name.startswith("model-")):
+        try:
+            with objects.open(name) as file:
+                content = bytes(file.read())
+            if name != _facts_name(content):
+                raise NotOurs("its content is not what its name says")
+            facts = ModelFacts.from_json(json.loads(content)["facts"])
+        except FileNotFoundError:
+            continue
+        except (ValueError, TypeError, KeyError, AttributeError):
+            objects.set_aside(name)
+            warnings.append(set_aside_advice(objects, name, "what is known of the model is asked again"))
+    return facts, warnings
+
+
+def _facts_name(content: bytes) -> str:
+    return f"model-{hashlib.sha256(content).hexdigest()[:32]}.json"
+
+
+def set_aside_advice(objects: Objects, name: str, then: str) -> Advice:
+    """What a person should know of an object that was damaged, edited, or another model's."""
+    return Advice(
+        "store-damaged",
+        f"{objects.place}/{name} was damaged or is not ours: it was set aside, {then}",
+        "what was set aside lies in set-aside/ and can be deleted",
+    )
+
+
+# --- One space --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Shard:
+    """A shard as this process knows it. `name` is empty while its rows are only in memory; `rows` are mapped when needed."""
+
+    name: str
+    n: int
+    flags: npt.NDArray[np.uint8]
+    rows: npt.NDArray[Any] | None = None
+    sound: bool = False
 
 
 class Space:
-    """The vectors of one identity: shards on disk, and in memory the table that finds a text's vector.
+    """The vectors of one identity: shards, and in memory the table that finds a text's vector.
 
-    A location is an int64: the shard's place in this object's list, times 2**32, plus the row. Lookups are made from one thread,
-    `write` from at most one other.
+    A location is an int64: the shard's place in this object's list, times 2**32, plus the row.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], *, dtype: np.dtype[Any], shard_bytes: int) -> None:
-        self.folder = folder
-        self.warnings: list[Advice] = []
-        self._identity = identity
-        self._dtype = dtype
-        self._shard_bytes = shard_bytes
-        self._shards: list[Shard] = []
-        self._flags: list[npt.NDArray[np.uint8]] = []
-        self._table = DigestTable()
-        self._writer: ShardWriter | None = None
-        self._writers: dict[int, ShardWriter] = {}
-        self._salvage: list[Shard] = []
-        self._looked = -1
-        self._in_company = False
-        self.facts = read_facts(folder)
+    def __init__(self, objects: Objects, identity: Mapping[str, Any], *, dtype: np.dtype[Any], shard_bytes: int) -> None:
+        self.objects = objects
+        self.shard_bytes = shard_bytes
+        self._identity, self._dtype = identity, dtype
+        self._digest = hashlib.blake2b(_json(dict(identity)), digest_size=16).hexdigest()
+        self._stamp: object = None
+        self._company = False
+        self._bad: set[str] = set()
+        self.facts, self.warnings = read_facts(objects)
+        self._forget()
         if self.facts is not None:
-            self._load(self.facts.dim)
+            self._take_up()
+        elif isinstance(objects, LocalObjects) and (facts := first_version.read_facts(objects.folder)):
+            self.begin(facts)
 
     def __len__(self) -> int:
         return len(self._table)
+
+    @property
+    def place(self) -> str:
+        """The folder or the address, as a message names it."""
+        return self.objects.place
+
+    @property
+    def dim(self) -> int:
+        if self.facts is None:
+            raise AssertionError("the dimension of an unused space is not known")
+        return self.facts.dim
+
+    @property
+    def kind(self) -> Kind:
+        """What its shards have in common."""
+        return Kind(self._digest, self.dim, self._dtype)
+
+    def bytes_for(self, n: int) -> int:
+        """What n more vectors take; 0 while their size is not known."""
+        return n * self.kind.row_bytes if self.facts else 0
+
+    def begin(self, facts: ModelFacts) -> None:
+        """Makes the place and puts the model's facts there; needed before the first shard. Raises OSError, EnvironmentFault."""
+        if self.facts is not None and facts.dim != self.facts.dim:
+            raise EnvironmentFault(
+                f"the model gives {facts.dim} dimensions, its stored vectors have {self.facts.dim}",
+                f"the model changed under the same name: name a revision, or move {self.place} away",
+            )
+        self.objects.prepare()
+        content = _json({"identity": dict(self._identity), "facts": facts.to_json()}) + b"\n"
+        name, sizes = _facts_name(content), self.objects.sizes()
+        if name not in sizes:
+            draft = self.objects.draft()
+            try:
+                draft.write_bytes(content)
+                self.objects.put(draft, name)
+            finally:
+                discard(draft)
+        for older in sizes:
+            if older.startswith("model-") and older != name:
+                self.objects.remove(older)
+        if self.facts is None:
+            self.facts = facts
+            self._take_up()
 
     # --- reading ---
 
     def find(self, digests: Uint64Array) -> IntArray:
         """(n,) int64 location of each text's vector, -1 where it is not stored."""
-        return self._table.find(digests)
+        return self.current(self._table.find(digests))
+
+    def current(self, locations: IntArray) -> IntArray:
+        """Where the rows at these locations lie by now: shards of this run are rewritten into larger ones."""
+        while True:
+            serials = np.unique(locations >> 32)
+            moved = [serial for serial in serials.tolist() if serial in self._moves]
+            if not moved:
+                return locations
+            locations = locations.copy()
+            for serial in moved:
+                places = np.flatnonzero(locations >> 32 == serial)
+                locations[places] = self._moves[serial][locations[places] & 0xFFFFFFFF]
 
     def flags(self, locations: IntArray) -> npt.NDArray[np.uint8]:
-        """(n,) what was noted of each text when it was embedded: the flags of `layout`."""
+        """(n,) what was noted of each text when it was embedded: the flags of `shard`."""
         out = np.zeros(len(locations), np.uint8)
-        for serial, flags in enumerate(self._flags):
-            here = (locations >> 32) == serial
-            out[here] = flags[locations[here] & 0xFFFFFFFF]
+        for serial in np.unique(locations >> 32).tolist():
+            places = np.flatnonzero(locations >> 32 == serial)
+            out[places] = self._shards[serial].flags[locations[places] & 0xFFFFFFFF]
         return out
 
     def vectors(self, locations: IntArray) -> Vectors:
@@ -123,200 +231,154 @@ class Space:
             pairs = zip(begins.tolist(), ends.tolist(), strict=True)
             return Vectors(parts=tuple(self._rows(a >> 32)[a & 0xFFFFFFFF : b - (a >> 32 << 32)] for a, b in pairs))
         serials = np.unique(locations >> 32)
-        parts = tuple(self._rows(int(serial)) for serial in serials)
+        parts = tuple(self._rows(serial) for serial in serials.tolist())
         starts = np.cumsum([0, *(len(part) for part in parts)])[:-1]
         order = starts[np.searchsorted(serials, locations >> 32)] + (locations & 0xFFFFFFFF)
         return Vectors(parts=parts, order=order.astype(np.int64))
 
-    @property
-    def dim(self) -> int:
-        if self.facts is None:
-            raise AssertionError("the dimension of an unused space is not known")
-        return self.facts.dim
+    def secure(self, locations: IntArray) -> bool:
+        """Maps the shards that hold these rows after a look at their bytes; False where one is bad or gone.
 
-    def bytes_for(self, n: int) -> int:
-        """What n more vectors take on disk; 0 while their size is not known."""
-        return n * (self.dim * self._dtype.itemsize + RECORD.itemsize) if self.facts else 0
-
-    @property
-    def _capacity(self) -> int:
-        """A shard with so many rows takes no further window."""
-        return max(1, self._shard_bytes // (self.dim * self._dtype.itemsize))
+        A bad one is set aside. Then every location is void: what is stored is read anew, and `find` has to be asked again.
+        """
+        used = [s for s in np.unique(locations >> 32).tolist() if not self._shards[s].sound]
+        names = [self._shards[serial].name for serial in used]
+        whole = True
+        for serial, name, digest in zip(used, names, self.objects.digests(names), strict=True):
+            if digest is None:
+                whole = False
+            elif name != f"{digest}{SUFFIX}":
+                self._set_aside(name)
+                whole = False
+            else:
+                self._shards[serial].sound = True
+        try:
+            for serial in np.unique(locations >> 32).tolist() if whole else ():
+                self._rows(serial)
+        except FileNotFoundError:
+            whole = False
+        if not whole:
+            self._forget()
+            self.refresh()
+        return whole
 
     def refresh(self) -> bool:
-        """Takes up what other processes have added since; True where there was anything new."""
-        before = len(self._table)
-        known = {shard.files.number: serial for serial, shard in enumerate(self._shards)}
-        for number in shard_numbers(self.folder) if self.folder.is_dir() else []:
-            serial = known.get(number)
-            if serial is None:
-                self._add(read_shard(ShardFiles(self.folder, number), self.dim, self._dtype))
-            elif serial not in self._writers:
-                newer = read_more(self._shards[serial])
-                newer = newer or read_shard(self._shards[serial].files, self.dim, self._dtype)
-                self._add(newer, serial)
-        return len(self._table) > before
+        """Takes up the shards that other processes have put since; True where there were any."""
+        before = len(self._shards)
+        while not self._take_new():
+            pass  # one was removed while it was read: what holds its rows now was put before that
+        return len(self._shards) > before
+
+    def _take_new(self) -> bool:
+        """Takes up the shards that are not known yet; False where one of them vanished meanwhile."""
+        self._stamp = self.objects.stamp()
+        sizes = self.objects.sizes()
+        new = (name for name in sizes if name.endswith(SUFFIX) and name not in self._names)
+        names = sorted(new, key=lambda name: (-sizes[name], name))  # the large first: they are the last to be rewritten
+        kind = self.kind
+        with ThreadPoolExecutor(OPENED_AT_ONCE, "mrl-sweep store") as pool:
+            indexes = list(pool.map(lambda name: _index(self.objects, name, kind), names))
+        digests, locations = [np.empty((0, 2), np.uint64)], [np.empty(0, np.int64)]
+        for name, index in zip(names, indexes, strict=True):
+            if isinstance(index, Index):
+                serial = self.add(Shard(name, len(index.flags), index.flags))
+                digests.append(index.digests)
+                locations.append((serial << 32) + np.arange(len(index.flags)))
+            elif index is not None:
+                self._names.add(name)
+                self._set_aside(name)
+        self._table.add(np.concatenate(digests), np.concatenate(locations))
+        return None not in indexes
 
     def company(self) -> bool:
-        """True while another process is writing to this space; what it has written is taken up meanwhile.
+        """Whether other processes have been seen to add vectors, be they the very ones that this one adds.
 
-        Who comes later makes a shard, which changes the folder: as long as that does not happen, one look at it is enough.
+        What they add is taken up. Cheap enough to ask before every batch.
         """
-        looked = self.folder.stat().st_mtime_ns
-        if looked != self._looked:
-            self._looked = looked
-            self.refresh()
-            self._in_company = self._has_rivals()
-        elif self._in_company:
-            self.refresh()
-        return self._in_company
+        if self.objects.stamp() != self._stamp and self.refresh():
+            self._company = True
+        return self._company
 
-    def _has_rivals(self) -> bool:
-        for serial, shard in enumerate(self._shards):
-            if serial not in self._writers and shard.files.rows.exists():
-                with locked(shard.files) as free:
-                    if not free:
-                        return True
-        return False
+    # --- for the writer ---
 
-    # --- writing ---
+    def add(self, shard: Shard) -> int:
+        """The serial number under which the shard is known from now on."""
+        self._names.add(shard.name)
+        self._shards.append(shard)
+        return len(self._shards) - 1
 
-    def prepare(self) -> None:
-        """Makes the folder. Raises OSError where it cannot be written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(self.folder, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder))
+    def put(self, rows: Rows) -> str:
+        """Writes a shard under a temporary name and puts it in place; returns its name. A failure leaves nothing behind."""
+        draft = self.objects.draft()
+        try:
+            name = write_shard(draft, rows, self.kind)
+            self._names.add(name)  # before it is there: `refresh` is not to take it for another's
+            if self.objects.has(name):
+                self._company = True
+            else:
+                self.objects.put(draft, name)
+        finally:
+            discard(draft)
+        return name
 
-    def begin(self, facts: ModelFacts) -> None:
-        """Notes the model's facts; needed once, before the first `reserve`."""
-        if self.facts is not None and facts.dim != self.facts.dim:
-            raise EnvironmentFault(
-                f"the model gives {facts.dim} dimensions, its stored vectors have {self.facts.dim}",
-                f"the model changed under the same name: name a revision, or move {self.folder} away",
-            )
-        self.prepare()
-        document = {"identity": dict(self._identity), "facts": facts.to_json()}
-        replace_file(self.folder / "model.json", json.dumps(document, indent=1).encode() + b"\n")
-        if self.facts is None:
-            self.facts = facts
-            self._load(facts.dim)
+    def shard(self, serial: int) -> Shard:
+        """The shard of this serial number."""
+        return self._shards[serial]
 
-    def reserve(self, n: int) -> IntArray:
-        """(n,) locations for new vectors, ascending within their shard."""
-        writer = self._open_writer()
-        serial = next(serial for serial, known in self._writers.items() if known is writer)
-        rows = writer.reserve(n)
-        return (serial << 32) + rows
+    def live(self) -> list[int]:
+        """The serial numbers of the shards whose rows lie where they were."""
+        return [serial for serial, shard in enumerate(self._shards) if shard.name and serial not in self._moves]
 
-    def write(self, locations: IntArray, vectors: npt.NDArray[Any], records: Records) -> None:
-        """One batch, to locations of one `reserve`; the last of a full shard settles it. OSError where the disk is full."""
-        writer = self._writers[int(locations[0] >> 32)]
-        writer.write(locations & 0xFFFFFFFF, vectors, records)
-        if writer.n_records == writer.n_rows >= self._capacity:
-            writer.settle()
-
-    def give_back(self, locations: IntArray) -> None:
-        """Reserved locations that another process made needless."""
-        for serial in np.unique(locations >> 32):
-            self._writers[int(serial)].give_back(locations[(locations >> 32) == serial] & 0xFFFFFFFF)
+    def move(self, serial: int, targets: IntArray) -> None:
+        """Notes where each row of a shard lies from now on."""
+        self._moves[serial] = targets
 
     def note(self, digests: Uint64Array, locations: IntArray) -> None:
-        """Makes texts whose vectors were handed to `write` findable."""
+        """Makes texts findable."""
         self._table.add(digests, locations)
-
-    def finish(self) -> None:
-        """Settles every shard this object wrote and gives it up."""
-        for writer in self._writers.values():
-            writer.settle()
-        self._retire(everything=True)
-        self._writer = None
-
-    def abandon(self) -> None:
-        """Gives up every shard as it is, after a failure; what was written stays."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
-        self._writer = None
 
     # --- inside ---
 
+    def _forget(self) -> None:
+        self._shards: list[Shard] = []
+        self._names = set(self._bad)
+        self._moves: dict[int, IntArray] = {}
+        self._table = DigestTable()
+        self._stamp = None
+
     def _rows(self, serial: int) -> npt.NDArray[Any]:
-        return self._shards[serial].rows
+        shard = self._shards[serial]
+        if shard.rows is None:
+            shard.rows = map_vectors(self.objects.fetch(shard.name), self.kind)
+        return shard.rows
 
-    def _load(self, dim: int) -> None:
-        for number in shard_numbers(self.folder) if self.folder.is_dir() else []:
-            files = ShardFiles(self.folder, number)
-            mended = mend(read_shard(files, dim, self._dtype), dim, self._dtype)
-            if mended.set_aside is not None:
-                self._salvage.append(mended.set_aside)
-                self.warnings.append(mended.advice())
-            elif len(mended.shard.records):
-                self._add(mended.shard)
-        if self._salvage:
-            for shard in self._salvage:
-                self._rescue(shard)
-            self._salvage.clear()
-            self.finish()
+    def _set_aside(self, name: str) -> None:
+        self._bad.add(name)
+        self.objects.set_aside(name)
+        self.warnings.append(set_aside_advice(self.objects, name, "its texts are embedded again"))
 
-    def _add(self, shard: Shard, serial: int | None = None) -> None:
-        if serial is None:
-            serial = len(self._shards)
-            self._shards.append(shard)
-            self._flags.append(np.zeros(0, np.uint8))
-        records = shard.records
-        self._shards[serial] = replace(shard, records=records[:0])
-        flags = np.zeros(len(shard.rows), np.uint8)
-        flags[: len(self._flags[serial])] = self._flags[serial][: len(flags)]
-        flags[records["row"]] = records["flags"]
-        self._flags[serial] = flags
-        self._table.add(np.ascontiguousarray(records["digest"]), (serial << 32) + records["row"].astype(np.int64))
+    def _take_up(self) -> None:
+        """Takes up the shards that are there, after what the first version of mrl-sweep has stored has become some."""
+        if isinstance(self.objects, LocalObjects):
+            folder, at_once = self.objects.folder, max(1, self.shard_bytes // self.kind.row_bytes)
+            for rows in first_version.read_rows(folder, self.kind, at_once):
+                self.put(rows)
+            first_version.remove(folder)
+            self._names -= {name for name in self._names if name.endswith(SUFFIX)}
+        self.refresh()
 
-    def _open_writer(self) -> ShardWriter:
-        if self._writer is not None and self._writer.n_rows < self._capacity:
-            return self._writer
-        self._retire()
-        self._writer = self._adopt_one()
-        if self._writer is None:
-            self._writer = ShardWriter.create(ShardFiles(self.folder, 0), self.dim, self._dtype)
-            self._writers[len(self._shards)] = self._writer
-            self._add(Shard(self._writer.files, np.empty((0, self.dim), self._dtype), self._writer.records, 0, -1))
-        return self._writer
 
-    def _retire(self, *, everything: bool = False) -> None:
-        """Gives up the shards that are full and settled, and reads them from now on as any other."""
-        for serial, writer in list(self._writers.items()):
-            if writer.is_settled and (everything or writer.n_records == writer.n_rows):
-                self._shards[serial] = replace(read_shard(writer.files, self.dim, self._dtype), records=np.empty(0, RECORD))
-                self._flags[serial] = _flags_by_row(writer.records)
-                del self._writers[serial]
-                writer.close()
-
-    def _adopt_one(self) -> ShardWriter | None:
-        """The first shard with room that no other process owns, taken over."""
-        for serial, shard in enumerate(self._shards):
-            if serial in self._writers or len(shard.rows) >= self._capacity:
-                continue
-            writer = ShardWriter.adopt(shard.files, self.dim, self._dtype)
-            if writer is not None:
-                self._writers[serial] = writer
-                if writer.n_records != shard.n_read:
-                    self._add(read_shard(shard.files, self.dim, self._dtype), serial)
-                return writer
+def _index(objects: Objects, name: str, kind: Kind) -> Index | NotOurs | None:
+    """None where another process has removed it meanwhile."""
+    try:
+        return read_index(objects.open(name), kind)
+    except FileNotFoundError:
         return None
-
-    def _rescue(self, shard: Shard) -> None:
-        """Writes the sound rows of a shard that was set aside into a shard of ours."""
-        known = self.find(np.ascontiguousarray(shard.records["digest"])) >= 0
-        records = shard.records[~known]
-        step = max(1, (16 << 20) // max(1, self.dim * self._dtype.itemsize))
-        for start in range(0, len(records), step):
-            some = records[start : start + step]
-            locations = self.reserve(len(some))
-            self.write(locations, np.asarray(shard.rows[some["row"]]), some)
-            self.note(np.ascontiguousarray(some["digest"]), locations)
-
-
-def _flags_by_row(records: Records) -> npt.NDArray[np.uint8]:
-    flags = np.zeros(int(records["row"].max()) + 1 if len(records) else 0, np.uint8)
-    flags[records["row"]] = records["flags"]
-    return flags
+    except NotOurs as reason:
+        digest = objects.digests([name])[0]  # a copy of an object that is damaged here only is fetched again
+        if digest is None or not name.startswith(digest):
+            return None if digest is None else reason
+    try:
+        return read_index(objects.open(name), kind)
+    except NotOurs as reason:
+        return reason

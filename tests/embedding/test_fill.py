@@ -12,8 +12,9 @@ from mrl_sweep.embedding import batches as batching_module
 from mrl_sweep.embedding.batches import batches, encodable, windows
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Progress
-from mrl_sweep.store.layout import ShardFiles
-from mrl_sweep.store.shard import ShardWriter
+from mrl_sweep.store import writer as writer_module
+from mrl_sweep.store.digests import text_digests
+from mrl_sweep.store.store import Space
 
 TEXTS = [f"text {'x' * (i * 7 % 23)} {i}" for i in range(50)]
 QUERY = "which one?"
@@ -282,45 +283,61 @@ def test_a_batch_of_another_count_or_size_is_refused_whole(tmp_path, shape):
 @pytest.mark.usefixtures("small_windows")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(tmp_path, monkeypatch, number):
-    real, calls = ShardWriter.write, []
+    real, calls = Space.put, []
 
-    def write(self, *batch):
+    def put(self, rows):
         calls.append(1)
         if len(calls) == 6:
             raise OSError(number, "No space left on device")
-        real(self, *batch)
+        return real(self, rows)
 
-    monkeypatch.setattr(ShardWriter, "write", write)
+    monkeypatch.setattr(Space, "put", put)
+    paid = Batching(texts=4, paid=True)
     with pytest.raises(EnvironmentFault, match=r"cannot write to the store .*: No space left on device \(needs about") as caught:
-        embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path))
+        embed(collection_of(TEXTS), CountingEmbedder(batching=paid), Store(tmp_path))
     assert "--store" in caught.value.hint
-    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".tmp"]
-    monkeypatch.setattr(ShardWriter, "write", real)
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".draft")]
+    assert len(calls) == 6, "nothing is written after it"
+    monkeypatch.setattr(Space, "put", real)
     second = CountingEmbedder()
     embeddings = embed(collection_of(TEXTS), second, Store(tmp_path))
     assert len(documents_of(second)) == 50 - 20
     assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(TEXTS))
 
 
+@pytest.mark.usefixtures("small_windows")
+def test_a_disk_that_has_no_room_for_rewriting_keeps_the_small_shards(tmp_path, monkeypatch):
+    embed(collection_of(TEXTS[:20]), CountingEmbedder(), Store(tmp_path))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writer_module, "rewrite_small", full)
+    embeddings = embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path))
+    assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(TEXTS))
+
+
 def test_a_store_that_cannot_be_made_is_a_fault_of_the_environment(tmp_path):
     (tmp_path / "file").write_text("in the way")
     embedder = CountingEmbedder()
-    with pytest.raises(EnvironmentFault, match="cannot write to the store"):
+    with pytest.raises(EnvironmentFault, match=r"cannot use the store .*: Not a directory"):
         embed(collection_of(TEXTS), embedder, Store(tmp_path / "file"))
     assert embedder.opened == 0, "told before a model is opened"
 
 
 # --- Company ----------------------------------------------------------------------------------------------------------
 
+PAID = Batching(texts=4, paid=True)
 
-def test_two_runs_that_share_a_store_meet_in_the_middle_and_embed_nothing_twice(tmp_path):
+
+def test_two_runs_that_share_a_store_embed_nothing_twice_that_the_other_has_put(tmp_path):
     """The second run starts, works and ends while the first is in its third batch."""
-    other = CountingEmbedder()
+    other = CountingEmbedder(batching=PAID)
 
     def company(*_):
         embed(collection_of(TEXTS), other, Store(tmp_path))
 
-    first = FailingEmbedder(at=3, instead=company)
+    first = FailingEmbedder(at=3, instead=company, batching=PAID)
     embeddings = embed(collection_of(TEXTS), first, Store(tmp_path))
     assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(TEXTS))
     assert len(documents_of(other)) in (42, 46, 50), "all but what the first had on disk by then: two batches at most"
@@ -330,44 +347,75 @@ def test_two_runs_that_share_a_store_meet_in_the_middle_and_embed_nothing_twice(
     assert third.asked == []
 
 
-def test_a_run_that_finds_company_takes_up_what_the_other_wrote(tmp_path):
-    """The other run holds the shard and goes on writing while we work: every text is embedded by one of the two."""
-    order = sorted(TEXTS, key=len, reverse=True)
-    holder = CountingEmbedder()
-    space = Store(tmp_path).space(holder.identity(Role.DOCUMENT))
-    from mrl_sweep.store.digests import text_digests
-    from mrl_sweep.store.layout import RECORD
+def test_runs_that_take_turns_batch_by_batch_share_the_work(tmp_path):
+    """Three runs over the same texts, one batch each in turn: little is embedded twice."""
+    texts = [f"text {i}" for i in range(400)]
+    n, turn, ready = 3, [0], threading.Condition()
+    done: set[int] = set()
 
-    def write(texts):
-        locations = space.reserve(len(texts))
-        records = np.zeros(len(texts), RECORD)
-        records["digest"] = text_digests(texts)
-        space.write(locations, vectors_of(texts), records)
+    class InTurn(CountingEmbedder):
+        me = 0
 
-    space.begin(holder.facts())
-    write(order[:4])
-
-    class Company(CountingEmbedder):
         def encode(self, texts, role):
-            n = len(self.asked)
-            if role is Role.DOCUMENT:
-                write(order[n + 4 : n + 8])
-            return super().encode(texts, role)
+            with ready:
+                ready.wait_for(lambda: turn[0] == self.me)
+                return super().encode(texts, role)
 
-    late = Company()
-    embeddings = embed(collection_of(TEXTS), late, Store(tmp_path))
-    space.finish()
-    assert len(documents_of(late)) in range(23, 28), "half of them: it came from the other end"
+    def pass_on(me):
+        with ready:
+            turn[0] = next((who % n for who in range(me + 1, me + n) if who % n not in done), me)
+            ready.notify_all()
+
+    def work(me, results):
+        model = InTurn(batching=PAID)
+        model.me = me
+        real = model.encode
+
+        def encode(some, role):
+            encoded = real(some, role)
+            pass_on(me)
+            return encoded
+
+        model.encode = encode
+        try:
+            results[me] = (model, embed(collection_of(texts), model, Store(tmp_path)))
+        finally:
+            with ready:
+                done.add(me)
+            pass_on(me)
+
+    results: dict = {}
+    threads = [threading.Thread(target=work, args=(me, results), daemon=True) for me in range(n)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    asked = [text for model, _ in results.values() for text in documents_of(model)]
+    assert set(asked) == set(texts)
+    assert len(asked) < 2 * len(texts), "three that did not see each other would embed three times as many"
+    for _, embeddings in results.values():
+        assert np.array_equal(embeddings.documents.read(0, len(texts)), vectors_of(texts))
+
+
+def test_a_run_that_another_one_rewrites_under_its_feet_reads_anew(tmp_path):
+    """Between the last batch and the look at the shards, another process puts the same rows elsewhere and removes the shard."""
+    embed(collection_of(TEXTS[:30]), CountingEmbedder(), Store(tmp_path))
+    other = CountingEmbedder()
+    real, once = Space.secure, []
+
+    def secure(self, locations):
+        if not once:
+            once.append(1)
+            space = Store(tmp_path).space(other.identity(Role.DOCUMENT))
+            rows = vectors_of(TEXTS)
+            (old,) = [name for name in space.objects.sizes() if name.endswith(".arrow")]
+            space.put(writer_module.Rows(rows, text_digests(TEXTS), np.zeros(50, np.uint32), np.zeros(50, np.uint8)))
+            space.objects.remove(old)
+        return real(self, locations)
+
+    Space.secure, before = secure, real
+    try:
+        embeddings = embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path))
+    finally:
+        Space.secure = before
     assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(TEXTS))
-
-
-def test_the_lock_of_a_shard_dies_with_its_owner(tmp_path):
-    embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path))
-    (folder,) = (path for path in tmp_path.iterdir() if "document" in path.name)
-    writer = ShardWriter.adopt(ShardFiles(folder, 0), 8, np.dtype("float32"))
-    assert writer is not None
-    assert ShardWriter.adopt(ShardFiles(folder, 0), 8, np.dtype("float32")) is None
-    writer.close()
-    free = ShardWriter.adopt(ShardFiles(folder, 0), 8, np.dtype("float32"))
-    assert free is not None
-    free.close()

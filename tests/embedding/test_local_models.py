@@ -373,13 +373,13 @@ def test_a_warm_run_imports_neither_torch_nor_sentence_transformers(spec, tmp_pa
     """Identity, prompts, sizes and counts all come from files."""
     code = f"""
 import sys
-sys.path[:0] = {[str(Path(__file__).parent)]!r}
+sys.path[:0] = {[str(Path(__file__).parents[1])]!r}
 from pathlib import Path
 from embedding_helpers import collection_of
 from mrl_sweep.embedding import ModelOptions, Store, embed, open_embedder
 options = ModelOptions(cache_dir=Path({str(tmp_path)!r}))
 embeddings = embed(collection_of({TEXTS!r}, ["a", "dogs"]), open_embedder({spec!r}, options), Store(Path({str(tmp_path)!r})))
-heavy = {{"torch", "sentence_transformers", "transformers", "safetensors", "tokenizers", "huggingface_hub", "pandas", "pyarrow"}}
+heavy = {{"torch", "sentence_transformers", "transformers", "safetensors", "tokenizers", "huggingface_hub", "pandas"}}
 print(sorted(heavy & set(sys.modules)), embeddings.documents.shape, embeddings.model["counts"]["empty_documents"])
 """
     options = ModelOptions(cache_dir=tmp_path)

@@ -79,7 +79,7 @@ class HostedModel:
 
     @property
     def batching(self) -> Batching:
-        own = self._vendor.batching
+        own = replace(self._vendor.batching, paid=True)
         return own if self._options.batch_size is None else replace(own, texts=self._options.batch_size)
 
     @property

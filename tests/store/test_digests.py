@@ -1,11 +1,13 @@
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrl_sweep.store.digests import DigestTable, FileDigests, row_checksums, text_digests
+from mrl_sweep.store import digests as digests_module
+from mrl_sweep.store.digests import DigestTable, FileDigests, text_digests
 
 
 def test_a_text_digest_is_blake2b_of_its_utf8_bytes():
@@ -41,48 +43,45 @@ def test_the_table_keeps_few_levels_however_it_grows():
     assert table.find(text_digests([str(i) for i in range(2000)])).tolist() == list(range(2000))
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.data(), st.sampled_from([(np.float32, 6), (np.float32, 5), (np.float16, 3), (np.float16, 4)]))
-def test_one_changed_bit_changes_the_checksum_of_its_row_only(data, kind):
-    dtype, dim = kind
-    rows = np.random.default_rng(0).standard_normal((4, dim)).astype(dtype)
-    digests = text_digests(list("abcd"))
-    before = row_checksums(rows, digests, np.arange(4))
-    changed = bytearray(rows.tobytes())
-    bit = data.draw(st.integers(0, 8 * len(changed) - 1))
-    changed[bit // 8] ^= 1 << bit % 8
-    after = row_checksums(np.frombuffer(bytes(changed), dtype).reshape(4, dim), digests, np.arange(4))
-    row = bit // 8 // (dim * rows.itemsize)
-    assert np.flatnonzero(before != after).tolist() == [row]
-
-
-def test_a_checksum_depends_on_the_text_and_on_the_place():
-    rows = np.ones((1, 4), np.float32)
-    sums = {
-        int(row_checksums(rows, text_digests(["a"]), [0])[0]),
-        int(row_checksums(rows, text_digests(["b"]), [0])[0]),
-        int(row_checksums(rows, text_digests(["a"]), [1])[0]),
-        int(row_checksums(np.zeros_like(rows), text_digests(["a"]), [0])[0]),
-    }
-    assert len(sums) == 4
-
-
 def test_files_are_read_once_and_again_when_they_change(tmp_path: Path, monkeypatch):
-    from mrl_sweep.store import digests
-
     read = []
-    real = digests._file_digest
-    monkeypatch.setattr(digests, "_file_digest", lambda file: read.append(file.name) or real(file))
+    real = digests_module.file_digest
+    monkeypatch.setattr(digests_module, "file_digest", lambda file, algorithm: read.append(file.name) or real(file, algorithm))
     model, cache = tmp_path / "model", tmp_path / "cache"
     model.mkdir()
     (model / "a.bin").write_bytes(b"1")
     (model / "b.bin").write_bytes(b"2")
-    first = FileDigests(cache).of(model.iterdir(), model)
-    assert FileDigests(cache).of(model.iterdir(), model) == first
+    first = FileDigests(cache, settle_s=0).of(model.iterdir(), model)
+    assert FileDigests(cache, settle_s=0).of(model.iterdir(), model) == first
     assert sorted(read) == ["a.bin", "b.bin"]
     (model / "b.bin").write_bytes(b"22")
-    assert FileDigests(cache).of(model.iterdir(), model) != first
+    assert FileDigests(cache, settle_s=0).of(model.iterdir(), model) != first
     assert read[2:] == ["b.bin"]
+
+
+def test_a_file_of_the_same_path_size_and_time_is_another_where_its_content_is(tmp_path: Path):
+    """What is remembered saves a read, never a decision."""
+    weights, cache = tmp_path / "weights", tmp_path / "cache"
+    weights.write_bytes(b"one")
+    stamp = weights.stat()
+    first = FileDigests(cache, settle_s=0).each([weights])
+    for replace in (lambda: weights.write_bytes(b"two"), lambda: (tmp_path / "new").rename(weights)):
+        (tmp_path / "new").write_bytes(b"six")
+        os.utime(tmp_path / "new", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        replace()
+        os.utime(weights, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        assert weights.stat().st_mtime_ns == stamp.st_mtime_ns
+        second = FileDigests(cache, settle_s=0).each([weights])
+        assert second != first
+        first = second
+
+
+def test_a_file_that_changed_a_moment_ago_is_not_remembered(tmp_path: Path):
+    """Two changes may fall within one tick of the file system's clock."""
+    (tmp_path / "w").write_bytes(b"x")
+    FileDigests(tmp_path / "cache").each([tmp_path / "w"])
+    assert not (tmp_path / "cache").exists()
+    assert FileDigests(tmp_path / "cache").each([tmp_path / "w", tmp_path / "gone"])[1] is None
 
 
 def test_the_digest_of_a_folder_is_that_of_its_content_wherever_it_lies(tmp_path: Path):

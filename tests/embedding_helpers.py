@@ -84,5 +84,6 @@ def vectors_of(texts: Sequence[str], dim: int = 8) -> np.ndarray:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its relative path."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Every file below a folder, by its relative path; but for what is only remembered of files."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith("-digests.json"))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

@@ -1,0 +1,163 @@
+"""A store in an object store: a real S3 server on this machine."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from embedding_helpers import CountingEmbedder, collection_of, vectors_of
+
+from mrl_sweep.embedding import Batching, Role, Store, embed
+from mrl_sweep.errors import EnvironmentFault
+from mrl_sweep.settings.folders import copies_of
+from mrl_sweep.store.objects import RemoteObjects, connect
+
+TEXTS = [f"text {'x' * (i * 7 % 23)} {i}" for i in range(100)]
+
+
+def documents(embedder: CountingEmbedder) -> list[str]:
+    return [text for text in embedder.asked if text in set(TEXTS)]
+
+
+def filled(address: str, **options) -> tuple[CountingEmbedder, np.ndarray]:
+    embedder = CountingEmbedder(**options)
+    embeddings = embed(collection_of(TEXTS), embedder, Store(address))
+    assert np.array_equal(embeddings.documents.read(0, len(TEXTS)), vectors_of(TEXTS))
+    return embedder, embeddings
+
+
+def objects(address: str) -> RemoteObjects:
+    space = Store(address).space(CountingEmbedder().identity(Role.DOCUMENT))
+    assert isinstance(space.objects, RemoteObjects)
+    return space.objects
+
+
+def shard_names(address: str) -> list[str]:
+    return [name for name in objects(address).sizes() if name.endswith(".arrow")]
+
+
+def test_vectors_are_put_whole_and_found_by_another_machine(s3):
+    address, _ = s3
+    filled(address)
+    assert len(shard_names(address)) == 1
+    shutil.rmtree(copies_of(address))
+    second, embeddings = filled(address)
+    assert (second.asked, second.opened) == ([], 0)
+    assert isinstance(embeddings.documents.parts[0], np.memmap), "mapped from the copy that was fetched"
+
+
+def test_what_was_fetched_once_is_not_fetched_again(s3):
+    address, weather = s3
+    filled(address)
+    weather.calm()
+    filled(address)
+    assert not [request for request in weather.requests if request.startswith("GET") and ".arrow" in request]
+
+
+def test_only_digests_are_read_where_no_vector_is_needed(s3):
+    address, weather = s3
+    texts = [f"text {i}" for i in range(4000)]
+    embed(collection_of(texts), CountingEmbedder(dim=256), Store(address))
+    shutil.rmtree(copies_of(address))
+    weather.calm()
+    space = Store(address).space(CountingEmbedder().identity(Role.DOCUMENT))
+    assert len(space) == 4000
+    assert not list(copies_of(address).rglob("*.arrow"))
+
+
+def test_a_store_that_answers_503_now_and_then_gives_the_same(s3):
+    address, weather = s3
+    weather.every = 6
+    first, _ = filled(address, batching=Batching(texts=25, paid=True))
+    assert len(documents(first)) == len(TEXTS)
+    shutil.rmtree(copies_of(address))
+    assert filled(address)[0].asked == []
+    assert len(weather.requests) > 20
+
+
+def test_a_write_that_is_lost_is_written_again(s3, monkeypatch):
+    address, _ = s3
+    put = objects(address)
+    real, lost = put._filesystem, []
+
+    class Losing:
+        def open_output_stream(self, path):
+            if path.endswith(".arrow") and not lost:
+                lost.append(path)
+                return real.open_output_stream(path + ".elsewhere")
+            return real.open_output_stream(path)
+
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+    monkeypatch.setattr("mrl_sweep.store.objects.connect", lambda place: (Losing(), connect(place)[1]))
+    filled(address)
+    assert lost
+    monkeypatch.undo()
+
+
+def test_a_damaged_object_is_set_aside_and_its_texts_are_embedded_again(s3):
+    address, _ = s3
+    filled(address)
+    (name,) = shard_names(address)
+    where = objects(address)
+    path = f"{where._prefix}/{name}"
+    data = bytearray(where._filesystem.open_input_stream(path).read())
+    data[data.index(vectors_of(TEXTS)[3].tobytes())] ^= 1
+    with where._filesystem.open_output_stream(path) as stream:
+        stream.write(bytes(data))
+    shutil.rmtree(copies_of(address))
+    second, embeddings = filled(address)
+    assert sorted(documents(second)) == sorted(TEXTS)
+    assert [advice.code for advice in embeddings.warnings] == ["store-damaged"]
+    assert where._filesystem.get_file_info(f"{where._prefix}/set-aside/{name}").is_file
+
+
+def test_a_damaged_copy_is_fetched_again_and_the_object_left_alone(s3):
+    address, _ = s3
+    filled(address)
+    for copy in copies_of(address).rglob("*.arrow"):
+        copy.write_bytes(b"garbage" * 100)
+    second, embeddings = filled(address)
+    assert second.asked == []
+    assert embeddings.warnings == ()
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_bucket_that_is_not_there_is_told_in_one_line():
+    with pytest.raises(EnvironmentFault, match=r"cannot (use|write to) the store s3://no-such-bucket/x"):
+        filled("s3://no-such-bucket/x")
+
+
+def test_a_file_address_is_a_folder(tmp_path):
+    from mrl_sweep.settings.parsing import parse_store
+
+    assert parse_store(f"file://{tmp_path}/a%20b") == tmp_path / "a b"
+    assert parse_store("s3://bucket/prefix/") == "s3://bucket/prefix"
+    assert parse_store("folder") == Path("folder")
+
+
+def run(collection: Path, store: str, out: Path) -> dict:
+    import json
+
+    options = ["--collection", str(collection), "--model", "wordllama", "--dims", "256,64", "--index", "none", "--format", "json"]
+    command = [sys.executable, "-m", "mrl_sweep", "run", *options, "--store", store, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_run_over_an_object_store_reports_what_a_run_over_a_folder_does(s3, tmp_path):
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    words = ["apple", "bridge", "candle", "desert", "engine", "forest", "garden", "harbour", "island", "jungle"]
+    texts = [" ".join(words[(i * k + k) % 10] for k in range(1, 6)) + f" {i}" for i in range(60)]
+    (folder / "corpus.jsonl").write_text("".join(f'{{"_id": "d{i}", "text": "{t}"}}\n' for i, t in enumerate(texts)))
+    (folder / "queries.jsonl").write_text("".join(f'{{"_id": "q{i}", "text": "{t[:14]}"}}\n' for i, t in enumerate(texts[:40])))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(f"q{i}\td{i}\t1\n" for i in range(40)))
+    address, _ = s3
+    here, there = run(folder, str(tmp_path / "store"), tmp_path / "a"), run(folder, address, tmp_path / "b")
+    assert here["candidates"] == there["candidates"]
+    assert here["verdict"] == there["verdict"]

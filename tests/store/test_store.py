@@ -1,0 +1,347 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
+
+from mrl_sweep.embedding import embed
+from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.store.digests import text_digests
+from mrl_sweep.store.shard import TRUNCATED, ZERO, Rows
+from mrl_sweep.store.store import Space, Store
+from mrl_sweep.store.writer import Writer
+from mrl_sweep.types import ModelFacts
+
+IDENTITY = {"provider": "test", "model": "m", "role": "document", "prompt": ""}
+FACTS = ModelFacts(dim=8)
+LETTERS = list("abcdefghij")
+
+
+def rows_of(texts: list[str], flags: int = 0, dim: int = 8) -> Rows:
+    n = len(texts)
+    return Rows(vectors_of(texts, dim), text_digests(texts), np.zeros(n, np.uint32), np.full(n, flags, np.uint8))
+
+
+def put(space: Space, texts: list[str], flags: int = 0) -> None:
+    """These texts as one shard."""
+    space.begin(FACTS)
+    space.put(rows_of(texts, flags))
+
+
+def stored(root: Path, texts: list[str], **options) -> Path:
+    space = Store(root, **options).space(IDENTITY)
+    put(space, texts)
+    return space.objects.folder
+
+
+def read(space: Space, texts: list[str]) -> np.ndarray:
+    locations = space.find(text_digests(texts))
+    assert (locations >= 0).all()
+    vectors = space.vectors(locations)
+    return vectors.read(0, len(vectors))
+
+
+def shards(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.arrow"))
+
+
+def test_what_was_put_is_found_by_another_process_later(tmp_path):
+    stored(tmp_path, LETTERS)
+    space = Store(tmp_path).space(IDENTITY)
+    assert space.facts == FACTS
+    assert np.array_equal(read(space, LETTERS), vectors_of(LETTERS))
+    assert space.find(text_digests(["unknown"])).tolist() == [-1]
+
+
+@pytest.mark.parametrize(
+    "change", [{"prompt": "query: "}, {"role": "query"}, {"model": "n"}, {"revision": "1"}, {"max_length": 8}]
+)
+def test_whatever_changes_the_vectors_is_part_of_the_key(tmp_path, change):
+    stored(tmp_path, LETTERS)
+    assert len(Store(tmp_path).space(IDENTITY | change)) == 0
+    assert len(Store(tmp_path, dtype="float16").space(IDENTITY)) == 0
+    assert len(Store(tmp_path).space(IDENTITY)) == 10
+
+
+def test_a_shard_is_an_arrow_file_named_by_its_content(tmp_path):
+    import hashlib
+
+    (shard,) = shards(stored(tmp_path, LETTERS))
+    assert shard.stem == hashlib.sha256(shard.read_bytes()).hexdigest()[:32]
+    table = pa.ipc.open_file(shard).read_all()
+    assert table.column_names == ["vector", "digest", "tokens", "flags"]
+    assert table["vector"].type == pa.list_(pa.float32(), 8)
+    assert np.array_equal(np.array(table["vector"].to_pylist(), np.float32), vectors_of(LETTERS))
+    assert b"".join(table["digest"].to_pylist()) == text_digests(LETTERS).tobytes()
+
+
+def test_vectors_are_mapped_and_not_copied(tmp_path):
+    stored(tmp_path, LETTERS)
+    space = Store(tmp_path).space(IDENTITY)
+    (part,) = space.vectors(space.find(text_digests(LETTERS))).parts
+    assert isinstance(part, np.memmap)
+    assert Path(part.filename).suffix == ".arrow"
+    assert not part.flags.writeable
+
+
+def test_the_same_rows_are_the_same_shard_whoever_puts_them(tmp_path):
+    for _ in range(2):
+        folder = stored(tmp_path, LETTERS)
+    assert len(shards(folder)) == 1
+    assert {path.name for path in stored(tmp_path / "b", LETTERS).iterdir()} == {path.name for path in folder.iterdir()}
+
+
+def test_a_model_known_by_its_content_alone_has_no_name_in_the_folder(tmp_path):
+    assert Path(Store(tmp_path).space(IDENTITY | {"model": None}).place).name.startswith("test-document-")
+
+
+def test_a_hostile_model_name_stays_inside_the_store(tmp_path):
+    put(Store(tmp_path / "store").space(IDENTITY | {"model": "../../" + "x" * 300}), ["a"])
+    (folder,) = (tmp_path / "store").iterdir()
+    assert len(folder.name) < 120
+    assert {path.name for path in tmp_path.iterdir()} == {"store"}
+
+
+def test_float16_takes_half_the_room_and_reads_as_float32(tmp_path):
+    stored(tmp_path, LETTERS, dtype="float16")
+    space = Store(tmp_path, dtype="float16").space(IDENTITY)
+    assert space.vectors(space.find(text_digests(LETTERS))).parts[0].dtype == np.float16
+    assert read(space, LETTERS).dtype == np.float32
+    assert np.array_equal(read(space, LETTERS), vectors_of(LETTERS).astype(np.float16).astype(np.float32))
+
+
+def test_another_dtype_is_refused(tmp_path):
+    with pytest.raises(InputError, match="int8"):
+        Store(tmp_path, dtype="int8")
+
+
+@pytest.mark.parametrize("asked", ["abcdefghij", "cdef", "jihg", "aabbcc", "ac", "j", ""])
+def test_vectors_come_in_the_order_asked_for(tmp_path, asked):
+    stored(tmp_path, LETTERS)
+    space = Store(tmp_path).space(IDENTITY)
+    vectors = space.vectors(space.find(text_digests(list(asked))))
+    assert vectors.shape == (len(asked), 8)
+    assert np.array_equal(vectors.read(0, len(asked)), vectors_of(list(asked)) if asked else np.empty((0, 8)))
+
+
+def test_many_scattered_rows_are_read_through_an_order(tmp_path):
+    texts = [str(i) for i in range(1200)]
+    for i in range(0, 1200, 400):
+        stored(tmp_path, texts[i : i + 400])
+    space = Store(tmp_path).space(IDENTITY)
+    asked = texts[1::2] + texts[::2]
+    vectors = space.vectors(space.find(text_digests(asked)))
+    assert vectors.order is not None
+    assert np.array_equal(vectors.read(0, 1200), vectors_of(asked))
+    assert np.array_equal(vectors.take([1199, 0, 600]), vectors_of([asked[1199], asked[0], asked[600]]))
+
+
+def test_flags_are_kept_beside_the_vectors(tmp_path):
+    space = Store(tmp_path).space(IDENTITY)
+    put(space, ["a", "b"], flags=TRUNCATED)
+    put(space, ["c"], flags=ZERO)
+    again = Store(tmp_path).space(IDENTITY)
+    assert again.flags(again.find(text_digests(["c", "a", "b"]))).tolist() == [ZERO, TRUNCATED, TRUNCATED]
+
+
+# --- Writing ----------------------------------------------------------------------------------------------------------
+
+
+def written(space: Space, texts: list[str], positions: list[int], **options) -> np.ndarray:
+    """Texts one by one, found again."""
+    space.begin(FACTS)
+    writer = Writer(space, **options)
+    for text, position in zip(texts, positions, strict=True):
+        space.note(text_digests([text]), writer.add(rows_of([text]), np.array([position])))
+        writer.cut()
+    writer.finish(space.find(text_digests(texts)), rewrite=True)
+    return read(space, texts)
+
+
+@pytest.mark.parametrize("paid", [False, True])
+def test_rows_end_in_one_shard_in_the_collections_order_however_they_came(tmp_path, paid):
+    space = Store(tmp_path).space(IDENTITY)
+    assert np.array_equal(written(space, list("cab"), [2, 0, 1], paid=paid), vectors_of(list("cab")))
+    (shard,) = shards(space.objects.folder)
+    assert pa.ipc.open_file(shard).read_all()["digest"].to_pylist() == [text_digests([t]).tobytes() for t in "abc"]
+
+
+def test_a_full_shard_is_closed_and_the_next_begun(tmp_path):
+    space = Store(tmp_path, shard_bytes=4 * (8 * 4 + 21)).space(IDENTITY)
+    assert np.array_equal(written(space, LETTERS, list(range(10))), vectors_of(LETTERS))
+    assert sorted(pa.ipc.open_file(shard).read_all().num_rows for shard in shards(space.objects.folder)) == [2, 4, 4]
+    vectors = space.vectors(space.find(text_digests(LETTERS)))
+    assert (vectors.order, len(vectors.parts)) == (None, 3)
+
+
+def test_paid_batches_are_in_the_store_before_the_next_one_comes_back(tmp_path):
+    space = Store(tmp_path).space(IDENTITY)
+    space.begin(FACTS)
+    writer = Writer(space, paid=True)
+    for letter in "abc":
+        writer.add(rows_of([letter]), np.zeros(1, np.int64))
+        writer.wait()
+        assert letter in "abc"
+        assert (Store(tmp_path).space(IDENTITY).find(text_digests([letter])) >= 0).all()
+    writer.abandon()
+
+
+def test_rows_are_flushed_by_time_and_seldomer_as_the_run_grows_long(tmp_path):
+    space, now = Store(tmp_path).space(IDENTITY), [0.0]
+    space.begin(FACTS)
+    writer = Writer(space, clock=lambda: now[0])
+    flushed = []
+    for i in range(2000):
+        now[0] += 0.1
+        writer.add(rows_of([str(i)]), np.array([i]))
+        writer.wait()
+        if writer.n_safe == i + 1:
+            flushed.append(now[0])
+    gaps = np.diff(flushed)
+    assert gaps.min() >= 0.25
+    assert gaps[-1] == pytest.approx(5.0, abs=0.2)
+    assert gaps.max() <= 5.2
+    writer.abandon()
+
+
+def test_small_additions_become_one_shard(tmp_path):
+    texts = []
+    for letter in "cabxdbc":
+        texts.append(letter)
+        embed(collection_of(sorted(texts)), CountingEmbedder(), Store(tmp_path))
+    (folder,) = (path for path in tmp_path.iterdir() if "document" in path.name)
+    assert len(shards(folder)) == 1
+    assert pa.ipc.open_file(shards(folder)[0]).read_all().num_rows == 5, "each text once"
+    embed(collection_of(sorted(texts)), CountingEmbedder(), Store(tmp_path / "at-once"))
+    assert tree(folder) == tree(tmp_path / "at-once" / folder.name)
+
+
+# --- Damage -----------------------------------------------------------------------------------------------------------
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def swap(path: Path, other: bytes) -> None:
+    path.write_bytes(other)
+
+
+def foreign(path: Path) -> None:
+    """A whole shard, named by its content, of another model."""
+    other = stored(path.parents[2] / "other", LETTERS, dtype="float16")
+    path.unlink()
+    (shard,) = shards(other)
+    (path.parent / shard.name).write_bytes(shard.read_bytes())
+
+
+DAMAGES = {
+    "one bit of a vector": lambda p: flip(p, p.read_bytes().index(vectors_of(LETTERS)[3].tobytes()) + 5),
+    "one bit of a digest": lambda p: flip(p, p.read_bytes().index(text_digests(["c"]).tobytes()) + 1),
+    "cut off": lambda p: swap(p, p.read_bytes()[:-9]),
+    "cut in half": lambda p: swap(p, p.read_bytes()[: p.stat().st_size // 2]),
+    "emptied": lambda p: swap(p, b""),
+    "another table": lambda p: pa.ipc.new_file(p, pa.schema([("x", pa.int64())])).close(),
+    "no Arrow at all": lambda p: swap(p, b"garbage" * 500),
+    "another model's": foreign,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_shard_is_set_aside_and_its_texts_are_embedded_again(tmp_path, damage):
+    root = tmp_path / "store"
+    embed(collection_of(LETTERS), CountingEmbedder(), Store(root))
+    (folder,) = (path for path in root.iterdir() if "document" in path.name)
+    (shard,) = shards(folder)
+    stamp = shard.stat()
+    DAMAGES[damage](shard)
+    for path in shards(folder):
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    second = CountingEmbedder()
+    embeddings = embed(collection_of(LETTERS), second, Store(root))
+    assert sorted(text for text in second.asked if text != "which one?") == LETTERS
+    assert np.array_equal(embeddings.documents.read(0, 10), vectors_of(LETTERS))
+    assert [advice.code for advice in embeddings.warnings] == ["store-damaged"]
+    assert len(list((folder / "set-aside").iterdir())) == 1
+    third = CountingEmbedder()
+    assert embed(collection_of(LETTERS), third, Store(root)).warnings == ()
+    assert third.asked == []
+
+
+def test_a_damaged_shard_in_a_folder_that_cannot_be_written_is_not_believed(tmp_path, monkeypatch):
+    folder = stored(tmp_path, LETTERS)
+    DAMAGES["one bit of a vector"](shards(folder)[0])
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(PermissionError()))
+    space = Store(tmp_path).space(IDENTITY)
+    assert not space.secure(space.find(text_digests(LETTERS)))
+    assert (space.find(text_digests(LETTERS)) < 0).all()
+
+
+def test_facts_that_were_edited_are_set_aside_and_asked_again(tmp_path):
+    folder = stored(tmp_path, LETTERS)
+    (file,) = folder.glob("model-*.json")
+    document = json.loads(file.read_text())
+    document["facts"]["trained_dims"] = [4]
+    file.write_text(json.dumps(document))
+    space = Store(tmp_path).space(IDENTITY)
+    assert space.facts is None
+    assert [advice.code for advice in space.warnings] == ["store-damaged"]
+    space.begin(FACTS)
+    assert np.array_equal(read(space, LETTERS), vectors_of(LETTERS))
+    assert Store(tmp_path).space(IDENTITY).facts == FACTS
+
+
+def test_newer_facts_take_the_place_of_older_ones(tmp_path):
+    folder = stored(tmp_path, LETTERS)
+    newer = ModelFacts(dim=8, max_length=512)
+    Store(tmp_path).space(IDENTITY).begin(newer)
+    assert len(list(folder.glob("model-*.json"))) == 1
+    assert Store(tmp_path).facts(IDENTITY) == newer
+
+
+def test_files_of_other_names_are_left_alone(tmp_path):
+    folder = stored(tmp_path, LETTERS)
+    np.save(folder / "mine.npy", np.zeros(3))
+    (folder / "notes.txt").write_text("x")
+    assert np.array_equal(read(Store(tmp_path).space(IDENTITY), LETTERS), vectors_of(LETTERS))
+    assert (folder / "mine.npy").exists()
+
+
+def test_a_draft_of_a_dead_process_is_removed_when_it_is_old(tmp_path):
+    folder = stored(tmp_path, LETTERS)
+    for name, age in ((".old.draft", 7200), (".new.draft", 0)):
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (folder.stat().st_mtime - age,) * 2)
+    Store(tmp_path).space(IDENTITY).begin(FACTS)
+    assert [path.name for path in folder.glob(".*.draft")] == [".new.draft"]
+
+
+def test_a_read_only_store_is_read(tmp_path):
+    folder = stored(tmp_path, LETTERS)
+    for path in [*folder.iterdir(), folder, tmp_path]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        space = Store(tmp_path).space(IDENTITY)
+        assert space.secure(space.find(text_digests(LETTERS)))
+        assert np.array_equal(read(space, LETTERS), vectors_of(LETTERS))
+    finally:
+        for path in [tmp_path, folder]:
+            path.chmod(0o755)
+
+
+def test_a_model_that_changed_its_size_under_the_same_name_is_refused(tmp_path):
+    stored(tmp_path, LETTERS)
+    with pytest.raises(EnvironmentFault, match="16 dimensions, its stored vectors have 8"):
+        Store(tmp_path).space(IDENTITY).begin(ModelFacts(dim=16))
+
+
+def test_nothing_of_the_room_locks_or_appends():
+    import mrl_sweep.store
+
+    source = "".join(path.read_text() for path in Path(mrl_sweep.store.__file__).parent.glob("*.py"))
+    assert not [word for word in ("flock", "lockf", '"ab"', '"a"', '"r+"') if word in source]
