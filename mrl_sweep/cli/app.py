@@ -20,6 +20,7 @@ HOMES: Final = {
     "demo": "run",
     "check": "check",
     "config": "config",
+    "score": "score",
     "merge": "merge",
 }
 """The module of each command, in the order of the help page."""

@@ -29,6 +29,7 @@ JUDGED: Final = ("decision", "slices", *OUTPUT)
 
 SWEEP: Final = ("collection", "model", "sweep", "decision", "slices", "deploy", "run")
 GATE: Final = (*JUDGED, "gate", "run.strict", "run.store", "run.offline", "run.out", "run.threads")
+SCORE: Final = (*JUDGED, "run.out")
 PLAN: Final = (*JUDGED, "plan", "model.price_per_million", "deploy.target")
 
 

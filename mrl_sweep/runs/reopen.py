@@ -50,7 +50,11 @@ def reopen(path: Path, config: SweepConfig) -> EarlierRun:
 
     Raises InputError where the run cannot be read, or holds nothing to judge.
     """
-    written, data = read_report(path), read_run(path)
+    return judged_run(read_report(path), read_run(path), config)
+
+
+def judged_run(written: Report, data: RunData, config: SweepConfig) -> EarlierRun:
+    """The run that a report and its ranks are, judged again: a finding for each configuration that has ranks."""
     measures, policy = rule_of(written, config)
     scores = score(data.ranks, data.qrels, measures, no_relevant=_no_relevant(written))
     clusters, unfit = _clusters(written, data, config), _unfit(written)

@@ -1,0 +1,187 @@
+"""What a live database returned for the judged queries: a TREC run file or JSON lines of id lists, as ranks of judged pairs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from mrl_sweep.errors import InputError
+from mrl_sweep.report.files.ranks_file import RunData
+from mrl_sweep.types import NOT_RETRIEVED, IntArray
+
+FORMS: Final = (
+    'write TREC lines (query Q0 document rank score tag) or JSON lines: {"query_id": "q1", "ids": ["d3", "d7"], "ms": 4.2}'
+)
+QUERY_KEYS: Final = ("query_id", "qid", "query", "_id", "id")
+LIST_KEYS: Final = ("ids", "doc_ids", "documents", "results", "hits")
+DOCUMENT_KEYS: Final = ("id", "_id", "doc_id")
+TIME_KEYS: Final = ("ms", "latency_ms", "took")
+
+
+@dataclass(slots=True)
+class Answer:
+    """One query's documents, best first; `scores` are empty where the file has none. `ms` is how long the search took."""
+
+    ids: list[str] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    ms: float | None = None
+
+
+Returned = Mapping[str, Answer]
+"""The answers by query id, in the order of the file."""
+
+
+def read_returned(path: Path) -> Returned:
+    """The answers in a file of either form, told by its first line. Raises InputError with the line of what is neither."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", FORMS) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8", "save the file as UTF-8") from None
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if not lines:
+        raise InputError(f"{path} is empty", FORMS)
+    answers = _json_lines(path, lines) if lines[0][1].lstrip().startswith("{") else _trec_lines(path, lines)
+    for query, answer in answers.items():
+        if len(set(answer.ids)) < len(answer.ids):
+            twice = next(one for i, one in enumerate(answer.ids) if one in answer.ids[:i])
+            raise InputError(f"{path}: query {query!r} has document {twice!r} twice", "each document once a query, best first")
+    return answers
+
+
+def _trec_lines(path: Path, lines: Sequence[tuple[int, str]]) -> dict[str, Answer]:
+    """By score, best first, as trec_eval reads it; the rank column decides nothing."""
+    answers: dict[str, Answer] = {}
+    for number, line in lines:
+        words = line.split()
+        try:
+            query, _, document, _, score, *_ = words
+            value = float(score)
+        except ValueError:
+            raise InputError(f"{path}:{number}: {line.strip()[:60]!r} is no line of a TREC run file", FORMS) from None
+        if not math.isfinite(value):
+            raise InputError(f"{path}:{number}: the score {score} is not a number", FORMS)
+        answer = answers.setdefault(query, Answer())
+        answer.ids.append(document)
+        answer.scores.append(value)
+    for answer in answers.values():
+        order = sorted(range(len(answer.ids)), key=lambda i: -answer.scores[i])
+        answer.ids, answer.scores = [answer.ids[i] for i in order], [answer.scores[i] for i in order]
+    return answers
+
+
+def _json_lines(path: Path, lines: Sequence[tuple[int, str]]) -> dict[str, Answer]:
+    answers: dict[str, Answer] = {}
+    for number, line in lines:
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}:{number}: {error.msg}", FORMS) from None
+        query, listed = _first(record, QUERY_KEYS), _first(record, LIST_KEYS)
+        if not isinstance(query, str | int) or not isinstance(listed, list):
+            raise InputError(f"{path}:{number}: no query id with a list of ids", FORMS)
+        if str(query) in answers:
+            raise InputError(f"{path}:{number}: query {str(query)!r} stands here twice", "one line a query")
+        pairs = [_document(item, f"{path}:{number}") for item in listed]
+        ms = _first(record, TIME_KEYS)
+        answer = Answer([name for name, _ in pairs], [], float(ms) if isinstance(ms, int | float) and ms >= 0 else None)
+        scores = [score for _, score in pairs if score is not None]
+        if len(scores) == len(pairs) and scores == sorted(scores, reverse=True):
+            answer.scores = scores
+        answers[str(query)] = answer
+    return answers
+
+
+def _document(item: Any, where: str) -> tuple[str, float | None]:
+    """An id, or a record of one with its score."""
+    score = item.get("score", item.get("_score")) if isinstance(item, dict) else None
+    name = _first(item, DOCUMENT_KEYS) if isinstance(item, dict) else item
+    if isinstance(name, bool) or not isinstance(name, str | int):
+        raise InputError(f"{where}: {str(item)[:60]!r} is no document id", FORMS)
+    return str(name), float(score) if isinstance(score, int | float) and math.isfinite(score) else None
+
+
+def _first(record: Any, keys: Sequence[str]) -> Any:
+    return next((record[key] for key in keys if key in record), None) if isinstance(record, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedRanks:
+    """The returned lists as the run's own ranks are held: `above`, `tied` (n_pairs,), `top` (n_queries, depth) rows, -1 beyond.
+
+    A document whose row the run does not know has the row `n_documents`: it was returned, and is none of the judged ones.
+    `missing` are queries without an answer, `shortest` the length of the shortest list.
+    """
+
+    above: IntArray
+    tied: IntArray
+    top: IntArray
+    missing: tuple[str, ...]
+    shortest: int
+    times_ms: tuple[float, ...]
+
+
+def ranks_of(returned: Returned, data: RunData, *, own_left_out: bool = False) -> ReturnedRanks:
+    """Where each judged document stands in what was returned, equal scores tied; `own_left_out` drops a query's own document.
+
+    Raises InputError where the file names queries that the run does not have, or no document of the run at all.
+    """
+    _refuse_strangers(returned, data)
+    rows = {name: row for row, name in data.document_ids.items()}
+    n_queries, n_pairs = len(data.query_ids), len(data.qrels.rows)
+    above, tied = np.full(n_pairs, NOT_RETRIEVED, np.int64), np.zeros(n_pairs, np.int64)
+    lists = [list(_places(returned.get(query, Answer()), query if own_left_out else None)) for query in data.query_ids]
+    top = np.full((n_queries, max(map(len, lists), default=0)), -1, np.int64)
+    for query, places in enumerate(lists):
+        found = {}
+        for i, (name, before, beside) in enumerate(places):
+            top[query, i] = rows.get(name, data.ranks.n_documents)
+            found[int(top[query, i])] = (before, beside)
+        for pair in range(int(data.qrels.offsets[query]), int(data.qrels.offsets[query + 1])):
+            above[pair], tied[pair] = found.get(int(data.qrels.rows[pair]), (NOT_RETRIEVED, 0))
+    answered = [len(places) for query, places in zip(data.query_ids, lists, strict=True) if query in returned]
+    return ReturnedRanks(
+        above,
+        tied,
+        top,
+        missing=tuple(query for query in data.query_ids if query not in returned),
+        shortest=min(answered, default=0),
+        times_ms=tuple(answer.ms for answer in returned.values() if answer.ms is not None),
+    )
+
+
+def _places(answer: Answer, own: str | None) -> Iterator[tuple[str, int, int]]:
+    """Each document with how many stand strictly above it and how many others share its score."""
+    kept = [i for i, name in enumerate(answer.ids) if name != own]
+    scores = [answer.scores[i] for i in kept] if answer.scores else [-float(i) for i in kept]
+    first = {score: i for i, score in reversed(list(enumerate(scores)))}
+    counts: dict[float, int] = {}
+    for score in scores:
+        counts[score] = counts.get(score, 0) + 1
+    for i, score in zip(kept, scores, strict=True):
+        yield answer.ids[i], first[score], counts[score] - 1
+
+
+def _refuse_strangers(returned: Returned, data: RunData) -> None:
+    known = set(data.query_ids)
+    strangers = [query for query in returned if query not in known]
+    if strangers:
+        named = ", ".join(strangers[:5])
+        raise InputError(
+            f"{len(strangers):,} of {len(returned):,} queries are none of the run's: {named}",
+            "export the answers to the run's own queries, under their ids",
+        )
+    documents = set(data.document_ids.values())
+    if not any(name in documents for answer in returned.values() for name in answer.ids):
+        example = next((name for answer in returned.values() for name in answer.ids), "none")
+        raise InputError(
+            f"no returned document is one that the run knows; the first is {example!r}",
+            "store the corpus' own ids in the database (its payload or primary key), and export those",
+        )
