@@ -526,7 +526,10 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer: the smallest acceptable dimension under the rule in force, and both readings of the evidence."""
+    """The answer: the smallest acceptable dimension under the rule in force, and both readings of the evidence.
+
+    `n_clusters` is how many units of evidence the queries make where they are clustered, else None: each is one.
+    """
 
     status: Status
     dimension: int
@@ -538,3 +541,9 @@ class Verdict:
     decide_by: str
     judgements: tuple[Judgement, ...]
     n_queries: int
+    n_clusters: int | None = None
+
+    @property
+    def n_units(self) -> int:
+        """How many units of evidence there are: clusters, or queries."""
+        return self.n_queries if self.n_clusters is None else self.n_clusters

@@ -134,9 +134,15 @@ def keeps(measure: Measure, share: str, *, plural: bool = False) -> str:
     return f"{verb}{'' if plural else 's'} {share} of {what}"
 
 
-def queries_of(measure: Measure, number: int | None = None) -> str:
-    """`judged queries`, or `queries` where nothing was judged; `query` where `number` is 1."""
-    return f"{'' if measure.label_free else 'judged '}{'query' if number == 1 else 'queries'}"
+def queries_of(measure: Measure, number: int | None = None, *, clustered: bool = False) -> str:
+    """`judged queries`, or `queries` where nothing was judged; `query` where `number` is 1.
+
+    Units of evidence that are clusters say so: `clusters of judged queries`.
+    """
+    judged = "" if measure.label_free else "judged "
+    if clustered:
+        return f"{'cluster' if number == 1 else 'clusters'} of {judged}queries"
+    return f"{judged}{'query' if number == 1 else 'queries'}"
 
 
 # --- Names ------------------------------------------------------------------------------------------------------------

@@ -41,8 +41,12 @@ class Question:
     @property
     def units(self) -> int:
         """How many units of evidence the scarcest required measure has."""
-        counted = [self.scores.counted[self.scores.measures.index(m)] for m in self.required]
-        return min(int(c.sum()) if self.clusters is None else count_units(self.clusters[c]) for c in counted)
+        return min(self.units_of(measure) for measure in self.required)
+
+    def units_of(self, measure: Measure) -> int:
+        """How many units of evidence this measure has."""
+        counted = self.scores.counted[self.scores.measures.index(measure)]
+        return int(counted.sum()) if self.clusters is None else count_units(self.clusters[counted])
 
     def why_unfit(self, candidate: Configuration) -> str | None:
         """The reason for which the candidate, or the baseline that it is measured by, cannot be certified at all."""
@@ -147,8 +151,8 @@ def _reason(
     if (unfit := question.why_unfit(candidate)) is not None:
         return unfit
     if units < policy.min_queries:
-        unit = f"{'' if question.clusters is None else 'clusters of '}{queries_of(question.required[0])}"
-        return f"only {units} {unit}; fewer than {policy.min_queries} prove nothing"
+        noun = queries_of(question.required[0], units, clustered=question.clusters is not None)
+        return f"only {units} {noun}; fewer than {policy.min_queries} prove nothing"
     for measure in question.required:
         e = evidence[measure]
         if result is Outcome.FAIL and policy.decide_by is DecideBy.MEAN and not reaches(e.kept, retain):
@@ -156,13 +160,15 @@ def _reason(
         if result is Outcome.FAIL and falls_short(e.at_most, retain):
             return f"{keeps(measure, f'at most {percent(e.at_most, limit=retain)}')}; {asked(retain)} was asked"
         if result is Outcome.INCONCLUSIVE and not reaches(e.at_least, retain):
-            return _undecided(measure, e, retain, units)
+            return _undecided(question, measure, e)
     return ""
 
 
-def _undecided(measure: Measure, e: Evidence, retain: float, units: int) -> str:
-    noun = queries_of(measure)
-    needed = f"; about {about(e.queries_needed)} {noun} would tell (there are {units:,})" if e.queries_needed else ""
+def _undecided(question: Question, measure: Measure, e: Evidence) -> str:
+    retain, noun = question.policy.retain, queries_of(measure, clustered=question.clusters is not None)
+    needed = f"; more {noun} are unlikely to tell, so near the margin it lies"
+    if e.queries_needed:
+        needed = f"; about {about(e.queries_needed)} {noun} would tell (there are {question.units_of(measure):,})"
     if e.at_least is None or e.at_most is None:
         return f"{measure} at full size cannot be told from 0, so no share of it can be proven"
     between = f"between {percent(e.at_least, limit=retain)} and {percent(e.at_most, limit=retain)}"

@@ -68,6 +68,7 @@ def decide(
         decide_by=str(policy.decide_by),
         judgements=(first, *_with_curve(judged, walked)),
         n_queries=int(scores.counted[scores.measures.index(question.required[0])].sum()),
+        n_clusters=None if clusters is None else question.units_of(question.required[0]),
     )
 
 

@@ -117,6 +117,8 @@ class VerdictRow:
     bytes_per_vector: int | None = None
     bytes_on_disk: int | None = None
     smallest: tuple[SmallestRow, ...] = ()
+    clusters: int | None = None
+    """How many units of evidence the queries make under `--cluster`; None: each query is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

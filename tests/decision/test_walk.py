@@ -7,6 +7,7 @@ import pytest
 
 from mrl_sweep.decision.walk import DecideBy, Policy, decide, judge, ladder
 from mrl_sweep.errors import InputError
+from mrl_sweep.report.content.sentence import sentence
 from mrl_sweep.types import Basis, Configuration, Measure, Outcome, Scores, Status, full_size
 from mrl_sweep.words import about
 
@@ -207,3 +208,20 @@ def test_a_dip_between_the_ladders_sizes_does_not_stop_the_walk() -> None:
     assert (by_size[240].outcome, by_size[240].evidence[NDCG].kept) == (Outcome.NOT_TESTED, pytest.approx(0.99))
     assert by_size[240].reason == "would pass by itself, but the walk goes over other sizes, fixed beforehand"
     assert [j.candidate.dim for j in verdict.judgements] == sorted(shares, reverse=True)
+
+
+def test_ten_clusters_are_never_spoken_of_as_a_thousand_queries() -> None:
+    """Counts, reasons and sentences are of the units of evidence, whatever number of queries they hold."""
+    scores = scores_of({256: 0.99, 768: 1.0})
+    ten = decide(scores, Policy(), clusters=np.arange(1_000) // 100)
+    assert (ten.n_queries, ten.n_clusters, ten.n_units) == (1_000, 10, 10)
+    assert sentence(ten).startswith(
+        "Keep all 768 dimensions for now: 10 clusters of judged queries prove nothing, it takes at least 30"
+    )
+    forty = decide(scores_of({256: 0.985, 768: 1.0}, spread=0.3), Policy(retain=0.9), clusters=np.arange(1_000) % 40)
+    needed = forty.judgements[1].evidence[NDCG].queries_needed
+    assert needed is not None
+    assert forty.judgements[1].reason.endswith(f"about {needed:,} clusters of judged queries would tell (there are 40)")
+    assert "but 40 clusters of judged queries prove only" in sentence(forty)
+    assert f"About {needed:,} clusters of judged queries would settle it" in sentence(forty)
+    assert decide(scores, Policy()).n_clusters is None

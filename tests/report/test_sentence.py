@@ -103,7 +103,7 @@ def test_a_smaller_measured_size_is_named_when_even_the_first_is_unproven() -> N
 
 def test_without_a_number_of_queries_none_is_invented() -> None:
     told = sentence(verdict(judged(256, Outcome.INCONCLUSIVE, 0.98, 0.961, 1.0), dimension=768))
-    assert told.endswith("More judged queries would show which it is.")
+    assert told.endswith("It lies so near the margin that more judged queries are unlikely to tell.")
     zero = sentence(verdict(judged(256, Outcome.INCONCLUSIVE, 0.98, 0.961, 1.0, needed=0), dimension=768))
     assert zero == told
     assert not re.search(r"\b0 (judged )?quer", told)

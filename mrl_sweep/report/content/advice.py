@@ -40,19 +40,28 @@ _ENOUGH_LOSS: Final = 0.005
 
 
 def few_queries(
-    *, queries: int, retain: float, provable_loss: float | None, queries_needed: int | None, label_free: bool = False
+    *,
+    queries: int,
+    retain: float,
+    provable_loss: float | None,
+    queries_needed: int | None,
+    label_free: bool = False,
+    clustered: bool = False,
 ) -> Advice | None:
-    """Too few queries: fewer than 30, or so few that even a size which loses nothing would mostly stay unproven."""
+    """Too few queries, or clusters of them: fewer than 30, or so few that even a size which loses nothing stays unproven."""
     hint, judged = ("add more queries", "") if label_free else ("judge more queries", "judged ")
+    one, many = f"{judged}query", f"{judged}queries"
+    if clustered:
+        hint, one, many = f"{hint} of other clusters", f"cluster of {many}", f"clusters of {many}"
     if queries_needed and queries_needed > queries:
         hint += f": about {numbers.about(queries_needed)} would settle the open size"
     if queries < MIN_QUERIES:
-        few = numbers.plural(queries, f"{judged}query", f"{judged}queries")
+        few = numbers.plural(queries, one, many)
         return Advice("few-queries", f"{few}: nothing is certified on fewer than {MIN_QUERIES}", hint)
     if provable_loss is None or provable_loss <= 1 - retain or retain >= 1:
         return None
     least = f"a true loss of {numbers.percent(1 - retain)} or less can hardly be told from none"
-    return Advice("few-queries", f"{numbers.count(queries)} {judged}queries are few for this question: {least}", hint)
+    return Advice("few-queries", f"{numbers.count(queries)} {many} are few for this question: {least}", hint)
 
 
 def near_zero_measure(*, measure: str, full_mean: float) -> Advice | None:
@@ -226,9 +235,12 @@ def _quality(verdict: Verdict, at_full: FloatArray) -> tuple[Advice | None, ...]
 def _few_queries(verdict: Verdict) -> Advice | None:
     below = [j for j in verdict.judgements if j.outcome is not Outcome.BASELINE]
     stop = next((j for j in below if j.outcome is not Outcome.PASS), below[-1] if below else None)
+    if stop is not None and stop.outcome is Outcome.FAIL and verdict.n_units >= MIN_QUERIES:
+        return None  # proven too low: there were queries enough
     evidence = stop.evidence.get(verdict.measure) if stop else None
     return advice.few_queries(
-        queries=verdict.n_queries,
+        queries=verdict.n_units,
+        clustered=verdict.n_clusters is not None,
         retain=verdict.retain,
         provable_loss=evidence.provable_loss if evidence else None,
         queries_needed=evidence.queries_needed if evidence else None,

@@ -136,6 +136,7 @@ def _verdict_row(verdict: Verdict, findings: Findings, facts: Facts) -> VerdictR
         kept=evidence.kept if evidence else None,
         at_least=evidence.at_least if evidence else None,
         queries=verdict.n_queries,
+        clusters=verdict.n_clusters,
         sentence=sentence(verdict, shrink=_shrink(chosen.configuration, full, findings)),
         required=tuple(dict.fromkeys(str(measure) for measure in (verdict.measure, *facts.required))),
         configuration=str(smallest.configuration),

@@ -26,7 +26,7 @@ def sections(report: Report) -> list[Section]:
 def slices(report: Report) -> Section | None:
     """The slices that keep least at the answer's size, or at the largest that was searched; first those that stand out."""
     parts = [
-        row for row in report.slices if row.queries < report.verdict.queries
+        row for row in report.slices if row.queries < (report.verdict.clusters or report.verdict.queries)
     ]  # a field that is alike in all queries tells nothing
     searched = {row.dim for row in parts}
     if not searched:

@@ -69,7 +69,7 @@ def _keep_full(verdict: Verdict, ladder: list[Judgement]) -> str:
     evidence = _evidence(verdict, first)
     if evidence.kept is None:
         return f"{start}: {verdict.measure} is 0 at full size, so there is nothing of which a share could be kept."
-    if verdict.n_queries < MIN_QUERIES and first.outcome is Outcome.INCONCLUSIVE:
+    if verdict.n_units < MIN_QUERIES and first.outcome is Outcome.INCONCLUSIVE:
         queries = _queries(verdict, prove=True)
         return f"{start} for now: {queries} nothing, it takes at least {MIN_QUERIES}; {_seen(verdict, first)}."
     if first.reason and not _explains(verdict, first):
@@ -93,14 +93,18 @@ def _unproven(verdict: Verdict, judgement: Judgement) -> str:
 
 def _would_settle(verdict: Verdict, evidence: Evidence) -> str:
     if not evidence.queries_needed:
-        return f"More {queries_of(verdict.measure)} would show which it is"
-    return f"About {numbers.about(evidence.queries_needed)} {queries_of(verdict.measure)} would settle it"
+        return f"It lies so near the margin that more {_units(verdict)} are unlikely to tell"
+    return f"About {numbers.about(evidence.queries_needed)} {_units(verdict)} would settle it"
 
 
 def _queries(verdict: Verdict, *, prove: bool = False) -> str:
-    """`300 judged queries`, `1 judged query proves`."""
-    measure, (one, many) = verdict.measure, (" proves", " prove") if prove else ("", "")
-    return numbers.plural(verdict.n_queries, queries_of(measure, 1) + one, queries_of(measure) + many)
+    """`300 judged queries`, `1 judged query proves`, `10 clusters of judged queries`."""
+    one, many = (" proves", " prove") if prove else ("", "")
+    return numbers.plural(verdict.n_units, _units(verdict, 1) + one, _units(verdict) + many)
+
+
+def _units(verdict: Verdict, number: int | None = None) -> str:
+    return queries_of(verdict.measure, number, clustered=verdict.n_clusters is not None)
 
 
 def _seen(verdict: Verdict, judgement: Judgement) -> str:
@@ -125,7 +129,7 @@ def _measured_below(verdict: Verdict, ladder: list[Judgement]) -> str:
     verb = "returns" if verdict.measure.label_free else "keeps"
     shown = f"Measured, {measured.candidate.dim} {verb} {kept} too, but that is not proven"
     if measured.outcome is Outcome.INCONCLUSIVE and evidence.queries_needed:
-        return f"{shown}: about {numbers.about(evidence.queries_needed)} {queries_of(verdict.measure)} would settle it."
+        return f"{shown}: about {numbers.about(evidence.queries_needed)} {_units(verdict)} would settle it."
     return f"{shown}."
 
 

@@ -99,7 +99,8 @@ def outcome_words(row: CandidateRow, report: Report) -> str:
         return "ok" if report.verdict.decide_by == "bound" else "ok as measured"
     if row.verdict == Outcome.INCONCLUSIVE:
         needed = evidence.queries_needed if evidence else None
-        return f"not proven, needs ~{numbers.about(needed)} queries" if needed else "not proven"
+        units = "queries" if report.verdict.clusters is None else "clusters"
+        return f"not proven, needs ~{numbers.about(needed)} {units}" if needed else "not proven"
     if row.verdict == Outcome.NOT_TESTED:
         return "not reached, would pass alone" if row.reason else "not reached"
     return "baseline" if row.verdict == Outcome.BASELINE else "too low"
@@ -248,6 +249,8 @@ def _power(report: Report, rows: Sequence[CandidateRow]) -> str:
     size = "a size that loses nothing" if truly > 1 else f"a size that truly keeps {numbers.percent(truly)}"
     tries = "fewer than 4 of 5 tries" if truly > 1 else "4 of 5 tries"
     queries = numbers.plural(verdict.queries, "query", "queries")
+    if verdict.clusters is not None:
+        queries = numbers.plural(verdict.clusters, "cluster of queries", "clusters of queries")
     return f"With {queries}, {size} is proven in {tries} (at the spread of {stop.dim})."
 
 
