@@ -31,9 +31,10 @@ USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
 
 
 def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: int) -> None:
-    """Raise InputError for an index that could not be built, before the hours are spent that lead up to it.
+    """Raise InputError for an index that could not be built at any size, before the hours are spent that lead up to it.
 
-    `dims` None: the sizes are not known yet, so that only what no usual size allows is refused.
+    `dims` None: the sizes are not known yet, so that only what no usual size allows is refused. One that can be built at some
+    sizes is left out at the others with its reason (`measure_deployed`); strict refuses it.
     """
     specs = [spec for spec in config.sweep.index if not parse_index(spec).is_flat]
     if not specs:
@@ -45,10 +46,17 @@ def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: 
         refused: list[InputError] = []
         for dim in dims or USUAL_SIZES:
             try:
-                check_index(spec, dim, similarity=config.sweep.similarity, n_documents=n_documents, strict=config.run.strict)
+                check_index(
+                    spec,
+                    dim,
+                    similarity=config.sweep.similarity,
+                    n_documents=n_documents,
+                    strict=config.run.strict,
+                    tried=dims is not None,
+                )
             except InputError as error:
                 refused.append(error)
-        if refused and (dims or len(refused) == len(USUAL_SIZES)):
+        if refused and (len(refused) == len(dims or USUAL_SIZES) or (dims and config.run.strict)):
             raise refused[0]
 
 
@@ -72,16 +80,22 @@ def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
     recommended = recommended_funnel(sweep.funnels)
     if recommended is not None and recommended not in funnels:
         funnels.append(recommended)
-    measured = [
-        point
-        for spec in settings.index
-        for dim in which_sizes([size.dim for size in sweep.sizes], sweep.verdict.dimension)
-        for point in _measure_index(sweep, dim, spec, on_event)
-    ]
+    measured: list[IndexMeasurement] = []
+    unbuilt: list[Advice] = []
+    for spec in settings.index:
+        for dim in which_sizes([size.dim for size in sweep.sizes], sweep.verdict.dimension):
+            try:
+                measured += _measure_index(sweep, dim, spec, on_event)
+            except InputError as refused:  # one index that cannot be built never takes the others along
+                if sweep.config.run.strict:
+                    raise
+                unbuilt.append(
+                    Advice("index-left-out", f"{spec} at {dim} dimensions is left out: {refused.message}", refused.hint)
+                )
     measured += [_measure_funnel(sweep, funnel, on_event) for funnel in funnels]
     ranks = merge_measurements(sweep.ranks, measured)
     scores = score(ranks, sweep.collection.qrels, sweep.scores.measures, no_relevant=sweep.config.collection.no_relevant.value)
-    return replace(sweep, ranks=ranks, scores=scores, indexes=tuple(measured))
+    return replace(sweep, ranks=ranks, scores=scores, indexes=tuple(measured), left_out=tuple(unbuilt))
 
 
 def _measure_index(sweep: Sweep, dim: int, spec: str, on_event: OnEvent) -> tuple[IndexMeasurement, ...]:

@@ -125,9 +125,10 @@ def embed_checked(
     on_event(Note(provable(config, collection)))
     check_indexes(config, None, len(collection.documents))
     if isinstance(model[0], Embedder) and (facts := known_facts(*model)) is not None:
-        candidate_dims(config.sweep.dims, facts.dim, facts.trained_dims)  # a size above the model's is refused before the work
+        planned = candidate_dims(config.sweep.dims, facts.dim, facts.trained_dims)
         check_model(config, facts)
         check_sizes(config, facts.dim)
+        check_indexes(config, which_sizes(planned, None), len(collection.documents))
     embeddings = embed_texts(config, collection, on_event, model)
     check_vectors(config, embeddings)
     check_sizes(config, embeddings.documents.dim)

@@ -61,6 +61,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
                 surroundings(sweep.evaluation, sweep.embeddings.model, deploy.project_docs),
             ),
             *(advice for one in sweep.indexes for advice in one.advice),
+            *sweep.left_out,
             *doubts,
         ),
         excluded={**collection.excluded, **sweep.embeddings.excluded},

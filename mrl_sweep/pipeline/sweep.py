@@ -11,6 +11,7 @@ from mrl_sweep.deploying.findings import Evaluation
 from mrl_sweep.report.document import FunnelRow
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import (
+    Advice,
     Collection,
     Configuration,
     Embeddings,
@@ -45,6 +46,7 @@ class Sweep:
     unfit: Mapping[Configuration, str] = field(default_factory=dict)
     rotation: Float32Array | None = None
     indexes: tuple[IndexMeasurement, ...] = ()
+    left_out: tuple[Advice, ...] = ()
     funnels: tuple[FunnelRow, ...] = ()
 
     @property

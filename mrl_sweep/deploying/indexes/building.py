@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -106,6 +106,32 @@ def fill_index(index: FaissIndex, vectors: Vectors, cut: Cut, *, seed: int = 0, 
         certified=len(vectors) >= need.advised,
         advice=_advice(name, need, len(vectors), warnings),
     )
+
+
+def try_building(spec: IndexSpec, dim: int, similarity: Similarity, *, seed: int = 0) -> None:
+    """Builds the index on a few random vectors of this size and searches it, with four lists where it asks for more.
+
+    Raises InputError with FAISS's reason: some strings it takes at any size, and refuses when they are trained or filled.
+    """
+    index = make_index(replace(spec, factory=_FEW_LISTS.sub(r"\g<1>4", spec.factory)), dim, similarity)
+    need = training_need(index)
+    if need.least > _MOST_TRIED:
+        return
+    rows = unit_prefix(np.random.default_rng(seed).standard_normal((max(need.least, _LEAST_TRIED), dim), np.float32), dim)
+    with captured_warnings():
+        index.shorten_training()
+        if not index.is_trained:
+            index.train(rows)
+        index.add(rows)
+        found, _ = index.search(rows[:1], 1)
+    if len(index) != len(rows) or found.shape != (1, 1):
+        raise InputError(f"index {spec.factory} at {dim} dimensions keeps {len(index)} of {len(rows)} vectors", SPEC_FORMS)
+
+
+_FEW_LISTS: Final = re.compile(r"\b(I(?:VF|MI))\d+")
+_LEAST_TRIED: Final = 64
+_MOST_TRIED: Final = 4096
+"""What needs more training vectors than this (PQ with 16 bits) is not tried: a trial must not take longer than the run."""
 
 
 def refuse_too_few(spec: IndexSpec, need: TrainingNeed, n_documents: int) -> None:

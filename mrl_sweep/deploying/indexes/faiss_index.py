@@ -71,7 +71,14 @@ class FaissIndex:
         self._attempt("train", self.handle.train, sample)
 
     def add(self, rows: Float32Array) -> None:
-        self._attempt("fill", self.handle.add, rows)
+        """Adds rows under their running numbers, which an index with ids (`IDMap`) has to be told."""
+        before = len(self)
+        try:
+            self.handle.add(rows)
+        except RuntimeError:
+            if len(self) != before:
+                raise
+            self._attempt("fill", self.handle.add_with_ids, rows, np.arange(before, before + len(rows), dtype=np.int64))
 
     def search(self, queries: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
         """(rows, scores), both (n_queries, k), best first; row -1 and score -inf where fewer were found."""
@@ -93,6 +100,13 @@ class FaissIndex:
                 hint = "efSearch goes with HNSW, nprobe with IVF, k_factor_rf with refinement"
                 raise InputError(f"index {self.spec.factory} has no search parameter {name}", hint) from error
 
+    def shorten_training(self) -> None:
+        """One round wherever training iterates: enough to see whether the index can be built at all."""
+        for part in _parts(self.handle):
+            for name in ("niter", "niter_pq", "max_iter", "train_iters"):
+                if hasattr(part, name):
+                    setattr(part, name, 1)
+
     def size_bytes(self) -> int:
         """What `faiss.serialize_index` would return, counted while it is written to nowhere: no second copy in memory."""
         total = 0
@@ -108,9 +122,9 @@ class FaissIndex:
     def write(self, path: Path) -> None:
         faiss.write_index(self.handle, str(path))
 
-    def _attempt(self, verb: str, action: Any, rows: Float32Array) -> None:
+    def _attempt(self, verb: str, action: Any, *arguments: Float32Array | IntArray) -> None:
         try:
-            action(rows)
+            action(*arguments)
         except RuntimeError as error:
             raise InputError(f"FAISS cannot {verb} {self.spec.factory}: {_reason(error)}", SPEC_FORMS) from error
 
@@ -216,6 +230,21 @@ def _clusters(handle: Any) -> Iterator[int]:
         quantizer = getattr(index, name, None)
         if quantizer is not None:
             yield 2 ** int(quantizer.nbits if name == "pq" else quantizer.nbits.at(0))
+
+
+def _parts(handle: Any) -> Iterator[Any]:
+    """Whatever learns in an index: its clusterings, quantisers and transforms, and those of the indexes it is made of."""
+    index = faiss.downcast_index(handle)
+    yield from _transforms(index)
+    for name in ("cp", "pq", "rq", "lsq"):
+        part = getattr(index, name, None)
+        if part is not None:
+            yield part
+            yield from (inner for inner in [getattr(part, "cp", None)] if inner is not None)
+    for name in ("index", "base_index", "refine_index", "storage"):
+        inner = getattr(index, name, None)
+        if inner is not None:
+            yield from _parts(inner)
 
 
 def _axes(handle: Any) -> Iterator[int]:

@@ -12,7 +12,7 @@ from mrl_sweep.deploying.findings import Cost
 from mrl_sweep.deploying.funnels import Funnel
 from mrl_sweep.deploying.index_spec import IndexSpec, parse_index
 from mrl_sweep.deploying.indexes.answers import Answers, Trial, agree, at_depth, collect_answers, search_all
-from mrl_sweep.deploying.indexes.building import Built, Cut, build_index, fill_index, refuse_too_few
+from mrl_sweep.deploying.indexes.building import Built, Cut, build_index, fill_index, refuse_too_few, try_building
 from mrl_sweep.deploying.indexes.cache import IndexShelf
 from mrl_sweep.deploying.indexes.faiss_index import (
     FaissIndex,
@@ -30,10 +30,12 @@ from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
 
 
-def check_index(spec: str, dim: int, *, similarity: Similarity, n_documents: int, strict: bool = False) -> None:
+def check_index(
+    spec: str, dim: int, *, similarity: Similarity, n_documents: int, strict: bool = False, tried: bool = False
+) -> None:
     """Raises InputError where this index cannot be made at this size or trained on so many documents: ask before embedding.
 
-    `strict` also refuses what could be trained, but on fewer documents than FAISS advises.
+    `strict` also refuses what could be trained, but on fewer documents than FAISS advises. `tried`: it is built, too.
     """
     parsed = parse_index(spec)
     index = make_index(parsed, dim, similarity)
@@ -45,6 +47,8 @@ def check_index(spec: str, dim: int, *, similarity: Similarity, n_documents: int
             f"strict: {parsed.factory} needs >= {need.advised:,} training vectors; the corpus has {n_documents:,}",
             "choose fewer lists or centroids, or leave strict mode to have it measured without being certified",
         )
+    if tried:
+        try_building(parsed, dim, similarity)
 
 
 def measure_built(
