@@ -23,6 +23,7 @@ from mrl_sweep.pipeline.funnels import recommended_funnel
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import index_folder
+from mrl_sweep.types import Advice
 
 DEPTH: Final = 100
 """How many documents an index is asked for where no measure says."""
