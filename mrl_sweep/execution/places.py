@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mrl_sweep.errors import EnvironmentFault
+from mrl_sweep.settings.folders import original_of
+from mrl_sweep.store.objects import copy_of, size_of
 from mrl_sweep.types import IntArray, Vectors
 
 
@@ -37,12 +40,16 @@ def mapped(array: npt.NDArray[Any]) -> Mapped | None:
 
 @dataclass(frozen=True, slots=True)
 class ArrayPlace:
-    """An array that lies in a file: C-contiguous rows from byte `begin` of the file at the absolute `path`."""
+    """An array that lies in a file: C-contiguous rows from byte `begin` of the file at the absolute `path`.
+
+    Where `path` is this machine's copy of an object in an object store, `address` says from where other machines fetch it.
+    """
 
     path: str
     begin: int
     shape: tuple[int, ...]
     dtype: str
+    address: str = ""
 
     @property
     def end(self) -> int:
@@ -51,7 +58,8 @@ class ArrayPlace:
 
     def open(self) -> npt.NDArray[Any]:
         """The array, mapped and read-only. Raises OSError or ValueError where the file is not there, or too short."""
-        return np.memmap(self.path, dtype=self.dtype, mode="r", offset=self.begin, shape=self.shape)
+        path = copy_of(self.address) if self.address else self.path
+        return np.memmap(path, dtype=self.dtype, mode="r", offset=self.begin, shape=self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +71,12 @@ class VectorPlaces:
 
     @property
     def files(self) -> dict[str, int]:
-        """The files it reads, each with the bytes it must hold at least."""
+        """The files and objects it reads, each with the bytes it must hold at least."""
         ends: dict[str, int] = {}
         for part in self.parts:
             if isinstance(part, ArrayPlace):
-                ends[part.path] = max(ends.get(part.path, 0), part.end)
+                name = part.address or part.path
+                ends[name] = max(ends.get(name, 0), part.end)
         return ends
 
     def open(self) -> Vectors:
@@ -81,20 +90,25 @@ def places_of(vectors: Vectors) -> VectorPlaces:
 
 
 def unreadable(files: Sequence[tuple[str, int]]) -> list[str]:
-    """Those of the files (path, least bytes) that this machine cannot read, or not to that length."""
+    """Those of the files and objects (path or address, least bytes) that this machine cannot read, or not to that length."""
     bad = []
     for path, n_bytes in files:
         try:
-            with Path(path).open("rb") as file:
-                if file.seek(0, 2) < n_bytes:
-                    bad.append(path)
-        except OSError:
+            if (size_of(path) if "://" in path else _readable_bytes(Path(path))) < n_bytes:
+                bad.append(path)
+        except (OSError, EnvironmentFault):
             bad.append(path)
     return bad
+
+
+def _readable_bytes(path: Path) -> int:
+    with path.open("rb") as file:
+        return file.seek(0, 2)
 
 
 def _place_of(part: npt.NDArray[Any]) -> ArrayPlace | npt.NDArray[Any]:
     place = mapped(part)
     if place is None or place.filename is None:
         return np.asarray(part)
-    return ArrayPlace(str(Path(place.filename).resolve()), place.begin, part.shape, part.dtype.str)
+    path = Path(place.filename)
+    return ArrayPlace(str(path.resolve()), place.begin, part.shape, part.dtype.str, original_of(path))

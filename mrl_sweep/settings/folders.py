@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from mrl_sweep.files import json_digest
 from mrl_sweep.settings.config import SweepConfig
@@ -26,9 +27,21 @@ def local_store(config: SweepConfig) -> Path:
 
 def copies_of(address: str) -> Path:
     """Where copies of the objects of an object store are kept; they may be deleted at any time."""
+    return _copies() / quote(address.rstrip("/"), safe="")
+
+
+def original_of(copy: Path) -> str:
+    """The address of the object that this file is a copy of; empty for a file that is none."""
+    if _copies() not in copy.parents:
+        return ""
+    address, *rest = copy.relative_to(_copies()).parts
+    return "/".join((unquote(address), *rest))
+
+
+def _copies() -> Path:
     from platformdirs import user_cache_path
 
-    return user_cache_path("mrl-sweep") / "objects" / re.sub(r"[^A-Za-z0-9._-]+", "-", address.rstrip("/"))
+    return user_cache_path("mrl-sweep") / "objects"
 
 
 def index_folder(config: SweepConfig) -> Path:

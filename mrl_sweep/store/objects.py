@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -260,6 +261,21 @@ class Places:
         if self._filesystem is None:
             self._filesystem, self._prefix = connect(self._address)
         return RemoteObjects(self._filesystem, f"{self._prefix}/{space}", f"{self._address}/{space}", copies)
+
+
+def copy_of(address: str) -> Path:
+    """A file on this machine with the bytes of the object at `STORE/SPACE/NAME`, fetched if need be. Raises OSError."""
+    store, space, name = address.rsplit("/", 2)
+    return Places(store).of(space).fetch(name)
+
+
+def size_of(address: str) -> int:
+    """The bytes of the object at an address. Raises OSError where there is none, or it cannot be read."""
+    filesystem, path = connect(address)
+    size = filesystem.get_file_info(path).size
+    if size is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), address)
+    return int(size)
 
 
 def connect(address: str, environ: Mapping[str, str] = os.environ) -> tuple[Any, str]:

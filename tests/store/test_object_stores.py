@@ -139,6 +139,20 @@ def test_a_file_address_is_a_folder(tmp_path):
     assert parse_store("folder") == Path("folder")
 
 
+def test_another_machine_opens_the_vectors_of_a_task_by_their_address(s3, tmp_path, monkeypatch):
+    """It has another cache folder, and nothing in it."""
+    from mrl_sweep.execution.places import places_of, unreadable
+
+    address, _ = s3
+    places = places_of(filled(address)[1].documents)
+    assert all(name.startswith(address) for name in places.files)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "node"))
+    assert unreadable([*places.files.items()]) == []
+    assert np.array_equal(places.open().read(0, len(TEXTS)), vectors_of(TEXTS))
+    (place,) = places.files
+    assert unreadable([(place, 10**9), (f"{address}/space/gone.arrow", 1)]) == [place, f"{address}/space/gone.arrow"]
+
+
 def run(collection: Path, store: str, out: Path) -> dict:
     import json
 
