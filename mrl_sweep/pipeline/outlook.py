@@ -50,8 +50,13 @@ def _budget_row(words: str, choice: Choice, measure: Measure) -> BudgetRow:
     )
 
 
-def projection_rows(evaluation: Evaluation, corpus_sizes: Sequence[int]) -> tuple[tuple[ProjectionRow, ...], tuple[Advice, ...]]:
-    """Every required measure at each exact prefix in corpora of `--project-docs`; refusals and doubts as advice."""
+def projection_rows(
+    evaluation: Evaluation, findings: Findings, corpus_sizes: Sequence[int]
+) -> tuple[tuple[ProjectionRow, ...], tuple[Advice, ...]]:
+    """Every required measure at each exact prefix in corpora of `--project-docs`; refusals and doubts as advice.
+
+    A size that is not acceptable here is not called so in a larger corpus: it is at best one of which that cannot be told.
+    """
     if not corpus_sizes:
         return (), ()
     from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Question, project
@@ -67,7 +72,7 @@ def projection_rows(evaluation: Evaluation, corpus_sizes: Sequence[int]) -> tupl
         question = Question(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=evaluation.full)
         growth = project(exact, evaluation.qrels, question, corpus_sizes, generator=np.random.default_rng(SEED))
         advice |= dict.fromkeys((*growth.advice, *(_refused(at) for at in growth.at if at.refused)))
-        rows += [row for at in growth.at if not at.refused for row in _rows_at(at, growth)]
+        rows += [row for at in growth.at if not at.refused for row in _rows_at(at, growth, findings)]
     return tuple(rows), tuple(advice)
 
 
@@ -75,7 +80,8 @@ def _refused(at: CorpusSize) -> Advice:
     return Advice("projection-refused", at.refused, "evaluate on a larger random sample: --distractors adds unjudged documents")
 
 
-def _rows_at(at: CorpusSize, growth: Growth) -> list[ProjectionRow]:
+def _rows_at(at: CorpusSize, growth: Growth, findings: Findings) -> list[ProjectionRow]:
+    here = {c for c, finding in findings.items() if finding.acceptable or at.n_documents < growth.n_sample}
     return [
         ProjectionRow(
             dim=forecast.candidate.dim,
@@ -87,7 +93,7 @@ def _rows_at(at: CorpusSize, growth: Growth) -> list[ProjectionRow]:
             kept=forecast.kept,
             kept_low=forecast.at_least,
             modelled=not at.exact,
-            acceptable=forecast.acceptable,
+            acceptable=None if forecast.acceptable and forecast.candidate not in here else forecast.acceptable,
             holds_up_to=growth.stops_at.get(forecast.candidate),
         )
         for forecast in at.forecasts

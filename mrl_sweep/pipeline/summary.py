@@ -40,7 +40,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     data = run_data(collection, sweep.ranks)
     findings = judge_everything(sweep)
     measure, deploy = sweep.policy.required[0], sweep.config.deploy
-    projected, doubts = projection_rows(sweep.evaluation, deploy.project_docs)
+    projected, doubts = projection_rows(sweep.evaluation, findings, deploy.project_docs)
     facts = Facts(
         required=sweep.policy.required,
         smallest=smallest_at(sweep.evaluation),

@@ -145,7 +145,7 @@ def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings)
     settings, policy = settings_of(report), evaluation.policy
     funnels = bounded_funnels(evaluation, _listed(settings, "deploy.funnel", str))
     sizes = _listed(settings, "deploy.project_docs", int)
-    projections, doubts = projection_rows(evaluation, sizes)
+    projections, doubts = projection_rows(evaluation, findings, sizes)
     model = report.manifest.get("model")
     known = surroundings(evaluation, model if isinstance(model, Mapping) else {}, sizes)
     advice = advise(evaluation.verdict, evaluation.scores, evaluation.ranks, evaluation.qrels, known)
