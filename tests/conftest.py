@@ -21,7 +21,8 @@ MadeRun = Callable[..., Path]
 def made_run(tmp_path: Path) -> MadeRun:
     """`made_run({256: [0, 0, 1], 128: [0, 2, 1]})`: the run's folder, judged by the defaults, or by `rule`."""
     from mrl_sweep.decision.walk import Policy, decide
-    from mrl_sweep.deploying.findings import Evaluation, findings_of, smallest_at
+    from mrl_sweep.deploying.fewest import fewest_of
+    from mrl_sweep.deploying.findings import findings_of
     from mrl_sweep.measures.score import score
     from mrl_sweep.report.content.build import Facts, build_report
     from mrl_sweep.report.document import QueryScores
@@ -55,18 +56,8 @@ def made_run(tmp_path: Path) -> MadeRun:
         scores = score(ranks, qrels, measures)
         policy = Policy(required=(measures[0],), **rule)
         verdict = decide(scores, policy)
-        evaluation = Evaluation(
-            ranks=ranks,
-            qrels=qrels,
-            scores=scores,
-            policy=policy,
-            verdict=verdict,
-            clusters=None,
-            unfit={},
-            no_relevant="exclude",
-        )
         facts = Facts(
-            smallest=smallest_at(evaluation),
+            fewest=fewest_of(scores, policy),
             excluded=excluded or {},
             manifest={"collection": {"name": name}, "model": {"name": "made"}, **(manifest or {})},
         )

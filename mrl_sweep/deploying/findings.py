@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from mrl_sweep.decision.families import judge_all
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.index_bytes import vector_bytes
 from mrl_sweep.ranking.codes.precision import bytes_per_vector
 from mrl_sweep.types import (
-    EXACT,
-    Basis,
     Configuration,
     IntArray,
     Judgement,
@@ -133,49 +130,6 @@ def which_sizes(dims: Sequence[int], chosen: int | None, *, most: int = 12) -> t
     if chosen is not None:
         wanted |= {chosen, max((dim for dim in descending if dim < chosen), default=chosen)}
     return tuple(dim for dim in descending if dim in wanted)
-
-
-SHARES: Final = (0.99, 0.98, 0.95, 0.90)
-"""What else could have been asked: most teams do not know which share they need until they see what each would come to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Smallest:
-    """At this share: the smallest acceptable size at float32, and the acceptable configuration of the fewest bytes."""
-
-    retain: float
-    dimension: int
-    configuration: Configuration
-
-
-def smallest_at(evaluation: Evaluation, shares: Sequence[float] = SHARES) -> tuple[Smallest, ...]:
-    """What each share would have come to, by the rule in force; every share is a question of its own, at full alpha."""
-    scores = evaluation.scores
-    kept = [c for c, one in enumerate(scores.candidates) if one.basis == Basis.PREFIX and one.index == EXACT]
-    own = replace(scores, candidates=tuple(scores.candidates[c] for c in kept), values=scores.values[kept])
-    found = []
-    for share in shares:
-        policy = replace(evaluation.policy, retain=share)
-        verdict = decide(own, policy, clusters=evaluation.clusters, unfit=evaluation.unfit)
-        findings = findings_of(own, verdict, policy, clusters=evaluation.clusters, unfit=evaluation.unfit)
-        fewest = fewest_bytes(findings.values())
-        found.append(Smallest(share, verdict.dimension, fewest.configuration if fewest else evaluation.full))
-    return tuple(found)
-
-
-def fewest_bytes(findings: Iterable[Finding]) -> Finding | None:
-    """The acceptable exhaustive search over the model's own axes that keeps the fewest bytes a vector in memory; then on disk."""
-    kept = [
-        finding
-        for finding in findings
-        if finding.acceptable and finding.configuration.basis == Basis.PREFIX and finding.configuration.index == EXACT
-    ]
-    full = max((finding.configuration.dim for finding in kept), default=0)
-    return min(
-        kept,
-        key=lambda f: (bytes_in_memory(f.configuration), bytes_on_disk(f.configuration, full), f.configuration),
-        default=None,
-    )
 
 
 def bytes_in_memory(configuration: Configuration) -> int:

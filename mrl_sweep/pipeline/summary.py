@@ -13,7 +13,8 @@ import numpy as np
 from mrl_sweep.decision.losers import biggest_losers
 from mrl_sweep.decision.slice_search import judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
-from mrl_sweep.deploying.findings import Findings, findings_of, smallest_at, which_sizes
+from mrl_sweep.deploying.fewest import Fewest, fewest_of
+from mrl_sweep.deploying.findings import Findings, findings_of, which_sizes
 from mrl_sweep.deploying.target_advice import target_advice
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.measures.coverage import agreement
@@ -43,7 +44,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     projected, doubts = projection_rows(sweep.evaluation, findings, deploy.project_docs)
     facts = Facts(
         required=sweep.policy.required,
-        smallest=smallest_at(sweep.evaluation),
+        fewest=fewest_in(sweep),
         slices=slices_of(sweep),
         losers=losers_of(sweep, data),
         funnels=funnel_rows(sweep.evaluation, sweep.funnels, findings),
@@ -66,7 +67,6 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
         ),
         excluded={**collection.excluded, **sweep.embeddings.excluded},
         manifest=manifest(sweep),
-        target=sweep.config.deploy.target,
     )
     return build_report(sweep.verdict, findings, QueryScores(sweep.scores, data.query_ids), facts), data
 
@@ -89,6 +89,12 @@ def target_warnings(sweep: Sweep) -> tuple[Advice, ...]:
     exact = [configuration for configuration in sweep.ranks.candidates if configuration.is_exact]
     target = target_named(sweep.config.deploy.target)
     return target_advice(target, sorted({c.dim for c in exact}), dict.fromkeys(c.precision for c in exact))
+
+
+def fewest_in(sweep: Sweep) -> Fewest:
+    """The fewest bytes that are proven, among what the target takes."""
+    refused = target_named(sweep.config.deploy.target).refusal
+    return fewest_of(sweep.scores, sweep.policy, clusters=sweep.clusters, unfit=sweep.unfit, refused=refused)
 
 
 def collection_warnings(sweep: Sweep) -> tuple[Advice, ...]:

@@ -98,7 +98,8 @@ class VerdictRow:
     """The answer and its evidence; `sentence` is the one a manager can act on, `required` all measures that had to pass.
 
     `configuration` is the acceptable one of the fewest bytes a vector, `dimension` the smallest acceptable size at float32.
-    `smallest` says what other shares would have come to.
+    `smallest` says what other shares would have come to. `bytes_sentence` says of `configuration` what `sentence` says of the
+    dimension, at an alpha of its own; `proven_configurations` are all that the paths through the grid prove.
     """
 
     dimension: int
@@ -119,6 +120,8 @@ class VerdictRow:
     smallest: tuple[SmallestRow, ...] = ()
     clusters: int | None = None
     """How many units of evidence the queries make under `--cluster`; None: each query is one."""
+    bytes_sentence: str = ""
+    proven_configurations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

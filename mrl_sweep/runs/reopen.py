@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from mrl_sweep.decision.units import cluster_labels
 from mrl_sweep.decision.walk import DecideBy, Policy, decide
-from mrl_sweep.deploying.findings import Evaluation, Findings, findings_of, smallest_at
+from mrl_sweep.deploying.fewest import Fewest, fewest_of
+from mrl_sweep.deploying.findings import Evaluation, Findings, findings_of
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure, refuse_mixture
@@ -41,6 +42,7 @@ class EarlierRun:
     verdict: Verdict
     findings: Findings
     report: Report
+    fewest: Fewest
     clusters: IntArray | None = None
     unfit: Mapping[Configuration, str] = field(default_factory=dict)
 
@@ -78,11 +80,12 @@ def judged_run(written: Report, data: RunData, config: SweepConfig) -> EarlierRu
         unfit=unfit,
         no_relevant=_no_relevant(written),
     )
-    facts = Facts(required=policy.required, smallest=smallest_at(evaluation), target=target_of(written, config).name)
+    fewest = fewest_of(scores, policy, clusters=clusters, unfit=unfit, refused=target_of(written, config).refusal)
+    facts = Facts(required=policy.required, fewest=fewest)
     judged = judged_anew(written, build_report(verdict, findings, QueryScores(scores, data.query_ids), facts))
     if _another_rule(written, judged, config):
         judged = recommended_anew(judged, evaluation, findings)
-    return EarlierRun(data, scores, policy, verdict, findings, judged, clusters, unfit)
+    return EarlierRun(data, scores, policy, verdict, findings, judged, fewest, clusters, unfit)
 
 
 def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from mrl_sweep.decision.losers import LosingQuery
 from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
-from mrl_sweep.deploying.findings import Cost, Finding, Findings, Smallest, bytes_in_memory, bytes_on_disk, fewest_bytes
-from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
+from mrl_sweep.deploying.fewest import Fewest
+from mrl_sweep.deploying.findings import Cost, Finding, Findings, bytes_in_memory, bytes_on_disk
+from mrl_sweep.report.content.grid import bytes_sentence, smallest_own
 from mrl_sweep.report.content.sentence import sentence
 from mrl_sweep.report.document import (
     BudgetRow,
@@ -32,13 +33,13 @@ from mrl_sweep.types import Advice, Configuration, Measure, Verdict, full_size
 class Facts:
     """What the report tells besides scores and findings; everything is optional.
 
-    `required` are the measures that had to pass, besides the verdict's own. `manifest` (JSON-able) says what was run:
-    `collection` (with `name`, `documents`, `queries`), `model` (with `name`), `similarity`, `versions`, … Nothing is recommended
-    that the `target` refuses.
+    `required` are the measures that had to pass, besides the verdict's own; `fewest` is what the grid of precisions proves.
+    `manifest` (JSON-able) says what was run: `collection` (with `name`, `documents`, `queries`), `model` (with `name`),
+    `similarity`, `versions`, …
     """
 
     required: Sequence[Measure] = ()
-    smallest: Sequence[Smallest] = ()
+    fewest: Fewest | None = None
     slices: Sequence[SliceRow] = ()
     losers: Sequence[LoserRow] = ()
     funnels: Sequence[FunnelRow] = ()
@@ -47,7 +48,6 @@ class Facts:
     warnings: Sequence[Advice] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
-    target: str = DEFAULT_TARGET
 
 
 def build_report(verdict: Verdict, findings: Findings, scores: QueryScores, facts: Facts) -> Report:
@@ -122,8 +122,7 @@ def _once(warnings: Sequence[Advice]) -> tuple[Advice, ...]:
 
 def _verdict_row(verdict: Verdict, findings: Findings, facts: Facts) -> VerdictRow:
     full, chosen = full_size(findings), findings[Configuration.exact_prefix(verdict.dimension)]
-    target = target_named(facts.target)
-    smallest = fewest_bytes(f for f in findings.values() if not target.refusal(f.configuration)) or chosen
+    smallest = smallest_own(verdict, facts.fewest)
     evidence = chosen.judgement.evidence.get(verdict.measure)
     return VerdictRow(
         dimension=verdict.dimension,
@@ -139,19 +138,12 @@ def _verdict_row(verdict: Verdict, findings: Findings, facts: Facts) -> VerdictR
         clusters=verdict.n_clusters,
         sentence=sentence(verdict, shrink=_shrink(chosen.configuration, full, findings)),
         required=tuple(dict.fromkeys(str(measure) for measure in (verdict.measure, *facts.required))),
-        configuration=str(smallest.configuration),
-        bytes_per_vector=bytes_in_memory(smallest.configuration),
-        bytes_on_disk=bytes_on_disk(smallest.configuration, full.dim),
-        smallest=tuple(_smallest_row(one) for one in facts.smallest),
-    )
-
-
-def _smallest_row(one: Smallest) -> SmallestRow:
-    return SmallestRow(
-        retain=one.retain,
-        dimension=one.dimension,
-        configuration=str(one.configuration),
-        bytes_per_vector=bytes_in_memory(one.configuration),
+        configuration=str(smallest),
+        bytes_per_vector=bytes_in_memory(smallest),
+        bytes_on_disk=bytes_on_disk(smallest, full.dim),
+        smallest=_smallest_rows(facts.fewest),
+        bytes_sentence=bytes_sentence(verdict, findings, facts.fewest),
+        proven_configurations=_proven(facts.fewest),
     )
 
 
@@ -162,6 +154,24 @@ def _shrink(chosen: Configuration, full: Configuration, findings: Findings) -> f
         if one.dim == full.dim and one.basis == full.basis and finding.cost.index_bytes and small and small.cost.index_bytes:
             return finding.cost.index_bytes / small.cost.index_bytes
     return full.dim / chosen.dim
+
+
+def _smallest_rows(fewest: Fewest | None) -> tuple[SmallestRow, ...]:
+    """What each share comes to."""
+    return tuple(
+        SmallestRow(
+            retain=one.retain,
+            dimension=one.dimension,
+            configuration=str(one.configuration),
+            bytes_per_vector=bytes_in_memory(one.configuration),
+        )
+        for one in (fewest.smallest if fewest is not None else ())
+    )
+
+
+def _proven(fewest: Fewest | None) -> tuple[str, ...]:
+    answers = [] if fewest is None else [fewest.own, *([fewest.turned] if fewest.turned is not None else [])]
+    return tuple(str(configuration) for answer in answers for configuration in answer.proven)
 
 
 def slice_rows(findings: Iterable[SliceFinding], judgements: Iterable[SliceJudgement] = ()) -> tuple[SliceRow, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from mrl_sweep.deploying.budgets import pareto_front
 from mrl_sweep.report.content import numbers
+from mrl_sweep.report.content.grid import grids
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.content.outlook import budgets, funnels, projections
 from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit
 from mrl_sweep.report.document import CandidateRow, DocumentRow, LoserRow, Report, SliceRow
-from mrl_sweep.types import FLAT, Basis, Configuration, Outcome
+from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, Outcome
 
 _MOST_SLICES = 8
 _MOST_LOSERS = 3
@@ -18,7 +19,7 @@ _LONGEST = 70
 
 def sections(report: Report) -> list[Section]:
     """The sections for which something was measured, in the order in which they are read."""
-    made = [slices(report), losers(report), controls(report), indexes(report), funnels(report), budgets(report)]
+    made = [*grids(report), slices(report), losers(report), controls(report), indexes(report), funnels(report), budgets(report)]
     made += projections(report)
     return [section for section in made if section is not None]
 
@@ -71,8 +72,8 @@ def controls(report: Report) -> Section | None:
     """The same sizes on other axes: what a rotation keeps where the model's own prefix keeps this much."""
     shares: dict[tuple[str, int], list[float]] = {}
     for row in report.candidates:
-        evidence = measured(row, report)
-        if row.basis != Basis.PREFIX and row.configuration.is_exact and evidence is not None and evidence.kept is not None:
+        evidence, uncoded = measured(row, report), row.configuration == row.configuration.at_float32
+        if row.basis != Basis.PREFIX and uncoded and evidence is not None and evidence.kept is not None:
             shares.setdefault((control_name(row.basis), row.dim), []).append(evidence.kept)
     if not shares:
         return None
@@ -120,8 +121,9 @@ def indexes(report: Report) -> Section | None:
 
 
 def searched(report: Report) -> list[CandidateRow]:
-    """The rows of indexes over the model's own axes."""
-    return [row for row in report.candidates if row.basis == Basis.PREFIX and not row.configuration.is_exact]
+    """The rows of indexes and shortlists over the model's own axes; a rescored code is a cell of the grid."""
+    rows = [row for row in report.candidates if row.basis == Basis.PREFIX and not row.configuration.is_exact]
+    return [row for row in rows if row.index != EXACT or row.precision == FLOAT32]
 
 
 def pareto(report: Report) -> dict[Configuration, list[str]]:

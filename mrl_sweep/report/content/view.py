@@ -115,7 +115,7 @@ def mood(verdict: str) -> Mood:
 def closing(report: Report) -> list[str]:
     """What a manager acts on: the gate's answer where there was a gate, the sentence, and who is hit worst."""
     gate = [report.gate.sentence] if report.gate else []
-    return [*gate, report.verdict.sentence, *filter(None, [worst_slice(report)])]
+    return [*gate, report.verdict.sentence, *filter(None, [report.verdict.bytes_sentence, worst_slice(report)])]
 
 
 def worst_slice(report: Report) -> str:
