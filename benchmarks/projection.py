@@ -16,7 +16,7 @@ from mrl_sweep.embedding import ModelOptions, Role
 from mrl_sweep.embedding.local.wordllama import open_wordllama
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
-from mrl_sweep.projection.growth import Question, project
+from mrl_sweep.projection.growth import Demand, project
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.types import Float32Array, FloatArray, IntArray, Measure, Qrels, Ranks, Vectors
 
@@ -75,7 +75,7 @@ def repetition(whole: Whole, generator: np.random.Generator) -> Repetition:
     there = Qrels(qrels.offsets, row_there[qrels.rows], qrels.grades)
     ranks = rank(Vectors((whole.documents[sample],)), whole.queries[chosen], there, DIMS, RankOptions(depth=0))
     truth = Ranks(whole.ranks.candidates, n, whole.ranks.above[:, columns], whole.ranks.tied[:, columns])
-    growths = [project(ranks, there, Question(measure=measure), [n], generator=generator) for measure in MEASURES]
+    growths = [project(ranks, there, Demand(measure=measure), [n], generator=generator) for measure in MEASURES]
     forecasts = [growth.at[0].forecasts for growth in growths]
     return Repetition(
         n_queries=len(chosen),

@@ -16,7 +16,7 @@ from mrl_sweep.cli.report import files_of
 from mrl_sweep.errors import InputError
 
 if TYPE_CHECKING:
-    from mrl_sweep.runs.compare import Cell, Row, SideBySide
+    from mrl_sweep.runs.compare import Cell, ComparedRow, SideBySide
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of finished runs; the first is compared with.")]
 
@@ -94,7 +94,7 @@ def _heads(found: SideBySide) -> list[str]:
     return ["bytes", *(f"{label} {found.measure}" for label in labels), *(f"{label} - A" for label in labels[1:])]
 
 
-def _line(row: Row) -> list[str]:
+def _line(row: ComparedRow) -> list[str]:
     size = "as chosen" if row.bytes_per_vector is None else f"{row.bytes_per_vector:,}"
     means = ["-" if cell.mean is None else f"{cell.dim}: {cell.mean:.4f}" for cell in row.cells]
     return [size, *means, *(_difference(cell, verdict=True) for cell in row.cells[1:])]

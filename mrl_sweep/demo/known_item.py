@@ -91,7 +91,7 @@ def _lot(name: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DemoQuestion:
     """A question and its answers by qualified name: grade 2 answers it, grade 1 helps.
 
     `style` is how it is asked: goal, symptom (an error or a surprise), keyword, comparison, concept.
@@ -104,13 +104,13 @@ class Question:
     answers: Mapping[str, int]
 
 
-def read_questions() -> list[Question]:
+def read_questions() -> list[DemoQuestion]:
     """All questions of the packaged file, in its order."""
     text = files("mrl_sweep.demo").joinpath("questions.jsonl").read_text(encoding="utf-8")
-    return [Question(**json.loads(line)) for line in text.split("\n") if line]
+    return [DemoQuestion(**json.loads(line)) for line in text.split("\n") if line]
 
 
-def resolve(questions: list[Question], row_of: Mapping[str, int]) -> tuple[list[tuple[Question, dict[int, int]]], int]:
+def resolve(questions: list[DemoQuestion], row_of: Mapping[str, int]) -> tuple[list[tuple[DemoQuestion, dict[int, int]]], int]:
     """(each question with the grades of its answers by row, how many answers are not there under any name).
 
     Two answers that are one object here, such as `numpy.concat` and `numpy.concatenate`, are judged once, by the higher grade.

@@ -22,7 +22,7 @@ _TURBO_BITS: Final = (2, 3, 4, 5)
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class CodeBytes:
     """How one vector is stored: bytes each (`block` of them at a time), what is stored once, and what of it in inverted lists."""
 
     per_vector: int
@@ -56,38 +56,38 @@ def index_bytes(spec: str, dim: int, n: int) -> int | None:
     return None if core is None else total + core
 
 
-def code_of(word: str, dim: int) -> Code | None:
+def code_of(word: str, dim: int) -> CodeBytes | None:
     """How a flat index or an inverted list stores one vector under this codec; None where it is not known."""
     if word == "Flat":
-        return Code(FLOAT_BYTES * dim, _HEADER, 0)
+        return CodeBytes(FLOAT_BYTES * dim, _HEADER, 0)
     if word in _QUANTISER_BITS:
         ranges = 2 * FLOAT_BYTES * dim if word in _TRAINED_RANGES else 0
-        return Code(_bits(dim * _QUANTISER_BITS[word]), 81 + ranges, 45 + ranges)
+        return CodeBytes(_bits(dim * _QUANTISER_BITS[word]), 81 + ranges, 45 + ranges)
     if match := re.fullmatch(r"LSH(r?)(t?)", word):
         rotation, thresholds = (FLOAT_BYTES * dim * dim if match[1] else 0), (FLOAT_BYTES * dim if match[2] else 0)
-        return Code(_bits(dim), 93 + rotation + thresholds, 0)
+        return CodeBytes(_bits(dim), 93 + rotation + thresholds, 0)
     if match := re.fullmatch(r"PQ(\d+)(?:x(\d+))?(fsr?)?(?:_(\d+))?(?:np)?", word):
         parts, bits = int(match[1]), int(match[2] or 8)
         centroids = FLOAT_BYTES * dim * 2**bits
         if match[3]:
             block = int(match[4] or _FAST_SCAN_BLOCK)
-            return Code(_bits(_round_up(parts, 2) * bits), 105 + centroids, 69 + centroids, block)
-        return Code(_bits(parts * bits), 86 + centroids, 41 + centroids)
+            return CodeBytes(_bits(_round_up(parts, 2) * bits), 105 + centroids, 69 + centroids, block)
+        return CodeBytes(_bits(parts * bits), 86 + centroids, 41 + centroids)
     return _turbo_quant(word, dim) or _rabitq(word, dim)
 
 
-def _rabitq(word: str, dim: int) -> Code | None:
+def _rabitq(word: str, dim: int) -> CodeBytes | None:
     """RaBitQ: a bit (or more) a number and two (or five) numbers a vector; the fast-scan variant knows one bit, in blocks."""
     if match := re.fullmatch(r"RaBitQfs(?:_(\d+))?", word):
-        return Code(_bits(dim) + 8, 110 + FLOAT_BYTES * dim, 67, int(match[1] or _FAST_SCAN_BLOCK))
+        return CodeBytes(_bits(dim) + 8, 110 + FLOAT_BYTES * dim, 67, int(match[1] or _FAST_SCAN_BLOCK))
     if match := re.fullmatch(r"RaBitQ(\d*)", word):
         bits = int(match[1] or 1)
         once = 74 if bits == 1 else 82
-        return Code(RaBitQCode(bits).bytes_per_vector(dim), once + FLOAT_BYTES * dim, once - 44)
+        return CodeBytes(RaBitQCode(bits).bytes_per_vector(dim), once + FLOAT_BYTES * dim, once - 44)
     return None
 
 
-def _turbo_quant(word: str, dim: int) -> Code | None:
+def _turbo_quant(word: str, dim: int) -> CodeBytes | None:
     """TurboQuant: b bits a number, 2^b levels with the bounds between them; `SQtq` gives one bit to the residual, and norms."""
     if (match := re.fullmatch(r"SQtqmse(\d)", word)) and int(match[1]) in _TURBO_MSE_BITS:
         bits, residual = int(match[1]), 0
@@ -96,7 +96,7 @@ def _turbo_quant(word: str, dim: int) -> Code | None:
     else:
         return None
     levels = FLOAT_BYTES * (2 ** (bits + 1) - 1) + residual
-    return Code(ScalarCode(word).bytes_per_vector(dim), 81 + levels, 45 + levels)
+    return CodeBytes(ScalarCode(word).bytes_per_vector(dim), 81 + levels, 45 + levels)
 
 
 def _core(words: list[str], dim: int, n: int) -> int | None:
@@ -122,7 +122,7 @@ def _graph(links: int, n: int) -> int:
     return 181 + round(n * per_vector)
 
 
-def _lists(match: re.Match[str], code: Code, dim: int, n: int) -> int:
+def _lists(match: re.Match[str], code: CodeBytes, dim: int, n: int) -> int:
     """Inverted lists: coarse centroids (in a graph where so named), an id beside each code, half a block of padding a list."""
     n_lists, coarse_links = int(match[1]), match[2] if match[2] is not None else match[3]
     coarse = _HEADER + FLOAT_BYTES * dim * n_lists
@@ -146,13 +146,13 @@ def _transform(word: str, dim: int) -> tuple[int, int] | None:
     return (58, dim) if word == "L2norm" else None
 
 
-def _refinement(word: str, dim: int) -> Code | None:
+def _refinement(word: str, dim: int) -> CodeBytes | None:
     """The second store of a refining index, which reranks what the first returns."""
     if word == "RFlat":
-        return Code(FLOAT_BYTES * dim, _HEADER + 41, 0)
+        return CodeBytes(FLOAT_BYTES * dim, _HEADER + 41, 0)
     if match := re.fullmatch(r"Refine\((\w+)\)", word):
         code = code_of(match[1], dim)
-        return None if code is None else Code(code.per_vector, code.once + 41, 0, code.block)
+        return None if code is None else CodeBytes(code.per_vector, code.once + 41, 0, code.block)
     return None
 
 

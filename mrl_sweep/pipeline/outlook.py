@@ -59,7 +59,7 @@ def projection_rows(
     """
     if not corpus_sizes:
         return (), ()
-    from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Question, project
+    from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Demand, project
 
     policy, ranks = evaluation.policy, evaluation.ranks
     if policy.required[0].label_free:
@@ -69,7 +69,7 @@ def projection_rows(
     rows: list[ProjectionRow] = []
     advice: dict[Advice, None] = {}
     for measure in policy.required:
-        question = Question(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=evaluation.full)
+        question = Demand(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=evaluation.full)
         growth = project(exact, evaluation.qrels, question, corpus_sizes, generator=np.random.default_rng(SEED))
         advice |= dict.fromkeys((*growth.advice, *(_refused(at) for at in growth.at if at.refused)))
         rows += [row for at in growth.at if not at.refused for row in _rows_at(at, growth, findings)]

@@ -105,7 +105,7 @@ def run_on(
 
 def executor_of(config: SweepConfig, on_event: OnEvent = ignore) -> AbstractContextManager[Executor | None]:
     """The configured executor for as long as the block lasts; None for threads of this process, which each ranking makes."""
-    if config.run.executor == settings.Executor.LOCAL:
+    if config.run.executor == settings.ExecutorName.LOCAL:
         return nullcontext()
     from mrl_sweep.execution.ray import joined
 

@@ -51,7 +51,7 @@ def wanted(qrels: Qrels, measure: Measure) -> Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class DistractorCounts:
     """One candidate's retrieved relevant documents: `distractors` and `relevant` above each, `worth` and `weight` as below.
 
     A document in a tie stands for each place of its group, with its worth and its weight (1 / R, so that each query weighs 1
@@ -73,7 +73,7 @@ class Standing:
         return np.bincount(self.queries, self.worth * rewards, len(self.found)).astype(np.float64)
 
 
-def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> Standing:
+def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> DistractorCounts:
     """From `above` and `tied` (n_pairs,) of all judgments at one candidate; what was not retrieved is left out."""
     above, tied = above[wanted.columns], tied[wanted.columns]
     keep = np.flatnonzero(above < NOT_RETRIEVED)
@@ -88,7 +88,7 @@ def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> Standing:
     weight = 1.0 / wanted.n_relevant[queries]
     distractors, relevant = (above - before)[each] + ahead - peers, before[each] + peers
     cases, case = np.unique(np.stack([distractors, relevant, found[queries[each]]]), axis=1, return_inverse=True)
-    return Standing(
+    return DistractorCounts(
         queries=queries[each],
         distractors=distractors,
         relevant=relevant,
@@ -111,7 +111,7 @@ def _places_in_ties(size: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
     return each, np.where(single, index, below), np.where(single, 1.0, deep / blocks) / size[each]
 
 
-def in_a_sample(standing: Standing, reward: FloatArray, *, n_documents: int, n_kept: int | None = None) -> FloatArray:
+def in_a_sample(standing: DistractorCounts, reward: FloatArray, *, n_documents: int, n_kept: int | None = None) -> FloatArray:
     """(n_queries,) the exact expectation over random samples of `n_kept` documents (default: all) that keep the relevant ones.
 
     Of a document's c distractors above, among n, a sample of m keeps Hypergeometric(n, c, m).

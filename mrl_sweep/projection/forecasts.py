@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.projection.distractors import Standing, Wanted, in_a_sample, standing, wanted
+from mrl_sweep.projection.distractors import DistractorCounts, Wanted, in_a_sample, standing, wanted
 from mrl_sweep.projection.population import Link, Population, Quadrature, fit, quadrature, rounded, scores
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, FloatArray, IntArray, Measure, Qrels, Ranks, full_size
 
@@ -22,7 +22,7 @@ _CELLS_AT_ONCE: Final = 2**23
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Demand:
     """What is asked of the projection: the measure, the share of full size to keep, one-sided alpha, and who full size is."""
 
     measure: Measure
@@ -75,11 +75,11 @@ class Model:
 
     candidates: tuple[Configuration, ...]
     baseline: Configuration
-    question: Question
+    question: Demand
     n_sample: int
     counted: IntArray
     wanted: Wanted
-    standings: tuple[Standing, ...]
+    standings: tuple[DistractorCounts, ...]
     growers: tuple[Grower, ...]
     changed: IntArray
     draws: FloatArray
@@ -89,7 +89,7 @@ class Model:
         return len(self.counted)
 
     @classmethod
-    def of(cls, ranks: Ranks, qrels: Qrels, question: Question, generator: np.random.Generator) -> Model:
+    def of(cls, ranks: Ranks, qrels: Qrels, question: Demand, generator: np.random.Generator) -> Model:
         exact = [c for c, candidate in enumerate(ranks.candidates) if candidate.is_exact]
         candidates = tuple(ranks.candidates[c] for c in exact)
         baseline = question.baseline or full_size(candidates)
@@ -190,12 +190,12 @@ class Fitted:
 class Grower:
     """All candidates under one link, fitted to where their relevant documents stand among `n_distractors`."""
 
-    standings: tuple[Standing, ...]
+    standings: tuple[DistractorCounts, ...]
     nodes: Quadrature
     fitted: tuple[Fitted, ...]
 
     @classmethod
-    def of(cls, link: Link, standings: Sequence[Standing], n_distractors: int) -> Grower:
+    def of(cls, link: Link, standings: Sequence[DistractorCounts], n_distractors: int) -> Grower:
         counts = [np.minimum(rounded(s.distractors), n_distractors) for s in standings]
         nodes = quadrature(link, np.concatenate(counts), n_distractors)
         return cls(tuple(standings), nodes, tuple(_fit(nodes, c, s) for c, s in zip(counts, standings, strict=True)))
@@ -220,7 +220,7 @@ class Grower:
         return np.stack([value for value, _ in answers]), np.stack([influence for _, influence in answers])
 
 
-def _fit(nodes: Quadrature, counts: IntArray, standing: Standing) -> Fitted:
+def _fit(nodes: Quadrature, counts: IntArray, standing: DistractorCounts) -> Fitted:
     present, which = np.unique(nodes.rows(counts), return_inverse=True)
     own = nodes.only(present)
     population = fit(own, np.bincount(which, standing.weight).astype(np.float64))
@@ -247,7 +247,7 @@ def _expected_rewards(nodes: Quadrature, places: IntArray, reward: FloatArray, e
 
 
 def _of_candidate(
-    standing: Standing, fitted: Fitted, nodes: Quadrature, rewards: FloatArray, pairs: IntArray, rows: IntArray
+    standing: DistractorCounts, fitted: Fitted, nodes: Quadrature, rewards: FloatArray, pairs: IntArray, rows: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     """The expectation and the influence of each query; `pairs` are the documents within reach of the first k, at these `rows`."""
     used, where = np.unique(rows, return_inverse=True)

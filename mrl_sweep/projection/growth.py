@@ -15,10 +15,10 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.projection.forecasts import MIN_QUERIES, CorpusSize, Forecast, Model, Question
+from mrl_sweep.projection.forecasts import MIN_QUERIES, CorpusSize, Demand, Forecast, Model
 from mrl_sweep.types import Advice, Configuration, Measure, Qrels, Ranks
 
-__all__ = ["CorpusSize", "Forecast", "Growth", "Question", "project", "refuse_unprojectable"]
+__all__ = ["CorpusSize", "Demand", "Forecast", "Growth", "project", "refuse_unprojectable"]
 
 WARN_BEYOND: Final = 10
 REFUSE_BEYOND: Final = 50
@@ -54,7 +54,7 @@ class Growth:
 
 
 def project(
-    ranks: Ranks, qrels: Qrels, question: Question, corpus_sizes: Sequence[int], *, generator: np.random.Generator
+    ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence[int], *, generator: np.random.Generator
 ) -> Growth:
     """The measure at every exact candidate for each of `corpus_sizes`, and the size of corpus that each one bears.
 

@@ -11,7 +11,7 @@ import numpy as np
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.ranking.counting import Checkpoint, Executor, InOrder, count_pass
-from mrl_sweep.ranking.pass_plan import Kernel, Plan, Tally, as_ranks, make_plan
+from mrl_sweep.ranking.pass_plan import Kernel, Tally, TargetOrder, as_ranks, make_plan
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.space import Space, prefixes
 from mrl_sweep.ranking.task import CountTask
@@ -47,7 +47,7 @@ class Pass:
     """A pass that is ready to be counted: its task, and how a tally becomes ranks."""
 
     task: CountTask
-    plan: Plan
+    plan: TargetOrder
     kernel: Kernel
     qrels: Qrels
     configurations: tuple[Configuration, ...]

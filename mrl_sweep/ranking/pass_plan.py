@@ -86,7 +86,7 @@ class Kernel(Protocol):
         ...
 
 
-class Plan(NamedTuple):
+class TargetOrder(NamedTuple):
     """The targets in the kernel's order, and the way back to the order of the judgments.
 
     `pairs` are the judgments that can be found at all; `order` (n_sizes, n_pairs) sorts them by threshold within each query.
@@ -107,7 +107,7 @@ def make_plan(
     own_rows: IntArray,
     kernel: Kernel,
     turns: Sequence[Callable[[Float32Array], Float32Array]] = (),
-) -> Plan:
+) -> TargetOrder:
     """Score every judged pair that can be found at every size, and sort the thresholds of each query.
 
     `turns` are applied to the documents first, in order; `queries` are turned already.
@@ -143,7 +143,7 @@ def make_plan(
         thresholds=np.take_along_axis(targets.thresholds, order, axis=1),
         rows=np.take_along_axis(targets.rows, order, axis=1),
     )
-    return Plan(sorted_targets, pairs, order)
+    return TargetOrder(sorted_targets, pairs, order)
 
 
 def prefix_norms(vectors: Float32Array, dims: Sequence[int]) -> FloatArray:
@@ -184,7 +184,7 @@ def merge(tallies: Sequence[Tally]) -> Tally:
     )
 
 
-def as_ranks(plan: Plan, tally: Tally, qrels: Qrels, candidates: tuple[Configuration, ...], n_documents: int) -> Ranks:
+def as_ranks(plan: TargetOrder, tally: Tally, qrels: Qrels, candidates: tuple[Configuration, ...], n_documents: int) -> Ranks:
     """The counts in the order of the judgments; zero queries tie with every document."""
     t = plan.targets
     n_sizes = len(candidates)

@@ -44,7 +44,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ComparedRow:
     """All runs at vectors of `bytes_per_vector`; None is the row in which every run has the size that its own verdict names."""
 
     bytes_per_vector: int | None
@@ -58,7 +58,7 @@ class SideBySide:
     measure: str
     alpha: float
     runs: tuple[RunRow, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedRow, ...]
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -88,7 +88,7 @@ def side_by_side(runs: Sequence[EarlierRun]) -> SideBySide:
     rows = []
     for dim in sorted({c.dim for run in same for c in exact_prefixes(run.scores.candidates)}, reverse=True):
         cells = [_cell(same[0], run, dim, dim, alpha, pairs=not why) for run, why in zip(same, differing, strict=True)]
-        rows.append(Row(bytes_per_vector=vector_bytes(dim), cells=tuple(cells)))
+        rows.append(ComparedRow(bytes_per_vector=vector_bytes(dim), cells=tuple(cells)))
     first = runs[0].verdict.dimension
     own = [
         _cell(same[0], run, run.verdict.dimension, first, alpha, pairs=not why) for run, why in zip(same, differing, strict=True)
@@ -97,7 +97,7 @@ def side_by_side(runs: Sequence[EarlierRun]) -> SideBySide:
         measure=str(measure),
         alpha=alpha,
         runs=tuple(_run_row(run, why) for run, why in zip(same, differing, strict=True)),
-        rows=(*rows, Row(bytes_per_vector=None, cells=tuple(own))),
+        rows=(*rows, ComparedRow(bytes_per_vector=None, cells=tuple(own))),
     )
 
 

@@ -27,7 +27,7 @@ _NO_FAULT: Final = frozenset({"queries_without_judgments"})
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class GateAnswer:
     """One thing the gate looked at, and what came of it."""
 
     status: Status
@@ -47,7 +47,7 @@ def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | Non
     if baseline is not None:
         findings.append(ask_baseline(run, baseline, dim, max_regression=config.gate.max_regression))
     judged = judge_declared(run, config, dim)
-    findings += [Finding(Status.FAIL, _slice_words(j, run.policy)) for j in judged if j.outcome is Outcome.FAIL]
+    findings += [GateAnswer(Status.FAIL, _slice_words(j, run.policy)) for j in judged if j.outcome is Outcome.FAIL]
     row = answer(config.gate, findings, question=question, dim=dim)
     return with_advice(replace(run.report, gate=row, slices=_slices(run.report, judged)), judged)
 
@@ -60,7 +60,7 @@ def refuse_exclusions(report: Report) -> None:
         raise InputError(f"the run set data aside: {counted}", "mend the data, or accept it with --no-strict")
 
 
-def answer(ask: GateTable, findings: Sequence[Finding], *, question: str, dim: int) -> GateRow:
+def answer(ask: GateTable, findings: Sequence[GateAnswer], *, question: str, dim: int) -> GateRow:
     """All findings as one answer: a failure outweighs an open question, an open question outweighs a pass."""
     found = {finding.status for finding in findings}
     status = next(s for s in (Status.FAIL, Status.INCONCLUSIVE, Status.PASS) if s in found)
@@ -75,7 +75,7 @@ def answer(ask: GateTable, findings: Sequence[Finding], *, question: str, dim: i
     )
 
 
-def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> tuple[Finding, str, int]:
+def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> tuple[GateAnswer, str, int]:
     """The question of size: what was found, the question in words, and the size it is about.
 
     A size named with `dim`, or else the one that is `deployed`, is one test at full alpha. Up to `max_dim` the walk starts at
@@ -95,7 +95,7 @@ def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> tu
         )
     if ask.max_dim is None:
         return (
-            Finding(run.verdict.status, verdict_words(run.verdict)),
+            GateAnswer(run.verdict.status, verdict_words(run.verdict)),
             "is any size below full acceptable?",
             run.verdict.dimension,
         )
@@ -106,22 +106,22 @@ def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> tu
         )
     question = f"is any size up to {ask.max_dim} acceptable?"
     if sizes[0] in allowed:
-        return Finding(Status.PASS, f"Full size, {allowed[0].dim}, is not above {ask.max_dim}."), question, allowed[0].dim
+        return GateAnswer(Status.PASS, f"Full size, {allowed[0].dim}, is not above {ask.max_dim}."), question, allowed[0].dim
     walk = decide(scores, policy, candidates=allowed, clusters=run.clusters, unfit=run.unfit)
     if walk.status is Status.PASS:
-        return Finding(Status.PASS, verdict_words(walk)), question, walk.dimension
+        return GateAnswer(Status.PASS, verdict_words(walk)), question, walk.dimension
     return _finding(walk.judgements[1], policy), question, allowed[0].dim
 
 
-def ask_baseline(run: EarlierRun, before: EarlierRun, dim: int, *, max_regression: float) -> Finding:
+def ask_baseline(run: EarlierRun, before: EarlierRun, dim: int, *, max_regression: float) -> GateAnswer:
     """Against the baseline, query by query, at the size in question. Only a proven loss fails: noise never does."""
     found = regressed(before, run, dim, max_regression=max_regression)
     measure, allowed = run.policy.required[0], asked(max_regression)
     change = f"{measure} at {dim} was {found.before:.4f} and is {found.after:.4f}"
     if found.outcome is not Outcome.FAIL:
-        return Finding(Status.PASS, f"No proven regression: {change}.")
+        return GateAnswer(Status.PASS, f"No proven regression: {change}.")
     most = percent(found.at_most, limit=1 - max_regression)
-    return Finding(Status.FAIL, f"Regression: {change}, at most {most} of the baseline; a loss of {allowed} was allowed.")
+    return GateAnswer(Status.FAIL, f"Regression: {change}, at most {most} of the baseline; a loss of {allowed} was allowed.")
 
 
 def judge_declared(run: EarlierRun, config: SweepConfig, dim: int) -> tuple[SliceJudgement, ...]:
@@ -176,19 +176,21 @@ def verdict_words(verdict: Verdict) -> str:
     return f"No size below {verdict.dimension} is acceptable{why}."
 
 
-def _finding(judgement: Judgement, policy: Policy) -> Finding:
+def _finding(judgement: Judgement, policy: Policy) -> GateAnswer:
     dim = judgement.candidate.dim
     if judgement.outcome is Outcome.BASELINE:
-        return Finding(Status.PASS, f"{dim} dimensions are full size.")
+        return GateAnswer(Status.PASS, f"{dim} dimensions are full size.")
     if judgement.outcome is Outcome.PASS:
         evidence = judgement.evidence[policy.required[0]]
         share = evidence.at_least if policy.decide_by == "bound" else evidence.kept
         least = "at least " if policy.decide_by == "bound" else ""
         kept = keeps(policy.required[0], f"{least}{percent(share, limit=policy.retain)}", plural=True)
-        return Finding(Status.PASS, f"{dim} dimensions are acceptable: they {kept}; {asked(policy.retain)} was asked.")
+        return GateAnswer(Status.PASS, f"{dim} dimensions are acceptable: they {kept}; {asked(policy.retain)} was asked.")
     if judgement.outcome is Outcome.FAIL:
-        return Finding(Status.FAIL, f"{dim} dimensions are not acceptable: {judgement.reason}.")
-    return Finding(Status.INCONCLUSIVE, f"The queries cannot tell whether {dim} dimensions are acceptable: {judgement.reason}.")
+        return GateAnswer(Status.FAIL, f"{dim} dimensions are not acceptable: {judgement.reason}.")
+    return GateAnswer(
+        Status.INCONCLUSIVE, f"The queries cannot tell whether {dim} dimensions are acceptable: {judgement.reason}."
+    )
 
 
 def _ranked(dim: int, sizes: Sequence[Configuration]) -> Configuration:

@@ -12,7 +12,7 @@ from mrl_sweep.deploying.plan import Evaluated, Plan, PlanRequest, make_plan
 from mrl_sweep.deploying.target_advice import target_advice
 from mrl_sweep.deploying.targets import DEFAULT_TARGET
 from mrl_sweep.errors import InputError
-from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Question, project
+from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Demand, project
 from mrl_sweep.runs.reopen import EarlierRun, target_of
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import EXACT, Advice, Configuration, full_size
@@ -77,7 +77,7 @@ def projected(run: EarlierRun, docs: int) -> tuple[dict[Configuration, Mapping[s
         return {}, (replace(NEEDS_JUDGMENTS, code="no-projection"),)
     growths = []
     for measure in policy.required:
-        question = Question(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=full_size(run.findings))
+        question = Demand(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=full_size(run.findings))
         try:
             growths.append(project(run.data.ranks, run.data.qrels, question, [docs], generator=np.random.default_rng(SEED)))
         except InputError as refused:

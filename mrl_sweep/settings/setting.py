@@ -12,7 +12,7 @@ _ROW: Final = "row"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SettingRow:
     """What is known of a setting besides its place, which is the table and the name of the field that holds the row.
 
     `options` are as typed, `--offline/--online` or `-o --output`; `repeatable` ones are lists. A relative path in a file is
@@ -31,11 +31,11 @@ class Row:
 
 def setting(options: str, metavar: str | None, parse: Callable[[Any], Any], default: Any, help: str, **more: Any) -> Any:
     """A field with its row in the metadata: option, metavar, parser, default, help."""
-    return field(default=default, metadata={_ROW: Row(options=options, metavar=metavar, parse=parse, help=help, **more)})
+    return field(default=default, metadata={_ROW: SettingRow(options=options, metavar=metavar, parse=parse, help=help, **more)})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class SettingsTable:
     """A table of a TOML file; `panel` is the heading of its options on a help page."""
 
     panel: ClassVar[str] = ""
@@ -47,7 +47,7 @@ class Setting:
 
     table: str
     key: str
-    row: Row
+    row: SettingRow
     default: Any
     panel: str
 
@@ -71,7 +71,7 @@ class Setting:
         return ENVIRONMENT_PREFIX + self.flag.upper()
 
     @classmethod
-    def all_of(cls, name: str, table: type[Table]) -> Iterator[Self]:
+    def all_of(cls, name: str, table: type[SettingsTable]) -> Iterator[Self]:
         """The settings of the table of this name, in its order."""
         for spec in fields(table):
             yield cls(table=name, key=spec.name, row=spec.metadata[_ROW], default=spec.default, panel=table.panel)

@@ -34,7 +34,7 @@ from mrl_sweep.settings.parsing import (
     parse_text,
     some,
 )
-from mrl_sweep.settings.setting import Setting, Table, setting
+from mrl_sweep.settings.setting import Setting, SettingsTable, setting
 from mrl_sweep.types import FLOAT32, Basis, Format, Measure, MissingDocs, NoRelevant, Similarity
 
 
@@ -45,7 +45,7 @@ class StoreDtype(StrEnum):
     FLOAT16 = "float16"
 
 
-class Executor(StrEnum):
+class ExecutorName(StrEnum):
     """Where ranking runs: threads of this machine, or a Ray cluster."""
 
     LOCAL = "local"
@@ -64,7 +64,7 @@ _measures = list_of(parse_measure, ", ")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollectionTable(Table):
+class CollectionTable(SettingsTable):
     """[collection]: what is searched, and by which judgments it is measured; `split` None is `test`, or the only one there is.
 
     `source` is one collection, or several that are asked the same question. `label_free` reads no judgments: what is measured
@@ -111,7 +111,7 @@ class CollectionTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelTable(Table):
+class ModelTable(SettingsTable):
     """[model]: what makes the vectors, as the providers mean it."""
 
     panel: ClassVar[str] = "Model"
@@ -152,7 +152,7 @@ class ModelTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepTable(Table):
+class SweepTable(SettingsTable):
     """[sweep]: which candidates are tried. `dims` is `"auto"`, `"every:N"` or sizes from large to small."""
 
     panel: ClassVar[str] = "Sweep"
@@ -194,7 +194,7 @@ class SweepTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecisionTable(Table):
+class DecisionTable(SettingsTable):
     """[decision]: when a size is acceptable. The first measure decides, those of `require` must pass as well.
 
     Queries with the same value of the field `cluster` count as one unit of evidence.
@@ -228,7 +228,7 @@ class DecisionTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlicesTable(Table):
+class SlicesTable(SettingsTable):
     """[slices]: fields of a query's metadata; with `slice_retain`, what each value of a declared field must keep."""
 
     panel: ClassVar[str] = "Decision"
@@ -242,7 +242,7 @@ class SlicesTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunTable(Table):
+class RunTable(SettingsTable):
     """[run]: where things lie and how much of the machine may be used; sizes in bytes, None: decided where it is needed."""
 
     panel: ClassVar[str] = "Run"
@@ -273,8 +273,12 @@ class RunTable(Table):
     strict: bool = setting("--strict/--no-strict", None, parse_flag, False, "Refuse data that would be set aside and counted.")
     threads: int | None = setting("--threads", "N", parse_positive, None, "Default: all cores.")
     max_memory: int | None = setting("--max-memory", "SIZE", parse_size, None, "For ranking, such as 4GiB.")
-    executor: Executor = setting(
-        "--executor", "local|ray", choice_of(Executor), Executor.LOCAL, "Where ranking runs: threads here (default), or Ray."
+    executor: ExecutorName = setting(
+        "--executor",
+        "local|ray",
+        choice_of(ExecutorName),
+        ExecutorName.LOCAL,
+        "Where ranking runs: threads here (default), or Ray.",
     )
     address: str | None = setting(
         "--address", "A", parse_text, None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:10001; default RAY_ADDRESS."
@@ -282,7 +286,7 @@ class RunTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GateTable(Table):
+class GateTable(SettingsTable):
     """[gate]: `dim` must be acceptable, or some size up to `max_dim`; with neither, the baseline's size, or some size below full.
 
     Against a `baseline` run, a proven loss of more than `max_regression` (a share of the earlier mean) fails.
@@ -311,7 +315,7 @@ class GateTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeployTable(Table):
+class DeployTable(SettingsTable):
     """[deploy]: what the deployed system is to be: funnels `SMALL:SHORTLIST:LARGE` to measure, budgets to meet (p99 in ms, index
     in GiB), corpus sizes to project to; `keep_indexes` keeps what was built beside the store.
     """
@@ -353,7 +357,7 @@ class DeployTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanTable(Table):
+class PlanTable(SettingsTable):
     """[plan]: the planned corpus and what things cost, in the user's currency; sizes in bytes, prices per month."""
 
     panel: ClassVar[str] = "Plan"
@@ -373,7 +377,7 @@ class PlanTable(Table):
     tokens_per_document: float | None = setting("--tokens-per-document", "N", parse_number, None, "For the price of embedding.")
 
 
-TABLES: Final[Mapping[str, type[Table]]] = {
+TABLES: Final[Mapping[str, type[SettingsTable]]] = {
     "collection": CollectionTable,
     "model": ModelTable,
     "sweep": SweepTable,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mrl_sweep.collection.reading.lines import Line, compression, is_blank, line_number_at, read_lines, text_of
+from mrl_sweep.collection.reading.lines import NumberedLine, compression, is_blank, line_number_at, read_lines, text_of
 from mrl_sweep.errors import InputError
 
 AWKWARD = st.text(st.sampled_from("ab\r\t \x00\x0b\x0c\x1c\x85\u2028\u2029é\ufeff"), max_size=6)
@@ -95,7 +95,7 @@ def test_utf16_is_recognised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("data", "blank"), [(b"", True), (b" \t\r", True), (b"\xef\xbb\xbf", True), (b"x", False)])
 def test_blank_lines(data: bytes, blank: bool) -> None:
-    assert is_blank(Line(1, 0, data)) is blank
+    assert is_blank(NumberedLine(1, 0, data)) is blank
 
 
 def test_a_folder_and_a_missing_file_cannot_be_read(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from mrl_sweep.collection import load_collection
 from mrl_sweep.demo.corpus import corpus
 from mrl_sweep.demo.entries import Entry, clean, merged, split_summary
-from mrl_sweep.demo.known_item import Question, known_items, read_questions, resolve, words
+from mrl_sweep.demo.known_item import DemoQuestion, known_items, read_questions, resolve, words
 from mrl_sweep.demo.modules import harvest, module_names
 from mrl_sweep.demo.source_files import harvest_sources
 from mrl_sweep.errors import InputError
@@ -229,7 +229,7 @@ def test_a_question_is_judged_by_its_file(pydocs: Collection) -> None:
 
 
 def test_answers_resolve_once_and_absent_ones_are_counted() -> None:
-    question = Question("q", "?", "goal", "files", {"a.old": 1, "a.new": 2, "a.gone": 2})
+    question = DemoQuestion("q", "?", "goal", "files", {"a.old": 1, "a.new": 2, "a.gone": 2})
     assert resolve([question], {"a.old": 5, "a.new": 5}) == ([(question, {5: 2})], 1)
 
 

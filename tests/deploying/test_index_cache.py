@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from mrl_sweep.deploying.index_spec import parse_index
-from mrl_sweep.deploying.indexes.building import Cut, build_index
+from mrl_sweep.deploying.indexes.building import IndexCut, build_index
 from mrl_sweep.deploying.indexes.cache import IndexShelf
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.types import Vectors
 
-CUT, SPEC = Cut(dim=8), parse_index("HNSW16,SQ8,efSearch=40")
+CUT, SPEC = IndexCut(dim=8), parse_index("HNSW16,SQ8,efSearch=40")
 
 
 def test_what_was_put_comes_back_with_its_build_times(corpus: Any, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
 from mrl_sweep.collection.options import LoadOptions
-from mrl_sweep.collection.reading.columns import Row, judgments, queries
+from mrl_sweep.collection.reading.columns import TableRow, judgments, queries
 from mrl_sweep.collection.reading.folders import choose_split, split_hint
 from mrl_sweep.collection.reading.text_sources import RowSource
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra, printable
@@ -115,7 +115,7 @@ def _qrels(configs: Sequence[str], repository: Repository) -> tuple[Repository, 
     return apart, _configs(apart)[0]
 
 
-def _rows(repository: Repository, config: str, split: str | None, usual: Sequence[str]) -> Callable[[int], Iterator[Row]]:
+def _rows(repository: Repository, config: str, split: str | None, usual: Sequence[str]) -> Callable[[int], Iterator[TableRow]]:
     """The rows of a configuration: of the split asked for where it has one, else of its only or usual one."""
     splits = _splits(repository, config)
     name = next((name for name in (split, *usual, "test", "train") if name in splits), None)
@@ -124,16 +124,16 @@ def _rows(repository: Repository, config: str, split: str | None, usual: Sequenc
     return _reader(_load(repository, config, name or splits[0]))
 
 
-def _reader(dataset: Any) -> Callable[[int], Iterator[Row]]:
+def _reader(dataset: Any) -> Callable[[int], Iterator[TableRow]]:
     """Rows from a given one on; columns of vectors are never read."""
     plain = [name for name, kind in dataset.features.items() if getattr(kind, "_type", "") == "Value" or isinstance(kind, dict)]
     table = dataset.select_columns(plain)
 
-    def rows(position: int) -> Iterator[Row]:
+    def rows(position: int) -> Iterator[TableRow]:
         for start in range(position, len(table), _BATCH_ROWS):
             columns = table[start : start + _BATCH_ROWS]
             for i in range(len(columns[plain[0]])):
-                yield Row(start + i, start + i, {name: columns[name][i] for name in plain})
+                yield TableRow(start + i, start + i, {name: columns[name][i] for name in plain})
 
     return rows
 

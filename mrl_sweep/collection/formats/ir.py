@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
 from mrl_sweep.collection.options import LoadOptions
-from mrl_sweep.collection.reading.columns import Row
+from mrl_sweep.collection.reading.columns import TableRow
 from mrl_sweep.collection.reading.folders import DEFAULT_SPLIT
 from mrl_sweep.collection.reading.qrels import Judgment, grade_of
 from mrl_sweep.collection.reading.records import Query
@@ -91,7 +91,7 @@ def _fetched(read: Callable[[], Iterable[Any]], label: str) -> Iterator[Any]:
         raise InputError(f"cannot read {label}: {error}") from error
 
 
-def _documents(dataset: Any, label: str, start: int) -> Iterator[Row]:
+def _documents(dataset: Any, label: str, start: int) -> Iterator[TableRow]:
     def read() -> Iterator[Any]:
         records: Any = dataset.docs_iter()
         try:
@@ -104,7 +104,7 @@ def _documents(dataset: Any, label: str, start: int) -> Iterator[Row]:
         whole = (
             {"title": getattr(record, "title", "") or "", "text": text} if text is not None else {"text": record.default_text()}
         )
-        yield Row(row, row, {"id": record.doc_id, **whole})
+        yield TableRow(row, row, {"id": record.doc_id, **whole})
 
 
 def _queries(records: Iterable[Any]) -> Iterator[Query]:

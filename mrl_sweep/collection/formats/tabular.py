@@ -15,7 +15,7 @@ from typing import Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
 from mrl_sweep.collection.options import LoadOptions
-from mrl_sweep.collection.reading.columns import Asked, Row, Spec, documents, judgments, parse_spec, queries
+from mrl_sweep.collection.reading.columns import Asked, Spec, TableRow, documents, judgments, parse_spec, queries
 from mrl_sweep.collection.reading.folders import (
     DEFAULT_SPLIT,
     check_folder,
@@ -25,7 +25,7 @@ from mrl_sweep.collection.reading.folders import (
     require_file,
     split_hint,
 )
-from mrl_sweep.collection.reading.lines import Line, Where, is_blank, read_lines, text_of
+from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of
 from mrl_sweep.collection.reading.qrels import Judgment, read_qrels
 from mrl_sweep.collection.reading.records import Document, Source
 from mrl_sweep.collection.reading.tables import CsvRows, is_parquet, json_rows, parquet_rows
@@ -48,11 +48,11 @@ _SETTINGS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RowFile:
     """A file of rows: `rows` gives them all, in order; `where` a row's number as a place."""
 
     path: Path
-    rows: Callable[[], Iterator[Row]]
+    rows: Callable[[], Iterator[TableRow]]
     where: Callable[[int], object]
 
 
@@ -86,14 +86,14 @@ def load_tabular(source: str, *, split: str | None, options: LoadOptions, on_eve
     )
 
 
-def open_table(path: Path, max_line_bytes: int, *, quoted: bool = True) -> Table:
+def open_table(path: Path, max_line_bytes: int, *, quoted: bool = True) -> RowFile:
     """The rows of a file, told by content: Parquet, JSON lines, else CSV or TSV with a header."""
     if is_parquet(path):
         rows = parquet_rows([path])
-        return Table(path, lambda: rows(0), lambda number: f"{path} row {number + 1:,}")
+        return RowFile(path, lambda: rows(0), lambda number: f"{path} row {number + 1:,}")
     keep_ends = not _is_json(path, max_line_bytes)
     parse = CsvRows.of(path, max_line_bytes=max_line_bytes, quoted=quoted) if keep_ends else json_rows
-    return Table(
+    return RowFile(
         path,
         lambda: parse(read_lines(path, max_line_bytes=max_line_bytes, keep_ends=keep_ends), path),
         lambda number: Where(path, number),
@@ -107,7 +107,7 @@ def document_table(path: Path, asked: Asked, max_line_bytes: int, *, quoted: boo
     keep_ends = not _is_json(path, max_line_bytes)
     rows = CsvRows.of(path, max_line_bytes=max_line_bytes, quoted=quoted) if keep_ends else json_rows
 
-    def parse(lines: Iterator[Line], file: Path) -> Iterator[tuple[int, Document]]:
+    def parse(lines: Iterator[NumberedLine], file: Path) -> Iterator[tuple[int, Document]]:
         return documents(rows(lines, file), asked, lambda number: Where(file, number))
 
     return FileSource.of(path, parse, max_line_bytes=max_line_bytes, keep_ends=keep_ends)

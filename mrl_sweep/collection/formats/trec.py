@@ -32,7 +32,7 @@ from mrl_sweep.collection.reading.folders import (
     require_file,
     split_hint,
 )
-from mrl_sweep.collection.reading.lines import Line, Where, is_blank, read_lines, text_of
+from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of
 from mrl_sweep.collection.reading.qrels import read_qrels
 from mrl_sweep.collection.reading.records import Document
 from mrl_sweep.collection.reading.tables import TsvRows, json_rows
@@ -89,7 +89,7 @@ def document_file(path: Path, asked: Asked, max_line_bytes: int) -> FileSource:
         known = [named(asked, "id", DOCUMENT_ID_COLUMNS), named(asked, "text", DOCUMENT_TEXT_COLUMNS)]
         rows = TsvRows.of(path, _TSV, known, max_line_bytes=max_line_bytes).__call__
 
-    def parse(lines: Iterator[Line], file: Path) -> Iterator[tuple[int, Document]]:
+    def parse(lines: Iterator[NumberedLine], file: Path) -> Iterator[tuple[int, Document]]:
         return documents(rows(lines, file), asked, lambda number: Where(file, number))
 
     return FileSource.of(path, parse, max_line_bytes=max_line_bytes)

@@ -36,7 +36,7 @@ QUERY_TEXT_COLUMNS: Final = ("text", "query", "question", "title", "description"
 METADATA: Final = "metadata"
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One record of a table: where it begins (byte offset or row), its number for messages, its fields."""
 
     position: int
@@ -48,7 +48,7 @@ Where = Callable[[int], object]
 """A row's number as a place for messages."""
 
 
-def documents(rows: Iterable[Row], asked: Asked, where: Where) -> Iterator[tuple[int, Document]]:
+def documents(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[tuple[int, Document]]:
     """Each row's document. Columns are found anew wherever a row has other fields than the one before."""
     names: tuple[str, ...] = ()
     key = text = title = ""
@@ -63,7 +63,7 @@ def documents(rows: Iterable[Row], asked: Asked, where: Where) -> Iterator[tuple
         yield position, Document(id_of(fields, key, place), text_field(fields, title, place, default="") if title else "", body)
 
 
-def queries(rows: Iterable[Row], asked: Asked, where: Where) -> Iterator[Query]:
+def queries(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[Query]:
     """Each row's query; `metadata` (an object, or JSON text of one) and other columns of plain values become its metadata."""
     for row in rows:
         names, place = tuple(row.fields), where(row.number)
@@ -77,7 +77,7 @@ def queries(rows: Iterable[Row], asked: Asked, where: Where) -> Iterator[Query]:
         )
 
 
-def judgments(rows: Iterable[Row], asked: Asked, where: Where) -> Iterator[Judgment]:
+def judgments(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[Judgment]:
     """Each row's judgment; a table without a grade column lists relevant pairs (grade 1)."""
     for row in rows:
         names, place = tuple(row.fields), where(row.number)

@@ -18,7 +18,7 @@ _BLOCK_BYTES: Final = 2**20
 _BUFFER_BYTES: Final = 2**16
 
 
-class Line(NamedTuple):
+class NumberedLine(NamedTuple):
     """`number` counts from 1; `offset` is that of its first byte (after decompression); `data` lacks the line's end."""
 
     number: int
@@ -64,7 +64,7 @@ def open_binary(path: Path) -> BinaryIO:
 
 def read_lines(
     path: Path, *, offset: int = 0, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES, keep_ends: bool = False
-) -> Iterator[Line]:
+) -> Iterator[NumberedLine]:
     """Every line from `offset` (the first byte of a line) on, blank ones too; numbers count from that line.
 
     `keep_ends` leaves each line's end in its data. Never holds more than one line. Errors: InputError for a file that cannot
@@ -83,13 +83,13 @@ def read_lines(
                         f"{Where(path, number)}: this line is longer than max_line_bytes = {max_line_bytes:,}",
                         "is it one record? If so, raise max_line_bytes",
                     )
-                yield Line(number, offset, data if keep_ends else bare)
+                yield NumberedLine(number, offset, data if keep_ends else bare)
                 offset += size
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise unreadable(path, error) from error
 
 
-def text_of(line: Line, path: Path) -> str:
+def text_of(line: NumberedLine, path: Path) -> str:
     """The line's text, strictly UTF-8; a byte order mark at the file's beginning is left out."""
     try:
         text = line.data.decode()
@@ -102,7 +102,7 @@ def text_of(line: Line, path: Path) -> str:
     return text.removeprefix("\ufeff") if line.offset == 0 else text
 
 
-def is_blank(line: Line) -> bool:
+def is_blank(line: NumberedLine) -> bool:
     """Whether nothing but white space (or a lone byte order mark) is on the line."""
     return not line.data or line.data.isspace() or (line.offset == 0 and line.data == b"\xef\xbb\xbf")
 
@@ -131,7 +131,7 @@ def _skip_to(file: BinaryIO, offset: int) -> None:
         offset -= len(block)
 
 
-def _encoding_hint(line: Line) -> str:
+def _encoding_hint(line: NumberedLine) -> str:
     if line.data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "the file looks like UTF-16; convert it: iconv -f UTF-16 -t UTF-8"
     return "save the file as UTF-8; from a Western single-byte encoding: iconv -f WINDOWS-1252 -t UTF-8"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from mrl_sweep.collection.reading.lines import Line, Where, is_blank, text_of
+from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, text_of
 from mrl_sweep.errors import InputError, first_offenders, printable
 
 _decode = json.JSONDecoder().decode
@@ -61,7 +61,7 @@ class Source(Protocol):
         ...
 
 
-def json_object(line: Line, path: Path) -> dict[str, Any]:
+def json_object(line: NumberedLine, path: Path) -> dict[str, Any]:
     """The JSON object on this line. Errors: InputError naming file, line and column."""
     text = text_of(line, path)
     try:
@@ -113,7 +113,7 @@ def is_whole(text: str) -> bool:
     return True
 
 
-def json_documents(lines: Iterator[Line], path: Path) -> Iterator[tuple[int, Document]]:
+def json_documents(lines: Iterator[NumberedLine], path: Path) -> Iterator[tuple[int, Document]]:
     """BEIR's corpus lines: `_id`, `title` (may be absent), `text`."""
     for line in lines:
         if is_blank(line):
@@ -127,7 +127,7 @@ def json_documents(lines: Iterator[Line], path: Path) -> Iterator[tuple[int, Doc
         yield line.offset, Document(key, title, text)
 
 
-def json_queries(lines: Iterator[Line], path: Path) -> Iterator[Query]:
+def json_queries(lines: Iterator[NumberedLine], path: Path) -> Iterator[Query]:
     """BEIR's query lines: `_id`, `text`, `metadata` (an object, may be absent); plain values beside them are metadata too."""
     for line in lines:
         if is_blank(line):

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from mrl_sweep.collection.reading.columns import Row
-from mrl_sweep.collection.reading.lines import Line, Where, is_blank, read_lines, text_of, unreadable
+from mrl_sweep.collection.reading.columns import TableRow
+from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of, unreadable
 from mrl_sweep.collection.reading.records import json_object
 from mrl_sweep.errors import InputError, printable, several
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 
 
-def json_rows(lines: Iterator[Line], path: Path) -> Iterator[Row]:
+def json_rows(lines: Iterator[NumberedLine], path: Path) -> Iterator[TableRow]:
     """One object a line."""
     for line in lines:
         if not is_blank(line):
-            yield Row(line.offset, line.number, json_object(line, path))
+            yield TableRow(line.offset, line.number, json_object(line, path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class TsvRows:
             )
         return cls(usual[len(fields)], None)
 
-    def __call__(self, lines: Iterator[Line], path: Path) -> Iterator[Row]:
+    def __call__(self, lines: Iterator[NumberedLine], path: Path) -> Iterator[TableRow]:
         for line in lines:
             if is_blank(line) or line.offset == self.header_offset:
                 continue
@@ -63,7 +63,7 @@ class TsvRows:
                     f"({', '.join(map(printable, self.names))}): {printable(text)}",
                     "a text must hold no tab; write such texts as JSON lines",
                 )
-            yield Row(line.offset, line.number, dict(zip(self.names, fields, strict=True)))
+            yield TableRow(line.offset, line.number, dict(zip(self.names, fields, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class CsvRows:
             raise InputError(f"{Where(path, header.number)}: a column name occurs twice: {printable(text)}")
         return cls(path, delimiter, tuple(names), header.offset, max_line_bytes, quoted)
 
-    def __call__(self, lines: Iterator[Line], path: Path) -> Iterator[Row]:
+    def __call__(self, lines: Iterator[NumberedLine], path: Path) -> Iterator[TableRow]:
         """The rows among `lines` (with their ends), which begin with the header or with any row."""
         csv.field_size_limit(max(csv.field_size_limit(), self.max_line_bytes))
         feed = _Feed(lines, path, self.max_line_bytes)
@@ -121,18 +121,18 @@ class CsvRows:
                     f"{Where(path, start.number)}: {len(fields)} fields where the header has {len(self.names)}: "
                     f"{printable(self.delimiter.join(fields))}"
                 )
-            yield Row(start.offset, start.number, dict(zip(self.names, fields, strict=True)))
+            yield TableRow(start.offset, start.number, dict(zip(self.names, fields, strict=True)))
 
 
 class _Feed:
     """Lines for `csv.reader` as text with their ends, remembering where the current record began and bounding its size."""
 
-    def __init__(self, lines: Iterator[Line], path: Path, max_bytes: int) -> None:
+    def __init__(self, lines: Iterator[NumberedLine], path: Path, max_bytes: int) -> None:
         self._lines = lines
         self._path = path
         self._max_bytes = max_bytes
         self._size = 0
-        self.first: Line | None = None
+        self.first: NumberedLine | None = None
 
     def begin(self) -> None:
         self.first = None
@@ -169,13 +169,13 @@ def is_parquet(path: Path) -> bool:
         raise unreadable(path, error) from error
 
 
-def parquet_rows(paths: Sequence[Path]) -> Callable[[int], Iterator[Row]]:
+def parquet_rows(paths: Sequence[Path]) -> Callable[[int], Iterator[TableRow]]:
     """A reader of the rows from a given one on, over all files in order; lists and nested columns (vectors) are left out.
 
     The reader raises InputError for a file that is no Parquet.
     """
 
-    def rows(position: int = 0) -> Iterator[Row]:
+    def rows(position: int = 0) -> Iterator[TableRow]:
         start = 0
         for path in paths:
             file = _open(path)
@@ -199,7 +199,7 @@ def _open(path: Path) -> Any:
         raise unreadable(path, error) from error
 
 
-def _group(file: Any, path: Path, group: int, names: list[str], start: int, position: int) -> Iterator[Row]:
+def _group(file: Any, path: Path, group: int, names: list[str], start: int, position: int) -> Iterator[TableRow]:
     import pyarrow as pa
 
     row = start
@@ -208,7 +208,7 @@ def _group(file: Any, path: Path, group: int, names: list[str], start: int, posi
             if row + batch.num_rows > position:
                 wanted = batch.slice(max(0, position - row))
                 for i, fields in enumerate(wanted.to_pylist(), max(row, position)):
-                    yield Row(i, i, fields)
+                    yield TableRow(i, i, fields)
             row += batch.num_rows
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrl_sweep.collection.options import DEFAULT_MAX_LINE_BYTES
-from mrl_sweep.collection.reading.columns import Asked, Row, documents
-from mrl_sweep.collection.reading.lines import Line, Where, compression, line_number_at, read_lines, unreadable
+from mrl_sweep.collection.reading.columns import Asked, TableRow, documents
+from mrl_sweep.collection.reading.lines import NumberedLine, Where, compression, line_number_at, read_lines, unreadable
 from mrl_sweep.collection.reading.records import Document, json_documents
 from mrl_sweep.errors import InputError
 
-Parse = Callable[[Iterator[Line], Path], Iterator[tuple[int, Document]]]
+Parse = Callable[[Iterator[NumberedLine], Path], Iterator[tuple[int, Document]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class RowSource:
     """Documents in a table of rows; a position is a row number, from 0. `rows` yields those from a position on."""
 
     label: str
-    rows: Callable[[int], Iterator[Row]]
+    rows: Callable[[int], Iterator[TableRow]]
     asked: Asked
     seeks: bool = False
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.collection.reading.columns import QUERY_ID_COLUMNS, QUERY_TEXT_COLUMNS, Asked, named, queries
-from mrl_sweep.collection.reading.lines import Line, Where, is_blank, read_lines, text_of
+from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.collection.reading.tables import TsvRows, json_rows
 from mrl_sweep.errors import InputError, printable
@@ -50,7 +50,7 @@ def read_topics(path: Path, *, asked: Asked, max_line_bytes: int) -> Iterator[Qu
     raise InputError(f"{Where(path, first.number)}: not a topic: {printable(start, 60)}", _LAYOUTS)
 
 
-def _blocks(lines: Iterator[Line], path: Path, asked: Asked) -> Iterator[Query]:
+def _blocks(lines: Iterator[NumberedLine], path: Path, asked: Asked) -> Iterator[Query]:
     """`<top> … </top>`, whose parts may be closed or not."""
     begun = 0
     gathered: list[str] = []
@@ -80,7 +80,7 @@ def _parts(block: str) -> dict[str, str]:
     return parts
 
 
-def _elements(lines: Iterator[Line], path: Path, asked: Asked) -> Iterator[Query]:
+def _elements(lines: Iterator[NumberedLine], path: Path, asked: Asked) -> Iterator[Query]:
     """`<topic number="1">` elements, whatever they lie in; other attributes become metadata."""
     import xml.etree.ElementTree as ET
 

@@ -28,7 +28,7 @@ SAMPLE_BYTES: Final = 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class IndexCut:
     """What is cut from full-size rows before they reach an index: the axes (after a rotation), how many, and how they compare."""
 
     dim: int
@@ -53,7 +53,7 @@ class Built:
     advice: tuple[Advice, ...]
 
 
-def prefix_rows(vectors: Vectors, cut: Cut, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Float32Array]:
+def prefix_rows(vectors: Vectors, cut: IndexCut, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Float32Array]:
     """The corpus in row order as blocks of cut rows; no more than one block of full-size rows is held."""
     step = max(1, block_bytes // (4 * vectors.dim))
     for start in range(0, len(vectors), step):
@@ -61,7 +61,7 @@ def prefix_rows(vectors: Vectors, cut: Cut, *, block_bytes: int = BLOCK_BYTES) -
 
 
 def build_index(
-    vectors: Vectors, cut: Cut, spec: IndexSpec, *, seed: int = 0, max_bytes: int | None = None, on_event: OnEvent = ignore
+    vectors: Vectors, cut: IndexCut, spec: IndexSpec, *, seed: int = 0, max_bytes: int | None = None, on_event: OnEvent = ignore
 ) -> Built:
     """Makes the index and fills it: see `fill_index`. InputError too where it would take more than `max_bytes`."""
     predicted = index_bytes(spec.factory, cut.dim, len(vectors))
@@ -73,7 +73,7 @@ def build_index(
     return fill_index(make_index(spec, cut.dim, cut.similarity), vectors, cut, seed=seed, on_event=on_event)
 
 
-def fill_index(index: FaissIndex, vectors: Vectors, cut: Cut, *, seed: int = 0, on_event: OnEvent = ignore) -> Built:
+def fill_index(index: FaissIndex, vectors: Vectors, cut: IndexCut, *, seed: int = 0, on_event: OnEvent = ignore) -> Built:
     """Trains on a sample of documents (never on queries), drawn by `seed`, and adds every document block by block.
 
     FAISS's warnings become `advice`. Raises InputError where the corpus holds fewer vectors than the index has centroids.
@@ -162,7 +162,7 @@ def _advice(name: str, need: TrainingNeed, n_documents: int, warnings: list[str]
     return tuple(advice)
 
 
-def _training_sample(vectors: Vectors, cut: Cut, need: TrainingNeed, seed: int) -> Float32Array:
+def _training_sample(vectors: Vectors, cut: IndexCut, need: TrainingNeed, seed: int) -> Float32Array:
     """Cut rows of documents drawn at random: as many as are of use, within 1 GiB but never fewer than advised."""
     affordable = max(need.advised, SAMPLE_BYTES // (4 * cut.dim))
     n = min(len(vectors), need.most, affordable)

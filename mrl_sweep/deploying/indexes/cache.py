@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.deploying.index_spec import IndexSpec
-from mrl_sweep.deploying.indexes.building import Built, Cut
+from mrl_sweep.deploying.indexes.building import Built, IndexCut
 from mrl_sweep.deploying.indexes.faiss_index import FAISS_VERSION, read_index
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.files import json_digest, replacing
@@ -31,7 +31,7 @@ class IndexShelf:
     folder: Path
     content: str
 
-    def take(self, vectors: Vectors, cut: Cut, spec: IndexSpec, *, seed: int) -> Built | None:
+    def take(self, vectors: Vectors, cut: IndexCut, spec: IndexSpec, *, seed: int) -> Built | None:
         """The index as it was built, with the times it took then; None where there is none, or not a whole one."""
         facts = self._facts(vectors, cut, spec, seed)
         path = self._path(facts)
@@ -50,7 +50,7 @@ class IndexShelf:
         except (OSError, ValueError, KeyError, TypeError, RuntimeError):
             return None
 
-    def put(self, built: Built, vectors: Vectors, cut: Cut, *, seed: int) -> Path:
+    def put(self, built: Built, vectors: Vectors, cut: IndexCut, *, seed: int) -> Path:
         """Writes the index, then its card, each under a temporary name first; returns the index file."""
         facts = self._facts(vectors, cut, built.index.spec, seed)
         path = self._path(facts)
@@ -71,7 +71,7 @@ class IndexShelf:
             raise EnvironmentFault(message, "free some space, or leave out --keep-indexes") from error
         return path
 
-    def _facts(self, vectors: Vectors, cut: Cut, spec: IndexSpec, seed: int) -> dict[str, Any]:
+    def _facts(self, vectors: Vectors, cut: IndexCut, spec: IndexSpec, seed: int) -> dict[str, Any]:
         rotation = None if cut.rotation is None else hashlib.sha256(cut.rotation.tobytes()).hexdigest()
         return {
             "format": FORMAT,

@@ -12,7 +12,7 @@ from mrl_sweep.deploying.findings import Cost
 from mrl_sweep.deploying.funnels import Funnel
 from mrl_sweep.deploying.index_spec import IndexSpec, parse_index
 from mrl_sweep.deploying.indexes.answers import Answers, Trial, agree, at_depth, collect_answers, search_all
-from mrl_sweep.deploying.indexes.building import Built, Cut, build_index, fill_index, refuse_too_few, try_building
+from mrl_sweep.deploying.indexes.building import Built, IndexCut, build_index, fill_index, refuse_too_few, try_building
 from mrl_sweep.deploying.indexes.cache import IndexShelf
 from mrl_sweep.deploying.indexes.faiss_index import (
     FaissIndex,
@@ -167,7 +167,7 @@ def measure_funnel(
     """
     if funnel.large > vectors.dim:
         raise InputError(f"funnel {funnel}: the model's vectors have {vectors.dim} dimensions", "--funnel SMALL:SHORTLIST:LARGE")
-    cut = Cut(dim=funnel.large, similarity=similarity)
+    cut = IndexCut(dim=funnel.large, similarity=similarity)
     trial = Trial(cut.apply(queries), qrels, own_rows, depth)
     index = make_two_stage(str(funnel), funnel.small, funnel.shortlist, funnel.large, similarity)
     with limited_threads(budget.threads):
@@ -205,7 +205,7 @@ def measure_points(
     FAISS cannot make or train the index.
     """
     parsed = parse_index(spec)
-    cut = Cut(dim=dim, similarity=similarity, rotation=rotation)
+    cut = IndexCut(dim=dim, similarity=similarity, rotation=rotation)
     trial = Trial(cut.apply(queries), qrels, own_rows, depth)
     points: list[IndexMeasurement] = []
     with limited_threads(budget.threads):
@@ -223,7 +223,7 @@ def measure_points(
 
 
 def _built(
-    vectors: Vectors, cut: Cut, spec: IndexSpec, budget: IndexBudget, shelf: IndexShelf | None, on_event: OnEvent
+    vectors: Vectors, cut: IndexCut, spec: IndexSpec, budget: IndexBudget, shelf: IndexShelf | None, on_event: OnEvent
 ) -> Built:
     kept = None if shelf is None else shelf.take(vectors, cut, spec, seed=budget.seed)
     if kept is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mrl_sweep.embedding.hosted.http import HttpVendor
-from mrl_sweep.embedding.hosted.wire import Question, Reply, in_order, member, parsed
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, in_order, member, parsed
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.types import Float32Array
 
@@ -24,7 +24,7 @@ class Cohere(HttpVendor):
     def parameters(self, role: Role) -> Mapping[str, Any]:
         return {"input_type": f"search_{role.value}", "truncate": "NONE"}
 
-    def request(self, question: Question) -> tuple[str, Mapping[str, Any]]:
+    def request(self, question: EmbedRequest) -> tuple[str, Mapping[str, Any]]:
         size = {} if question.dim is None else {"output_dimension": question.dim}
         asked = {"model": self.target.model, "texts": list(question.texts), "embedding_types": ["float"]}
         return "v2/embed", {**asked, **self.parameters(question.role), **size}

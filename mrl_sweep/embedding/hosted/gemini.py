@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from mrl_sweep.embedding.hosted.access import Key
 from mrl_sweep.embedding.hosted.http import HttpVendor
-from mrl_sweep.embedding.hosted.wire import Question, Reply, in_order, member, parsed
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, in_order, member, parsed
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.types import Advice, Float32Array
 
@@ -32,7 +32,7 @@ class Gemini(HttpVendor):
     def parameters(self, role: Role) -> Mapping[str, Any]:
         return {"taskType": _TASKS[role]}
 
-    def request(self, question: Question) -> tuple[str, Mapping[str, Any]]:
+    def request(self, question: EmbedRequest) -> tuple[str, Mapping[str, Any]]:
         model = f"models/{self.target.model.removeprefix('models/')}"
         size = {} if question.dim is None else {"outputDimensionality": question.dim}
         common = {"model": model, **self.parameters(question.role), **size}

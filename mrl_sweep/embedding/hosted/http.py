@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mrl_sweep.embedding.hosted.access import Key, hidden
-from mrl_sweep.embedding.hosted.vendor import Line, Target
-from mrl_sweep.embedding.hosted.wire import Question, Reply, Transient
+from mrl_sweep.embedding.hosted.vendor import Connection, VendorModel
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, Transient
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.errors import EnvironmentFault, MissingExtra
 from mrl_sweep.types import Advice, Float32Array
@@ -29,14 +29,14 @@ class HttpVendor(ABC):
     truncates: bool = False
     asks_full_dim: bool = True
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: VendorModel) -> None:
         self.target = target
 
     @property
     def full_dim(self) -> int | None:
         return self.target.family.full if self.target.family else None
 
-    def open(self, key: Key | None, timeout_s: float) -> Line:
+    def open(self, key: Key | None, timeout_s: float) -> Connection:
         return HttpLine(self, key, timeout_s)
 
     def advice(self) -> Iterator[Advice]:
@@ -50,7 +50,7 @@ class HttpVendor(ABC):
     def parameters(self, role: Role) -> Mapping[str, Any]: ...
 
     @abstractmethod
-    def request(self, question: Question) -> tuple[str, Mapping[str, Any]]:
+    def request(self, question: EmbedRequest) -> tuple[str, Mapping[str, Any]]:
         """The path below the address, and the document that is posted to it."""
 
     @abstractmethod
@@ -73,7 +73,7 @@ class HttpLine:
         transport = BoundedTransport(timeout_s)
         self._client = httpx2.Client(headers=headers, timeout=timeout_s, follow_redirects=False, transport=transport)
 
-    def send(self, question: Question) -> Reply:
+    def send(self, question: EmbedRequest) -> Reply:
         """The answer, whatever its status. Raises Transient where there was none."""
         path, document = self._vendor.request(question)
         try:

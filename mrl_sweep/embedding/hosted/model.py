@@ -17,9 +17,9 @@ from mrl_sweep.embedding.hosted.gemini import Gemini
 from mrl_sweep.embedding.hosted.openai import OpenAi
 from mrl_sweep.embedding.hosted.replies import judge
 from mrl_sweep.embedding.hosted.retries import Gate, Patience, given_up, patiently
-from mrl_sweep.embedding.hosted.vendor import Line, Target, Vendor, required_key
+from mrl_sweep.embedding.hosted.vendor import Connection, Vendor, VendorModel, required_key
 from mrl_sweep.embedding.hosted.voyage import Voyage
-from mrl_sweep.embedding.hosted.wire import Garbled, Question, Refused, Reply, answers_of_at_most
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, Garbled, Refused, Reply, answers_of_at_most
 from mrl_sweep.embedding.local.model_files import prompts_of
 from mrl_sweep.embedding.local.transforms import transformed
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, PartlyEncoded, Role
@@ -54,7 +54,7 @@ def open_hosted(provider: str, model: str, options: ModelOptions, patience: Pati
     configured = os.environ.get(kind.url_variable, "") if kind.url_variable else ""
     where = address(options.base_url or configured or kind.url)
     own = where == address(kind.url)
-    vendor: Vendor = kind(Target(model=model, family=family, address=where, own_address=own))
+    vendor: Vendor = kind(VendorModel(model=model, family=family, address=where, own_address=own))
     return HostedModel(vendor, options, patience or Patience())
 
 
@@ -70,7 +70,7 @@ class HostedModel:
         self._gate = Gate()
         self._plain = False
         self._key: Key | None = None
-        self._line: Line | None = None
+        self._line: Connection | None = None
         self._opening = threading.Lock()
 
     @property
@@ -86,7 +86,7 @@ class HostedModel:
     def full_dim(self) -> int:
         """The model's full size; asks the vendor where it is not known."""
         if self._dim is None:
-            self._dim = int(self._ask(Question(texts=[_PROBE], role=Role.QUERY)).shape[1])
+            self._dim = int(self._ask(EmbedRequest(texts=[_PROBE], role=Role.QUERY)).shape[1])
         return self._dim
 
     def identity(self, role: Role) -> Mapping[str, Any]:
@@ -142,7 +142,7 @@ class HostedModel:
         """(n, dim) the vendor's own vectors of a smaller size, as it gives them. Raises InputError where it has no such size."""
         prompt = self._prompts.of(role)
         try:
-            return self._ask(Question(texts=[prompt + text for text in texts], role=role, dim=dim))
+            return self._ask(EmbedRequest(texts=[prompt + text for text in texts], role=role, dim=dim))
         except Refused as refusal:
             raise NoSuchSize(
                 f"{self.name} gives no vectors of {dim} dimensions ({refusal.message})", "--verify-api with another size"
@@ -179,7 +179,7 @@ class HostedModel:
         while waiting:
             piece = waiting.pop()
             try:
-                out[piece] = self._ask(Question(texts=[texts[i] for i in piece], role=role, dim=self._asked_dim))
+                out[piece] = self._ask(EmbedRequest(texts=[texts[i] for i in piece], role=role, dim=self._asked_dim))
                 kept += piece.tolist()
             except Refused as fault:
                 if fault.option:
@@ -206,7 +206,7 @@ class HostedModel:
         hint = "shorten or split it" if refusal.too_long else "look at this text, and at the model's name and options"
         return kept, sorted(blamed), InputError(f"{what} for {self.name} ({refusal.message})", hint)
 
-    def _ask(self, question: Question) -> Float32Array:
+    def _ask(self, question: EmbedRequest) -> Float32Array:
         """One question, as often as patience allows. Raises Refused, Garbled, InputError or EnvironmentFault."""
         target, wanted = self._vendor.target, question.dim or self._dim
 
@@ -241,7 +241,7 @@ class HostedModel:
                 raise InputError(f"{self.name} does not answer ({fault.message})", "--model, --base-url") from None
             raise
 
-    def _opened(self) -> Line:
+    def _opened(self) -> Connection:
         with self._opening:
             if self._line is None:
                 where = self._vendor.target.address

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from mrl_sweep.embedding.hosted.access import Key, hidden
-from mrl_sweep.embedding.hosted.vendor import Line, Target
-from mrl_sweep.embedding.hosted.wire import Question, Reply, Transient, by_index, member, parsed
+from mrl_sweep.embedding.hosted.vendor import Connection, VendorModel
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, Transient, by_index, member, parsed
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.errors import EnvironmentFault, MissingExtra
 from mrl_sweep.types import Advice, Float32Array
@@ -23,7 +23,7 @@ class OpenAi:
     url_variable: str = "OPENAI_BASE_URL"
     key_variables: tuple[str, ...] = ("OPENAI_API_KEY",)
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: VendorModel) -> None:
         self.target = target
         self.title = "OpenAI" if target.own_address else target.address.host
         self.batching = (
@@ -47,7 +47,7 @@ class OpenAi:
     def parameters(self, role: Role) -> Mapping[str, Any]:  # noqa: ARG002
         return {}
 
-    def open(self, key: Key | None, timeout_s: float) -> Line:
+    def open(self, key: Key | None, timeout_s: float) -> Connection:
         return _OpenAiLine(self.target, key, timeout_s)
 
     def read(self, reply: Reply, n: int) -> Float32Array:
@@ -66,7 +66,7 @@ class OpenAi:
 class _OpenAiLine:
     """The vendor's client, which neither retries nor follows redirects here."""
 
-    def __init__(self, target: Target, key: Key | None, timeout_s: float) -> None:
+    def __init__(self, target: VendorModel, key: Key | None, timeout_s: float) -> None:
         try:
             import httpx2
             import openai
@@ -87,7 +87,7 @@ class _OpenAiLine:
             ),
         )
 
-    def send(self, question: Question) -> Reply:
+    def send(self, question: EmbedRequest) -> Reply:
         # By `post`: `embeddings.create` names an encoding even where it is given none, and some servers know no such option.
         body: dict[str, Any] = {"model": self._target.model, "input": list(question.texts)}
         if not question.plain:

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 
 from mrl_sweep.embedding.families import Family
 from mrl_sweep.embedding.hosted.access import Address, Key, find_key
-from mrl_sweep.embedding.hosted.wire import Question, Reply
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Advice, Float32Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class VendorModel:
     """The model that is asked: its name, its family, and the address; `own_address` False where the user gave another."""
 
     model: str
@@ -24,10 +24,10 @@ class Target:
     own_address: bool
 
 
-class Line(Protocol):
+class Connection(Protocol):
     """An open connection: one call a question. May be used from several threads."""
 
-    def send(self, question: Question) -> Reply: ...
+    def send(self, question: EmbedRequest) -> Reply: ...
 
     def close(self) -> None: ...
 
@@ -40,7 +40,7 @@ class Vendor(Protocol):
 
     provider: str
     title: str
-    target: Target
+    target: VendorModel
     batching: Batching
     url: str
     url_variable: str
@@ -65,7 +65,7 @@ class Vendor(Protocol):
         """What goes with the texts and decides their vectors, besides model and size."""
         ...
 
-    def open(self, key: Key | None, timeout_s: float) -> Line: ...
+    def open(self, key: Key | None, timeout_s: float) -> Connection: ...
 
     def read(self, reply: Reply, n: int) -> Float32Array:
         """(n, dim) vectors in the question's order. Raises Garbled."""

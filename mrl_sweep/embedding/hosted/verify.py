@@ -18,7 +18,7 @@ EQUAL_COSINE: Final = 0.9999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class ApiCheck:
     """The vendor's vectors of `dim` dimensions against the full ones, cut and normalised: what was found for `texts` texts.
 
     `most_difference` is the largest absolute difference of a value, both sides of unit length; `least_cosine` the smallest
@@ -58,7 +58,7 @@ class Verified:
 
 def verify_api(
     embedder: Embedder | VectorSource, texts: Sequence[str], small_dim: int, *, role: Role = Role.DOCUMENT
-) -> Verified:
+) -> ApiCheck:
     """Asks for these texts at full size and at `small_dim`, and compares. Each text is paid for twice.
 
     Raises InputError for a model that is not hosted, no text, or a size that the model or the vendor has not; else as `encode`.
@@ -71,7 +71,7 @@ def verify_api(
         raise InputError(f"cannot verify {len(wanted):,} texts at {small_dim:,} of {full_dim:,} dimensions", "--verify-api N")
     size = embedder.batching.texts
     parts = [_compare(embedder, wanted[i : i + size], small_dim, role) for i in range(0, len(wanted), size)]
-    return Verified(
+    return ApiCheck(
         name=embedder.name,
         dim=small_dim,
         full_dim=full_dim,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mrl_sweep.embedding.hosted.http import HttpVendor
-from mrl_sweep.embedding.hosted.wire import Question, Reply, by_index, member, parsed
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, by_index, member, parsed
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.types import Float32Array
 
@@ -23,7 +23,7 @@ class Voyage(HttpVendor):
     def parameters(self, role: Role) -> Mapping[str, Any]:
         return {"input_type": role.value, "truncation": False}
 
-    def request(self, question: Question) -> tuple[str, Mapping[str, Any]]:
+    def request(self, question: EmbedRequest) -> tuple[str, Mapping[str, Any]]:
         size = {} if question.dim is None else {"output_dimension": question.dim}
         coding = {"output_dtype": "float"} if question.plain else {"output_dtype": "float", "encoding_format": "base64"}
         asked = {"model": self.target.model, "input": list(question.texts)}

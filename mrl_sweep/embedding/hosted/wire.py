@@ -20,7 +20,7 @@ _LITTLE_ENDIAN: Final = np.dtype("<f4")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class EmbedRequest:
     """One call: these texts, prompts applied, at `dim` dimensions; `dim` None leaves the size to the vendor.
 
     `plain` asks without naming an encoding, for servers that know no such option.

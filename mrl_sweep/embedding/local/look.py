@@ -35,7 +35,7 @@ class Module:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FolderFacts:
     """What a folder says of its model: `modules` in order, `routes` of an asymmetric one, and what to tell of it."""
 
     modules: tuple[Module, ...]
@@ -48,7 +48,7 @@ class Look:
         return found | ({"routes": list(self.routes)} if self.routes else {})
 
 
-def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> Look:
+def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> FolderFacts:
     """What the folder holds. Raises InputError for rerankers, sparse and multi-vector models, pointers, and what does not fit."""
     folder, name = files.folder, files.name
     _refuse_pointers(folder)
@@ -60,7 +60,7 @@ def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> Look:
     _refuse_no_pooling(name, modules)
     _refuse_length(name, config, options)
     advice = (*_guessed_pooling(name, modules), *_unused_prompts(name, saved, prompts))
-    return Look(modules, _routes(folder, modules), advice)
+    return FolderFacts(modules, _routes(folder, modules), advice)
 
 
 def modules_of(folder: Path) -> tuple[Module, ...]:

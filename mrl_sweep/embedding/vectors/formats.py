@@ -29,7 +29,7 @@ _MOST_HEADER_BYTES: Final = 100 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class VectorFile:
     """Vectors as a file has them: (n, dim) `rows` in file order, float16, float32 or float64; `ids` where rows are named."""
 
     path: Path
@@ -37,7 +37,7 @@ class Table:
     ids: Sequence[str] | None = None
 
 
-def read_vectors(folder: Path, stems: Sequence[str]) -> Table:
+def read_vectors(folder: Path, stems: Sequence[str]) -> VectorFile:
     """The first file of these names in a format we read, memory-mapped where the format allows.
 
     Raises InputError where there is none, or where it is damaged, pickled, or no table of floating-point numbers.
@@ -59,14 +59,14 @@ def read_vectors(folder: Path, stems: Sequence[str]) -> Table:
     raise InputError(f"{folder} has no vectors of the {'documents' if 'docs' in stems else 'queries'}", LAYOUT)
 
 
-def _read(path: Path, reader: Callable[[Path], Table]) -> Table:
+def _read(path: Path, reader: Callable[[Path], VectorFile]) -> VectorFile:
     try:
         return reader(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}", LAYOUT) from error
 
 
-def _named(table: Table, ids_path: Path) -> Table:
+def _named(table: VectorFile, ids_path: Path) -> VectorFile:
     """The table with the ids of the text file beside it, one a line."""
     if table.ids is not None or not ids_path.is_file():
         return table
@@ -80,7 +80,7 @@ def _named(table: Table, ids_path: Path) -> Table:
     return replace(table, ids=ids)
 
 
-def _read_npy(path: Path) -> Table:
+def _read_npy(path: Path) -> VectorFile:
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
@@ -89,10 +89,10 @@ def _read_npy(path: Path) -> Table:
         raise InputError(f"{path}: not a plain .npy file: {reason}", "numpy.save a float32 array") from error
     if rows.dtype.kind != "f" or rows.dtype.itemsize not in (2, 4, 8):
         raise InputError(f"{path}: vectors of {rows.dtype}; float16, float32 and float64 are read", "convert them to float32")
-    return Table(path, rows)
+    return VectorFile(path, rows)
 
 
-def _read_fvecs(path: Path) -> Table:
+def _read_fvecs(path: Path) -> VectorFile:
     """Each row as its int32 size and so many float32, little endian; the sizes are all checked."""
     total = path.stat().st_size
     dim = int(np.fromfile(path, "<i4", 1)[0]) if total >= 4 else 0
@@ -103,10 +103,10 @@ def _read_fvecs(path: Path) -> Table:
     other = np.flatnonzero(records["dim"] != dim)
     if len(other):
         raise InputError(f"{path}: row {other[0]} says {records['dim'][other[0]]} dimensions, the first {dim}", LAYOUT)
-    return Table(path, records["vector"])
+    return VectorFile(path, records["vector"])
 
 
-def _read_safetensors(path: Path) -> Table:
+def _read_safetensors(path: Path) -> VectorFile:
     """The one table in the file, or the one called `vectors` or `embeddings`. bfloat16 is widened to float32."""
     size = path.stat().st_size
     try:
@@ -130,10 +130,10 @@ def _read_safetensors(path: Path) -> Table:
         rows: npt.NDArray[Any] = np.memmap(path, dtype, "r", 8 + length + begin, (shape[0], shape[1]))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: not a whole .safetensors file: {error}", LAYOUT) from error
-    return Table(path, (rows.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else rows)
+    return VectorFile(path, (rows.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else rows)
 
 
-def _read_jsonl(path: Path) -> Table:
+def _read_jsonl(path: Path) -> VectorFile:
     """One object a line, with `id` (or `_id`) and `vector` (or `embedding`, `values`): what vector databases export."""
     ids: list[str] = []
     values = array("f")
@@ -156,10 +156,10 @@ def _read_jsonl(path: Path) -> Table:
                 raise InputError(f"{path}:{number}: a vector of {len(values) - before} dimensions, the first has {dim}", LAYOUT)
     if not ids:
         raise InputError(f"{path}: no vectors", LAYOUT)
-    return Table(path, np.frombuffer(values, np.float32).reshape(len(ids), dim), ids)
+    return VectorFile(path, np.frombuffer(values, np.float32).reshape(len(ids), dim), ids)
 
 
-def _read_parquet(path: Path) -> Table:
+def _read_parquet(path: Path) -> VectorFile:
     """Columns `id` and `vector` (lists of one length); the vectors are copied out once, as float32."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -180,7 +180,7 @@ def _read_parquet(path: Path) -> Table:
                 start += len(block)
     except pa.ArrowException as error:
         raise InputError(f"cannot read {path}: {error}", LAYOUT) from error
-    return Table(path, rows, ids)
+    return VectorFile(path, rows, ids)
 
 
 def _list_column(path: Path, column: Any) -> npt.NDArray[Any]:
@@ -196,7 +196,7 @@ def _list_column(path: Path, column: Any) -> npt.NDArray[Any]:
 
 
 _ARROW_FLOATS: Final = ("float", "halffloat", "double")
-_READERS: Final[dict[str, Callable[[Path], Table]]] = {
+_READERS: Final[dict[str, Callable[[Path], VectorFile]]] = {
     ".npy": _read_npy,
     ".parquet": _read_parquet,
     ".safetensors": _read_safetensors,

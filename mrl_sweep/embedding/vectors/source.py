@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from mrl_sweep.embedding.vectors.formats import LAYOUT, Table, read_vectors
+from mrl_sweep.embedding.vectors.formats import LAYOUT, VectorFile, read_vectors
 from mrl_sweep.errors import InputError, first_offenders, several
 from mrl_sweep.events import OnEvent, Progress
 from mrl_sweep.types import Advice, Collection, Embeddings, FileRows, Float32Array, IntArray, Vectors
@@ -58,7 +58,7 @@ class VectorFolder:
         asked = _matched(queries, of_queries) if own is None else own if order is None else order[own]
         query_rows = queries.rows if asked is None else queries.rows[asked]
         facts = _checked(documents, order, of_documents, on_event)
-        of_asked = _checked(Table(queries.path, query_rows), None, of_queries, on_event)
+        of_asked = _checked(VectorFile(queries.path, query_rows), None, of_queries, on_event)
         counts = {"zero_documents": facts.n_zero, "zero_queries": of_asked.n_zero}
         return Embeddings(
             documents=Vectors(parts=(documents.rows,), order=order),
@@ -76,7 +76,7 @@ class VectorFolder:
         )
 
 
-def _matched(table: Table, side: Side) -> IntArray | None:
+def _matched(table: VectorFile, side: Side) -> IntArray | None:
     """The file's row of each record; None where they are the same. By id where the file has ids, else by place."""
     if table.ids is not None:
         place = {name: row for row, name in enumerate(table.ids)}
@@ -119,7 +119,7 @@ class _Checked:
             yield Advice("zero-queries", f"{told} with every document: {first_offenders(self.zero, self.n_zero)}")
 
 
-def _checked(table: Table, order: IntArray | None, side: Side, on_event: OnEvent) -> _Checked:
+def _checked(table: VectorFile, order: IntArray | None, side: Side, on_event: OnEvent) -> _Checked:
     """Looks at every row once. Raises InputError naming the ids whose vectors hold NaN or infinity."""
     n = len(table.rows) if order is None else len(order)
     step = max(1, _CHECKED_AT_ONCE_BYTES // max(1, table.rows.shape[1] * 4))
