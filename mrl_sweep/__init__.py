@@ -15,6 +15,11 @@ __all__ = ["Report", "SweepConfig", "__version__", "run"]
 _HOMES = {"run": "mrl_sweep.api", "Report": "mrl_sweep.report.document", "SweepConfig": "mrl_sweep.settings.config"}
 
 
+def __dir__() -> list[str]:
+    """The public names, also those that are not imported yet."""
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     """The public names, imported when first asked for, so that `--help` needs neither numpy nor FAISS."""
     if name not in _HOMES:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mrl_sweep.cli.console import painted, write_line
+from mrl_sweep.errors import InputError, printable
 
 if TYPE_CHECKING:
     from mrl_sweep.settings.config import SweepConfig
@@ -25,6 +26,7 @@ class Invocation:
     argv: tuple[str, ...]
     quiet: int = 0
     verbose: int = 0
+    show: frozenset[str] = frozenset()
     debug: bool = field(init=False)
     format: str = field(init=False)
     format_given: bool = field(init=False)
@@ -67,7 +69,19 @@ def invocation_of(context: typer.Context, flags: Mapping[str, Any]) -> Invocatio
     invocation.quiet = flags.get("quiet") or 0
     invocation.verbose = flags.get("verbose") or 0
     invocation.format = flags.get("format") or invocation.format
+    invocation.show = frozenset({"all"}) if invocation.verbose else _sections(flags.get("show"))
     return invocation
+
+
+def _sections(text: str | None) -> frozenset[str]:
+    """The sections that `--show` names."""
+    from mrl_sweep.report.render import SECTIONS
+
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    for name in names:
+        if name not in SECTIONS:
+            raise InputError(f"--show: there is no section {printable(name)!r}", f"--show takes {', '.join(SECTIONS)}")
+    return frozenset(names)
 
 
 def _typed(argv: tuple[str, ...], option: str) -> str | None:

@@ -40,6 +40,10 @@ def _talk(names: str, help_text: str, **more: Any) -> Any:
 TALK: Final[dict[str, Any]] = {
     "quiet": Annotated[int, _talk("-q --quiet", "Only the verdict; -qq: nothing, the exit code tells.", metavar="", count=True)],
     "verbose": Annotated[int, _talk("-v --verbose", "What was found and how long each stage took.", metavar="", count=True)],
+    "show": Annotated[
+        str | None,
+        _talk("--show", "Parts of the text in full: indexes, funnels, slices, losers, controls, warnings; all.", metavar="NAMES"),
+    ],
     "debug": Annotated[bool, _talk("--debug", "Show the traceback of an error.")],
 }
 """Options that say how much is printed, not what is done; they are no settings."""

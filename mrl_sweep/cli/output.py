@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
@@ -34,7 +34,7 @@ class Output:
         self._format = choice_of(Format)(invocation.format)
 
     def show(self, report: Report) -> None:
-        """The rendering; with `-o` it goes to the file, and a person still reads the text (with `-q` the sentence) on stderr."""
+        """The rendering; with `-o` it goes to the file, and a person still reads the sentence on stderr."""
         from mrl_sweep.files import write_text
         from mrl_sweep.report.render import Format, render
 
@@ -47,11 +47,11 @@ class Output:
         if self._file is not None:
             write_text(self._file, render(report, kind))
             if talk.quiet < 2:
-                _tell(report, sys.stderr, talk.quiet)
+                write_line(sentence(report), sys.stderr)
         elif kind is not Format.TEXT:
             write_line(render(report, kind))
         elif talk.quiet < 2:
-            _tell(report, sys.stdout, talk.quiet)
+            write_line(sentence(report) if talk.quiet else text_of(report, sys.stdout, talk.show))
 
 
 def prepare_output(invocation: Invocation, file: Path | None, inputs: Iterable[Path] = ()) -> Output:
@@ -120,14 +120,19 @@ def _check_replaceable(file: Path, inputs: Iterable[Path]) -> None:
         raise InputError(f"cannot write {file}: permission denied", "give -o a file in a folder of yours")
 
 
-def _tell(report: Report, stream: TextIO, quiet: int) -> None:
-    from mrl_sweep.report.render import Format, escape, render
+def sentence(report: Report) -> str:
+    """The gate's answer, or the verdict's."""
+    from mrl_sweep.report.render import escape
 
-    if quiet:
-        return write_line(escape.plain((report.gate or report.verdict).sentence), stream)
-    width = shutil.get_terminal_size((100, 24)).columns
-    encoding = stream.encoding or "utf-8"
-    return write_line(render(report, Format.TEXT, width=width, color=colours(stream), encoding=encoding), stream)
+    return escape.plain((report.gate or report.verdict).sentence)
+
+
+def text_of(report: Report, stream: TextIO, show: Collection[str]) -> str:
+    """The text as this stream can show it."""
+    from mrl_sweep.report.render import Format, render
+
+    width = shutil.get_terminal_size((80, 24)).columns
+    return render(report, Format.TEXT, width=width, color=colours(stream), encoding=stream.encoding or "utf-8", show=show)
 
 
 def append_summary(text: str) -> None:

@@ -252,7 +252,7 @@ class QueryScores:
     query_ids: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Report:
     """The whole result of a run.
 
@@ -275,6 +275,18 @@ class Report:
     projections: tuple[ProjectionRow, ...] = ()
     budgets: tuple[BudgetRow, ...] = ()
     scores: QueryScores | None = field(default=None, compare=False, repr=False, metadata=_NOT_IN_DOCUMENT)
+
+    def __repr__(self) -> str:
+        """Five lines at most: the sentence, the size of what was measured, and where the rest is."""
+        facts = f"{len(self.candidates)} configurations, {self.verdict.queries} queries, {len(self.warnings)} warnings"
+        where = f"\n  {self.folder}" if self.folder is not None else ""
+        return f"<Report: {self.status}; {facts}\n  {self.verdict.sentence}{where}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the core of the page."""
+        from mrl_sweep.report.render.html import core
+
+        return core(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The document as plain JSON values; a number that is not finite is None, `schema_version` comes first."""

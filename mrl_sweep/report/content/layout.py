@@ -50,9 +50,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A titled part of the report: a table, items, and notes in sentences, any of them absent."""
+    """A titled part of the report: a table, items, and notes in sentences, any of them absent.
+
+    `name` is what `--show` calls it. A short text leaves out a section that is not `asked` for by the run's own settings, and
+    shows its `brief` sentences instead, where it has found anything.
+    """
 
     title: str
+    name: str = ""
+    asked: bool = False
+    brief: tuple[str, ...] = ()
     table: Table | None = None
     items: tuple[Item, ...] = ()
     notes: tuple[str, ...] = ()

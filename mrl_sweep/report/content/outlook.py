@@ -34,7 +34,17 @@ def funnels(report: Report) -> Section | None:
     title = f"Funnels: shortlist at a small size, rerank at a larger one ({top[0].measure})"
     rest = len(report.funnels) - len(top)
     notes = (f"{numbers.count(rest)} more in report.json.",) if rest else ()
-    return Section(title=title, table=table(columns, [mood(row.verdict) for row in top], chosen=chosen), notes=notes)
+    rows = table(columns, [mood(row.verdict) for row in top], chosen=chosen)
+    brief = _recommended(top[0], limit) if top[0].recommended else ()
+    return Section(title=title, name="funnels", brief=brief, table=rows, notes=notes)
+
+
+def _recommended(row: FunnelRow, limit: float) -> tuple[str, ...]:
+    """The recommended funnel in a sentence: what it keeps as far as that was measured, and the work that it saves."""
+    kept = row.measured_kept if row.measured_kept is not None else row.kept_low
+    share = f"{'' if row.measured_kept is not None else 'at least '}{numbers.percent(kept, limit=limit)}"
+    how = f"A shortlist of {row.shortlist:,} at {row.small} dimensions, ordered again at {row.large}"
+    return (f"{how}, keeps {share} for {_work(row)} work.",)
 
 
 def _other_measure(name: str, rows: list[FunnelRow], limit: float) -> tuple[Column, Column]:
@@ -65,7 +75,8 @@ def budgets(report: Report) -> Section | None:
     ]
     moods = [Mood.PLAIN if row.dim is not None else Mood.BAD for row in rows]
     notes = tuple(f"{row.budget}: {row.reason}." for row in rows if row.reason)
-    return Section(title="The best acceptable configuration within each budget", table=table(columns, moods), notes=notes)
+    title = "The best acceptable configuration within each budget"
+    return Section(title=title, name="budgets", asked=True, table=table(columns, moods), notes=notes)
 
 
 def projections(report: Report) -> list[Section]:
@@ -91,7 +102,8 @@ def _projection(report: Report, documents: int) -> Section:
     moods = [Mood.OPEN if row.acceptable is None else Mood.GOOD if row.acceptable else Mood.BAD for row in rows]
     how = "modelled from the ranks; right for a corpus of which this one is a random sample" if rows[0].modelled else "exact"
     title = f"At {numbers.count(documents)} documents{'' if len(names) > 1 else f' ({rows[0].measure})'}"
-    return Section(title=title, table=table(columns, moods), notes=(*_answer(report, rows), f"{how[0].upper()}{how[1:]}."))
+    notes = (*_answer(report, rows), f"{how[0].upper()}{how[1:]}.")
+    return Section(title=title, name="projection", asked=True, table=table(columns, moods), notes=notes)
 
 
 def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:

@@ -54,7 +54,8 @@ def slices(report: Report) -> Section | None:
     ]
     moods = [Mood.BAD if _stands_out(row, report) else Mood.PLAIN for row in top]
     title = f"Slices at {dim} dimensions: who loses more than the others"
-    return Section(title=title, table=table(columns, moods), notes=_searched(report, rows, top))
+    notes = _searched(report, rows, top)
+    return Section(title=title, name="slices", table=table(columns, moods), notes=notes)
 
 
 def losers(report: Report) -> Section | None:
@@ -65,7 +66,7 @@ def losers(report: Report) -> Section | None:
     title = f"Queries that lose most at {top[0].dim} dimensions ({top[0].measure})"
     rest = len(report.losers) - len(top)
     notes = (f"{numbers.count(rest)} more in report.json.",) if rest > 0 else ()
-    return Section(title=title, items=tuple(_loser(row) for row in top), notes=notes)
+    return Section(title=title, name="losers", items=tuple(_loser(row) for row in top), notes=notes)
 
 
 def controls(report: Report) -> Section | None:
@@ -88,7 +89,7 @@ def controls(report: Report) -> Section | None:
         ),
     ]
     title = f"Controls: {report.verdict.measure} kept on other axes of the same number"
-    return Section(title=title, table=table(columns, [Mood.PLAIN] * len(dims)))
+    return Section(title=title, name="controls", asked=True, table=table(columns, [Mood.PLAIN] * len(dims)))
 
 
 def indexes(report: Report) -> Section | None:
@@ -117,7 +118,8 @@ def indexes(report: Report) -> Section | None:
     ]
     moods = [mood(row.verdict) for row in rows]
     note = "Best by size (or by p99): no other that is ok keeps more and is as small (or as fast)."
-    return Section(title="Indexes", table=table(columns, moods), notes=(note,))
+    asked = any(row.index != FLAT and not row.rescore for row in rows)
+    return Section(title="Indexes", name="indexes", asked=asked, table=table(columns, moods), notes=(note,))
 
 
 def searched(report: Report) -> list[CandidateRow]:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from mrl_sweep.report.document import Report
 from mrl_sweep.types import Format
 
-__all__ = ["Format", "Look", "Report", "render"]
+__all__ = ["SECTIONS", "Format", "Look", "Report", "render"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What the text is shown on: columns, whether it may be coloured, and the encoding that must hold it. Only text asks."""
+    """What the text is shown on: columns, whether it may be coloured, the encoding that must hold it, and the names of the
+    sections that are shown in full (`SECTIONS`; `all`). Only text asks.
+    """
 
     width: int = 100
     color: bool = False
     encoding: str = "utf-8"
+    show: frozenset[str] = frozenset()
+
+    def shows(self, section: str) -> bool:
+        """Whether this section was asked for by name."""
+        return section in self.show or "all" in self.show
+
+
+SECTIONS: Final = ("indexes", "funnels", "slices", "losers", "controls", "budgets", "projection", "warnings", "all")
+"""What `--show` takes."""
 
 
 _MODULES: Final = {
@@ -31,11 +43,19 @@ _MODULES: Final = {
 }
 
 
-def render(report: Report, format: Format, *, width: int = 100, color: bool = False, encoding: str = "utf-8") -> str:
-    """The report in one format; ends with a newline. `width`, `color` and `encoding` matter to text alone.
+def render(
+    report: Report,
+    format: Format,
+    *,
+    width: int = 100,
+    color: bool = False,
+    encoding: str = "utf-8",
+    show: Collection[str] = (),
+) -> str:
+    """The report in one format; ends with a newline. All but `format` matters to text alone: `show` names its sections.
 
     `encoding` is that of the stream it will be written to: where it cannot hold a character, the text uses plain ASCII signs.
     """
     module = importlib.import_module(f"mrl_sweep.report.render.{_MODULES[format]}")
-    rendered: str = module.render(report, Look(width=width, color=color, encoding=encoding))
+    rendered: str = module.render(report, Look(width=width, color=color, encoding=encoding, show=frozenset(show)))
     return rendered

@@ -6,11 +6,11 @@ from mrl_sweep.report.content import view
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
 from mrl_sweep.report.render import markdown as markdown_page
-from mrl_sweep.report.render.escape import github_data, github_line, github_property
+from mrl_sweep.report.render.escape import github_data, github_property
 
 
 def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """One annotation for the verdict, one per failure, hit slice and warning; then the sentence as a plain line of the log.
+    """One annotation for the verdict, one per failure of the gate and one per warning.
 
     GitHub shows ten annotations of each kind per step, so what matters comes first.
     """
@@ -19,7 +19,6 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
     if report.gate:
         lines += [command(level, "mrl-sweep gate", failure) for failure in report.gate.failures]
     lines += [command("warning", "mrl-sweep", *filter(None, (one.message, one.hint))) for one in report.warnings]
-    lines.append(github_line(" ".join(view.closing(report))))
     return "\n".join(lines) + "\n"
 
 

@@ -1,27 +1,36 @@
-"""The report as one HTML file that needs nothing else: tables, the curve as inline SVG, and the manifest."""
+"""Renders the report as one HTML file that needs nothing else: the answer, plots to explore, all rows, the manifest."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-from typing import Any
+from html import escape
+from importlib.resources import files
+from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
 
-from mrl_sweep.report.content import view
-from mrl_sweep.report.content.layout import fit
+from mrl_sweep.report.content import numbers, view
+from mrl_sweep.report.content.layout import Column, Table, fit, table
 from mrl_sweep.report.content.sections import sections
-from mrl_sweep.report.document import Report
-from mrl_sweep.report.render import Look, chart
+from mrl_sweep.report.document import CandidateRow, Report
+from mrl_sweep.report.render import Look
 from mrl_sweep.report.render.escape import plain
+from mrl_sweep.types import FLOAT32, Basis, Outcome
 
-_WIDTH = 130
+_WIDTH: Final = 130
 """Characters of a table that fit on the page."""
+
+_LONGEST_TITLE: Final = 60
 
 
 def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """A page without scripts, links or outside resources; its policy forbids them should any text slip through."""
+    """A page that loads nothing; its policy allows the one script that is written here, known by its digest."""
+    page = {name: (files("mrl_sweep.report.render") / "page" / name).read_text("utf-8") for name in _PARTS}
     environment = Environment(
-        loader=PackageLoader("mrl_sweep.report.render"),
+        loader=DictLoader({"page": page["page.html.j2"]}),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,
@@ -29,20 +38,130 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    status = report.gate.status if report.gate else report.status
-    return environment.get_template("report.html.j2").render(
-        status=status,
+    closing, script = view.closing(report), page["page.js"]
+    return environment.get_template("page").render(
+        status=report.gate.status if report.gate else report.status,
+        title=closing[0] if len(closing[0]) <= _LONGEST_TITLE else closing[0].partition(":")[0][:_LONGEST_TITLE],
         headline=view.headline(report),
-        closing=view.closing(report),
+        closing=closing,
         failures=report.gate.failures if report.gate else (),
+        retain=report.verdict.retain,
+        measure=report.verdict.measure,
         sizes=view.sizes(report),
-        chart=chart.chart(report),
-        picture=chart,
         remarks=view.remarks(report),
         sections=sections(report),
-        fit=lambda table: fit(table, _WIDTH, gap=3),
+        everything=_everything(report),
+        slices=_slices(report),
+        fit=lambda whole: fit(whole, _WIDTH, gap=3),
+        again=f"mrl-sweep report {report.folder.name if report.folder else 'RUN'} --format html -o report.html",
         manifest=json.dumps(report.to_dict()["manifest"], indent=2).split("\n"),
+        style=Markup(page["page.css"]),
+        script=Markup(script),
+        script_digest=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+        data=Markup(_embedded(_data(report))),
     )
+
+
+def core(report: Report) -> str:
+    """The part of the page that a notebook shows: the answer and the table of sizes, without style of its own."""
+    sizes = view.sizes(report).table
+    if sizes is None:
+        return ""
+    head = "".join(f"<th>{escape(plain(column.title))}</th>" for column in sizes.columns)
+    rows = "".join(
+        "<tr>" + "".join(f"<{tag}>{escape(plain(cell))}</{tag}>" for cell in cells) + "</tr>"
+        for i, cells in enumerate(sizes.rows)
+        for tag in ("th" if i == sizes.chosen else "td",)
+    )
+    answer = "".join(f"<p>{escape(plain(sentence))}</p>" for sentence in view.closing(report))
+    return f"<div>{answer}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+
+
+_PARTS: Final = ("page.html.j2", "page.css", "page.js")
+
+
+def _data(report: Report) -> dict[str, Any]:
+    """What the page's script draws: plain figures of every configuration."""
+    verdict = report.verdict
+    return {
+        "measure": plain(verdict.measure),
+        "retain": verdict.retain,
+        "walk": [row.dim for row in view.ladder(report) if row.verdict != Outcome.NOT_TESTED or not row.reason],
+        "rows": [_point(row, report) for row in report.candidates],
+    }
+
+
+def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
+    evidence = view.measured(row, report)
+    limits = [row.measures.get(name) for name in dict.fromkeys((report.verdict.measure, *report.verdict.required))]
+    return {
+        "name": plain(str(row.configuration)),
+        "family": plain(_family(row)),
+        "dim": row.dim,
+        "index": plain(row.index),
+        "rescore": plain(row.rescore),
+        "exactPrefix": row.configuration.is_exact_prefix,
+        "baseline": row.verdict == Outcome.BASELINE,
+        "sound": row.certified,
+        "words": plain(view.outcome_words(row, report)),
+        "bytes": row.bytes_per_vector,
+        "kept": evidence.kept if evidence else None,
+        "atLeast": evidence.at_least if evidence else None,
+        "atMost": evidence.at_most if evidence else None,
+        "limits": [one.at_least if one else None for one in limits],
+        "p50": row.latency_ms.get("p50"),
+    }
+
+
+def _family(row: CandidateRow) -> str:
+    """The curve that a configuration lies on: its precision, its axes, or both."""
+    if row.basis == Basis.PREFIX:
+        return row.precision
+    basis = view.control_name(row.basis)
+    return basis if row.precision == FLOAT32 else f"{basis} {row.precision}"
+
+
+def _everything(report: Report) -> Table | None:
+    """All rows, where the table of sizes leaves some out."""
+    rows = report.candidates
+    if len(rows) <= len(view.ladder(report)):
+        return None
+    limit = report.verdict.retain
+    evidence = [view.measured(row, report) for row in rows]
+    columns = [
+        Column(title="configuration", cells=tuple(str(row.configuration) for row in rows), right=False),
+        Column(title="bytes", cells=tuple(numbers.count(row.bytes_per_vector) for row in rows)),
+        Column(title=report.verdict.measure, cells=tuple(numbers.score(one.mean if one else None) for one in evidence)),
+        Column(title="kept", cells=tuple(numbers.percent(one.kept if one else None, limit=limit) for one in evidence)),
+        Column(title="at least", cells=tuple(numbers.percent(one.at_least if one else None, limit=limit) for one in evidence)),
+        Column(title="at most", cells=tuple(numbers.percent(one.at_most if one else None, limit=limit) for one in evidence)),
+        Column(title="verdict", cells=tuple(view.outcome_words(row, report) for row in rows), right=False),
+    ]
+    return table(columns, [view.mood(row.verdict) for row in rows])
+
+
+def _slices(report: Report) -> Table | None:
+    """All slices at all sizes."""
+    rows = report.slices
+    if not rows:
+        return None
+    columns = [
+        Column(title="slice", cells=tuple(f"{row.field}={row.value}" for row in rows), right=False),
+        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
+        Column(title="queries", cells=tuple(numbers.count(row.queries) for row in rows)),
+        Column(title="kept", cells=tuple(numbers.percent(row.kept) for row in rows)),
+        Column(title="at least", cells=tuple(numbers.percent(row.at_least) for row in rows)),
+        Column(title="at most", cells=tuple(numbers.percent(row.at_most) for row in rows)),
+        Column(title="others", cells=tuple(numbers.percent(row.kept_by_others) for row in rows)),
+        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in rows)),
+    ]
+    return table(columns, [view.mood(row.verdict or "") for row in rows])
+
+
+def _embedded(value: Any) -> str:
+    """JSON that no text in it can end early: every sign that HTML reads is escaped."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _finalize(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The report as JUnit XML: one case for the verdict, one per candidate and measure, as CI systems show test results."""
+"""Writes the report as JUnit XML, as CI systems show test results: a case for everything that can fail."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from xml.etree import ElementTree
 
 from mrl_sweep.report.content import numbers, view
-from mrl_sweep.report.document import CandidateRow, Report
+from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
 from mrl_sweep.report.render.escape import xml as safe
-from mrl_sweep.types import EXACT, FLOAT32, Configuration, Evidence, Outcome
+from mrl_sweep.types import Evidence, Outcome
 
 _NAME = "mrl-sweep"
 _WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
@@ -19,17 +19,15 @@ _NO_TIME = "1970-01-01T00:00:00"
 def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
     """A `testsuites` document of one suite.
 
-    The case `verdict` fails if and only if the gate (or, without one, the question) is not met. A size that is too low is no
-    failure by itself, since looking for the limit means going beyond it: such cases are skipped, with their figures, unless
-    the gate asked for that very size.
+    Only what can fail is a case: the verdict, the measures that must pass, the declared slices. The case `verdict` fails if
+    and only if the gate (or, without one, the question) is not met.
     """
     root = ElementTree.Element("testsuites")
     suite = ElementTree.SubElement(root, "testsuite")
     _properties(suite, report)
     _verdict_case(suite, report)
-    for row in report.candidates:
-        for name, evidence in row.measures.items():
-            _candidate_case(suite, report, row, name, evidence)
+    _measure_cases(suite, report)
+    _slice_cases(suite, report)
     ElementTree.SubElement(suite, "system-out").text = safe("  ".join(view.closing(report)))
     ElementTree.SubElement(suite, "system-err").text = safe("  ".join(warning.message for warning in report.warnings))
     _count(suite, report)
@@ -71,23 +69,45 @@ def _verdict_case(suite: ElementTree.Element, report: Report) -> None:
     gate = report.gate
     status = gate.status if gate else report.status
     case = _case(suite, "verdict", gate.question if gate else "which size to ship")
-    if gate.exit_code != 0 if gate else status != "pass":
+    if _missed(report):
         first, *rest = view.closing(report)
         failure = ElementTree.SubElement(case, "failure", type=safe(status), message=safe(first))
         failure.text = safe("  ".join([*(gate.failures if gate else ()), *rest]))
 
 
-def _candidate_case(suite: ElementTree.Element, report: Report, row: CandidateRow, name: str, evidence: Evidence) -> None:
-    how = [row.basis, *([row.precision] if row.precision != FLOAT32 else []), *([] if row.index == EXACT else [row.index])]
-    case = _case(suite, " ".join([*how, *([f"rescore={row.rescore}"] if row.rescore else [])]), f"{row.dim} {name}")
-    figures = _figures(evidence, report)
-    asked = report.gate is not None and row.configuration == Configuration.exact_prefix(report.gate.dim)
-    decides = name in (report.verdict.measure, *report.verdict.required)
-    if row.verdict == Outcome.FAIL and asked and decides and report.gate is not None and report.gate.exit_code != 0:
-        ElementTree.SubElement(case, "failure", type="fail", message=safe(figures)).text = safe(row.reason)
-    elif row.verdict not in (Outcome.PASS, Outcome.BASELINE) or not decides:
-        words = view.verdict_words(row, report) if decides else "for information"
-        ElementTree.SubElement(case, "skipped", message=safe(f"{words}: {figures}"))
+def _measure_cases(suite: ElementTree.Element, report: Report) -> None:
+    """A case for each measure that must pass, at the size in question; it fails where the gate does and this measure is why."""
+    dim = report.gate.dim if report.gate else report.verdict.dimension
+    row = report.candidate(dim)
+    for name in report.verdict.required if row is not None else ():
+        evidence = row.measures.get(name) if row is not None else None
+        if evidence is None:
+            continue
+        case = _case(suite, "measures", f"{dim} {name}")
+        if _missed(report) and _short(evidence, report):
+            ElementTree.SubElement(case, "failure", type="fail", message=safe(_figures(evidence, report)))
+
+
+def _slice_cases(suite: ElementTree.Element, report: Report) -> None:
+    """A case for each declared slice with a margin, at the size in question; it fails where it is proven below its margin."""
+    dim = report.gate.dim if report.gate else report.verdict.dimension
+    for row in report.slices:
+        if row.declared and row.verdict is not None and row.dim == dim:
+            case = _case(suite, "slices", f"{dim} {row.field}={row.value}")
+            if row.verdict == Outcome.FAIL and _missed(report):
+                kept = numbers.percent(row.kept, limit=row.retain or report.verdict.retain)
+                ElementTree.SubElement(case, "failure", type="fail", message=safe(f"keeps {kept}"))
+
+
+def _missed(report: Report) -> bool:
+    """Whether the process fails on this report."""
+    return report.gate.exit_code != 0 if report.gate else report.status != "pass"
+
+
+def _short(evidence: Evidence, report: Report) -> bool:
+    """Whether this measure is proven, or where means decide measured, below what was asked."""
+    share = evidence.kept if report.verdict.decide_by == "mean" else evidence.at_most
+    return share is not None and share < report.verdict.retain
 
 
 def _figures(evidence: Evidence, report: Report) -> str:

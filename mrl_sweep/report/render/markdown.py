@@ -6,6 +6,7 @@ from html import escape
 
 from mrl_sweep.report.content import view
 from mrl_sweep.report.content.layout import Section, Table, fit
+from mrl_sweep.report.content.numbers import plural
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
@@ -15,24 +16,33 @@ from mrl_sweep.report.render.escape import plain
 _WIDTH = 110
 """Characters of a table that a comment shows without scrolling."""
 
+MARKER = "<!-- mrl-sweep -->"
+
+_MOST_WARNINGS = 3
+
 _SIGNS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "❔ inconclusive"}
 
 
 def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """A heading with the status, the closing sentences, the table of sizes, warnings, and the other parts folded away."""
+    """A comment of some thirty lines: the status, the closing sentences, the table of sizes, what else was found, warnings.
+
+    It begins with a marker, by which a workflow finds its own comment again.
+    """
     status = report.gate.status if report.gate else report.status
     first, *more = (safe(sentence) for sentence in view.closing(report))
     sizes = view.sizes(report)
+    made = sections(report)
     blocks = [
-        f"### mrl-sweep: {_SIGNS.get(status, safe(status))}",
+        f"{MARKER}\n### mrl-sweep: {_SIGNS.get(status, safe(status))}",
         f"**{first}**",
         *more,
         "\n".join(f"- {safe(failure)}" for failure in (report.gate.failures if report.gate else ())),
         safe(" · ".join(view.headline(report))),
         _table(sizes.table),
         *_notes(sizes),
+        "\n".join(safe(sentence) for section in made for sentence in section.brief),
+        *(_folded(section) for section in made if section.asked),
         _warnings(view.remarks(report)),
-        *(_folded(section) for section in sections(report)),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -68,7 +78,11 @@ def _items(section: Section) -> str:
 
 
 def _warnings(section: Section) -> str:
-    lines = [f"- ⚠️ {safe(item.text)}" + "".join(f" ({safe(detail)})" for detail in item.details) for item in section.items]
+    """The first warnings without their hints, which the text and the page give."""
+    lines = [f"- ⚠️ {safe(item.text)}" for item in section.items[:_MOST_WARNINGS]]
+    rest = len(section.items) - _MOST_WARNINGS
+    if rest > 0:
+        lines.append(f"- {plural(rest, 'more warning')} in report.json")
     return "\n\n".join(filter(None, ["\n".join(lines), *_notes(section)]))
 
 

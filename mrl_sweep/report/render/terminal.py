@@ -11,6 +11,7 @@ from rich.text import Text
 
 from mrl_sweep.report.content import view
 from mrl_sweep.report.content.layout import Item, Mood, Section, Table, fit, natural_width
+from mrl_sweep.report.content.numbers import plural
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look, curve, escape
@@ -20,6 +21,7 @@ _MARK = "> "
 _INDENT = 2
 _GAP = 3
 _TIGHT = 2
+_MOST_WARNINGS = 3
 
 
 def render(report: Report, look: Look) -> str:
@@ -37,13 +39,23 @@ def render(report: Report, look: Look) -> str:
         text.blank()
         for line in curve.draw(report, width=look.width, signs=curve.UNICODE if unicode else curve.ASCII):
             text.line(Text(line, no_wrap=True))
-    for section in sections(report):
-        text.section(section)
-    text.warnings(view.remarks(report))
+    made = sections(report)
+    for section in made:
+        if section.asked or look.shows(section.name):
+            text.section(section)
+    brief = [one for section in made if not (section.asked or look.shows(section.name)) for one in section.brief]
+    if brief:
+        text.blank()
+    for sentence in brief:
+        text.line(Text(sentence))
+    text.warnings(view.remarks(report), most=None if look.shows("warnings") else _MOST_WARNINGS)
     text.blank()
     status = {"pass": Mood.GOOD, "fail": Mood.BAD}.get(report.gate.status if report.gate else report.status, Mood.OPEN)
     for i, sentence in enumerate(view.closing(report)):
         text.line(Text(sentence, style=f"bold {_STYLES[status]}" if i == 0 else ""))
+    hidden = dict.fromkeys(section.name for section in made if not (section.asked or look.shows(section.name)))
+    if hidden:
+        text.line(Text(f"More: -v, or --show {','.join(hidden)}.", style="dim"))
     return text.done()
 
 
@@ -91,14 +103,15 @@ class _Page:
         self._items(section.items)
         self.notes(section.notes)
 
-    def warnings(self, section: Section) -> None:
+    def warnings(self, section: Section, *, most: int | None) -> None:
         if section.items or section.notes:
             self.blank()
-        for item in section.items:
+        for item in section.items[:most]:
             self._console.print(Text.assemble((("warning: "), "yellow"), self._safe(item.text)))
             for detail in item.details:
                 self._console.print(Padding(Text(f"hint: {self._safe(detail)}", style="dim"), (0, 0, 0, 2)))
-        for note in section.notes:
+        rest = len(section.items[most:]) if most is not None else 0
+        for note in (*section.notes, *([f"{plural(rest, 'more warning')}: --show warnings."] if rest else [])):
             self.line(Text(note, style="dim"))
 
     def table(self, table: Table | None) -> None:
