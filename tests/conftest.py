@@ -9,9 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("mrl-sweep", deadline=None, derandomize="CI" in os.environ)
+settings.register_profile(
+    "mrl-sweep",
+    deadline=None,  # a busy machine is no fault
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # an example overwrites what the one before wrote
+)
 settings.load_profile("mrl-sweep")
 
 MadeRun = Callable[..., Path]

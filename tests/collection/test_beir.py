@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.collection import LoadOptions, MissingDocs, NoRelevant, load_collection, own_rows
@@ -147,7 +147,6 @@ def test_a_corpus_that_changes_after_loading_is_noticed(folder: Folder) -> None:
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6),
     st.booleans(),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.collection.reading.lines import NumberedLine, compression, is_blank, line_number_at, read_lines, text_of
@@ -21,7 +21,6 @@ def write(path: Path, data: bytes) -> Path:
     return path
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(AWKWARD, min_size=1, max_size=8), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_lines_are_those_between_line_feeds(tmp_path: Path, texts: list[str], end: str, closed: bool) -> None:
     texts = [text.rstrip("\r") for text in texts]
@@ -32,7 +31,6 @@ def test_lines_are_those_between_line_feeds(tmp_path: Path, texts: list[str], en
     assert [line.number for line in read] == list(range(1, len(expected) + 1))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(AWKWARD, max_size=8), st.sampled_from(["plain", "gzip", "zstd"]))
 def test_reading_resumes_at_every_offset_of_every_compression(tmp_path: Path, texts: list[str], kind: str) -> None:
     data = "".join(text + "\n" for text in texts).encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.collection.reading.qrels import Judgment, grade_of, read_qrels
@@ -51,7 +51,6 @@ def test_a_judgment_in_the_first_line_is_not_taken_for_a_header(tmp_path: Path) 
     assert read(tmp_path, "query\tdoc\t1\n") == [Judgment("query", "doc", 1, 1)]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(IDS, IDS, st.integers(-5, 2**31 - 1)), min_size=1, max_size=5), st.booleans(), st.booleans())
 def test_what_is_written_with_tabs_is_read_back(
     tmp_path: Path, judgments: list[tuple[str, str, int]], header: bool, trec: bool

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.collection import LoadOptions, load_collection
@@ -44,7 +44,6 @@ def refused(folder: Path, settings: str = "", options: LoadOptions | None = None
     return caught.value
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=5), st.sampled_from([",", ";", "\t"]), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_any_text_that_csv_writes_is_read_back_from_every_row(
     tmp_path: Path, texts: list[str], delimiter: str, end: str, bom: bool

@@ -71,7 +71,7 @@ def values(ranks: Ranks, qrels: Qrels, measure: Measure) -> np.ndarray:
     return score(ranks, qrels, [measure]).values[:, 0]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 10**6),
     levels=st.sampled_from([1, 3, 1000]),

@@ -171,7 +171,7 @@ EVERY = [f"{name}@{k}" for name in ("nDCG", "R", "P", "RR", "AP", "Success") for
 EVERY += ["nDCG", "RR", "AP", "RR(rel=2)", "R(rel=2)@3", "AP(rel=2)@4", "Success(rel=2)@2", "P(rel=3)@2"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tied_cases)
 def test_ties_score_the_mean_over_every_order_of_the_tied_documents(case: tuple[list[float], Grades]) -> None:
     scores, judged = case
@@ -274,7 +274,7 @@ def collection(seed: int, n_queries: int, n_documents: int, depth: int) -> tuple
     return qrels_of(*queries), queries, scores
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(2, 150), st.integers(1, 150))
 def test_untied_ranks_score_what_trec_eval_scores(seed: int, n_queries: int, n_documents: int, depth: int) -> None:
     qrels, queries, scores = collection(seed, n_queries, n_documents, depth)

@@ -58,7 +58,7 @@ def ranked(scores: npt.NDArray[np.float64], kept: list[int], qrels: Qrels) -> Ra
 # --- Exact at and below the sample ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), st.sampled_from(["R@1", "R@3", "R@100", "nDCG@1", "nDCG@5", "nDCG@100", "P@4", "R(rel=2)@3"]))
 def test_at_the_size_of_the_sample_it_says_what_the_measures_say(seed: int, text: str) -> None:
     random = generator(seed)

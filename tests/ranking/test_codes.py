@@ -135,7 +135,7 @@ def test_hamming_distances_are_those_of_faiss_lsh():
 
 @pytest.mark.parametrize("precision", CODES)
 @given(seed=st.integers(0, 2**16), n_threads=st.integers(1, 3), shard_bytes=st.integers(900, 20_000), blocks=st.integers(5, 90))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_any_partition_gives_the_same_integers(precision, seed, n_threads, shard_bytes, blocks):
     docs, queries, qrels, own = make_case(seed, n_docs=170, n_queries=7)
     spaces = [

@@ -55,7 +55,7 @@ def test_on_a_device_the_integers_are_those_of_a_full_sort(similarity, integers)
     similarity=st.sampled_from(list(Similarity)),
     integers=st.booleans(),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_on_a_device_any_partition_gives_the_integers_of_the_portable_kernel(
     seed, n_threads, shard_bytes, blocks, similarity, integers
 ):

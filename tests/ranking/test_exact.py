@@ -36,7 +36,7 @@ def test_every_kernel_gives_the_integers_of_a_full_sort(similarity, integers):
 
 
 @given(seed=st.integers(0, 2**16), n_threads=st.integers(1, 4), shard_bytes=st.integers(1, 60_000), blocks=st.integers(1, 90))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_partition_gives_the_same_integers(seed, n_threads, shard_bytes, blocks):
     docs, queries, qrels, own = make_case(seed, n_docs=300, n_queries=9)
     whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own))
@@ -77,7 +77,7 @@ def test_workers_that_share_a_floor_keep_the_best_of_all():
 
 
 @given(seed=st.integers(0, 2**16))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_order_of_documents_does_not_matter(seed):
     docs, queries, qrels, own = make_case(seed, n_docs=200, n_queries=9)
     order = np.random.default_rng(seed).permutation(len(docs))

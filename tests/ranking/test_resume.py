@@ -76,7 +76,7 @@ def assert_same(one, other):
     threads=st.sampled_from([None, 1, 3]),
     every=st.integers(1, 6),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_interrupts_leave_the_integers_as_they_are(seed, stops, threads, every):
     vectors, queries, qrels = make_case(seed)
     undisturbed = rank(vectors, queries, qrels, DIMS, RankOptions(kernel=PortableKernel()))

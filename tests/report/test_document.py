@@ -197,7 +197,7 @@ reports = st.builds(
 
 
 @given(report=reports)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_report_survives_json_unchanged(report: Report) -> None:
     written = report.to_json()
     assert Report.from_json(written) == report

@@ -20,7 +20,7 @@ def test_a_lone_surrogate_has_a_digest_of_its_own():
     assert first != second != replacement != first
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=60), st.integers(1, 7))
 def test_the_table_finds_what_a_dictionary_finds_also_where_half_a_digest_collides(pairs, step):
     digests = np.array(pairs, np.uint64).reshape(-1, 2)
