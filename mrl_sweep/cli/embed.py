@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,7 +48,7 @@ def embed(
             f"{settings.model.name}: these vectors exist already", "there is nothing to embed; `mrl-sweep run` uses them"
         )
     told: list[Told] = []
-    with listening(invocation) as on_event:
+    with listening(invocation) as on_event, nullcontext() if dry_run else pipeline.executor_of(settings, on_event) as executor:
         for one in settings.each():
             collection = pipeline.load(one)
             if part is not None:
@@ -56,7 +57,7 @@ def embed(
                 found = would_take(collection, embedder, store, price_per_million=settings.model.price_per_million)
                 told.append(Told(collection.name, *_estimated(found)))
             else:
-                told.append(Told(collection.name, *_embedded(pipeline.embed_texts(one, collection, on_event, model))))
+                told.append(Told(collection.name, *_embedded(pipeline.embed_texts(one, collection, on_event, model, executor))))
     if invocation.format == "json":
         write(one_document(told))
     elif invocation.quiet < 2:

@@ -23,7 +23,17 @@ ConfigFile = Annotated[
 ]
 
 OUTPUT: Final = ("run.format", "run.output")
-EMBED: Final = ("collection", "model", "run.store", "run.store_dtype", "run.offline", "run.strict", *OUTPUT)
+EMBED: Final = (
+    "collection",
+    "model",
+    "run.store",
+    "run.store_dtype",
+    "run.offline",
+    "run.strict",
+    "run.executor",
+    "run.address",
+    *OUTPUT,
+)
 JUDGED: Final = ("decision", "slices", *OUTPUT)
 """Of a command on finished runs."""
 

@@ -35,7 +35,8 @@ _ZERO_SQUARED: Final = 1e-30
 class Filling:
     """What to fill a space with: `total` texts (None: unknown) of one role, and how to name the i-th in a message.
 
-    `texts` is called for them once, and again where stored vectors turn out to be damaged.
+    `texts` is called for them once, and again where stored vectors turn out to be damaged. `rewrite`: small shards of the space
+    become one in the end.
     """
 
     texts: Callable[[], Iterable[str]]
@@ -44,6 +45,7 @@ class Filling:
     name_of: Callable[[int], str]
     on_event: OnEvent = ignore
     should_stop: Callable[[], bool] = lambda: False
+    rewrite: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def _fill_once(space: Space, embedder: Embedder, filling: Filling) -> Filled:
     try:
         for window in windows(filling.texts()):
             run.take(window)
-        return run.end(rewrite=True)
+        return run.end(rewrite=filling.rewrite)
     except DiskFault:
         run.abandon()
         raise

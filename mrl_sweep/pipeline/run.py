@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Final
 
@@ -80,7 +82,7 @@ def run_on(
 
     `executor` None counts with threads of this process; `resume` goes on from the partial counts of an interrupted run.
     """
-    config, embeddings, dims = embed_checked(config, collection, model, on_event)
+    config, embeddings, dims = embed_checked(config, collection, model, on_event, executor)
     checkpoint = open_checkpoint(local_store(config), embeddings.documents, on_event)
     with timed("rank", on_event):
         kept = checkpoint if resume else None
@@ -113,7 +115,11 @@ def executor_of(config: SweepConfig, on_event: OnEvent = ignore) -> AbstractCont
 
 
 def embed_checked(
-    config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent = ignore
+    config: SweepConfig,
+    collection: Collection,
+    model: Model,
+    on_event: OnEvent = ignore,
+    executor: Executor | None = None,
 ) -> tuple[SweepConfig, Embeddings, tuple[int, ...]]:
     """The configuration with the similarity that the model was trained for, the embeddings, and the sizes to rank.
 
@@ -129,7 +135,7 @@ def embed_checked(
         check_model(config, facts)
         check_sizes(config, facts.dim)
         check_indexes(config, which_sizes(planned, None), len(collection.documents))
-    embeddings = embed_texts(config, collection, on_event, model)
+    embeddings = embed_texts(config, collection, on_event, model, executor)
     check_vectors(config, embeddings)
     check_sizes(config, embeddings.documents.dim)
     if (own := embeddings.model.get("similarity")) in list(Similarity):
@@ -178,10 +184,24 @@ def load(config: SweepConfig) -> Collection:
 
 
 def embed_texts(
-    config: SweepConfig, collection: Collection, on_event: OnEvent = ignore, model: Model | None = None
+    config: SweepConfig,
+    collection: Collection,
+    on_event: OnEvent = ignore,
+    model: Model | None = None,
+    executor: Executor | None = None,
 ) -> Embeddings:
-    """Full-size vectors of the collection, from the store where it has them; `model` is the configured one, opened already."""
+    """Full-size vectors of the collection, from the store where it has them; `model` is the configured one, opened already.
+
+    Where `executor` is a cluster, its nodes embed what is missing.
+    """
     embedder, store = model or open_model(config)
+    if executor is not None and isinstance(embedder, Embedder):
+        from mrl_sweep.execution.ray import RayExecutor
+        from mrl_sweep.pipeline.cluster_embedding import embed_on_cluster
+
+        if isinstance(executor, RayExecutor):
+            there = partial(_open_model, config.model.name or "", model_options(config), store.root, config.run.store_dtype)
+            embed_on_cluster(executor, collection, (embedder, store), there, on_event=on_event)
     embeddings = embed(collection, embedder, store, on_event=on_event)
     truncated = next((advice for advice in embeddings.warnings if advice.code.startswith("truncated-")), None)
     if truncated is not None and config.model.fail_on_truncation:
@@ -218,8 +238,18 @@ def sizes(config: SweepConfig, embeddings: Embeddings) -> tuple[int, ...]:
 
 def open_model(config: SweepConfig) -> Model:
     """The configured model, which is not loaded yet, and the store for its vectors."""
+    store = config.run.store or default_store()
+    return _open_model(config.model.name or "", model_options(config), store, config.run.store_dtype)
+
+
+def _open_model(name: str, options: ModelOptions, store: Path | str, dtype: str) -> Model:
+    return open_embedder(name, options), Store(store, dtype=dtype)
+
+
+def model_options(config: SweepConfig) -> ModelOptions:
+    """How the configured model is to be opened."""
     model = config.model
-    options = ModelOptions(
+    return ModelOptions(
         revision=model.revision,
         query_prompt=model.query_prompt,
         document_prompt=model.document_prompt,
@@ -233,7 +263,6 @@ def open_model(config: SweepConfig) -> Model:
         offline=config.run.offline,
         cache_dir=local_store(config),
     )
-    return open_embedder(model.name or "", options), Store(config.run.store or default_store(), dtype=config.run.store_dtype)
 
 
 def judge(config: SweepConfig, collection: Collection, embeddings: Embeddings, ranks: Ranks) -> Sweep:

@@ -1,0 +1,115 @@
+"""Embedding on a real Ray of two workers: actors fill the store, and nothing else knows how far they are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from embedding_helpers import CountingEmbedder, collection_of, vectors_of
+
+from mrl_sweep.embedding import Batching, Embedder, Role, Store, embed
+from mrl_sweep.embedding import batches as batching_module
+from mrl_sweep.errors import EnvironmentFault
+from mrl_sweep.pipeline.cluster_embedding import embed_on_cluster, missing, refuse_unseen
+
+TEXTS = [f"text {i}" for i in range(3000)]
+
+
+def opener(root: Path, embedder: CountingEmbedder, helpers: str = str(Path(__file__).parents[1])):
+    """Opens a model and the store on a node, which does not find the tests' own modules by itself."""
+
+    def open_there():
+        import sys
+
+        sys.path.insert(0, helpers)
+        from mrl_sweep.embedding import Store
+
+        return embedder, Store(root)
+
+    return open_there
+
+
+def by_value():
+    """The tests' own classes travel with what uses them."""
+    import embedding_helpers
+    from ray import cloudpickle
+
+    for module in (embedding_helpers, sys.modules[__name__]):
+        cloudpickle.register_pickle_by_value(module)
+
+
+class Dying(CountingEmbedder):
+    """Kills its process at the fortieth batch, once."""
+
+    mark: str = ""
+
+    def encode(self, texts, role: Role):
+        if len(self.asked) > 40 * 4 and not Path(self.mark).exists():
+            Path(self.mark).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().encode(texts, role)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_actors_fill_the_store_and_the_driver_embeds_nothing(ray_executor, tmp_path, monkeypatch, dies):
+    monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 500)
+    by_value()
+    there = Dying(batching=Batching(texts=4)) if dies else CountingEmbedder()
+    if dies:
+        there.mark = str(tmp_path / "died")
+    here, store = CountingEmbedder(), Store(tmp_path / "store")
+    collection = collection_of(TEXTS)
+    embed_on_cluster(ray_executor, collection, (here, store), opener(tmp_path / "store", there), least=1000)
+    assert (tmp_path / "died").exists() == dies
+    embeddings = embed(collection, here, store)
+    assert [text for text in here.asked if text in TEXTS] == []
+    assert np.array_equal(embeddings.documents.read(0, len(TEXTS)), vectors_of(TEXTS))
+
+
+def test_few_missing_texts_are_left_to_the_driver(tmp_path):
+    store = Store(tmp_path)
+    embed_on_cluster(None, collection_of(TEXTS[:50]), (CountingEmbedder(), store), None, least=51)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_hosted_model_is_asked_by_one_process(tmp_path):
+    paid = CountingEmbedder(batching=Batching(paid=True))
+    assert isinstance(paid, Embedder)
+    embed_on_cluster(None, collection_of(TEXTS), (paid, Store(tmp_path)), None, least=1)
+    assert paid.asked == []
+
+
+def test_only_missing_texts_are_sent_each_once(tmp_path):
+    embed(collection_of(TEXTS[:10]), CountingEmbedder(), Store(tmp_path))
+    space = Store(tmp_path).space(CountingEmbedder().identity(Role.DOCUMENT))
+    texts = [*TEXTS[:12], TEXTS[11], TEXTS[12]]
+    assert list(missing(space, texts, [str(i) for i in range(14)])) == [(TEXTS[10:13], ["10", "11", "13"])]
+
+
+def test_a_node_that_does_not_see_the_store_is_named_before_the_work(ray_executor, tmp_path):
+    by_value()
+    with pytest.raises(EnvironmentFault, match="1 of the cluster's nodes do not see the store") as caught:
+        refuse_unseen(ray_executor.ray, Store(tmp_path), opener(tmp_path / "elsewhere", CountingEmbedder()), Role.DOCUMENT)
+    assert "--store s3://" in caught.value.hint
+
+
+def test_what_a_model_raises_on_a_node_is_raised_here_and_no_actor_is_left(ray_executor, tmp_path):
+    by_value()
+
+    class Failing(CountingEmbedder):
+        def encode(self, texts, role: Role):  # noqa: ARG002
+            raise EnvironmentFault("the model is out of order")
+
+    with pytest.raises(EnvironmentFault, match="the model is out of order"):
+        embed_on_cluster(
+            ray_executor, collection_of(TEXTS), (CountingEmbedder(), Store(tmp_path)), opener(tmp_path, Failing()), least=1
+        )
+    deadline = time.monotonic() + 20
+    while ray_executor.ray.available_resources().get("CPU", 0) < 2 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert ray_executor.ray.available_resources()["CPU"] == 2
