@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -276,17 +277,23 @@ def joined(
     joined or a node runs other versions.
     """
     ray = import_ray()
-    mine = not ray.is_initialized()
-    try:
-        if mine:
+    if ray.is_initialized():
+        yield _executor(ray, device, on_event)
+        return
+    with redirect_stdout(sys.stderr):  # a thread of Ray's tells there of workers that die, where the result is to go
+        try:
             _start(ray, address or os.environ.get("RAY_ADDRESS"), n_threads or available_threads(), on_event)
-        refuse_other_versions(ray)
-        executor = RayExecutor(ray, lanes_of(ray.cluster_resources(), device))
-        on_event(Note(f"counting on Ray: {executor}"))
-        yield executor
-    finally:
-        if mine:
+            yield _executor(ray, device, on_event)
+        finally:
             ray.shutdown()
+
+
+def _executor(ray: Any, device: str | None, on_event: OnEvent) -> RayExecutor:
+    """The executor on the cluster that this process has joined, its versions checked."""
+    refuse_other_versions(ray)
+    executor = RayExecutor(ray, lanes_of(ray.cluster_resources(), device))
+    on_event(Note(f"counting on Ray: {executor}"))
+    return executor
 
 
 def import_ray() -> Any:

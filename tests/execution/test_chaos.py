@@ -146,6 +146,7 @@ def test_a_driver_that_is_stopped_is_begun_again_where_it_was(ray_executor, tmp_
     done, left = drive(tmp_path, f"os.kill(os.getpid(), {int(signal_number)})")
     assert done.returncode == -signal_number, done.stderr
     assert left <= may_stay
+    assert done.stdout == "", "what is printed while Ray runs goes to stderr"
     vectors, queries, qrels = stored(tmp_path)
     notes = []
     checkpoint = FileCheckpoint(tmp_path / "partial", vectors, on_event=notes.append)

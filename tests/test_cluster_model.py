@@ -1,0 +1,44 @@
+"""The model of a cluster: its closed form by hand, and a simulation that agrees with it where nothing goes wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.cluster import Cluster, Costs, Job, core_rate, ideal_s, merge_s, simulate
+
+SMALL = Job(n_documents=1_000_000, dim=100, n_queries=1000, n_pairs=2000, n_sizes=4, depth=10)
+TEN = Cluster(n_nodes=5, cores_each=2, slow_share=0.0, lost=0)
+COSTS = Costs(operations_per_core_s=1e9)
+
+
+def test_the_closed_form_by_hand():
+    assert SMALL.operations == 2e11
+    assert SMALL.read_bytes == 4e8
+    assert SMALL.tally_bytes == 16 * 4 * 2000 + 124 * 4 * 1000
+    assert core_rate(SMALL, TEN, COSTS) == 5000
+    assert merge_s(SMALL, TEN, COSTS, 20) == pytest.approx(2 * 8 * 624_000 / 1e9)
+    assert ideal_s(SMALL, TEN, COSTS) == pytest.approx(20 + 2 * 0.01 + 2 * 8 * 624_000 / 1e9)
+
+
+def test_where_reading_is_slower_than_arithmetic_it_decides():
+    slow = Cluster(n_nodes=5, cores_each=2, read_bytes_per_node_s=1e6, slow_share=0.0, lost=0)
+    assert core_rate(SMALL, slow, COSTS) == 1e6 / 2 / 400
+
+
+def test_without_slow_or_lost_nodes_the_simulation_takes_little_more_than_the_closed_form():
+    plan = simulate(SMALL, TEN, COSTS)
+    assert 1.0 <= plan.elapsed_s / ideal_s(SMALL, TEN, COSTS) < 1.1
+    assert plan.n_again == 0
+    assert plan.busy_share > 0.9
+
+
+def test_slow_nodes_cost_about_the_pace_they_lack():
+    slow = Cluster(n_nodes=5, cores_each=2, slow_share=0.2, slow_factor=2.0, lost=0)
+    stretch = simulate(SMALL, slow, COSTS).elapsed_s / simulate(SMALL, TEN, COSTS).elapsed_s
+    assert 1 / 0.9 < stretch < 1.3
+
+
+def test_what_a_lost_node_had_in_hand_is_run_again_and_the_others_do_its_share():
+    plan = simulate(SMALL, Cluster(n_nodes=5, cores_each=2, slow_share=0.0, lost=1), COSTS)
+    assert plan.n_again == 2
+    assert plan.elapsed_s > simulate(SMALL, TEN, COSTS).elapsed_s
