@@ -53,7 +53,7 @@ def run() -> Table:
         vectors = Vectors((np.load(Path(folder) / "docs.npy", mmap_mode="r"),))
         queries, qrels = work.queries, work.qrels
         del work
-        os.environ["RAY_worker_niceness"] = "0"  # Ray's workers give way to others unless told not to, threads do not
+        os.environ.update(RAY_worker_niceness="0")  # Ray's workers give way to others unless told not to, threads do not
         started = time.perf_counter()
         with joined(n_threads=n_cores) as executor:
             started_in = time.perf_counter() - started

@@ -15,7 +15,7 @@ import yaml
 from readme_parts import command_of
 
 from mrl_sweep.execution.parts import Part
-from mrl_sweep.settings.table import Executor
+from mrl_sweep.settings.table import ExecutorName
 
 FOLDER = Path(__file__).parent.parent / "configs" / "cluster"
 
@@ -55,7 +55,7 @@ def test_its_pods_run_one_image_and_see_the_same_files():
 
 def test_its_command_is_the_programs_own_and_joins_the_cluster():
     options = parsed(shlex.split(rayjob()["spec"]["entrypoint"]))
-    assert (options["executor"], options["address"]) == (Executor.RAY, "auto")
+    assert (options["executor"], options["address"]) == (ExecutorName.RAY, "auto")
     (mount,) = rayjob()["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["volumeMounts"]
     assert all(options[name].startswith(mount["mountPath"]) for name in ("store", "out"))
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.errors import EnvironmentFault
+from mrl_sweep.ranking.task import Span
 from mrl_sweep.settings.folders import original_of
 from mrl_sweep.store.objects import copy_of, size_of
 from mrl_sweep.types import IntArray, Vectors
@@ -61,6 +62,10 @@ class ArrayPlace:
         path = copy_of(self.address) if self.address else self.path
         return np.memmap(path, dtype=self.dtype, mode="r", offset=self.begin, shape=self.shape)
 
+    def absent(self) -> npt.NDArray[Any]:
+        """Something of its shape and type that is not to be read."""
+        return np.broadcast_to(np.zeros((), self.dtype), self.shape)
+
 
 @dataclass(frozen=True, slots=True)
 class VectorPlaces:
@@ -79,9 +84,14 @@ class VectorPlaces:
                 ends[name] = max(ends.get(name, 0), part.end)
         return ends
 
-    def open(self) -> Vectors:
-        """The vectors, their files mapped on this machine."""
-        return Vectors(tuple(part.open() if isinstance(part, ArrayPlace) else part for part in self.parts), self.order)
+    def open(self, rows: Sequence[Span]) -> Vectors:
+        """The vectors, of which only these rows may be read: other files are neither mapped nor fetched."""
+        begins = np.cumsum([0, *(part.shape[0] for part in self.parts)])
+        needed: set[int] = set()
+        for start, stop in rows:
+            stored = np.arange(start, stop) if self.order is None else self.order[start:stop]
+            needed.update(np.unique(np.searchsorted(begins, stored, side="right") - 1).tolist())
+        return Vectors(tuple(_opened(part, number in needed) for number, part in enumerate(self.parts)), self.order)
 
 
 def places_of(vectors: Vectors) -> VectorPlaces:
@@ -104,6 +114,12 @@ def unreadable(files: Sequence[tuple[str, int]]) -> list[str]:
 def _readable_bytes(path: Path) -> int:
     with path.open("rb") as file:
         return file.seek(0, 2)
+
+
+def _opened(part: ArrayPlace | npt.NDArray[Any], needed: bool) -> npt.NDArray[Any]:
+    if isinstance(part, np.ndarray):
+        return part
+    return part.open() if needed else part.absent()
 
 
 def _place_of(part: npt.NDArray[Any]) -> ArrayPlace | npt.NDArray[Any]:

@@ -66,14 +66,17 @@ class ShippedTask:
     def of(cls, task: CountTask) -> ShippedTask:
         return cls(pass_key(task), places_of(task.vectors), task.targets, task.depth, task.turns)
 
-    def open(self) -> CountTask:
-        """The task on this machine. The targets are copied: compiled code knows shared, read-only arrays as another type."""
+    def own_targets(self) -> Targets:
+        """A copy of the targets: compiled code knows arrays that are shared, and so read-only, as another type."""
         arrays: dict[str, Any] = {
             name: np.array(value) for name, value in self.targets._asdict().items() if isinstance(value, np.ndarray)
         }
-        return CountTask(
-            vectors=self.vectors.open(), rows=(), targets=self.targets._replace(**arrays), depth=self.depth, turns=self.turns
-        )
+        return self.targets._replace(**arrays)
+
+    def task(self, rows: tuple[Span, ...], targets: Targets) -> CountTask:
+        """The task over some rows, the files that hold them mapped on this machine."""
+        vectors = self.vectors.open(rows)
+        return CountTask(vectors=vectors, rows=rows, targets=targets, depth=self.depth, turns=self.turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Done:
     floor: Float32Array
 
 
-_opened: dict[tuple[str, str | None], tuple[CountTask, Kernel]] = {}
+_prepared: dict[tuple[str, str | None], tuple[Targets, Kernel]] = {}
 """In a worker: the pass it works on. A worker takes one task at a time."""
 
 
@@ -96,13 +99,14 @@ def count_here(
     from threadpoolctl import threadpool_limits
 
     started, key = time.perf_counter(), (shipped.key, device)
-    if key not in _opened:
+    if key not in _prepared:
         from mrl_sweep.execution.resources import second_level_cache
         from mrl_sweep.ranking.exact import open_kernel
 
-        _opened.clear()
-        _opened[key] = shipped.open(), open_kernel(device, second_level_cache())
-    task, kernel = _opened[key]
+        _prepared.clear()
+        _prepared[key] = shipped.own_targets(), open_kernel(device, second_level_cache())
+    targets, kernel = _prepared[key]
+    task = shipped.task(rows, targets)
     tally = task.empty_tally(np.array(floor))
     with threadpool_limits(1, "blas"):
         count_shards(task, kernel, tally, cut_spans(rows, rows_each), lambda _: None)
@@ -268,7 +272,11 @@ class _Flights:
 
 @contextmanager
 def joined(
-    address: str | None = None, *, n_threads: int | None = None, device: str | None = None, on_event: OnEvent = ignore
+    address: str | None = None,
+    *,
+    n_threads: int | None = None,
+    device: str | None = None,
+    on_event: OnEvent = ignore,
 ) -> Iterator[RayExecutor]:
     """The cluster at `address` or RAY_ADDRESS, else one of this machine's cores that ends with the block.
 

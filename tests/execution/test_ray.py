@@ -25,9 +25,9 @@ def test_without_ray_the_line_that_installs_it_is_named(monkeypatch):
 
 def test_a_node_of_another_version_is_refused_in_one_line(ray_here, monkeypatch):
     monkeypatch.setattr(module, "__version__", "9.9")
-    monkeypatch.setattr(np, "__version__", "1.0")
+    monkeypatch.setattr(module.platform, "python_version", lambda: "3.0")
     with pytest.raises(
-        EnvironmentFault, match=r"runs numpy \S+ and mrl-sweep \S+ .*, this process numpy 1.0 and mrl-sweep 9.9"
+        EnvironmentFault, match=r"runs Python \S+ and mrl-sweep \S+ .*, this process Python 3.0 and mrl-sweep 9.9"
     ) as caught:
         refuse_other_versions(ray_here)
     assert "\n" not in caught.value.message
@@ -62,7 +62,18 @@ def test_vectors_in_files_travel_as_places_and_open_to_the_same_rows(tmp_path):
     vectors = Vectors((mapped[3:20], np.ones((4, 6), np.float32)), order=np.arange(21)[::-1])
     places = places_of(vectors)
     assert places.parts[0] == ArrayPlace(str(tmp_path / "a.npy"), 128 + 3 * 12, (17, 6), "<f2")
-    np.testing.assert_array_equal(places.open().read(0, 21), vectors.read(0, 21))
+    np.testing.assert_array_equal(places.open([(0, 21)]).read(0, 21), vectors.read(0, 21))
+
+
+@pytest.mark.parametrize("order", [None, np.arange(30)[::-1]])
+def test_files_that_hold_none_of_the_rows_are_not_opened(tmp_path, order):
+    rows = np.arange(60, dtype=np.float32).reshape(30, 2)
+    for name, part in (("a", rows[:10]), ("b", rows[10:])):
+        np.save(tmp_path / f"{name}.npy", part)
+    vectors = Vectors(tuple(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "ab"), order)
+    places, expected = places_of(vectors), vectors.read(22, 30)
+    (tmp_path / ("b.npy" if order is not None else "a.npy")).unlink()
+    np.testing.assert_array_equal(places.open([(22, 30)]).read(22, 30), expected)
 
 
 def test_a_cluster_with_gpus_has_a_lane_for_them_that_takes_no_core():
