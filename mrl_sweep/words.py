@@ -134,6 +134,12 @@ def keeps(measure: Measure, share: str, *, plural: bool = False) -> str:
     return f"{verb}{'' if plural else 's'} {share} of {what}"
 
 
+def they(reason: str) -> str:
+    """A judgement's reason after `128 dimensions`: `keeps at most 85%` as `they keep at most 85%`; another reason stays."""
+    verb, _, rest = reason.partition(" ")
+    return f"they {verb.removesuffix('s')} {rest}" if verb in ("keeps", "returns") else reason
+
+
 def queries_of(measure: Measure, number: int | None = None, *, clustered: bool = False) -> str:
     """`judged queries`, or `queries` where nothing was judged; `query` where `number` is 1.
 

@@ -100,3 +100,9 @@ def test_an_estimated_count_is_rounded_up_never_down(n: int, shown: str) -> None
 @pytest.mark.parametrize(("value_ms", "shown"), [(0.0341, "0.034 ms"), (1.24, "1.2 ms"), (140.4, "140 ms"), (1500.0, "1,500 ms")])
 def test_times_have_no_more_digits_than_were_measured(value_ms: float, shown: str) -> None:
     assert words.milliseconds(value_ms) == shown
+
+
+def test_a_reason_reads_on_after_dimensions() -> None:
+    assert words.they("keeps at most 84.7% of nDCG@10") == "they keep at most 84.7% of nDCG@10"
+    assert words.they("returns 98% of the full size's top 10") == "they return 98% of the full size's top 10"
+    assert words.they("only 20 judged queries") == "only 20 judged queries"

@@ -28,7 +28,7 @@ def check(context: typer.Context, config: ConfigFile = None, **flags: Any) -> No
 
     with listening(invocation) as on_event:
         found = [
-            describe(pipeline.load(one), cluster=one.decision.cluster, alpha=one.decision.alpha, on_event=on_event)
+            describe(pipeline.load(one, on_event), cluster=one.decision.cluster, alpha=one.decision.alpha, on_event=on_event)
             for one in settings.each()
         ]
     told = [Told(one.name, one.to_dict(), _text(one, brief=invocation.quiet > 0)) for one in found]

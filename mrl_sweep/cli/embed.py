@@ -50,7 +50,7 @@ def embed(
     told: list[Told] = []
     with listening(invocation) as on_event, nullcontext() if dry_run else pipeline.executor_of(settings, on_event) as executor:
         for one in settings.each():
-            collection = pipeline.load(one)
+            collection = pipeline.load(one, on_event)
             if part is not None:
                 collection = documents_of(collection, Part.parse(part))
             if dry_run:

@@ -49,7 +49,7 @@ def _talk(names: str, help_text: str, **more: Any) -> Any:
 
 TALK: Final[dict[str, Any]] = {
     "quiet": Annotated[int, _talk("-q --quiet", "Only the verdict; -qq: nothing, the exit code tells.", metavar="", count=True)],
-    "verbose": Annotated[int, _talk("-v --verbose", "What was found and how long each stage took.", metavar="", count=True)],
+    "verbose": Annotated[int, _talk("-v --verbose", "Every section, and how long each stage took.", metavar="", count=True)],
     "show": Annotated[
         str | None,
         _talk("--show", "Parts of the text in full: indexes, funnels, slices, losers, controls, warnings; all.", metavar="NAMES"),

@@ -64,7 +64,7 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
     if config.run.out is not None:
         prepare_folder(config.run.out)
     with timed("load the collection", on_event):
-        collection = load(config)
+        collection = load(config, on_event)
     with executor_of(config, on_event) as executor:
         return run_on(config, collection, open_model(config), on_event, executor)
 
@@ -158,7 +158,7 @@ def provable(config: SweepConfig, collection: Collection) -> str:
     return f"{words}; {asked(decision.retain)} takes {needed:,}"
 
 
-def load(config: SweepConfig) -> Collection:
+def load(config: SweepConfig, on_event: OnEvent = ignore) -> Collection:
     """The configured collection, checked. Raises InputError before it is read where the measures do not fit it."""
     table, decision = config.collection, config.decision
     refuse_mixture((*decision.measures, *decision.require), label_free=table.label_free)
@@ -180,7 +180,7 @@ def load(config: SweepConfig) -> Collection:
         label_free=table.label_free,
     )
     asked = table.split if "collection.split" in config.origins else None
-    return load_collection("".join(table.sources), split=asked, options=options)
+    return load_collection("".join(table.sources), split=asked, options=options, on_event=on_event)
 
 
 def embed_texts(

@@ -17,7 +17,7 @@ from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import GateTable, OnInconclusive
 from mrl_sweep.types import Advice, Configuration, Judgement, Outcome, Status, Verdict, exact_prefixes
-from mrl_sweep.words import UNKNOWN, asked, keeps, percent
+from mrl_sweep.words import UNKNOWN, asked, keeps, percent, they
 
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 
@@ -187,9 +187,9 @@ def _finding(judgement: Judgement, policy: Policy) -> GateAnswer:
         kept = keeps(policy.required[0], f"{least}{percent(share, limit=policy.retain)}", plural=True)
         return GateAnswer(Status.PASS, f"{dim} dimensions are acceptable: they {kept}; {asked(policy.retain)} was asked.")
     if judgement.outcome is Outcome.FAIL:
-        return GateAnswer(Status.FAIL, f"{dim} dimensions are not acceptable: {judgement.reason}.")
+        return GateAnswer(Status.FAIL, f"{dim} dimensions are not acceptable: {they(judgement.reason)}.")
     return GateAnswer(
-        Status.INCONCLUSIVE, f"The queries cannot tell whether {dim} dimensions are acceptable: {judgement.reason}."
+        Status.INCONCLUSIVE, f"The queries cannot tell whether {dim} dimensions are acceptable: {they(judgement.reason)}."
     )
 
 

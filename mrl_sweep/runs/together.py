@@ -262,7 +262,7 @@ def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Re
         (config.run.out / RUNS_FILE).unlink(missing_ok=True)
     asked = config.each()
     with pipeline.timed("load the collections", on_event):
-        waiting = [pipeline.load(one) for one in asked]
+        waiting = [pipeline.load(one, on_event) for one in asked]
     names = labels(waiting, config.collection.sources)
     for name, one, collection in zip(names, asked, waiting, strict=True):
         with naming(name):

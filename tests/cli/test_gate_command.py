@@ -33,12 +33,16 @@ def run(made_run: MadeRun) -> Path:
     [
         (["--dim", "256"], 0, "256 dimensions are full size."),
         (["--dim", "128"], 0, "128 dimensions are acceptable: they keep at least 98.7% of nDCG@10; 98% was asked."),
-        (["--dim", "64"], 1, "64 dimensions are not acceptable: keeps at most 84.7% of nDCG@10; 98% was asked."),
+        (["--dim", "64"], 1, "64 dimensions are not acceptable: they keep at most 84.7% of nDCG@10; 98% was asked."),
         (["--dim", "96"], 4, "The queries cannot tell whether 96 dimensions are acceptable: "),
         (["--dim", "96", "--on-inconclusive", "pass"], 0, "The queries cannot tell whether 96 dimensions are acceptable: "),
         (["--dim", "96", "--on-inconclusive", "warn"], 0, "The queries cannot tell whether 96 dimensions are acceptable: "),
         (["--dim", "96", "--retain", "90%"], 0, "96 dimensions are acceptable: "),
-        (["--dim", "96", "--decide-by", "mean"], 1, "96 dimensions are not acceptable: keeps 97.8% of nDCG@10; 98% was asked."),
+        (
+            ["--dim", "96", "--decide-by", "mean"],
+            1,
+            "96 dimensions are not acceptable: they keep 97.8% of nDCG@10; 98% was asked.",
+        ),
         (["--max-dim", "128"], 0, "128 dimensions are acceptable."),
         (["--max-dim", "200"], 0, "128 dimensions are acceptable."),
         (["--max-dim", "100"], 4, "The queries cannot tell whether 96 dimensions are acceptable: "),
@@ -80,7 +84,7 @@ def test_a_file_gets_the_rendering_and_a_person_the_text(command: Command, run: 
 
 def test_quiet_keeps_the_answer_and_twice_quiet_only_the_code(command: Command, run: Path) -> None:
     once, twice = command("gate", str(run), "--dim", "64", "-q"), command("gate", str(run), "--dim", "64", "-qq")
-    assert once.stdout == "64 dimensions are not acceptable: keeps at most 84.7% of nDCG@10; 98% was asked.\n"
+    assert once.stdout == "64 dimensions are not acceptable: they keep at most 84.7% of nDCG@10; 98% was asked.\n"
     assert (once.returncode, once.stderr) == (1, "")
     assert (twice.returncode, twice.stdout, twice.stderr) == (1, "", "")
 

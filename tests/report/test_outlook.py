@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from mrl_sweep.report.content.layout import Section
-from mrl_sweep.report.content.outlook import budgets, funnels, projections
+from mrl_sweep.report.content.outlook import _span, budgets, funnels, projections
+from mrl_sweep.report.content.view import model_name
 from mrl_sweep.report.document import BudgetRow, FunnelRow, ProjectionRow, Report
 from mrl_sweep.report.render import Format, render
 
@@ -118,3 +121,27 @@ def test_all_of_it_is_in_every_rendering(sketch: Report) -> None:
         funnels = "A shortlist of 200 at 64" if format is Format.MARKDOWN else "Funnels: shortlist"
         for words in ("10,000,000 documents", funnels, "nothing is within"):
             assert words in shown
+
+
+def test_one_limit_alone_says_which_it_is() -> None:
+    assert [_span(*limits) for limits in ((0.9, 0.95), (0.9, None), (None, 0.95), (None, None))] == [
+        "90.0% - 95.0%",
+        "at least 90.0%",
+        "at most 95.0%",
+        "-",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("/data/models/e5", "e5"),
+        ("./models/e5/", "e5"),
+        ("vectors:runs/mine", "vectors:mine"),
+        ("intfloat/e5-base", "intfloat/e5-base"),
+        ("openai:text-embedding-3-small", "openai:text-embedding-3-small"),
+        ("wordllama", "wordllama"),
+    ],
+)
+def test_a_model_in_a_folder_is_named_without_its_place(name: str, shown: str) -> None:
+    assert model_name(name) == shown

@@ -130,7 +130,8 @@ def _band(row: ProjectionRow) -> str:
 
 def _span(low: float | None, high: float | None) -> str:
     if low is None or high is None:
-        return numbers.percent(low if high is None else high)
+        one = numbers.percent(high if low is None else low)
+        return one if low is high else f"at most {one}" if low is None else f"at least {one}"
     return f"{numbers.percent(low)} - {numbers.percent(high)}"
 
 

@@ -25,10 +25,18 @@ def headline(report: Report) -> list[str]:
         number = collection.get(key)
         if isinstance(number, int):
             parts.append(numbers.plural(number, noun, nouns))
-    parts.append(str(model.get("name", "")))
+    parts.append(model_name(str(model.get("name", ""))))
     similarity = report.manifest.get("similarity")
     parts.append(f"exact {similarity}" if similarity else "")
     return [part for part in parts if part]
+
+
+def model_name(name: str) -> str:
+    """The model as a reader knows it: of a folder its own name, not where it lies on the machine that ran."""
+    scheme = "vectors:" if name.startswith("vectors:") else ""
+    place = name.removeprefix(scheme)
+    is_place = scheme or place.startswith(("/", "./", "../", "~"))
+    return scheme + place.rstrip("/").rpartition("/")[2] if is_place else name
 
 
 def limits(report: Report) -> list[str]:
