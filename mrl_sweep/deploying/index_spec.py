@@ -35,6 +35,8 @@ class IndexSpec:
 
 def parse_index(text: str) -> IndexSpec:
     """The spec as written; what only FAISS can tell (a factory string it cannot read) is refused when the index is made."""
+    if text.startswith("pgvector:"):
+        return IndexSpec(text.strip())  # a live database reads what stands behind it
     words = [word.strip() for word in text.split(",")]
     start = next((i for i, word in enumerate(words) if "=" in word), len(words))
     factory = ",".join(words[:start])

@@ -113,7 +113,7 @@ def table_bytes(dim: int, n: int) -> int:
     """Bytes of a table of n rows `(id bigint, embedding vector(dim))`, as `pg_table_size` gives them after plain inserts.
 
     A row above 2 KB keeps its vector in TOAST, in chunks of 1,996 bytes, four to a page; the TOAST's own index and the free
-    space maps count. The primary key's index does not.
+    space maps count. The primary key's index does not. COPY reserves some pages ahead: up to a third more on a small table.
     """
     row = _TUPLE_HEADER + _ID_BYTES + value_bytes(VectorType.VECTOR, dim)
     if row <= _TOAST_THRESHOLD:

@@ -123,19 +123,25 @@ class Target:
         """Bytes of the table that keeps the full vectors beside the index; None where no formula is known."""
         return table_bytes(full, docs) if self.name == "pgvector" and configuration.dim <= full else None
 
-    def paste(self, configuration: Configuration, full: int) -> tuple[tuple[Statement, str], ...]:
-        """The statements for this configuration, filled in; none where the target refuses it."""
+    def paste(
+        self, configuration: Configuration, full: int, *, k: int = 10, effort: int = 40
+    ) -> tuple[tuple[Statement, str], ...]:
+        """The statements for this configuration, filled in, for the best `k`; none where the target refuses it.
+
+        A search keeps `effort` candidates at least, and as many as are rescored.
+        """
         offer = self.offer(configuration.precision)
         if offer is None or not offer.takes(configuration.dim):
             return ()
-        candidates = 10 * int((re.match(r"\d+", configuration.rescore) or ["1"])[0])
+        candidates = k * int((re.match(r"\d+", configuration.rescore) or ["1"])[0])
         values = {
             "dim": configuration.dim,
             "full": full,
             "called": offer.called,
             "m": _links(offer.index if configuration.is_exact else configuration.index),
             "candidates": candidates,
-            "effort": max(40, candidates),
+            "effort": max(effort, candidates if configuration.rescore else 0),
+            "k": k,
             "factory": ",".join((offer.index, faiss_code(configuration.precision))),
         }
         fitting = [one for one in self.statements if one.precision in (ANY_PRECISION, configuration.precision)]

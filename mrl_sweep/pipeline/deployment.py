@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.collection import left_out
-from mrl_sweep.deploying.findings import which_sizes
+from mrl_sweep.deploying.findings import findings_of, which_sizes
 from mrl_sweep.deploying.funnels import Funnel, parse_funnel
 from mrl_sweep.deploying.index_spec import parse_index
 from mrl_sweep.deploying.indexes.cache import IndexShelf
@@ -23,10 +23,13 @@ from mrl_sweep.pipeline.funnels import recommended_funnel
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import index_folder
-from mrl_sweep.types import Advice
+from mrl_sweep.types import EXACT, Advice, Basis, Similarity
 
 DEPTH: Final = 100
 """How many documents an index is asked for where no measure says."""
+
+LIVE: Final = "pgvector:"
+"""An index that is not FAISS's begins so."""
 
 USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
 
@@ -41,6 +44,8 @@ def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: 
     if not specs:
         return
     refuse_whole_rankings(config, specs)
+    check_live(config)
+    specs = [spec for spec in specs if not spec.startswith(LIVE)]
     from mrl_sweep.deploying.indexes.measuring import check_index
 
     for spec in specs:
@@ -59,6 +64,17 @@ def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: 
                 refused.append(error)
         if refused and (len(refused) == len(dims or USUAL_SIZES) or (dims and config.run.strict)):
             raise refused[0]
+
+
+def check_live(config: SweepConfig) -> None:
+    """Raise InputError for an index of a live database that is misspelt, or that no address is given for."""
+    from mrl_sweep.deploying.pgvector import LiveIndex
+
+    live = [LiveIndex.parse(spec) for spec in config.sweep.index if spec.startswith(LIVE)]
+    if live and config.deploy.dsn is None:
+        raise InputError(f"{live[0]} is measured on a live PostgreSQL, and none is named", "--dsn postgresql://host/database")
+    if live and config.sweep.similarity is not Similarity.COSINE:
+        raise InputError(f"{live[0]} is measured with pgvector's cosine distance", "--similarity cosine, or another --index")
 
 
 def refuse_whole_rankings(config: SweepConfig, specs: Sequence[str]) -> None:
@@ -83,7 +99,7 @@ def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
         funnels.append(recommended)
     measured: list[IndexMeasurement] = []
     unbuilt: list[Advice] = []
-    for spec in settings.index:
+    for spec in (spec for spec in settings.index if not spec.startswith(LIVE)):
         for dim in which_sizes([size.dim for size in sweep.sizes], sweep.verdict.dimension):
             try:
                 measured += _measure_index(sweep, dim, spec, on_event)
@@ -94,6 +110,7 @@ def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
                     Advice("index-left-out", f"{spec} at {dim} dimensions is left out: {refused.message}", refused.hint)
                 )
     measured += [_measure_funnel(sweep, funnel, on_event) for funnel in funnels]
+    measured += [point for spec in settings.index if spec.startswith(LIVE) for point in _measure_live(sweep, spec, on_event)]
     ranks = merge_measurements(sweep.ranks, measured)
     scores = score(ranks, sweep.collection.qrels, sweep.scores.measures, no_relevant=sweep.config.collection.no_relevant.value)
     return replace(sweep, ranks=ranks, scores=scores, indexes=tuple(measured), left_out=tuple(unbuilt))
@@ -118,6 +135,22 @@ def _measure_index(sweep: Sweep, dim: int, spec: str, on_event: OnEvent) -> tupl
         shelf=shelf,
         on_event=on_event,
     )
+
+
+def _measure_live(sweep: Sweep, spec: str, on_event: OnEvent) -> tuple[IndexMeasurement, ...]:
+    """A live pgvector at every configuration of the model's own axes that may be recommended, rescored ones too."""
+    from mrl_sweep.deploying.pgvector import LiveIndex, LiveTrial, measure_live
+
+    findings = findings_of(sweep.scores, sweep.verdict, sweep.policy, clusters=sweep.clusters, unfit=sweep.unfit)
+    proven = [c for c, finding in findings.items() if finding.acceptable and c.index == EXACT and c.basis == Basis.PREFIX]
+    trial = LiveTrial(
+        vectors=sweep.embeddings.documents,
+        queries=sweep.embeddings.queries,
+        qrels=sweep.collection.qrels,
+        own_rows=_own_rows(sweep),
+        depth=_depth(sweep),
+    )
+    return measure_live(sweep.config.deploy.dsn or "", LiveIndex.parse(spec), proven, trial, on_event)
 
 
 def _measure_funnel(sweep: Sweep, funnel: Funnel, on_event: OnEvent) -> IndexMeasurement:

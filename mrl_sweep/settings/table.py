@@ -329,6 +329,13 @@ class DeployTable(SettingsTable):
         "faiss",
         "The database: its limits, precisions, bytes, statements. Default faiss; pgvector …",
     )
+    dsn: str | None = setting(
+        "--dsn",
+        "DSN",
+        parse_text,
+        None,
+        "Of the PostgreSQL that --index pgvector:hnsw is measured on: postgresql://host/database.",
+    )
     funnel: tuple[str, ...] = setting(
         "--funnel",
         "S:N:L",

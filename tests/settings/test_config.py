@@ -91,6 +91,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "gate.max_regression": 0.01,
         "collection.distractors": None,
         "deploy.target": "faiss",
+        "deploy.dsn": None,
         "deploy.budget_gib": [],
         "deploy.budget_ms": [],
         "deploy.funnel": [],

@@ -1,0 +1,238 @@
+"""A live pgvector measured: the pasted index over the run's vectors, built in a schema of its own, searched, weighed, dropped."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+
+import numpy as np
+
+from mrl_sweep.deploying.findings import Cost
+from mrl_sweep.deploying.indexes.answers import Answers, at_depth, judged_ranks
+from mrl_sweep.deploying.indexes.latency import FEWEST_CALLS_FOR_P99
+from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
+from mrl_sweep.deploying.targets import target_named
+from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
+from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Qrels, Vectors
+
+PREFIX: Final = "pgvector:"
+FORMS: Final = "write pgvector:hnsw, or pgvector:hnsw(m=16,ef=40): links a vector, and how many candidates a search keeps"
+
+_INDEX_NAME: Final = "items_embedding"
+_ROWS_AT_ONCE: Final = 2000
+_WARM_UP_CALLS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LiveIndex:
+    """An HNSW index of a live pgvector: `m` links a vector, `ef` candidates kept while searching."""
+
+    m: int = 16
+    ef: int = 40
+
+    def __str__(self) -> str:
+        return f"{PREFIX}hnsw(m={self.m},ef={self.ef})"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`pgvector:hnsw(m=16,ef=40)`, both optional, in any order. Raises InputError on anything else."""
+        match = re.fullmatch(r"pgvector:hnsw(?:\(([^()]*)\))?", text.replace(" ", ""))
+        pairs = [word.partition("=") for word in (match[1] or "").split(",") if word] if match else []
+        if match is None or any(name not in ("m", "ef") or not value.isdecimal() for name, _, value in pairs):
+            raise InputError(f"index {text!r} is none of pgvector's", FORMS)
+        one = cls(**{name: int(value) for name, _, value in pairs})
+        if not (2 <= one.m <= 100 and 1 <= one.ef <= 1000):
+            raise InputError(f"index {text!r}: pgvector takes m from 2 to 100, ef from 1 to 1000", FORMS)
+        return one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveTrial:
+    """What is searched: full-size vectors and queries, the judgments, the queries' own documents, how deep lists go."""
+
+    vectors: Vectors
+    queries: Float32Array
+    qrels: Qrels
+    own_rows: IntArray | None
+    depth: int
+
+
+def measure_live(
+    dsn: str, index: LiveIndex, configurations: Sequence[Configuration], trial: LiveTrial, on_event: OnEvent = ignore
+) -> tuple[IndexMeasurement, ...]:
+    """Each configuration that pgvector can index, built and searched by the statements that a user is given to paste.
+
+    Everything stands in a schema that is made for it and dropped at the end, also on failure. Raises InputError where the
+    database has no pgvector or does not let the user create a schema, EnvironmentFault where it cannot be reached.
+    """
+    target = target_named("pgvector")
+    fitting = [one for one in configurations if not target.refusal(one)]
+    with connected(dsn) as connection, _schema_of_its_own(connection):
+        _fill(connection, trial.vectors, on_event)
+        measured = []
+        for codes in dict.fromkeys(one.exact for one in fitting):
+            build_s = _build(connection, index, codes, trial, on_event)
+            measured += [_measure(connection, index, one, trial, build_s) for one in fitting if one.exact == codes]
+            connection.execute(f"DROP INDEX {_INDEX_NAME}")
+        return tuple(measured)
+
+
+@contextlib.contextmanager
+def connected(dsn: str) -> Iterator[Any]:
+    """A connection that commits each statement; its password is never part of a message."""
+    try:
+        import psycopg
+    except ModuleNotFoundError:
+        raise MissingExtra("psycopg", "pgvector") from None
+    try:
+        connection = psycopg.connect(dsn, autocommit=True)
+    except psycopg.ProgrammingError as error:
+        raise InputError(
+            f"the address of the database is not valid: {_line(error)}", "--dsn postgresql://host/database"
+        ) from None
+    except psycopg.OperationalError as error:
+        raise EnvironmentFault(
+            f"cannot reach the database: {_line(error)}", "check --dsn; a password may stand in PGPASSWORD"
+        ) from None
+    with connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def _schema_of_its_own(connection: Any) -> Iterator[None]:
+    import psycopg
+
+    found = connection.execute(
+        "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'vector'"
+    ).fetchone()
+    if found is None:
+        raise InputError("the database has no pgvector", "CREATE EXTENSION vector; in that database")
+    name = f"mrl_sweep_{uuid.uuid4().hex[:12]}"
+    try:
+        connection.execute(f"CREATE SCHEMA {name}")
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+        hint = "GRANT CREATE ON DATABASE … TO …, or measure a copy: nothing outside a schema of its own is written"
+        raise InputError(f"the database lets this user create no schema: {_line(error)}", hint) from None
+    try:
+        connection.execute(f"SET search_path TO {name}, {found[0]}")
+        yield
+    finally:
+        connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+
+def _fill(connection: Any, vectors: Vectors, on_event: OnEvent) -> None:
+    """The documents by row number, at full size, in PostgreSQL's binary COPY form."""
+    dim = vectors.dim
+    connection.execute(f"CREATE TABLE items (id bigint PRIMARY KEY, embedding vector({dim}))")
+    head = [("fields", ">i2"), ("of_id", ">i4"), ("id", ">i8"), ("of_vector", ">i4"), ("dim", ">i2"), ("unused", ">i2")]
+    row = np.dtype([*head, ("values", ">f4", (dim,))])
+    with connection.cursor() as cursor, cursor.copy("COPY items (id, embedding) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+        for start in range(0, len(vectors), _ROWS_AT_ONCE):
+            stop = min(start + _ROWS_AT_ONCE, len(vectors))
+            block = np.zeros(stop - start, row)
+            block["fields"], block["of_id"], block["of_vector"], block["dim"] = 2, 8, 4 + 4 * dim, dim
+            block["id"], block["values"] = np.arange(start, stop), vectors.read(start, stop)
+            copy.write(block.tobytes())
+            on_event(Progress("pgvector", stop, len(vectors), "documents", "copying"))
+        copy.write(b"\xff\xff")
+    connection.execute("ANALYZE items")
+
+
+def _pasted(index: LiveIndex, candidate: Configuration, trial: LiveTrial) -> dict[str, str]:
+    """The statements for this configuration by purpose, asking for as many documents as the measures look at."""
+    k = trial.depth + (trial.own_rows is not None)
+    paste = target_named("pgvector").paste(candidate, trial.vectors.dim, k=k, effort=index.ef)
+    return {statement.purpose: text for statement, text in paste}
+
+
+def _build(connection: Any, index: LiveIndex, codes: Configuration, trial: LiveTrial, on_event: OnEvent) -> float:
+    """The index over these codes, which a search that rescores uses too; the seconds it took."""
+    candidate = replace(codes, index=str(index))
+    on_event(Progress(f"index {candidate}", 0, 1, "indexes", "building"))
+    start = time.perf_counter()
+    connection.execute(_pasted(index, candidate, trial)["index"])
+    return time.perf_counter() - start
+
+
+def _measure(connection: Any, index: LiveIndex, one: Configuration, trial: LiveTrial, build_s: float) -> IndexMeasurement:
+    """What the standing index returns for this configuration's query, what it weighs, and how long a search takes."""
+    candidate = replace(one, index=str(index))
+    pasted = _pasted(index, candidate, trial)
+    size = connection.execute(f"SELECT pg_relation_size('{_INDEX_NAME}')").fetchone()[0]
+    connection.execute(pasted["session"])
+    advice = _made_to_use_the_index(connection, pasted["query"], trial, candidate)
+    lists, times_s = _search(connection, pasted["query"], trial)
+    connection.execute("RESET enable_seqscan")
+    rows = at_depth(_without_own(lists, trial.own_rows), trial.depth, -1)
+    scores = np.where(rows >= 0, -np.arange(rows.shape[1]), -np.inf).astype(np.float32)
+    above, tied = judged_ranks(Answers(rows, scores), trial.qrels)
+    p50, p99 = 1000 * np.percentile(times_s, [50, 99])
+    cost = Cost(
+        index_bytes=int(size),
+        build_s=build_s,
+        p50_ms=float(p50),
+        p99_ms=float(p99) if len(times_s) >= FEWEST_CALLS_FOR_P99 else None,
+        queries_per_second_1=len(times_s) / sum(times_s),
+        threads=1,
+    )
+    return IndexMeasurement(
+        candidate=candidate, above=above, tied=tied, top_rows=rows, top_scores=scores, cost=cost, advice=advice
+    )
+
+
+def _made_to_use_the_index(connection: Any, query: str, trial: LiveTrial, candidate: Configuration) -> tuple[Advice, ...]:
+    """What EXPLAIN says: where the planner would rather read the table, that is switched off for the measurement and told."""
+    if uses_index(connection, query, trial.queries[0]):
+        return ()
+    connection.execute("SET enable_seqscan = off")
+    told = f"{candidate}: PostgreSQL would rather read the whole table than the index; it was measured with enable_seqscan = off"
+    return (Advice("pgvector-seqscan", told, "the index pays on larger tables; EXPLAIN shows which is used"),)
+
+
+def uses_index(connection: Any, query: str, vector: Float32Array) -> bool:
+    """Whether EXPLAIN names the pasted index in the plan of the pasted query."""
+    lines = connection.execute(f"EXPLAIN {query}", {"query": text_of(vector)}).fetchall()
+    return any(f"using {_INDEX_NAME}" in line for (line,) in lines)
+
+
+def _search(connection: Any, query: str, trial: LiveTrial) -> tuple[IntArray, list[float]]:
+    """The rows that each query returns, best first, -1 beyond; and how long each took, as the client sees it."""
+    k = trial.depth + (trial.own_rows is not None)
+    lists = np.full((len(trial.queries), k), -1, np.int64)
+    texts = [text_of(vector) for vector in trial.queries]
+    for text in texts[:_WARM_UP_CALLS]:
+        connection.execute(query, {"query": text}).fetchall()
+    times_s = []
+    for i, text in enumerate(texts):
+        start = time.perf_counter()
+        found = connection.execute(query, {"query": text}).fetchall()
+        times_s.append(time.perf_counter() - start)
+        lists[i, : len(found)] = [row for (row,) in found]
+    return lists, times_s
+
+
+def text_of(vector: Float32Array) -> str:
+    """A vector as pgvector reads it."""
+    return "[" + ",".join(f"{value:.9g}" for value in vector.tolist()) + "]"
+
+
+def _without_own(lists: IntArray, own_rows: IntArray | None) -> IntArray:
+    """Each query's own document taken out, the rest moved up."""
+    if own_rows is None:
+        return lists
+    dropped = (lists == own_rows[:, None]) | (lists < 0)
+    order = np.argsort(dropped, axis=1, kind="stable")
+    moved: IntArray = np.take_along_axis(np.where(dropped, -1, lists), order, axis=1)
+    return moved
+
+
+def _line(error: BaseException) -> str:
+    """The first line of the server's words."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
