@@ -134,6 +134,7 @@ class GateRow:
     dim: int
     sentence: str
     failures: tuple[str, ...] = ()
+    configuration: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

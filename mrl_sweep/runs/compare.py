@@ -146,16 +146,15 @@ def _run_row(run: EarlierRun, differs: tuple[str, ...]) -> RunRow:
     )
 
 
-def regressed(before: EarlierRun, after: EarlierRun, dim: int, *, max_regression: float) -> Regression:
-    """Has the deciding measure of `after` fallen by more than `max_regression` below `before`, at the same size?
+def regressed(before: EarlierRun, after: EarlierRun, named: Configuration, *, max_regression: float) -> Regression:
+    """Has the deciding measure of `after` fallen by more than `max_regression` below `before`, at one configuration?
 
-    Raises InputError where the two runs cannot be compared, with the differences named, or did not both rank that size.
+    Raises InputError where the two runs cannot be compared, with the differences named, or did not both rank it.
     """
     facts = facts_to_share(before) | {"model": model_of(before)}, facts_to_share(after) | {"model": model_of(after)}
     require_comparable(*facts)
     measure = after.policy.required[0]
-    candidate = Configuration.exact_prefix(dim)
-    earlier, later = paired_values(before, after, candidate, candidate, measure)
+    earlier, later = paired_values(before, after, named, named, measure)
     counted = before.scores.counted[before.scores.measures.index(measure)]
     clusters = None if before.clusters is None else before.clusters[counted]
     return regression(earlier, later, max_regression=max_regression, alpha=after.policy.alpha, clusters=clusters)

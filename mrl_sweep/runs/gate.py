@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
+from mrl_sweep.decision.grid import decide_grid
 from mrl_sweep.decision.slice_search import SliceJudgement, judge_slices, search_slices
 from mrl_sweep.decision.slices import declared_slices
 from mrl_sweep.decision.walk import Policy, decide, judge
+from mrl_sweep.deploying.fewest import grid_bytes
 from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.ranking.codes.precision import parse_precision
 from mrl_sweep.report.content.build import slice_rows
 from mrl_sweep.report.document import GateRow, Report, SliceRow
 from mrl_sweep.runs.compare import regressed
 from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import GateTable, OnInconclusive
-from mrl_sweep.types import Advice, Configuration, Judgement, Outcome, Status, Verdict, exact_prefixes
-from mrl_sweep.words import UNKNOWN, asked, keeps, percent, they
+from mrl_sweep.types import FLOAT32, Advice, Basis, Configuration, Judgement, Outcome, Status, Verdict, exact_prefixes, full_size
+from mrl_sweep.words import UNKNOWN, asked, did_you_mean, keeps, percent, they
 
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 
@@ -42,13 +45,14 @@ def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | Non
     """
     if config.run.strict:
         refuse_exclusions(run.report)
-    size, question, dim = ask_size(config.gate, run, None if baseline is None else baseline.verdict.dimension)
-    findings = [size]
+    question = ask_size(config.gate, run, None if baseline is None else baseline.verdict.dimension)
+    named = question.configuration
+    findings = [question.finding]
     if baseline is not None:
-        findings.append(ask_baseline(run, baseline, dim, max_regression=config.gate.max_regression))
-    judged = judge_declared(run, config, dim)
+        findings.append(ask_baseline(run, baseline, named, max_regression=config.gate.max_regression))
+    judged = judge_declared(run, config, named)
     findings += [GateAnswer(Status.FAIL, _slice_words(j, run.policy)) for j in judged if j.outcome is Outcome.FAIL]
-    row = answer(config.gate, findings, question=question, dim=dim)
+    row = answer(config.gate, findings, question=question.words, configuration=named)
     return with_advice(replace(run.report, gate=row, slices=_slices(run.report, judged)), judged)
 
 
@@ -60,7 +64,7 @@ def refuse_exclusions(report: Report) -> None:
         raise InputError(f"the run set data aside: {counted}", "mend the data, or accept it with --no-strict")
 
 
-def answer(ask: GateTable, findings: Sequence[GateAnswer], *, question: str, dim: int) -> GateRow:
+def answer(ask: GateTable, findings: Sequence[GateAnswer], *, question: str, configuration: Configuration) -> GateRow:
     """All findings as one answer: a failure outweighs an open question, an open question outweighs a pass."""
     found = {finding.status for finding in findings}
     status = next(s for s in (Status.FAIL, Status.INCONCLUSIVE, Status.PASS) if s in found)
@@ -69,72 +73,111 @@ def answer(ask: GateTable, findings: Sequence[GateAnswer], *, question: str, dim
         question=question,
         status=str(status),
         exit_code=0 if let_through else EXIT_CODES[status],
-        dim=dim,
+        dim=configuration.dim,
+        configuration=str(configuration),
         sentence=" ".join(f.sentence for f in findings if f.status is status),
         failures=tuple(f.sentence for f in findings if f.status is not Status.PASS),
     )
 
 
-def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> tuple[GateAnswer, str, int]:
-    """The question of size: what was found, the question in words, and the size it is about.
+class Asked(NamedTuple):
+    """What the gate asked in words, the configuration that it is about, and what was found."""
 
-    A size named with `dim`, or else the one that is `deployed`, is one test at full alpha. Up to `max_dim` the walk starts at
-    the largest size that is allowed: sizes above it are not in question, so they cost no evidence. Raises InputError for a
-    size that was not ranked.
+    finding: GateAnswer
+    words: str
+    configuration: Configuration
+
+
+def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> Asked:
+    """The question of size or bytes, answered.
+
+    What is named with `dim` or `config`, or else the size that is `deployed`, is one test at full alpha. Up to `max_dim` the
+    walk starts at the largest size that is allowed, and up to `max_bytes` the paths do: what lies above is not in question, so
+    it costs no evidence. Raises InputError for what was not ranked.
     """
-    if ask.dim is not None and ask.max_dim is not None:
-        raise InputError("--dim and --max-dim ask different questions", "give one of them")
-    scores, policy = run.scores, run.policy
-    sizes = exact_prefixes(scores.candidates)
+    given = {"--dim": ask.dim, "--max-dim": ask.max_dim, "--max-bytes": ask.max_bytes, "--config": ask.config}
+    named = [option for option, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise InputError(f"{' and '.join(named)} ask different questions", "give one of them")
+    if ask.config is not None:
+        return _ask_configuration(_known(ask.config, run), run)
+    if ask.max_bytes is not None:
+        return _ask_bytes(ask.max_bytes, run)
+    sizes = exact_prefixes(run.scores.candidates)
     dim = deployed if ask.dim is None and ask.max_dim is None else ask.dim
     if dim is not None:
-        return (
-            _finding(judge(scores, _ranked(dim, sizes), policy, clusters=run.clusters, unfit=run.unfit), policy),
-            f"is {dim} still acceptable?",
-            dim,
-        )
+        return _ask_configuration(_ranked(dim, sizes), run)
     if ask.max_dim is None:
-        return (
-            GateAnswer(run.verdict.status, verdict_words(run.verdict)),
-            "is any size below full acceptable?",
-            run.verdict.dimension,
-        )
-    allowed = [c for c in sizes if c.dim <= ask.max_dim]
+        finding = GateAnswer(run.verdict.status, verdict_words(run.verdict))
+        return Asked(finding, "is any size below full acceptable?", Configuration.exact_prefix(run.verdict.dimension))
+    return _ask_sizes(ask.max_dim, sizes, run)
+
+
+def _ask_configuration(named: Configuration, run: EarlierRun) -> Asked:
+    judged = judge(run.scores, named, run.policy, clusters=run.clusters, unfit=run.unfit)
+    return Asked(_finding(judged, run.policy), f"is {named} still acceptable?", named)
+
+
+def _ask_sizes(max_dim: int, sizes: Sequence[Configuration], run: EarlierRun) -> Asked:
+    """Whether some size up to `max_dim` is acceptable."""
+    allowed = [c for c in sizes if c.dim <= max_dim]
     if not allowed:
         raise InputError(
-            f"no size up to {ask.max_dim} was ranked (there are {_listed(sizes)})", "add smaller sizes to --dims and run again"
+            f"no size up to {max_dim} was ranked (there are {_listed(sizes)})", "add smaller sizes to --dims and run again"
         )
-    question = f"is any size up to {ask.max_dim} acceptable?"
+    question = f"is any size up to {max_dim} acceptable?"
     if sizes[0] in allowed:
-        return GateAnswer(Status.PASS, f"Full size, {allowed[0].dim}, is not above {ask.max_dim}."), question, allowed[0].dim
-    walk = decide(scores, policy, candidates=allowed, clusters=run.clusters, unfit=run.unfit)
+        return Asked(GateAnswer(Status.PASS, f"Full size, {allowed[0].dim}, is not above {max_dim}."), question, allowed[0])
+    walk = decide(run.scores, run.policy, candidates=allowed, clusters=run.clusters, unfit=run.unfit)
     if walk.status is Status.PASS:
-        return GateAnswer(Status.PASS, verdict_words(walk)), question, walk.dimension
-    return _finding(walk.judgements[1], policy), question, allowed[0].dim
+        return Asked(GateAnswer(Status.PASS, verdict_words(walk)), question, Configuration.exact_prefix(walk.dimension))
+    return Asked(_finding(walk.judgements[1], run.policy), question, allowed[0])
 
 
-def ask_baseline(run: EarlierRun, before: EarlierRun, dim: int, *, max_regression: float) -> GateAnswer:
-    """Against the baseline, query by query, at the size in question. Only a proven loss fails: noise never does."""
-    found = regressed(before, run, dim, max_regression=max_regression)
+def _ask_bytes(max_bytes: int, run: EarlierRun) -> Asked:
+    """Whether some configuration of at most `max_bytes` a vector in memory is proven, by the paths through those alone."""
+    question, full = f"is any configuration of at most {max_bytes:,} bytes a vector proven?", full_size(run.scores.candidates)
+    cells = grid_bytes(run.scores.candidates, Basis.PREFIX)
+    allowed = {c: size for c, size in cells.items() if size <= max_bytes}
+    if not allowed:
+        least = f"the smallest that was ranked takes {min(cells.values()):,}"
+        hint = "add smaller sizes or precisions and run again: --dims, --precision"
+        raise InputError(f"no configuration takes at most {max_bytes:,} bytes a vector ({least})", hint)
+    if full in allowed:
+        return Asked(GateAnswer(Status.PASS, f"Full size takes {cells[full]:,} bytes a vector."), question, full)
+    found = decide_grid(run.scores, run.policy, bytes_of=allowed, clusters=run.clusters, unfit=run.unfit)
+    if found.smallest is not None:
+        judged = judge(run.scores, found.smallest, run.policy, clusters=run.clusters, unfit=run.unfit)
+        sentence = f"{cells[found.smallest]:,} bytes a vector: {_finding(judged, run.policy).sentence}"
+        return Asked(GateAnswer(Status.PASS, sentence), question, found.smallest)
+    first = [judge(run.scores, path.steps[0], run.policy, clusters=run.clusters, unfit=run.unfit) for path in found.paths]
+    worse = all(judgement.outcome is Outcome.FAIL for judgement in first)
+    reasons = "; ".join(f"{judgement.candidate}: {judgement.reason}" for judgement in first if judgement.reason)
+    sentence = f"No configuration of at most {max_bytes:,} bytes a vector is proven ({reasons})."
+    return Asked(GateAnswer(Status.FAIL if worse else Status.INCONCLUSIVE, sentence), question, found.paths[0].steps[0])
+
+
+def ask_baseline(run: EarlierRun, before: EarlierRun, named: Configuration, *, max_regression: float) -> GateAnswer:
+    """Against the baseline, query by query, at the configuration in question. Only a proven loss fails: noise never does."""
+    found = regressed(before, run, named, max_regression=max_regression)
     measure, allowed = run.policy.required[0], asked(max_regression)
-    change = f"{measure} at {dim} was {found.before:.4f} and is {found.after:.4f}"
+    change = f"{measure} at {named} was {found.before:.4f} and is {found.after:.4f}"
     if found.outcome is not Outcome.FAIL:
         return GateAnswer(Status.PASS, f"No proven regression: {change}.")
     most = percent(found.at_most, limit=1 - max_regression)
     return GateAnswer(Status.FAIL, f"Regression: {change}, at most {most} of the baseline; a loss of {allowed} was allowed.")
 
 
-def judge_declared(run: EarlierRun, config: SweepConfig, dim: int) -> tuple[SliceJudgement, ...]:
-    """Each declared slice against its own margin, `slice_retain`, at the size in question; none where no margin was given."""
+def judge_declared(run: EarlierRun, config: SweepConfig, named: Configuration) -> tuple[SliceJudgement, ...]:
+    """Each declared slice against its own margin, `slice_retain`, at this configuration; none where no margin was given."""
     retain = config.slices.slice_retain
     if retain is None:
         return ()
     fields = config.slices.slice or tuple(settings_of(run.report).get("slices.slice", ()))
     if not fields:
         raise InputError("--slice-retain needs to know which slices", "name the fields with --slice")
-    candidate = Configuration.exact_prefix(dim)
     slices = declared_slices(run.data.query_metadata, fields)
-    found = search_slices(run.scores, slices, replace(run.policy, retain=retain), candidates=[candidate], clusters=run.clusters)
+    found = search_slices(run.scores, slices, replace(run.policy, retain=retain), candidates=[named], clusters=run.clusters)
     return judge_slices(found, alpha=run.policy.alpha)
 
 
@@ -177,20 +220,34 @@ def verdict_words(verdict: Verdict) -> str:
 
 
 def _finding(judgement: Judgement, policy: Policy) -> GateAnswer:
-    dim = judgement.candidate.dim
+    named = judgement.candidate
+    several = named.is_exact_prefix
+    what, subject = (f"{named.dim} dimensions are", "they") if several else (f"{named} is", "it")
+    reason = they(judgement.reason) if several else judgement.reason
     if judgement.outcome is Outcome.BASELINE:
-        return GateAnswer(Status.PASS, f"{dim} dimensions are full size.")
+        return GateAnswer(Status.PASS, f"{named.dim} dimensions are full size.")
     if judgement.outcome is Outcome.PASS:
         evidence = judgement.evidence[policy.required[0]]
         share = evidence.at_least if policy.decide_by == "bound" else evidence.kept
         least = "at least " if policy.decide_by == "bound" else ""
-        kept = keeps(policy.required[0], f"{least}{percent(share, limit=policy.retain)}", plural=True)
-        return GateAnswer(Status.PASS, f"{dim} dimensions are acceptable: they {kept}; {asked(policy.retain)} was asked.")
+        kept = keeps(policy.required[0], f"{least}{percent(share, limit=policy.retain)}", plural=several)
+        return GateAnswer(Status.PASS, f"{what} acceptable: {subject} {kept}; {asked(policy.retain)} was asked.")
     if judgement.outcome is Outcome.FAIL:
-        return GateAnswer(Status.FAIL, f"{dim} dimensions are not acceptable: {they(judgement.reason)}.")
-    return GateAnswer(
-        Status.INCONCLUSIVE, f"The queries cannot tell whether {dim} dimensions are acceptable: {they(judgement.reason)}."
-    )
+        return GateAnswer(Status.FAIL, f"{what} not acceptable: {reason}.")
+    return GateAnswer(Status.INCONCLUSIVE, f"The queries cannot tell whether {what} acceptable: {reason}.")
+
+
+def _known(text: str, run: EarlierRun) -> Configuration:
+    """The configuration that is named; InputError where the run did not measure it."""
+    try:
+        named = Configuration.parse(text)
+        named = replace(named, precision=FLOAT32 if named.precision == FLOAT32 else parse_precision(named.precision))
+    except ValueError as error:
+        raise InputError(str(error), "write it as the report does: 512, 512:int8, 512:binary:exact:rescore=4x") from None
+    if named not in run.scores.candidates:
+        near = did_you_mean(str(named), map(str, run.scores.candidates))
+        raise InputError(f"the run did not measure {named}", f"{near} add it to --dims, --precision or --rescore".lstrip())
+    return named
 
 
 def _ranked(dim: int, sizes: Sequence[Configuration]) -> Configuration:

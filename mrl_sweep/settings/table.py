@@ -287,7 +287,9 @@ class RunTable(SettingsTable):
 
 @dataclass(frozen=True, kw_only=True)
 class GateTable(SettingsTable):
-    """[gate]: `dim` must be acceptable, or some size up to `max_dim`; with neither, the baseline's size, or some size below full.
+    """[gate]: `dim` or `config` must be acceptable, or some size up to `max_dim`, or something of at most `max_bytes` a vector.
+
+    With none of them, the baseline's size, or some size below full.
 
     Against a `baseline` run, a proven loss of more than `max_regression` (a share of the earlier mean) fails.
     """
@@ -296,6 +298,12 @@ class GateTable(SettingsTable):
 
     dim: int | None = setting("--dim", "N", parse_positive, None, "The size in production: it must still be acceptable.")
     max_dim: int | None = setting("--max-dim", "N", parse_positive, None, "Some size up to N must be acceptable.")
+    max_bytes: int | None = setting(
+        "--max-bytes", "N", parse_positive, None, "Some configuration of at most N bytes a vector must be proven."
+    )
+    config: str | None = setting(
+        "--config", "C", parse_text, None, "This configuration must still be acceptable: 512:binary:exact:rescore=4x."
+    )
     on_inconclusive: OnInconclusive = setting(
         "--on-inconclusive",
         "fail|warn|pass",

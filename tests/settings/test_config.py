@@ -85,6 +85,8 @@ def test_defaults_are_those_of_the_contract() -> None:
         "run.address": None,
         "gate.dim": None,
         "gate.max_dim": None,
+        "gate.max_bytes": None,
+        "gate.config": None,
         "gate.on_inconclusive": "fail",
         "gate.baseline": None,
         "gate.baseline_optional": False,

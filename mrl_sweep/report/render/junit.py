@@ -9,7 +9,7 @@ from mrl_sweep.report.content import numbers, view
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
 from mrl_sweep.report.render.escape import xml as safe
-from mrl_sweep.types import Evidence, Outcome
+from mrl_sweep.types import Configuration, Evidence, Outcome
 
 _NAME = "mrl-sweep"
 _WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
@@ -77,13 +77,14 @@ def _verdict_case(suite: ElementTree.Element, report: Report) -> None:
 
 def _measure_cases(suite: ElementTree.Element, report: Report) -> None:
     """A case for each measure that must pass, at the size in question; it fails where the gate does and this measure is why."""
-    dim = report.gate.dim if report.gate else report.verdict.dimension
-    row = report.candidate(dim)
+    gate, dim = report.gate, report.verdict.dimension
+    named = Configuration.parse(gate.configuration or str(gate.dim)) if gate else Configuration.exact_prefix(dim)
+    row = report.row(named)
     for name in report.verdict.required if row is not None else ():
         evidence = row.measures.get(name) if row is not None else None
         if evidence is None:
             continue
-        case = _case(suite, "measures", f"{dim} {name}")
+        case = _case(suite, "measures", f"{named} {name}")
         if _missed(report) and _short(evidence, report):
             ElementTree.SubElement(case, "failure", type="fail", message=safe(_figures(evidence, report)))
 
