@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
+import threading
 from typing import Final, NoReturn
 
 OBJECTS_BETWEEN_SEARCHES: Final = 250_000
 """What is imported and parsed stays: looking for garbage in it every 700 objects takes a tenth of a short run."""
+
+_LAST_WORDS_S: Final = 0.3
 
 
 def start() -> NoReturn:
     """The command, in a process of its own."""
     gc.set_threshold(OBJECTS_BETWEEN_SEARCHES)
     from mrl_sweep.cli import main
+    from mrl_sweep.interrupt import GRACE_S, ended_within
 
-    try:
-        main()
-    finally:
-        gc.freeze()  # the memory goes back to the system as a whole: no search through it at the end
+    with ended_within(GRACE_S, _end_now):
+        try:
+            main()
+        finally:
+            gc.freeze()  # the memory goes back to the system as a whole: no search through it at the end
+
+
+def _end_now(number: int) -> NoReturn:
+    """End the process with the signal's exit code while its main thread is busy in a library, and its workers with it."""
+    from mrl_sweep.cli.invocation import Invocation
+
+    words = Invocation(tuple(sys.argv[1:])).say_error
+    told = ("interrupted", "what is done is kept: the same command resumes", 128 + number)
+    speaker = threading.Thread(target=words, args=told, daemon=True)  # whoever reads us may have stopped
+    speaker.start()
+    speaker.join(_LAST_WORDS_S)
+    if "multiprocessing" in sys.modules:
+        from multiprocessing import active_children
+
+        for child in active_children():
+            child.kill()
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

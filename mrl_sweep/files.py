@@ -17,6 +17,9 @@ from typing import Any, BinaryIO, Final
 
 from mrl_sweep.errors import EnvironmentFault, InputError
 
+LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
+"""How the text begins that Git keeps in place of a large file."""
+
 _OWN_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/(?:self|thread-self|[0-9]+))/fd/([0-9]+)")
 _LINKS_FOLLOWED: Final = 16
 

@@ -181,7 +181,8 @@ def test_row_1_missing_judgments_are_named(folder: Folder) -> None:
     (path / "qrels" / "test.tsv").unlink()
     assert refused(path).message == f"nothing to evaluate: {path / 'qrels'} holds no .tsv file"
     (path / "qrels").rmdir()
-    assert refused(path).message == f"cannot read {path / 'qrels'}: no such folder"
+    missing = f"cannot read {path / 'qrels.tsv'}: no such file; the folder holds corpus.jsonl, queries.jsonl"
+    assert refused(path).message == missing
 
 
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])

@@ -14,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.collection import LoadOptions, load_collection
-from mrl_sweep.collection.formats.tabular import document_table, open_table
+from mrl_sweep.collection.formats.files import Reading, documents_of, table_of
+from mrl_sweep.collection.reading.columns import Spec
 from mrl_sweep.collection.reading.tables import parquet_rows
 from mrl_sweep.collection.reading.text_sources import RowSource
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
 
+READING = Reading(Spec("", None), quoted=True, limit=1000)
 TEXT = st.text(st.sampled_from('ab",;\t\n\r \u2028é'), max_size=6)
 
 
@@ -54,7 +56,7 @@ def test_any_text_that_csv_writes_is_read_back_from_every_row(
     writer.writerows([("id", "text"), *((f"d{i}", text) for i, text in enumerate(texts))])
     path = tmp_path / "corpus.csv"
     path.write_bytes(("\ufeff" * bom + out.getvalue()).encode())
-    source = document_table(path, {}, 1000)
+    source = documents_of(path, READING)
     found = list(source.scan())
     assert [document.text for _, document in found] == texts
     for i, (position, _) in enumerate(found):
@@ -64,8 +66,9 @@ def test_any_text_that_csv_writes_is_read_back_from_every_row(
 def test_a_record_over_several_lines_is_placed_at_its_first(tmp_path: Path) -> None:
     path = tmp_path / "corpus.csv"
     path.write_text('id,text\nd1,"a\nb"\nd2,c\nd3\n')
-    table = open_table(path, 1000)
-    rows = table.rows()
+    table = table_of(path, READING, {})
+    assert table is not None
+    rows = table[0]
     assert [(row.number, dict(row.fields)) for row in (next(rows), next(rows))] == [
         (2, {"id": "d1", "text": "a\nb"}),
         (4, {"id": "d2", "text": "c"}),
@@ -81,7 +84,7 @@ def test_a_record_over_several_lines_is_placed_at_its_first(tmp_path: Path) -> N
         ('id,text\nd1,"open\n', "corpus.csv:2: unexpected end of data"),
         ("id,id\nd1,a\n", "corpus.csv:1: a column name occurs twice: id,id"),
         ("name,blurb\nd1,a\n", "corpus.csv:2: no column is known to hold the id; the columns are name, blurb"),
-        ("", "corpus.csv is empty"),
+        ("", "corpus.csv holds no documents"),
         ('id,text\nd1,"' + "a\n" * 600 + '"\n', "corpus.csv:2: this record is longer than max_line_bytes = 500"),
         ("id,text\n,a\n", 'corpus.csv:2: "id" must be a string that is not empty'),
     ],
@@ -149,7 +152,7 @@ class TestParquet:
     def test_a_null_text_is_empty_and_a_null_id_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "corpus.parquet"
         pq.write_table(pa.table({"id": ["a", None], "text": [None, "t"]}), path)
-        scan = document_table(path, {}, 1000).scan()
+        scan = documents_of(path, READING).scan()
         assert next(scan)[1].text == ""
         with pytest.raises(InputError, match=r'corpus.parquet row 2: "id" must be a string that is not empty, not null'):
             next(scan)

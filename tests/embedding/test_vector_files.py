@@ -124,11 +124,11 @@ def test_an_fvecs_file_must_be_of_one_size(tmp_path):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('{"id": "b"}', "`id` and `vector` are needed"),
-        ('{"vector": [1, 2]}', "`id` and `vector` are needed"),
+        ('{"id": "b"}', "no vector; the keys are id"),
+        ('{"vector": [1, 2]}', "no id; the keys are vector"),
         ('{"id": "b", "vector": [1]}', "a vector of 1 dimensions, the first has 2"),
-        ('{"id": "b", "vector": ["1", "2"]}', "must be real number"),
-        ('{"id": "b", "vector": 3}', "not iterable"),
+        ('{"id": "b", "vector": ["1", "2"]}', "b has a vector that is no list of numbers"),
+        ('{"id": "b", "vector": 3}', "b has a vector that is no list of numbers"),
         ('{"id": "b", "vec', "Invalid control character"),
         ("[1]", ""),
     ],

@@ -205,7 +205,7 @@ def test_parquet_vectors_must_be_lists_of_one_length(tmp_path, vectors):
 
 def test_parquet_with_other_columns_and_broken_files_are_refused(tmp_path):
     pq.write_table(pa.table({"key": ["d0"]}), tmp_path / "docs.parquet")
-    with pytest.raises(InputError, match="columns key; `id` and `vector` are needed"):
+    with pytest.raises(InputError, match="no column of ids; the columns are key"):
         load(tmp_path)
     (tmp_path / "docs.parquet").write_bytes(b"PAR1 nonsense")
     with pytest.raises(InputError, match="cannot read"):

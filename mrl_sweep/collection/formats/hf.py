@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
+from mrl_sweep.collection.formats.files import ALIASES, SETTINGS
 from mrl_sweep.collection.options import LoadOptions
-from mrl_sweep.collection.reading.columns import TableRow, judgments, queries
+from mrl_sweep.collection.reading.columns import TableRow, judgments, parse_spec, queries
 from mrl_sweep.collection.reading.folders import choose_split, split_hint
 from mrl_sweep.collection.reading.text_sources import RowSource
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra, printable
@@ -25,6 +26,7 @@ from mrl_sweep.types import Collection
 
 _EXTRA: Final = "collections"
 _BATCH_ROWS: Final = 1000
+COLUMNS: Final = tuple(name for name in SETTINGS if "." in name)
 _LAYOUT: Final = "a retrieval set has the configurations corpus, queries and qrels (or default)"
 
 
@@ -44,7 +46,9 @@ class Repository:
 def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
     """The collection that `hf:source` names, memory-mapped. Errors: InputError for an unknown name or layout, EnvironmentFault
     where the hub cannot be reached."""
-    repository = parse_repository(source)
+    place, *named_columns = source.split(",") if not Path(source).is_dir() else [source]
+    columns = parse_spec(",".join([".", *named_columns]), COLUMNS, _LAYOUT, ALIASES).columns
+    repository = parse_repository(place)
     configs = _configs(repository)
     corpus = _rows(repository, _choose(configs, repository, ["corpus"]), split, ["corpus"])
     asked = _rows(repository, _choose(configs, repository, ["queries"]), split, ["queries"])
@@ -58,11 +62,11 @@ def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: O
             name=name,
             source=f"hf:{source}",
             split=split,
-            documents=RowSource(f"{repository.label} corpus", corpus, {}, seeks=True),
-            queries=queries(asked(0), {}, _place(f"{repository.label} queries")),
+            documents=RowSource(f"{repository.label} corpus", corpus, columns("corpus"), seeks=True),
+            queries=queries(asked(0), columns("queries"), _place(f"{repository.label} queries")),
             queries_label=f"{repository.label} queries",
             queries_place=_place(f"{repository.label} queries"),
-            judgments=judgments(_reader(qrels)(0), {}, _place(f"{judged_in.label} {config}")),
+            judgments=judgments(_reader(qrels)(0), columns("qrels"), _place(f"{judged_in.label} {config}")),
             judgments_label=f"{judged_in.label} {config}",
             judgments_place=_place(f"{judged_in.label} {config}"),
             hint=split_hint(splits),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from mrl_sweep.collection.reading.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgment, grade_of
@@ -34,6 +35,11 @@ TITLE_COLUMNS: Final = ("title", "headline", "heading")
 DOCUMENT_TEXT_COLUMNS: Final = ("text", "contents", "content", "body", "passage", "segment", "abstract", "document")
 QUERY_TEXT_COLUMNS: Final = ("text", "query", "question", "title", "description", "contents")
 METADATA: Final = "metadata"
+PART: Final = ""
+"""Under this key, which no role has, the columns asked for say of which part they are."""
+
+NAMED: Final = frozenset({*DOCUMENT_ID_COLUMNS, *QUERY_ID_COLUMNS, *TITLE_COLUMNS, *DOCUMENT_TEXT_COLUMNS, *QUERY_TEXT_COLUMNS})
+"""Names that play a role wherever they stand: a column of such a name is read whatever its type, so that the type can be told."""
 
 
 class TableRow(NamedTuple):
@@ -52,6 +58,7 @@ def documents(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[
     """Each row's document. Columns are found anew wherever a row has other fields than the one before."""
     names: tuple[str, ...] = ()
     key = text = title = ""
+    asked = {**asked, PART: "corpus"}
     for position, number, fields in rows:
         if tuple(fields) != names:
             names = tuple(fields)
@@ -65,6 +72,7 @@ def documents(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[
 
 def queries(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[Query]:
     """Each row's query; `metadata` (an object, or JSON text of one) and other columns of plain values become its metadata."""
+    asked = {**asked, PART: "queries"}
     for row in rows:
         names, place = tuple(row.fields), where(row.number)
         key = column(names, "id", QUERY_ID_COLUMNS, asked, place)
@@ -79,6 +87,7 @@ def queries(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[Qu
 
 def judgments(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[Judgment]:
     """Each row's judgment; a table without a grade column lists relevant pairs (grade 1)."""
+    asked = {**asked, PART: "qrels"}
     for row in rows:
         names, place = tuple(row.fields), where(row.number)
         query = column(names, "query", sorted(QUERY_NAMES), asked, place)
@@ -96,7 +105,7 @@ def column(names: Sequence[str], role: str, usual: Sequence[str], asked: Asked, 
             return wanted
         raise InputError(
             f"{where}: no column {printable(wanted)}; the columns are {_listed(names)}",
-            did_you_mean(wanted, names, spelt=printable) or f"{role}=NAME names the column",
+            did_you_mean(wanted, names, spelt=printable) or f"{asked.get(PART, 'corpus')}.{role}=NAME names the column",
         )
     lowered = {name.strip().lower(): name for name in reversed(names)}
     found = next((lowered[name] for name in usual if name in lowered), "")
@@ -104,7 +113,7 @@ def column(names: Sequence[str], role: str, usual: Sequence[str], asked: Asked, 
         return found
     raise InputError(
         f"{where}: no column is known to hold the {role}; the columns are {_listed(names)}",
-        f"name it: {role}=NAME (usual names are {', '.join(usual[:5])})",
+        f"name it: {asked.get(PART, 'corpus')}.{role}=NAME (usual names are {', '.join(usual[:5])})",
     )
 
 
@@ -162,8 +171,11 @@ class Spec:
         return {key.partition(".")[2]: name for key, name in self.settings.items() if key.startswith(f"{part}.")}
 
 
-def parse_spec(text: str, keys: Iterable[str], usage: str) -> Spec:
-    """Errors: InputError for an unknown setting, with the nearest known one; a folder may hold commas where it exists."""
+def parse_spec(text: str, keys: Iterable[str], usage: str, aliases: Mapping[str, str] = MappingProxyType({})) -> Spec:
+    """A folder and the settings after it, a part's other names (`aliases`) turned into its own.
+
+    A folder may hold commas where it exists. Raises InputError for an unknown setting, with the nearest known one.
+    """
     if Path(text).is_dir():
         return Spec(text, Path(text))
     known = sorted(keys)
@@ -172,11 +184,12 @@ def parse_spec(text: str, keys: Iterable[str], usage: str) -> Spec:
     settings: dict[str, str] = {}
     for item in rest if folder is not None else [first, *rest]:
         key, equals, value = item.partition("=")
-        key = key.strip()
+        part, dot, role = key.strip().partition(".")
+        key = aliases.get(part, part) + dot + role
         if key not in known:
             raise InputError(
                 f"unknown setting {printable(key)} in {printable(text)}",
-                f"{did_you_mean(key, known)} {usage}".lstrip(),
+                f"{did_you_mean(key, [*known, *aliases])} {usage}".lstrip(),
             )
         if not equals or not value:
             raise InputError(f"{key} needs a value in {printable(text)}", usage)

@@ -55,8 +55,20 @@ def find_splits(folder: Path, pattern: str, endings: Sequence[str]) -> dict[str,
             name = path.relative_to(folder).as_posix()
             split = name[len(before) : len(name) - len(ending)]
             if split:
-                found.setdefault(split, path)
+                _add_split(found, split, path)
     return found
+
+
+def _add_split(found: dict[str, Path], split: str, path: Path) -> None:
+    """Errors: InputError where another file holds the split too, unless one is the other packed."""
+    earlier = found.setdefault(split, path)
+    names = [{f"{one}{ending}" for ending in COMPRESSED} for one in (earlier, path)]
+    packed = str(path) in names[0] or str(earlier) in names[1]
+    if earlier != path and not packed:
+        raise InputError(
+            f"two files hold the judgments of {printable(split)}: {earlier} and {path}",
+            f"name one: {path.parent.parent if path.parent.name == 'qrels' else path.parent},qrels={path}",
+        )
 
 
 def find_qrels(folder: Path, endings: Sequence[str], holds: str) -> dict[str, Path]:
@@ -64,7 +76,10 @@ def find_qrels(folder: Path, endings: Sequence[str], holds: str) -> dict[str, Pa
     single = find_file(folder, ["qrels"], endings)
     found = find_splits(folder, "qrels/{}", endings) or find_splits(folder, "qrels.{}", endings)
     if single is not None and single.is_file():
-        found.setdefault(DEFAULT_SPLIT, single)
+        _add_split(found, DEFAULT_SPLIT, single)
+    holder = folder / "qrels"
+    if not found and holder.is_dir():
+        raise InputError(f"nothing to evaluate: {holder} holds no {endings[0]} file", holds)
     if not found:
         require_file(folder, ["qrels"], endings, holds)
     return found

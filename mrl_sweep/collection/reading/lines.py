@@ -11,6 +11,7 @@ from typing import BinaryIO, Final, NamedTuple, cast
 
 from mrl_sweep.collection.options import DEFAULT_MAX_LINE_BYTES
 from mrl_sweep.errors import InputError
+from mrl_sweep.files import LFS_POINTER
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -40,12 +41,14 @@ def compression(path: Path) -> str | None:
     """`gzip`, `zstd` or None, by the file's first bytes, whatever its name says."""
     try:
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(len(LFS_POINTER))
     except OSError as error:
         raise unreadable(path, error) from error
+    if start == LFS_POINTER:
+        raise InputError(f"{path} is a Git LFS pointer, not the file itself", f"git -C {path.parent} lfs pull")
     if start.startswith(_GZIP):
         return "gzip"
-    return "zstd" if start == _ZSTD else None
+    return "zstd" if start.startswith(_ZSTD) else None
 
 
 def open_binary(path: Path) -> BinaryIO:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from mrl_sweep.collection.reading.columns import TableRow
+from mrl_sweep.collection.reading.columns import NAMED, TableRow
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of, unreadable
 from mrl_sweep.collection.reading.records import json_object
 from mrl_sweep.errors import InputError, printable, several
@@ -169,17 +169,19 @@ def is_parquet(path: Path) -> bool:
         raise unreadable(path, error) from error
 
 
-def parquet_rows(paths: Sequence[Path]) -> Callable[[int], Iterator[TableRow]]:
-    """A reader of the rows from a given one on, over all files in order; lists and nested columns (vectors) are left out.
+def parquet_rows(paths: Sequence[Path], asked: Iterable[str] = ()) -> Callable[[int], Iterator[TableRow]]:
+    """A reader of the rows from a given one on, over all files in order; lists (vectors) are left out unless their name is one
+    that is `asked` for or plays a role: then it is told that its type is wrong.
 
-    The reader raises InputError for a file that is no Parquet.
+    The reader raises InputError for a file that is no Parquet, or that holds strings that are not UTF-8.
     """
+    wanted = NAMED | set(asked)
 
     def rows(position: int = 0) -> Iterator[TableRow]:
         start = 0
         for path in paths:
             file = _open(path)
-            names = [field.name for field in file.schema_arrow if _is_plain(field.type)]
+            names = [field.name for field in file.schema_arrow if _is_plain(field.type) or field.name in wanted]
             for group in range(file.num_row_groups):
                 count = file.metadata.row_group(group).num_rows
                 if start + count > position:
@@ -208,16 +210,23 @@ def _group(file: Any, path: Path, group: int, names: list[str], start: int, posi
             if row + batch.num_rows > position:
                 wanted = batch.slice(max(0, position - row))
                 for i, fields in enumerate(wanted.to_pylist(), max(row, position)):
-                    yield TableRow(i, i, fields)
+                    yield TableRow(i, i, {name: _decoded(value) for name, value in fields.items()})
             row += batch.num_rows
-    except (OSError, pa.ArrowException) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: a string in rows {row + 1:,} and on is not UTF-8: {error.reason}", "write the column as UTF-8"
+        ) from error
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
+
+
+def _decoded(value: Any) -> Any:
+    """Bytes as the text that they hold: some writers do not say that a column is text."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _is_plain(kind: Any) -> bool:
     """Whether a column may hold an id, a text, a grade or a metadata value; structs are metadata, lists are vectors."""
     import pyarrow as pa
 
-    return not (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_binary(kind)
-    )
+    return not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

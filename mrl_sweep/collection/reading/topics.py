@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +19,7 @@ from mrl_sweep.errors import InputError, printable
 FIELDS: Final = ("title", "query", "question", "text", "description", "summary", "note", "narrative")
 _LAYOUTS: Final = "topics are <top> blocks, XML <topic> elements, JSON lines, or lines of id and text with a tab between"
 _ALIASES: Final = {"desc": "description", "narr": "narrative", "smry": "summary"}
-_TAG: Final = re.compile(
-    r"</?(num|title|desc|description|narr|narrative|smry|summary|query|question|note|head|dom|con|fac|def|top)\b[^>]*>",
-    re.IGNORECASE,
-)
+_TAG: Final = re.compile(r"(^[ \t]*)?<(/?)([A-Za-z][\w:.-]*)\b[^<>]*>", re.MULTILINE)
 _LABEL: Final = re.compile(r"\s*(?:Number|Topic|Description|Narrative|Summary)\s*:\s*", re.IGNORECASE)
 _NUMBERS: Final = ("number", "num", "id", "qid", "topic_id")
 
@@ -52,6 +50,7 @@ def read_topics(path: Path, *, asked: Asked, max_line_bytes: int) -> Iterator[Qu
 
 def _blocks(lines: Iterator[NumberedLine], path: Path, asked: Asked) -> Iterator[Query]:
     """`<top> … </top>`, whose parts may be closed or not."""
+    blocks: list[tuple[int, str]] = []
     begun = 0
     gathered: list[str] = []
     for line in lines:
@@ -63,17 +62,35 @@ def _blocks(lines: Iterator[NumberedLine], path: Path, asked: Asked) -> Iterator
         elif text.strip():
             raise InputError(f"{Where(path, line.number)}: text outside of a topic: {printable(text.strip(), 60)}", _LAYOUTS)
         if begun and re.search(r"</top>\s*$", text, re.IGNORECASE):
-            yield _topic(_parts("\n".join(gathered)), asked, Where(path, begun), begun, {})
+            blocks.append((begun, "\n".join(gathered)))
             begun = 0
     if begun:
         raise InputError(f"{Where(path, begun)}: this topic has no </top>", "was the file cut off?")
+    names = _part_names([block for _, block in blocks])
+    for number, block in blocks:
+        yield _topic(_parts(block, names), asked, Where(path, number), number, {})
 
 
-def _parts(block: str) -> dict[str, str]:
-    pieces = _TAG.split(block)
+def _part_names(blocks: Sequence[str]) -> frozenset[str]:
+    """The tags that mark parts: those that begin a line in any topic, or stand in most of them; others are part of a text."""
+    at_start: set[str] = set()
+    counts: Counter[str] = Counter()
+    for block in blocks:
+        tags = list(_TAG.finditer(block))
+        at_start |= {tag[3].lower() for tag in tags if tag[1] is not None and not tag[2]}
+        counts.update({tag[3].lower() for tag in tags})
+    return frozenset(at_start | {name for name, count in counts.items() if count > len(blocks) / 2})
+
+
+def _parts(block: str, names: frozenset[str]) -> dict[str, str]:
+    """Each part's text by its tag's name: from the tag to the next of `names`, opening or closing."""
+    tags = [tag for tag in _TAG.finditer(block) if tag[3].lower() in names]
     parts: dict[str, str] = {}
-    for tag, text in zip(pieces[1::2], pieces[2::2], strict=True):
-        name = _ALIASES.get(tag.lower(), tag.lower())
+    for tag, following in zip(tags, [*tags[1:], None], strict=True):
+        if tag[2]:
+            continue
+        text = block[tag.end() : following.start() if following else len(block)]
+        name = _ALIASES.get(tag[3].lower(), tag[3].lower())
         content = " ".join(html.unescape(_LABEL.sub("", text, count=1) if _LABEL.match(text) else text).split())
         if content:
             parts.setdefault(name, content)
@@ -109,12 +126,25 @@ def _elements(lines: Iterator[NumberedLine], path: Path, asked: Asked) -> Iterat
 
 
 def _topic(parts: dict[str, str], asked: Asked, where: object, number: int, metadata: dict[str, Any]) -> Query:
-    key = next((parts[name] for name in _NUMBERS if parts.get(name)), None)
+    key = next((parts[name] for name in (_like(parts, known) for known in _NUMBERS) if name), None)
     if key is None:
         raise InputError(f"{where}: this topic has no number", _LAYOUTS)
     wanted = asked.get("text")
-    wanted = _ALIASES.get(wanted, wanted) if wanted else next((name for name in FIELDS if parts.get(name)), None)
+    lowered = wanted.lower() if wanted else None
+    wanted = (
+        _ALIASES.get(lowered, lowered) if lowered else next((name for name in (_like(parts, f) for f in FIELDS) if name), None)
+    )
     if wanted is None or wanted not in parts:
-        here = ", ".join(sorted(parts.keys() - set(_NUMBERS))) or "none"
-        raise InputError(f"{where}: topic {printable(key)} has no {wanted or 'text'}; its parts are {here}", "topics.text=PART")
+        named = sorted(parts.keys() - set(_NUMBERS))
+        here = ", ".join(map(printable, named)) or "none"
+        hint = f"name one: queries.text={named[0]}" if named else _LAYOUTS
+        raise InputError(f"{where}: topic {printable(key)} has no {printable(wanted or 'text')}; its parts are {here}", hint)
     return Query(key, parts[wanted], metadata, number)
+
+
+def _like(parts: Mapping[str, str], name: str) -> str:
+    """The part of this name, or the only one whose name ends in it after a language or a prefix (`en-title`); "" for none."""
+    if parts.get(name):
+        return name
+    alike = [part for part in parts if parts[part] and _ALIASES.get(last := re.split(r"[-_:.]", part)[-1], last) == name]
+    return alike[0] if len(alike) == 1 else ""

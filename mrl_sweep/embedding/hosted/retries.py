@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mrl_sweep.embedding.hosted.wire import Garbled, Transient
-from mrl_sweep.embedding.interrupt import pause
 from mrl_sweep.errors import EnvironmentFault, MissingExtra
+from mrl_sweep.interrupt import pause
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ from mrl_sweep.embedding.families import read_json
 from mrl_sweep.embedding.local.model_files import ModelFiles, Prompts, saved_settings
 from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.files import LFS_POINTER
 from mrl_sweep.types import Advice
 
-_LFS: Final = b"version https://git-lfs.github.com/spec/"
 _LARGE: Final = frozenset({".safetensors", ".bin", ".onnx", ".model", ".json", ".h5", ".pt", ".gguf", ".npy", ".npz"})
 _HEAD: Final = re.compile(r"(\d+)_Dense_(\d+)")
 _TOKEN_LEVEL: Final = frozenset({"Transformer", "Dense", "Normalize", "LayerNorm", "Dropout", "WordWeights"})
@@ -86,7 +86,7 @@ def is_lfs_pointer(path: Path) -> bool:
         if not path.is_file() or path.stat().st_size > 1024:
             return False
         with path.open("rb") as file:
-            return file.read(len(_LFS)) == _LFS
+            return file.read(len(LFS_POINTER)) == LFS_POINTER
     except OSError:
         return False
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.errors import InputError, first_offenders, printable
+from mrl_sweep.files import LFS_POINTER
 from mrl_sweep.types import Float32Array
 
 LAYOUT: Final = (
@@ -23,8 +24,12 @@ LAYOUT: Final = (
 _PICKLES: Final = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib")
 _TENSOR_TYPES: Final = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 _TENSOR_NAMES: Final = ("vectors", "embeddings", "embedding", "vector")
-_VECTOR_KEYS: Final = ("vector", "embedding", "values", "vectors")
-_ID_KEYS: Final = ("id", "_id")
+VECTOR_KEYS: Final[tuple[str, ...]] = ("vector", "embedding", "embeddings", "emb", "values", "vectors", "dense_vector")
+ID_KEYS: Final[tuple[str, ...]] = (
+    *("id", "_id", "ids", "doc_id", "docid", "document_id", "docno"),
+    *("query_id", "qid", "corpus_id", "corpus-id", "pk", "uuid"),
+)
+ROWS: Final = "each row needs an id (`id`, `_id`, `doc_id` ...) and a vector (`vector`, `embedding`, `emb`, `values` ...)"
 _MOST_HEADER_BYTES: Final = 100 << 20
 
 
@@ -60,10 +65,18 @@ def read_vectors(folder: Path, stems: Sequence[str]) -> VectorFile:
 
 
 def _read(path: Path, reader: Callable[[Path], VectorFile]) -> VectorFile:
+    """The file's table. Whatever a library raises over a damaged file is the file's fault."""
     try:
+        with path.open("rb") as file:
+            if file.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise InputError(f"{path} is a Git LFS pointer, not the file itself", f"git -C {path.parent} lfs pull")
         return reader(path)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}", LAYOUT) from error
+    except Exception as error:
+        raise InputError(f"cannot read {path}: it is damaged ({type(error).__name__}: {error})", LAYOUT) from error
 
 
 def _named(table: VectorFile, ids_path: Path) -> VectorFile:
@@ -134,7 +147,7 @@ def _read_safetensors(path: Path) -> VectorFile:
 
 
 def _read_jsonl(path: Path) -> VectorFile:
-    """One object a line, with `id` (or `_id`) and `vector` (or `embedding`, `values`): what vector databases export."""
+    """One object a line, with an id and a vector under any of their usual names: what vector databases export."""
     ids: list[str] = []
     values = array("f")
     dim = 0
@@ -142,60 +155,155 @@ def _read_jsonl(path: Path) -> VectorFile:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue
+            where = f"{path}:{number}"
             try:
                 record = json.loads(line.decode("utf-8-sig"))
-                vector = next(record[key] for key in _VECTOR_KEYS if key in record)
-                ids.append(str(next(record[key] for key in _ID_KEYS if key in record)))
-                before = len(values)
+                name = id_of(record, where)
+                vector = numbers_of(_vector_of(record, where), f"{where}: {name}")
                 values.extend(vector)
-            except (ValueError, TypeError, StopIteration, OverflowError) as error:
-                reason = str(error) or "`id` and `vector` are needed"
-                raise InputError(f"{path}:{number}: {reason}", "one object a line with `id` and `vector`") from error
-            dim = dim or len(values)
-            if len(values) - before != dim:
-                raise InputError(f"{path}:{number}: a vector of {len(values) - before} dimensions, the first has {dim}", LAYOUT)
+            except (ValueError, TypeError, OverflowError, RecursionError) as error:
+                raise InputError(f"{where}: {error or type(error).__name__}", ROWS) from error
+            ids.append(name)
+            dim = dim or len(vector)
+            if len(vector) != dim:
+                raise InputError(
+                    f"{where}: {printable(name)} has a vector of {len(vector)} dimensions, the first has {dim}", LAYOUT
+                )
     if not ids:
         raise InputError(f"{path}: no vectors", LAYOUT)
     return VectorFile(path, np.frombuffer(values, np.float32).reshape(len(ids), dim), ids)
 
 
+def id_of(record: Any, where: str) -> str:
+    """The id of a record, a string or a whole number. Raises InputError naming the place and the keys that there are."""
+    if not isinstance(record, dict):
+        raise InputError(f"{where}: not an object but {type(record).__name__}", ROWS)
+    key = next((key for key in ID_KEYS if key in record), None)
+    value = None if key is None else record[key]
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        had = first_offenders([printable(str(name), 40) for name in record], limit=8) or "none"
+        raise InputError(f"{where}: no id; the keys are {had}", ROWS)
+    return str(value)
+
+
+def _vector_of(record: dict[str, Any], where: str) -> Any:
+    """What plays the vector: a usual name, else the only list of numbers there is."""
+    found = next((key for key in VECTOR_KEYS if key in record), None)
+    if found is None:
+        lists = [key for key, value in record.items() if isinstance(value, list) and value and _is_number(value[0])]
+        if len(lists) != 1:
+            had = first_offenders([printable(str(name), 40) for name in record], limit=8) or "none"
+            raise InputError(f"{where}: no vector; the keys are {had}", ROWS)
+        found = lists[0]
+    value = record[found]
+    return _named_vector(value, where) if isinstance(value, dict) else value
+
+
+def _named_vector(value: dict[str, Any], where: str) -> Any:
+    """The one vector under a name of its own, as Qdrant and Weaviate write them."""
+    named = {name: inner for name, inner in value.items() if isinstance(inner, list | str)}
+    if len(named) == 1:
+        return next(iter(named.values()))
+    chosen = next((name for name in ("", "default", *VECTOR_KEYS) if name in named), None)
+    if chosen is None:
+        had = first_offenders([printable(str(name), 40) for name in value], limit=8) or "none"
+        raise InputError(f"{where}: which of the named vectors is meant? {had}", "keep one of them")
+    return named[chosen]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def numbers_of(value: Any, where: str) -> Sequence[float]:
+    """The numbers of a vector, also where it is text: `[0.1, 0.2]`. Raises InputError naming whose it is."""
+    if value is None:
+        raise InputError(f"{printable(where, 300)} has no vector (null)", "embed it, or leave it out")
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            shown = printable(value, 40)
+            raise InputError(f"{printable(where, 300)} has a vector that is text: {shown}", "write lists of numbers") from None
+    if not isinstance(value, list) or not value or not all(map(_is_number, value)):
+        raise InputError(f"{printable(where, 300)} has a vector that is no list of numbers", "write lists of numbers")
+    return value
+
+
 def _read_parquet(path: Path) -> VectorFile:
-    """Columns `id` and `vector` (lists of one length); the vectors are copied out once, as float32."""
+    """Columns of an id and a vector under any of their usual names; the vectors are copied out once, as float32."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(pa.OSFile(os.fsencode(path))) as file:
-            if not {"id", "vector"} <= set(file.schema_arrow.names):
-                raise InputError(f"{path}: columns {', '.join(file.schema_arrow.names)}; `id` and `vector` are needed", LAYOUT)
+            key, column = _columns(path, file.schema_arrow)
             n, ids, start = file.metadata.num_rows, list[str](), 0
             rows: Float32Array = np.empty((0, 0), np.float32)
-            for batch in file.iter_batches(columns=["id", "vector"]):
-                ids += [str(value) for value in batch.column("id").to_pylist()]
-                block = _list_column(path, batch.column("vector"))
+            for batch in file.iter_batches(columns=[key, column]):
+                names = batch.column(key).to_pylist()
+                ids += [_parquet_id(path, key, value, start + i) for i, value in enumerate(names)]
+                block = _list_column(path, batch.column(column), column, ids[start:])
                 rows = rows if start else np.empty((n, block.shape[1]), np.float32)
                 if block.shape[1] != rows.shape[1]:
                     raise InputError(f"{path}: vectors of {rows.shape[1]} and of {block.shape[1]} dimensions", LAYOUT)
                 rows[start : start + len(block)] = block
                 start += len(block)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}", LAYOUT) from error
+    if not ids:
+        raise InputError(f"{path}: no vectors", LAYOUT)
     return VectorFile(path, rows, ids)
 
 
-def _list_column(path: Path, column: Any) -> npt.NDArray[Any]:
-    if column.null_count or not len(column):
-        raise InputError(f"{path}: {column.null_count} rows without a vector", "leave rows without a vector out")
-    values = column.flatten() if hasattr(column, "flatten") else column[:0]
-    if not len(values) or values.null_count or len(values) % len(column) or not str(values.type).startswith(_ARROW_FLOATS):
-        raise InputError(f"{path}: `vector` must hold lists of as many floating-point numbers each", LAYOUT)
+def _columns(path: Path, schema: Any) -> tuple[str, str]:
+    """The columns of the id and the vector: their usual names, else the only column of lists."""
+    key = next((name for name in ID_KEYS if name in schema.names), None)
+    column = next((name for name in VECTOR_KEYS if name in schema.names), None)
+    if column is None:
+        lists = [
+            field.name for field in schema if hasattr(field.type, "value_type") and str(field.type.value_type) in _ARROW_FLOATS
+        ]
+        column = lists[0] if len(lists) == 1 else None
+    if key is None or column is None:
+        had = first_offenders([f"{printable(field.name, 40)} ({field.type})" for field in schema], limit=12)
+        raise InputError(f"{path}: no column of {'ids' if key is None else 'vectors'}; the columns are {had}", ROWS)
+    return key, column
+
+
+def _parquet_id(path: Path, key: str, value: Any, row: int) -> str:
+    if isinstance(value, bytes):
+        value = value.decode()
+    if value is None or isinstance(value, bool | float) or value == "":
+        raise InputError(f"{path} row {row + 1:,}: {key} is {value!r}, which is no id", ROWS)
+    return str(value)
+
+
+def _list_column(path: Path, column: Any, name: str, ids: Sequence[str]) -> npt.NDArray[Any]:
+    """(n, dim) the vectors of a batch: lists of floating-point numbers, or text of such lists."""
+    import pyarrow as pa
+
+    if column.null_count:
+        without = [printable(ids[i]) for i, valid in enumerate(column.is_valid().to_pylist()) if not valid]
+        raise InputError(f"{path}: no vector (null) for {first_offenders(without)}", "embed them, or leave them out")
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        parsed = [numbers_of(text, f"{path}: {one}") for one, text in zip(ids, column.to_pylist(), strict=True)]
+        if len({len(row) for row in parsed}) > 1:
+            raise InputError(f"{path}: vectors of different lengths", LAYOUT)
+        return np.asarray(parsed, np.float32)
+    values = column.flatten() if hasattr(kind, "value_type") else None
+    if values is None or str(values.type) not in _ARROW_FLOATS:
+        raise InputError(f"{path}: `{name}` is of type {kind}; lists of floating-point numbers are needed", LAYOUT)
+    if not len(values) or values.null_count or len(values) % len(column):
+        raise InputError(f"{path}: `{name}` must hold lists of as many floating-point numbers each", LAYOUT)
     width = len(values) // len(column)
     if hasattr(column, "offsets") and (np.diff(column.offsets.to_numpy()) != width).any():
         raise InputError(f"{path}: vectors of different lengths", LAYOUT)
     return np.asarray(values.to_numpy(zero_copy_only=False).reshape(len(column), width))
 
 
-_ARROW_FLOATS: Final = ("float", "halffloat", "double")
+_ARROW_FLOATS: Final = frozenset({"float", "halffloat", "double"})
 _READERS: Final[dict[str, Callable[[Path], VectorFile]]] = {
     ".npy": _read_npy,
     ".parquet": _read_parquet,

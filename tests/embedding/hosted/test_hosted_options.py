@@ -206,7 +206,7 @@ def test_a_vendors_long_words_are_cut(vendors_own, server):
 
 def test_ctrl_c_while_every_call_waits_ends_the_run_at_once_and_keeps_what_came_back(vendors_own, server, tmp_path):
     """Real waits: the vendor asks for five minutes; the signal comes when the first call has been told so."""
-    from mrl_sweep.embedding.interrupt import pause
+    from mrl_sweep.interrupt import pause
 
     texts = [f"document {i}" for i in range(20)]
     told = threading.Event()

@@ -1,0 +1,256 @@
+"""One reader for all folders and tables: BEIR, MTEB, TREC, CSV, Parquet, told apart by content; any column can be named.
+
+Settings after commas name files (`corpus=`, `queries=`, `qrels=`; `docs=` and `topics=` mean the same), columns (`corpus.id=`,
+`corpus.text=`, `corpus.title=`, `queries.id=`, `queries.text=`, `qrels.query=`, `qrels.document=`, `qrels.grade=`) and
+`quotes=none` for files whose quotation marks are part of the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mrl_sweep.collection.assemble import Parts, assemble
+from mrl_sweep.collection.options import LoadOptions
+from mrl_sweep.collection.reading.columns import (
+    DOCUMENT_ID_COLUMNS,
+    DOCUMENT_TEXT_COLUMNS,
+    Asked,
+    Spec,
+    TableRow,
+    documents,
+    judgments,
+    named,
+    parse_spec,
+    queries,
+)
+from mrl_sweep.collection.reading.folders import (
+    DEFAULT_SPLIT,
+    check_folder,
+    choose_split,
+    file_sizes,
+    find_file,
+    find_qrels,
+    require_file,
+    split_hint,
+)
+from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of
+from mrl_sweep.collection.reading.qrels import Judgment, read_qrels
+from mrl_sweep.collection.reading.records import Document, Query, Source, json_object, json_queries
+from mrl_sweep.collection.reading.tables import CsvRows, TsvRows, is_parquet, json_rows, parquet_rows
+from mrl_sweep.collection.reading.text_sources import FileSource, RowSource
+from mrl_sweep.collection.reading.topics import read_topics
+from mrl_sweep.errors import InputError
+from mrl_sweep.events import OnEvent
+from mrl_sweep.types import Collection
+
+PARTS: Final = ("corpus", "queries", "qrels")
+SETTINGS: Final = (
+    *PARTS,
+    *("corpus.id", "corpus.text", "corpus.title", "queries.id", "queries.text"),
+    *("qrels.query", "qrels.document", "qrels.grade", "quotes"),
+)
+ALIASES: Final = {"docs": "corpus", "documents": "corpus", "topics": "queries"}
+_TABLES: Final = (".jsonl", ".parquet", ".csv", ".tsv")
+_TEXTS: Final = (".txt", ".xml", ".trec")
+_JUDGED: Final = (".tsv", ".jsonl", ".parquet", ".csv", ".txt", ".qrels", ".trec")
+_PLAIN_TSV: Final = {2: ("id", "text"), 3: ("id", "title", "text"), 4: ("id", "url", "title", "text")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How a kind of folder is named and what its files are usually called, the first of them first.
+
+    `quoted` files of fields may quote them as CSV does; in others every character stands for itself, and a header may be missing.
+    """
+
+    name: str
+    scheme: str
+    holds: str
+    corpus: tuple[str, ...]
+    queries: tuple[str, ...]
+    quoted: bool
+    corpus_endings: tuple[str, ...] = _TABLES
+    queries_endings: tuple[str, ...] = (*_TABLES, *_TEXTS)
+    qrels_endings: tuple[str, ...] = _JUDGED
+    called: tuple[str, str, str] = PARTS
+    """What the parts are called in messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a collection (`queries` and `qrels` None where a label-free reading does without), the split and a hint."""
+
+    corpus: Path
+    queries: Path | None
+    qrels: Path | None
+    split: str
+    hint: str = ""
+
+    def present(self) -> list[Path]:
+        return [path for path in (self.corpus, self.queries, self.qrels) if path is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the files are read: the columns a user names, whether fields may be quoted, and the longest line."""
+
+    spec: Spec
+    quoted: bool
+    limit: int
+
+
+def load_files(source: str, layout: Layout, *, split: str | None, options: LoadOptions, on_event: OnEvent) -> Collection:
+    """The collection that `source` names in this layout. Raises InputError with file and line, or row."""
+    spec = parse_spec(source, SETTINGS, layout.holds, ALIASES)
+    if spec.settings.get("quotes", "none") != "none":
+        raise InputError(f"quotes={spec.settings['quotes']} is not understood", "quotes=none")
+    reading = Reading(spec, layout.quoted and "quotes" not in spec.settings, options.max_line_bytes)
+    files = find_files(spec, layout, split, label_free=options.label_free)
+    judged, judged_at = (iter(()), str) if files.qrels is None else judgments_of(files.qrels, reading)
+    asked, asked_at = (None, str) if files.queries is None else queries_of(files.queries, reading)
+    return assemble(
+        Parts(
+            name=spec.name,
+            source=f"{layout.scheme}{source}",
+            split=files.split,
+            documents=documents_of(files.corpus, reading),
+            queries=asked,
+            queries_label=str(files.queries),
+            queries_place=lambda number: str(asked_at(number)),
+            judgments=judged,
+            judgments_label=str(files.qrels),
+            judgments_place=lambda number: str(judged_at(number)),
+            hint=files.hint,
+            facts={"layout": layout.name, "files": file_sizes(files.present())},
+        ),
+        options,
+        on_event,
+    )
+
+
+def find_files(spec: Spec, layout: Layout, split: str | None, *, label_free: bool) -> Files:
+    """The files that are named, else those that the folder holds."""
+    corpus, asked, qrels = (spec.path(part) for part in PARTS)
+    folder = spec.folder
+    if folder is None:
+        missing = [called for called, path in zip(layout.called, (corpus, asked, qrels), strict=True) if path is None]
+        if corpus is None or (missing and not label_free):
+            raise InputError(f"{layout.scheme}{spec.text} names no {' and no '.join(missing)}", layout.holds)
+        return Files(corpus, asked, None if label_free else qrels, "" if label_free else split or DEFAULT_SPLIT)
+    check_folder(folder, layout.holds)
+    corpus = corpus or require_file(folder, layout.corpus, layout.corpus_endings, layout.holds)
+    if label_free:
+        return Files(corpus, asked or find_file(folder, layout.queries, layout.queries_endings), None, "")
+    hint = ""
+    if qrels is None:
+        splits = find_qrels(folder, layout.qrels_endings, layout.holds)
+        split, hint = (
+            choose_split(split, splits, str(folder / "qrels" if (folder / "qrels").is_dir() else folder)),
+            split_hint(splits),
+        )
+        qrels = splits[split]
+    split = split or DEFAULT_SPLIT
+    of_split = [f"{stem}{between}{split}" for stem in layout.queries for between in "./"]
+    asked = (
+        asked
+        or find_file(folder, of_split, layout.queries_endings)
+        or require_file(folder, layout.queries, layout.queries_endings, layout.holds)
+    )
+    return Files(corpus, asked, qrels, split, hint)
+
+
+def documents_of(path: Path, reading: Reading) -> Source:
+    """The documents of a file, none of them kept in memory."""
+    asked = reading.spec.columns("corpus")
+    if is_parquet(path):
+        return RowSource(str(path), parquet_rows([path], asked.values()), asked)
+    first = _first_line(path, reading.limit)
+    if first is None:
+        raise InputError(f"nothing to evaluate: {path} holds no documents")
+    if _is_json(first, path):
+        if not asked and "_id" in json_object(first, path):
+            return FileSource.of(path, max_line_bytes=reading.limit)  # BEIR's own lines, which are read a third faster
+        return _source(path, json_rows, asked, reading.limit)
+    if reading.quoted:
+        rows = CsvRows.of(path, max_line_bytes=reading.limit)
+        return _source(path, rows, asked, reading.limit, keep_ends=True)
+    if reading.spec.settings.get("quotes") == "none":
+        plain = CsvRows.of(path, max_line_bytes=reading.limit, quoted=False)
+        return _source(path, plain, asked, reading.limit, keep_ends=True)
+    known = [named(asked, "id", DOCUMENT_ID_COLUMNS), named(asked, "text", DOCUMENT_TEXT_COLUMNS)]
+    return _source(path, TsvRows.of(path, _PLAIN_TSV, known, max_line_bytes=reading.limit), asked, reading.limit)
+
+
+def _source(
+    path: Path,
+    rows: Callable[[Iterator[NumberedLine], Path], Iterator[TableRow]],
+    asked: Asked,
+    limit: int,
+    *,
+    keep_ends: bool = False,
+) -> FileSource:
+    def parse(lines: Iterator[NumberedLine], file: Path) -> Iterator[tuple[int, Document]]:
+        return documents(rows(lines, file), asked, lambda number: Where(file, number))
+
+    return FileSource.of(path, parse, max_line_bytes=limit, keep_ends=keep_ends)
+
+
+def queries_of(path: Path, reading: Reading) -> tuple[Iterable[Query], Callable[[int], object]]:
+    """The queries of a file, and where the n-th line or row lies."""
+    asked = reading.spec.columns("queries")
+
+    def in_lines(number: int) -> object:
+        return Where(path, number)
+
+    first = None if is_parquet(path) else _first_line(path, reading.limit)
+    if first is not None and _is_json(first, path) and not asked and "_id" in json_object(first, path):
+        return json_queries(read_lines(path, max_line_bytes=reading.limit), path), in_lines
+    table = table_of(path, reading, asked)
+    if table is None:
+        return read_topics(path, asked=asked, max_line_bytes=reading.limit), in_lines
+    rows, where = table
+    return queries(rows, asked, where), where
+
+
+def judgments_of(path: Path, reading: Reading) -> tuple[Iterator[Judgment], Callable[[int], object]]:
+    """The judgments of a file, and where the n-th line or row lies: a table, or lines as BEIR and TREC write them."""
+    asked = reading.spec.columns("qrels")
+    named_by_ending = ".csv" in path.suffixes
+    table = table_of(path, reading, asked, fields=bool(asked) or named_by_ending)
+    if table is None:
+        return read_qrels(path, max_line_bytes=reading.limit), lambda number: Where(path, number)
+    rows, where = table
+    return judgments(rows, asked, where), where
+
+
+def table_of(
+    path: Path, reading: Reading, asked: Asked, *, fields: bool | None = None
+) -> tuple[Iterator[TableRow], Callable[[int], object]] | None:
+    """The rows of Parquet, of JSON lines, and (`fields`; None: in layouts that quote) of CSV or TSV with a header; else None."""
+    if is_parquet(path):
+        return parquet_rows([path], asked.values())(0), lambda number: f"{path} row {number + 1:,}"
+    first = _first_line(path, reading.limit)
+
+    def where(number: int) -> object:
+        return Where(path, number)
+
+    if first is not None and _is_json(first, path):
+        return json_rows(read_lines(path, max_line_bytes=reading.limit), path), where
+    if first is not None and text_of(first, path).lstrip().startswith("<"):
+        return None
+    by_layout = reading.quoted or "quotes" in reading.spec.settings
+    if not (by_layout if fields is None else fields):
+        return None
+    rows = CsvRows.of(path, max_line_bytes=reading.limit, quoted=reading.quoted)
+    return rows(read_lines(path, max_line_bytes=reading.limit, keep_ends=True), path), where
+
+
+def _first_line(path: Path, limit: int) -> NumberedLine | None:
+    return next((line for line in read_lines(path, max_line_bytes=limit) if not is_blank(line)), None)
+
+
+def _is_json(first: NumberedLine, path: Path) -> bool:
+    return text_of(first, path).lstrip().startswith("{")

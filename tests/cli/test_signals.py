@@ -1,0 +1,95 @@
+"""A signal ends the process within two seconds, even where one step of a library takes minutes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+PRELUDE = """
+import sys, threading, time
+sys.argv = ["mrl-sweep", "config", "--format", "json"]
+from mrl_sweep import cli
+from mrl_sweep.__main__ import start
+"""
+LONG_STEP = """
+import ctypes
+def step(_):
+    print("busy", flush=True)
+    ctypes.CDLL(None).sleep(30)  # one step that lets others run, as a library's training does
+cli._call = step
+"""
+LEFT_BEHIND = """
+from concurrent.futures import ThreadPoolExecutor
+def step(_):
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(time.sleep, 30)
+        print("busy", flush=True)
+        time.sleep(30)
+cli._call = step
+"""
+HELD = """
+from mrl_sweep.interrupt import held_back
+def step(_):
+    with held_back() as signalled:
+        print("busy", flush=True)
+        for _ in range(25):
+            time.sleep(0.1)
+        print("stored" if signalled() else "no signal", flush=True)
+    time.sleep(30)
+cli._call = step
+"""
+HELD_FOR_EVER = """
+import ctypes
+from mrl_sweep.interrupt import held_back
+def step(_):
+    with held_back():
+        print("busy", flush=True)
+        for _ in range(30):
+            ctypes.CDLL(None).sleep(30)
+cli._call = step
+"""
+
+
+def started(body: str) -> subprocess.Popen[str]:
+    code = PRELUDE + body + "start()\n"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "busy\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("body", [LONG_STEP, LEFT_BEHIND], ids=["in one long step", "with a thread left behind"])
+def test_row_69_a_signal_ends_the_process_within_two_seconds(body: str, number: signal.Signals) -> None:
+    process = started(body)
+    sent = time.perf_counter()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    took = time.perf_counter() - sent
+    assert process.returncode == 128 + number
+    assert took < 3.5, "two seconds, and what a busy machine adds"
+    assert err.startswith("error: interrupted\nhint: what is done is kept")
+    assert json.loads(out)["error"]["exit_code"] == 128 + number
+
+
+def test_a_batch_in_flight_is_stored_first() -> None:
+    process = started(HELD)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out.splitlines()[0]) == (143, "stored")
+
+
+def test_the_second_signal_is_obeyed_at_once() -> None:
+    process = started(HELD_FOR_EVER)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    sent = time.perf_counter()
+    process.communicate(timeout=20)
+    assert (process.returncode, time.perf_counter() - sent < 3.5) == (130, True)

@@ -1,0 +1,109 @@
+"""Vectors beside ids, under the names that databases and notebooks give them, and faults that name whose vector it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mrl_sweep.embedding.vectors.formats import ID_KEYS, VECTOR_KEYS, read_vectors
+from mrl_sweep.errors import InputError
+
+ROWS = [[0.5, 1.0, 2.0], [1.5, -1.0, 0.25]]
+
+
+def write(folder: Path, kind: str, records: list[dict[str, Any]]) -> None:
+    if kind == "jsonl":
+        (folder / "docs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(records), folder / "docs.parquet")
+
+
+def read(folder: Path) -> dict[str, list[float]]:
+    table = read_vectors(folder, ("docs",))
+    assert table.ids is not None
+    return dict(zip(table.ids, np.asarray(table.rows, np.float32).tolist(), strict=True))
+
+
+KINDS = pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+
+
+@KINDS
+@pytest.mark.parametrize(("key", "column"), [*((key, "vector") for key in ID_KEYS), *(("id", name) for name in VECTOR_KEYS)])
+def test_usual_names_are_known(tmp_path: Path, kind: str, key: str, column: str) -> None:
+    write(tmp_path, kind, [{key: f"d{i}", column: row, "text": "t"} for i, row in enumerate(ROWS)])
+    assert read(tmp_path) == {"d0": ROWS[0], "d1": ROWS[1]}
+
+
+@KINDS
+def test_the_only_list_of_numbers_is_the_vector(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, kind, [{"id": i, "my_vec_v2": row, "tags": ["a"]} for i, row in enumerate(ROWS)])
+    assert read(tmp_path) == {"0": ROWS[0], "1": ROWS[1]}
+
+
+@KINDS
+def test_a_vector_may_be_text(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, kind, [{"id": f"d{i}", "embedding": str(row)} for i, row in enumerate(ROWS)])
+    assert read(tmp_path) == {"d0": ROWS[0], "d1": ROWS[1]}
+
+
+def test_a_named_vector_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "jsonl", [{"id": f"d{i}", "vector": {"dense": row}} for i, row in enumerate(ROWS)])
+    assert read(tmp_path) == {"d0": ROWS[0], "d1": ROWS[1]}
+
+
+def test_of_several_named_vectors_none_is_guessed(tmp_path: Path) -> None:
+    write(tmp_path, "jsonl", [{"id": "d0", "vector": {"title": ROWS[0], "body": ROWS[1]}}])
+    with pytest.raises(InputError, match="which of the named vectors is meant\\? title, body"):
+        read(tmp_path)
+
+
+@KINDS
+def test_a_null_vector_names_its_document(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, kind, [{"_id": "d0", "embedding": ROWS[0]}, {"_id": "d1", "embedding": None}])
+    with pytest.raises(InputError, match=r"no vector \(null\).*d1|d1 has no vector"):
+        read(tmp_path)
+
+
+@KINDS
+@pytest.mark.parametrize("value", ["none", '[1, "a"]', "{}", "[]", "[true]"])
+def test_text_that_is_no_vector_names_its_document(tmp_path: Path, kind: str, value: str) -> None:
+    write(tmp_path, kind, [{"_id": "d0", "embedding": value}])
+    with pytest.raises(InputError, match="d0 has a vector that is"):
+        read(tmp_path)
+
+
+def test_a_column_of_another_type_is_named_with_its_type(tmp_path: Path) -> None:
+    write(tmp_path, "parquet", [{"id": "d0", "vector": [1, 2]}])
+    with pytest.raises(InputError, match=r"`vector` is of type list<element: int64>"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["docs.npy", "docs.parquet", "docs.jsonl", "docs.safetensors", "docs.fvecs"])
+def test_a_git_lfs_pointer_is_called_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'ab' * 32}\nsize 9\n")
+    with pytest.raises(InputError, match="is a Git LFS pointer"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 3), }",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 3), }",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)",
+        b"{'descr': '<f4\x00', 'shape': (2, 3), }",
+        b"\xff\xfe\x00",
+        b"(" * 90,
+    ],
+)
+def test_row_64_a_damaged_npy_header_is_the_files_fault(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "docs.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 24)
+    with pytest.raises(InputError, match=r"docs\.npy"):
+        read(tmp_path)
