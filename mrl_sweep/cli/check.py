@@ -10,7 +10,7 @@ from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import EMBED, ConfigFile, takes
 from mrl_sweep.cli.output import Told, one_document, one_text, prepare_text
 from mrl_sweep.cli.progress import listening
-from mrl_sweep.cli.run import check_collection, inputs_of
+from mrl_sweep.settings.folders import inputs_of
 
 if TYPE_CHECKING:
     from mrl_sweep.collection.describe import Description
@@ -21,6 +21,8 @@ def check(context: typer.Context, config: ConfigFile = None, **flags: Any) -> No
     """Validate a collection and say what is in it: sizes, judgments, gaps, text lengths, slices."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(config, flags)
+    from mrl_sweep.pipeline.checks import check_collection
+
     check_collection(settings)
     write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
     from mrl_sweep.collection.describe import describe

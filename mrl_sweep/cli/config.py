@@ -11,8 +11,8 @@ import typer
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import SWEEP, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_text
-from mrl_sweep.cli.run import inputs_of
 from mrl_sweep.errors import InputError
+from mrl_sweep.settings.folders import inputs_of
 from mrl_sweep.settings.parsing import format_size, parse_size
 from mrl_sweep.settings.setting import Setting
 from mrl_sweep.settings.table import SETTINGS

@@ -11,8 +11,8 @@ from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import EMBED, ConfigFile, takes
 from mrl_sweep.cli.output import Told, one_document, one_text, prepare_text
 from mrl_sweep.cli.progress import listening
-from mrl_sweep.cli.run import check_complete, inputs_of
 from mrl_sweep.errors import InputError
+from mrl_sweep.settings.folders import inputs_of
 from mrl_sweep.words import percent
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def embed(
     """Only fill the store; --dry-run says what that would take. A run then embeds nothing."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(config, flags)
+    from mrl_sweep.pipeline.checks import check_complete
+
     check_complete(settings)
     write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
     from mrl_sweep.embedding.dry_run import dry_run as would_take

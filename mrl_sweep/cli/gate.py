@@ -12,9 +12,10 @@ from mrl_sweep.cli.invocation import Invocation, invocation_of
 from mrl_sweep.cli.options import GATE, takes
 from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.report import files_of
-from mrl_sweep.cli.run import inputs_of, main_job, main_jobs
+from mrl_sweep.cli.run import main_job, main_jobs
 from mrl_sweep.cli.several import prepare_several
 from mrl_sweep.errors import InputError, naming
+from mrl_sweep.settings.folders import inputs_of
 
 if TYPE_CHECKING:
     from mrl_sweep.settings.config import SweepConfig

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -16,7 +14,7 @@ from mrl_sweep.cli.options import SWEEP, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.several import prepare_several
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.settings.folders import inputs_of
 
 if TYPE_CHECKING:
     from mrl_sweep.report.document import Report
@@ -60,8 +58,9 @@ def run_one_part(invocation: Invocation, settings: SweepConfig, text: str) -> No
     from mrl_sweep.execution.parts import Part, missing_parts
 
     part = Part.parse(text)
-    check_complete(settings)
-    check_out(settings)
+    from mrl_sweep.pipeline.checks import check_settings
+
+    check_settings(settings)
     output = prepare_output(invocation, settings.run.output, inputs_of(settings))
     from mrl_sweep.pipeline.parts import run_part
 
@@ -87,8 +86,9 @@ def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
 
 def main_job(invocation: Invocation, settings: SweepConfig) -> Report:
     """Do the main job under the eyes of the user."""
-    check_complete(settings)
-    check_out(settings)
+    from mrl_sweep.pipeline.checks import check_settings
+
+    check_settings(settings)
     from mrl_sweep.pipeline import run as pipeline
 
     with listening(invocation) as on_event:
@@ -98,62 +98,10 @@ def main_job(invocation: Invocation, settings: SweepConfig) -> Report:
 
 def main_jobs(invocation: Invocation, settings: SweepConfig) -> Mapping[str, Report]:
     """The same for several collections: their reports by name."""
-    check_complete(settings)
-    check_out(settings)
+    from mrl_sweep.pipeline.checks import check_settings
+
+    check_settings(settings)
     from mrl_sweep.runs.together import run_each
 
     with listening(invocation) as on_event:
         return run_each(settings, on_event)
-
-
-def check_out(settings: SweepConfig) -> None:
-    """Raise InputError where the run would be written among the files that it reads (FAULTS 55)."""
-    out = settings.run.out
-    for path in inputs_of(settings) if out is not None and out.is_dir() else ():
-        if out is not None and os.path.realpath(path) == os.path.realpath(out):
-            raise InputError(f"will not write the run to {out}: it is an input", "give --out another folder")
-    if out is not None and not settings.run.force:
-        _check_earlier_run(settings, out)
-
-
-def _check_earlier_run(settings: SweepConfig, out: Path) -> None:
-    """Raise InputError where `out` holds the run of another collection or model; the same run may be repeated (FAULTS 67)."""
-    from mrl_sweep.report.files.folder import holds_run, read_report
-
-    if not holds_run(out):
-        return
-    try:
-        earlier = read_report(out).manifest.get("settings", {})
-    except InputError:  # a report of another version or a damaged one is not ours to throw away
-        earlier = {}
-    then = {key: earlier.get(key) for key in ("collection.source", "model.name")}
-    now = {key: value for key, value in settings.settings().items() if key in then}
-    different = [key for key in then if then[key] != now[key]]
-    if different:
-        told = "; ".join(f"{key.partition('.')[0]} {then[key] or 'unknown'}, now {now[key]}" for key in different)
-        raise InputError(f"{out} holds another run ({printable(told, 300)})", "give --out another folder, or --force")
-
-
-def inputs_of(settings: SweepConfig) -> list[Path]:
-    """The files and folders that a run reads, and must never write to."""
-    named = [*settings.collection.sources, settings.model.name or ""]
-    places = [place for name in named for place in (name, name.partition(":")[2]) if place]
-    files = [origin.partition(".toml")[0] + ".toml" for origin in settings.origins.values() if ".toml" in origin]
-    distractors = [settings.collection.distractors] if settings.collection.distractors else []
-    return [*distractors, *(Path(place) for place in [*places, *files])]
-
-
-def check_complete(settings: SweepConfig) -> None:
-    """Raise InputError where it is not said what to embed, or by what."""
-    check_collection(settings)
-    if settings.model.name is None:
-        raise InputError("no model given", "give --model NAME; --model wordllama needs no download")
-
-
-def check_collection(settings: SweepConfig) -> None:
-    """Raise InputError where no collection is named."""
-    if settings.collection.source is None:
-        hint = (
-            "give --collection FOLDER, or --collection pydocs for Python's own documentation; `mrl-sweep demo` shows it at work"
-        )
-        raise InputError("no collection given", hint)

@@ -16,6 +16,9 @@ SPEC_FORMS: Final = (
 _PARAMETER = re.compile(r"([A-Za-z_]+)=(\d+)")
 _DEGENERATE = re.compile(r"(?:IVF|NSG|PQ|RQ|LSQ)0+(?!\d)|HNSW0*[01](?!\d)")
 
+LIVE: Final = "pgvector:"
+"""An index that is not FAISS's begins so."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class IndexSpec:

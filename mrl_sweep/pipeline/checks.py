@@ -2,17 +2,87 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from mrl_sweep.decision.units import check_fields
 from mrl_sweep.deploying.funnels import parse_funnel
+from mrl_sweep.deploying.index_spec import LIVE, parse_index
 from mrl_sweep.embedding.protocol import GUESSED
 from mrl_sweep.errors import InputError
+from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Collection, Embeddings, ModelFacts
+from mrl_sweep.settings.folders import inputs_of
+from mrl_sweep.types import Collection, Embeddings, ModelFacts, Similarity
+from mrl_sweep.words import printable
+
+USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
+"""Of models whose own size is not known yet."""
 
 _ZERO: Final = ("zero-documents", "zero-queries")
+
+
+def check_settings(config: SweepConfig) -> None:
+    """Raise InputError for settings that no run can follow, whatever the data: `check_complete`, `check_out`."""
+    check_complete(config)
+    check_out(config)
+
+
+def check_complete(config: SweepConfig) -> None:
+    """Raise InputError where it is not said what to embed, or by what."""
+    check_collection(config)
+    if config.model.name is None:
+        raise InputError("no model given", "give --model NAME; --model wordllama needs no download")
+
+
+def check_collection(config: SweepConfig) -> None:
+    """Raise InputError where no collection is named."""
+    if config.collection.source is None:
+        hint = (
+            "give --collection FOLDER, or --collection pydocs for Python's own documentation; `mrl-sweep demo` shows it at work"
+        )
+        raise InputError("no collection given", hint)
+
+
+def check_out(config: SweepConfig) -> None:
+    """Raise InputError where the run would be written among the files that it reads (FAULTS 55)."""
+    out = config.run.out
+    for path in inputs_of(config) if out is not None and out.is_dir() else ():
+        if out is not None and os.path.realpath(path) == os.path.realpath(out):
+            raise InputError(f"will not write the run to {out}: it is an input", "give --out another folder")
+    if out is not None and not config.run.force:
+        _check_earlier_run(config, out)
+
+
+def _check_earlier_run(config: SweepConfig, out: Path) -> None:
+    """Raise InputError where `out` holds the run of another collection or model; the same run may be repeated (FAULTS 67)."""
+    from mrl_sweep.report.files.folder import holds_run, read_report
+
+    if not holds_run(out):
+        return
+    try:
+        earlier = read_report(out).manifest.get("settings", {})
+    except InputError:  # a report of another version or a damaged one is not ours to throw away
+        earlier = {}
+    then = {key: earlier.get(key) for key in ("collection.source", "model.name")}
+    now = {key: value for key, value in config.settings().items() if key in then}
+    different = [key for key in then if then[key] != now[key]]
+    if different:
+        told = "; ".join(f"{key.partition('.')[0]} {then[key] or 'unknown'}, now {now[key]}" for key in different)
+        raise InputError(f"{out} holds another run ({printable(told, 300)})", "give --out another folder, or --force")
+
+
+def check_measures(config: SweepConfig) -> None:
+    """Raise InputError for measures that do not fit what is asked: agreement mixed with quality, one that cannot be projected."""
+    decision, label_free = config.decision, config.collection.label_free
+    refuse_mixture((*decision.measures, *decision.require), label_free=label_free)
+    if config.deploy.project_docs and not label_free:
+        from mrl_sweep.projection.growth import refuse_unprojectable
+
+        for measure in dict.fromkeys((decision.measures[0], *decision.require)):
+            refuse_unprojectable(measure)
 
 
 def check_data(config: SweepConfig, collection: Collection) -> None:
@@ -58,4 +128,58 @@ def check_vectors(config: SweepConfig, embeddings: Embeddings) -> None:
         raise InputError(
             f"strict: {'; '.join(faults)}",
             "embed them again or leave them out; --no-strict counts them in the report",
+        )
+
+
+def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: int) -> None:
+    """Raise InputError for an index that could not be built at any size, before the hours are spent that lead up to it.
+
+    `dims` None: the sizes are not known yet, so that only what no usual size allows is refused. One that can be built at some
+    sizes is left out at the others with its reason (`measure_deployed`); strict refuses it.
+    """
+    specs = [spec for spec in config.sweep.index if not parse_index(spec).is_flat]
+    if not specs:
+        return
+    refuse_whole_rankings(config, specs)
+    check_live(config)
+    specs = [spec for spec in specs if not spec.startswith(LIVE)]
+    from mrl_sweep.deploying.indexes.measuring import check_index
+
+    for spec in specs:
+        refused: list[InputError] = []
+        for dim in dims or USUAL_SIZES:
+            try:
+                check_index(
+                    spec,
+                    dim,
+                    similarity=config.sweep.similarity,
+                    n_documents=n_documents,
+                    strict=config.run.strict,
+                    tried=dims is not None,
+                )
+            except InputError as error:
+                refused.append(error)
+        if refused and (len(refused) == len(dims or USUAL_SIZES) or (dims and config.run.strict)):
+            raise refused[0]
+
+
+def check_live(config: SweepConfig) -> None:
+    """Raise InputError for an index of a live database that is misspelt, or that no address is given for."""
+    from mrl_sweep.deploying.pgvector import LiveIndex
+
+    live = [LiveIndex.parse(spec) for spec in config.sweep.index if spec.startswith(LIVE)]
+    if live and config.deploy.dsn is None:
+        raise InputError(f"{live[0]} is measured on a live PostgreSQL, and none is named", "--dsn postgresql://host/database")
+    if live and config.sweep.similarity is not Similarity.COSINE:
+        raise InputError(f"{live[0]} is measured with pgvector's cosine distance", "--similarity cosine, or another --index")
+
+
+def refuse_whole_rankings(config: SweepConfig, specs: Sequence[str]) -> None:
+    """Raise InputError for a measure without a cut-off beside an index, which returns a list and never the whole ranking."""
+    decision = config.decision
+    whole = [measure for measure in (*decision.measures, *decision.require) if measure.cutoff is None]
+    if whole:
+        raise InputError(
+            f"{whole[0]} looks at the whole ranking, and {specs[0]} returns a list: what lies behind it would count as lost",
+            f"give the measure a cut-off (--measure {whole[0]}@100), or measure no index but Flat (--index none)",
         )

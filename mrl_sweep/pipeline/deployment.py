@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -11,7 +10,7 @@ import numpy as np
 from mrl_sweep.collection import left_out
 from mrl_sweep.deploying.findings import findings_of, which_sizes
 from mrl_sweep.deploying.funnels import Funnel, parse_funnel
-from mrl_sweep.deploying.index_spec import parse_index
+from mrl_sweep.deploying.index_spec import LIVE
 from mrl_sweep.deploying.indexes.cache import IndexShelf
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements
 from mrl_sweep.deploying.indexes.measuring import measure_funnel, measure_points
@@ -21,71 +20,11 @@ from mrl_sweep.files import json_digest
 from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.funnels import recommended_funnel
 from mrl_sweep.pipeline.sweep import Sweep
-from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import index_folder
-from mrl_sweep.types import EXACT, Advice, Basis, Similarity
+from mrl_sweep.types import EXACT, Advice, Basis
 
 DEPTH: Final = 100
 """How many documents an index is asked for where no measure says."""
-
-LIVE: Final = "pgvector:"
-"""An index that is not FAISS's begins so."""
-
-USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
-
-
-def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: int) -> None:
-    """Raise InputError for an index that could not be built at any size, before the hours are spent that lead up to it.
-
-    `dims` None: the sizes are not known yet, so that only what no usual size allows is refused. One that can be built at some
-    sizes is left out at the others with its reason (`measure_deployed`); strict refuses it.
-    """
-    specs = [spec for spec in config.sweep.index if not parse_index(spec).is_flat]
-    if not specs:
-        return
-    refuse_whole_rankings(config, specs)
-    check_live(config)
-    specs = [spec for spec in specs if not spec.startswith(LIVE)]
-    from mrl_sweep.deploying.indexes.measuring import check_index
-
-    for spec in specs:
-        refused: list[InputError] = []
-        for dim in dims or USUAL_SIZES:
-            try:
-                check_index(
-                    spec,
-                    dim,
-                    similarity=config.sweep.similarity,
-                    n_documents=n_documents,
-                    strict=config.run.strict,
-                    tried=dims is not None,
-                )
-            except InputError as error:
-                refused.append(error)
-        if refused and (len(refused) == len(dims or USUAL_SIZES) or (dims and config.run.strict)):
-            raise refused[0]
-
-
-def check_live(config: SweepConfig) -> None:
-    """Raise InputError for an index of a live database that is misspelt, or that no address is given for."""
-    from mrl_sweep.deploying.pgvector import LiveIndex
-
-    live = [LiveIndex.parse(spec) for spec in config.sweep.index if spec.startswith(LIVE)]
-    if live and config.deploy.dsn is None:
-        raise InputError(f"{live[0]} is measured on a live PostgreSQL, and none is named", "--dsn postgresql://host/database")
-    if live and config.sweep.similarity is not Similarity.COSINE:
-        raise InputError(f"{live[0]} is measured with pgvector's cosine distance", "--similarity cosine, or another --index")
-
-
-def refuse_whole_rankings(config: SweepConfig, specs: Sequence[str]) -> None:
-    """Raise InputError for a measure without a cut-off beside an index, which returns a list and never the whole ranking."""
-    decision = config.decision
-    whole = [measure for measure in (*decision.measures, *decision.require) if measure.cutoff is None]
-    if whole:
-        raise InputError(
-            f"{whole[0]} looks at the whole ranking, and {specs[0]} returns a list: what lies behind it would count as lost",
-            f"give the measure a cut-off (--measure {whole[0]}@100), or measure no index but Flat (--index none)",
-        )
 
 
 def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:

@@ -21,10 +21,9 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.execution.resources import open_checkpoint
 from mrl_sweep.files import prepare_folder
-from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.measures.score import score
-from mrl_sweep.pipeline.checks import check_data, check_model, check_sizes, check_vectors
-from mrl_sweep.pipeline.deployment import check_indexes, measure_deployed
+from mrl_sweep.pipeline.checks import check_data, check_indexes, check_measures, check_model, check_sizes, check_vectors
+from mrl_sweep.pipeline.deployment import measure_deployed
 from mrl_sweep.pipeline.funnels import bounded_funnels
 from mrl_sweep.pipeline.ranking import rank_all
 from mrl_sweep.pipeline.summary import summarise
@@ -160,13 +159,8 @@ def provable(config: SweepConfig, collection: Collection) -> str:
 
 def load(config: SweepConfig, on_event: OnEvent = ignore) -> Collection:
     """The configured collection, checked. Raises InputError before it is read where the measures do not fit it."""
-    table, decision = config.collection, config.decision
-    refuse_mixture((*decision.measures, *decision.require), label_free=table.label_free)
-    if config.deploy.project_docs and not table.label_free:
-        from mrl_sweep.projection.growth import refuse_unprojectable
-
-        for measure in dict.fromkeys((decision.measures[0], *decision.require)):
-            refuse_unprojectable(measure)
+    table = config.collection
+    check_measures(config)
     if len(table.sources) > 1:
         raise InputError(
             f"{len(table.sources)} collections are named, and this takes one",

@@ -61,3 +61,12 @@ def run_folder(config: SweepConfig, name: str, manifest: Mapping[str, Any]) -> P
 def readable(name: str) -> str:
     """A folder's name that says whose it is, whatever characters the collection's own name holds."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "run"
+
+
+def inputs_of(config: SweepConfig) -> list[Path]:
+    """The files and folders that a run reads, and must never write to."""
+    named = [*config.collection.sources, config.model.name or ""]
+    places = [place for name in named for place in (name, name.partition(":")[2]) if place]
+    files = [origin.partition(".toml")[0] + ".toml" for origin in config.origins.values() if ".toml" in origin]
+    distractors = [config.collection.distractors] if config.collection.distractors else []
+    return [*distractors, *(Path(place) for place in [*places, *files])]
