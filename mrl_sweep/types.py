@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 else:  # annotations only: the table of settings names these types' neighbours, and `--help` does without numpy
     IntArray = FloatArray = Float32Array = BoolArray = Any
 
+SEED: Final = 0
+"""Of everything that is drawn at random: the same inputs give the same report."""
+
 NOT_RETRIEVED: Final = 2**31 - 1
 """The value of `above` for a judged document that was not returned: behind every cut-off, and safe to add to in int64."""
 

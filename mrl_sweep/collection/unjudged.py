@@ -10,13 +10,10 @@ import numpy as np
 from mrl_sweep.collection.reading.documents import Corpus
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.errors import InputError, several
-from mrl_sweep.types import Advice, IntArray, Qrels, Queries
+from mrl_sweep.types import SEED, Advice, IntArray, Qrels, Queries
 
 MOST_DRAWN: Final = 1000
 """So many documents serve as queries at most: their mean agreement is known to about a hundredth."""
-
-SEED: Final = 0
-"""The same corpus gives the same queries."""
 
 
 def every_query(queries: Sequence[Query]) -> Queries:

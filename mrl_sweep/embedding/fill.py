@@ -17,6 +17,7 @@ from mrl_sweep.embedding.protocol import Embedder, Encoded, PartlyEncoded, Role
 from mrl_sweep.errors import EnvironmentFault, MrlSweepError, first_offenders
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.interrupt import held_back
+from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.store.digests import Uint64Array, text_digests
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Rows
 from mrl_sweep.store.store import Space
@@ -28,7 +29,6 @@ ROUNDS: Final = 8
 """How often a space is filled where shards turn out to be damaged, or are rewritten by others at the same moment."""
 
 _UNIT_TOLERANCE: Final = 1e-3
-_ZERO_SQUARED: Final = 1e-30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +287,7 @@ class _Run:
 def _rows(job: _Job, encoded: Encoded) -> Rows:
     """What the store keeps of each text: digest, vector, tokens, and whether it was truncated, zero or of unit length."""
     squared = np.einsum("ij,ij->i", encoded.vectors, encoded.vectors)
-    flags = ZERO * (squared < _ZERO_SQUARED) + UNIT * (abs(squared - 1) < 2 * _UNIT_TOLERANCE)
+    flags = ZERO * (squared < ZERO_SQUARED_NORM) + UNIT * (abs(squared - 1) < 2 * _UNIT_TOLERANCE)
     if encoded.truncated is not None:
         flags += TRUNCATION_KNOWN + TRUNCATED * encoded.truncated
     tokens = np.zeros(len(job.texts)) if encoded.tokens is None else encoded.tokens

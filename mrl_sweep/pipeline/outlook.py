@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,12 +13,10 @@ from mrl_sweep.deploying.findings import Evaluation, Findings
 from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.report.content.advice import Surroundings
 from mrl_sweep.report.document import BudgetRow, ProjectionRow
-from mrl_sweep.types import Advice, Basis, Measure, Ranks
+from mrl_sweep.types import SEED, Advice, Basis, Measure, Ranks
 
 if TYPE_CHECKING:
     from mrl_sweep.projection.growth import CorpusSize, Growth
-
-SEED: Final = 0
 
 
 def budget_rows(

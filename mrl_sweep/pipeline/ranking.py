@@ -18,16 +18,13 @@ from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_depth
 from mrl_sweep.ranking.rotation import rotations
 from mrl_sweep.ranking.space import Space, prefixes
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import FLOAT32, Basis, Collection, Embeddings, Float32Array, Ranks, TopDocuments
+from mrl_sweep.types import FLOAT32, SEED, Basis, Collection, Embeddings, Float32Array, Ranks, TopDocuments
 
 AGREEMENT_DEPTH: Final = 10
 RUN_FILE_DEPTH: Final = 100
 
 WHOLE_RANKING: Final = 100
 """How many documents a measure without a cut-off asks for where a shortlist must be cut somewhere."""
-
-SEED: Final = 0
-"""Of everything that is drawn at random: the same inputs give the same report."""
 
 
 def rank_all(

@@ -12,12 +12,10 @@ from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.ranking.codes.precision import code_of
 from mrl_sweep.ranking.exact import RankOptions, rank_in
 from mrl_sweep.ranking.space import Space, coded
-from mrl_sweep.types import FLOAT32, Basis, Configuration, Float32Array, IntArray, Qrels, Ranks, TopDocuments, Vectors
+from mrl_sweep.types import FLOAT32, SEED, Basis, Configuration, Float32Array, IntArray, Qrels, Ranks, TopDocuments, Vectors
 
 TRAINING_ROWS: Final = 20_000
 """So many documents train the codes: enough for ranges, means and centroids, which is all that these codes learn."""
-
-SEED: Final = 0
 
 
 def training_rows(n_documents: int) -> IntArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Demand, project
 from mrl_sweep.runs.reopen import EarlierRun, target_of
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import EXACT, Advice, Configuration, full_size
-
-SEED: Final = 0
+from mrl_sweep.types import EXACT, SEED, Advice, Configuration, full_size
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import numpy as np
 from mrl_sweep.embedding.vectors.formats import LAYOUT, VectorFile, read_vectors
 from mrl_sweep.errors import InputError, first_offenders, several
 from mrl_sweep.events import OnEvent, Progress
+from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.types import Advice, Collection, Embeddings, FileRows, Float32Array, IntArray, Vectors
 
 _CHECKED_AT_ONCE_BYTES: Final = 64 << 20
-_ZERO_SQUARED: Final = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def _checked(table: VectorFile, order: IntArray | None, side: Side, on_event: On
         rows = np.ascontiguousarray(block, dtype=np.float32)
         squared = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
         bad += (np.flatnonzero(~np.isfinite(rows).all(axis=1)) + start).tolist()
-        zero += (np.flatnonzero(squared < _ZERO_SQUARED) + start).tolist()
+        zero += (np.flatnonzero(squared < ZERO_SQUARED_NORM) + start).tolist()
         unit = unit and bool((abs(squared - 1) < 2e-3).all())
         first = rows[0].copy() if first is None else first
         alike = alike and bool((rows == first).all())
