@@ -138,7 +138,12 @@ def describe(
     units = count_units(cluster_labels(queries.metadata, cluster)) if cluster else len(queries)
     noun = "queries" if collection.label_free else "judged queries"
     relevant = np.bincount(qrels.queries, qrels.grades > 0, minlength=len(queries))
-    documents = _lengths(collection.documents.texts(), len(collection.documents), count_tokens, max_tokens, on_event)
+    known = getattr(collection.documents, "lengths", None)  # loaders have read every text once already
+    if known is not None and count_tokens is None:
+        documents = Lengths(Spread.of(known))
+        on_event(Progress("checking", len(known), len(known), "documents"))
+    else:
+        documents = _lengths(collection.documents.texts(), len(collection.documents), count_tokens, max_tokens, on_event)
     return Description(
         name=collection.name,
         documents=len(collection.documents),

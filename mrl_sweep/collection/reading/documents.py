@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, islice
 from typing import Any, Final, overload
 
 import numpy as np
@@ -17,6 +17,8 @@ from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import FileRows, IntArray
 
 _REPORT_EVERY: Final = 10_000
+_AT_ONCE: Final = 500
+"""Documents that are taken in at a time; a divisor of `_REPORT_EVERY`."""
 
 HELD_CHARACTERS: Final = 2**24
 """A corpus of no more than this stays in memory: a run asks for its texts twice and for titles once more."""
@@ -40,6 +42,14 @@ class Ids(Sequence[str]):
     def append(self, text: str) -> None:
         self._blob += text.encode("utf-8", "surrogatepass")
         self._ends.append(len(self._blob))
+        self._hashes = None
+
+    def extend(self, texts: Sequence[str]) -> None:
+        """Appends many at once."""
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+        ends = len(self._blob) + np.cumsum(list(map(len, encoded)), dtype=np.int64)
+        self._blob += b"".join(encoded)
+        self._ends.frombytes(ends.tobytes())
         self._hashes = None
 
     def __len__(self) -> int:
@@ -114,12 +124,15 @@ class StoredDocuments:
         source: Source,
         file_rows: FileRows | None = None,
         held: Sequence[Document] | None = None,
+        lengths: IntArray | None = None,
     ) -> None:
         self._ids = ids
         self._positions = positions
         self._source = source
         self._file_rows = file_rows
         self._held = held
+        self.lengths = lengths
+        """(n,) characters of each text, where they were counted."""
         self._left: list[tuple[int, Iterator[tuple[int, Document]]]] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -223,38 +236,39 @@ def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
     halves = array("q")
     held: list[Document] | None = []
     room = HELD_CHARACTERS
-    for position, document in source.scan():
-        text = document.full_text
-        if not text.isascii() and not is_whole(text):
-            halves.append(len(ids))
-        ids.append(document.id)
-        positions.append(position)
-        id_hashes.append(hash(document.id))
-        text_hashes.append(hash(text))
-        lengths.append(len(text))
+    scan = source.scan()
+    while batch := list(islice(scan, min(_AT_ONCE, _REPORT_EVERY))):
+        texts = [document.full_text for _, document in batch]
+        halves.extend(i for i, text in enumerate(texts, len(ids)) if not text.isascii() and not is_whole(text))
+        names = [document.id for _, document in batch]
+        ids.extend(names)
+        positions.extend([position for position, _ in batch])
+        id_hashes.extend(map(hash, names))
+        text_hashes.extend(map(hash, texts))
+        lengths.extend(map(len, texts))
         if held is not None:
-            held.append(document)
-            room -= len(text) + _OF_ITSELF
+            held.extend(document for _, document in batch)
+            room -= sum(map(len, texts)) + _OF_ITSELF * len(batch)
             held = held if room >= 0 else None
         if not len(ids) % _REPORT_EVERY:
             on_event(Progress("reading", len(ids), None, "documents"))
     if not len(ids):
         raise InputError(f"nothing to evaluate: {source.label} holds no documents")
-    places, texts, sizes = _column(positions), _column(text_hashes), _column(lengths)
+    places, hashes, sizes = _column(positions), _column(text_hashes), _column(lengths)
     is_half = np.zeros(len(ids), np.bool_)
     is_half[_column(halves)] = True
     ids._hashes = _column(id_hashes)
-    repeated = _repeated(ids, texts, places, source)
+    repeated = _repeated(ids, hashes, places, source)
     file_rows: FileRows | None = None
     if repeated:
         keep = np.ones(len(ids), bool)
         keep[repeated] = False
         file_rows = FileRows(np.flatnonzero(keep), len(ids))
-        ids, places, texts, sizes = ids.without(repeated), places[keep], texts[keep], sizes[keep]
+        ids, places, hashes, sizes = ids.without(repeated), places[keep], hashes[keep], sizes[keep]
         is_half = is_half[keep]
         held = None if held is None else list(compress(held, keep))
-    documents = StoredDocuments(ids, places, source, file_rows, held)
-    return Corpus(documents, texts, np.flatnonzero(sizes == 0), len(repeated), np.flatnonzero(is_half), int(sizes.sum()))
+    documents = StoredDocuments(ids, places, source, file_rows, held, sizes.astype(np.int32))
+    return Corpus(documents, hashes, np.flatnonzero(sizes == 0), len(repeated), np.flatnonzero(is_half), int(sizes.sum()))
 
 
 def _repeated(ids: Ids, text_hashes: IntArray, positions: IntArray, source: Source) -> list[int]:

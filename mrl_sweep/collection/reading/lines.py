@@ -66,9 +66,15 @@ def open_binary(path: Path) -> BinaryIO:
 
 
 def read_lines(
-    path: Path, *, offset: int = 0, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES, keep_ends: bool = False
+    path: Path,
+    *,
+    offset: int = 0,
+    max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
+    keep_ends: bool = False,
+    n_before: int = 0,
 ) -> Iterator[NumberedLine]:
-    """Every line from `offset` (the first byte of a line) on, blank ones too; numbers count from that line.
+    """Every line from `offset` (the first byte of a line) on, blank ones too; numbers count from that line, the
+    first being `n_before` + 1.
 
     `keep_ends` leaves each line's end in its data. Never holds more than one line. Errors: InputError for a file that cannot
     be read, or a line above the limit.
@@ -76,7 +82,7 @@ def read_lines(
     try:
         with open_binary(path) as file:
             _skip_to(file, offset)
-            number = 0
+            number = n_before
             while data := file.readline(max_line_bytes + 2):
                 number += 1
                 size = len(data)

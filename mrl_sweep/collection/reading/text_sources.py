@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mrl_sweep.collection.options import DEFAULT_MAX_LINE_BYTES
 from mrl_sweep.collection.reading.columns import Asked, TableRow, documents
+from mrl_sweep.collection.reading.json_blocks import LEAST_BYTES, block_documents
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, compression, line_number_at, read_lines, unreadable
 from mrl_sweep.collection.reading.records import Document, json_documents
 from mrl_sweep.errors import InputError
@@ -48,8 +49,16 @@ class FileSource:
     def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
         if _stamp(self.path) != self.stamp:
             raise InputError(f"{self.path} has changed since it was read", "run again when nothing writes to it")
-        limit = self.max_line_bytes
-        return self.parse(read_lines(self.path, offset=position, max_line_bytes=limit, keep_ends=self.keep_ends), self.path)
+        if self.parse is json_documents and position == 0 and self.stamp[0] >= LEAST_BYTES:
+            return block_documents(self.path, max_line_bytes=self.max_line_bytes, rest=self._lines)
+        return self._lines(position)
+
+    def _lines(self, position: int, n_before: int = 0) -> Iterator[tuple[int, Document]]:
+        """The documents from a byte offset on, line by line; `n_before` lines come before it."""
+        lines = read_lines(
+            self.path, offset=position, max_line_bytes=self.max_line_bytes, keep_ends=self.keep_ends, n_before=n_before
+        )
+        return self.parse(lines, self.path)
 
     def place(self, position: int) -> str:
         return str(Where(self.path, line_number_at(self.path, position)))
