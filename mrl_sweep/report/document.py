@@ -18,6 +18,9 @@ SCHEMA_VERSION: Final = 2
 READABLE: Final = (1, SCHEMA_VERSION)
 """A report of schema 1 has no precision and no rescoring, and judged the exact prefixes alone."""
 
+NO_FAULT: Final = frozenset({"queries_without_judgments"})
+"""What is left out by right, of `Report.excluded`: a folder's queries are those of all its splits, and one split is judged."""
+
 _NOT_IN_DOCUMENT: Final = {"document": False}
 
 
@@ -147,8 +150,22 @@ class DocumentRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FallenRow:
+    """A relevant document that stands lower than at full size; ranks from 1, the best of its ties; None: not returned."""
+
+    id: str
+    title: str
+    grade: int
+    rank_at_full: int | None
+    rank: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoserRow:
-    """A query that loses much at size `dim`: its value before and after, what left its top documents and what came in."""
+    """A query that loses much at size `dim`: its value before and after, what left its top documents and what came in.
+
+    `fell` are the relevant documents that stand lower than at full size, the best of them first: why the value changed.
+    """
 
     query_id: str
     text: str
@@ -158,6 +175,7 @@ class LoserRow:
     value: float
     left: tuple[DocumentRow, ...] = ()
     came_in: tuple[DocumentRow, ...] = ()
+    fell: tuple[FallenRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from mrl_sweep.files import json_digest
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.codec import encode
-from mrl_sweep.runs.reopen import EarlierRun
+from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.types import Configuration, FloatArray, IntArray, Measure, exact_prefixes
 
 SCHEMA_VERSION: Final = 1
@@ -151,8 +151,8 @@ def regressed(before: EarlierRun, after: EarlierRun, named: Configuration, *, ma
 
     Raises InputError where the two runs cannot be compared, with the differences named, or did not both rank it.
     """
-    facts = facts_to_share(before) | {"model": model_of(before)}, facts_to_share(after) | {"model": model_of(after)}
-    require_comparable(*facts)
+    own = ({"model": model_of(run), "similarity": run.report.manifest.get("similarity")} for run in (before, after))
+    require_comparable(*(facts_to_share(run) | more for run, more in zip((before, after), own, strict=True)))
     measure = after.policy.required[0]
     earlier, later = paired_values(before, after, named, named, measure)
     counted = before.scores.counted[before.scores.measures.index(measure)]
@@ -162,7 +162,7 @@ def regressed(before: EarlierRun, after: EarlierRun, named: Configuration, *, ma
 
 def facts_to_share(run: EarlierRun) -> dict[str, Any]:
     """What two runs must have in common for a paired comparison, named as a person knows it; long ones as count and digest."""
-    measure, manifest = run.policy.required[0], run.report.manifest
+    measure, manifest, settings = run.policy.required[0], run.report.manifest, settings_of(run.report)
     judged = run.scores.counted[run.scores.measures.index(measure)]
     queries = sorted(name for name, counts in zip(run.data.query_ids, judged, strict=True) if counts)
     return {
@@ -170,9 +170,19 @@ def facts_to_share(run: EarlierRun) -> dict[str, Any]:
         "measure": str(Measure(measure.name, None, measure.rel)),
         "cut-off": measure.cutoff,
         "tie rule": manifest.get("tie_rule"),
+        "a query's own document left out": manifest.get("identical_excluded"),
+        "queries without relevant documents": settings.get("collection.no_relevant"),
+        "judged documents that are missing": settings.get("collection.missing_docs"),
+        "documents": _counted(manifest, "documents"),
         "queries": _digest(queries),
         "judgments": _digest(_judgments(run)),
     }
+
+
+def _counted(manifest: Mapping[str, Any], what: str) -> Any:
+    """How many documents were searched: fewer distractors make every size look better."""
+    collection = manifest.get("collection")
+    return collection.get(what) if isinstance(collection, Mapping) else None
 
 
 def model_of(run: EarlierRun) -> str:

@@ -14,7 +14,7 @@ from mrl_sweep.deploying.fewest import grid_bytes
 from mrl_sweep.errors import InputError, first_offenders
 from mrl_sweep.ranking.codes.precision import parse_precision
 from mrl_sweep.report.content.build import slice_rows
-from mrl_sweep.report.document import GateRow, Report, SliceRow
+from mrl_sweep.report.document import NO_FAULT, GateRow, Report, SliceRow
 from mrl_sweep.runs.compare import regressed
 from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.settings.config import SweepConfig
@@ -23,10 +23,6 @@ from mrl_sweep.types import FLOAT32, Advice, Basis, Configuration, Judgement, Ou
 from mrl_sweep.words import UNKNOWN, asked, did_you_mean, keeps, percent, they
 
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
-
-
-_NO_FAULT: Final = frozenset({"queries_without_judgments"})
-"""A folder's queries are those of all its splits, and only one split's are judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | Non
     that cannot be compared.
     """
     if config.run.strict:
-        refuse_exclusions(run.report)
+        refuse_exclusions(run.report, allowed=config.gate.allow)
     question = ask_size(config.gate, run, None if baseline is None else baseline.verdict.dimension)
     named = question.configuration
     findings = [question.finding]
@@ -56,12 +52,21 @@ def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | Non
     return with_advice(replace(run.report, gate=row, slices=_slices(run.report, judged)), judged)
 
 
-def refuse_exclusions(report: Report) -> None:
-    """Raise InputError where a run set aside what should have counted; queries of other splits never should."""
-    faults = {reason: number for reason, number in report.excluded.items() if reason not in _NO_FAULT}
+def refuse_exclusions(report: Report, *, allowed: Sequence[str] = ()) -> None:
+    """Raise InputError where a run set aside what should have counted and is not `allowed` by its name.
+
+    Queries that this split does not judge are no fault: a folder's queries are those of all its splits.
+    """
+    kinds = {name.strip().replace(" ", "_").replace("-", "_") for name in allowed}
+    unknown = sorted(kinds - set(report.excluded)) if report.excluded else []
+    faults = {reason: number for reason, number in report.excluded.items() if reason not in {*NO_FAULT, *kinds}}
     if faults:
         counted = ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in faults.items())
-        raise InputError(f"the run set data aside: {counted}", "mend the data, or accept it with --no-strict")
+        misspelt = f" ({', '.join(unknown)}: nothing of that name was set aside)" if unknown else ""
+        raise InputError(
+            f"the run set data aside: {counted}{misspelt}",
+            f"mend the data, or accept it by name: --allow {next(iter(faults)).replace('_', '-')}; --no-strict accepts all",
+        )
 
 
 def answer(ask: GateTable, findings: Sequence[GateAnswer], *, question: str, configuration: Configuration) -> GateRow:
@@ -216,6 +221,8 @@ def verdict_words(verdict: Verdict) -> str:
         return f"{verdict.dimension} dimensions are acceptable."
     stopped = verdict.judgements[1] if len(verdict.judgements) > 1 else None
     why = f": {stopped.candidate.dim} {stopped.reason}" if stopped and stopped.reason else ""
+    if verdict.status is Status.INCONCLUSIVE:
+        return f"No size below {verdict.dimension} is proven acceptable{why}."
     return f"No size below {verdict.dimension} is acceptable{why}."
 
 

@@ -317,6 +317,9 @@ class GateTable(SettingsTable):
     baseline_optional: bool = setting(
         "--baseline-optional/--baseline-required", None, parse_flag, False, "Go on where there is no baseline yet."
     )
+    allow: tuple[str, ...] = setting(
+        "--allow", "KIND", list_of(parse_text, ", "), (), "Data set aside that is accepted: empty-documents …", repeatable=True
+    )
     max_regression: float = setting(
         "--max-regression", "LOSS", parse_loss, 0.01, "What may be lost against the baseline: 0.01 (default) or 1%."
     )

@@ -12,8 +12,8 @@ import pytest
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 MadeRun = Callable[..., Path]
 
-FULL = [0] * 200
-HALF = [0] * 100 + [1] * 100
+FULL = [0] * 300
+HALF = [0] * 150 + [1] * 150
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def test_equal_bytes_are_compared_query_by_query(command: Command, runs: list[st
     assert list(by_bytes) == [1024, 512, 256, None]
     assert [cell["dim"] for cell in by_bytes[256]] == [64, None]
     paired = by_bytes[512][1]["against_first"]
-    assert (paired["lost"], paired["gained"], paired["unchanged"], paired["better"]) == (100, 0, 100, "first")
-    assert paired["difference"] == pytest.approx(-100 * (1 - 1 / 1.584962500721156) / 200, abs=1e-12)
+    assert (paired["lost"], paired["gained"], paired["unchanged"], paired["better"]) == (150, 0, 150, "first")
+    assert paired["difference"] == pytest.approx(-150 * (1 - 1 / 1.584962500721156) / 300, abs=1e-12)
     assert by_bytes[1024][1]["against_first"]["better"] == "undecided"
     assert [cell["dim"] for cell in by_bytes[None]] == [128, 256]
 
@@ -41,18 +41,18 @@ def test_text_says_who_is_better_and_ends_with_what_would_be_shipped(command: Co
     assert (done.returncode, done.stderr) == (0, "")
     assert [" ".join(line.split()) for line in lines[3:6]] == [
         "bytes A nDCG@10 B nDCG@10 B - A",
-        "1,024 256: 1.0000 256: 1.0000 +0.0000 (-0.0148 to +0.0148) open",
-        "512 128: 1.0000 128: 0.8155 -0.1845 (-0.2103 to -0.1587) worse",
+        "1,024 256: 1.0000 256: 1.0000 +0.0000 (-0.0158 to +0.0158) open",
+        "512 128: 1.0000 128: 0.8155 -0.1845 (-0.2121 to -0.1551) worse",
     ]
-    assert lines[-1] == "B at 256 cannot be told from A at 128: +0.0000 (-0.0148 to +0.0148) nDCG@10."
+    assert lines[-1] == "B at 256 cannot be told from A at 128: +0.0000 (-0.0158 to +0.0158) nDCG@10."
 
 
 def test_a_third_run_is_compared_with_the_first(command: Command, runs: list[str], made_run: MadeRun) -> None:
     c = made_run({256: HALF, 128: HALF}, name="c")
     done = command("compare", *runs, str(c), "-q")
     assert done.stdout == (
-        "B at 256 cannot be told from A at 128: +0.0000 (-0.0148 to +0.0148) nDCG@10. "
-        "C at 128 is proven worse than A at 128: -0.1845 (-0.2103 to -0.1587) nDCG@10.\n"
+        "B at 256 cannot be told from A at 128: +0.0000 (-0.0158 to +0.0158) nDCG@10. "
+        "C at 128 is proven worse than A at 128: -0.1845 (-0.2121 to -0.1551) nDCG@10.\n"
     )
 
 

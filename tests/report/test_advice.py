@@ -59,6 +59,22 @@ def test_the_judged_share_is_held_against_what_was_possible() -> None:
     assert advice.judged_share_low(dim=8, depth=10, judged=0.0, judged_at_full=0.0, judgments_per_query=0.0) is None
 
 
+def test_judgments_of_relevant_documents_only_say_what_they_cannot() -> None:
+    sizes = {"dim": 128, "depth": 10}
+    told = advice.only_relevant_judged(judged=0.05, judged_at_full=0.08, **sizes)
+    assert told is not None
+    assert told.code == "only-relevant-judged"
+    assert "the judgments list relevant documents only" in told.message
+    assert advice.only_relevant_judged(judged=0.08, judged_at_full=0.08, **sizes) is None
+
+
+@pytest.mark.parametrize(("documents", "reach"), [(5_183, "50k"), (999, "9k"), (12, "100"), (120_000, "1M"), (8_841_823, "80M")])
+def test_a_hint_names_a_corpus_that_this_run_can_be_projected_to(documents: int, reach: str) -> None:
+    told = advice.no_production_size(documents=documents, dimension=64, full_dimension=128, production_documents=None)
+    assert told is not None
+    assert told.hint == f"name the size in production: --project-docs {reach}"
+
+
 def test_forgotten_prompts_are_named_with_their_flags() -> None:
     assert advice.prompts_missing(family="Nomic Embed v1.5", missing={}) is None
     told = advice.prompts_missing(family="Nomic Embed v1.5", missing={"query": "search_query: ", "document": "search_document: "})

@@ -11,7 +11,7 @@ from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
 from mrl_sweep.report.content.build import loser_rows, slice_rows
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
 from mrl_sweep.report.content.view import worst_slice
-from mrl_sweep.report.document import CandidateRow, Report, SliceRow
+from mrl_sweep.report.document import CandidateRow, Report, SliceRow, VerdictRow
 from mrl_sweep.report.files.ranks_file import RunData
 from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ranks
 
@@ -219,3 +219,52 @@ def test_an_index_that_is_not_certified_lies_on_no_front(sketch: Report) -> None
     assert best.configuration not in pareto(report)
     certified = replace(best, certified=True, verdict="pass")
     assert pareto(with_rows(report, certified))[best.configuration] == ["size", "p99"]
+
+
+def test_small_slices_are_counted_and_not_shown_unless_they_are_below_their_margin(sketch: Report) -> None:
+    def row(value: str, queries: int, **more: object) -> SliceRow:
+        return SliceRow(field="type", value=value, dim=256, queries=queries, kept=0.9, at_least=0.8, **more)  # type: ignore[arg-type]
+
+    rows = (row("many", 20), row("few", 19), row("failed", 5, verdict="fail", retain=0.95, declared=True))
+    section = slices(replace(sketch, slices=rows))
+    assert section is not None
+    assert section.table is not None
+    cells = {column.title: column.cells for column in section.table.columns}
+    assert cells["slice"] == ("type=failed", "type=many")
+    assert cells[""][0] == "below its margin of 95%"
+    assert section.notes[-1] == "1 slice of fewer than 20 queries not shown: so few say little of a slice."
+
+
+def test_a_losing_query_names_the_judged_document_that_fell_with_its_ranks() -> None:
+    qrels = Qrels(np.array([0, 3]), np.array([7, 8, 9]), np.array([1, 2, 0]))
+    ranks = Ranks(
+        (Configuration("prefix", 8), Configuration("prefix", 4)),
+        100,
+        np.array([[0, 3, 1], [1, 3, 5]]),
+        np.zeros((2, 3), np.int64),
+    )
+    data = RunData(
+        ranks=ranks, qrels=qrels, query_ids=("q",), query_texts=("why",), document_ids={7: "d7"}, document_titles={7: "Seven"}
+    )
+    (row,) = loser_rows([LosingQuery(0, 1.0, 0.63)], data, dim=4, measure=Measure("nDCG", 10))
+    assert [(one.id, one.rank_at_full, one.rank) for one in row.fell] == [("d7", 1, 2)], "d9 is not relevant, d8 did not move"
+    section = losers(replace(_bare(), losers=(row,)))
+    assert section is not None
+    assert section.items[0].details == ("fell: Seven [d7] from rank 1 to 2",)
+
+
+def _bare() -> Report:
+    verdict = VerdictRow(
+        dimension=4,
+        proven=4,
+        measured=4,
+        measure="nDCG@10",
+        retain=0.9,
+        alpha=0.05,
+        decide_by="bound",
+        kept=1,
+        at_least=1,
+        queries=1,
+        sentence="",
+    )
+    return Report(status="pass", verdict=verdict, candidates=())

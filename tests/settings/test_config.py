@@ -90,6 +90,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "gate.on_inconclusive": "fail",
         "gate.baseline": None,
         "gate.baseline_optional": False,
+        "gate.allow": [],
         "gate.max_regression": 0.01,
         "collection.distractors": None,
         "deploy.target": "faiss",

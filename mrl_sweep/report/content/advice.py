@@ -17,6 +17,7 @@ CODES: Final = (
     "near-zero-measure",
     "saturated-measure",
     "judged-share-low",
+    "only-relevant-judged",
     "prompts-missing",
     "not-matryoshka",
     "pca-reaches-smaller",
@@ -103,6 +104,21 @@ def judged_share_low(*, dim: int, depth: int, judged: float, judged_at_full: flo
     )
 
 
+def only_relevant_judged(*, dim: int, depth: int, judged: float, judged_at_full: float) -> Advice | None:
+    """Every judgment names a relevant document, and fewer of them are in the top `depth` at size `dim` than at full size.
+
+    Then the judged share is the recall by another name, and says nothing of documents that nobody looked at.
+    """
+    if judged >= judged_at_full:
+        return None
+    return Advice(
+        "only-relevant-judged",
+        f"the judgments list relevant documents only, so whatever else comes into the top {depth} at {dim} dimensions counts as"
+        " irrelevant, whether it is or not",
+        "judge some of what came in (the queries that lose most name it): a loss may be a change",
+    )
+
+
 def prompts_missing(*, family: str, missing: Mapping[str, str]) -> Advice | None:
     """A family that was trained with prompts was run without: `missing` gives, by role, the prompt that was expected."""
     if not missing:
@@ -155,7 +171,7 @@ def small_corpus(*, documents: int, dimension: int, full_dimension: int) -> Advi
     return Advice(
         "small-corpus",
         f"with {numbers.count(documents)} documents, {cut} saves {saved_mib:.1f} MiB: storage hardly matters at this size",
-        "weigh what is lost, or plan for the corpus you expect: mrl-sweep plan RUN --docs 10M",
+        f"weigh what is lost, or plan for the corpus you expect: mrl-sweep plan RUN --docs {_reachable(documents)}",
     )
 
 
@@ -178,8 +194,19 @@ def no_production_size(*, documents: int, dimension: int, full_dimension: int, p
     return Advice(
         "no-production-size",
         f"this holds for {numbers.count(documents)} documents; fewer dimensions let more false matches in as a corpus grows",
-        "name the size in production: --project-docs 10M",
+        f"name the size in production: --project-docs {_reachable(documents)}",
     )
+
+
+def _reachable(documents: int) -> str:
+    """A round corpus that a run on so many documents can be projected to: up to ten times as many, `50k`."""
+    reach = max(10 * documents, 10)
+    step = 10 ** (len(str(reach)) - 1)
+    rounded = reach // step * step
+    for unit, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if rounded % unit == 0:
+            return f"{rounded // unit}{letter}"
+    return str(rounded)
 
 
 _PERFECT = 1 - 1e-9
@@ -254,12 +281,12 @@ def _judged_share(verdict: Verdict, full: Configuration, ranks: Ranks, qrels: Qr
         return None
     depth = verdict.measure.cutoff or _DEPTH
     shares = judged_share(ranks, qrels, depth)
+    judged, at_full = (float(shares[ranks.candidates.index(size)]) for size in (chosen, full))
+    if (qrels.grades > 0).all():
+        return advice.only_relevant_judged(dim=chosen.dim, depth=depth, judged=judged, judged_at_full=at_full)
+    per_query = len(qrels.rows) / qrels.n_queries
     return advice.judged_share_low(
-        dim=chosen.dim,
-        depth=depth,
-        judged=float(shares[ranks.candidates.index(chosen)]),
-        judged_at_full=float(shares[ranks.candidates.index(full)]),
-        judgments_per_query=len(qrels.rows) / qrels.n_queries,
+        dim=chosen.dim, depth=depth, judged=judged, judged_at_full=at_full, judgments_per_query=per_query
     )
 
 

@@ -16,6 +16,7 @@ from mrl_sweep.report.document import (
     BudgetRow,
     CandidateRow,
     DocumentRow,
+    FallenRow,
     FunnelRow,
     LoserRow,
     ProjectionRow,
@@ -26,7 +27,7 @@ from mrl_sweep.report.document import (
     VerdictRow,
 )
 from mrl_sweep.report.files.ranks_file import RunData
-from mrl_sweep.types import Advice, Configuration, Measure, Verdict, full_size
+from mrl_sweep.types import NOT_RETRIEVED, Advice, Configuration, Measure, Verdict, full_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,9 +209,33 @@ def loser_rows(losing: Sequence[LosingQuery], data: RunData, *, dim: int, measur
             value=one.after,
             left=_documents(one.left, one.query, data),
             came_in=_documents(one.came, one.query, data),
+            fell=_fallen(one.query, data, dim),
         )
         for one in losing
     )
+
+
+def _fallen(query: int, data: RunData, dim: int) -> tuple[FallenRow, ...]:
+    """The query's relevant documents that stand lower at `dim` than at full size, in the order of full size."""
+    ranks, qrels = data.ranks, data.qrels
+    full, size = full_size(ranks.candidates), Configuration.exact_prefix(dim)
+    before, after = (ranks.above[ranks.candidates.index(c)] for c in (full, size))
+    pairs = range(int(qrels.offsets[query]), int(qrels.offsets[query + 1]))
+    fallen = sorted((p for p in pairs if qrels.grades[p] > 0 and after[p] > before[p]), key=lambda p: int(before[p]))
+    return tuple(
+        FallenRow(
+            id=data.document_ids.get(int(qrels.rows[p]), f"row {int(qrels.rows[p])}"),
+            title=data.document_titles.get(int(qrels.rows[p]), ""),
+            grade=int(qrels.grades[p]),
+            rank_at_full=_place(int(before[p])),
+            rank=_place(int(after[p])),
+        )
+        for p in fallen
+    )
+
+
+def _place(above: int) -> int | None:
+    return None if above >= NOT_RETRIEVED else above + 1
 
 
 def _documents(rows: Sequence[int], query: int, data: RunData) -> tuple[DocumentRow, ...]:

@@ -8,10 +8,12 @@ from mrl_sweep.report.content.grid import grids
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.content.outlook import budgets, funnels, projections
 from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit
-from mrl_sweep.report.document import CandidateRow, DocumentRow, LoserRow, Report, SliceRow
+from mrl_sweep.report.document import CandidateRow, DocumentRow, FallenRow, LoserRow, Report, SliceRow
 from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, Outcome
 
 _MOST_SLICES = 8
+SMALLEST_SHOWN = 20
+"""A slice of fewer queries is counted and not shown, unless it is proven below its own margin."""
 _MOST_LOSERS = 3
 _MOST_DOCUMENTS = 2
 _LONGEST = 70
@@ -33,7 +35,10 @@ def slices(report: Report) -> Section | None:
     if not searched:
         return None
     dim = report.verdict.dimension if report.verdict.dimension in searched else max(searched)
-    rows = [row for row in parts if row.dim == dim]
+    every = [row for row in parts if row.dim == dim]
+    rows = [row for row in every if row.queries >= SMALLEST_SHOWN or row.verdict == Outcome.FAIL]
+    if not rows:
+        return None
 
     def share(row: SliceRow, value: float | None) -> str:
         return numbers.percent(value, limit=row.retain or report.verdict.retain)
@@ -54,7 +59,7 @@ def slices(report: Report) -> Section | None:
     ]
     moods = [Mood.BAD if _stands_out(row, report) else Mood.PLAIN for row in top]
     title = f"Slices at {dim} dimensions: who loses more than the others"
-    notes = _searched(report, rows, top)
+    notes = _searched(report, every, rows, top)
     return Section(title=title, name="slices", table=table(columns, moods), notes=notes)
 
 
@@ -202,33 +207,50 @@ def _stands_out(row: SliceRow, report: Report) -> bool:
 
 def _slice_words(row: SliceRow, report: Report) -> str:
     words = ["hit" if proven_hit(row, report) else "-"]
+    margin = f"margin of {numbers.asked(row.retain)}" if row.retain is not None else "margin"
     if row.verdict is not None:
         words.append(
-            {Outcome.PASS: "holds its margin", Outcome.FAIL: "below its margin"}.get(Outcome(row.verdict), "margin open")
+            {Outcome.PASS: f"holds its {margin}", Outcome.FAIL: f"below its {margin}"}.get(Outcome(row.verdict), f"{margin} open")
         )
     return ", ".join(word for word in words if word != "-" or len(words) == 1)
 
 
-def _searched(report: Report, rows: list[SliceRow], top: list[SliceRow]) -> tuple[str, ...]:
-    hits = sum(proven_hit(row, report) for row in rows)
+def _searched(report: Report, every: list[SliceRow], rows: list[SliceRow], top: list[SliceRow]) -> tuple[str, ...]:
+    hits = sum(proven_hit(row, report) for row in every)
     what = (
         f"{numbers.plural(hits, 'is', 'are')} hit harder than the other queries" if hits else "none is hit harder than the others"
     )
-    searched = sum(row.q_value is not None for row in rows)
+    searched = sum(row.q_value is not None for row in every)
     held = f"false discoveries held at {numbers.asked(report.verdict.alpha)}"
     notes = [f"Of {numbers.plural(searched, 'slice')} searched, {what} ({held})."] if searched else []
     if len(rows) > len(top):
         notes.append(f"{len(rows) - len(top)} more in report.json.")
+    if len(every) > len(rows):
+        small = numbers.plural(len(every) - len(rows), "slice")
+        notes.append(f"{small} of fewer than {SMALLEST_SHOWN} queries not shown: so few say little of a slice.")
     return tuple(notes)
 
 
 def _loser(row: LoserRow) -> Item:
     details = []
+    if row.fell:
+        details.append(f"fell: {_fell(row.fell)}")
     if row.left:
         details.append(f"left: {_named(row.left)}")
     if row.came_in:
         details.append(f"came in: {_named(row.came_in)}")
     return Item(f"{row.full:.2f} -> {row.value:.2f}  {_cut(row.text or row.query_id)} [{_cut(row.query_id)}]", tuple(details))
+
+
+def _fell(documents: tuple[FallenRow, ...]) -> str:
+    """`Title [d5] from rank 1 to 3`: the judged documents by which the value changed."""
+    shown = "; ".join(
+        f"{_cut(document.title or document.id)} [{_cut(document.id)}] from rank {numbers.count(document.rank_at_full)}"
+        f" to {'nowhere' if document.rank is None else numbers.count(document.rank)}"
+        for document in documents[:_MOST_DOCUMENTS]
+    )
+    rest = len(documents) - _MOST_DOCUMENTS
+    return f"{shown}; {rest} more" if rest > 0 else shown
 
 
 def _named(documents: tuple[DocumentRow, ...]) -> str:

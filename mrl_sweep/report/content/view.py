@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from mrl_sweep.report.content import numbers
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
-from mrl_sweep.report.document import CandidateRow, Report, SliceRow
+from mrl_sweep.report.document import NO_FAULT, CandidateRow, Report, SliceRow
 from mrl_sweep.types import AGREEMENT, FLAT, Basis, Evidence, Outcome
 
 FINE_SWEEP: Final = 16
@@ -145,9 +145,12 @@ def proven_hit(row: SliceRow, report: Report) -> bool:
 def remarks(report: Report) -> Section:
     """What was set aside and what a person should know."""
     items = [Item(f"{warning.message}", (warning.hint,) if warning.hint else ()) for warning in report.warnings]
-    excluded = [f"{numbers.count(number)} {reason.replace('_', ' ')}" for reason, number in report.excluded.items()]
-    notes = (f"Set aside: {'; '.join(excluded)}.",) if excluded else ()
-    return Section(title="Warnings", items=tuple(items), notes=notes)
+    notes = []
+    for title, faults in (("Set aside", True), ("Not of this split, which is no fault", False)):
+        kinds = [(reason, number) for reason, number in report.excluded.items() if (reason not in NO_FAULT) == faults]
+        counted = "; ".join(f"{numbers.count(number)} {reason.replace('_', ' ')}" for reason, number in kinds)
+        notes += [f"{title}: {counted}."] if counted else []
+    return Section(title="Warnings", items=tuple(items), notes=tuple(notes))
 
 
 def _deciding(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:
