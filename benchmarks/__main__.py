@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.harness import Table, bars_grid, from_json, machine, markdown, seconds
 
-MODULES = ("sweep", "growth", "measures", "encode", "command", "projection")
+MODULES = ("sweep", "growth", "measures", "encode", "command", "projection", "machines")
 README = Path(__file__).with_name("README.md")
 
 

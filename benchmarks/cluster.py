@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mrl_sweep.execution.ray import DRIVEN, FAN_IN, IN_FLIGHT, LEAST_SHARE, TASK_S
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -51,15 +53,24 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """What a core does, and what comes on top; all but the first as measured on two cores (docs/scale.md)."""
+    """What a core does, and what comes on top, as measured on two cores (docs/scale.md); the rest are the executor's own rules.
 
-    operations_per_core_s: float = 3.0e10
-    task_s: float = 10.0
-    least_task_s: float = 1.0
-    task_start_s: float = 0.01
-    driver_task_s: float = 0.0007
-    fan_in: int = 8
-    in_flight: int = 2
+    `task_start_s` is the worker's, `driver_task_s` the driver's, of each task; `driven` workers are fed with tasks of `task_s`,
+    more with longer ones.
+    """
+
+    operations_per_core_s: float = 5.8e10
+    task_start_s: float = 0.016
+    driver_task_s: float = 0.004
+    task_s: float = TASK_S
+    least_share: float = LEAST_SHARE
+    driven: int = DRIVEN
+    fan_in: int = FAN_IN
+    in_flight: int = IN_FLIGHT
+
+    def task_on(self, cores: int) -> float:
+        """Seconds of work in a task on so many cores."""
+        return self.task_s * max(1.0, cores / self.driven)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +95,7 @@ def ideal_s(job: Job, cluster: Cluster, costs: Costs) -> float:
     """Seconds without slow or lost nodes: the work, the start of the tasks, and the last merges of the tree."""
     cores = cluster.n_nodes * cluster.cores_each
     rate = core_rate(job, cluster, costs)
-    tasks = np.ceil(job.n_documents / (rate * costs.task_s))
+    tasks = np.ceil(job.n_documents / (rate * costs.task_on(cores)))
     work = job.n_documents / (rate * cores) + np.ceil(tasks / cores) * costs.task_start_s
     return float(max(work, tasks * costs.driver_task_s) + merge_s(job, cluster, costs, int(tasks)))
 
@@ -98,25 +109,26 @@ def merge_s(job: Job, cluster: Cluster, costs: Costs, n_tasks: int) -> float:
 def simulate(job: Job, cluster: Cluster, costs: Costs, seed: int = 0) -> Plan:
     """The pass as the executor hands it out: shrinking tasks, slow nodes, and what a lost node had in hand run again elsewhere.
 
-    One worker is one core; tasks go to whoever asks first, two to a core, so that a core is never without one.
+    One worker is one core; the driver keeps two tasks a worker submitted, and whoever is free takes the next.
     """
     rng = np.random.default_rng(seed)
     cores, rate = cluster.n_nodes * cluster.cores_each, core_rate(job, cluster, costs)
+    task_s = costs.task_on(cores)
     pace = np.full(cluster.n_nodes, rate)
     pace[rng.permutation(cluster.n_nodes)[: int(cluster.slow_share * cluster.n_nodes)]] /= cluster.slow_factor
     ends = np.full(cluster.n_nodes, np.inf)
     ideal = ideal_s(job, cluster, costs)
     ends[rng.permutation(cluster.n_nodes)[: cluster.lost]] = rng.uniform(0.2, 0.8, cluster.lost) * ideal
     free = [(0.0, core) for core in range(cores)]
-    heapq.heapify(free)
+    flying: list[float] = []
     left, driver, last, busy, n_tasks, n_again = float(job.n_documents), 0.0, 0.0, 0.0, 0, 0
     while left > 0 and free:
+        landed = heapq.heappop(flying) if len(flying) == costs.in_flight * cores else 0.0
+        driver = max(driver, landed) + costs.driver_task_s
         at, core = heapq.heappop(free)
-        node = core // cluster.cores_each
-        share = left / (costs.in_flight * cores)
-        rows = min(left, max(rate * costs.least_task_s, min(rate * costs.task_s, share)))
-        driver = max(driver, at) + costs.driver_task_s
-        begun = max(at, driver - costs.in_flight * costs.task_s)
+        node, begun = core // cluster.cores_each, max(at, driver)
+        share = left / rate / (costs.in_flight * cores)
+        rows = min(left, rate * min(task_s, max(share, task_s * costs.least_share)))
         took = rows / pace[node] + costs.task_start_s
         n_tasks += 1
         if begun + took > ends[node]:
@@ -126,6 +138,7 @@ def simulate(job: Job, cluster: Cluster, costs: Costs, seed: int = 0) -> Plan:
         left -= rows
         busy += took
         last = max(last, begun + took)
+        heapq.heappush(flying, begun + took)
         heapq.heappush(free, (begun + took, core))
     elapsed = last + merge_s(job, cluster, costs, n_tasks)
     return Plan(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.cluster import Cluster, Costs, Job, core_rate, ideal_s, merge_s, simulate
 
 SMALL = Job(n_documents=1_000_000, dim=100, n_queries=1000, n_pairs=2000, n_sizes=4, depth=10)
 TEN = Cluster(n_nodes=5, cores_each=2, slow_share=0.0, lost=0)
-COSTS = Costs(operations_per_core_s=1e9)
+COSTS = Costs(operations_per_core_s=1e9, task_start_s=0.01, driver_task_s=0.001)
 
 
 def test_the_closed_form_by_hand():
@@ -42,3 +44,19 @@ def test_what_a_lost_node_had_in_hand_is_run_again_and_the_others_do_its_share()
     plan = simulate(SMALL, Cluster(n_nodes=5, cores_each=2, slow_share=0.0, lost=1), COSTS)
     assert plan.n_again == 2
     assert plan.elapsed_s > simulate(SMALL, TEN, COSTS).elapsed_s
+
+
+def test_on_a_large_cluster_tasks_are_longer_so_that_one_driver_can_feed_it():
+    assert COSTS.task_on(1000) == 10.0
+    assert COSTS.task_on(3200) == 32.0
+
+
+@pytest.mark.parametrize(
+    ("queries", "slow", "lost", "row"),
+    [(5_000, 0.0, 0, "68 | 60 | 82% | 0"), (5_000, 0.05, 2, "82 | 73 | 70% | 64"), (20_000, 0.1, 10, "279 | 248 | 86% | 320")],
+)
+def test_the_page_quotes_the_simulation(queries, slow, lost, row):
+    plan = simulate(Job(n_queries=queries), Cluster(slow_share=slow, lost=lost), Costs())
+    assert f"{plan.elapsed_s:.0f} | {plan.core_hours:.0f} | {plan.busy_share:.0%} | {plan.n_again}" == row
+    page = (Path(__file__).parent.parent / "docs" / "scale.md").read_text("utf-8")
+    assert f"| {queries:,} | {100 * slow:.0f} | {lost} | {row} |" in page

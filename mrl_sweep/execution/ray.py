@@ -30,11 +30,17 @@ from mrl_sweep.types import Float32Array
 TASK_S: Final = 10.0
 """Of work in a task: long beside what starting one costs, short beside what is lost with a node."""
 
+DRIVEN: Final = 1000
+"""Workers that the driver feeds with tasks of that length: a task costs it some 4 ms. More workers get longer tasks."""
+
 FIRST_TASK_OPERATIONS: Final = 2e10
 """Multiplications and additions of the first tasks, about a second of a core: how fast a core is, they tell."""
 
 IN_FLIGHT: Final = 2
 """Tasks a core: one at work, one waiting."""
+
+LEAST_SHARE: Final = 0.25
+"""Of a full task, that the last ones still hold."""
 
 RETRIES: Final = 5
 """Times that a task is run again where its worker or node dies."""
@@ -233,12 +239,15 @@ class _Flights:
 
     def _rows_of_a_task(self, lane: Lane) -> int:
         """About `task_s` of work; less where little is left, so that all workers end together."""
-        rate = self._rates.get(lane)
+        rate, n_workers = self._rates.get(lane), sum(one.n_workers for one in self.executor.lanes)
         n_queries, dim = self.task.targets.queries.shape
-        rows = self.executor.task_s * rate if rate else FIRST_TASK_OPERATIONS / (2 * max(1, n_queries) * dim)
-        share = n_rows_of(self._left) / (IN_FLIGHT * sum(one.n_workers for one in self.executor.lanes))
-        each = self.context.rows_each
-        return max(each, int(min(rows, share)) // each * each)
+        share, each = n_rows_of(self._left) / (IN_FLIGHT * n_workers), self.context.rows_each
+        if rate:
+            full = rate * self.executor.task_s * max(1.0, n_workers / DRIVEN)
+            rows = min(full, max(share, full * LEAST_SHARE))
+        else:
+            rows = min(share, FIRST_TASK_OPERATIONS / (2 * max(1, n_queries) * dim))
+        return max(each, int(rows) // each * each)
 
     def _take(self, n: int) -> tuple[Span, ...]:
         """The next n of the rows that are left."""
