@@ -474,6 +474,7 @@ class Format(StrEnum):
     HTML = "html"
     GITHUB = "github"
     JUNIT = "junit"
+    SHIP = "ship"
 
 
 # --- Verdict ----------------------------------------------------------------------------------------------------------

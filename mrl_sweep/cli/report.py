@@ -19,9 +19,9 @@ RunFolder = Annotated[
 ]
 
 
-@takes("decision", *OUTPUT)
+@takes("decision", "deploy.target", *OUTPUT)
 def report(context: typer.Context, run: RunFolder, **flags: Any) -> None:
-    """Render an earlier run again: text, json, markdown, html, github or junit.
+    """Render an earlier run again: text, json, markdown, html, github, junit, or ship: what to paste.
 
     As it was written; or, with another share, measure or alpha, judged by that from its ranks.
     """
@@ -38,7 +38,21 @@ def report(context: typer.Context, run: RunFolder, **flags: Any) -> None:
         show = prepare_several(invocation, file, [path for one in several.values() for path in files_of(one)])
         return show(together({name: judged(one, settings) for name, one in several.items()}))
     output = prepare_output(invocation, file, files_of(run))
-    return output.show(judged(run, settings))
+    return output.show(for_target(judged(run, settings), settings))
+
+
+def for_target(report: Report, settings: SweepConfig) -> Report:
+    """The report in the terms of the target named now; of the run's own where none is."""
+    if "deploy.target" not in settings.origins:
+        return report
+    from dataclasses import replace
+
+    from mrl_sweep.deploying.targets import target_named
+
+    name = target_named(settings.deploy.target).name
+    then = report.manifest.get("settings")
+    known = then if isinstance(then, dict) else {}
+    return replace(report, manifest={**report.manifest, "settings": {**known, "deploy.target": name}})
 
 
 def judged(run: Path, settings: SweepConfig) -> Report:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from mrl_sweep.deploying.pgvector_bytes import VectorType, step_of
 from mrl_sweep.deploying.targets import Offer, Target
 from mrl_sweep.errors import InputError
+from mrl_sweep.ranking.codes.precision import HAMMING
 from mrl_sweep.types import Advice
 
 
@@ -23,18 +24,38 @@ def target_advice(target: Target, dims: Sequence[int], precisions: Iterable[str]
     """What does not fit, then the steps of the staircase that the sizes of this sweep stand on, for each precision."""
     offers = [offer for precision in precisions if (offer := target.offer(precision)) is not None]
     note = [Advice("target-note", f"{target.title}: {target.note}")] if target.note else []
-    return (*_misfit(target, max(dims)), *(step for offer in offers for step in _steps(target, offer, dims)), *note)
+    codes = [offer for offer in offers if offer.codes and offer.precision != HAMMING]
+    return (
+        *_misfit(target, max(dims)),
+        *(_codes(target, offer) for offer in codes),
+        *(step for offer in _by_name(offers) for step in _steps(target, offer, dims)),
+        *note,
+    )
+
+
+def _by_name(offers: Sequence[Offer]) -> list[Offer]:
+    """One offer of each of the target's own names."""
+    return list({offer.called: offer for offer in offers}.values())
+
+
+def _codes(target: Target, offer: Offer) -> Advice:
+    message = f"{target.title} compares {offer.called} codes with codes; {offer.precision} is measured here with float32 queries"
+    return Advice(
+        "target-codes", message, f"--precision {HAMMING} measures codes against codes; --rescore 4x makes up for much of it"
+    )
 
 
 def _misfit(target: Target, full: int) -> list[Advice]:
     refused = [offer for offer in target.offers if not offer.takes(full)]
     if not refused:
         return []
-    limits = [f"{offer.most_dims:,} as {offer.called}" for offer in target.offers if offer.most_dims]
+    limits = [f"{offer.most_dims:,} as {offer.called}" for offer in _by_name(target.offers) if offer.most_dims]
     holding = [offer for offer in target.offers if offer.takes(full)]
     called = " or ".join(offer.called for offer in refused)
     message = f"full size, {full:,} dimensions, has no index in {target.title} as {called}: it takes up to {', '.join(limits)}"
-    hint = f"ship a smaller size, or keep it as {holding[0].called}" if holding else "ship a smaller size"
+    hint = (
+        f"ship a smaller size, or --precision {holding[0].precision}: {holding[0].called}" if holding else "ship a smaller size"
+    )
     return [Advice("target-limit", message, hint)]
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from mrl_sweep.deploying.index_bytes import index_bytes
 from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, table_bytes
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import Configuration
+from mrl_sweep.types import EXACT, Configuration
 
 SCHEMA_VERSION: Final = 1
 DEFAULT_TARGET: Final = "faiss"
@@ -82,7 +82,10 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One database: what it offers, in the order of the file, and what to paste into it."""
+    """One database: what it offers, in the order of the file, and what to paste into it.
+
+    `cuts`: it is given full vectors, and its statements cut them.
+    """
 
     name: str
     title: str
@@ -90,6 +93,7 @@ class Target:
     statements: tuple[Statement, ...] = ()
     rescoring: str = ""
     note: str = ""
+    cuts: bool = False
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -142,7 +146,7 @@ class Target:
             "candidates": candidates,
             "effort": max(effort, candidates if configuration.rescore else 0),
             "k": k,
-            "factory": ",".join((offer.index, faiss_code(configuration.precision))),
+            "factory": faiss_code(configuration.precision) if configuration.index == EXACT else configuration.index,
         }
         fitting = [one for one in self.statements if one.precision in (ANY_PRECISION, configuration.precision)]
         rescored = {one.purpose for one in fitting if one.rescored and configuration.rescore}

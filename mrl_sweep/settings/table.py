@@ -262,7 +262,11 @@ class RunTable(SettingsTable):
         "--out", "DIR", parse_path, None, "Where the run is written; default runs/NAME-DIGEST.", relative="path"
     )
     format: Format = setting(
-        "--format", "NAME", choice_of(Format), Format.TEXT, "text (default), json, markdown, html, github or junit."
+        "--format",
+        "NAME",
+        choice_of(Format),
+        Format.TEXT,
+        "text (default), json, markdown, html, github, junit; ship: what to paste.",
     )
     output: Path | None = setting(
         "-o --output", "FILE", parse_path, None, "Write that rendering to FILE instead of stdout.", relative="path"

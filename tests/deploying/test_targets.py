@@ -98,7 +98,7 @@ def test_the_largest_vector_is_taken_and_one_more_is_refused(name: str, precisio
 def test_a_precision_that_is_not_offered_is_refused_before_the_work() -> None:
     with pytest.raises(InputError, match=r"pgvector 0\.8 offers no int8") as refused:
         check_target(target_named("pgvector"), ["float32", "int8"])
-    assert refused.value.hint == "--target pgvector has float32, float16, binary"
+    assert refused.value.hint == "--target pgvector has float32, float16, binary, LSH"
     check_target(target_named("faiss"), ["int8", "SQtqmse2"])
 
 
@@ -135,9 +135,17 @@ def test_the_first_thing_said_is_what_does_not_fit() -> None:
         "full size, 3,072 dimensions, has no index in pgvector 0.8 as vector: "
         "it takes up to 2,000 as vector, 4,000 as halfvec, 64,000 as bit"
     )
-    assert said[0].hint == "ship a smaller size, or keep it as halfvec"
+    assert said[0].hint == "ship a smaller size, or --precision float16: halfvec"
     steps = [one.message for one in said if one.code == "target-steps"]
     assert steps[0] == "pgvector 0.8: as vector, 1,024 costs what 1,536 costs; the next step down is 768 (it begins at 948)"
+
+
+def test_codes_that_are_compared_with_codes_are_told_from_those_with_float32_queries() -> None:
+    target = target_named("pgvector")
+    codes = [one.code for one in target_advice(target, [512], ["float32", "binary"])]
+    assert codes == ["target-codes"]
+    assert target_advice(target, [512], ["LSH"]) == ()
+    assert target.index_bytes(sizes("512:LSH:exact"), 1000) == target.index_bytes(sizes("512:binary:exact"), 1000)
 
 
 def test_where_all_fits_and_every_dimension_counts_nothing_is_said() -> None:

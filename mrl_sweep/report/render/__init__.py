@@ -40,6 +40,7 @@ _MODULES: Final = {
     Format.HTML: "html",
     Format.GITHUB: "github",
     Format.JUNIT: "junit",
+    Format.SHIP: "ship",
 }
 
 

@@ -1,0 +1,118 @@
+"""What to paste: the statements for the target's database, the client's parameters, the rotation, and the gate's line."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
+from mrl_sweep.report.content import numbers
+from mrl_sweep.report.document import CandidateRow, Report
+from mrl_sweep.report.render import Look, escape
+from mrl_sweep.types import Basis, Configuration, Outcome
+
+_ACCEPTABLE: Final = (Outcome.BASELINE, Outcome.PASS)
+_COMMENT: Final = {"sql": "--", "python": "#"}
+
+
+def render(report: Report, look: Look) -> str:
+    """Plain text, in the order in which it is used; ends with a newline."""
+    target = _target(report)
+    row = shipped(report, target)
+    if row is None:
+        return f"Nothing to ship: {target.title} can hold none of the acceptable configurations of this run.\n"
+    parts = [
+        _evidence(report, row, target),
+        _client(report, row, target),
+        _rotation(row),
+        _statements(report, row, target),
+        _gate(report, row),
+    ]
+    text = "\n\n".join(part for part in parts if part) + "\n"
+    return text.encode(look.encoding, "backslashreplace").decode(look.encoding)
+
+
+def shipped(report: Report, target: Target) -> CandidateRow | None:
+    """The run's own answer in bytes; where the target refuses that, the acceptable exact row of fewest bytes that it holds."""
+    rows = [row for row in report.candidates if row.verdict in _ACCEPTABLE and not target.refusal(row.configuration)]
+    answer = next((row for row in rows if str(row.configuration) == report.verdict.configuration), None)
+    if answer is not None:
+        return answer
+    exact = [row for row in rows if row.index == "exact" and row.basis in (Basis.PREFIX, Basis.PCA)]
+    return min(exact, key=lambda row: (row.bytes_per_vector, row.dim), default=None)
+
+
+def _target(report: Report) -> Target:
+    settings = report.manifest.get("settings")
+    return target_named(str(settings.get("deploy.target", DEFAULT_TARGET)) if isinstance(settings, dict) else DEFAULT_TARGET)
+
+
+def _full(report: Report) -> int:
+    return max(row.dim for row in report.candidates if row.basis == Basis.PREFIX)
+
+
+def _evidence(report: Report, row: CandidateRow, target: Target) -> str:
+    evidence, retain = row.measures.get(report.verdict.measure), report.verdict.retain
+    words = f"# {row.configuration} in {target.title}"
+    if evidence is not None and evidence.at_least is not None:
+        words += (
+            f": keeps {numbers.percent(evidence.kept, limit=retain)} of {report.verdict.measure}, "
+            f"at least {numbers.percent(evidence.at_least, limit=retain)}; {numbers.percent(retain)} was asked"
+        )
+    if row.index == "exact":
+        words += "\n# this is an exhaustive search of these codes; what the index loses on top, mrl-sweep score tells"
+    return words
+
+
+def _client(report: Report, row: CandidateRow, target: Target) -> str:
+    """How the vectors are made at this size; cut and renormalised at home where the axes are turned first."""
+    if row.basis == Basis.PCA:
+        return ""
+    if target.cuts:
+        return (
+            f"# vectors\n# the database keeps them at full size, {_full(report)} numbers, and cuts them by the statements below"
+        )
+    model = report.manifest.get("model")
+    name = escape.plain(str(model.get("name", ""))) if isinstance(model, dict) else ""
+    vendor, _, hosted = name.partition(":")
+    parameter = {
+        "openai": "dimensions",
+        "voyage": "output_dimension",
+        "cohere": "output_dimension",
+        "gemini": "output_dimensionality",
+    }
+    if hosted and vendor in parameter:
+        return f"# client of {hosted}\n{parameter[vendor]}={row.dim}  # renormalise, unless the vendor does"
+    if hosted or name in ("", "wordllama"):
+        return f"# vectors\nvector = vector[:{row.dim}] / norm(vector[:{row.dim}])  # cut, then renormalise"
+    return (
+        "# client\n"
+        f"model = SentenceTransformer({name!r}, truncate_dim={row.dim})\n"
+        "vectors = model.encode(texts, normalize_embeddings=True)"
+    )
+
+
+def _rotation(row: CandidateRow) -> str:
+    if row.basis != Basis.PCA:
+        return ""
+    return (
+        "# rotation: rotation.npy in the run's folder, applied to documents and queries alike\n"
+        f'rotation = numpy.load("rotation.npy")[:, :{row.dim}]\n'
+        "vectors = full_vectors @ rotation\n"
+        "vectors /= numpy.linalg.norm(vectors, axis=1, keepdims=True)"
+    )
+
+
+def _statements(report: Report, row: CandidateRow, target: Target) -> str:
+    configuration = row.configuration
+    if row.basis == Basis.PCA:
+        # turned vectors are stored at their own size: nothing is left to cut
+        configuration = Configuration(Basis.PREFIX, row.dim, row.index, row.precision, row.rescore)
+    pasted = target.paste(configuration, row.dim if row.basis == Basis.PCA else _full(report))
+    if not pasted:
+        return f"# {target.title}: no statement is known for {row.precision}"
+    return "\n".join(line for one, text in pasted for line in (f"{_COMMENT.get(one.language, '#')} {one.purpose}", text))
+
+
+def _gate(report: Report, row: CandidateRow) -> str:
+    retain = numbers.percent(report.verdict.retain)
+    return f"# in CI\nmrl-sweep gate {report.folder or 'RUN'} --dim {row.dim} --retain {retain}"
