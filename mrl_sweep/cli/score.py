@@ -23,7 +23,7 @@ ReturnedFile = Annotated[
 ]
 Claimed = Annotated[
     str | None,
-    typer.Option("--config", metavar="C", help="What it searches: 512:float16; default: the answer.", show_default=False),
+    typer.Option("--codes", metavar="C", help="What it searches: 512:float16; default: the answer.", show_default=False),
 ]
 IndexName = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="The index in the report; default: the file's.", show_default=False)
@@ -35,7 +35,7 @@ def score(
     context: typer.Context,
     run: RunFolder,
     trec: ReturnedFile = None,
-    config: Claimed = None,
+    codes: Claimed = None,
     name: IndexName = None,
     **flags: Any,
 ) -> None:
@@ -50,7 +50,7 @@ def score(
     from mrl_sweep.runs.returned import read_returned
     from mrl_sweep.runs.score import score_returned
 
-    found = score_returned(run, settings, read_returned(trec), claimed=config, name=name or trec.stem)
+    found = score_returned(run, settings, read_returned(trec), claimed=codes, name=name or trec.stem)
     report = found.run.report
     if settings.run.out is not None:
         if settings.run.out.resolve() in (run.resolve(), run.parent.resolve()):

@@ -55,10 +55,10 @@ def _twin(data: RunData, claimed: str) -> Configuration:
     try:
         wanted = Configuration.parse(claimed)
     except ValueError as error:
-        raise InputError(str(error), "--config 512:float16") from None
+        raise InputError(str(error), "--codes 512:float16") from None
     if wanted.exact not in exact:
         raise InputError(
-            f"the run has no exact ranks of {wanted.exact}", f"--config takes one of {', '.join(map(str, exact[:12]))}"
+            f"the run has no exact ranks of {wanted.exact}", f"--codes takes one of {', '.join(map(str, exact[:12]))}"
         )
     return wanted.exact
 

@@ -66,7 +66,7 @@ def test_an_exhaustive_lancedb_loses_nothing_against_the_exact_ranks(command: An
     run = run_folder(command, vectors, tmp_path)
     file = tmp_path / "lancedb.jsonl"
     file.write_text("".join(json.dumps(one) + "\n" for one in lance_lists(vectors, 32, tmp_path / "db", index=False)))
-    told = command("score", str(run), "--trec", str(file), "--config", "32", "--format", "json")
+    told = command("score", str(run), "--trec", str(file), "--codes", "32", "--format", "json")
     assert told.returncode == 0, told.stderr
     rows = {(row["dim"], row["index"]): row for row in json.loads(told.stdout)["candidates"]}
     returned, exact = rows[32, "lancedb"], rows[32, "exact"]
@@ -80,7 +80,7 @@ def test_lancedb_with_an_index_is_one_more_judged_configuration(command: Any, ve
     run = run_folder(command, vectors, tmp_path)
     file = tmp_path / "lancedb.jsonl"
     file.write_text("".join(json.dumps(one) + "\n" for one in lance_lists(vectors, 32, tmp_path / "db", index=True)))
-    told = command("score", str(run), "--trec", str(file), "--config", "32", "--out", str(tmp_path / "with"))
+    told = command("score", str(run), "--trec", str(file), "--codes", "32", "--out", str(tmp_path / "with"))
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith("32:float32:lancedb keeps ")
     assert "Exact search of the same codes keeps " in told.stdout
@@ -94,12 +94,12 @@ def test_a_trec_file_goes_by_its_scores_and_equal_scores_tie(command: Any, made_
     lines = [f"q{i} Q0 x 1 0.5 t\nq{i} Q0 d{i} 2 0.9 t\n" for i in range(40)]
     file = tmp_path / "qdrant.trec"
     file.write_text("".join(lines))
-    told = command("score", str(run), "--trec", str(file), "--config", "128", "--format", "json")
+    told = command("score", str(run), "--trec", str(file), "--codes", "128", "--format", "json")
     assert told.returncode == 0, told.stderr
     row = json.loads(told.stdout)["candidates"][-1]
     assert (row["index"], row["measures"]["nDCG@10"]["mean"]) == ("qdrant", 1.0)
     file.write_text("".join(line.replace("0.9", "0.5") for line in lines))
-    row = json.loads(command("score", str(run), "--trec", str(file), "--config", "128", "--format", "json").stdout)["candidates"][
+    row = json.loads(command("score", str(run), "--trec", str(file), "--codes", "128", "--format", "json").stdout)["candidates"][
         -1
     ]
     assert row["measures"]["nDCG@10"]["mean"] == pytest.approx((1 + 1 / np.log2(3)) / 2)
@@ -109,7 +109,7 @@ def test_latency_stands_where_the_file_has_it(command: Any, made_run: Any, tmp_p
     run = made_run({256: [0] * 40, 128: [0] * 40})
     file = tmp_path / "es.jsonl"
     file.write_text("".join(json.dumps({"_id": f"q{i}", "hits": [{"_id": f"d{i}"}], "took": i}) + "\n" for i in range(40)))
-    told = command("score", str(run), "--trec", str(file), "--config", "128", "--format", "json")
+    told = command("score", str(run), "--trec", str(file), "--codes", "128", "--format", "json")
     document = json.loads(told.stdout)
     assert document["candidates"][-1]["latency_ms"]["p50"] == 19.5
     assert document["warnings"][0]["code"] == "returned-short"
@@ -121,7 +121,7 @@ def test_queries_without_an_answer_find_nothing_and_are_named(command: Any, made
     file.write_text(
         "".join(json.dumps({"id": f"q{i}", "ids": [f"d{i}"] + [f"x{n}" for n in range(20)]}) + "\n" for i in range(20))
     )
-    told = command("score", str(run), "--trec", str(file), "--config", "128", "--format", "json")
+    told = command("score", str(run), "--trec", str(file), "--codes", "128", "--format", "json")
     document = json.loads(told.stdout)
     assert document["candidates"][-1]["measures"]["nDCG@10"]["mean"] == 0.5
     assert document["warnings"][0]["message"].startswith("20 of 40 queries have no answer in the file")
@@ -155,6 +155,6 @@ def test_what_is_no_answer_is_refused_with_its_place(
 def test_codes_without_exact_ranks_are_refused(command: Any, made_run: Any, tmp_path: Path) -> None:
     file = tmp_path / "x.jsonl"
     file.write_text('{"id": "q0", "ids": ["0"]}\n')
-    told = command("score", str(made_run({256: [0] * 40, 128: [0] * 40})), "--trec", str(file), "--config", "64:binary")
+    told = command("score", str(made_run({256: [0] * 40, 128: [0] * 40})), "--trec", str(file), "--codes", "64:binary")
     assert told.returncode == 2
     assert "the run has no exact ranks of 64:binary" in told.stderr
