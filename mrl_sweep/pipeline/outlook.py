@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrl_sweep.decision.units import unit_of
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.budgets import Budget, Choice, choose_within
 from mrl_sweep.deploying.findings import Evaluation, Findings
@@ -51,7 +52,7 @@ def _budget_row(words: str, choice: Choice, measure: Measure) -> BudgetRow:
 def projection_rows(
     evaluation: Evaluation, findings: Findings, corpus_sizes: Sequence[int]
 ) -> tuple[tuple[ProjectionRow, ...], tuple[Advice, ...]]:
-    """Every required measure at each exact prefix in corpora of `--project-docs`; refusals and doubts as advice.
+    """Every required measure of sizes and codes in corpora of `--project-docs`; refusals and doubts as advice.
 
     A size that is not acceptable here is not called so in a larger corpus: it is at best one of which that cannot be told.
     """
@@ -62,12 +63,13 @@ def projection_rows(
     policy, ranks = evaluation.policy, evaluation.ranks
     if policy.required[0].label_free:
         return (), (NEEDS_JUDGMENTS,)
-    kept = [i for i, c in enumerate(ranks.candidates) if c.is_exact_prefix]
+    kept = [i for i, c in enumerate(ranks.candidates) if c.is_exact and c.basis == Basis.PREFIX]
     exact = Ranks(tuple(ranks.candidates[i] for i in kept), ranks.n_documents, ranks.above[kept], ranks.tied[kept])
     rows: list[ProjectionRow] = []
     advice: dict[Advice, None] = {}
     for measure in policy.required:
-        question = Demand(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=evaluation.full)
+        units = None if evaluation.clusters is None else unit_of(evaluation.clusters)
+        question = Demand(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=evaluation.full, units=units)
         growth = project(exact, evaluation.qrels, question, corpus_sizes, generator=np.random.default_rng(SEED))
         advice |= dict.fromkeys((*growth.advice, *(_refused(at) for at in growth.at if at.refused)))
         rows += [row for at in growth.at if not at.refused for row in _rows_at(at, growth, findings)]
@@ -90,6 +92,8 @@ def _rows_at(at: CorpusSize, growth: Growth, findings: Findings) -> list[Project
             high=forecast.high,
             kept=forecast.kept,
             kept_low=forecast.at_least,
+            kept_high=forecast.at_most,
+            configuration=str(forecast.candidate),
             modelled=not at.exact,
             acceptable=None if forecast.acceptable and forecast.candidate not in here else forecast.acceptable,
             holds_up_to=growth.stops_at.get(forecast.candidate),

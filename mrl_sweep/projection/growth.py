@@ -45,7 +45,7 @@ class Growth:
 
     measure: Measure
     n_sample: int
-    n_queries: int
+    n_units: int
     at: tuple[CorpusSize, ...]
     looked_at: tuple[int, ...]
     stops_at: Mapping[Configuration, int | None]
@@ -76,7 +76,7 @@ def project(
     return Growth(
         measure=question.measure,
         n_sample=model.n_sample,
-        n_queries=model.n_queries,
+        n_units=model.n_units,
         at=at,
         looked_at=tuple(looked_at),
         stops_at=stops,
@@ -125,11 +125,12 @@ def _advice(model: Model, corpus_sizes: Sequence[int], reach: int) -> tuple[Advi
                 f"evaluate on at least {max(far) // WARN_BEYOND:,} documents: --distractors adds unjudged ones",
             )
         )
-    if model.n_queries < MIN_QUERIES:
+    if model.n_units < MIN_QUERIES:
+        noun = "judged queries" if model.n_units == len(model.counted) else "clusters of judged queries"
         advice.append(
             Advice(
                 "few-queries",
-                f"{model.n_queries} judged queries are too few to accept a size in a larger corpus; {MIN_QUERIES} is the least",
+                f"{model.n_units} {noun} are too few to accept a size in a larger corpus; {MIN_QUERIES} is the least",
                 "judge more queries",
             )
         )

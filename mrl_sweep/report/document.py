@@ -223,7 +223,8 @@ class FunnelRow:
 class ProjectionRow:
     """One size at a corpus of `documents`: the measure expected there, its band, and the share of full size at that corpus.
 
-    `modelled` is False where the corpus is no larger than the one at hand, which is exact. `acceptable` None: cannot be told.
+    `modelled` is False where the corpus is no larger than the one at hand, which is exact. `acceptable` is False where proven
+    too low there, None where neither that nor the share is proven. `kept_low` and `kept_high` are the limits of `kept`.
     `holds_up_to` is the corpus size at which this dimension stops being acceptable, None where that lies beyond what is said.
     """
 
@@ -239,6 +240,7 @@ class ProjectionRow:
     modelled: bool = True
     acceptable: bool | None = None
     holds_up_to: int | None = None
+    configuration: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mrl_sweep.decision.units import unit_of
 from mrl_sweep.deploying.plan import Evaluated, Plan, PlanRequest, make_plan
 from mrl_sweep.deploying.target_advice import target_advice
 from mrl_sweep.deploying.targets import DEFAULT_TARGET
@@ -75,7 +76,13 @@ def projected(run: EarlierRun, docs: int) -> tuple[dict[Configuration, Mapping[s
         return {}, (replace(NEEDS_JUDGMENTS, code="no-projection"),)
     growths = []
     for measure in policy.required:
-        question = Demand(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=full_size(run.findings))
+        question = Demand(
+            measure=measure,
+            retain=policy.retain,
+            alpha=policy.alpha,
+            baseline=full_size(run.findings),
+            units=None if run.clusters is None else unit_of(run.clusters),
+        )
         try:
             growths.append(project(run.data.ranks, run.data.qrels, question, [docs], generator=np.random.default_rng(SEED)))
         except InputError as refused:
@@ -93,6 +100,7 @@ def projected(run: EarlierRun, docs: int) -> tuple[dict[Configuration, Mapping[s
             "high": forecast.high,
             "kept": forecast.kept,
             "at_least": forecast.at_least,
+            "at_most": forecast.at_most,
             "acceptable": _all_acceptable([of_measure[candidate].acceptable for of_measure in by_measure]),
             "exact": at.exact,
         }

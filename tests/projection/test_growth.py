@@ -18,7 +18,7 @@ from mrl_sweep.projection.distractors import standing, wanted
 from mrl_sweep.projection.forecasts import Grower
 from mrl_sweep.projection.growth import Demand, Forecast, Growth, project
 from mrl_sweep.projection.population import Link
-from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Outcome, Qrels, Ranks
 
 FULL, HALF, QUARTER = Configuration("prefix", 8), Configuration("prefix", 4), Configuration("prefix", 2)
 R10 = parse_measure("R@10")
@@ -236,7 +236,7 @@ def test_the_sample_and_every_size_asked_for_are_looked_at_so_that_crossing_and_
     for at in growth.at:
         for forecast in at.forecasts[1:]:
             stop = growth.stops_at[forecast.candidate]
-            assert forecast.acceptable is (stop is None or at.n_documents <= stop)
+            assert bool(forecast.acceptable) is (stop is None or at.n_documents <= stop)
 
 
 @pytest.mark.parametrize("text", ["RR@10", "AP@100", "Success@5", "nDCG", "R@1001"])
@@ -288,7 +288,7 @@ def test_the_crossing_lies_where_the_lower_limit_meets_the_asked_share() -> None
     crossing = project(ranks, qrels, Demand(measure=R10), [5000], generator=generator()).stops_at[ranks.candidates[1]]
     assert crossing is not None
     growth = project(ranks, qrels, Demand(measure=R10), [int(crossing * 0.9), int(crossing * 1.1)], generator=generator())
-    assert [at.forecasts[1].acceptable for at in growth.at] == [True, False]
+    assert [at.forecasts[1].acceptable for at in growth.at] == [True, None]
 
 
 def test_a_size_equal_to_full_size_holds_through_the_whole_reach() -> None:
@@ -307,11 +307,46 @@ def test_too_few_queries_accept_nothing_and_say_so() -> None:
 
 
 @pytest.mark.parametrize(("n_queries", "accepted"), [(60, False), (1000, True)])
-def test_queries_of_which_none_changed_prove_only_what_one_unseen_loser_allows(n_queries: int, accepted: bool) -> None:
+def test_queries_of_which_none_changed_prove_only_what_two_unseen_losers_allow(n_queries: int, accepted: bool) -> None:
     growth = project(*one_each(np.zeros((2, n_queries), np.int64), 1000), Demand(measure=R10), [1000], generator=generator())
     forecast = growth.at[0].forecasts[1]
     assert forecast.kept == 1.0
-    assert forecast.acceptable is accepted
+    assert forecast.acceptable is (True if accepted else None)
+    assert forecast.outcome is (Outcome.PASS if accepted else Outcome.INCONCLUSIVE)
+
+
+def test_there_are_three_verdicts_and_two_limits_there_too() -> None:
+    """Two sizes whose documents are a little and much harder to find than at full size, ten times the sample away."""
+    random = generator(12)
+    easy = 3.4 + 0.8 * random.standard_normal(800)
+    chances = ndtr(-np.stack([easy, easy - 0.005, easy - 0.02, easy - 1.0]))
+    ranks, qrels = one_each(binom.ppf(random.random(800), 4999, chances).astype(np.int64), 5000)
+    full, *smaller = forecasts_of(ranks, qrels, R10, 50_000)
+    assert full.outcome is Outcome.BASELINE
+    assert [forecast.outcome for forecast in smaller] == [Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL]
+    assert [forecast.acceptable for forecast in smaller] == [True, None, False]
+    for forecast in smaller:
+        assert forecast.at_least is not None
+        assert forecast.at_most is not None
+        assert forecast.kept is not None
+        assert forecast.at_least < forecast.kept < forecast.at_most
+
+
+def test_clusters_are_the_units_of_the_projection() -> None:
+    ranks, qrels = one_each(generator(6).integers(0, 40, (2, 400)), 1000)
+    units = np.arange(400) // 20
+    alone = project(ranks, qrels, Demand(measure=R10), [5000], generator=generator())
+    few = project(ranks, qrels, Demand(measure=R10, units=units), [5000], generator=generator())
+    assert (alone.n_units, few.n_units) == (400, 20)
+    assert few.at[0].forecasts[1].outcome is Outcome.INCONCLUSIVE
+    assert [advice.message for advice in few.advice if advice.code == "few-queries"] == [
+        "20 clusters of judged queries are too few to accept a size in a larger corpus; 30 is the least"
+    ]
+    assert means(few) == pytest.approx(means(alone)), "clusters of one size have the mean of all"
+    uneven = np.where(np.arange(400) < 200, 0, np.arange(400))
+    here = project(ranks, qrels, Demand(measure=R10, units=uneven), [1000], generator=generator())
+    hits = ranks.above[1] < 10
+    assert means(here)[1] == pytest.approx((hits[:200].mean() + hits[200:].sum()) / 201)
 
 
 def test_a_candidate_of_an_index_is_counted_and_left_out() -> None:

@@ -95,7 +95,7 @@ def test_a_projection_stands_beside_the_figures_at_hand(sketch: Report) -> None:
     assert shown["there"] == ("0.2480", "0.2200", "0.1500")
     assert shown["band"][1] == "0.2100-0.2300"
     assert shown["holds up to"] == ("-", "2,000,000", "-")
-    assert shown["verdict"] == ("acceptable", "too low", "cannot be told")
+    assert shown["verdict"] == ("acceptable", "too low", "not proven")
     assert section.notes[0] == "There 512 dimensions are the smallest acceptable size; here it is 256."
 
 

@@ -89,7 +89,7 @@ def _projection(report: Report, documents: int) -> Section:
     names = dict.fromkeys(row.measure for row in rows)
     limit = report.verdict.retain
     columns = [
-        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
+        Column(title="dim", cells=tuple(row.configuration or str(row.dim) for row in rows)),
         Column(title="measure", cells=tuple(row.measure if len(names) > 1 else "-" for row in rows), right=False),
         Column(title="here", cells=tuple(_here(report, row) for row in rows)),
         Column(title="there", cells=tuple(numbers.score(row.value) for row in rows)),
@@ -109,8 +109,9 @@ def _projection(report: Report, documents: int) -> Section:
 def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
     """The smallest size there that is acceptable by every measure, with all larger ones, beside the one here."""
     smallest = None
-    for dim in sorted({row.dim for row in rows}, reverse=True):
-        if not all(row.acceptable for row in rows if row.dim == dim):
+    sizes = [row for row in rows if row.configuration in ("", str(row.dim))]
+    for dim in sorted({row.dim for row in sizes}, reverse=True):
+        if not all(row.acceptable for row in sizes if row.dim == dim):
             break
         smallest = dim
     if smallest is None:
@@ -119,6 +120,9 @@ def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
 
 
 def _here(report: Report, row: ProjectionRow) -> str:
+    if row.configuration not in ("", str(row.dim)):
+        coded = next((one for one in report.candidates if str(one.configuration) == row.configuration), None)
+        return numbers.score(coded.measures[row.measure].mean if coded and row.measure in coded.measures else None)
     candidate = report.candidate(row.dim)
     evidence = candidate.measures.get(row.measure) if candidate else None
     return numbers.score(evidence.mean if evidence else None)
@@ -154,7 +158,7 @@ def _funnel_words(row: FunnelRow) -> str:
 
 
 def _outlook_words(row: ProjectionRow) -> str:
-    return "cannot be told" if row.acceptable is None else "acceptable" if row.acceptable else "too low"
+    return "not proven" if row.acceptable is None else "acceptable" if row.acceptable else "too low"
 
 
 def _nothing(row: BudgetRow) -> str:
