@@ -73,14 +73,21 @@ class Index:
     flags: npt.NDArray[np.uint8]
 
 
-def together(rows: Sequence[Rows]) -> Rows:
-    """These rows, one after the other."""
-    return Rows(
-        np.concatenate([some.vectors for some in rows]),
-        np.concatenate([some.digests for some in rows]),
-        np.concatenate([some.tokens for some in rows]),
-        np.concatenate([some.flags for some in rows]),
+def together(rows: Sequence[Rows], places: IntArray | None = None) -> Rows:
+    """These rows, one after the other, or each at its place; copied once."""
+    n, first = sum(map(len, rows)), rows[0]
+    places = np.arange(n) if places is None else places
+    out = Rows(
+        np.empty((n, first.vectors.shape[1]), first.vectors.dtype),
+        np.empty((n, 2), np.uint64),
+        np.empty(n, np.uint32),
+        np.empty(n, np.uint8),
     )
+    start = 0
+    for some in rows:
+        at, start = places[start : start + len(some)], start + len(some)
+        out.vectors[at], out.digests[at], out.tokens[at], out.flags[at] = some.vectors, some.digests, some.tokens, some.flags
+    return out
 
 
 def write_shard(path: Path, rows: Rows, kind: Kind) -> str:

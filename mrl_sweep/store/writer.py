@@ -66,6 +66,7 @@ class Writer:
     def cut(self) -> None:
         """Makes a shard of the rows in memory where they are enough for one; after a window, whose texts should lie together."""
         if self._n * self._space.kind.row_bytes >= self._space.shard_bytes:
+            self.wait()  # so that no more than two full shards are in memory, however fast the model is
             self._close()
             self._open()
 
@@ -111,7 +112,7 @@ class Writer:
         shard = Shard("", len(order), np.concatenate([rows.flags for rows in self._rows])[order], sound=True)
         self._space.move(self._serial, (self._space.add(shard) << 32) + places)
         rows, small, fresh = self._rows, self._small, sum(map(len, self._rows[self._n_flushed :]))
-        self._do(lambda: self._write_full(shard, rows, order, small, fresh))
+        self._do(lambda: self._write_full(shard, rows, places, small, fresh))
 
     def _do(self, job: Callable[[], None]) -> None:
         if len(self._waiting) >= _WAITING:
@@ -133,8 +134,8 @@ class Writer:
         self._small.append(self._space.put(rows))
         self.n_safe += len(rows)
 
-    def _write_full(self, shard: Shard, rows: Sequence[Rows], order: IntArray, small: Sequence[str], n_fresh: int) -> None:
-        shard.name = self._space.put(together(rows).take(order))
+    def _write_full(self, shard: Shard, rows: Sequence[Rows], places: IntArray, small: Sequence[str], n_fresh: int) -> None:
+        shard.name = self._space.put(together(rows, places))
         self.n_safe += n_fresh
         for name in small:
             if name != shard.name:
