@@ -15,7 +15,8 @@ from mrl_sweep.decision.queries_needed import queries_for_share, strictest_words
 from mrl_sweep.decision.units import cluster_labels, count_units
 from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.deploying.findings import which_sizes
-from mrl_sweep.deploying.targets import target_named
+from mrl_sweep.deploying.target_advice import check_target
+from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, known_facts, open_embedder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
@@ -35,7 +36,7 @@ from mrl_sweep.report.files.trec_runs import write_trec_runs
 from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import default_store, local_store, run_folder
-from mrl_sweep.types import Advice, Collection, Configuration, Embeddings, Ranks, Similarity
+from mrl_sweep.types import FLOAT32, Advice, Collection, Configuration, Embeddings, Ranks, Similarity
 from mrl_sweep.words import asked
 
 ZERO_SHARE: Final = 0.01
@@ -59,13 +60,26 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
     Texts that the store holds are not embedded again. Raises `MrlSweepError`s, which carry exit codes, and KeyboardInterrupt;
     whatever was embedded and ranked by then is kept.
     """
-    target_named(config.deploy.target)  # a name that is none is refused before the work
+    in_the_targets_terms(config)  # refused before the collection is read
     if config.run.out is not None:
         prepare_folder(config.run.out)
     with timed("load the collection", on_event):
         collection = load(config, on_event)
     with executor_of(config, on_event) as executor:
         return run_on(config, collection, open_model(config), on_event, executor)
+
+
+def in_the_targets_terms(config: SweepConfig) -> SweepConfig:
+    """The configuration with the target's own grid where none was given: the precisions that it offers.
+
+    Raises InputError for an unknown target, and for a precision that it does not have, before anything is embedded.
+    """
+    target = target_named(config.deploy.target)
+    if target.name == DEFAULT_TARGET:
+        return config
+    # float32 is what everything is held against, also where the target does not keep it
+    check_target(target, [precision for precision in config.sweep.precision if precision != FLOAT32])
+    return config.unless_given("sweep", "precision", tuple(dict.fromkeys((FLOAT32, *target.precisions))))
 
 
 def run_on(
@@ -124,6 +138,7 @@ def embed_checked(
 
     What does not fit sizes or indexes is refused before anything is embedded, as far as the sizes are known by then.
     """
+    config = in_the_targets_terms(config)
     check_data(config, collection)
     if collection.label_free:
         config = config.unless_given("decision", "retain", LABEL_FREE_RETAIN)
