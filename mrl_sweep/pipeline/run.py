@@ -119,7 +119,12 @@ def run_on(
 
 
 def executor_of(config: SweepConfig, on_event: OnEvent = ignore) -> AbstractContextManager[Executor | None]:
-    """The configured executor for as long as the block lasts; None for threads of this process, which each ranking makes."""
+    """The configured executor for as long as the block lasts; None for threads of this process, which each ranking makes.
+
+    Raises InputError where an address is given and nothing says that Ray is meant.
+    """
+    if config.run.address is not None and "run.executor" not in config.origins:
+        raise InputError(f"{config.origins['run.address']} is of a Ray cluster, and threads here are to count", "--executor ray")
     if config.run.executor == settings.ExecutorName.LOCAL:
         return nullcontext()
     from mrl_sweep.execution.ray import joined

@@ -7,11 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from mrl_sweep.errors import EnvironmentFault, MissingExtra
+from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.execution import ray as module
 from mrl_sweep.execution.places import ArrayPlace, VectorPlaces, places_of, unreadable
 from mrl_sweep.execution.ray import RayExecutor, joined, lanes_of, refuse_other_versions
+from mrl_sweep.pipeline.run import executor_of
 from mrl_sweep.ranking.exact import RankOptions, rank
+from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import Qrels, Vectors
 
 
@@ -96,3 +98,12 @@ def test_tasks_are_of_the_time_asked_for_once_a_core_has_shown_its_pace(ray_exec
     got = rank(vectors, queries, qrels, (16, 32), options, on_event=lambda event: sizes.append(event.done))
     assert len(sizes) > 8
     np.testing.assert_array_equal(got.above, rank(vectors, queries, qrels, (16, 32)).above)
+
+
+def test_an_address_without_ray_is_refused():
+    with pytest.raises(InputError) as caught:
+        executor_of(SweepConfig.of(address="auto"))
+    assert (caught.value.message, caught.value.hint) == (
+        "address= is of a Ray cluster, and threads here are to count", "--executor ray",
+    )  # fmt: skip
+    assert executor_of(SweepConfig.of(address="auto", executor="local")).__enter__() is None
