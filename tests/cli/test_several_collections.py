@@ -18,7 +18,7 @@ from mrl_sweep.settings.config import SweepConfig
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
-N_DOCUMENTS, N_QUERIES, DIM, TELLING = 200, 60, 32, 16
+N_DOCUMENTS, N_QUERIES, DIM, TELLING = 300, 300, 32, 16
 MODEL = ("--model", "vectors:vectors", "--index", "none", "--dims", "32,16,2")
 
 
@@ -84,7 +84,7 @@ def test_the_text_ends_with_the_joint_sentence_and_quiet_is_that_sentence(comman
     assert quiet.stdout.endswith("you asked for 95%. 2 is too low in hard, easy.\n")
     assert text.stdout.endswith("\n" + quiet.stdout)
     assert "2 collections, each by itself\n" in text.stdout
-    assert [line.split()[0] for line in text.stderr.splitlines()] == ["collection", "run", "collection", "run"]
+    assert [line.split()[0] for line in text.stderr.splitlines()] == ["collection", "300", "run", "collection", "300", "run"]
     assert (silent.stdout, silent.stderr) == ("", "")
 
 
@@ -94,7 +94,7 @@ def test_markdown_begins_with_the_joint_answer(command: Command, tmp_path: Path)
     assert (done.returncode, done.stdout) == (0, "")
     assert page.startswith("### mrl-sweep: 2 collections\n\n**Use 16 dimensions for both collections: ")
     assert page.count("\n### mrl-sweep: ") == 2
-    assert "| hard | 60 |" in page
+    assert "| hard | 300 |" in page
     assert "Use 16 dimensions for both" in done.stderr
 
 
@@ -118,8 +118,8 @@ def test_a_later_error_names_its_collection(command: Command, tmp_path: Path) ->
 def test_every_collection_is_checked(command: Command) -> None:
     argv = ("check", "--collection", "hard", "--collection", "easy")
     found = json.loads(command(*argv, "--format", "json").stdout)["collections"]
-    assert [(one["name"], one["documents"], one["queries"]) for one in found] == [("hard", 200, 60), ("easy", 200, 60)]
-    sound = "{0}\n{0} is sound: 200 documents, 60 judged queries.\n"
+    assert [(one["name"], one["documents"], one["queries"]) for one in found] == [("hard", 300, 300), ("easy", 300, 300)]
+    sound = "{0}\n{0} is sound: 300 documents, 300 judged queries.\n"
     assert command(*argv, "-q").stdout == sound.format("hard") + "\n" + sound.format("easy")
 
 
@@ -127,7 +127,7 @@ def test_every_collection_is_embedded_into_one_store(command: Command) -> None:
     argv = ("embed", "--collection", "hard", "--collection", "easy", "--model", "wordllama", "--store", "store")
     done = command(*argv, "--format", "json")
     assert [one["name"] for one in json.loads(done.stdout)["collections"]] == ["hard", "easy"]
-    assert "200 documents: 0 embedded, 200 already stored or alike" in done.stderr, "both hold the same texts"
+    assert "300 documents: 0 embedded, 300 already stored or alike" in done.stderr, "both hold the same texts"
     assert command(*argv, "--dry-run", "-q").stdout.count("0 to embed") == 4
 
 
@@ -136,7 +136,7 @@ def test_the_notebook_s_run_takes_one(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(InputError, match="2 collections are named, and this takes one"):
         mrl_sweep.run(collection=["hard", "easy"], model="vectors:vectors")
     reports = run_each(SweepConfig.of(collection=["hard", "easy"], model="vectors:vectors", index="none", dims="32,16"))
-    assert {name: report.verdict.queries for name, report in reports.items()} == {"hard": 60, "easy": 60}
+    assert {name: report.verdict.queries for name, report in reports.items()} == {"hard": 300, "easy": 300}
 
 
 def test_a_format_of_one_report_is_refused_before_any_work(command: Command, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_the_language_of_the_queries_is_a_slice_like_any_other(command: Command)
     found = json.loads(both(command, "--format", "json", "--retain", "95%").stdout)
     for report in found["collections"]:
         rows = [(row["field"], row["value"], row["queries"]) for row in report["slices"] if row["field"] == "language"]
-        assert set(rows) == {("language", "de", 30), ("language", "sw", 30)}
+        assert set(rows) == {("language", "de", 150), ("language", "sw", 150)}
 
 
 def test_a_language_beside_the_text_of_a_query_is_found_too(command: Command, tmp_path: Path) -> None:
@@ -223,4 +223,4 @@ def test_a_language_beside_the_text_of_a_query_is_found_too(command: Command, tm
     lines(tmp_path / "easy" / "queries.jsonl", queries)
     alone = json.loads(command("run", "--collection", "easy", *MODEL, "--format", "json", "--retain", "95%").stdout)
     counted = {(row["value"], row["queries"]) for row in alone["slices"] if row["field"] == "language"}
-    assert counted == {("de", 20), ("sw", 40)}
+    assert counted == {("de", 100), ("sw", 200)}

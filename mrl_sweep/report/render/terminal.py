@@ -49,13 +49,13 @@ def render(report: Report, look: Look) -> str:
     for sentence in brief:
         text.line(Text(sentence))
     text.warnings(view.remarks(report), most=None if look.shows("warnings") else _MOST_WARNINGS)
+    hidden = dict.fromkeys(section.name for section in made if not (section.asked or look.shows(section.name)))
+    if hidden:
+        text.line(Text(f"More: -v, or --show {','.join(hidden)}.", style="dim"))
     text.blank()
     status = {"pass": Mood.GOOD, "fail": Mood.BAD}.get(report.gate.status if report.gate else report.status, Mood.OPEN)
     for i, sentence in enumerate(view.closing(report)):
         text.line(Text(sentence, style=f"bold {_STYLES[status]}" if i == 0 else ""))
-    hidden = dict.fromkeys(section.name for section in made if not (section.asked or look.shows(section.name)))
-    if hidden:
-        text.line(Text(f"More: -v, or --show {','.join(hidden)}.", style="dim"))
     return text.done()
 
 
