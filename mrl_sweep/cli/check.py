@@ -8,7 +8,7 @@ import typer
 
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import EMBED, ConfigFile, takes
-from mrl_sweep.cli.output import Told, one_document, one_text, prepare_text
+from mrl_sweep.cli.output import Described, one_document, one_text, prepare_text
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.settings.folders import inputs_of
 
@@ -29,27 +29,27 @@ def check(context: typer.Context, config: ConfigFile = None, **flags: Any) -> No
     from mrl_sweep.pipeline import run as pipeline
 
     with listening(invocation) as on_event:
-        found = [
+        descriptions = [
             describe(pipeline.load(one, on_event), cluster=one.decision.cluster, alpha=one.decision.alpha, on_event=on_event)
             for one in settings.each()
         ]
-    told = [Told(one.name, one.to_dict(), _text(one, brief=invocation.quiet > 0)) for one in found]
+    described = [Described(one.name, one.to_dict(), _text(one, brief=invocation.quiet > 0)) for one in descriptions]
     if invocation.format == "json":
-        write(one_document(told))
+        write(one_document(described))
     elif invocation.quiet < 2:
-        write(one_text(told))
+        write(one_text(described))
 
 
-def _text(found: Description, *, brief: bool) -> str:
+def _text(holds: Description, *, brief: bool) -> str:
     from mrl_sweep.report.render.escape import plain
 
     sound = (
-        f"{found.name} is sound: {found.documents:,} documents, {found.queries:,} {'judged ' if found.judgments else ''}queries."
+        f"{holds.name} is sound: {holds.documents:,} documents, {holds.queries:,} {'judged ' if holds.judgments else ''}queries."
     )
     if brief:
         return plain(sound)
-    rows = [(plain(what), plain(value)) for what, value in found.rows()]
+    rows = [(plain(what), plain(value)) for what, value in holds.rows()]
     width = max(len(what) for what, _ in rows)
-    advice = [part for one in found.warnings for part in (f"warning: {one.message}", f"  hint: {one.hint}" if one.hint else "")]
-    told = [f"{what:<{width}}  {value}" for what, value in rows]
-    return "\n".join([*told, "", *(plain(line) for line in advice if line), *([""] if advice else []), plain(sound)])
+    advice = [part for one in holds.warnings for part in (f"warning: {one.message}", f"  hint: {one.hint}" if one.hint else "")]
+    lines = [f"{what:<{width}}  {value}" for what, value in rows]
+    return "\n".join([*lines, "", *(plain(line) for line in advice if line), *([""] if advice else []), plain(sound)])

@@ -32,44 +32,44 @@ def compare(context: typer.Context, runs: Runs, **flags: Any) -> None:
     from mrl_sweep.runs.compare import side_by_side
     from mrl_sweep.runs.reopen import reopen
 
-    found = side_by_side([reopen(run, settings) for run in runs])
+    sides = side_by_side([reopen(run, settings) for run in runs])
     if invocation.quiet < 2 or invocation.format != "text":
-        write(closing(found) + "\n" if invocation.quiet and invocation.format == "text" else RENDERERS[invocation.format](found))
+        write(closing(sides) + "\n" if invocation.quiet and invocation.format == "text" else RENDERERS[invocation.format](sides))
 
 
-def as_json(found: SideBySide) -> str:
+def as_json(sides: SideBySide) -> str:
     """One document."""
-    return json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n"
+    return json.dumps(sides.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
-def as_text(found: SideBySide) -> str:
+def as_text(sides: SideBySide) -> str:
     """Who is who, the table, the closing sentence."""
-    table = tables.as_text([_heads(found), *(_line(row) for row in found.rows)])
-    return tables.printable_lines([*_legend(found), "", *table, "", closing(found)])
+    table = tables.as_text([_heads(sides), *(_line(row) for row in sides.rows)])
+    return tables.printable_lines([*_legend(sides), "", *table, "", closing(sides)])
 
 
-def as_markdown(found: SideBySide) -> str:
+def as_markdown(sides: SideBySide) -> str:
     """The same for a pull request."""
     from mrl_sweep.report.render.escape import markdown
 
-    table = tables.as_markdown([_heads(found), *(_line(row) for row in found.rows)])
-    return "\n".join([*(f"* {markdown(line)}" for line in _legend(found)), "", *table, "", markdown(closing(found))]) + "\n"
+    table = tables.as_markdown([_heads(sides), *(_line(row) for row in sides.rows)])
+    return "\n".join([*(f"* {markdown(line)}" for line in _legend(sides)), "", *table, "", markdown(closing(sides))]) + "\n"
 
 
 RENDERERS = {"text": as_text, "json": as_json, "markdown": as_markdown}
 
 
-def closing(found: SideBySide) -> str:
+def closing(sides: SideBySide) -> str:
     """The sentence: each run's choice against the first run's."""
     said = []
-    for label, run, cell in zip(_labels(found), found.runs, found.rows[-1].cells, strict=True):
+    for label, run, cell in zip(_labels(sides), sides.runs, sides.rows[-1].cells, strict=True):
         if run.differs:
             said.append(f"{label} cannot be compared with A query by query: {'; '.join(run.differs)}.")
         elif cell.against_first is not None:
-            first = found.runs[0].dimension
-            said.append(f"{label} at {cell.dim} {_proven(cell)} A at {first}: {_difference(cell)} {found.measure}.")
-    if found.label_free:
-        said.append(f"{found.measure} is agreement with each run's own full size; whose documents are better it cannot tell.")
+            first = sides.runs[0].dimension
+            said.append(f"{label} at {cell.dim} {_proven(cell)} A at {first}: {_difference(cell)} {sides.measure}.")
+    if sides.label_free:
+        said.append(f"{sides.measure} is agreement with each run's own full size; whose documents are better it cannot tell.")
     return " ".join(said)
 
 
@@ -78,20 +78,20 @@ def _proven(cell: Cell) -> str:
     return {"first": "is proven worse than", "second": "is proven better than"}.get(better, "cannot be told from")
 
 
-def _legend(found: SideBySide) -> list[str]:
+def _legend(sides: SideBySide) -> list[str]:
     return [
         f"{label}  {run.name}  {run.collection}  {run.model}  {run.queries:,} queries  chosen: {run.dimension} ({run.status})"
-        for label, run in zip(_labels(found), found.runs, strict=True)
+        for label, run in zip(_labels(sides), sides.runs, strict=True)
     ]
 
 
-def _labels(found: SideBySide) -> list[str]:
-    return [chr(ord("A") + i) if i < 26 else f"R{i + 1}" for i in range(len(found.runs))]
+def _labels(sides: SideBySide) -> list[str]:
+    return [chr(ord("A") + i) if i < 26 else f"R{i + 1}" for i in range(len(sides.runs))]
 
 
-def _heads(found: SideBySide) -> list[str]:
-    labels = _labels(found)
-    return ["bytes", *(f"{label} {found.measure}" for label in labels), *(f"{label} - A" for label in labels[1:])]
+def _heads(sides: SideBySide) -> list[str]:
+    labels = _labels(sides)
+    return ["bytes", *(f"{label} {sides.measure}" for label in labels), *(f"{label} - A" for label in labels[1:])]
 
 
 def _line(row: ComparedRow) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import EMBED, ConfigFile, takes
-from mrl_sweep.cli.output import Told, one_document, one_text, prepare_text
+from mrl_sweep.cli.output import Described, one_document, one_text, prepare_text
 from mrl_sweep.cli.progress import listening
 from mrl_sweep.errors import InputError
 from mrl_sweep.settings.folders import inputs_of
@@ -49,7 +49,7 @@ def embed(
         raise InputError(
             f"{settings.model.name}: these vectors exist already", "there is nothing to embed; `mrl-sweep run` uses them"
         )
-    told: list[Told] = []
+    described: list[Described] = []
     with listening(invocation) as on_event, nullcontext() if dry_run else pipeline.executor_of(settings, on_event) as executor:
         for one in settings.each():
             collection = pipeline.load(one, on_event)
@@ -57,13 +57,15 @@ def embed(
                 collection = documents_of(collection, Part.parse(part))
             if dry_run:
                 found = would_take(collection, embedder, store, price_per_million=settings.model.price_per_million)
-                told.append(Told(collection.name, *_estimated(found)))
+                described.append(Described(collection.name, *_estimated(found)))
             else:
-                told.append(Told(collection.name, *_embedded(pipeline.embed_texts(one, collection, on_event, model, executor))))
+                described.append(
+                    Described(collection.name, *_embedded(pipeline.embed_texts(one, collection, on_event, model, executor)))
+                )
     if invocation.format == "json":
-        write(one_document(told))
+        write(one_document(described))
     elif invocation.quiet < 2:
-        write(one_text(told))
+        write(one_text(described))
 
 
 def _embedded(found: Embeddings) -> tuple[dict[str, Any], str]:

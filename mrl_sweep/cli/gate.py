@@ -68,9 +68,9 @@ def _gate_each(invocation: Invocation, settings: SweepConfig, earlier: Mapping[s
     for name, folder in folders.items():
         with naming(name):
             gated[name] = decide_gate(reopen(folder, settings), settings)
-    found = together(gated)
-    show(found)
-    return found.gate.exit_code if found.gate else 0
+    joint = together(gated)
+    show(joint)
+    return joint.gate.exit_code if joint.gate else 0
 
 
 def _baseline(invocation: Invocation, settings: SweepConfig) -> Path | None:

@@ -143,7 +143,7 @@ def append_summary(text: str) -> None:
             file.write(text)
 
 
-class Told(NamedTuple):
+class Described(NamedTuple):
     """What was found of a collection, as JSON values and in words."""
 
     name: str
@@ -151,16 +151,16 @@ class Told(NamedTuple):
     text: str
 
 
-def one_document(told: Sequence[Told]) -> str:
+def one_document(described: Sequence[Described]) -> str:
     """The facts themselves where there is one collection, else a list of them by name."""
-    facts = told[0].facts if len(told) == 1 else {"collections": [{"name": one.name, **one.facts} for one in told]}
+    facts = described[0].facts if len(described) == 1 else {"collections": [{"name": one.name, **one.facts} for one in described]}
     return json.dumps({"schema_version": 1, **facts}, indent=2) + "\n"
 
 
-def one_text(told: Sequence[Told]) -> str:
+def one_text(described: Sequence[Described]) -> str:
     """The text itself where there is one collection, else each below its name."""
     from mrl_sweep.report.render.escape import plain
 
-    if len(told) == 1:
-        return told[0].text + "\n"
-    return "\n\n".join(f"{plain(one.name)}\n{one.text}" for one in told) + "\n"
+    if len(described) == 1:
+        return described[0].text + "\n"
+    return "\n\n".join(f"{plain(one.name)}\n{one.text}" for one in described) + "\n"

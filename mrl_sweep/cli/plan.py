@@ -32,38 +32,40 @@ def plan(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     from mrl_sweep.runs.plan import plan_run
     from mrl_sweep.runs.reopen import reopen
 
-    found = plan_run(reopen(run, settings), settings)
+    planned = plan_run(reopen(run, settings), settings)
     if file is not None and file.suffix == _PARQUET:
-        write_parquet(file, found)
+        write_parquet(file, planned)
     elif invocation.quiet < 2 or invocation.format != "text":
-        write(closing(found) + "\n" if invocation.quiet and invocation.format == "text" else RENDERERS[invocation.format](found))
+        write(
+            closing(planned) + "\n" if invocation.quiet and invocation.format == "text" else RENDERERS[invocation.format](planned)
+        )
 
 
-def as_json(found: Planned) -> str:
+def as_json(planned: Planned) -> str:
     """One document: `rows`, the request, the assumptions."""
     from mrl_sweep.deploying.plan import plan_document
 
-    warnings = [{"code": one.code, "message": one.message, "hint": one.hint} for one in found.advice]
-    return json.dumps({**plan_document(found.plan), "warnings": warnings}, indent=2, allow_nan=False) + "\n"
+    warnings = [{"code": one.code, "message": one.message, "hint": one.hint} for one in planned.advice]
+    return json.dumps({**plan_document(planned.plan), "warnings": warnings}, indent=2, allow_nan=False) + "\n"
 
 
-def as_text(found: Planned) -> str:
+def as_text(planned: Planned) -> str:
     """The table, the assumptions, the closing sentence."""
-    notes = [f"  {note}" for note in (*found.plan.assumptions, *(f"left out: {one}" for one in found.plan.left_out))]
+    notes = [f"  {note}" for note in (*planned.plan.assumptions, *(f"left out: {one}" for one in planned.plan.left_out))]
     advice = [
-        line for one in found.advice for line in (f"warning: {one.message}", *([f"  hint: {one.hint}"] if one.hint else []))
+        line for one in planned.advice for line in (f"warning: {one.message}", *([f"  hint: {one.hint}"] if one.hint else []))
     ]
-    table = tables.as_text(_table(found))
-    return tables.printable_lines([*table, "", *notes, *([""] if advice else []), *advice, "", closing(found)])
+    table = tables.as_text(_table(planned))
+    return tables.printable_lines([*table, "", *notes, *([""] if advice else []), *advice, "", closing(planned)])
 
 
-def as_markdown(found: Planned) -> str:
+def as_markdown(planned: Planned) -> str:
     """The same for a page."""
     from mrl_sweep.report.render.escape import markdown
 
-    told = (*found.plan.assumptions, *found.plan.left_out, *(one.message for one in found.advice))
-    table = tables.as_markdown(_table(found))
-    return "\n".join([*table, "", *(f"* {markdown(note)}" for note in told), "", markdown(closing(found))]) + "\n"
+    told = (*planned.plan.assumptions, *planned.plan.left_out, *(one.message for one in planned.advice))
+    table = tables.as_markdown(_table(planned))
+    return "\n".join([*table, "", *(f"* {markdown(note)}" for note in told), "", markdown(closing(planned))]) + "\n"
 
 
 RENDERERS = {"text": as_text, "json": as_json, "markdown": as_markdown}
@@ -88,14 +90,14 @@ HEADS = (
 )
 
 
-def closing(found: Planned) -> str:
+def closing(planned: Planned) -> str:
     """The cheapest acceptable row in a sentence."""
     from mrl_sweep.deploying.plan import cheapest_row
     from mrl_sweep.report.content import numbers
 
-    row = cheapest_row(found.plan)
+    row = cheapest_row(planned.plan)
     if row is None:
-        unmeasured = len({one.index for one in found.plan.rows if one.acceptable is None and one.quality is None})
+        unmeasured = len({one.index for one in planned.plan.rows if one.acceptable is None and one.quality is None})
         why = f" {numbers.plural(unmeasured, 'index was', 'indexes were')} not measured in the run." if unmeasured else ""
         return f"None of these configurations is known to be acceptable.{why}"
     cost = "" if row.monthly_cost is None else f", {row.monthly_cost:,.2f} a month"
@@ -105,14 +107,14 @@ def closing(found: Planned) -> str:
     return f"Cheapest acceptable: {row.dim} dimensions{coded} with {row.index}: {memory} for {row.docs:,} documents{cost}{saves}."
 
 
-def write_parquet(file: Path, found: Planned) -> None:
+def write_parquet(file: Path, planned: Planned) -> None:
     """The rows as a table for other tools; the projection's figures get columns of their own."""
     import pandas as pd
 
     from mrl_sweep.files import draft_file
 
     with draft_file(file) as draft:
-        pd.DataFrame([_flat(row) for row in found.plan.rows]).to_parquet(draft, index=False)
+        pd.DataFrame([_flat(row) for row in planned.plan.rows]).to_parquet(draft, index=False)
 
 
 def _flat(row: PlanRow) -> dict[str, Any]:
@@ -123,10 +125,10 @@ def _flat(row: PlanRow) -> dict[str, Any]:
     return {**flat, **{f"projected_{name}": value for name, value in projected.items()}}
 
 
-def _table(found: Planned) -> list[tuple[str, ...]]:
+def _table(planned: Planned) -> list[tuple[str, ...]]:
     """Head and rows; the precision where more than one is planned with."""
-    rows = [HEADS, *map(_cells, found.plan.rows)]
-    several = len({row.precision for row in found.plan.rows}) > 1
+    rows = [HEADS, *map(_cells, planned.plan.rows)]
+    several = len({row.precision for row in planned.plan.rows}) > 1
     at = HEADS.index("precision")
     return rows if several else [row[:at] + row[at + 1 :] for row in rows]
 

@@ -18,70 +18,70 @@ if TYPE_CHECKING:
     from mrl_sweep.runs.together import MacroRow, Several
 
 
-def as_json(found: Several) -> str:
+def as_json(joint: Several) -> str:
     """One document."""
-    return json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n"
+    return json.dumps(joint.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
 def prepare_several(invocation: Invocation, file: Path | None, inputs: list[Path]) -> Callable[[Several], None]:
     """What shows the result, once it is known that it can be written; with `-o` a person still reads the text on stderr."""
     write, file = prepare_text(invocation, file, inputs, tuple(RENDERERS)), named_file(file)
 
-    def show(found: Several) -> None:
+    def show(joint: Several) -> None:
         if invocation.format == "github":
-            append_summary(as_markdown(found))
+            append_summary(as_markdown(joint))
         if file is not None or invocation.format != "text":
-            write(RENDERERS[invocation.format](found))
+            write(RENDERERS[invocation.format](joint))
         if (file is not None or invocation.format == "text") and invocation.quiet < 2:
             stream = sys.stdout if file is None else sys.stderr
-            write_line(closing(found) if invocation.quiet else as_text(found, stream), stream)
+            write_line(closing(joint) if invocation.quiet else as_text(joint, stream), stream)
 
     return show
 
 
-def as_text(found: Several, stream: TextIO | None = None) -> str:
+def as_text(joint: Several, stream: TextIO | None = None) -> str:
     """Every report as it is shown alone, then all of them together; fit for the stream where one is named."""
     from mrl_sweep.report.render import Format, render
 
     width = shutil.get_terminal_size((100, 24)).columns if stream else 100
     encoding = (stream.encoding if stream else None) or "utf-8"
     color = stream is not None and colours(stream)
-    alone = [render(report, Format.TEXT, width=width, color=color, encoding=encoding) for report in found.collections]
-    each, average = _titles(found)
-    lines = [each, *tables.as_text(_collections(found)), "", average, *tables.as_text(_sizes(found)), "", closing(found)]
+    alone = [render(report, Format.TEXT, width=width, color=color, encoding=encoding) for report in joint.collections]
+    each, average = _titles(joint)
+    lines = [each, *tables.as_text(_collections(joint)), "", average, *tables.as_text(_sizes(joint)), "", closing(joint)]
     return "\n".join([*alone, tables.printable_lines(lines)])
 
 
-def as_markdown(found: Several) -> str:
+def as_markdown(joint: Several) -> str:
     """The joint answer first, then each report."""
     from mrl_sweep.report.render import Format, render
     from mrl_sweep.report.render.escape import markdown
 
-    each, average = _titles(found)
-    head = [f"**{markdown(closing(found))}**", "", each, "", *tables.as_markdown(_collections(found)), ""]
-    head += [average, "", *tables.as_markdown(_sizes(found)), ""]
-    alone = [render(report, Format.MARKDOWN) for report in found.collections]
+    each, average = _titles(joint)
+    head = [f"**{markdown(closing(joint))}**", "", each, "", *tables.as_markdown(_collections(joint)), ""]
+    head += [average, "", *tables.as_markdown(_sizes(joint)), ""]
+    alone = [render(report, Format.MARKDOWN) for report in joint.collections]
     return "\n".join([f"### mrl-sweep: {len(alone)} collections", "", *head, *alone])
 
 
-def as_github(found: Several) -> str:
+def as_github(joint: Several) -> str:
     """One annotation for all, one per failure and warning with its collection's name; then both tables as lines of the log."""
     from mrl_sweep.report.render.escape import github_line
     from mrl_sweep.report.render.github import command
 
-    failed = found.gate.exit_code != 0 if found.gate else found.status == "fail"
-    status = found.gate.status if found.gate else found.status
+    failed = joint.gate.exit_code != 0 if joint.gate else joint.status == "fail"
+    status = joint.gate.status if joint.gate else joint.status
     level = "error" if failed else "notice" if status == "pass" else "warning"
-    lines = [command(level, f"mrl-sweep: {status} in {len(found.collections)} collections", closing(found))]
-    lines += [command(level, "mrl-sweep gate", failure) for failure in (found.gate.failures if found.gate else ())]
-    for row, report in zip(found.verdict.by_collection, found.collections, strict=True):
+    lines = [command(level, f"mrl-sweep: {status} in {len(joint.collections)} collections", closing(joint))]
+    lines += [command(level, "mrl-sweep gate", failure) for failure in (joint.gate.failures if joint.gate else ())]
+    for row, report in zip(joint.verdict.by_collection, joint.collections, strict=True):
         told = [(f"{row.name}: {one.message}", one.hint) for one in report.warnings]
         lines += [command("warning", "mrl-sweep", *filter(None, words)) for words in told]
-    tabled = [*tables.as_text(_collections(found)), *tables.as_text(_sizes(found)), closing(found)]
+    tabled = [*tables.as_text(_collections(joint)), *tables.as_text(_sizes(joint)), closing(joint)]
     return "\n".join([*lines, *map(github_line, tabled)]) + "\n"
 
 
-def as_junit(found: Several) -> str:
+def as_junit(joint: Several) -> str:
     """One `testsuites` document with a suite for each collection."""
     from xml.etree import ElementTree
 
@@ -89,7 +89,7 @@ def as_junit(found: Several) -> str:
     from mrl_sweep.report.render.escape import xml
 
     root = ElementTree.Element("testsuites")
-    for number, (row, report) in enumerate(zip(found.verdict.by_collection, found.collections, strict=True)):
+    for number, (row, report) in enumerate(zip(joint.verdict.by_collection, joint.collections, strict=True)):
         for suite in ElementTree.fromstring(render(report, Format.JUNIT).encode()):
             suite.set("id", str(number))
             suite.set("name", xml(f"mrl-sweep {row.name}"))
@@ -106,23 +106,23 @@ RENDERERS: Final[Mapping[str, Callable[[Several], str]]] = {
 }
 
 
-def _titles(found: Several) -> tuple[str, str]:
-    n = len(found.collections)
+def _titles(joint: Several) -> tuple[str, str]:
+    n = len(joint.collections)
     return f"{n} collections, each by itself", f"Averages over the {n} collections, each counting the same"
 
 
-def closing(found: Several) -> str:
+def closing(joint: Several) -> str:
     """The gate's answer where there was a gate, and the sentence."""
     from mrl_sweep.report.render import escape
 
-    gate = [found.gate.sentence] if found.gate else []
-    return escape.plain(" ".join([*gate, found.verdict.sentence]))
+    gate = [joint.gate.sentence] if joint.gate else []
+    return escape.plain(" ".join([*gate, joint.verdict.sentence]))
 
 
-def _collections(found: Several) -> list[list[str]]:
+def _collections(joint: Several) -> list[list[str]]:
     from mrl_sweep.report.content import numbers
 
-    verdict = found.verdict
+    verdict = joint.verdict
     rows = [
         [
             row.name,
@@ -138,19 +138,19 @@ def _collections(found: Several) -> list[list[str]]:
     return [["collection", "queries", f"full {verdict.measure}", "use", "kept", "at least", "verdict"], *rows]
 
 
-def _sizes(found: Several) -> list[list[str]]:
+def _sizes(joint: Several) -> list[list[str]]:
     """The averages over collections by size; the first column of kept shares is the average's, the second the worst's."""
     from mrl_sweep.report.content import numbers
 
-    verdict, names = found.verdict, list(found.macro[0].measures)
+    verdict, names = joint.verdict, list(joint.macro[0].measures)
     rows = []
-    for row in found.macro:
+    for row in joint.macro:
         kept, least = (
             numbers.percent(share, limit=verdict.retain) for share in (row.measures[verdict.measure].kept, row.least_kept)
         )
         means = {name: numbers.score(measure.mean) for name, measure in row.measures.items()}
         others = [means[name] for name in names if name != verdict.measure]
-        first = row is found.macro[0]
+        first = row is joint.macro[0]
         rows.append(
             [
                 str(row.dim),

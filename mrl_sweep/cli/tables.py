@@ -8,16 +8,16 @@ from collections.abc import Sequence
 
 def as_text(lines: Sequence[Sequence[str]]) -> list[str]:
     """The lines of a table, its first line the heads; columns that hold only dashes are left out."""
-    told = _told(lines)
-    widths = [max(len(line[i]) for line in told) for i in range(len(told[0]))]
-    return ["   ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in told]
+    cleaned = _cleaned(lines)
+    widths = [max(len(line[i]) for line in cleaned) for i in range(len(cleaned[0]))]
+    return ["   ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cleaned]
 
 
 def as_markdown(lines: Sequence[Sequence[str]]) -> list[str]:
     """The same as a Markdown table, its cells escaped."""
     from mrl_sweep.report.render.escape import markdown
 
-    heads, *rows = [[markdown(cell) for cell in line] for line in _told(lines)]
+    heads, *rows = [[markdown(cell) for cell in line] for line in _cleaned(lines)]
     return ["| " + " | ".join(cells) + " |" for cells in (heads, ["---:"] * len(heads), *rows)]
 
 
@@ -29,6 +29,6 @@ def printable_lines(lines: Sequence[str]) -> str:
     return "\n".join(terminal(line, encoding=encoding) for line in lines) + "\n"
 
 
-def _told(lines: Sequence[Sequence[str]]) -> list[list[str]]:
+def _cleaned(lines: Sequence[Sequence[str]]) -> list[list[str]]:
     columns = [i for i in range(len(lines[0])) if i == 0 or any(line[i].strip("- ") for line in lines[1:])]
     return [[line[i] for i in columns] for line in lines]

@@ -86,10 +86,10 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text.replace("\r\n", "\n"))
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"^(.*?) \(at line (\d+), column (\d+)\)$", str(error))
+        match = re.search(r"^(.*?) \(at line (\d+), column (\d+)\)$", str(error))
         line, problem = (
-            (found[2], found[1])
-            if found
+            (match[2], match[1])
+            if match
             else (text.rstrip("\n").count("\n") + 1, str(error).replace(" (at end of document)", ""))
         )
         raise InputError(
@@ -98,7 +98,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 
 
 def _file_layer(tables: Mapping[str, Any], path: Path, text: str, prefix: str = "") -> Layer:
-    known = {(setting.table, setting.key): setting for setting in SETTINGS}
+    by_place = {(setting.table, setting.key): setting for setting in SETTINGS}
     names = list(dict.fromkeys(setting.table for setting in SETTINGS))
     layer: dict[Setting, tuple[Any, str]] = {}
     for table, values in tables.items():
@@ -107,9 +107,9 @@ def _file_layer(tables: Mapping[str, Any], path: Path, text: str, prefix: str = 
             raise _unknown_table(f"{path}{where}", table, values)
         for key, value in values.items():
             where = f"{path}{_line_of(text, prefix + table, key)}"
-            if (table, key) not in known:
+            if (table, key) not in by_place:
                 raise _unknown_key(where, table, key)
-            layer[known[table, key]] = (beside(path, known[table, key], value), where)
+            layer[by_place[table, key]] = (beside(path, by_place[table, key], value), where)
     return layer
 
 
@@ -127,14 +127,14 @@ def _unknown_table(where: str, table: str, values: object) -> InputError:
 def _unknown_key(where: str, table: str, key: str) -> InputError:
     message = f"{where}: unknown key {key!r} in [{table}]"
     elsewhere = next((s for s in SETTINGS if key in (s.key, s.flag) and s.table != table), None)
-    here = [setting.key for setting in SETTINGS if setting.table == table]
+    keys = [setting.key for setting in SETTINGS if setting.table == table]
     alias = next((s.key for s in SETTINGS if s.table == table and key in (s.flag, s.flag.replace("_", "-"))), None)
     if elsewhere and not alias:
         return InputError(
             message, f"it belongs under [{elsewhere.table}]" + (f" as {elsewhere.key!r}" if key != elsewhere.key else "")
         )
-    hint = f"did you mean {alias!r}?" if alias else _suggested(key, here)
-    return InputError(message, _secret_hint(key) or hint or f"the keys of [{table}] are: {', '.join(here)}")
+    hint = f"did you mean {alias!r}?" if alias else _suggested(key, keys)
+    return InputError(message, _secret_hint(key) or hint or f"the keys of [{table}] are: {', '.join(keys)}")
 
 
 def beside(path: Path, setting: Setting, value: Any) -> Any:
