@@ -1,10 +1,11 @@
 # `make demo` runs the main job, `make test` the tests; both set up .venv themselves.
 PYTHON ?= python3
+INPUTS ?= 20000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check coverage docs bench clean
+.PHONY: demo test fuzz check coverage docs bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +19,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2
+
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz.py --inputs $(INPUTS)
 
 check: $(READY)
 	$(BIN)/ruff check .

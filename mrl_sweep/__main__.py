@@ -18,7 +18,10 @@ def start() -> NoReturn:
     """The command, in a process of its own."""
     gc.set_threshold(OBJECTS_BETWEEN_SEARCHES)
     from mrl_sweep.cli import main
+    from mrl_sweep.cli.console import open_closed_streams
     from mrl_sweep.interrupt import GRACE_S, ended_within
+
+    open_closed_streams()  # before the pipe of signals takes the number of a closed one
 
     with ended_within(GRACE_S, _end_now):
         try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.errors import InputError, printable
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import MissingDocs, NoRelevant
+from mrl_sweep.words import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +46,25 @@ def load_collection(
         if not rest:
             raise InputError(f"{printable(source)} names no collection", f"{scheme}:NAME")
         return _function(*_LOADERS[scheme])(rest, split=split, options=options, on_event=on_event)
+    _refuse_misspelt(source, scheme if colon else "")
     return _function(*_LOADERS["beir"])(source, split=split, options=options, on_event=on_event)
+
+
+def _refuse_misspelt(source: str, scheme: str) -> None:
+    """Raise InputError for what is no folder but nearly a kind of collection, or the packaged one."""
+    if _is_there(source) or "/" in scheme or "\\" in scheme:
+        return
+    word, names = (scheme, list(_LOADERS)) if scheme else (source, ["pydocs"])
+    near = did_you_mean(word, names, spelt=lambda name: source.replace(word, name, 1))
+    if near:
+        raise InputError(f"{printable(source)} is no folder and no kind of collection", near)
+
+
+def _is_there(source: str) -> bool:
+    try:
+        return Path(source.partition(",")[0]).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def own_rows(collection: Collection) -> IntArray:

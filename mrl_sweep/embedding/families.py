@@ -227,3 +227,19 @@ def _own_dims(folder: Path) -> list[int]:
         return []
     block = re.search(r'"matryoshka_dims"\s*:\s*\[([\d\s,]+)\]', card)
     return [int(dim) for dim in re.findall(r"\d+", block[1])] if block else []
+
+
+def hosted_by(name: str) -> str:
+    """The provider of a model that is known to be hosted only, "" for any other name and for what is a folder here."""
+    if Path(name).exists() or "/" in name:
+        return ""
+    return next((provider for provider, pattern in _HOSTED.items() if re.match(pattern, name.lower())), "")
+
+
+_HOSTED: Final = {
+    "openai": r"text-embedding-(3-(small|large)|ada-\d+)",
+    "voyage": r"voyage-",
+    "cohere": r"embed-(v\d|english|multilingual)",
+    "gemini": r"gemini-embedding|text-embedding-00\d",
+}
+"""How the providers' own models are called; nothing on the Hugging Face hub is called so without its owner."""

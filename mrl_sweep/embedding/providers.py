@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from mrl_sweep.embedding.families import hosted_by
 from mrl_sweep.embedding.protocol import Embedder, ModelOptions, VectorSource
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import InputError, printable
+from mrl_sweep.words import did_you_mean
 
 Opener = Callable[[str, ModelOptions], Embedder | VectorSource]
 
@@ -29,9 +31,15 @@ def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | 
         return opener(rest, options)
     if colon and len(scheme) > 1 and not Path(spec).exists():
         known = ", ".join(f"{name}:" for name in SCHEMES)
+        meant = did_you_mean(scheme, SCHEMES, spelt=lambda name: f"{name}:{rest}")
         raise InputError(
-            f"unknown kind of model {scheme!r}", f"one of wordllama, {known} or a sentence-transformers name or folder"
+            f"unknown kind of model {scheme!r}",
+            f"{meant} one of wordllama, {known} or a sentence-transformers name or folder".lstrip(),
         )
+    if provider := hosted_by(spec):
+        raise InputError(f"{spec} is a hosted model, and no provider is named", f"--model {provider}:{spec}")
+    if near := did_you_mean(spec, ["wordllama"]):
+        raise InputError(f"{printable(spec)} is neither a folder nor a model's name", near)
     return _sentence_transformers(spec, options)
 
 

@@ -34,7 +34,10 @@ def check_complete(config: SweepConfig) -> None:
     """Raise InputError where it is not said what to embed, or by what."""
     check_collection(config)
     if config.model.name is None:
-        raise InputError("no model given", "give --model NAME; --model wordllama needs no download")
+        raise InputError(
+            "no model given",
+            "give --model NAME (openai:, voyage:, cohere:, gemini:NAME, vectors:FOLDER ...); wordllama needs no download",
+        )
 
 
 def check_collection(config: SweepConfig) -> None:

@@ -160,6 +160,9 @@ def embed_checked(
     if (own := embeddings.model.get("similarity")) in list(Similarity):
         config = config.unless_given("sweep", "similarity", Similarity(own))
     dims = sizes(config, embeddings)
+    if not isinstance(model[0], Embedder) and config.sweep.dims == "auto":
+        chosen = ", ".join(map(str, dims[::-1]))
+        on_event(Note(f"sizes {chosen}: halved, for vectors do not say what their model was trained for; --dims chooses others"))
     check_indexes(config, which_sizes(dims, None), len(collection.documents))
     return config, embeddings, dims
 

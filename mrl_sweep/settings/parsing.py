@@ -79,6 +79,14 @@ def parse_number(value: object) -> float:
     return number
 
 
+def parse_above_zero(value: object) -> float:
+    """A number above 0: nothing keeps a budget of none."""
+    number = parse_number(value)
+    if number == 0:
+        raise InputError(f"{value} is a budget that nothing keeps", "write a number above zero")
+    return number
+
+
 def parse_size(value: object) -> int:
     """Bytes, from `"4GiB"` (powers of 1024) or `"4GB"` (powers of 1000)."""
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None

@@ -16,6 +16,7 @@ from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.settings.parsing import (
     choice_of,
     list_of,
+    parse_above_zero,
     parse_count,
     parse_dims,
     parse_flag,
@@ -121,7 +122,7 @@ class ModelTable(SettingsTable):
         "SPEC",
         parse_text,
         None,
-        "A sentence-transformers name or folder, wordllama, or vectors:FOLDER.",
+        "A sentence-transformers name or folder, wordllama, openai:, voyage:, cohere:, gemini:NAME, or vectors:FOLDER.",
         relative="spec",
     )
     revision: str | None = setting("--revision", "REV", parse_text, None, "The model's revision.")
@@ -360,10 +361,15 @@ class DeployTable(SettingsTable):
         repeatable=True,
     )
     budget_ms: tuple[float, ...] = setting(
-        "--budget-ms", "MS", list_of(parse_number, ", "), (), "The best configuration with a p99 up to MS.", repeatable=True
+        "--budget-ms", "MS", list_of(parse_above_zero, ", "), (), "The best configuration with a p99 up to MS.", repeatable=True
     )
     budget_gib: tuple[float, ...] = setting(
-        "--budget-gib", "GIB", list_of(parse_number, ", "), (), "The best configuration up to this index size.", repeatable=True
+        "--budget-gib",
+        "GIB",
+        list_of(parse_above_zero, ", "),
+        (),
+        "The best configuration up to this index size.",
+        repeatable=True,
     )
     project_docs: tuple[int, ...] = setting(
         "--project-docs",

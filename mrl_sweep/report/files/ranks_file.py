@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import Configuration, IntArray, Qrels, Ranks, TopDocuments
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, IntArray, Qrels, Ranks, TopDocuments
 
 RANKS_FILE: Final = "ranks.npz"
 RANKS_SCHEMA: Final = 1
@@ -84,7 +82,7 @@ def read_ranks(path: Path) -> RunData:
                 data = _from_arrays(arrays)
     except FileNotFoundError:
         raise InputError(f"cannot read {path}: there is no such file", "name the folder of a finished run") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # a zip of numpy arrays: its readers raise whatever they stumble over
         raise InputError(f"cannot read {path}: {error}", _AGAIN) from error
     if schema != RANKS_SCHEMA:
         raise InputError(f"{path}: schema is {schema}; this version reads {RANKS_SCHEMA}", "run it again with this version")
@@ -134,9 +132,32 @@ def _check(data: RunData) -> None:
             raise ValueError(f"{name} have the shape {found}, not {wanted}")
     if int(data.qrels.offsets[-1]) != n_pairs:
         raise ValueError(f"the last judgment is number {int(data.qrels.offsets[-1])}, not {n_pairs}")
+    _check_values(data)
     for name, values in (("metadata", data.query_metadata), ("texts", data.query_texts)):
         if len(values) not in (0, n_queries):
             raise ValueError(f"{name} of {len(values)} queries, not {n_queries}")
+
+
+def _check_values(data: RunData) -> None:
+    """Raise ValueError for numbers that no ranking gives: counts below zero, offsets out of order, rows of no document."""
+    ranks, qrels, n = data.ranks, data.qrels, data.ranks.n_documents
+    if n < 1:
+        raise ValueError(f"{n} documents")
+    if not all(isinstance(one.dim, int) and one.dim >= 1 for one in ranks.candidates):
+        raise ValueError("a configuration without dimensions")
+    for name, counts in (("above", ranks.above), ("tied", ranks.tied)):
+        if counts.size and not (counts.min() >= 0 and ((counts <= n) | (counts == NOT_RETRIEVED)).all()):
+            raise ValueError(f"counts of documents {name} a judged one lie outside of 0 to {n:,}")
+    if int(qrels.offsets[0]) != 0 or (np.diff(qrels.offsets) < 0).any():
+        raise ValueError("the judgments' offsets are out of order")
+    top = [] if ranks.top is None else [ranks.top.rows]
+    for rows in (qrels.rows, *top):
+        if rows.size and not (rows.min() >= -1 and rows.max() < n):
+            raise ValueError(f"document rows lie outside of 0 to {n - 1:,}")
+    if not all(isinstance(name, str) for name in data.query_ids):
+        raise ValueError("query ids that are no texts")
+    if not all(isinstance(entry, Mapping) for entry in data.query_metadata):
+        raise ValueError("query metadata that is no object")
 
 
 def _narrow(values: IntArray) -> npt.NDArray[Any]:
