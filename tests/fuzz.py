@@ -291,6 +291,8 @@ def _other_value(data: bytes, chance: random.Random) -> bytes:
         document = json.loads(data)
     except (ValueError, RecursionError):
         return data
+    if not isinstance(document, dict | list):
+        return data
     holder: Any = document
     for _ in range(chance.randrange(1, 7)):
         inner = [

@@ -126,7 +126,7 @@ def test_sigterm_ends_as_ctrl_c_does_with_its_own_code(monkeypatch: pytest.Monke
         (["config", "--format", "xml"], "error: --format: 'xml' is not accepted\nhint: write one of: text, json, markdown,"),
         (["config", "absent.toml"], "error: cannot read absent.toml: No such file or directory\nhint: "),
         (["run"], "error: no collection given\nhint: give --collection FOLDER, or --collection pydocs"),
-        (["run", "--collection", "pydocs"], "error: no model given\nhint: give --model NAME; --model wordllama"),
+        (["run", "--collection", "pydocs"], "error: no model given\nhint: give --model NAME (openai:, voyage:"),
         (["report", "absent"], "error: cannot read absent"),
     ],
 )
