@@ -91,7 +91,10 @@ class CsvRows:
         text = text_of(header, path)
         if delimiter is None:
             delimiter = "\t" if ".tsv" in path.suffixes else max(_DELIMITERS, key=text.count)
-        names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter, quoting=_quoting(quoted)))]
+        try:
+            names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter, quoting=_quoting(quoted)))]
+        except csv.Error as error:
+            raise InputError(f"{Where(path, header.number)}: not a header: {error}", "its first line names columns") from error
         if len(set(names)) < len(names):
             raise InputError(f"{Where(path, header.number)}: a column name occurs twice: {printable(text)}")
         return cls(path, delimiter, tuple(names), header.offset, max_line_bytes, quoted)

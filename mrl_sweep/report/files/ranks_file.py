@@ -96,7 +96,7 @@ def read_ranks(path: Path) -> RunData:
 def _from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> RunData:
     top = None
     if "top_rows" in arrays:
-        top = TopDocuments(rows=_wide(arrays["top_rows"]), scores=arrays["top_scores"])
+        top = TopDocuments(rows=_wide(arrays["top_rows"]), scores=np.asarray(arrays["top_scores"], np.float32))
     candidates = tuple(Configuration.read(*fields) for fields in _parse(arrays["candidates"]))
     zero_prefixes = _wide(arrays["zero_prefixes"]) if "zero_prefixes" in arrays else None
     ranks = Ranks(candidates, int(arrays["n_documents"]), _wide(arrays["above"]), _wide(arrays["tied"]), top, zero_prefixes)
