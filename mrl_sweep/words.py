@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def _exact_percent(share: float) -> Decimal:
 
 
 def _rounded(value: Decimal, digits: int) -> Decimal:
-    return value.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN) + 0  # + 0: no minus before a zero
+    room = Context(prec=max(28, value.adjusted() + digits + 2))  # an edited report may hold 1e300
+    return value.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN, context=room) + 0  # + 0: no minus before a zero
 
 
 # --- Numbers ----------------------------------------------------------------------------------------------------------

@@ -159,6 +159,8 @@ def edited_ranks(folder: Path) -> object:
             arrays = {name: loaded[name].copy() for name in loaded.files}
     except Exception:
         return finished_run(folder)
+    if not arrays:
+        return finished_run(folder)
     name = chance.choice(sorted(arrays))
     array = arrays[name]
     if array.size:

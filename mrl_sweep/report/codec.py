@@ -118,7 +118,7 @@ def _decode_dataclass(cls: Any, value: Any, source: str, place: str) -> Any:
 
 def _decode_scalar(hint: Any, value: Any, source: str, place: str) -> Any:
     number = not isinstance(value, bool) and (
-        isinstance(value, int | float) and abs(value) < 2**63  # beyond, nothing here is counted
+        (isinstance(value, int) and abs(value) < 2**63) or (isinstance(value, float) and math.isfinite(value))
     )
     if hint is float and (number or value is None):
         return math.nan if value is None else float(value)

@@ -199,8 +199,10 @@ def _open(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(pa.OSFile(os.fsencode(path)))  # bytes: a name need not be UTF-8
-    except (OSError, pa.ArrowException) as error:
+        file = pq.ParquetFile(pa.OSFile(os.fsencode(path)))  # bytes: a file's name need not be UTF-8
+        file.schema_arrow.names  # noqa: B018 - its columns' names must be, which is seen when they are asked for
+        return file
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
 
 
