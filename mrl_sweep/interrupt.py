@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: held back until the batch in flight is stored, and obeyed within a moment everywhere else."""
+"""Ctrl-C and SIGTERM: held back until the batch in flight is stored, and obeyed within a moment everywhere else (FAULTS 69)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queries of a collection, checked and cleaned once, whatever file they come from."""
+"""The queries of a collection, checked and cleaned once, whatever file they come from (FAULTS 61, 66)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One bounded way to the network for every vendor's client: a deadline for the whole answer, and a limit to its size."""
+"""One bounded way to the network for every vendor's client: a deadline for the whole answer, and a limit to its size.
+
+FAULTS 62, 63.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One look at a model's folder before it is used: does it give one dense vector a text, and what of it is guessed?"""
+"""One look at a model's folder before it is used: does it give one dense vector a text, and what of it is guessed?
+
+Which model it is, its content decides (FAULTS 60).
+"""
 
 from __future__ import annotations
 

@@ -139,7 +139,10 @@ def _check(data: RunData) -> None:
 
 
 def _check_values(data: RunData) -> None:
-    """Raise ValueError for numbers that no ranking gives: counts below zero, offsets out of order, rows of no document."""
+    """Raise ValueError for numbers that no ranking gives: counts below zero, offsets out of order, rows of no document.
+
+    FAULTS 64.
+    """
     ranks, qrels, n = data.ranks, data.qrels, data.ranks.n_documents
     if n < 1:
         raise ValueError(f"{n} documents")

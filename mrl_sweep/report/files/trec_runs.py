@@ -29,7 +29,7 @@ def write_trec_runs(
     """Write `qid Q0 docid rank score tag` lines, best first, one file per candidate; return the files and what to know of them.
 
     `document_ids` gives the id of each corpus row in `ranks.top`. The format has no way to hold an id with white space: such
-    ids are written percent-encoded, and the advice says how many. Scores are float32, printed so that they read back the same.
+    ids are written percent-encoded and counted (FAULTS 71). Scores are float32, printed so that they read back the same.
     Raises InputError where the ranks hold no top documents.
     """
     if ranks.top is None:
