@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import os
 import sys
@@ -15,19 +17,25 @@ _LAST_WORDS_S: Final = 0.3
 
 
 def start() -> NoReturn:
-    """The command, in a process of its own."""
+    """Runs the command in a process of its own, which ends with its exit code.
+
+    The memory goes back to the system as a whole, after what libraries have registered for the end: taking the interpreter
+    apart piece by piece takes longer, and torch's compiler tells of its own leaks on stderr while it is done.
+    """
     gc.set_threshold(OBJECTS_BETWEEN_SEARCHES)
     from mrl_sweep.cli import main
-    from mrl_sweep.cli.console import open_closed_streams
     from mrl_sweep.interrupt import GRACE_S, ended_within
-
-    open_closed_streams()  # before the pipe of signals takes the number of a closed one
 
     with ended_within(GRACE_S, _end_now):
         try:
             main()
-        finally:
-            gc.freeze()  # the memory goes back to the system as a whole: no search through it at the end
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or never there
+                stream.flush()
+        os._exit(code)
 
 
 def _end_now(number: int) -> NoReturn:
