@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -75,7 +76,7 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self.folder, self.code, self.errors = folder, 0, ""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MRL_SWEEP_")}
-        self._env = {**kept, "MRL_SWEEP_STORE": str(folder / ".store"), "PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
+        self._env = {**kept, "MRL_SWEEP_STORE": str(folder / ".store"), "PYTHONIOENCODING": "utf-8", "COLUMNS": "80"}
 
     def run(self, command: str) -> list[str]:
         """The lines that a command prints to stdout."""
@@ -233,6 +234,7 @@ MADE: Final[dict[str, Callable[[], str]]] = {
     "options of gate": lambda: options_text("gate", without="run"),
     "options of embed": lambda: options_text("embed", without="run"),
     "options of plan": lambda: options_text("plan", without="run"),
+    "options of score": lambda: options_text("score", without="run"),
 }
 """What stands between `<!-- made: NAME -->` and `<!-- end -->`, as plain text."""
 
@@ -264,18 +266,32 @@ FINE_SWEEP: Final = (
 )
 
 
+def drawn(page: Path) -> tuple[str, str]:
+    """The page's plot by dimensions as XML, drawn by the page's own script in Chromium, and the page's style."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium") or shutil.which("google-chrome"))
+    for switch in ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"):
+        options.add_argument(switch)
+    driver = webdriver.Chrome(options=options, service=Service(str(shutil.which("chromedriver"))))
+    try:
+        driver.get(page.as_uri())
+        svg = driver.execute_script("return new XMLSerializer().serializeToString(document.getElementById('by-dims'))")
+        return str(svg), str(driver.execute_script("return document.querySelector('style').textContent"))
+    finally:
+        driver.quit()
+
+
 def curve(shell: Shell) -> str:
-    """Draws a real fine sweep into the picture's file, by the HTML page's own chart; returns what stands below it."""
+    """Draws a real fine sweep into the picture's file, by the HTML page's own plot; returns what stands below it."""
     shell.run(f"{FINE_SWEEP} --format html --output fine.html")
-    page = (shell.folder / "fine.html").read_text("utf-8")
-    svg, style = (re.search(f"<{tag}.*?</{tag}>", page, re.DOTALL) for tag in ("svg", "style"))
-    assert svg, shell.errors
-    assert style
-    kept = [line for line in style[0].splitlines() if re.match(r"\s*(svg |:root|@media|\}|</?style)", line)]
-    root, _, drawing = svg[0].partition(">")
-    font = 'style="font-family: system-ui, sans-serif; font-size: 12px"'
-    whole = "\n".join([f'{root} xmlns="http://www.w3.org/2000/svg" {font}>', *kept, drawing.strip(), ""])
-    PICTURE.parent.mkdir(exist_ok=True)
+    svg, style = drawn(shell.folder / "fine.html")
+    kept = [line for line in style.splitlines() if re.match(r"\s*(svg |:root|@media|\})", line)]
+    root, _, drawing = re.sub(r' (tabindex|role)="[^"]*"', "", svg).partition(">")
+    font = 'style="font-family: system-ui, sans-serif"'
+    whole = "\n".join([f"{root} {font}>", "<style>", *kept, "</style>", drawing.strip().replace("><", ">\n<"), ""])
     PICTURE.write_text(whole, "utf-8")
     sentence = " ".join(shell.run("mrl-sweep report runs/fine --quiet"))
     return (

@@ -179,8 +179,9 @@ def test_the_action_is_called_with_what_it_takes() -> None:
 def test_the_picture_is_an_image_and_nothing_else() -> None:
     root = ET.parse(PICTURE).getroot()
     kinds = {element.tag.rpartition("}")[2] for element in root.iter()}
-    assert kinds <= {"svg", "style", "line", "text", "polygon", "polyline", "circle", "title"}
-    assert {"polyline", "circle"} <= kinds
+    assert kinds <= {"svg", "style", "line", "text", "path", "rect", "circle", "title"}
+    assert {"path", "circle"} <= kinds
+    assert not [name for element in root.iter() for name in element.attrib if name.startswith("on") or name.endswith("href")]
 
 
 def test_figures_are_compared_up_to_the_last_digit() -> None:
