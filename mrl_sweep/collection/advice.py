@@ -77,16 +77,19 @@ def _copies(corpus: Corpus, qrels: Qrels) -> Advice | None:
     texts = corpus.text_hashes
     is_empty = np.zeros(len(texts), bool)
     is_empty[corpus.empty] = True
-    rows = qrels.rows[relevant]
+    rows, queries = qrels.rows[relevant], qrels.queries[relevant]
     alike = np.flatnonzero(np.isin(texts, np.unique(texts[rows[~is_empty[rows]]])) & ~is_empty)
+    shared, counts = np.unique(texts[alike], return_counts=True)
+    shared = shared[counts > 1]
     by_text: dict[int, list[int]] = {}
-    for row in alike.tolist():
+    for row in alike[np.isin(texts[alike], shared)].tolist():
         by_text.setdefault(int(texts[row]), []).append(row)
+    has_copy = np.isin(texts[rows], shared)
     judged: dict[int, set[int]] = {}
-    for query, row in zip(qrels.queries.tolist(), qrels.rows.tolist(), strict=True):
-        judged.setdefault(query, set()).add(row)
+    for query in np.unique(queries[has_copy]).tolist():
+        judged[query] = set(qrels.rows[qrels.offsets[query] : qrels.offsets[query + 1]].tolist())
     copies: dict[int, None] = {}
-    for query, row in zip(qrels.queries[relevant].tolist(), rows.tolist(), strict=True):
+    for query, row in zip(queries[has_copy].tolist(), rows[has_copy].tolist(), strict=True):
         copies |= {other: None for other in by_text.get(int(texts[row]), ()) if other not in judged[query]}
     if not copies:
         return None

@@ -76,22 +76,31 @@ def funnel_grid(
     return tuple(Funnel(small, length, large) for large in sizes for small in sizes if small < large for length in lengths)
 
 
+def by_sizes(funnels: Sequence[Funnel]) -> dict[tuple[int, int], list[Funnel]]:
+    """The funnels of each pair of sizes."""
+    chains: dict[tuple[int, int], list[Funnel]] = {}
+    for funnel in funnels:
+        chains.setdefault((funnel.small, funnel.large), []).append(funnel)
+    return chains
+
+
 def bound_ranks(ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: Measure) -> tuple[Ranks, Ranks]:
     """(worst, best): the ranks of the documents relevant under `measure`, between which those of each measured funnel lie.
 
     Score both with `measure`: the first is a lower, the second (at most 1) an upper bound of every query's value. Candidates
-    are `Funnel.configuration`. Needs the exact ranks at both sizes of each funnel; knows more with `ranks.top`.
+    are `Funnel.configuration`, those of `funnels`, which are distinct. Needs the exact ranks at both sizes of each funnel; knows more with `ranks.top`.
     """
     relevant = np.flatnonzero(qrels.grades >= (1 if measure.name == "nDCG" else measure.rel))
     shape = (len(funnels), len(qrels.rows))
     above = np.full((2, *shape), NOT_RETRIEVED, np.int64)
     tied = np.zeros((2, *shape), np.int64)
     graded = measure.name == "nDCG"
-    for (small, large), members in _by_sizes(funnels).items():
+    place = {funnel: f for f, funnel in enumerate(funnels)}
+    for (small, large), chain in by_sizes(funnels).items():
         knowledge = Knowledge.of(ranks, qrels, relevant, *map(Configuration.exact_prefix, (small, large)))
-        for f in members:
-            membership = knowledge.at(funnels[f].shortlist)
-            for case, (a, t) in enumerate((_worst(membership, funnels[f].shortlist), _best(membership, qrels, relevant, graded))):
+        for funnel in chain:
+            f, membership = place[funnel], knowledge.at(funnel.shortlist)
+            for case, (a, t) in enumerate((_worst(membership, funnel.shortlist), _best(membership, qrels, relevant, graded))):
                 above[case, f, relevant], tied[case, f, relevant] = a, t
     candidates = tuple(funnel.configuration for funnel in funnels)
     worst, best = (Ranks(candidates, ranks.n_documents, above[case], tied[case]) for case in (0, 1))
@@ -105,21 +114,14 @@ def cheapest_proven(funnels: Sequence[Funnel], n_documents: int, proven: Callabl
     pair of sizes the shortlists are tested from long to short, each at full level, up to the first that fails; the pairs
     share alpha equally. So the chance of ever recommending a funnel that does not keep the share stays below alpha.
     """
-    chains = _by_sizes(funnels)
+    chains, place = by_sizes(funnels), {funnel: f for f, funnel in enumerate(funnels)}
     accepted = []
-    for members in chains.values():
-        for f in sorted(members, key=lambda i: -funnels[i].shortlist):
-            if not proven(f, 1 / len(chains)):
+    for chain in chains.values():
+        for funnel in sorted(chain, key=lambda funnel: -funnel.shortlist):
+            if not proven(place[funnel], 1 / len(chains)):
                 break
-            accepted.append(funnels[f])
+            accepted.append(funnel)
     return min(accepted, key=lambda funnel: (funnel.operations(n_documents), funnel), default=None)
-
-
-def _by_sizes(funnels: Sequence[Funnel]) -> dict[tuple[int, int], list[int]]:
-    chains: dict[tuple[int, int], list[int]] = {}
-    for f, funnel in enumerate(funnels):
-        chains.setdefault((funnel.small, funnel.large), []).append(f)
-    return chains
 
 
 def _worst(membership: Membership, shortlist: int) -> tuple[IntArray, IntArray]:
@@ -188,7 +190,8 @@ class Knowledge:
 
     Of relevant pairs: `query`, and above/tied at both sizes. Of the large ranking's first documents (n_queries, depth): their
     place in the small ranking's list (-1: not in it), whether there is one, and which relevant pair each is (-1: none).
-    `small_scores` (n_queries, depth + 1) are the small ranking's scores with one -inf behind them.
+    `small_scores` (n_queries, depth + 1) are the small ranking's scores with one -inf behind them. `by_place` sorts the
+    pairs by query and large rank; those of each pair's query that stand above it are `by_place[first:end]` of `before`.
     """
 
     query: IntArray
@@ -198,6 +201,8 @@ class Knowledge:
     there: BoolArray
     pair_of: IntArray
     small_scores: Float32Array
+    by_place: IntArray
+    before: tuple[IntArray, IntArray]
     n_documents: int
 
     @classmethod
@@ -217,7 +222,8 @@ class Knowledge:
         pair_of = np.where(rows >= 0, _find(keys, query * _STEP + np.maximum(qrels.rows[relevant], -1)), -1)
         padded = np.concatenate([scores, np.full((n_queries, 1), -np.inf, np.float32)], axis=1)
         at = [(ranks.above[c, relevant], ranks.tied[c, relevant]) for c in (a, b)]
-        return cls(query, at[0], at[1], places, rows >= 0, pair_of, padded, ranks.n_documents)
+        by_place, before = _before(query, at[1][0])
+        return cls(query, at[0], at[1], places, rows >= 0, pair_of, padded, by_place, before, ranks.n_documents)
 
     def at(self, shortlist: int) -> Membership:
         """What is known when the shortlist holds so many documents."""
@@ -267,13 +273,26 @@ class Knowledge:
     def _beyond(self, flag: BoolArray) -> IntArray:
         """(n_pairs,) how many flagged relevant documents stand above each pair at the large size, of those behind the list."""
         above = self.large[0]
-        counted = (flag & (above >= self.there.shape[1]) & (above < NOT_RETRIEVED)).astype(np.int64)
-        key = self.query * _STEP + above
-        order = np.argsort(key)
-        total = np.concatenate([[0], np.cumsum(counted[order])])
-        begin = np.searchsorted(key[order], self.query * _STEP)
-        count: IntArray = total[np.searchsorted(key[order], key)] - total[begin]
+        counted = flag & (above >= self.there.shape[1]) & (above < NOT_RETRIEVED)
+        total = np.concatenate([[0], np.cumsum(counted[self.by_place], dtype=np.int64)])
+        first, end = self.before
+        count: IntArray = total[end] - total[first]
         return count
+
+
+def _before(query: IntArray, above: IntArray) -> tuple[IntArray, tuple[IntArray, IntArray]]:
+    """The pairs sorted by query and rank, and in that order, of each pair, where its query begins and its own rank does.
+
+    Once for every shortlist: the sorting costs more than all the counting.
+    """
+    order = np.lexsort((above, query))
+    place = np.arange(len(order))
+    begins = np.diff(query[order], prepend=-1) != 0
+    ranks = begins | (np.diff(above[order], prepend=-1) != 0)
+    first, end = np.empty((2, len(order)), np.int64)
+    for where, starts in ((first, begins), (end, ranks)):
+        where[order] = np.maximum.accumulate(np.where(starts, place, 0))
+    return order, (first, end)
 
 
 def _keys(rows: IntArray) -> IntArray:

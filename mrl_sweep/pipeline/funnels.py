@@ -10,10 +10,10 @@ import numpy as np
 
 from mrl_sweep.decision.walk import judge
 from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, which_sizes
-from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
+from mrl_sweep.deploying.funnels import Funnel, bound_ranks, by_sizes, cheapest_proven, funnel_grid, parse_funnel
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.document import FunnelRow, FunnelShare
-from mrl_sweep.types import Configuration, Evidence, Judgement, Outcome, Ranks, Scores
+from mrl_sweep.types import Configuration, Evidence, Judgement, Measure, Outcome, Ranks, Scores
 
 SHORTEST: Final = 100
 """The shortest shortlist of the grid where no measure has a cut-off that says."""
@@ -68,12 +68,12 @@ class Bounds:
 
     @classmethod
     def of(cls, evaluation: Evaluation, funnels: Sequence[Funnel]) -> Bounds:
-        qrels, ranks = evaluation.qrels, evaluation.ranks
         cases: list[list[Scores]] = [[], []]
         for measure in evaluation.policy.required:
-            for scored, case in zip(cases, bound_ranks(ranks, qrels, funnels, measure), strict=True):
-                behind = _behind_full(evaluation, case)
-                scored.append(score(behind, qrels, [measure], no_relevant=evaluation.no_relevant))
+            full = _scored(evaluation, _only(evaluation.ranks, evaluation.full), measure)
+            bounds = [_bounds(evaluation, chain, measure) for chain in by_sizes(funnels).values()]
+            for scored, chains in zip(cases, zip(*bounds, strict=True), strict=True):
+                scored.append(_below(full, chains))
         worst, best = map(_side_by_side, cases)
         return cls(evaluation, worst, best)
 
@@ -96,11 +96,25 @@ class Bounds:
         return judge(case, funnel.configuration, rule, baseline=known.full, clusters=known.clusters, unfit=own)
 
 
-def _behind_full(evaluation: Evaluation, case: Ranks) -> Ranks:
-    ranks, full = evaluation.ranks, evaluation.full
-    at = ranks.candidates.index(full)
-    above, tied = (np.vstack([whole[at : at + 1], own]) for whole, own in ((ranks.above, case.above), (ranks.tied, case.tied)))
-    return Ranks((full, *case.candidates), case.n_documents, above, tied)
+def _bounds(evaluation: Evaluation, chain: Sequence[Funnel], measure: Measure) -> list[Scores]:
+    """The worst and the best case of funnels of the same two sizes: a pair of sizes at a time, since ranks need memory."""
+    cases = bound_ranks(evaluation.ranks, evaluation.qrels, chain, measure)
+    return [_scored(evaluation, case, measure) for case in cases]
+
+
+def _scored(evaluation: Evaluation, ranks: Ranks, measure: Measure) -> Scores:
+    return score(ranks, evaluation.qrels, [measure], no_relevant=evaluation.no_relevant)
+
+
+def _only(ranks: Ranks, candidate: Configuration) -> Ranks:
+    at = ranks.candidates.index(candidate)
+    return Ranks((candidate,), ranks.n_documents, ranks.above[at : at + 1], ranks.tied[at : at + 1])
+
+
+def _below(first: Scores, others: Sequence[Scores]) -> Scores:
+    """Scores of different candidates under the same measures, as one."""
+    candidates = tuple(candidate for scores in (first, *others) for candidate in scores.candidates)
+    return replace(first, candidates=candidates, values=np.concatenate([first.values, *(scores.values for scores in others)]))
 
 
 def _side_by_side(scored: Sequence[Scores]) -> Scores:

@@ -176,3 +176,13 @@ def test_funnels_print_as_they_are_written() -> None:
     for text in ("64:200", "64:200:64", "0:5:64", "64:0:128", "a:b:c", "768:200:64"):
         with pytest.raises(InputError, match="funnel"):
             parse_funnel(text)
+
+
+def test_funnels_bounded_together_are_bounded_as_each_alone() -> None:
+    world = World(11, levels=3, graded=True)
+    funnels = [Funnel(SMALL, shortlist, LARGE) for shortlist in (3, 12, 29)]
+    together = bound_ranks(world.ranks(5), world.qrels, funnels, MEASURES[0])
+    for f, funnel in enumerate(funnels):
+        for case, alone in zip(together, bound_ranks(world.ranks(5), world.qrels, [funnel], MEASURES[0]), strict=True):
+            np.testing.assert_array_equal(case.above[f], alone.above[0])
+            np.testing.assert_array_equal(case.tied[f], alone.tied[0])
