@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -127,14 +127,15 @@ def judgments_digest(queries: Queries, by_query: Mapping[str, Mapping[str, int]]
     """Of what was asked and judged (ids, texts, grades), whatever the order: equal digests mean comparable figures."""
     digest = hashlib.blake2b(digest_size=16)
     for row in sorted(range(len(queries)), key=queries.ids.__getitem__):
-        judged = sorted(by_query[queries.ids[row]].items())
+        judged = list(by_query[queries.ids[row]].items())
         digest.update(json.dumps([queries.ids[row], queries.texts[row], judged]).encode("ascii"))
     return digest.hexdigest()
 
 
 def _missing(queries: Queries, by_query: Mapping[str, Mapping[str, int]], qrels: Qrels) -> set[str]:
-    judged: Sequence[str] = [document for query in queries.ids for document in sorted(by_query[query])]
-    return {judged[i] for i in np.flatnonzero(qrels.rows == Qrels.MISSING).tolist()}
+    missing = np.flatnonzero(qrels.rows == Qrels.MISSING).tolist()
+    judged = [document for query in queries.ids for document in by_query[query]] if missing else []
+    return {judged[i] for i in missing}
 
 
 def _facts(parts: Parts, corpus: Corpus, queries: Queries, qrels: Qrels) -> dict[str, Any]:

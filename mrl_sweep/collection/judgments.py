@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from mrl_sweep.types import BoolArray, FileRows, MissingDocs, NoRelevant, Qrels,
 from mrl_sweep.words import share_of
 
 Grades = Mapping[str, int]
-"""The grade of each judged document of one query."""
+"""The grade of each judged document of one query, in the order of document ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +35,32 @@ class Judgments:
 def gather(judgments: Iterable[Judgment], label: str, place: Callable[[int], str]) -> Judgments:
     """Judgments by query. A pair judged twice alike counts once. Errors: InputError where grades differ, or for none."""
     by_query: dict[str, dict[str, int]] = {}
-    first_numbers: dict[str, dict[str, int]] = {}
+    first_numbers: dict[str, list[int]] = {}
     repeated = 0
+    last: str | None = None
+    grades: dict[str, int] = {}
+    numbers: list[int] = []
     for query, document, grade, number in judgments:
-        grades = by_query.setdefault(query, {})
-        numbers = first_numbers.setdefault(query, {})
-        if document not in grades:
-            grades[document] = grade
-            numbers[document] = number
-        elif grades[document] == grade:
+        if query != last:
+            last, grades, numbers = query, by_query.setdefault(query, {}), first_numbers.setdefault(query, [])
+        before = grades.setdefault(document, grade)
+        if len(grades) > len(numbers):
+            numbers.append(number)
+        elif before == grade:
             repeated += 1
         else:
+            first = numbers[list(grades).index(document)]
             raise InputError(
                 f"{place(number)}: query {printable(query)}, document {printable(document)} has grade {grade} here "
-                f"and {grades[document]} at {place(numbers[document])}",
+                f"and {before} at {place(first)}",
                 "keep one of the two judgments",
             )
     if not by_query:
         raise InputError(f"nothing to evaluate: {label} holds no judgments")
-    return Judgments(label, by_query, repeated)
+    return Judgments(label, {query: dict(sorted(grades.items(), key=_document)) for query, grades in by_query.items()}, repeated)
+
+
+_document: Final = itemgetter(0)
 
 
 def evaluated(
@@ -86,13 +94,13 @@ def to_rows(queries: Queries, judgments: Judgments, ids: Ids, options: LoadOptio
 
     Errors: InputError for judged documents that are not in the corpus, unless they are to be counted and some are there.
     """
-    pairs = [sorted(judgments.by_query[query_id].items()) for query_id in queries.ids]
-    judged = [document for pair in pairs for document, _ in pair]
+    graded = [judgments.by_query[query_id] for query_id in queries.ids]
+    judged = list(chain.from_iterable(graded))
     rows = ids.rows_of(judged)
     if (rows < 0).all() or (options.missing_docs == MissingDocs.ERROR and (rows < 0).any()):
         _refuse_missing(judged, rows < 0, judgments, ids, label)
-    offsets = np.cumsum([0, *(len(pair) for pair in pairs)], dtype=np.int64)
-    return Qrels(offsets, rows, np.array([grade for pair in pairs for _, grade in pair], dtype=np.int64))
+    offsets = np.cumsum([0, *map(len, graded)], dtype=np.int64)
+    return Qrels(offsets, rows, np.fromiter(chain.from_iterable(grades.values() for grades in graded), np.int64, len(judged)))
 
 
 def _refuse_unknown(queries: Sequence[Query], judgments: Judgments, *, label: str, hint: str) -> None:

@@ -88,7 +88,8 @@ def bound_ranks(ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: 
     """(worst, best): the ranks of the documents relevant under `measure`, between which those of each measured funnel lie.
 
     Score both with `measure`: the first is a lower, the second (at most 1) an upper bound of every query's value. Candidates
-    are `Funnel.configuration`, those of `funnels`, which are distinct. Needs the exact ranks at both sizes of each funnel; knows more with `ranks.top`.
+    are `Funnel.configuration`, those of `funnels`, which are distinct. Needs the exact ranks at both sizes of each funnel;
+    knows more with `ranks.top`.
     """
     relevant = np.flatnonzero(qrels.grades >= (1 if measure.name == "nDCG" else measure.rel))
     shape = (len(funnels), len(qrels.rows))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mrl_sweep.collection.reading import qrels
 from mrl_sweep.collection.reading.qrels import Judgment, grade_of, read_qrels
 from mrl_sweep.errors import InputError
 
@@ -59,6 +60,56 @@ def test_what_is_written_with_tabs_is_read_back(
     top = ["\t".join(["query-id", *["iteration"] * trec, "corpus-id", "score"])] if header else []
     read_back = read(tmp_path, "".join(line + "\n" for line in top + lines))
     assert [judgment[:3] for judgment in read_back] == judgments
+
+
+LINES = st.sampled_from(
+    [
+        *(
+            "q1\td1\t1\n",
+            "q2\td\u00e4\t2\n",
+            "q1\td2\t0\r\n",
+            "q1 d3 1\n",
+            "q1 0 d4 1\n",
+            "q1\t0\td5\t1\n",
+            "q1  d6 1\n",
+            "q1  d7\n",
+        ),
+        *(" q d8 1\n", "\n", " \n", "\t\t\n", "\t0\td9\t1\n", "q\t\td10\t1\n", "\td11\t1\n", "q\td12\tx\n", "q\td13\t 1 \n"),
+        *(
+            "query-id\tcorpus-id\tscore\n",
+            "\ufeffq1\td14\t1\n",
+            "q\rq\td15\t1\n",
+            "q\td16\t1",
+            f"q\t{'d' * 1000}\t1\n",
+            "q\u00a01\td\t1\n",
+        ),
+    ]
+)
+
+
+def outcome(path: Path, block_bytes: int) -> list[Judgment] | str:
+    try:
+        return list(read_qrels(path, max_line_bytes=1000, block_bytes=block_bytes))
+    except InputError as error:
+        return str(error)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(LINES, max_size=6), usual=LINES, block_bytes=st.sampled_from([1, 20, 10**6]), broken=st.booleans())
+def test_blocks_hold_what_the_lines_hold(tmp_path: Path, lines: list[str], usual: str, block_bytes: int, broken: bool) -> None:
+    path = tmp_path / "test.tsv"
+    path.write_bytes((usual * 3 + "".join(lines)).encode() + b"q\td\xff\t1\n" * broken)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(qrels, "_plain", lambda *_: None)
+        one_by_one = outcome(path, block_bytes)
+    assert outcome(path, block_bytes) == one_by_one
+
+
+@pytest.mark.parametrize("between", ["\t", " "])
+def test_plain_lines_are_read_in_blocks(tmp_path: Path, between: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qrels, "_one_by_one", None)
+    text = "".join(between.join((f"q{i}", "0", f"d{i}", str(i % 3))) + "\r\n" for i in range(100))
+    assert read(tmp_path, text) == [Judgment(f"q{i}", f"d{i}", i % 3, i + 1) for i in range(100)]
 
 
 @pytest.mark.parametrize(

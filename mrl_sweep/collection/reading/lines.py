@@ -81,7 +81,7 @@ def read_lines(
     """
     try:
         with open_binary(path) as file:
-            _skip_to(file, offset)
+            skip_to(file, offset)
             number = n_before
             while data := file.readline(max_line_bytes + 2):
                 number += 1
@@ -132,7 +132,8 @@ def unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"cannot read {path}: {reason}", "check the path and its permissions")
 
 
-def _skip_to(file: BinaryIO, offset: int) -> None:
+def skip_to(file: BinaryIO, offset: int) -> None:
+    """Moves a file just opened to `offset`, by reading where it cannot seek."""
     if offset and file.seekable():
         file.seek(offset)
         return
