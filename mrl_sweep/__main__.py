@@ -24,8 +24,10 @@ def start() -> NoReturn:
     """
     gc.set_threshold(OBJECTS_BETWEEN_SEARCHES)
     from mrl_sweep.cli import main
+    from mrl_sweep.cli.console import open_closed_streams
     from mrl_sweep.interrupt import GRACE_S, ended_within
 
+    open_closed_streams()  # before the watch over signals opens a pipe, which would take their numbers
     with ended_within(GRACE_S, _end_now):
         try:
             main()
