@@ -1,4 +1,4 @@
-"""What the README shows, taken apart: its blocks, what the program prints for them, and how far the two agree.
+"""What the README and its pages show, taken apart: blocks, what the program prints for them, and how far the two agree.
 
 `python tests/readme_parts.py` runs the README's commands and rewrites what they print, its picture and its lists of options;
 with `--lists` it runs nothing and rewrites the lists only.
@@ -23,6 +23,9 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parent.parent
 README: Final = ROOT / "README.md"
+DOCS: Final = ("deciding", "ci", "deploying", "python", "reference", "performance", "limits", "transcripts")
+PAGES: Final = (README, *(ROOT / "docs" / f"{name}.md" for name in DOCS))
+"""Read as one text, in this order: the commands of a later page find the runs of an earlier one."""
 LEFT_OUT: Final = "..."
 """A line that stands for any number of lines, at most once in what a command prints."""
 
@@ -32,9 +35,14 @@ _NUMBER: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _PROSE_WIDTH: Final = 110
 
 
+def whole_text() -> str:
+    """The README and the pages cut from it, one after the other."""
+    return "\n".join(page.read_text("utf-8") for page in PAGES)
+
+
 def blocks(language: str, text: str | None = None) -> list[str]:
-    """The bodies of the README's fenced blocks in a language, in order."""
-    return [body for found, body in _FENCE.findall(README.read_text("utf-8") if text is None else text) if found == language]
+    """The bodies of the fenced blocks in a language, in order."""
+    return [body for found, body in _FENCE.findall(whole_text() if text is None else text) if found == language]
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +269,7 @@ BARS: Final = "bars"
 
 CURVE: Final = "curve"
 PICTURE: Final = ROOT / "docs" / "curve.svg"
-FINE_SWEEP: Final = (
-    "mrl-sweep run --collection pydocs --model wordllama --dims every:8 --basis pca --basis random --index none --out runs/fine"
-)
+FINE_SWEEP: Final = "mrl-sweep run --collection pydocs --model wordllama --dims every:8 --basis pca --basis random --index none --retain 95% --out runs/fine"
 
 
 def drawn(page: Path) -> tuple[str, str]:
@@ -302,17 +308,17 @@ def curve(shell: Shell) -> str:
 
 def made_parts(text: str | None = None) -> dict[str, str]:
     """The generated parts as the README has them, without their fences."""
-    found = _MARKED.findall(README.read_text("utf-8") if text is None else text)
+    found = _MARKED.findall(whole_text() if text is None else text)
     return {name: body.strip().removeprefix("```text\n").removesuffix("\n```") for _, name, body, _ in found}
 
 
 def with_lists(text: str) -> str:
-    """The README with the lists of commands and options as the program has them now."""
+    """A page with the lists of commands and options as the program has them now."""
     return _MARKED.sub(lambda m: m[0] if m[2] == CURVE else f"{m[1]}{_made(m[2])}{m[4]}", text)
 
 
 def with_figures(text: str, shell: Shell) -> str:
-    """The README with everything that its commands print, and its picture, as they are now."""
+    """A page with everything that its commands print, and its picture, as they are now."""
     for body in blocks("console", text):
         lines: list[str] = []
         for shown in session(body):
@@ -322,8 +328,10 @@ def with_figures(text: str, shell: Shell) -> str:
 
 
 if __name__ == "__main__":
-    page = with_lists(README.read_text("utf-8"))
-    if "--lists" not in sys.argv:
-        with tempfile.TemporaryDirectory() as place:
-            page = with_figures(page, Shell(Path(place)))
-    README.write_text(page, "utf-8")
+    with tempfile.TemporaryDirectory() as place:
+        shell_of_all = Shell(Path(place))
+        for file in PAGES:
+            page = with_lists(file.read_text("utf-8"))
+            if "--lists" not in sys.argv:
+                page = with_figures(page, shell_of_all)
+            file.write_text(page, "utf-8")

@@ -1,4 +1,4 @@
-"""The README says what the program does: its commands are run, its lists are the program's, its links lead somewhere.
+"""The README and its pages say what the program does: commands are run, lists are the program's, links lead somewhere.
 
 After a change that is meant: `python tests/readme_parts.py` runs the commands again and rewrites what they print.
 """
@@ -20,8 +20,8 @@ import yaml
 from readme_parts import (
     BARS,
     MADE,
+    PAGES,
     PICTURE,
-    README,
     ROOT,
     Shell,
     Shown,
@@ -34,9 +34,10 @@ from readme_parts import (
     same_versions,
     session,
     small_corpus,
+    whole_text,
 )
 
-TEXT: Final = README.read_text("utf-8")
+TEXT: Final = whole_text()
 EXITS: Final = {"0", "1", "4"}
 
 
@@ -114,13 +115,34 @@ def test_notebook_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             assert means[row.dim] == pytest.approx(row.measures["nDCG@10"].mean, abs=1e-12)
 
 
-def test_links_lead_somewhere() -> None:
-    headings = {
-        re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in TEXT.splitlines() if line[:1] == "#"
-    }
-    targets = {target for target in re.findall(r"\]\(([^)\s]+)\)", TEXT) if "://" not in target}
-    lost = {one for one in targets if not (one[1:] in headings if one.startswith("#") else (ROOT / one).exists())}
+def anchors(page: Path) -> set[str]:
+    lines = page.read_text("utf-8").splitlines()
+    return {re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in lines if line[:1] == "#"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = {target for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")) if "://" not in target}
+    lost = set()
+    for target in targets:
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            lost.add(target)
     assert lost == set()
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    text = PAGES[0].read_text("utf-8")
+    assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in text] == []
+
+
+def test_the_demo_fits_a_screen() -> None:
+    first = session(blocks("console")[0])[0]
+    assert first.command.startswith("mrl-sweep demo")
+    assert len(first.lines) <= 35
+    assert max(map(len, first.lines)) <= 80
+    assert "..." not in first.lines
 
 
 def test_paths_in_words_exist() -> None:
@@ -139,7 +161,7 @@ def test_every_system_has_its_row_and_its_proof() -> None:
     promised = ("trec:", "csv:", "ir:", "hf:", "pydocs", "wordllama", "openai:", "voyage:", "cohere:", "gemini:", "vectors:")
     assert [name for name in promised if f"`{name}" not in told] == []
     for name, proofs in rows:
-        files = [ROOT / path for path in re.findall(r"\]\((tests/[^)]+)\)", proofs)]
+        files = [ROOT / path for path in re.findall(r"\]\(\.\./(tests/[^)]+)\)", proofs)]
         assert files, name
         word = re.sub(r"\W.*", "", name.strip("`")) if name.startswith("`") else ""
         place = "".join(p.read_text("utf-8") for file in files for p in (file, file.parent / "conftest.py") if p.is_file())
