@@ -269,7 +269,10 @@ BARS: Final = "bars"
 
 CURVE: Final = "curve"
 PICTURE: Final = ROOT / "docs" / "curve.svg"
-FINE_SWEEP: Final = "mrl-sweep run --collection pydocs --model wordllama --dims every:8 --basis pca --basis random --index none --retain 95% --out runs/fine"
+FINE_SWEEP: Final = (
+    "mrl-sweep run --collection pydocs --model wordllama --dims every:8 --basis pca --basis random "
+    "--index none --retain 95% --out runs/fine"
+)
 
 
 def drawn(page: Path) -> tuple[str, str]:
