@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Final
 
@@ -37,30 +37,34 @@ def gather(judgments: Iterable[Judgment], label: str, place: Callable[[int], str
     by_query: dict[str, dict[str, int]] = {}
     first_numbers: dict[str, list[int]] = {}
     repeated = 0
-    last: str | None = None
-    grades: dict[str, int] = {}
-    numbers: list[int] = []
-    for query, document, grade, number in judgments:
-        if query != last:
-            last, grades, numbers = query, by_query.setdefault(query, {}), first_numbers.setdefault(query, [])
-        before = grades.setdefault(document, grade)
-        if len(grades) > len(numbers):
-            numbers.append(number)
-        elif before == grade:
-            repeated += 1
-        else:
-            first = numbers[list(grades).index(document)]
-            raise InputError(
-                f"{place(number)}: query {printable(query)}, document {printable(document)} has grade {grade} here "
-                f"and {before} at {place(first)}",
-                "keep one of the two judgments",
-            )
+    for query, run in groupby(judgments, key=itemgetter(0)):
+        _, documents, run_grades, run_numbers = zip(*run, strict=True)
+        new = dict(zip(documents, run_grades, strict=True))
+        if query not in by_query and len(new) == len(documents):
+            by_query[query], first_numbers[query] = new, list(run_numbers)
+            continue
+        grades, numbers = by_query.setdefault(query, {}), first_numbers.setdefault(query, [])
+        for document, grade, number in zip(documents, run_grades, run_numbers, strict=True):
+            before = grades.setdefault(document, grade)
+            if len(grades) > len(numbers):
+                numbers.append(number)
+            elif before == grade:
+                repeated += 1
+            else:
+                first = numbers[list(grades).index(document)]
+                raise InputError(
+                    f"{place(number)}: query {printable(query)}, document {printable(document)} has grade {grade} here "
+                    f"and {before} at {place(first)}",
+                    "keep one of the two judgments",
+                )
     if not by_query:
         raise InputError(f"nothing to evaluate: {label} holds no judgments")
-    return Judgments(label, {query: dict(sorted(grades.items(), key=_document)) for query, grades in by_query.items()}, repeated)
+    return Judgments(label, {query: _by_document(grades) for query, grades in by_query.items()}, repeated)
 
 
-_document: Final = itemgetter(0)
+def _by_document(grades: Grades) -> Grades:
+    documents = sorted(grades)
+    return dict(zip(documents, map(grades.__getitem__, documents), strict=True))
 
 
 def evaluated(

@@ -101,8 +101,11 @@ def bound_ranks(ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: 
         knowledge = Knowledge.of(ranks, qrels, relevant, *map(Configuration.exact_prefix, (small, large)))
         for funnel in chain:
             f, membership = place[funnel], knowledge.at(funnel.shortlist)
-            for case, (a, t) in enumerate((_worst(membership, funnel.shortlist), _best(membership, qrels, relevant, graded))):
-                above[case, f, relevant], tied[case, f, relevant] = a, t
+            for case, (a, t) in enumerate(
+                (_worst(membership, funnel.shortlist), _best(membership, qrels, relevant[membership.possible], graded))
+            ):
+                at = relevant[membership.possible]
+                above[case, f, at], tied[case, f, at] = a, t
     candidates = tuple(funnel.configuration for funnel in funnels)
     worst, best = (Ranks(candidates, ranks.n_documents, above[case], tied[case]) for case in (0, 1))
     return worst, best
@@ -132,28 +135,26 @@ def _worst(membership: Membership, shortlist: int) -> tuple[IntArray, IntArray]:
     return np.where(membership.inside, above, NOT_RETRIEVED), np.where(membership.inside, tied, 0)
 
 
-def _best(membership: Membership, qrels: Qrels, relevant: IntArray, graded: bool) -> tuple[IntArray, IntArray]:
+def _best(membership: Membership, qrels: Qrels, pairs: IntArray, graded: bool) -> tuple[IntArray, IntArray]:
     """What may be on the shortlist is found, below only what certainly stands above it; ties are broken for the best.
 
     Where all gains of a query are alike (or the measure takes them so), the i-th relevant document cannot stand above the
     i-th place. Where they differ, only tied ones exclude each other: a document of low gain may be absent.
     """
-    found = np.flatnonzero(~membership.outside)
-    query, gains = qrels.queries[relevant][found], qrels.grades[relevant][found]
-    order = np.lexsort((-gains, membership.above[found], query))
-    found, query, gains = found[order], query[order], gains[order]
-    whole, lowest = membership.whole[found], membership.in_above[found]
+    query, gains = membership.query, qrels.grades[pairs]
+    order = np.lexsort((-gains, membership.above, query))
+    query, gains = query[order], gains[order]
+    whole, lowest = membership.whole[order], membership.in_above[order]
     in_query = _place_in_runs(query)
-    in_group = _place_in_runs(query * _QUERY_STEP + membership.above[found])
-    place = np.arange(len(found))
+    in_group = _place_in_runs(query * _QUERY_STEP + membership.above[order])
+    place = np.arange(len(order))
     distinct = lowest + np.where(whole, 0, in_group)
     pushed = np.maximum.accumulate(query * _QUERY_STEP + lowest - in_query) - query * _QUERY_STEP + in_query
     pushed = np.where(whole, pushed[place - in_group], pushed)
     unlike = np.bincount(query, gains != gains[place - in_query], qrels.n_queries)[query] > 0
-    above, tied = np.full((2, len(relevant)), NOT_RETRIEVED, np.int64)
-    tied[:] = 0
-    above[found] = np.where(unlike & graded, distinct, pushed)
-    tied[found] = np.where(whole, membership.tied[found], 0)
+    above, tied = np.empty((2, len(order)), np.int64)
+    above[order] = np.where(unlike & graded, distinct, pushed)
+    tied[order] = np.where(whole, membership.tied[order], 0)
     return above, tied
 
 
@@ -169,17 +170,19 @@ _STEP = np.int64(2**40)
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Of each relevant pair, (n_pairs,): its rank at the large size and what is known of the shortlist above it.
+    """Of each relevant pair that may be on the shortlist, (n_possible,): its rank at the large size and what is above it.
 
-    `above`, `tied`: at the large size. `inside`, `outside`: the document is certainly on the shortlist, certainly not.
+    `possible`: which of the relevant pairs these are; all others are certainly not on the shortlist. `query`: theirs.
+    `above`, `tied`: at the large size. `inside`: the document is certainly on the shortlist.
     `in_above`, `out_above`: how many of the documents above it at the large size certainly are, certainly are not.
     `whole`: all that tie with it at the large size are certainly on the shortlist.
     """
 
+    possible: IntArray
+    query: IntArray
     above: IntArray
     tied: IntArray
     inside: BoolArray
-    outside: BoolArray
     in_above: IntArray
     out_above: IntArray
     whole: BoolArray
@@ -235,19 +238,22 @@ class Knowledge:
         known = self.pair_of >= 0
         listed_in = np.where(known, inside[self.pair_of], listed_in) if len(inside) else listed_in
         listed_out = np.where(known, outside[self.pair_of], listed_out) if len(outside) else listed_out
-        large_above, large_tied = self.large
+        possible = np.flatnonzero(~outside)
+        query, inside_of = self.query[possible], inside[possible]
+        large_above, large_tied = (ranks[possible] for ranks in self.large)
         depth = self.there.shape[1]
         start, end = np.minimum(large_above, depth), np.minimum(large_above + large_tied + 1, depth)
         n_in, n_out = _cumulated(listed_in), _cumulated(listed_out)
-        group = n_in[self.query, end] - n_in[self.query, start]
+        group = n_in[query, end] - n_in[query, start]
         return Membership(
+            possible=possible,
+            query=query,
             above=large_above,
             tied=large_tied,
-            inside=inside,
-            outside=outside,
-            in_above=n_in[self.query, start] + self._beyond(inside),
-            out_above=n_out[self.query, start] + self._beyond(outside),
-            whole=inside & (group == large_tied + 1),
+            inside=inside_of,
+            in_above=n_in[query, start] + self._beyond(inside, possible),
+            out_above=n_out[query, start] + self._beyond(outside, possible),
+            whole=inside_of & (group == large_tied + 1),
         )
 
     def _listed(self, shortlist: int) -> tuple[BoolArray, BoolArray]:
@@ -271,13 +277,13 @@ class Knowledge:
         below = np.where(listed, own, self.small_scores[:, [depth - 1]]) < last_in
         return inside, self.there & below
 
-    def _beyond(self, flag: BoolArray) -> IntArray:
-        """(n_pairs,) how many flagged relevant documents stand above each pair at the large size, of those behind the list."""
+    def _beyond(self, flag: BoolArray, pairs: IntArray) -> IntArray:
+        """How many flagged relevant documents stand above each of `pairs` at the large size, of those behind the list."""
         above = self.large[0]
         counted = flag & (above >= self.there.shape[1]) & (above < NOT_RETRIEVED)
         total = np.concatenate([[0], np.cumsum(counted[self.by_place], dtype=np.int64)])
         first, end = self.before
-        count: IntArray = total[end] - total[first]
+        count: IntArray = total[end[pairs]] - total[first[pairs]]
         return count
 
 

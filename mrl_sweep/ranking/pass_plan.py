@@ -135,7 +135,7 @@ def make_plan(
             docs = turn(docs)
         targets.thresholds[:, part] = kernel.pair_scores(queries, docs, targets, query_rows[part])
     order = (
-        np.stack([np.lexsort((row, query_rows)) for row in targets.thresholds])
+        np.stack([_sorted_by_query(row, query_rows) for row in targets.thresholds])
         if len(pairs)
         else np.empty((len(dims), 0), np.int64)
     )
@@ -144,6 +144,13 @@ def make_plan(
         rows=np.take_along_axis(targets.rows, order, axis=1),
     )
     return TargetOrder(sorted_targets, pairs, order)
+
+
+def _sorted_by_query(thresholds: Float32Array, query_rows: IntArray) -> IntArray:
+    """The stable order by query and, within each, by threshold: both in one whole number, which sorts faster than two keys do."""
+    bits = (thresholds + np.float32(0)).view(np.int32).astype(np.int64)
+    ascending = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+    return np.argsort((query_rows << 32) + ascending, kind="stable")
 
 
 def prefix_norms(vectors: Float32Array, dims: Sequence[int]) -> FloatArray:

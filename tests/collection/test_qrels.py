@@ -48,6 +48,14 @@ def test_ids_between_tabs_keep_their_spaces(tmp_path: Path) -> None:
     assert read(tmp_path, "my query\t d 1 \t1\n") == [Judgment("my query", " d 1 ", 1, 1)]
 
 
+def test_an_id_that_is_a_space_is_a_column(tmp_path: Path) -> None:
+    assert read(tmp_path, "q\t0\t \t1\n") == [Judgment("q", " ", 1, 1)]
+
+
+def test_a_tab_at_the_end_is_no_column(tmp_path: Path) -> None:
+    assert read(tmp_path, "q\td\t1\t\n") == [Judgment("q", "d", 1, 1)]
+
+
 def test_a_judgment_in_the_first_line_is_not_taken_for_a_header(tmp_path: Path) -> None:
     assert read(tmp_path, "query\tdoc\t1\n") == [Judgment("query", "doc", 1, 1)]
 

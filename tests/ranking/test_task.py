@@ -56,7 +56,7 @@ def test_a_task_that_has_travelled_gives_the_same_tally():
         tallies.append(tally)
     for name in Tally._fields:
         np.testing.assert_array_equal(getattr(tallies[0], name), getattr(tallies[1], name))
-    assert tallies[0].above.sum() > 0
+    assert tallies[0].placed.sum() > 0
 
 
 def test_turns_decide_the_key_also_where_nothing_is_judged():

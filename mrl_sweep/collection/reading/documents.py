@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress, islice
+from itertools import compress, islice, repeat
 from typing import Any, Final, overload
 
 import numpy as np
@@ -90,7 +90,7 @@ class Ids(Sequence[str]):
     def rows_of(self, wanted: Sequence[str]) -> IntArray:
         """(len(wanted),) the first row of each id, -1 for one that is not here."""
         row_of = self._first_rows(set(wanted))
-        return np.array([row_of.get(text, -1) for text in wanted], dtype=np.int64)
+        return np.fromiter(map(row_of.get, wanted, repeat(-1)), np.int64, len(wanted))
 
     def without(self, rows: Sequence[int]) -> Ids:
         """The other ids, in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,8 +70,11 @@ def write_ranks(path: Path, data: RunData) -> None:
         arrays |= {"top_rows": _narrow(ranks.top.rows), "top_scores": ranks.top.scores.astype(np.float32, copy=False)}
     if ranks.zero_prefixes is not None:
         arrays["zero_prefixes"] = ranks.zero_prefixes
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    # numpy's own writer compresses at level 6: ranks take eight times as long and come out no smaller.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def read_ranks(path: Path) -> RunData:
