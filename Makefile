@@ -27,6 +27,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet action.yml .github/workflows configs/ci/github.yml
 
 coverage: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report term:skip-covered

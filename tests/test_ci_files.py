@@ -16,11 +16,15 @@ import pytest
 import yaml
 from readme_parts import ROOT, command_of, small_corpus
 
+from mrl_sweep.report.render.markdown import MARKER
+
 MadeRun = Callable[..., Path]
 
 ACTION: Final = ROOT / "action.yml"
 WORKFLOWS: Final = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), ROOT / "configs" / "ci" / "github.yml"]
 GITLAB: Final = ROOT / "configs" / "ci" / "gitlab.yml"
+
+ZIZMOR: Final = Path(sys.executable).with_name("zizmor")
 
 needs_bash: Final = pytest.mark.skipif(sys.platform == "win32", reason="the action's steps are bash")
 
@@ -98,7 +102,7 @@ def test_the_gate_writes_every_output() -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_workflows_give_the_action_what_it_takes_and_read_what_it_gives(path: Path) -> None:
     document = load(ACTION)
-    uses = [step for step in steps(path) if step.get("uses") in ("./", "OWNER/mrl-sweep@main")]
+    uses = [step for step in steps(path) if step.get("uses") in ("./", "OWNER/mrl-sweep@COMMIT")]
     for step in uses:
         assert set(step["with"]) <= set(document["inputs"])
         assert "target" in step["with"]
@@ -122,6 +126,54 @@ def test_make_targets_of_the_workflow_exist() -> None:
     assert called <= targets
 
 
+@pytest.mark.parametrize("path", [ACTION, *WORKFLOWS], ids=lambda path: path.name)
+def test_what_others_wrote_is_pinned_to_a_hash(path: Path) -> None:
+    uses = [step["uses"] for step in steps(path) if "uses" in step]
+    of_others = [use for use in uses if use not in ("./", "OWNER/mrl-sweep@COMMIT")]
+    assert [use for use in of_others if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", use)] == []
+
+
+@pytest.mark.skipif(not ZIZMOR.is_file(), reason="zizmor is not installed beside this Python")
+def test_zizmor_has_nothing_to_say() -> None:
+    files = [str(path) for path in (ACTION, *WORKFLOWS)]
+    done = subprocess.run([ZIZMOR, "--offline", "--quiet", "--format=plain", *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def requirements_of_the_gate() -> dict[str, str]:
+    lines = (ROOT / "requirements" / "gate.txt").read_text("utf-8").splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
+def test_requirements_of_the_gate_are_the_pinned_ones() -> None:
+    pinned = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    assert [name for name, version in requirements_of_the_gate().items() if f"{name}=={version}" not in pinned] == []
+
+
+LOADED: Final = """
+import sys
+from importlib.metadata import packages_distributions
+from mrl_sweep.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as ended:
+    assert ended.code == 0, ended.code
+owners = packages_distributions()
+print(*sorted({owner for name in list(sys.modules) for owner in owners.get(name.partition(".")[0], ())}), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("kind", ["text", "github", "junit", "markdown", "html", "json"])
+def test_a_finished_run_is_judged_with_these_alone(kind: str, tmp_path: Path, made_run: MadeRun) -> None:
+    run = str(made_run({64: [0] * 400, 32: [0] * 399 + [1]}))
+    call = [sys.executable, "-c", LOADED, "gate", run, "--dim", "32", "--baseline", run, "--format", kind]
+    done = subprocess.run([*call, "--output", str(tmp_path / "out")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert {"numpy", "typer"} <= loaded
+    assert loaded - {"setuptools", "pip", "mrl-sweep"} <= set(requirements_of_the_gate())
+
+
 class Job:
     """A runner's shell: the action's gate step with its inputs as the variables that the step names."""
 
@@ -138,7 +190,11 @@ class Job:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MRL_SWEEP_")}
         blank = dict.fromkeys(step["env"], "")
         env = {**kept, **blank, "STRICT": "true", "OUT": "the run", "MRL_SWEEP_STORE": ".store", **inputs}
-        env |= {"FILES": str(self.folder / "files"), "PATH": f"{self.folder / 'bin'}{os.pathsep}{env['PATH']}"}
+        env |= {
+            "FILES": str(self.folder / "files"),
+            "BIN": str(self.folder / "bin"),
+            "PATH": f"{self.folder / 'bin'}{os.pathsep}{env['PATH']}",
+        }
         env |= {name: str(self.folder / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
         bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
         done = subprocess.run(bash, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300, check=False)
@@ -220,3 +276,24 @@ def test_inputs_are_never_read_as_commands(job: Job, made_run: MadeRun) -> None:
     run = made_run({64: [0] * 200, 32: [0] * 200}, name="a b; touch owned")
     assert job.gate(TARGET=str(run), DIM="32; touch owned", RETAIN="$(touch owned)")[0] == 2
     assert not (job.folder / "owned").exists()
+
+
+@needs_bash
+@pytest.mark.parametrize(
+    ("earlier", "call"),
+    [("", "--method POST repos/o/r/issues/7/comments"), ("41", "--method PATCH repos/o/r/issues/comments/41")],
+)
+def test_the_comment_is_written_once_and_then_replaced(earlier: str, call: str, job: Job) -> None:
+    """`gh` is played by a script that knows the id of an earlier comment, or of none, and writes down what it is asked."""
+    step = next(step for step in steps(ACTION) if "comment" in step.get("name", ""))
+    assert f'startswith("{MARKER}")' in step["run"]
+    gh = job.folder / "bin" / "gh"
+    gh.write_text(f'#!/bin/sh\necho "$@" >> calls\ncase "$*" in *--jq*) printf "%s\\n" {earlier};; esac\n')
+    gh.chmod(0o755)
+    values = {"REPOSITORY": "o/r", "NUMBER": "7", "COMMENT": "gate.md", "GH_TOKEN": "none"}
+    env = {**os.environ, **values, "PATH": f"{gh.parent}{os.pathsep}{os.environ['PATH']}"}
+    bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    subprocess.run(bash, cwd=job.folder, env=env, check=True)
+    asked, written = (job.folder / "calls").read_text("utf-8").splitlines()
+    assert "repos/o/r/issues/7/comments --jq" in asked
+    assert written == f"api {call} --field body=@gate.md --silent"
