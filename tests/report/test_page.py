@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,19 @@ def test_every_configuration_is_a_mark_that_tells_its_figures(opened: Callable[.
     assert not page.execute_script("return document.getElementById('tip').hidden")
     page.execute_script("document.querySelector('#by-dims .dot.chosen').dispatchEvent(new Event('mouseleave'))")
     assert page.execute_script("return document.getElementById('tip').hidden")
+
+
+def test_a_curve_passes_each_size_once_and_names_do_not_cover_each_other(opened: Callable[..., Any], fine: Report) -> None:
+    """Random axes are drawn several times: their curve is the mean of the draws."""
+    rows = [row for row in fine.candidates if row.index == "exact"]
+    draws = [replace(row, basis=f"random-{i}", verdict="fail") for i in range(3) for row in rows if row.dim < 768]
+    page = opened(replace(fine, candidates=(*fine.candidates, *draws)))
+    curves = page.execute_script("return [...document.querySelectorAll('#by-dims .curve')].map(p => p.getAttribute('d'))")
+    places = [[point.split()[0] for point in curve[1:].split("L")] for curve in curves]
+    assert max(map(len, places)) == len({row.dim for row in rows})
+    assert all(len(set(curve)) == len(curve) for curve in places)
+    names = page.execute_script("return [...document.querySelectorAll('#by-dims .name')].map(n => n.getAttribute('y'))")
+    assert len(set(names)) == len(names) == len(places)
 
 
 def test_the_slider_moves_the_verdict_by_the_rule_of_the_program(opened: Callable[..., Any], sketch: Report) -> None:

@@ -121,12 +121,19 @@
       svg.append(make("path", { class: "band", d: path([...upper, ...lower]) + "Z" }));
     }
     let number = 0;
+    const names = []; // heights of the names written so far: a second one at the same height goes above
     for (const [family, members] of families) {
-      const line = [...members].sort((a, b) => a.dim - b.dim);
+      const dims = [...new Set(members.map((row) => row.dim))].sort((a, b) => a - b);
+      const mean = (dim) => { // random axes are drawn several times
+        const same = members.filter((row) => row.dim === dim);
+        return same.reduce((sum, row) => sum + row.kept, 0) / same.length;
+      };
+      const line = dims.map((dim) => [x(dim), y.at(mean(dim))]);
       const kind = family === "float32" ? "curve" : "curve other other-" + (number++ % 6);
-      svg.append(make("path", { class: kind, d: path(line.map((row) => [x(row.dim), y.at(row.kept)])) }));
-      const last = line[0];
-      svg.append(make("text", { class: "name", x: x(last.dim) + 6, y: y.at(last.kept) - 6 }, family));
+      svg.append(make("path", { class: kind, d: path(line) }));
+      const taken = 14 * names.filter((at) => Math.abs(at - line[0][1]) < 12).length;
+      names.push(line[0][1]);
+      svg.append(make("text", { class: "name", x: line[0][0] + 6, y: line[0][1] - 6 - taken }, family));
     }
     const chosen = smallest(asked);
     for (const row of rows) dot(svg, row, x(row.dim), y.at(row.kept), row === chosen);
