@@ -128,3 +128,9 @@ def test_libraries_stay_with_their_owners(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in modules() if room_of(p) in PURE], ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_first_floor_is_pure(path: Path) -> None:
     assert not {name.split(".")[0] for name in imported(path)} & FORBIDDEN_IN_PURE
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    """pytest imports them by their name alone, and collects only the first."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert {name for name in names if names.count(name) > 1} == set()
