@@ -133,8 +133,8 @@ def test_a_run_on_stored_texts_embeds_nothing_and_never_imports_torch(tmp_path: 
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300)
 
     run()
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.npy")}
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.arrow")}
     again = run()
     assert again.stdout.splitlines()[-1] == "[]"
-    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.npy")}
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.arrow")}
     assert before

@@ -123,7 +123,7 @@ class LocalObjects:
     def open(self, name: str) -> Any:
         import pyarrow as pa
 
-        return pa.memory_map(str(self.folder / name))
+        return pa.memory_map(os.fsencode(self.folder / name))
 
     def has(self, name: str) -> bool:
         return (self.folder / name).exists()

@@ -106,7 +106,7 @@ def write_shard(path: Path, rows: Rows, kind: Kind) -> str:
         column(pa.uint32(), np.ascontiguousarray(rows.tokens, "<u4")),
         column(pa.uint8(), np.ascontiguousarray(rows.flags)),
     ]
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+    with pa.OSFile(os.fsencode(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
@@ -131,7 +131,7 @@ def map_vectors(path: Path, kind: Kind) -> npt.NDArray[Any]:
     """(n, dim) memory map of the vectors in a shard's file; nothing is copied."""
     import pyarrow as pa
 
-    with pa.memory_map(str(path)) as file:
+    with pa.memory_map(os.fsencode(path)) as file:
         batch = pa.ipc.open_file(file).get_batch(0)
         file.seek(0)
         begin = file.read_buffer().address
@@ -143,7 +143,7 @@ def read_rows(path: Path, kind: Kind) -> Rows:
     """Everything in a shard, its vectors mapped."""
     import pyarrow as pa
 
-    with pa.memory_map(str(path)) as file:
+    with pa.memory_map(os.fsencode(path)) as file:
         batch = pa.ipc.open_file(file).get_batch(0)
         tokens, flags = _numbers(batch, "tokens", np.dtype("<u4")), _numbers(batch, "flags", np.dtype("u1"))
         return Rows(map_vectors(path, kind), _digests(batch), tokens, flags)

@@ -148,7 +148,7 @@ def test_another_machine_opens_the_vectors_of_a_task_by_their_address(s3, tmp_pa
     assert all(name.startswith(address) for name in places.files)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "node"))
     assert unreadable([*places.files.items()]) == []
-    assert np.array_equal(places.open().read(0, len(TEXTS)), vectors_of(TEXTS))
+    assert np.array_equal(places.open([(0, len(TEXTS))]).read(0, len(TEXTS)), vectors_of(TEXTS))
     (place,) = places.files
     assert unreadable([(place, 10**9), (f"{address}/space/gone.arrow", 1)]) == [place, f"{address}/space/gone.arrow"]
 
