@@ -25,9 +25,6 @@ from mrl_sweep.types import IntArray, Qrels, Similarity, Vectors
 PARTIAL_FOLDER: Final = "partial-ranks"
 """Below the store."""
 
-GPU_WORK: Final = 2e12
-"""Multiplications and additions from which a GPU is worth the import of torch: some ten seconds of a processor."""
-
 SMALL: Final = 4000
 """Steps up to which the portable kernel is done before compiled code would be loaded; it gives the same integers."""
 
@@ -71,8 +68,10 @@ def prepare(
     if limits.device is None and python_steps(inputs) <= SMALL:
         kernel: Kernel = PortableKernel()
     else:
-        device = choose_device(limits.device, 2.0 * len(vectors) * vectors.dim * inputs.qrels.n_queries)
+        device = choose_device(limits.device)
         kernel = open_kernel(device, second_level_cache())
+        if device is not None and kernel.name != "triton":
+            on_event(Note(f"--device {device}: torch and Triton cannot rank on it: the processor does, the same result"))
     if kernel.name == "numpy" and python_steps(inputs) > SMALL:
         on_event(Note("ranking without compiled code: slower, the same result"))
     room = make_room(inputs, limits, kernel, on_event)
@@ -103,18 +102,19 @@ def second_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")
     return None
 
 
-def choose_device(asked: str | None, n_operations: float) -> str | None:
-    """The GPU that is asked for, or any where the work is worth it; None for the processor. Does not import torch."""
-    if asked is not None:
-        return asked if asked.startswith("cuda") and cuda_devices() else None
-    return "cuda" if n_operations >= GPU_WORK and cuda_devices() else None
+def choose_device(asked: str | None) -> str | None:
+    """The GPU that is asked for, where there is one; None for the processor. Does not import torch.
+
+    A GPU is not chosen by itself before its kernel was measured to be faster than the processor's.
+    """
+    return asked if asked is not None and asked.startswith("cuda") and cuda_devices() else None
 
 
 def make_room(inputs: RankInputs, limits: Limits, kernel: Kernel, on_event: OnEvent = ignore) -> Room:
     """Threads and shards within `max_memory`, of which the process holds a part already."""
     n_threads = limits.threads or available_threads()
     rows = max(ROWS_TOGETHER, int(SHARD_WORK / (2 * inputs.vectors.dim * max(1, inputs.qrels.n_queries))))
-    shard_bytes = GPU_SHARD_BYTES if kernel.name == "torch" else min(SHARD_BYTES, 4 * inputs.vectors.dim * rows)
+    shard_bytes = GPU_SHARD_BYTES if kernel.name == "triton" else min(SHARD_BYTES, 4 * inputs.vectors.dim * rows)
     if limits.max_memory is None:
         return Room(n_threads, shard_bytes)
     size = PassSize(

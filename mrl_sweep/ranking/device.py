@@ -1,294 +1,400 @@
-"""The same pass with torch, for a GPU: filters by float32 matrix products, a float64 judge for whatever is close, on the device.
+"""The pass on a GPU: tensor cores filter in one fused kernel (`device_kernel`), a float64 judge decides whatever is close.
 
-Whatever lies within the rounding error of a threshold is judged by a float64 inner product rounded to float32, as in the other
-kernels: so the integers are theirs. torch is imported when a kernel is made, never before.
+Whatever lies within the filter's error of a threshold is judged by a float64 inner product rounded to float32, as in the other
+kernels: so the integers are theirs. torch and Triton are imported when a kernel is made, never before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from mrl_sweep.errors import EnvironmentFault
-from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, Tally, Targets
+from mrl_sweep.ranking.device_plan import Tile, band_of, columns_of, steps_of, tile_for
+from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, LEAST_NORM, Tally, Targets
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
-BLOCK_DOCS: Final = 16_384
-BLOCK_QUERIES: Final = 512
-"""A block of scores is 32 MiB; what is derived from it is at most thirty times that."""
-
+BLOCK_DOCS: Final = 131_072
 SMALLEST_BLOCK: Final = 64
-JUDGED_AT_ONCE: Final = 65_536
-TINY_NORM: Final = 1e-15
-"""Keeps the band open for documents of zeros under the dot product, which tie with a threshold of zero."""
+FIRST_BLOCK: Final = 16_384
+"""Of a tally whose lists of the best are empty: a bar taken from a sample lets much in, so little is shown to it."""
+
+SAMPLED_DOCS: Final = 4096
+LISTED: Final = 2**25
+"""Entries of the list for the judge, eight bytes each."""
+
+SHARE_OF_MEMORY: Final = 4
+"""A block, and the list, take at most this part of what is free."""
+
+JUDGED_AT_ONCE: Final = 2**20
+"""Some 150 MB with what sorting them takes."""
+
+MANY_JUDGED: Final = 0.02
+"""Judged documents a query and document, from which tf32x3 is cheaper: one judged costs about 3 ns, the two further products of
+a query and a document about 0.06 ns, by the figures of one H100."""
+
+NEAR: Final = 1
+TOP: Final = 2
 
 Tensor = Any
 """torch.Tensor, which is not imported here."""
 
 
 class _Targets(NamedTuple):
-    """`Targets` on the device. `low`/`high` (n_sizes, n_pairs) float32 are the thresholds in the filter's scale."""
+    """`Targets` on the device. `scaled` (n_sizes, n_pairs) float32 are the thresholds in the filter's scale."""
 
     queries: Tensor
     edges: list[int]
+    steps: Tensor
+    columns: int
     norms: Tensor
     scales: Tensor
-    offsets: Tensor
+    begin: Tensor
+    end: Tensor
     thresholds: Tensor
     scaled: Tensor
+    lowest: Tensor
     rows: Tensor
-    bands: list[float]
+    bands: Tensor
     own_rows: Tensor
+    most_pairs: int
     cosine: bool
 
 
 class _Block(NamedTuple):
-    """Documents from corpus row `first_row`, against the queries q0:q1 at size a; `band` (q1 - q0, 1), the filter's error."""
+    """Documents from corpus row `first_row`; `inverse` (n_sizes, n_docs) float32, `largest` (n_sizes,) norms."""
 
     docs: Tensor
     first_row: int
-    q0: int
-    q1: int
-    a: int
-    scores: Tensor
-    band: Tensor
+    inverse: Tensor
+    largest: Tensor
+
+    def halves(self) -> Iterator[_Block]:
+        """Both halves; the norms of the whole bound theirs."""
+        middle = len(self.docs) // 2
+        for part, row in ((slice(None, middle), 0), (slice(middle, None), middle)):
+            yield _Block(self.docs[part], self.first_row + row, self.inverse[:, part].contiguous(), self.largest)
 
 
 class DeviceKernel:
-    """`Kernel` on a torch device. ImportError or RuntimeError where torch or the device cannot be had."""
+    """`Kernel` on a CUDA device by torch and Triton. ImportError or RuntimeError where any of them cannot be had.
 
-    name = "torch"
+    `block_docs` and `listed` bound the memory from above; less is taken where less is free. On `cpu` it runs in Triton's
+    interpreter, which is for tests. Calls from several threads take turns: the device has one.
+    """
 
-    def __init__(self, device: str = "cuda", block_docs: int = BLOCK_DOCS, block_queries: int = BLOCK_QUERIES) -> None:
+    name = "triton"
+
+    def __init__(
+        self,
+        device: str = "cuda",
+        *,
+        block_docs: int = BLOCK_DOCS,
+        listed: int = LISTED,
+        tile: Tile | None = None,
+        precision: str | None = None,
+    ) -> None:
+        """`precision`: tf32 or tf32x3; by default the first, until it lets too many documents through to the judge."""
         import torch
+        import triton
 
-        self.torch = torch
+        from mrl_sweep.ranking import device_kernel
+
+        self.torch, self.triton, self.kernels = torch, triton, device_kernel
         self.device = torch.device(device)
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise RuntimeError("torch sees no GPU")
-        torch.set_float32_matmul_precision("highest")  # the bands are those of float32, not of TF32
-        self.block_docs = block_docs
-        self.block_queries = block_queries
+        if self.device.type == "cpu" and not triton.knobs.runtime.interpret:
+            raise RuntimeError("Triton runs on a processor with TRITON_INTERPRET=1 only")
+        self.block_docs, self.listed = block_docs, listed
+        self.tile = tile or self._tile()
+        self.may_change, self.precision = precision is None, precision or "tf32"
         self._lock = Lock()
         self._prepared: tuple[Targets, _Targets] | None = None
 
     def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
-        q, d, rows = self._put(queries), self._put(docs), self._put(query_rows)
-        norms = self._put(targets.norms)
-        sizes = range(len(targets.edges) - 1)
-        scores = [self._judge(q[rows], d, int(targets.edges[a + 1]), norms[a, rows], targets.cosine) for a in sizes]
-        return np.stack([score.cpu().numpy() for score in scores])
+        n_sizes, n_pairs = len(targets.edges) - 1, len(query_rows)
+        keys = np.arange(n_sizes)[:, None] * len(queries) + query_rows
+        of_docs = np.broadcast_to(np.arange(n_pairs), keys.shape)
+        with self._lock, self._current(), self.torch.inference_mode():
+            put, int32 = self._put, self.torch.int32
+            judged = self._judge(
+                put(queries),
+                put(docs),
+                put(targets.norms),
+                put(targets.edges[1:]).to(int32),
+                put(keys.ravel()).to(int32),
+                put(of_docs.ravel()).to(int32),
+                cosine=bool(targets.cosine),
+            )
+            scores: Float32Array = judged.cpu().numpy().reshape(keys.shape)
+            return scores
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
-        while True:
-            try:
-                return self._tally(targets, tally, docs, first_row)
-            except self.torch.OutOfMemoryError as error:  # nothing is in the tally yet
-                if self.block_docs <= SMALLEST_BLOCK:
-                    raise EnvironmentFault("the GPU has too little free memory to rank on it", "--device cpu") from error
-                self.block_docs //= 4
-                self.torch.cuda.empty_cache()
+        with self._lock:
+            while True:
+                try:
+                    return self._tally(targets, tally, docs, first_row)
+                except self.torch.OutOfMemoryError as error:  # nothing is in the tally yet
+                    if self.block_docs <= SMALLEST_BLOCK:
+                        raise EnvironmentFault("the GPU has too little free memory to rank on it", "--device cpu") from error
+                    self.block_docs //= 4
+                    self.listed //= 4
+                    self.torch.cuda.empty_cache()
 
     def _tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
-        t = self._prepare(targets)
-        with self.torch.inference_mode():
-            counts = _Counts(self, tally)
-            for start in range(0, len(docs), self.block_docs):
-                block = self._put(docs[start : start + self.block_docs])
-                inverse, largest, bad = self._norms(t, block, counts.zeros)
+        with self._current(), self.torch.inference_mode():
+            t = self._prepare(targets)
+            rows, listed = self._room(t, docs.shape[1])
+            counts = _Counts(self, t, tally, max(listed, t.norms.numel()))
+            empty = bool((tally.top_rows[..., -1:] < 0)[targets.norms > 0].any())
+            start = 0
+            while start < len(docs):
+                stop = min(start + (min(rows, FIRST_BLOCK) if empty and not start else rows), len(docs))
+                block, bad = self._block(t, counts, self._put(docs[start:stop]), first_row + start)
                 if bad >= 0:
                     return first_row + start + bad
-                for q0 in range(0, len(t.queries), self.block_queries):
-                    q1 = min(q0 + self.block_queries, len(t.queries))
-                    self._one_block(t, counts, block, first_row + start, (q0, q1), inverse, largest)
-            counts.add_to(tally, targets.offsets)
+                self._count(t, counts, block)
+                start = stop
+            counts.add_to(tally)
         return -1
+
+    def _room(self, t: _Targets, dim: int) -> tuple[int, int]:
+        """How many documents a block has, and how many entries the list, by what is free on the device."""
+        if self.device.type != "cuda":
+            return self.block_docs, self.listed
+        torch, device = self.torch, self.device
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        room = (torch.cuda.mem_get_info(device)[0] + idle) // SHARE_OF_MEMORY
+        n_sizes = len(t.edges) - 1
+        rows = room // (4 * dim + 32 * n_sizes)  # vectors, norms and what is derived from them
+        return max(SMALLEST_BLOCK, min(self.block_docs, rows)), max(1, min(self.listed, room // 8))
 
     def _prepare(self, targets: Targets) -> _Targets:
         """The targets on the device, put there once a pass."""
-        with self._lock:
-            if self._prepared is None or self._prepared[0] is not targets:
-                query_of = np.repeat(np.arange(len(targets.queries)), np.diff(targets.offsets))
-                scaled = (targets.thresholds * targets.scales[:, query_of]).astype(np.float32)
-                put = self._put
-                self._prepared = (
-                    targets,
-                    _Targets(
-                        queries=put(targets.queries),
-                        edges=[int(edge) for edge in targets.edges],
-                        norms=put(targets.norms),
-                        scales=put(targets.scales),
-                        offsets=put(targets.offsets),
-                        thresholds=put(targets.thresholds),
-                        scaled=put(scaled),
-                        rows=put(targets.rows),
-                        bands=[float(band) for band in targets.bands],
-                        own_rows=put(targets.own_rows),
-                        cosine=bool(targets.cosine),
-                    ),
-                )
-            return self._prepared[1]
+        if self._prepared is None or self._prepared[0] is not targets:
+            begin, end = targets.offsets[:-1], targets.offsets[1:]
+            n_own = np.diff(targets.offsets)
+            query_of = np.repeat(np.arange(len(targets.queries)), n_own)
+            scaled = (targets.thresholds * targets.scales[:, query_of]).astype(np.float32)
+            lowest = np.full(targets.norms.shape, np.inf, np.float32)
+            lowest[:, n_own > 0] = scaled[:, begin[n_own > 0]]
+            edges = [int(edge) for edge in targets.edges]
+            put = self._put
+            columns = columns_of(edges, self.tile.columns)
+            self._prepared = (
+                targets,
+                _Targets(
+                    queries=put(targets.queries),
+                    edges=edges,
+                    steps=put(np.array(steps_of(edges, columns), np.int32)),
+                    columns=columns,
+                    norms=put(targets.norms),
+                    scales=put(targets.scales),
+                    begin=put(begin),
+                    end=put(end),
+                    thresholds=put(targets.thresholds),
+                    scaled=put(scaled),
+                    lowest=put(lowest),
+                    rows=put(targets.rows),
+                    bands=put(targets.bands),
+                    own_rows=put(targets.own_rows),
+                    most_pairs=int(n_own.max(initial=0)),
+                    cosine=bool(targets.cosine),
+                ),
+            )
+        return self._prepared[1]
 
-    def _put(self, array: FloatArray | Float32Array | IntArray) -> Tensor:
+    def _current(self) -> AbstractContextManager[object]:
+        """Makes the device the one that Triton launches on."""
+        return self.torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+
+    def _tile(self) -> Tile:
+        if self.device.type != "cuda":
+            return Tile()
+        found = self.torch.cuda.get_device_properties(self.device)
+        return tile_for(getattr(found, "shared_memory_per_block_optin", found.shared_memory_per_block))
+
+    def _put(self, array: FloatArray | Float32Array | np.ndarray[Any, np.dtype[np.int32]] | IntArray) -> Tensor:
         return self.torch.tensor(np.ascontiguousarray(array), device=self.device)
 
-    def _norms(self, t: _Targets, docs: Tensor, zeros: Tensor) -> tuple[list[Tensor], list[Tensor], int]:
-        """1 / norm and the largest norm at each size, and the first document that is not finite, or -1."""
-        torch, inverse, largest = self.torch, [], []
-        norm2 = torch.zeros(len(docs), dtype=torch.float64, device=self.device)
-        for a, (lo, hi) in enumerate(zip(t.edges[:-1], t.edges[1:], strict=True)):
-            norm2 = norm2 + docs[:, lo:hi].double().square().sum(1)
-            zero = norm2 < ZERO_SQUARED_NORM
-            zeros[a] += zero.sum()
-            norm = norm2.sqrt()
-            largest.append(norm.max().clamp(min=TINY_NORM).float())
-            one = torch.ones_like(norm)
-            inverse.append(torch.where(zero, 0.0, one / norm).float() if t.cosine else one.float())
-        bad = torch.nonzero(~(norm2 < LARGEST_NORM2))
-        return inverse, largest, int(bad[0, 0]) if len(bad) else -1
-
-    def _one_block(
-        self,
-        t: _Targets,
-        counts: _Counts,
-        docs: Tensor,
-        first_row: int,
-        queries: tuple[int, int],
-        inverse: list[Tensor],
-        largest: list[Tensor],
-    ) -> None:
-        torch, (q0, q1) = self.torch, queries
-        scores = torch.zeros((q1 - q0, len(docs)), dtype=torch.float32, device=self.device)
-        own = t.own_rows[q0:q1] - first_row
-        mine = torch.nonzero((own >= 0) & (own < len(docs)))[:, 0]
-        for a, (lo, hi) in enumerate(zip(t.edges[:-1], t.edges[1:], strict=True)):
-            scores.addmm_(t.queries[q0:q1, lo:hi], docs[:, lo:hi].T)
-            scaled = scores * inverse[a]
-            scaled[mine, own[mine]] = -torch.inf
-            norms = t.norms[a, q0:q1]
-            scaled[norms == 0] = -torch.inf
-            unit_band = t.bands[a] * (torch.ones_like(largest[a]) if t.cosine else largest[a])
-            band = (norms * unit_band.double()).float()[:, None]
-            block = _Block(docs, first_row, q0, q1, a, scaled, band)
-            self._count(t, counts, block)
-            if counts.depth:
-                self._keep_top(t, counts, block)
+    def _block(self, t: _Targets, counts: _Counts, docs: Tensor, first_row: int) -> tuple[_Block, int]:
+        """The documents with their norms, and the first that is not finite, or -1; counts the zero prefixes."""
+        torch, n = self.torch, len(docs)
+        norm2 = torch.empty((len(t.edges) - 1, n), dtype=torch.float64, device=self.device)
+        rows = 64
+        grid = (self.triton.cdiv(n, rows),)
+        self.kernels.prefix_norms2[grid](docs, t.steps, norm2, n, len(t.steps), docs.stride(0), ROWS=rows, COLUMNS=t.columns)
+        bad = torch.nonzero(~(norm2[-1] < LARGEST_NORM2))
+        zero = norm2 < ZERO_SQUARED_NORM
+        counts.zeros += zero.sum(1)
+        inverse = torch.where(zero, 0.0, norm2.rsqrt()) if t.cosine else torch.ones_like(norm2)
+        largest = torch.ones_like(t.bands) if t.cosine else norm2.amax(1).sqrt().clamp(min=LEAST_NORM)
+        return _Block(docs, first_row, inverse.float(), largest), int(bad[0, 0]) if len(bad) else -1
 
     def _count(self, t: _Targets, counts: _Counts, b: _Block) -> None:
-        """Place each document that reaches its query's lowest threshold by bisection; judge those that are close to one."""
+        """Count a block; where the list for the judge overflows, take the count back and do its halves instead."""
+        limits = self._limits(t, counts, b)
+        n_listed = self._launch(t, counts, b, limits, sign=1)
+        if n_listed > len(counts.keys):  # not by one document alone: the list has room for its every size and query
+            self._launch(t, counts, b, limits, sign=-1)
+            for half in b.halves():
+                self._count(t, counts, half)
+            return
+        for start in range(0, n_listed, JUDGED_AT_ONCE):
+            part = slice(start, min(start + JUDGED_AT_ONCE, n_listed))
+            self._settle(t, counts, b, counts.keys[part], counts.docs[part])
+        if self.may_change and n_listed > MANY_JUDGED * len(t.queries) * len(b.docs):
+            self.precision = "tf32x3"
+
+    def _limits(self, t: _Targets, counts: _Counts, b: _Block) -> tuple[Tensor, Tensor, Tensor]:
+        """LIMIT, BAR and BAND of `device_kernel.count_tiles` for a block."""
         torch = self.torch
-        begin, end = t.offsets[b.q0 : b.q1], t.offsets[b.q0 + 1 : b.q1 + 1]
-        if not t.scaled.shape[1]:
-            return
-        lowest = t.scaled[b.a, begin.clamp(max=t.scaled.shape[1] - 1)][:, None] - b.band
-        lowest[begin == end] = torch.inf
-        q, j = torch.nonzero(b.scores > lowest, as_tuple=True)
-        if not len(q):
-            return
-        score, band = b.scores[q, j], b.band[q, 0]
-        longest = int((end - begin).max())
-        first = _bisect(torch, t.scaled[b.a], score, band, begin[q], end[q], longest)
-        last = _bisect(torch, t.scaled[b.a], score, -band, begin[q], end[q], longest)
-        beyond = first[first > begin[q]] - 1
-        counts.placed[b.a] += torch.bincount(beyond, minlength=counts.placed.shape[1])
-        near = torch.nonzero(last > first)[:, 0]
-        for some in near.split(JUDGED_AT_ONCE):
-            judged = self._judge_block(t, b, q[some], j[some])
-            self._settle(t, counts, b, (j[some], first[some], last[some], judged))
+        extra = torch.tensor([band_of(self.precision, dim) for dim in t.edges[1:]], dtype=torch.float64, device=self.device)
+        unit = (t.bands + extra) * b.largest
+        band = (t.norms * unit[:, None]).float()
+        bar = torch.full_like(band, torch.inf)
+        if counts.depth:
+            worst = counts.top_scores[:, :, -1]
+            bar = (worst.double() * t.scales).float() - band
+            empty = (worst == -torch.inf) & (t.norms > 0)
+            if len(b.docs) > counts.depth and bool(empty.any()):  # an empty list would let the whole block in
+                bar = torch.where(empty, self._sampled_bar(t, b, counts.depth) - 2 * band, bar)
+            bar = torch.nextafter(bar, torch.full_like(bar, -torch.inf))  # a tie may be among the best by its row
+        limit = torch.minimum(t.lowest - band, bar)
+        silent = t.norms == 0
+        return torch.where(silent, torch.inf, limit), torch.where(silent, torch.inf, bar), band
 
-    def _settle(self, t: _Targets, counts: _Counts, b: _Block, found: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
-        """Compare judged scores with the thresholds that each was too close to, first to last."""
-        torch, (j, first, last, judged) = self.torch, found
+    def _sampled_bar(self, t: _Targets, b: _Block, depth: int) -> Tensor:
+        """(n_sizes, n_queries) a score that `depth` documents of the block reach beside the query's own."""
+        torch = self.torch
+        sample = b.docs[:SAMPLED_DOCS].double()
+        scores, reached = torch.zeros((len(t.queries), len(sample)), dtype=torch.float64, device=self.device), []
+        for size, (first, last) in enumerate(pairwise(t.edges)):
+            scores.addmm_(t.queries[:, first:last].double(), sample[:, first:last].T)
+            scaled = (scores * b.inverse[size, : len(sample)]).float()
+            reached.append(scaled.topk(depth + 1, dim=1).values[:, -1] if len(sample) > depth else scaled[:, 0] - torch.inf)
+        return torch.stack(reached)
+
+    def _launch(self, t: _Targets, counts: _Counts, b: _Block, limits: tuple[Tensor, Tensor, Tensor], *, sign: int) -> int:
+        """Count the block's sure documents and list the others; returns how many there are, listed or not."""
+        torch, tile, (limit, bar, band) = self.torch, self.tile, limits
+        counts.n_listed.zero_()
+        own = (t.own_rows - b.first_row).clamp(-1, len(b.docs)).to(torch.int32)
+        grid = (self.triton.cdiv(len(t.queries), tile.queries), self.triton.cdiv(len(b.docs), tile.docs))
+        self.kernels.count_tiles[grid](
+            *(t.queries, b.docs, t.steps, b.inverse, limit, bar, band, t.scaled, t.begin, t.end, own),
+            *(counts.placed, counts.keys, counts.docs, counts.n_listed),
+            *(len(t.queries), len(b.docs), t.scaled.shape[1], len(t.steps), t.most_pairs.bit_length(), len(counts.keys), sign),
+            *(t.queries.stride(0), b.docs.stride(0)),
+            TILE_QUERIES=tile.queries,
+            TILE_DOCS=tile.docs,
+            COLUMNS=t.columns,
+            PRECISION=self.precision,
+            num_warps=8,
+            num_stages=tile.stages,
+        )
+        return int(counts.n_listed)
+
+    def _settle(self, t: _Targets, counts: _Counts, b: _Block, keys: Tensor, listed: Tensor) -> None:
+        """Judge what is listed; place what was near a threshold, and merge what may be among the best."""
+        docs, kind = listed // 4, listed % 4
+        judged = self._judge(t.queries, b.docs, t.norms, counts.dims, keys, docs, cosine=t.cosine)
+        keys, rows = keys.long(), b.first_row + docs.long()
+        near, top = (kind & NEAR) > 0, (kind & TOP) > 0
+        self._place(t, counts, keys[near], rows[near], judged[near])
+        if counts.depth and bool(top.any()):
+            self._keep_top(counts, keys[top], rows[top], judged[top])
+
+    def _place(self, t: _Targets, counts: _Counts, keys: Tensor, rows: Tensor, scores: Tensor) -> None:
+        """Place judged documents at the highest threshold that they exceed, and count their ties."""
+        torch, n_queries, n_pairs = self.torch, len(t.queries), t.thresholds.shape[1]
+        size, query = keys // n_queries, keys % n_queries
+        thresholds = t.thresholds.view(-1)
+        begin, end = size * n_pairs + t.begin[query], size * n_pairs + t.end[query]
+        first = _bisect(torch, thresholds, scores, begin, end, t.most_pairs, ties=False)
+        last = _bisect(torch, thresholds, scores, begin, end, t.most_pairs, ties=True)
+        beyond = first[first > begin] - 1
+        counts.placed.view(-1).index_add_(0, beyond, torch.ones_like(beyond, dtype=torch.int32))
         reach = last - first
-        which = torch.repeat_interleave(torch.arange(len(j), device=self.device), reach)
-        within = torch.arange(len(which), device=self.device) - (reach.cumsum(0) - reach)[which]
-        pair = first[which] + within
-        other = t.rows[b.a, pair] != b.first_row + j[which]
-        pair, score = pair[other], judged[which][other]
-        threshold = t.thresholds[b.a, pair]
-        n_pairs = counts.above.shape[1]
-        counts.above[b.a] += torch.bincount(pair[score > threshold], minlength=n_pairs)
-        counts.tied[b.a] += torch.bincount(pair[score == threshold], minlength=n_pairs)
+        which = torch.repeat_interleave(torch.arange(len(keys), device=self.device), reach)
+        pair = first[which] + torch.arange(len(which), device=self.device) - (reach.cumsum(0) - reach)[which]
+        pair = pair[t.rows.view(-1)[pair] != rows[which]]
+        counts.tied.view(-1).index_add_(0, pair, torch.ones_like(pair, dtype=torch.int32))
 
-    def _keep_top(self, t: _Targets, counts: _Counts, b: _Block) -> None:
-        """Judge the documents that may be among the best of their query, and merge them with the best so far."""
+    def _keep_top(self, counts: _Counts, keys: Tensor, rows: Tensor, judged: Tensor) -> None:
+        """Merge judged documents with the best so far of their size and query: by score, ties by row."""
         torch, depth = self.torch, counts.depth
-        best = counts.top_scores[b.a, b.q0 : b.q1]
-        low = (best[:, -1:].double() * t.scales[b.a, b.q0 : b.q1, None]).float() - b.band
-        if b.scores.shape[1] > depth and bool((low == -torch.inf).any()):  # an empty list would let the whole block in
-            kth = b.scores.topk(depth, dim=1, sorted=True).values[:, -1:]
-            low = torch.maximum(low, kth - 2 * b.band)
-        q, j = torch.nonzero((b.scores >= low) & (b.scores > -torch.inf), as_tuple=True)
-        if not len(q):
-            return
-        judged = torch.cat([self._judge_block(t, b, *some) for some in _split(q, j)])
-        touched, group = torch.unique(q, return_inverse=True)
-        held = torch.arange(len(touched), device=self.device).repeat_interleave(depth)
-        scores = torch.cat([best[touched].flatten(), judged])
-        rows = torch.cat([counts.top_rows[b.a, b.q0 + touched].flatten(), b.first_row + j])
-        groups = torch.cat([held, group])
+        best_scores, best_rows = counts.top_scores.view(-1, depth), counts.top_rows.view(-1, depth)
+        touched, group = torch.unique(keys, return_inverse=True)
+        scores = torch.cat([best_scores[touched].flatten(), judged])
+        rows = torch.cat([best_rows[touched].flatten(), rows])
+        groups = torch.cat([torch.arange(len(touched), device=self.device).repeat_interleave(depth), group])
         order = torch.where(rows < 0, torch.iinfo(torch.int64).max, rows).argsort()
         order = order[scores[order].argsort(descending=True, stable=True)]
         order = order[groups[order].argsort(stable=True)]
         sizes = torch.bincount(groups, minlength=len(touched))
         chosen = order[(sizes.cumsum(0) - sizes)[:, None] + torch.arange(depth, device=self.device)]
-        counts.top_scores[b.a, b.q0 + touched] = scores[chosen]
-        counts.top_rows[b.a, b.q0 + touched] = rows[chosen]
+        best_scores[touched], best_rows[touched] = scores[chosen], rows[chosen]
 
-    def _judge_block(self, t: _Targets, b: _Block, q: Tensor, j: Tensor) -> Tensor:
-        dim = t.edges[b.a + 1]
-        return self._judge(t.queries[b.q0 + q], b.docs[j], dim, t.norms[b.a, b.q0 + q], t.cosine)
-
-    def _judge(self, queries: Tensor, docs: Tensor, dim: int, norms: Tensor, cosine: bool) -> Tensor:
-        """(n,) float32 scores of queries[i] and docs[i] at a size, rounded from float64; `norms` the queries' there."""
-        rows = docs[:, :dim].double()
-        dot = (rows * queries[:, :dim].double()).sum(1)
-        if cosine:
-            norm2 = rows.square().sum(1)
-            usable = (norm2 >= ZERO_SQUARED_NORM) & (norms > 0)
-            dot = self.torch.where(usable, dot / (norm2.sqrt() * norms), 0.0)
-        return dot.float()
+    def _judge(
+        self, queries: Tensor, docs: Tensor, norms: Tensor, dims: Tensor, keys: Tensor, rows: Tensor, *, cosine: bool
+    ) -> Tensor:
+        """(n,) float32 scores of docs[rows[i]] at the size and for the query of keys[i], rounded from float64."""
+        n, together = len(keys), self.tile.judged
+        scores = self.torch.empty(n, dtype=self.torch.float32, device=self.device)
+        if n:
+            self.kernels.judge[(self.triton.cdiv(n, together),)](
+                *(queries, docs, norms, dims, keys, rows, scores, n, len(queries), queries.stride(0), docs.stride(0)),
+                ZERO_SQUARED_NORM,
+                COSINE=cosine,
+                ROWS=together,
+                COLUMNS=128,
+            )
+        return scores
 
 
 class _Counts:
-    """A tally on the device: counts start at zero and are added at the end, the best documents go on from the tally's."""
+    """A tally on the device: counts start at zero and are added at the end, the best documents go on from the tally's.
 
-    def __init__(self, kernel: DeviceKernel, tally: Tally) -> None:
+    `keys` and `docs` are the list for the judge, see `device_kernel.count_tiles`.
+    """
+
+    def __init__(self, kernel: DeviceKernel, t: _Targets, tally: Tally, listed: int) -> None:
         torch, device = kernel.torch, kernel.device
-        n_sizes, n_pairs = tally.placed.shape
         self.depth = tally.top_rows.shape[2]
-        self.above = torch.zeros((n_sizes, n_pairs), dtype=torch.int64, device=device)
-        self.placed, self.tied = torch.zeros_like(self.above), torch.zeros_like(self.above)
-        self.zeros = torch.zeros(n_sizes, dtype=torch.int64, device=device)
+        self.placed = torch.zeros(tally.placed.shape, dtype=torch.int32, device=device)
+        self.tied = torch.zeros_like(self.placed)
+        self.zeros = torch.zeros(len(tally.zeros), dtype=torch.int64, device=device)
         self.top_scores = torch.tensor(tally.top_scores, device=device)
         self.top_rows = torch.tensor(tally.top_rows, device=device)
+        self.dims = torch.tensor(t.edges[1:], dtype=torch.int32, device=device)
+        self.keys = torch.empty(listed, dtype=torch.int32, device=device)
+        self.docs = torch.empty_like(self.keys)
+        self.n_listed = torch.zeros(1, dtype=torch.int32, device=device)
 
-    def add_to(self, tally: Tally, offsets: IntArray) -> None:
-        """Add what was placed, and what was judged pair by pair as the difference to the next pair of the query."""
-        above = np.pad(self.above.cpu().numpy(), ((0, 0), (0, 1)))
-        following = above[:, 1:].copy()
-        following[:, offsets[1:][np.diff(offsets) > 0] - 1] = 0
-        tally.placed[...] += self.placed.cpu().numpy() + above[:, :-1] - following
+    def add_to(self, tally: Tally) -> None:
+        """Add what was counted, and put the best documents in the place of those before."""
+        tally.placed[...] += self.placed.cpu().numpy()
         tally.tied[...] += self.tied.cpu().numpy()
         tally.zeros[...] += self.zeros.cpu().numpy()
         tally.top_scores[...] = self.top_scores.cpu().numpy()
         tally.top_rows[...] = self.top_rows.cpu().numpy()
 
 
-def _bisect(torch: Any, thresholds: Tensor, score: Tensor, band: Tensor, begin: Tensor, end: Tensor, longest: int) -> Tensor:
-    """(n,) the first pair of begin[i]:end[i] with thresholds + band >= score[i], or end[i]; at most `longest` pairs each."""
+def _bisect(torch: Any, thresholds: Tensor, scores: Tensor, begin: Tensor, end: Tensor, longest: int, *, ties: bool) -> Tensor:
+    """(n,) the first of begin[i]:end[i] whose threshold is not below scores[i] (with `ties`: is above it), or end[i]."""
     first, last = begin.clone(), end.clone()
     for _ in range(longest.bit_length()):
-        open_ = first < last
+        undecided = first < last
         middle = ((first + last) // 2).clamp(max=len(thresholds) - 1)
-        below = thresholds[middle] + band < score
-        first = torch.where(open_ & below, middle + 1, first)
-        last = torch.where(open_ & ~below, middle, last)
+        below = thresholds[middle] <= scores if ties else thresholds[middle] < scores
+        first = torch.where(undecided & below, middle + 1, first)
+        last = torch.where(undecided & ~below, middle, last)
     return first
-
-
-def _split(q: Tensor, j: Tensor) -> list[tuple[Tensor, Tensor]]:
-    return list(zip(q.split(JUDGED_AT_ONCE), j.split(JUDGED_AT_ONCE), strict=True))

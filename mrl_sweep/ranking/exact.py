@@ -138,7 +138,7 @@ def open_kernel(device: str | None = None, cache_bytes: int | None = None) -> Ke
     """The fastest kernel that works here: on the CUDA device that is named, else machine code, else numpy.
 
     `cache_bytes` is the size of the second-level cache, where it is known: blocks are made to fit. Only a device that is no
-    `cpu` imports torch; where torch does not see it, the processor does the work.
+    `cpu` imports torch; where torch or Triton cannot use it, the processor does the work.
     """
     if device is not None and device.startswith("cuda"):
         try:

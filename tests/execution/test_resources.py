@@ -15,6 +15,7 @@ from mrl_sweep.execution import resources as machine
 from mrl_sweep.execution.checkpoint import FileCheckpoint
 from mrl_sweep.execution.resources import Limits, RankInputs, choose_device, prepare, second_level_cache
 from mrl_sweep.ranking.exact import ROWS_TOGETHER, SHARD_BYTES
+from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.settings.parsing import parse_size
 from mrl_sweep.types import Qrels, Vectors
 
@@ -88,12 +89,21 @@ def test_a_limit_below_what_the_counts_take_is_refused_with_one_that_works():
         prepare(inputs(), Limits(max_memory=int(advised / 1.06)))
 
 
-def test_a_gpu_is_chosen_where_there_is_one_and_the_work_is_worth_it(monkeypatch):
+def test_a_gpu_is_chosen_where_there_is_one_and_it_is_asked_for(monkeypatch):
     monkeypatch.setattr(machine, "cuda_devices", lambda: 1)
-    asked = [(None, 1e9), (None, 1e13), ("cuda:1", 1e9), ("cpu", 1e13), ("mps", 1e13)]
-    assert [choose_device(*one) for one in asked] == [None, "cuda", "cuda:1", None, None]
+    asked = [None, "cuda", "cuda:1", "cpu", "mps"]
+    assert [choose_device(one) for one in asked] == [None, "cuda", "cuda:1", None, None]
     monkeypatch.setattr(machine, "cuda_devices", lambda: 0)
-    assert [choose_device(*one) for one in asked] == [None] * 5
+    assert [choose_device(one) for one in asked] == [None] * 5
+
+
+def test_a_gpu_that_cannot_rank_is_told_and_the_processor_does_the_work(monkeypatch):
+    monkeypatch.setattr(machine, "cuda_devices", lambda: 1)
+    monkeypatch.setattr(machine, "open_kernel", lambda *_: PortableKernel())
+    said = []
+    options = prepare(inputs(), Limits(device="cuda:3"), on_event=said.append)
+    assert options.kernel.name == "numpy"
+    assert any("--device cuda:3" in event.text for event in said)
 
 
 def run(code: str, *arguments: str) -> list[str]:
@@ -107,7 +117,7 @@ def test_to_find_no_gpu_torch_is_not_imported(monkeypatch):
         "import sys\n"
         "from mrl_sweep.execution.resources import choose_device\n"
         "from mrl_sweep.ranking.exact import open_kernel\n"
-        "print(*(open_kernel(choose_device(asked, 1e15)).name for asked in (None, 'cuda')), 'torch' in sys.modules)"
+        "print(*(open_kernel(choose_device(asked)).name for asked in (None, 'cuda')), 'torch' in sys.modules)"
     )
     assert run(code) == ["numba", "numba", "False"]
 

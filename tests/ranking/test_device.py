@@ -1,7 +1,8 @@
-"""The torch kernel, here on torch's CPU device, gives the integers of the other kernels."""
+"""The fused kernel gives the integers of the other kernels: on a GPU where there is one, else in Triton's interpreter."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -20,11 +21,19 @@ from ranking_cases import (
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.device import DeviceKernel
+from mrl_sweep.ranking.device_plan import Tile, band_of, columns_of, steps_of
 from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.types import Qrels, Similarity, Vectors
 
 torch = pytest.importorskip("torch")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+if DEVICE == "cpu":
+    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernel's module is imported, which only a DeviceKernel does
+pytest.importorskip("triton", reason="Triton is made for Linux")
+
+SMALL_TILE = Tile(queries=32, docs=256, columns=16, judged=2048)
+"""The interpreter takes its time by program, not by number: few and wide ones."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +45,13 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
+def device_kernel(**how):
+    return DeviceKernel(DEVICE, **{"tile": SMALL_TILE, **how})
+
+
 def kernels():
-    return [DeviceKernel("cpu"), DeviceKernel("cpu", block_docs=37, block_queries=5)]
+    """One block, several blocks of the narrow filter, and a list for the judge that overflows."""
+    return [device_kernel(), device_kernel(block_docs=150, precision="tf32x3"), device_kernel(listed=3000, precision="tf32")]
 
 
 @pytest.mark.parametrize("similarity", list(Similarity))
@@ -50,12 +64,12 @@ def test_on_a_device_the_integers_are_those_of_a_full_sort(similarity, integers)
 @given(
     seed=st.integers(0, 2**16),
     n_threads=st.integers(1, 3),
-    shard_bytes=st.integers(2_000, 60_000),
-    blocks=st.integers(9, 90),
+    shard_bytes=st.integers(20_000, 60_000),
+    blocks=st.integers(40, 300),
     similarity=st.sampled_from(list(Similarity)),
     integers=st.booleans(),
 )
-@settings(max_examples=12)
+@settings(max_examples=3, deadline=None)
 def test_on_a_device_any_partition_gives_the_integers_of_the_portable_kernel(
     seed, n_threads, shard_bytes, blocks, similarity, integers
 ):
@@ -63,7 +77,10 @@ def test_on_a_device_any_partition_gives_the_integers_of_the_portable_kernel(
     how = {"similarity": similarity, "own_rows": own, "depth": 7}
     whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=PortableKernel(), **how))
     options = RankOptions(
-        kernel=DeviceKernel("cpu", blocks, blocks + 3), executor=LocalThreads(n_threads), shard_bytes=shard_bytes, **how
+        kernel=device_kernel(block_docs=blocks, listed=5 * blocks),
+        executor=LocalThreads(n_threads),
+        shard_bytes=shard_bytes,
+        **how,
     )
     got = rank(Vectors((docs[:17], docs[17:])), queries, qrels, DIMS, options)
     for name in ("above", "tied", "zero_prefixes"):
@@ -78,14 +95,14 @@ def test_on_a_device_top_documents_are_the_best_of_a_full_sort_ties_by_row():
 
 
 def test_on_a_device_a_list_longer_than_the_corpus_is_padded():
-    assert_longer_list_is_padded(DeviceKernel("cpu"))
+    assert_longer_list_is_padded(device_kernel())
 
 
 def test_on_a_device_documents_of_zeros_tie_under_the_dot_product():
     docs = np.zeros((6, 4), np.float32)
     docs[4] = 1
     qrels = Qrels(np.array([0, 2]), np.array([1, 4]), np.array([1, 1]))
-    for kernel in (DeviceKernel("cpu", block_docs=1), DeviceKernel("cpu")):
+    for kernel in (device_kernel(block_docs=1), device_kernel()):
         got = rank(
             Vectors((docs,)), np.ones((1, 4), np.float32), qrels, (2, 4), RankOptions(similarity=Similarity.DOT, kernel=kernel)
         )
@@ -97,7 +114,7 @@ def test_on_a_device_documents_of_zeros_tie_under_the_dot_product():
 def test_on_a_device_queries_without_a_judged_document_are_no_trouble():
     docs, queries, _, _ = make_case(3)
     nothing = Qrels(np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
-    got = rank(Vectors((docs,)), queries, nothing, DIMS, RankOptions(kernel=DeviceKernel("cpu")))
+    got = rank(Vectors((docs,)), queries, nothing, DIMS, RankOptions(kernel=device_kernel()))
     assert got.above.shape == (len(DIMS), 0)
 
 
@@ -114,20 +131,71 @@ def test_a_device_short_of_memory_takes_smaller_blocks_and_says_so_when_none_fit
     class Short(DeviceKernel):
         fits = 100
 
-        def _norms(self, t, docs, zeros):
+        def _block(self, t, counts, docs, first_row):
             if len(docs) > self.fits:
                 raise torch.OutOfMemoryError("out of memory")
-            return super()._norms(t, docs, zeros)
+            return super()._block(t, counts, docs, first_row)
 
-    docs, queries, qrels, own = make_case(8)
-    whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own))
-    kernel = Short("cpu", block_docs=1000)
-    got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, kernel=kernel))
+    docs, queries, qrels, own = make_case(8, most_judgments=5)
+    whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, depth=0))
+    kernel = Short(DEVICE, block_docs=1000, tile=SMALL_TILE)
+    got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, kernel=kernel, depth=0))
     np.testing.assert_array_equal(got.above, whole.above)
     assert kernel.block_docs == 62
     kernel.fits = 0
     with pytest.raises(EnvironmentFault, match="memory"):
         rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=kernel))
+
+
+def test_on_a_device_many_judgments_a_query_are_placed_like_few():
+    docs, queries, qrels, own = make_case(9, n_queries=6, most_judgments=600)
+    whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, depth=0, kernel=PortableKernel()))
+    got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, depth=0, kernel=device_kernel()))
+    np.testing.assert_array_equal(got.above, whole.above)
+    np.testing.assert_array_equal(got.tied, whole.tied)
+
+
+def test_a_list_for_the_judge_that_overflows_is_split_down_to_a_document():
+    docs = np.ones((40, 16), np.float32)
+    qrels = Qrels(np.array([0, 1]), np.array([7]), np.array([1]))
+    got = rank(Vectors((docs,)), docs[:1], qrels, (4, 16), RankOptions(kernel=device_kernel(listed=1)))
+    assert (got.above.tolist(), got.tied.tolist()) == ([[0], [0]], [[39], [39]])
+    assert got.top.rows[:, 0].tolist() == [list(range(10))] * 2
+
+
+def test_the_filter_narrows_where_the_judge_gets_too_much_unless_it_was_chosen():
+    docs, queries, qrels, _ = make_case(3)
+    for precision, after in ((None, "tf32x3"), ("tf32", "tf32")):
+        kernel = device_kernel(precision=precision)
+        rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=kernel))
+        assert kernel.precision == after
+
+
+def cut(x, bits=13):
+    """float32 without its last bits: TF32, when the hardware cuts."""
+    return (x.view(np.uint32) & np.uint32(0xFFFFFFFF << bits & 0xFFFFFFFF)).view(np.float32)
+
+
+@pytest.mark.parametrize("dim", [16, 768])
+def test_the_band_holds_what_tf32_loses_and_little_more(dim):
+    worst = np.full(dim, np.nextafter(np.float32(2), np.float32(1)), np.float32)  # all bits set: cutting loses most
+    pairs = [(worst, worst), *np.random.default_rng(1).standard_normal((50, 2, dim)).astype(np.float32)]
+    lost = {"tf32": [], "tf32x3": []}
+    for q, x in pairs:
+        unit = np.linalg.norm(q.astype(float)) * np.linalg.norm(x.astype(float))
+        (q0, x0), exact = (cut(q), cut(x)), q.astype(float) @ x
+        q1, x1 = cut(q - q0), cut(x - x0)
+        lost["tf32"].append(abs(q0.astype(float) @ x0 - exact) / unit)
+        lost["tf32x3"].append(abs(q0.astype(float) @ x0 + q0.astype(float) @ x1 + q1.astype(float) @ x0 - exact) / unit)
+    for precision, losses in lost.items():
+        assert max(losses) <= band_of(precision, 0) <= band_of(precision, dim)
+    assert max(lost["tf32"]) > 0.4 * band_of("tf32", 0)
+
+
+def test_the_way_through_the_columns_ends_every_size_once():
+    steps = steps_of([0, 8, 40, 50], 16)
+    assert steps == [(0, 8, 0), (8, 16, -1), (24, 16, 1), (40, 10, 2)]
+    assert [columns_of(edges, 32) for edges in ([0, 8, 16], [0, 3], [0, 8, 40], [0, 16, 29])] == [8, 8, 32, 16]
 
 
 def test_without_a_device_the_kernel_is_another_and_torch_is_not_imported():
@@ -147,3 +215,36 @@ def test_a_device_that_torch_does_not_see_leaves_the_work_to_the_processor(monke
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert open_kernel("cuda").name == "numba"
     assert open_kernel("cpu").name == "numba"
+
+
+COMPILED = """
+import sys
+from triton import compile
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from mrl_sweep.ranking import device_kernel as kernels
+
+kinds = {"Q": "*fp32", "X": "*fp32", "STEPS": "*i32", "NORM2": "*fp64", "NORMS": "*fp64", "BEGIN": "*i64", "END": "*i64",
+         "zero_norm2": "fp32", **dict.fromkeys(("INVERSE", "LIMIT", "BAR", "BAND", "THRESHOLDS", "SCORES"), "*fp32"),
+         **dict.fromkeys(("OWN", "PLACED", "KEYS", "DOCS", "N_LISTED", "DIMS"), "*i32")}
+constants = {"ROWS": 8, "COLUMNS": 32, "TILE_QUERIES": 128, "TILE_DOCS": 128, "COSINE": True}
+for function, precision in ((kernels.prefix_norms2, ""), (kernels.count_tiles, "tf32"), (kernels.count_tiles, "tf32x3"),
+                            (kernels.judge, "")):
+    fixed = {name: {**constants, "PRECISION": precision}[name] for name in function.arg_names
+             if name in constants or name == "PRECISION"}
+    kind = {name: "constexpr" if name in fixed else kinds.get(name, "i32") for name in function.arg_names}
+    made = compile(ASTSource(fn=function, signature=kind, constexprs=fixed), target=GPUTarget("cuda", 80, 32),
+                   options={"num_warps": 8})
+    print(function.__name__, "mma" in made.asm["ptx"], len(made.asm["cubin"]) > 0)
+"""
+
+
+def test_the_kernels_compile_for_a_gpu_that_is_not_there(tmp_path):
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False, env=environment)
+    assert done.stdout.split("\n")[:4] == [
+        "prefix_norms2 False True",
+        "count_tiles True True",
+        "count_tiles True True",
+        "judge False True",
+    ], done.stderr[-2000:]
