@@ -134,3 +134,10 @@ def test_no_two_test_files_share_a_name() -> None:
     """pytest imports them by their name alone, and collects only the first."""
     names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
     assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_every_package_is_pinned_once() -> None:
+    """pip refuses two pins of one package, and says no more than that something conflicts."""
+    lines = (ROOT.parent / "constraints.txt").read_text("utf-8").split()
+    names = [line.partition("==")[0].lower().replace("_", "-") for line in lines]
+    assert {name for name in names if names.count(name) > 1} == set()

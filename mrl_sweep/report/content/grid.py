@@ -108,7 +108,7 @@ def _grid(report: Report, basis: str) -> Section | None:
         notes.append("4x: a shortlist four times as long, ordered again by float32 vectors, which lie on disk besides.")
     moods = [Mood.PLAIN] * len(families)
     title = f"Dimensions x precision{named} ({report.verdict.measure})"
-    return Section(title=title, table=table(columns, moods, chosen=chosen), notes=tuple(notes))
+    return Section(title=title, name="grid", asked=True, table=table(columns, moods, chosen=chosen), notes=tuple(notes))
 
 
 def _at(cells: dict[Configuration, CandidateRow], family: Configuration, dim: int) -> CandidateRow | None:

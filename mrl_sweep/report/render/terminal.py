@@ -49,7 +49,7 @@ def render(report: Report, look: Look) -> str:
     for sentence in brief:
         text.line(Text(sentence))
     text.warnings(view.remarks(report), most=None if look.shows("warnings") else _MOST_WARNINGS)
-    hidden = dict.fromkeys(section.name for section in made if not (section.asked or look.shows(section.name)))
+    hidden = dict.fromkeys(one.name for one in made if one.name and not (one.asked or look.shows(one.name)))
     if hidden:
         text.line(Text(f"More: -v, or --show {','.join(hidden)}.", style="dim"))
     text.blank()
