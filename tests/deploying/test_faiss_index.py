@@ -117,3 +117,17 @@ def test_a_written_index_reads_back_and_returns_the_same(rows: Float32Array, tmp
     index.write(tmp_path / "index.faiss")
     again = read_index(tmp_path / "index.faiss", index.spec, sign=index.sign)
     np.testing.assert_array_equal(again.search(rows[:9], 5)[0], index.search(rows[:9], 5)[0])
+
+
+def test_what_is_not_annealed_finds_the_same() -> None:
+    rows = np.random.default_rng(0).standard_normal((300, 8), np.float32)
+    found = []
+    for leave_out in (False, True):
+        index = make_index(parse_index("PQ4x4"), 8, Similarity.COSINE)
+        if leave_out:
+            index.leave_out_annealing()
+        assert index.handle.do_polysemous_training != leave_out
+        index.train(rows)
+        index.add(rows)
+        found.append(index.search(rows[:20], 5)[1])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)

@@ -83,6 +83,7 @@ def fill_index(index: FaissIndex, vectors: Vectors, cut: IndexCut, *, seed: int 
     before = anonymous_bytes()
     start = time.perf_counter()
     warnings: list[str] = []
+    index.leave_out_annealing()
     if not index.is_trained:
         on_event(Progress(f"index {name}", 0, len(vectors), "documents", "training"))
         sample = _training_sample(vectors, cut, need, seed)
@@ -119,6 +120,7 @@ def try_building(spec: IndexSpec, dim: int, similarity: Similarity, *, seed: int
         return
     rows = unit_prefix(np.random.default_rng(seed).standard_normal((max(need.least, _LEAST_TRIED), dim), np.float32), dim)
     with captured_warnings():
+        index.leave_out_annealing()
         index.shorten_training()
         if not index.is_trained:
             index.train(rows)
