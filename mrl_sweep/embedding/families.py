@@ -231,7 +231,7 @@ def _own_dims(folder: Path) -> list[int]:
 
 def hosted_by(name: str) -> str:
     """The provider of a model that is known to be hosted only, "" for any other name and for what is a folder here."""
-    if Path(name).exists() or "/" in name:
+    if "/" in name or _is_there(name):
         return ""
     return next((provider for provider, pattern in _HOSTED.items() if re.match(pattern, name.lower())), "")
 
@@ -243,3 +243,11 @@ _HOSTED: Final = {
     "gemini": r"gemini-embedding|text-embedding-00\d",
 }
 """How the providers' own models are called; nothing on the Hugging Face hub is called so without its owner."""
+
+
+def _is_there(name: str) -> bool:
+    """Whether a file or folder has this name, which may be one that no file can have."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
