@@ -25,7 +25,7 @@ def pause(seconds: float) -> bool:
 
 @contextlib.contextmanager
 def held_back() -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether a signal came; on leaving it is delivered to whoever handled it before.
+    """Yields a function that says whether a signal came; on leaving it is delivered to the handler that was there before.
 
     Only the main thread may touch handlers: elsewhere, and for signals that are ignored, nothing is changed.
     """

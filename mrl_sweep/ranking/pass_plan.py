@@ -160,7 +160,7 @@ def prefix_norms(vectors: Float32Array, dims: Sequence[int]) -> FloatArray:
 
 
 def empty_tally(targets: Targets, depth: int, floor: Float32Array | None = None) -> Tally:
-    """Nothing counted yet; `depth` best documents will be kept, and `floor` is shared with whoever else was given it."""
+    """Returns a tally without counts that keeps the `depth` best documents; workers that are given the same `floor` share it."""
     n_sizes, n_queries, n_pairs = len(targets.edges) - 1, len(targets.queries), targets.rows.shape[1]
     return Tally(
         placed=np.zeros((n_sizes, n_pairs), np.int64),

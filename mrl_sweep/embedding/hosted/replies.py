@@ -251,7 +251,7 @@ def retry_after_s(reply: Reply, now_s: float) -> float | None:
 
 
 def _redirected(reply: Reply, title: str, url: str, key: Key | None) -> InputError:
-    """Followed nowhere: whoever is there would get the texts, and perhaps the key."""
+    """Refuses a redirect: another host would get the texts, and perhaps the key."""
     try:
         target = urlsplit(urljoin(url, reply.headers.get("location", "")))
         to = hidden(f"{target.scheme}://{target.hostname or '?'}{target.path}", [key])

@@ -103,6 +103,7 @@ def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
         "exactPrefix": row.configuration.is_exact_prefix,
         "baseline": row.verdict == Outcome.BASELINE,
         "sound": row.certified,
+        "accepted": bool(row.acceptable),
         "words": plain(view.outcome_words(row, report)),
         "bytes": row.bytes_per_vector,
         "kept": evidence.kept if evidence else None,
