@@ -1,0 +1,49 @@
+"""The data that passes between the rooms: frozen dataclasses over numpy arrays, rows instead of ids."""
+
+from __future__ import annotations
+
+from mrl_sweep.types.collection import Collection, Documents, FileRows, MissingDocs, NoRelevant, Qrels, Queries
+from mrl_sweep.types.common import SEED, Advice, BoolArray, Float32Array, FloatArray, Format, IntArray
+from mrl_sweep.types.configuration import EXACT, FLAT, FLOAT32, Basis, Configuration, exact_prefixes, full_size
+from mrl_sweep.types.embeddings import Embeddings, ModelFacts, Similarity, Vectors
+from mrl_sweep.types.ranks import AGREEMENT, NOT_RETRIEVED, Measure, Ranks, Scores, TopDocuments
+from mrl_sweep.types.verdict import Evidence, Judgement, Outcome, Status, Verdict
+
+__all__ = [
+    "AGREEMENT",
+    "EXACT",
+    "FLAT",
+    "FLOAT32",
+    "NOT_RETRIEVED",
+    "SEED",
+    "Advice",
+    "Basis",
+    "BoolArray",
+    "Collection",
+    "Configuration",
+    "Documents",
+    "Embeddings",
+    "Evidence",
+    "FileRows",
+    "Float32Array",
+    "FloatArray",
+    "Format",
+    "IntArray",
+    "Judgement",
+    "Measure",
+    "MissingDocs",
+    "ModelFacts",
+    "NoRelevant",
+    "Outcome",
+    "Qrels",
+    "Queries",
+    "Ranks",
+    "Scores",
+    "Similarity",
+    "Status",
+    "TopDocuments",
+    "Vectors",
+    "Verdict",
+    "exact_prefixes",
+    "full_size",
+]
