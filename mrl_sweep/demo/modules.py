@@ -97,8 +97,9 @@ class _Found:
             bases = [base for base in cls.__mro__[1:] if id(base) not in public and base is not object]
             owners = {member: owner for owner in reversed([cls, *bases]) for member in vars(owner)}
             for member in sorted(owners):
-                if not member.startswith("_"):
-                    self._member(f"{name}.{member}", vars(owners[member])[member], cls, member)
+                raw = vars(owners[member])[member]
+                if not member.startswith("_") and not _is_patched_in(raw, cls):
+                    self._member(f"{name}.{member}", raw, cls, member)
 
     def _member(self, name: str, raw: Any, cls: type, member: str) -> None:
         kind = _kind(raw, in_class=True)
@@ -148,6 +149,14 @@ def _belongs(value: Any, module: str, *, listed: bool) -> bool:
     if _package(home) != _package(module):
         return False
     return listed or home == module or home.startswith((f"{module}.", "_")) or home in _REAL_NAMES.get(module, ())
+
+
+def _is_patched_in(value: Any, cls: type) -> bool:
+    """Whether another package has put a member into a class, as transformers puts `warning_once` into `logging.Logger`."""
+    home = getattr(value, "__module__", None)
+    if not isinstance(home, str) or isinstance(value, type):
+        return False
+    return _package(home) not in {_package(owner.__module__) for owner in cls.__mro__}
 
 
 _REAL_NAMES = {"os.path": ("posixpath", "ntpath", "genericpath"), "os": ("posix", "nt")}

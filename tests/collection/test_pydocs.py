@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import subprocess
 import sys
@@ -178,6 +180,16 @@ def test_the_larger_corpus_adds_what_other_packages_say(monkeypatch: pytest.Monk
     assert set(names) - set(pydocs.documents.ids) == {name for name in names if name.startswith("pluggy")}
     assert "pluggy.PluginManager.register" in names
     assert larger.facts["versions"]["pluggy"] == version("pluggy")
+
+
+def test_what_another_package_puts_into_a_class_is_not_the_class_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def warning_once(self: logging.Logger, *args: object) -> None:
+        """Says a warning once, however often the very same words are given again to this logger."""
+
+    plain, _ = harvest(["logging"])
+    warning_once.__module__ = "transformers.utils.logging"
+    monkeypatch.setattr(logging.Logger, "warning_once", functools.lru_cache(None)(warning_once), raising=False)
+    assert harvest(["logging"])[0] == plain
 
 
 # --- the questions ----------------------------------------------------------------------------------------------------
