@@ -6,20 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-from mrl_sweep.words import first_offenders as first_offenders
-from mrl_sweep.words import plural as several
-from mrl_sweep.words import printable as printable
-
-__all__ = (
-    "EnvironmentFault",
-    "InputError",
-    "MissingExtra",
-    "MrlSweepError",
-    "first_offenders",
-    "naming",
-    "printable",
-    "several",
-)
+from mrl_sweep.words import printable
 
 
 class MrlSweepError(Exception):

@@ -17,7 +17,8 @@ import typer
 from mrl_sweep.cli.console import close_quietly, open_closed_streams
 from mrl_sweep.cli.invocation import Invocation
 from mrl_sweep.cli.usage import PROGRAM, in_our_style
-from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError, printable
+from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
+from mrl_sweep.words import printable
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mrl_sweep.cli.console import painted, write_line
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.errors import InputError
+from mrl_sweep.words import printable
 
 if TYPE_CHECKING:
     from mrl_sweep.settings.config import SweepConfig

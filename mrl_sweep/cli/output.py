@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from mrl_sweep.cli.console import colours, write_line
 from mrl_sweep.cli.invocation import Invocation
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.errors import InputError
 from mrl_sweep.settings.parsing import choice_of
+from mrl_sweep.words import printable
 
 if TYPE_CHECKING:
     from mrl_sweep.report.document import Report

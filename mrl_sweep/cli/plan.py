@@ -92,17 +92,17 @@ HEADS = (
 
 def closing(planned: Planned) -> str:
     """The cheapest acceptable row in a sentence."""
+    from mrl_sweep import words
     from mrl_sweep.deploying.plan import cheapest_row
-    from mrl_sweep.report.content import numbers
 
     row = cheapest_row(planned.plan)
     if row is None:
         unmeasured = len({one.index for one in planned.plan.rows if one.acceptable is None and one.quality is None})
-        why = f" {numbers.plural(unmeasured, 'index was', 'indexes were')} not measured in the run." if unmeasured else ""
+        why = f" {words.plural(unmeasured, 'index was', 'indexes were')} not measured in the run." if unmeasured else ""
         return f"None of these configurations is known to be acceptable.{why}"
     cost = "" if row.monthly_cost is None else f", {row.monthly_cost:,.2f} a month"
-    saves = "" if not row.saving else f", {row.saving:,.2f} ({numbers.percent(row.saving_share)}) less than full size"
-    memory = f"{numbers.size(row.memory_bytes)} of memory"
+    saves = "" if not row.saving else f", {row.saving:,.2f} ({words.percent(row.saving_share)}) less than full size"
+    memory = f"{words.size(row.memory_bytes)} of memory"
     coded = "" if row.precision == FLOAT32 else f" at {row.precision}"
     return f"Cheapest acceptable: {row.dim} dimensions{coded} with {row.index}: {memory} for {row.docs:,} documents{cost}{saves}."
 
@@ -134,25 +134,25 @@ def _table(planned: Planned) -> list[tuple[str, ...]]:
 
 
 def _cells(row: PlanRow) -> tuple[str, ...]:
-    from mrl_sweep.report.content import numbers
+    from mrl_sweep import words
 
     there = row.projected or {}
-    mean = numbers.score(there.get("mean"))
+    mean = words.score(there.get("mean"))
     band = f" ({there['low']:.4f} to {there['high']:.4f})" if there and not there["exact"] else ""
     return (
         str(row.dim),
         row.precision,
         row.index,
-        numbers.percent(row.kept),
-        numbers.percent(row.at_least),
+        words.percent(row.kept),
+        words.percent(row.at_least),
         f"{mean}{band}",
-        numbers.size(row.vector_bytes),
-        numbers.size(row.index_bytes),
-        numbers.size(row.memory_bytes),
-        numbers.size(row.disk_bytes),
-        numbers.milliseconds(row.p50_ms),
-        numbers.milliseconds(row.p99_ms),
-        numbers.count(row.machines),
+        words.size(row.vector_bytes),
+        words.size(row.index_bytes),
+        words.size(row.memory_bytes),
+        words.size(row.disk_bytes),
+        words.milliseconds(row.p50_ms),
+        words.milliseconds(row.p99_ms),
+        words.count(row.machines),
         "-" if row.monthly_cost is None else f"{row.monthly_cost:,.2f}",
         "-" if row.saving is None else f"{row.saving:,.2f}",
         "ok" if row.acceptable else "not measured" if row.quality is None else row.reason,

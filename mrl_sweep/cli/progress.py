@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mrl_sweep.errors import printable
 from mrl_sweep.events import Event, Note, OnEvent, Progress, Timing
+from mrl_sweep.words import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

@@ -120,17 +120,17 @@ def closing(joint: Several) -> str:
 
 
 def _collections(joint: Several) -> list[list[str]]:
-    from mrl_sweep.report.content import numbers
+    from mrl_sweep import words
 
     verdict = joint.verdict
     rows = [
         [
             row.name,
-            numbers.count(row.queries),
-            numbers.score(row.full),
+            words.count(row.queries),
+            words.score(row.full),
             str(row.dimension),
-            numbers.percent(row.kept, limit=verdict.retain),
-            numbers.percent(row.at_least, limit=verdict.retain),
+            words.percent(row.kept, limit=verdict.retain),
+            words.percent(row.at_least, limit=verdict.retain),
             row.status,
         ]
         for row in verdict.by_collection
@@ -140,15 +140,15 @@ def _collections(joint: Several) -> list[list[str]]:
 
 def _sizes(joint: Several) -> list[list[str]]:
     """The averages over collections by size; the first column of kept shares is the average's, the second the worst's."""
-    from mrl_sweep.report.content import numbers
+    from mrl_sweep import words
 
     verdict, names = joint.verdict, list(joint.macro[0].measures)
     rows = []
     for row in joint.macro:
         kept, least = (
-            numbers.percent(share, limit=verdict.retain) for share in (row.measures[verdict.measure].kept, row.least_kept)
+            words.percent(share, limit=verdict.retain) for share in (row.measures[verdict.measure].kept, row.least_kept)
         )
-        means = {name: numbers.score(measure.mean) for name, measure in row.measures.items()}
+        means = {name: words.score(measure.mean) for name, measure in row.measures.items()}
         others = [means[name] for name in names if name != verdict.measure]
         first = row is joint.macro[0]
         rows.append(
@@ -167,5 +167,5 @@ def _sizes(joint: Several) -> list[list[str]]:
 
 
 def _words(row: MacroRow, dimension: int) -> str:
-    words: Mapping[str, str] = {"pass": "ok", "fail": "too low", "inconclusive": "not proven", "not_tested": "not tested"}
-    return words.get(row.verdict, row.verdict) + (", smallest" if row.verdict == "pass" and row.dim == dimension else "")
+    shown: Mapping[str, str] = {"pass": "ok", "fail": "too low", "inconclusive": "not proven", "not_tested": "not tested"}
+    return shown.get(row.verdict, row.verdict) + (", smallest" if row.verdict == "pass" and row.dim == dimension else "")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mrl_sweep.collection.options import LoadOptions
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import MissingDocs, NoRelevant
-from mrl_sweep.words import did_you_mean
+from mrl_sweep.words import did_you_mean, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ import numpy as np
 
 from mrl_sweep.collection.queries import half_characters
 from mrl_sweep.collection.reading.documents import Corpus
-from mrl_sweep.errors import first_offenders, printable, several
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries
+from mrl_sweep.words import first_offenders, plural, printable
 
 _COMMON: Final = 0.1
 _COMPARED: Final = 200
@@ -96,7 +96,7 @@ def _copies(corpus: Corpus, qrels: Qrels) -> Advice | None:
     names = first_offenders([printable(corpus.documents.ids[row]) for row in list(copies)[:5]], len(copies))
     return Advice(
         "unjudged-copies",
-        several(len(copies), "document has", "documents have")
+        plural(len(copies), "document has", "documents have")
         + f" exactly the text of a relevant one but no judgment of the same query: {names}",
         "finding such a copy counts as a miss; judge the copies alike, or remove them",
     )
@@ -119,7 +119,7 @@ def _empty_documents(corpus: Corpus) -> Advice | None:
     names = first_offenders([printable(corpus.documents.ids[row]) for row in corpus.empty[:5].tolist()], len(corpus.empty))
     return Advice(
         "empty-documents",
-        several(len(corpus.empty), "document has", "documents have") + f" no text: {names}",
+        plural(len(corpus.empty), "document has", "documents have") + f" no text: {names}",
         "they cannot be found by what they say; a static model makes zero vectors of them",
     )
 
@@ -138,6 +138,6 @@ def _empty_queries(queries: Queries) -> Advice | None:
     names = first_offenders([printable(query) for query in empty])
     return Advice(
         "empty-queries",
-        several(len(empty), "query has", "queries have") + f" no text: {names}",
+        plural(len(empty), "query has", "queries have") + f" no text: {names}",
         "it is no fair question of any size; mend or remove it",
     )

@@ -19,9 +19,10 @@ from mrl_sweep.collection.reading.qrels import Judgment
 from mrl_sweep.collection.reading.records import Document, Query, Source
 from mrl_sweep.collection.reading.text_sources import FileSource
 from mrl_sweep.collection.unjudged import documents_ask, draw_documents, every_query, no_judgments
-from mrl_sweep.errors import InputError, first_offenders, printable
+from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries
+from mrl_sweep.words import first_offenders, printable
 
 Place = Callable[[int], str]
 

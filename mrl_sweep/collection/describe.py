@@ -14,10 +14,9 @@ import numpy.typing as npt
 
 from mrl_sweep.decision.queries_needed import strictest_share, strictest_words
 from mrl_sweep.decision.units import cluster_labels, count_units
-from mrl_sweep.errors import printable
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import Advice, Collection, Qrels
-from mrl_sweep.words import share_of
+from mrl_sweep.words import printable, share_of
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 """Tokens of each text, as the model counts them."""

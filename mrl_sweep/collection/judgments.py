@@ -15,9 +15,9 @@ from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.reading.documents import Ids
 from mrl_sweep.collection.reading.qrels import Judgment
 from mrl_sweep.collection.reading.records import Query
-from mrl_sweep.errors import InputError, first_offenders, printable
+from mrl_sweep.errors import InputError
 from mrl_sweep.types import BoolArray, FileRows, MissingDocs, NoRelevant, Qrels, Queries
-from mrl_sweep.words import share_of
+from mrl_sweep.words import first_offenders, printable, share_of
 
 Grades = Mapping[str, int]
 """The grade of each judged document of one query, in the order of document ids."""

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mrl_sweep.collection.reading.records import Query, is_whole
-from mrl_sweep.errors import InputError, first_offenders, printable, several
+from mrl_sweep.errors import InputError
 from mrl_sweep.types import Advice
+from mrl_sweep.words import first_offenders, plural, printable
 
 _DEEPEST: Final = 32
 """Metadata nested deeper than this is read as missing: nothing can be sliced by it, and JSON's own readers give up later."""
@@ -61,7 +62,7 @@ def half_characters(count: int, one: str, many: str, names: str) -> Advice:
     """That texts hold half of a surrogate pair, which no encoding can write."""
     return Advice(
         "half-characters",
-        f"{several(count, one, many)} half a character, cut inside a surrogate pair, which is read as U+FFFD: {names}",
+        f"{plural(count, one, many)} half a character, cut inside a surrogate pair, which is read as U+FFFD: {names}",
         "write the whole character or leave it out",
     )
 
@@ -74,7 +75,7 @@ def _lost_advice(lost: Sequence[tuple[Query, Query]]) -> tuple[Advice, ...]:
     return (
         Advice(
             "metadata-missing",
-            f"{several(len(lost), 'query has', 'queries have')} NaN, infinity or another value that JSON cannot hold in the "
+            f"{plural(len(lost), 'query has', 'queries have')} NaN, infinity or another value that JSON cannot hold in the "
             f"metadata ({first_offenders([printable(name, 40) for name in fields])}), read as missing: {names}",
             "write null, or leave the field out",
         ),

@@ -9,8 +9,9 @@ import numpy as np
 
 from mrl_sweep.collection.reading.documents import Corpus
 from mrl_sweep.collection.reading.records import Query
-from mrl_sweep.errors import InputError, several
+from mrl_sweep.errors import InputError
 from mrl_sweep.types import SEED, Advice, IntArray, Qrels, Queries
+from mrl_sweep.words import plural
 
 MOST_DRAWN: Final = 1000
 """So many documents serve as queries at most: their mean agreement is known to about a hundredth."""
@@ -46,7 +47,7 @@ def documents_ask(n_queries: int) -> Advice:
     """That no real query was asked."""
     return Advice(
         "documents-as-queries",
-        f"there are no queries: {several(n_queries, 'document serves', 'documents serve')} as such, drawn at random, "
+        f"there are no queries: {plural(n_queries, 'document serves', 'documents serve')} as such, drawn at random, "
         "each left out of its own results",
         "real queries are shorter and may agree more or less: give queries.jsonl as soon as you have some",
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.errors import InputError
 from mrl_sweep.types import FloatArray, IntArray
+from mrl_sweep.words import first_offenders
 
 
 def cluster_means(values: FloatArray, clusters: IntArray) -> FloatArray:

@@ -18,8 +18,9 @@ from mrl_sweep.demo.entries import Entry
 from mrl_sweep.demo.known_item import known_items, read_questions, resolve
 from mrl_sweep.demo.modules import harvest, module_names
 from mrl_sweep.demo.source_files import harvest_sources
-from mrl_sweep.errors import InputError, printable, several
+from mrl_sweep.errors import InputError
 from mrl_sweep.types import Advice, Collection
+from mrl_sweep.words import plural, printable
 
 KNOWN_ITEM: Final = "known-item"
 _FEWEST: Final = 1000
@@ -184,8 +185,8 @@ def _with_absent(collection: Collection, absent: int, unanswered: int) -> Collec
     counts = {"judgments_of_absent_objects": absent} | ({"questions_without_answer": unanswered} if unanswered else {})
     remark = Advice(
         "pydocs-absent",
-        f"{several(absent, 'judged object is', 'judged objects are')} not in these versions of Python and its packages; "
-        f"{several(unanswered, 'question is', 'questions are')} left out",
+        f"{plural(absent, 'judged object is', 'judged objects are')} not in these versions of Python and its packages; "
+        f"{plural(unanswered, 'question is', 'questions are')} left out",
         "compare figures of pydocs only between runs with the same versions",
     )
     return replace(collection, excluded={**collection.excluded, **counts}, warnings=(*collection.warnings, remark))

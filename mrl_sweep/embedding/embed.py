@@ -12,12 +12,11 @@ import numpy as np
 
 from mrl_sweep.embedding.fill import STAGES, Filled, Filling, fill
 from mrl_sweep.embedding.protocol import Embedder, Role, VectorSource
-from mrl_sweep.errors import first_offenders, several
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
 from mrl_sweep.store.store import Space, Store
 from mrl_sweep.types import Advice, Collection, Embeddings, IntArray, ModelFacts, Vectors
-from mrl_sweep.words import share_of
+from mrl_sweep.words import first_offenders, plural, share_of
 
 _SAMPLE_CHARACTERS: Final = 160
 _ALIKE_SAMPLE: Final = 64
@@ -143,7 +142,7 @@ def _advice(side: _Side, max_length: int | None) -> Iterator[Advice]:
     empty, zero, truncated = side.filled.empty, side.rows(ZERO), side.truncated
     if len(empty):
         names = first_offenders([side.ids[row] for row in empty[:5]], len(empty))
-        yield Advice(f"empty-{noun}", several(len(empty), f"{side.role} has no text", f"{noun} have no text") + f": {names}")
+        yield Advice(f"empty-{noun}", plural(len(empty), f"{side.role} has no text", f"{noun} have no text") + f": {names}")
     if len(zero):
         names = first_offenders([side.ids[row] for row in zero[:5]], len(zero))
         one, many = (
@@ -151,12 +150,12 @@ def _advice(side: _Side, max_length: int | None) -> Iterator[Advice]:
             if side.role is Role.DOCUMENT
             else ("ties with every document", "tie with every document")
         )
-        told = several(len(zero), f"{side.role} has a zero vector and {one}", f"{noun} have a zero vector and {many}")
+        told = plural(len(zero), f"{side.role} has a zero vector and {one}", f"{noun} have a zero vector and {many}")
         yield Advice(f"zero-{noun}", f"{told}: {names}")
     if truncated:
         share = share_of(truncated, len(side.flags))
         limit = f"the model's {max_length:,} tokens" if max_length else "the model reads"
-        longer = several(truncated, f"{side.role} ({share}) is longer", f"{noun} ({share}) are longer")
+        longer = plural(truncated, f"{side.role} ({share}) is longer", f"{noun} ({share}) are longer")
         yield Advice(
             f"truncated-{noun}",
             f"{longer} than {limit}: the rest of their text was not read",

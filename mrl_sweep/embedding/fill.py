@@ -14,7 +14,7 @@ import numpy as np
 
 from mrl_sweep.embedding.batches import batches, encodable, windows
 from mrl_sweep.embedding.protocol import Embedder, Encoded, PartlyEncoded, Role
-from mrl_sweep.errors import EnvironmentFault, MrlSweepError, first_offenders
+from mrl_sweep.errors import EnvironmentFault, MrlSweepError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.interrupt import held_back
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
@@ -23,6 +23,7 @@ from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Rows
 from mrl_sweep.store.store import Space
 from mrl_sweep.store.writer import Writer
 from mrl_sweep.types import IntArray
+from mrl_sweep.words import first_offenders
 
 STAGES: Final = {Role.DOCUMENT: "embed documents", Role.QUERY: "embed queries"}
 ROUNDS: Final = 8

@@ -8,8 +8,8 @@ from typing import Final
 
 from mrl_sweep.embedding.families import hosted_by
 from mrl_sweep.embedding.protocol import Embedder, ModelOptions, VectorSource
-from mrl_sweep.errors import InputError, printable
-from mrl_sweep.words import did_you_mean
+from mrl_sweep.errors import InputError
+from mrl_sweep.words import did_you_mean, printable
 
 Opener = Callable[[str, ModelOptions], Embedder | VectorSource]
 

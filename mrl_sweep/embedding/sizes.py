@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mrl_sweep.embedding.families import halvings
-from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.errors import InputError
+from mrl_sweep.words import first_offenders
 
 
 def candidate_dims(dims: str | tuple[int, ...], full: int, trained: tuple[int, ...] = ()) -> tuple[int, ...]:

@@ -12,11 +12,12 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.errors import InputError
 from mrl_sweep.files import draft_folder
 from mrl_sweep.ranking.counting import CountContext, pass_key
 from mrl_sweep.ranking.pass_plan import Tally
 from mrl_sweep.ranking.task import CountTask, Partial, Span, join_spans
+from mrl_sweep.words import first_offenders
 
 PARTS_FOLDER: Final = "parts"
 """Below the run's folder."""

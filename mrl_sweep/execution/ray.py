@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep import __version__
-from mrl_sweep.errors import EnvironmentFault, MissingExtra, MrlSweepError, first_offenders, several
+from mrl_sweep.errors import EnvironmentFault, MissingExtra, MrlSweepError
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.execution.places import VectorPlaces, places_of, unreadable
 from mrl_sweep.execution.threads import available_threads
@@ -26,6 +26,7 @@ from mrl_sweep.ranking.counting import RULES, CountContext, pass_key
 from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets, merge
 from mrl_sweep.ranking.task import CountTask, Partial, Span, Turn, count_shards, cut_spans, join_spans, n_rows_of
 from mrl_sweep.types import Float32Array
+from mrl_sweep.words import first_offenders, plural
 
 TASK_S: Final = 10.0
 """Of work in a task: long beside what starting one costs, short beside what is lost with a node."""
@@ -144,8 +145,8 @@ class RayExecutor:
     retries: int = RETRIES
 
     def __str__(self) -> str:
-        kinds = (several(lane.n_workers, lane.name, lane.name + "s") for lane in self.lanes)
-        return f"{several(len(alive(self.ray)), 'node', 'nodes')}, {', '.join(kinds)}"
+        kinds = (plural(lane.n_workers, lane.name, lane.name + "s") for lane in self.lanes)
+        return f"{plural(len(alive(self.ray)), 'node', 'nodes')}, {', '.join(kinds)}"
 
     def count(self, task: CountTask, context: CountContext) -> Iterator[Partial]:
         shipped = ShippedTask.of(task)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.errors import InputError
 from mrl_sweep.types import AGREEMENT, Measure
-from mrl_sweep.words import nearest
+from mrl_sweep.words import nearest, printable
 
 NEEDS_CUTOFF: Final = frozenset({"P", "R", "Success", AGREEMENT})
 NO_LEVEL: Final = {"nDCG": "uses the grades themselves", AGREEMENT: "knows no grades"}

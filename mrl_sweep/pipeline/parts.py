@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.execution.parts import (
     PARTS_FOLDER,
@@ -31,6 +31,7 @@ from mrl_sweep.report.document import Report
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import local_store
 from mrl_sweep.types import Collection, Documents, Embeddings, FileRows
+from mrl_sweep.words import first_offenders
 
 _OWN: Final = ("run.output",)
 """Settings of the command that is called, not of the run."""

@@ -11,7 +11,7 @@ from mrl_sweep.decision.slice_search import SliceJudgement, judge_slices, search
 from mrl_sweep.decision.slices import declared_slices
 from mrl_sweep.decision.walk import Policy, decide, judge
 from mrl_sweep.deploying.fewest import grid_bytes
-from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.precision import parse_precision
 from mrl_sweep.report.content.build import slice_rows
 from mrl_sweep.report.document import NO_FAULT, GateRow, Report, SliceRow
@@ -20,7 +20,7 @@ from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import GateTable, OnInconclusive
 from mrl_sweep.types import FLOAT32, Advice, Basis, Configuration, Judgement, Outcome, Status, Verdict, exact_prefixes, full_size
-from mrl_sweep.words import UNKNOWN, asked, did_you_mean, keeps, percent, they
+from mrl_sweep.words import UNKNOWN, asked, did_you_mean, first_offenders, keeps, percent, they
 
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 

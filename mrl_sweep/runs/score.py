@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from mrl_sweep import words
 from mrl_sweep.errors import InputError
-from mrl_sweep.report.content import numbers
 from mrl_sweep.report.document import CandidateRow, Report
 from mrl_sweep.report.files.folder import read_report, read_run
 from mrl_sweep.report.files.ranks_file import RunData
@@ -113,15 +113,15 @@ def _sentence(run: EarlierRun, one: Configuration, twin: Configuration, measure:
     evidence, exact = (run.findings[c].judgement.evidence[measure] for c in (one, twin))
     retain, outcome = run.policy.retain, run.findings[one].judgement.outcome
     verdict = {"pass": "proven", "fail": "too low"}.get(str(outcome), "not proven")
-    words = (
-        f"{one} keeps {numbers.percent(evidence.kept, limit=retain)} of {measure}, at least "
-        f"{numbers.percent(evidence.at_least, limit=retain)}; you asked for {numbers.percent(retain)}: {verdict}."
+    text = (
+        f"{one} keeps {words.percent(evidence.kept, limit=retain)} of {measure}, at least "
+        f"{words.percent(evidence.at_least, limit=retain)}; you asked for {words.asked(retain)}: {verdict}."
     )
     if exact.kept is not None and evidence.kept is not None:
-        words += f" Exact search of the same codes keeps {numbers.percent(exact.kept)}: "
+        text += f" Exact search of the same codes keeps {words.percent(exact.kept)}: "
         loss = exact.kept - evidence.kept
-        words += f"the index costs {numbers.percent(loss)}." if loss > 0 else "the index costs nothing."
-    return words + (f" It returns {numbers.percent(overlap)} of the exact first {OVERLAP_AT}." if overlap is not None else "")
+        text += f"the index costs {words.percent(loss)}." if loss > 0 else "the index costs nothing."
+    return text + (f" It returns {words.percent(overlap)} of the exact first {OVERLAP_AT}." if overlap is not None else "")
 
 
 def _doubts(ranks: ReturnedRanks, required: tuple[Measure, ...], n_queries: int) -> tuple[Advice, ...]:

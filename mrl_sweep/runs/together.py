@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from mrl_sweep.errors import first_offenders, naming
+from mrl_sweep import words
+from mrl_sweep.errors import naming
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline import run as pipeline
 from mrl_sweep.pipeline.checks import check_data
 from mrl_sweep.report.codec import encode
-from mrl_sweep.report.content import numbers
 from mrl_sweep.report.content.sentence import confidence
 from mrl_sweep.report.content.view import ladder
 from mrl_sweep.report.document import CandidateRow, GateRow, Report
@@ -21,6 +21,7 @@ from mrl_sweep.report.files.folder import RUNS_FILE, write_runs
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import readable
 from mrl_sweep.types import Collection, Evidence, Outcome, Status
+from mrl_sweep.words import first_offenders
 
 SCHEMA_VERSION: Final = 1
 
@@ -187,8 +188,8 @@ def _sentence(verdict: JointVerdict, rows: Sequence[MacroRow], by_dim: Mapping[i
     if verdict.dimension == rows[0].dim:
         return f"Keep all {verdict.dimension} dimensions for {_all(n)}: {why or 'no smaller size was tried.'}"
     row = next(row for row in rows if row.dim == verdict.dimension)
-    asked = f"you asked for {numbers.asked(verdict.retain)}."
-    average = f"their average keeps {numbers.percent(row.measures[verdict.measure].kept, limit=verdict.retain)}"
+    asked = f"you asked for {words.asked(verdict.retain)}."
+    average = f"their average keeps {words.percent(row.measures[verdict.measure].kept, limit=verdict.retain)}"
     parts = [f"Use {verdict.dimension} dimensions for {_all(n)}: {_each(verdict, by_dim[row.dim])}; {average}; {asked}"]
     if verdict.decide_by != "bound" and (verdict.proven is None or verdict.proven > verdict.dimension):
         parts.append("Measured, not proven.")
@@ -206,7 +207,7 @@ def _each(verdict: JointVerdict, cells: Mapping[str, CandidateRow]) -> str:
     shares = {name: share for name, found in evidence.items() if (share := _share(found, bound=bound)) is not None}
     least = min(shares, key=lambda name: shares[name])
     how = f"with {confidence(verdict.alpha)}" if bound else "as measured"
-    shown = numbers.percent(shares[least], limit=verdict.retain)
+    shown = words.percent(shares[least], limit=verdict.retain)
     amount = f"at least {shown}" if bound else f"{shown} or more"
     return f"each keeps {amount} of {verdict.measure} {how} (least: {least})"
 
@@ -219,9 +220,9 @@ def _why(dim: int, cells: Mapping[str, CandidateRow]) -> str:
     """What keeps a size from being acceptable everywhere: `128 is too low in a, and not proven in b.`"""
     failed = [name for name, cell in cells.items() if cell.verdict == Outcome.FAIL]
     open_in = [name for name, cell in cells.items() if cell.verdict not in (Outcome.FAIL, Outcome.PASS)]
-    words = [f"too low in {first_offenders(failed)}"] if failed else []
-    words += [f"not proven in {first_offenders(open_in)}"] if open_in else []
-    return f"{dim} is {', and '.join(words)}."
+    reasons = [f"too low in {first_offenders(failed)}"] if failed else []
+    reasons += [f"not proven in {first_offenders(open_in)}"] if open_in else []
+    return f"{dim} is {', and '.join(reasons)}."
 
 
 def _gate(reports: Mapping[str, Report]) -> GateRow | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
 
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.errors import InputError
 from mrl_sweep.settings.layers import Layer, beside, environment_layer, flag_layer, pyproject_layer, toml_layer
 from mrl_sweep.settings.setting import Setting
 from mrl_sweep.settings.table import (
@@ -28,6 +28,7 @@ from mrl_sweep.settings.table import (
     SweepTable,
 )
 from mrl_sweep.types import AGREEMENT, Measure
+from mrl_sweep.words import printable
 
 LABEL_FREE_MEASURES: Final = (Measure(AGREEMENT, 10),)
 """What is measured without judgments, unless a depth is asked for."""

@@ -20,9 +20,10 @@ from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.reading.columns import TableRow, judgments, parse_spec, queries
 from mrl_sweep.collection.reading.folders import choose_split, split_hint
 from mrl_sweep.collection.reading.text_sources import RowSource
-from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra, printable
+from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection
+from mrl_sweep.words import printable
 
 _EXTRA: Final = "collections"
 _BATCH_ROWS: Final = 1000

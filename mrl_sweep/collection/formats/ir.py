@@ -14,10 +14,10 @@ from mrl_sweep.collection.reading.folders import DEFAULT_SPLIT
 from mrl_sweep.collection.reading.qrels import Judgment, grade_of
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.collection.reading.text_sources import RowSource
-from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra, first_offenders, printable
+from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection
-from mrl_sweep.words import did_you_mean
+from mrl_sweep.words import did_you_mean, first_offenders, printable
 
 _EXTRA: Final = "collections"
 

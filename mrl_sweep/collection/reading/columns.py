@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from mrl_sweep.collection.reading.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgment, grade_of
 from mrl_sweep.collection.reading.records import Document, Query, id_of, text_field
-from mrl_sweep.errors import InputError, first_offenders, printable
-from mrl_sweep.words import did_you_mean
+from mrl_sweep.errors import InputError
+from mrl_sweep.words import did_you_mean, first_offenders, printable
 
 Asked = Mapping[str, str]
 """The column a user names for a role: {"id": "sku", "text": "description"}."""

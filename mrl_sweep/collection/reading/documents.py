@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.collection.reading.records import Document, Source, is_whole
-from mrl_sweep.errors import InputError, first_offenders, printable
+from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import FileRows, IntArray
+from mrl_sweep.words import first_offenders, printable
 
 _REPORT_EVERY: Final = 10_000
 _AT_ONCE: Final = 500

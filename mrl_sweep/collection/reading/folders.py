@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.collection.reading.lines import unreadable
-from mrl_sweep.errors import InputError, printable
-from mrl_sweep.words import did_you_mean, nearest
+from mrl_sweep.errors import InputError
+from mrl_sweep.words import did_you_mean, nearest, printable
 
 COMPRESSED: Final = ("", ".gz", ".zst")
 DEFAULT_SPLIT: Final = "test"

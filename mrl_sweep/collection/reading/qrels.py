@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from mrl_sweep.collection.reading.lines import Where, is_blank, open_binary, read_lines, skip_to, text_of, unreadable
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.errors import InputError
+from mrl_sweep.words import printable
 
 MAX_GRADE: Final = 2**31 - 1
 BLOCK_BYTES: Final = 1 << 20

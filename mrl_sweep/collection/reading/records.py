@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, text_of
-from mrl_sweep.errors import InputError, first_offenders, printable
+from mrl_sweep.errors import InputError
+from mrl_sweep.words import first_offenders, printable
 
 _decode = json.JSONDecoder().decode
 _OF_A_QUERY: Final = frozenset({"_id", "text", "metadata"})

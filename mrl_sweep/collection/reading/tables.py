@@ -12,7 +12,8 @@ from typing import Any, Final, Literal
 from mrl_sweep.collection.reading.columns import NAMED, TableRow
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of, unreadable
 from mrl_sweep.collection.reading.records import json_object
-from mrl_sweep.errors import InputError, printable, several
+from mrl_sweep.errors import InputError
+from mrl_sweep.words import plural, printable
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 
@@ -46,7 +47,7 @@ class TsvRows:
         if len(fields) not in usual:
             counts = " or ".join(f"{count} ({', '.join(names)})" for count, names in usual.items())
             raise InputError(
-                f"{Where(path, first.number)}: {several(len(fields), 'column', 'columns')} between tabs; expected {counts}",
+                f"{Where(path, first.number)}: {plural(len(fields), 'column', 'columns')} between tabs; expected {counts}",
                 "a header line may name other columns",
             )
         return cls(usual[len(fields)], None)

@@ -14,7 +14,8 @@ from mrl_sweep.collection.reading.columns import QUERY_ID_COLUMNS, QUERY_TEXT_CO
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.collection.reading.tables import TsvRows, json_rows
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.errors import InputError
+from mrl_sweep.words import printable
 
 FIELDS: Final = ("title", "query", "question", "text", "description", "summary", "note", "narrative")
 _LAYOUTS: Final = "topics are <top> blocks, XML <topic> elements, JSON lines, or lines of id and text with a tab between"

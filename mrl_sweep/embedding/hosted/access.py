@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from mrl_sweep.errors import InputError, printable
+from mrl_sweep.errors import InputError
+from mrl_sweep.words import printable
 
 _SHOWN_CHARACTERS: Final = 240
 

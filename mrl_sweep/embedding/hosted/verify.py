@@ -10,8 +10,9 @@ import numpy as np
 
 from mrl_sweep.embedding.hosted.model import HostedModel
 from mrl_sweep.embedding.protocol import Embedder, PartlyEncoded, Role, VectorSource
-from mrl_sweep.errors import EnvironmentFault, InputError, several
+from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.types import Advice, FloatArray
+from mrl_sweep.words import plural
 
 EQUAL_COSINE: Final = 0.9999
 """Hosted models do not answer to the last bit: the same text asked twice differs by about so much."""
@@ -43,7 +44,7 @@ class ApiCheck:
     @property
     def advice(self) -> Advice:
         """One sentence for the report: `api-verified`, or `api-differs` with what follows from it."""
-        figures = f"{several(self.texts, 'text', 'texts')} at {self.dim:,} dimensions, least cosine {self.least_cosine:.6f}"
+        figures = f"{plural(self.texts, 'text', 'texts')} at {self.dim:,} dimensions, least cosine {self.least_cosine:.6f}"
         if self.equal:
             length = "" if self.unit_length else "; its own are not of unit length and have to be normalised"
             return Advice(

@@ -15,9 +15,10 @@ from typing import Any, Final
 from mrl_sweep.embedding.families import read_json
 from mrl_sweep.embedding.local.model_files import ModelFiles, Prompts, saved_settings
 from mrl_sweep.embedding.protocol import ModelOptions
-from mrl_sweep.errors import InputError, first_offenders
+from mrl_sweep.errors import InputError
 from mrl_sweep.files import LFS_POINTER
 from mrl_sweep.types import Advice
+from mrl_sweep.words import first_offenders
 
 _LARGE: Final = frozenset({".safetensors", ".bin", ".onnx", ".model", ".json", ".h5", ".pt", ".gguf", ".npy", ".npz"})
 _HEAD: Final = re.compile(r"(\d+)_Dense_(\d+)")

@@ -13,9 +13,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.errors import InputError, first_offenders, printable
+from mrl_sweep.errors import InputError
 from mrl_sweep.files import LFS_POINTER
 from mrl_sweep.types import Float32Array
+from mrl_sweep.words import first_offenders, printable
 
 LAYOUT: Final = (
     "the folder holds docs.npy and queries.npy, or .safetensors or .fvecs (rows in file order, or named by docs.ids.txt), "

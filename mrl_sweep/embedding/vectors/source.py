@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.embedding.vectors.formats import LAYOUT, VectorFile, read_vectors
-from mrl_sweep.errors import InputError, first_offenders, several
+from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.types import Advice, Collection, Embeddings, FileRows, Float32Array, IntArray, Vectors
+from mrl_sweep.words import first_offenders, plural
 
 _CHECKED_AT_ONCE_BYTES: Final = 64 << 20
 
@@ -108,14 +109,14 @@ class _Checked:
 
     def advice(self) -> Iterator[Advice]:
         if self.n_zero:
-            told = several(self.n_zero, "document has a zero vector", "documents have a zero vector")
+            told = plural(self.n_zero, "document has a zero vector", "documents have a zero vector")
             yield Advice("zero-documents", f"{told}: {first_offenders(self.zero, self.n_zero)}")
         if self.alike:
             yield Advice("collapsed-embeddings", "collapsed embeddings: all document vectors are alike")
 
     def zero_queries(self) -> Iterator[Advice]:
         if self.n_zero:
-            told = several(self.n_zero, "query has a zero vector and ties", "queries have a zero vector and tie")
+            told = plural(self.n_zero, "query has a zero vector and ties", "queries have a zero vector and tie")
             yield Advice("zero-queries", f"{told} with every document: {first_offenders(self.zero, self.n_zero)}")
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Final
 
+from mrl_sweep import words
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.measures.coverage import judged_share
-from mrl_sweep.report.content import advice, numbers
+from mrl_sweep.report.content import advice
 from mrl_sweep.types import Advice, Basis, Configuration, FloatArray, Outcome, Qrels, Ranks, Scores, Verdict
 
 CODES: Final = (
@@ -55,14 +56,14 @@ def few_queries(
     if clustered:
         hint, one, many = f"{hint} of other clusters", f"cluster of {many}", f"clusters of {many}"
     if queries_needed and queries_needed > queries:
-        hint += f": about {numbers.about(queries_needed)} would settle the open size"
+        hint += f": about {words.about(queries_needed)} would settle the open size"
     if queries < MIN_QUERIES:
-        few = numbers.plural(queries, one, many)
+        few = words.plural(queries, one, many)
         return Advice("few-queries", f"{few}: nothing is certified on fewer than {MIN_QUERIES}", hint)
     if provable_loss is None or provable_loss <= 1 - retain or retain >= 1:
         return None
-    least = f"a true loss of {numbers.percent(1 - retain)} or less can hardly be told from none"
-    return Advice("few-queries", f"{numbers.count(queries)} {many} are few for this question: {least}", hint)
+    least = f"a true loss of {words.percent(1 - retain)} or less can hardly be told from none"
+    return Advice("few-queries", f"{words.count(queries)} {many} are few for this question: {least}", hint)
 
 
 def near_zero_measure(*, measure: str, full_mean: float) -> Advice | None:
@@ -71,7 +72,7 @@ def near_zero_measure(*, measure: str, full_mean: float) -> Advice | None:
         return None
     return Advice(
         "near-zero-measure",
-        f"{measure} is only {numbers.score(full_mean)} at full size: a share of next to nothing says little",
+        f"{measure} is only {words.score(full_mean)} at full size: a share of next to nothing says little",
         "check that model, prompts and judgments belong together, or decide by a deeper cut-off (--measure R@100)",
     )
 
@@ -82,7 +83,7 @@ def saturated_measure(*, measure: str, perfect_share: float) -> Advice | None:
         return None
     return Advice(
         "saturated-measure",
-        f"{measure} is 1 for {numbers.percent(perfect_share)} of the queries at full size: it hardly tells sizes apart",
+        f"{measure} is 1 for {words.percent(perfect_share)} of the queries at full size: it hardly tells sizes apart",
         "decide by a stricter measure (--measure nDCG@10, or a smaller cut-off), or add harder queries",
     )
 
@@ -96,7 +97,7 @@ def judged_share_low(*, dim: int, depth: int, judged: float, judged_at_full: flo
     possible = min(1.0, judgments_per_query / depth)
     if possible <= 0 or judged >= JUDGED_OF_POSSIBLE * possible:
         return None
-    shares = f"{numbers.percent(judged)} at {dim} dimensions, {numbers.percent(judged_at_full)} at full size"
+    shares = f"{words.percent(judged)} at {dim} dimensions, {words.percent(judged_at_full)} at full size"
     return Advice(
         "judged-share-low",
         f"few of the top {depth} documents were ever judged ({shares}); those that were not count as irrelevant",
@@ -143,7 +144,7 @@ def not_matryoshka(*, kept: Mapping[int, float], kept_by_random: Mapping[int, Se
     if not avoided or median(avoided.values()) >= LEAST_AVOIDED:
         return None
     dim = min(avoided, key=lambda size: abs(avoided[size] - median(avoided.values())))
-    shown = f"at {dim} they keep {numbers.percent(kept[dim])}, random axes {numbers.percent(random[dim])}"
+    shown = f"at {dim} they keep {words.percent(kept[dim])}, random axes {words.percent(random[dim])}"
     return Advice(
         "not-matryoshka",
         f"this model's prefixes carry hardly more than random axes would: {shown}",
@@ -170,7 +171,7 @@ def small_corpus(*, documents: int, dimension: int, full_dimension: int) -> Advi
     cut = f"{dimension} instead of {full_dimension} dimensions"
     return Advice(
         "small-corpus",
-        f"with {numbers.count(documents)} documents, {cut} saves {saved_mib:.1f} MiB: storage hardly matters at this size",
+        f"with {words.count(documents)} documents, {cut} saves {saved_mib:.1f} MiB: storage hardly matters at this size",
         f"weigh what is lost, or plan for the corpus you expect: mrl-sweep plan RUN --docs {_reachable(documents)}",
     )
 
@@ -193,7 +194,7 @@ def no_production_size(*, documents: int, dimension: int, full_dimension: int, p
         return None
     return Advice(
         "no-production-size",
-        f"this holds for {numbers.count(documents)} documents; fewer dimensions let more false matches in as a corpus grows",
+        f"this holds for {words.count(documents)} documents; fewer dimensions let more false matches in as a corpus grows",
         f"name the size in production: --project-docs {_reachable(documents)}",
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from mrl_sweep import words
 from mrl_sweep.decision.grid import GridAnswer
 from mrl_sweep.deploying.fewest import Fewest
 from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory, bytes_on_disk
-from mrl_sweep.report.content import numbers
 from mrl_sweep.report.content.layout import Column, Mood, Section, table
 from mrl_sweep.report.content.sentence import confidence
 from mrl_sweep.report.content.view import measured, shown
@@ -50,25 +50,25 @@ def _cells(answer: GridAnswer) -> set[Configuration]:
 
 
 def _own_words(finding: Finding, verdict: Verdict, full: Configuration) -> str:
-    float32 = f"{numbers.count(bytes_in_memory(Configuration.exact_prefix(verdict.dimension)))}"
+    float32 = f"{words.count(bytes_in_memory(Configuration.exact_prefix(verdict.dimension)))}"
     if finding.configuration.is_exact_prefix:
         return f"No code is proven to need fewer than the {float32} bytes of float32 at {verdict.dimension} dimensions."
     label = "Smallest proven" if verdict.decide_by == "bound" else "Smallest as measured"
-    words = f"{_cell_words(finding.configuration, full)}: {_evidence_words(finding, verdict)}"
-    return f"{label}: {words}; float32 alone needs {float32}."
+    text = f"{_cell_words(finding.configuration, full)}: {_evidence_words(finding, verdict)}"
+    return f"{label}: {text}; float32 alone needs {float32}."
 
 
 def _cell_words(cell: Configuration, full: Configuration) -> str:
     """`72 bytes a vector (512 dimensions x RaBitQ)`, with what lies on disk where a shortlist is ordered again."""
     how = f"{cell.dim} dimensions x {WORDS.get(cell.precision, cell.precision)}"
     if cell.rescore:
-        how += f", rescored {cell.rescore} from {numbers.count(bytes_on_disk(cell, full.dim))} on disk"
-    return f"{numbers.count(bytes_in_memory(cell))} bytes a vector ({how})"
+        how += f", rescored {cell.rescore} from {words.count(bytes_on_disk(cell, full.dim))} on disk"
+    return f"{words.count(bytes_in_memory(cell))} bytes a vector ({how})"
 
 
 def _evidence_words(finding: Finding, verdict: Verdict) -> str:
     evidence, limit = finding.judgement.evidence[verdict.measure], verdict.retain
-    kept, least = (numbers.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
+    kept, least = (words.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
     return f"{keeps(verdict.measure, kept)}, at least {least} with {confidence(verdict.alpha)}"
 
 
@@ -127,10 +127,10 @@ def _family_words(family: Configuration) -> str:
 def _cell(row: CandidateRow | None, report: Report, proven: Sequence[str] | set[str]) -> str:
     evidence = measured(row, report) if row is not None else None
     if row is None or evidence is None:
-        return numbers.DASH
+        return words.DASH
     limit = report.verdict.retain
-    shares = numbers.percent(evidence.kept, limit=limit)
+    shares = words.percent(evidence.kept, limit=limit)
     if evidence.at_least is not None:
-        shares += f" {numbers.percent(evidence.at_least, limit=limit)}"
+        shares += f" {words.percent(evidence.at_least, limit=limit)}"
     mark = _PROVEN if str(row.configuration) in proven else ""
-    return f"{shares} {numbers.count(row.bytes_per_vector)}{mark}"
+    return f"{shares} {words.count(row.bytes_per_vector)}{mark}"

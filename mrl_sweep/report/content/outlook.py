@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mrl_sweep.report.content import numbers
+from mrl_sweep import words
 from mrl_sweep.report.content.layout import Column, Mood, Section, table
 from mrl_sweep.report.content.view import mood
 from mrl_sweep.report.document import BudgetRow, FunnelRow, FunnelShare, ProjectionRow, Report
@@ -21,19 +21,19 @@ def funnels(report: Report) -> Section | None:
     columns = [
         Column(title="funnel", cells=tuple(f"{row.small} > {row.shortlist} > {row.large}" for row in top), right=False),
         Column(title="keeps between", cells=tuple(_span(row.kept_low, row.kept_high) for row in top)),
-        Column(title="at least", cells=tuple(numbers.percent(row.at_least, limit=limit) for row in top), drop=1),
-        Column(title="measured", cells=tuple(numbers.percent(row.measured_kept, limit=limit) for row in top)),
+        Column(title="at least", cells=tuple(words.percent(row.at_least, limit=limit) for row in top), drop=1),
+        Column(title="measured", cells=tuple(words.percent(row.measured_kept, limit=limit) for row in top)),
         *(column for name in others for column in _other_measure(name, top, limit)),
         Column(title="work", cells=tuple(_work(row) for row in top)),
-        Column(title="kept hot", cells=tuple(numbers.size(row.hot_bytes) for row in top), drop=5),
-        Column(title="p50", cells=tuple(numbers.milliseconds(row.latency_ms.get("p50")) for row in top), drop=6),
-        Column(title="p99", cells=tuple(numbers.milliseconds(row.latency_ms.get("p99")) for row in top), drop=4),
+        Column(title="kept hot", cells=tuple(words.size(row.hot_bytes) for row in top), drop=5),
+        Column(title="p50", cells=tuple(words.milliseconds(row.latency_ms.get("p50")) for row in top), drop=6),
+        Column(title="p99", cells=tuple(words.milliseconds(row.latency_ms.get("p99")) for row in top), drop=4),
         Column(title="verdict", cells=tuple(_funnel_words(row) for row in top), right=False),
     ]
     chosen = next((i for i, row in enumerate(top) if row.recommended), None)
     title = f"Funnels: shortlist at a small size, rerank at a larger one ({top[0].measure})"
     rest = len(report.funnels) - len(top)
-    notes = (f"{numbers.count(rest)} more in report.json.",) if rest else ()
+    notes = (f"{words.count(rest)} more in report.json.",) if rest else ()
     rows = table(columns, [mood(row.verdict) for row in top], chosen=chosen)
     brief = _recommended(top[0], limit) if top[0].recommended else ()
     return Section(title=title, name="funnels", brief=brief, table=rows, notes=notes)
@@ -42,7 +42,7 @@ def funnels(report: Report) -> Section | None:
 def _recommended(row: FunnelRow, limit: float) -> tuple[str, ...]:
     """The recommended funnel in a sentence: what it keeps as far as that was measured, and the work that it saves."""
     kept = row.measured_kept if row.measured_kept is not None else row.kept_low
-    share = f"{'' if row.measured_kept is not None else 'at least '}{numbers.percent(kept, limit=limit)}"
+    share = f"{'' if row.measured_kept is not None else 'at least '}{words.percent(kept, limit=limit)}"
     how = f"A shortlist of {row.shortlist:,} at {row.small} dimensions, ordered again at {row.large}"
     return (f"{how}, keeps {share} for {_work(row)} work.",)
 
@@ -51,10 +51,10 @@ def _other_measure(name: str, rows: list[FunnelRow], limit: float) -> tuple[Colu
     """The share of another measure that must pass: as measured, else between its bounds; and its limit."""
     shares = [row.measures.get(name, FunnelShare()) for row in rows]
     kept = tuple(
-        numbers.percent(share.measured_kept, limit=limit) if share.measured_kept else _span(share.kept_low, share.kept_high)
+        words.percent(share.measured_kept, limit=limit) if share.measured_kept else _span(share.kept_low, share.kept_high)
         for share in shares
     )
-    least = tuple(numbers.percent(share.at_least, limit=limit) for share in shares)
+    least = tuple(words.percent(share.at_least, limit=limit) for share in shares)
     return Column(title=f"{name} keeps", cells=kept, drop=3), Column(title=f"{name} at least", cells=least, drop=1)
 
 
@@ -68,10 +68,10 @@ def budgets(report: Report) -> Section | None:
         Column(title="budget", cells=tuple(row.budget for row in rows), right=False),
         Column(title="dim", cells=tuple("-" if row.dim is None else str(row.dim) for row in rows)),
         Column(title="index", cells=tuple(_nothing(row) if row.dim is None else row.index for row in rows), right=False),
-        Column(title="kept", cells=tuple(numbers.percent(row.kept, limit=limit) for row in rows)),
-        Column(title="at least", cells=tuple(numbers.percent(row.at_least, limit=limit) for row in rows), drop=1),
-        Column(title="size", cells=tuple(numbers.size(row.size_bytes) for row in rows)),
-        Column(title="p99", cells=tuple(numbers.milliseconds(row.p99_ms) for row in rows)),
+        Column(title="kept", cells=tuple(words.percent(row.kept, limit=limit) for row in rows)),
+        Column(title="at least", cells=tuple(words.percent(row.at_least, limit=limit) for row in rows), drop=1),
+        Column(title="size", cells=tuple(words.size(row.size_bytes) for row in rows)),
+        Column(title="p99", cells=tuple(words.milliseconds(row.p99_ms) for row in rows)),
     ]
     moods = [Mood.PLAIN if row.dim is not None else Mood.BAD for row in rows]
     notes = tuple(f"{row.budget}: {row.reason}." for row in rows if row.reason)
@@ -92,16 +92,16 @@ def _projection(report: Report, documents: int) -> Section:
         Column(title="dim", cells=tuple(row.configuration or str(row.dim) for row in rows)),
         Column(title="measure", cells=tuple(row.measure if len(names) > 1 else "-" for row in rows), right=False),
         Column(title="here", cells=tuple(_here(report, row) for row in rows)),
-        Column(title="there", cells=tuple(numbers.score(row.value) for row in rows)),
+        Column(title="there", cells=tuple(words.score(row.value) for row in rows)),
         Column(title="band", cells=tuple(_band(row) for row in rows), drop=2),
-        Column(title="kept there", cells=tuple(numbers.percent(row.kept, limit=limit) for row in rows)),
+        Column(title="kept there", cells=tuple(words.percent(row.kept, limit=limit) for row in rows)),
         Column(title="between", cells=tuple(_span(row.kept_low, row.kept_high) for row in rows), drop=1),
-        Column(title="holds up to", cells=tuple(numbers.count(row.holds_up_to) for row in rows), drop=3),
+        Column(title="holds up to", cells=tuple(words.count(row.holds_up_to) for row in rows), drop=3),
         Column(title="verdict", cells=tuple(_outlook_words(row) for row in rows), right=False),
     ]
     moods = [Mood.OPEN if row.acceptable is None else Mood.GOOD if row.acceptable else Mood.BAD for row in rows]
     how = "modelled from the ranks; right for a corpus of which this one is a random sample" if rows[0].modelled else "exact"
-    title = f"At {numbers.count(documents)} documents{'' if len(names) > 1 else f' ({rows[0].measure})'}"
+    title = f"At {words.count(documents)} documents{'' if len(names) > 1 else f' ({rows[0].measure})'}"
     notes = (*_answer(report, rows), f"{how[0].upper()}{how[1:]}.")
     return Section(title=title, name="projection", asked=True, table=table(columns, moods), notes=notes)
 
@@ -122,28 +122,28 @@ def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
 def _here(report: Report, row: ProjectionRow) -> str:
     if row.configuration not in ("", str(row.dim)):
         coded = next((one for one in report.candidates if str(one.configuration) == row.configuration), None)
-        return numbers.score(coded.measures[row.measure].mean if coded and row.measure in coded.measures else None)
+        return words.score(coded.measures[row.measure].mean if coded and row.measure in coded.measures else None)
     candidate = report.candidate(row.dim)
     evidence = candidate.measures.get(row.measure) if candidate else None
-    return numbers.score(evidence.mean if evidence else None)
+    return words.score(evidence.mean if evidence else None)
 
 
 def _band(row: ProjectionRow) -> str:
-    return numbers.DASH if row.low is None or row.high is None else f"{row.low:.4f}-{row.high:.4f}"
+    return words.DASH if row.low is None or row.high is None else f"{row.low:.4f}-{row.high:.4f}"
 
 
 def _span(low: float | None, high: float | None) -> str:
     if low is None or high is None:
-        one = numbers.percent(high if low is None else low)
+        one = words.percent(high if low is None else low)
         return one if low is high else f"at most {one}" if low is None else f"at least {one}"
-    return f"{numbers.percent(low)} - {numbers.percent(high)}"
+    return f"{words.percent(low)} - {words.percent(high)}"
 
 
 def _work(row: FunnelRow) -> str:
     """How many times fewer multiply-adds than an exhaustive search at full size, where that is known."""
     if not row.operations:
-        return numbers.DASH
-    return f"{row.full_operations / row.operations:.1f}x less" if row.full_operations else numbers.count(row.operations)
+        return words.DASH
+    return f"{row.full_operations / row.operations:.1f}x less" if row.full_operations else words.count(row.operations)
 
 
 def _funnel_order(row: FunnelRow) -> tuple[bool, bool, bool, int]:
@@ -152,8 +152,8 @@ def _funnel_order(row: FunnelRow) -> tuple[bool, bool, bool, int]:
 
 
 def _funnel_words(row: FunnelRow) -> str:
-    words = {Outcome.PASS: "proven", Outcome.FAIL: "too low", Outcome.INCONCLUSIVE: "not proven"}
-    shown = words.get(Outcome(row.verdict), "not tested")
+    shown_as = {Outcome.PASS: "proven", Outcome.FAIL: "too low", Outcome.INCONCLUSIVE: "not proven"}
+    shown = shown_as.get(Outcome(row.verdict), "not tested")
     return f"{shown}, least work" if row.recommended else shown
 
 

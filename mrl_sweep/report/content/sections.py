@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mrl_sweep import words
 from mrl_sweep.deploying.budgets import pareto_front
-from mrl_sweep.report.content import numbers
 from mrl_sweep.report.content.grid import grids
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.content.outlook import budgets, funnels, projections
@@ -41,7 +41,7 @@ def slices(report: Report) -> Section | None:
         return None
 
     def share(row: SliceRow, value: float | None) -> str:
-        return numbers.percent(value, limit=row.retain or report.verdict.retain)
+        return words.percent(value, limit=row.retain or report.verdict.retain)
 
     def order(row: SliceRow) -> tuple[bool, float]:
         return not _stands_out(row, report), row.kept if row.kept is not None else 2.0
@@ -49,11 +49,11 @@ def slices(report: Report) -> Section | None:
     top = sorted(rows, key=order)[:_MOST_SLICES]
     columns = [
         Column(title="slice", cells=tuple(_cut(f"{row.field}={row.value}") for row in top), right=False),
-        Column(title="queries", cells=tuple(numbers.count(row.queries) for row in top)),
+        Column(title="queries", cells=tuple(words.count(row.queries) for row in top)),
         Column(title="kept", cells=tuple(share(row, row.kept) for row in top)),
         Column(title="at least", cells=tuple(share(row, row.at_least) for row in top), drop=2),
         Column(title="at most", cells=tuple(share(row, row.at_most) for row in top), drop=3),
-        Column(title="others", cells=tuple(numbers.percent(row.kept_by_others) for row in top), drop=1),
+        Column(title="others", cells=tuple(words.percent(row.kept_by_others) for row in top), drop=1),
         Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in top), drop=4),
         Column(title="", cells=tuple(_slice_words(row, report) for row in top), right=False),
     ]
@@ -70,7 +70,7 @@ def losers(report: Report) -> Section | None:
     top = sorted(report.losers, key=lambda row: row.value - row.full)[:_MOST_LOSERS]
     title = f"Queries that lose most at {top[0].dim} dimensions ({top[0].measure})"
     rest = len(report.losers) - len(top)
-    notes = (f"{numbers.count(rest)} more in report.json.",) if rest > 0 else ()
+    notes = (f"{words.count(rest)} more in report.json.",) if rest > 0 else ()
     return Section(title=title, name="losers", items=tuple(_loser(row) for row in top), notes=notes)
 
 
@@ -87,7 +87,7 @@ def controls(report: Report) -> Section | None:
     prefix = {row.dim: _kept(row, report) for row in ladder(report)}
     columns = [
         Column(title="dim", cells=tuple(str(dim) for dim in dims)),
-        Column(title="prefix", cells=tuple(prefix.get(dim, numbers.DASH) for dim in dims)),
+        Column(title="prefix", cells=tuple(prefix.get(dim, words.DASH) for dim in dims)),
         *(
             Column(title=basis, cells=tuple(_several(shares.get((basis, dim), [])) for dim in dims))
             for basis in dict.fromkeys(basis for basis, _ in shares)
@@ -110,14 +110,14 @@ def indexes(report: Report) -> Section | None:
         Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
         Column(title="index", cells=tuple(_index_name(row) for row in rows), right=False),
         Column(title="kept", cells=tuple(_kept(row, report) for row in rows)),
-        Column(title="at least", cells=tuple(numbers.percent(_least(row, report), limit=limit) for row in rows), drop=1),
+        Column(title="at least", cells=tuple(words.percent(_least(row, report), limit=limit) for row in rows), drop=1),
         *_required_least(rows, report),
-        Column(title="lost by cutting", cells=tuple(numbers.percent(cut) for cut, _ in losses), drop=4),
-        Column(title="by the index", cells=tuple(numbers.percent(index) for _, index in losses), drop=3),
-        Column(title="size", cells=tuple(numbers.size(row.index_bytes) for row in rows)),
-        Column(title="p50", cells=tuple(numbers.milliseconds(row.latency_ms.get("p50")) for row in rows), drop=2),
-        Column(title="p99", cells=tuple(numbers.milliseconds(row.latency_ms.get("p99")) for row in rows)),
-        Column(title="queries/s", cells=tuple(numbers.count(row.queries_per_second) for row in rows), drop=5),
+        Column(title="lost by cutting", cells=tuple(words.percent(cut) for cut, _ in losses), drop=4),
+        Column(title="by the index", cells=tuple(words.percent(index) for _, index in losses), drop=3),
+        Column(title="size", cells=tuple(words.size(row.index_bytes) for row in rows)),
+        Column(title="p50", cells=tuple(words.milliseconds(row.latency_ms.get("p50")) for row in rows), drop=2),
+        Column(title="p99", cells=tuple(words.milliseconds(row.latency_ms.get("p99")) for row in rows)),
+        Column(title="queries/s", cells=tuple(words.count(row.queries_per_second) for row in rows), drop=5),
         Column(title="build", cells=tuple("-" if row.build_s is None else f"{row.build_s:,.1f} s" for row in rows), drop=6),
         Column(title="verdict", cells=verdicts, right=False),
     ]
@@ -155,7 +155,7 @@ def _required_least(rows: list[CandidateRow], report: Report) -> list[Column]:
     for name in report.verdict.required:
         evidence = [row.measures.get(name) for row in rows]
         if name != report.verdict.measure and any(evidence):
-            cells = tuple(numbers.percent(one.at_least if one else None, limit=limit) for one in evidence)
+            cells = tuple(words.percent(one.at_least if one else None, limit=limit) for one in evidence)
             columns.append(Column(title=f"{name} at least", cells=cells, drop=1))
     return columns
 
@@ -168,8 +168,8 @@ def _index_name(row: CandidateRow) -> str:
 def _standing(row: CandidateRow, fronts: list[str], report: Report) -> str:
     if not row.certified:
         return "not certified"
-    words = outcome_words(row, report)
-    return f"{words}, best by {' and '.join(fronts)}" if fronts else words
+    outcome = outcome_words(row, report)
+    return f"{outcome}, best by {' and '.join(fronts)}" if fronts else outcome
 
 
 def _least(row: CandidateRow, report: Report) -> float | None:
@@ -179,14 +179,14 @@ def _least(row: CandidateRow, report: Report) -> float | None:
 
 def _kept(row: CandidateRow, report: Report) -> str:
     evidence = measured(row, report)
-    return numbers.percent(evidence.kept if evidence else None, limit=report.verdict.retain)
+    return words.percent(evidence.kept if evidence else None, limit=report.verdict.retain)
 
 
 def _several(shares: list[float]) -> str:
     """The mean of a control's draws, and how far they lie apart."""
     if not shares:
-        return numbers.DASH
-    mean = numbers.percent(sum(shares) / len(shares))
+        return words.DASH
+    mean = words.percent(sum(shares) / len(shares))
     return mean if len(shares) == 1 else f"{mean} ±{100 * (max(shares) - min(shares)) / 2:.1f}"
 
 
@@ -206,27 +206,27 @@ def _stands_out(row: SliceRow, report: Report) -> bool:
 
 
 def _slice_words(row: SliceRow, report: Report) -> str:
-    words = ["hit" if proven_hit(row, report) else "-"]
-    margin = f"margin of {numbers.asked(row.retain)}" if row.retain is not None else "margin"
+    notes = ["hit" if proven_hit(row, report) else "-"]
+    margin = f"margin of {words.asked(row.retain)}" if row.retain is not None else "margin"
     if row.verdict is not None:
-        words.append(
+        notes.append(
             {Outcome.PASS: f"holds its {margin}", Outcome.FAIL: f"below its {margin}"}.get(Outcome(row.verdict), f"{margin} open")
         )
-    return ", ".join(word for word in words if word != "-" or len(words) == 1)
+    return ", ".join(word for word in notes if word != "-" or len(notes) == 1)
 
 
 def _searched(report: Report, every: list[SliceRow], rows: list[SliceRow], top: list[SliceRow]) -> tuple[str, ...]:
     hits = sum(proven_hit(row, report) for row in every)
     what = (
-        f"{numbers.plural(hits, 'is', 'are')} hit harder than the other queries" if hits else "none is hit harder than the others"
+        f"{words.plural(hits, 'is', 'are')} hit harder than the other queries" if hits else "none is hit harder than the others"
     )
     searched = sum(row.q_value is not None for row in every)
-    held = f"false discoveries held at {numbers.asked(report.verdict.alpha)}"
-    notes = [f"Of {numbers.plural(searched, 'slice')} searched, {what} ({held})."] if searched else []
+    held = f"false discoveries held at {words.asked(report.verdict.alpha)}"
+    notes = [f"Of {words.plural(searched, 'slice')} searched, {what} ({held})."] if searched else []
     if len(rows) > len(top):
         notes.append(f"{len(rows) - len(top)} more in report.json.")
     if len(every) > len(rows):
-        small = numbers.plural(len(every) - len(rows), "slice")
+        small = words.plural(len(every) - len(rows), "slice")
         notes.append(f"{small} of fewer than {SMALLEST_SHOWN} queries not shown: so few say little of a slice.")
     return tuple(notes)
 
@@ -245,8 +245,8 @@ def _loser(row: LoserRow) -> Item:
 def _fell(documents: tuple[FallenRow, ...]) -> str:
     """`Title [d5] from rank 1 to 3`: the judged documents by which the value changed."""
     shown = "; ".join(
-        f"{_cut(document.title or document.id)} [{_cut(document.id)}] from rank {numbers.count(document.rank_at_full)}"
-        f" to {'nowhere' if document.rank is None else numbers.count(document.rank)}"
+        f"{_cut(document.title or document.id)} [{_cut(document.id)}] from rank {words.count(document.rank_at_full)}"
+        f" to {'nowhere' if document.rank is None else words.count(document.rank)}"
         for document in documents[:_MOST_DOCUMENTS]
     )
     rest = len(documents) - _MOST_DOCUMENTS

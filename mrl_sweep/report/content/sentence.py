@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mrl_sweep import words
 from mrl_sweep.decision.policy import MIN_QUERIES
-from mrl_sweep.report.content import numbers
 from mrl_sweep.types import Evidence, Judgement, Outcome, Verdict
 from mrl_sweep.words import keeps, queries_of
 
@@ -27,7 +27,7 @@ def sentence(verdict: Verdict, *, shrink: float | None = None) -> str:
     else:
         parts = [_use(verdict, chosen), _measured_below(verdict, ladder)]
         if shrink is not None and shrink > 1:
-            parts.append(f"The index shrinks {numbers.times(shrink)}.")
+            parts.append(f"The index shrinks {words.times(shrink)}.")
     if verdict.measure.label_free:
         parts.append(UNJUDGED)
     return " ".join(part for part in parts if part)
@@ -35,7 +35,7 @@ def sentence(verdict: Verdict, *, shrink: float | None = None) -> str:
 
 def confidence(alpha: float) -> str:
     """`95% confidence`."""
-    return f"{numbers.asked(round(1 - alpha, 12))} confidence"
+    return f"{words.asked(round(1 - alpha, 12))} confidence"
 
 
 def _ladder(verdict: Verdict) -> list[Judgement]:
@@ -47,16 +47,16 @@ def _ladder(verdict: Verdict) -> list[Judgement]:
 def _use(verdict: Verdict, chosen: Judgement) -> str:
     """A size below full: proven, or measured only and said so."""
     evidence, limit = _evidence(verdict, chosen), verdict.retain
-    kept, least = (numbers.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
+    kept, least = (words.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
     start = f"Use {verdict.dimension} dimensions: it {keeps(verdict.measure, kept)}"
     sure = confidence(verdict.alpha)
     proven = verdict.proven is not None and verdict.proven <= verdict.dimension
     if verdict.decide_by == "bound" or proven:
-        return f"{start}, at least {least} with {sure}; you asked for {numbers.asked(limit)}."
+        return f"{start}, at least {least} with {sure}; you asked for {words.asked(limit)}."
     verb = "returns" if verdict.measure.label_free else "keeps"
     bound = f": with {sure} it {verb} at least {least}" if evidence.at_least is not None else ""
     queries = _queries(verdict)
-    return f"{start} as measured on {queries}; you asked for {numbers.asked(limit)}. Measured, not proven{bound}."
+    return f"{start} as measured on {queries}; you asked for {words.asked(limit)}. Measured, not proven{bound}."
 
 
 def _keep_full(verdict: Verdict, ladder: list[Judgement]) -> str:
@@ -75,32 +75,32 @@ def _keep_full(verdict: Verdict, ladder: list[Judgement]) -> str:
     if first.reason and not _explains(verdict, first):
         return f"{start}: {first.candidate.dim} does not pass ({first.reason.rstrip('.')})."
     if verdict.decide_by == "mean":
-        return f"{start}: {_seen(verdict, first)} as measured; you asked for {numbers.asked(verdict.retain)}."
+        return f"{start}: {_seen(verdict, first)} as measured; you asked for {words.asked(verdict.retain)}."
     if first.outcome is Outcome.FAIL:
-        most = numbers.percent(evidence.at_most, limit=verdict.retain)
-        rest = f"at most {most} with {confidence(verdict.alpha)}; you asked for {numbers.asked(verdict.retain)}"
+        most = words.percent(evidence.at_most, limit=verdict.retain)
+        rest = f"at most {most} with {confidence(verdict.alpha)}; you asked for {words.asked(verdict.retain)}"
         return f"{start}: {_seen(verdict, first)}, {rest}."
     return f"{start} for now: {_unproven(verdict, first)}."
 
 
 def _unproven(verdict: Verdict, judgement: Judgement) -> str:
     evidence, limit = _evidence(verdict, judgement), verdict.retain
-    least = "no share of it" if evidence.at_least is None else f"only {numbers.percent(evidence.at_least, limit=limit)}"
+    least = "no share of it" if evidence.at_least is None else f"only {words.percent(evidence.at_least, limit=limit)}"
     queries = _queries(verdict, prove=True)
     shown = f"{_seen(verdict, judgement)}, but {queries} {least} with {confidence(verdict.alpha)}"
-    return f"{shown}; you asked for {numbers.asked(limit)}. {_would_settle(verdict, evidence)}"
+    return f"{shown}; you asked for {words.asked(limit)}. {_would_settle(verdict, evidence)}"
 
 
 def _would_settle(verdict: Verdict, evidence: Evidence) -> str:
     if not evidence.queries_needed:
         return f"It lies so near the margin that more {_units(verdict)} are unlikely to tell"
-    return f"About {numbers.about(evidence.queries_needed)} {_units(verdict)} would settle it"
+    return f"About {words.about(evidence.queries_needed)} {_units(verdict)} would settle it"
 
 
 def _queries(verdict: Verdict, *, prove: bool = False) -> str:
     """`300 judged queries`, `1 judged query proves`, `10 clusters of judged queries`."""
     one, many = (" proves", " prove") if prove else ("", "")
-    return numbers.plural(verdict.n_units, _units(verdict, 1) + one, _units(verdict) + many)
+    return words.plural(verdict.n_units, _units(verdict, 1) + one, _units(verdict) + many)
 
 
 def _units(verdict: Verdict, number: int | None = None) -> str:
@@ -108,7 +108,7 @@ def _units(verdict: Verdict, number: int | None = None) -> str:
 
 
 def _seen(verdict: Verdict, judgement: Judgement) -> str:
-    kept = numbers.percent(_evidence(verdict, judgement).kept, limit=verdict.retain)
+    kept = words.percent(_evidence(verdict, judgement).kept, limit=verdict.retain)
     return f"{judgement.candidate.dim} {keeps(verdict.measure, kept)}"
 
 
@@ -125,11 +125,11 @@ def _measured_below(verdict: Verdict, ladder: list[Judgement]) -> str:
     if measured is below[0] and verdict.dimension == ladder[0].candidate.dim:
         return ""  # the sentence before spoke of it
     evidence = _evidence(verdict, measured)
-    kept = numbers.percent(evidence.kept, limit=verdict.retain)
+    kept = words.percent(evidence.kept, limit=verdict.retain)
     verb = "returns" if verdict.measure.label_free else "keeps"
     shown = f"Measured, {measured.candidate.dim} {verb} {kept} too, but that is not proven"
     if measured.outcome is Outcome.INCONCLUSIVE and evidence.queries_needed:
-        return f"{shown}: about {numbers.about(evidence.queries_needed)} {_units(verdict)} would settle it."
+        return f"{shown}: about {words.about(evidence.queries_needed)} {_units(verdict)} would settle it."
     return f"{shown}."
 
 

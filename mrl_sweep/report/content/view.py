@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from mrl_sweep.report.content import numbers
+from mrl_sweep import words
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.document import NO_FAULT, CandidateRow, Report, SliceRow
 from mrl_sweep.types import AGREEMENT, FLAT, Basis, Evidence, Outcome
@@ -24,7 +24,7 @@ def headline(report: Report) -> list[str]:
     for key, noun, nouns in (("documents", "doc", "docs"), ("queries", *asking)):
         number = collection.get(key)
         if isinstance(number, int):
-            parts.append(numbers.plural(number, noun, nouns))
+            parts.append(words.plural(number, noun, nouns))
     parts.append(model_name(str(model.get("name", ""))))
     similarity = report.manifest.get("similarity")
     parts.append(f"exact {similarity}" if similarity else "")
@@ -96,8 +96,8 @@ def sizes(report: Report) -> Section:
 
 def verdict_words(row: CandidateRow, report: Report) -> str:
     """`ok, smallest`, `too low`, `not proven, needs ~1,200 queries`, `not reached`, `baseline`: a size of the ladder."""
-    words = outcome_words(row, report)
-    return f"{words}, smallest" if row.verdict == Outcome.PASS and row.dim == report.verdict.dimension else words
+    outcome = outcome_words(row, report)
+    return f"{outcome}, smallest" if row.verdict == Outcome.PASS and row.dim == report.verdict.dimension else outcome
 
 
 def outcome_words(row: CandidateRow, report: Report) -> str:
@@ -108,7 +108,7 @@ def outcome_words(row: CandidateRow, report: Report) -> str:
     if row.verdict == Outcome.INCONCLUSIVE:
         needed = evidence.queries_needed if evidence else None
         units = "queries" if report.verdict.clusters is None else "clusters"
-        return f"not proven, needs ~{numbers.about(needed)} {units}" if needed else "not proven"
+        return f"not proven, needs ~{words.about(needed)} {units}" if needed else "not proven"
     if row.verdict == Outcome.NOT_TESTED:
         return "not reached, would pass alone" if row.reason else "not reached"
     return "baseline" if row.verdict == Outcome.BASELINE else "too low"
@@ -133,8 +133,8 @@ def worst_slice(report: Report) -> str:
     if not hit:
         return ""
     worst = min(hit, key=lambda row: row.kept if row.kept is not None else 1.0)
-    queries = numbers.plural(worst.queries, "query", "queries")
-    return f"Worst hit: {worst.field}={worst.value} keeps {numbers.percent(worst.kept, limit=verdict.retain)} ({queries})."
+    queries = words.plural(worst.queries, "query", "queries")
+    return f"Worst hit: {worst.field}={worst.value} keeps {words.percent(worst.kept, limit=verdict.retain)} ({queries})."
 
 
 def proven_hit(row: SliceRow, report: Report) -> bool:
@@ -148,7 +148,7 @@ def remarks(report: Report) -> Section:
     notes = []
     for title, faults in (("Set aside", True), ("Not of this split, which is no fault", False)):
         kinds = [(reason, number) for reason, number in report.excluded.items() if (reason not in NO_FAULT) == faults]
-        counted = "; ".join(f"{numbers.count(number)} {reason.replace('_', ' ')}" for reason, number in kinds)
+        counted = "; ".join(f"{words.count(number)} {reason.replace('_', ' ')}" for reason, number in kinds)
         notes += [f"{title}: {counted}."] if counted else []
     return Section(title="Warnings", items=tuple(items), notes=tuple(notes))
 
@@ -158,18 +158,18 @@ def _deciding(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:
     evidence = [measured(row, report) for row in rows]
 
     def cells(read: Callable[[Evidence], str]) -> tuple[str, ...]:
-        return tuple(read(m) if m is not None else numbers.DASH for m in evidence)
+        return tuple(read(m) if m is not None else words.DASH for m in evidence)
 
     base = [row.verdict == Outcome.BASELINE for row in rows]
     kept = tuple(
-        numbers.DASH if b else cell for b, cell in zip(base, cells(lambda m: numbers.percent(m.kept, limit=limit)), strict=True)
+        words.DASH if b else cell for b, cell in zip(base, cells(lambda m: words.percent(m.kept, limit=limit)), strict=True)
     )
-    changed = cells(lambda m: f"{m.lost}/{m.gained}" if m.lost is not None and m.gained is not None else numbers.DASH)
+    changed = cells(lambda m: f"{m.lost}/{m.gained}" if m.lost is not None and m.gained is not None else words.DASH)
     return [
-        Column(title=report.verdict.measure, cells=cells(lambda m: numbers.score(m.mean))),
+        Column(title=report.verdict.measure, cells=cells(lambda m: words.score(m.mean))),
         Column(title="kept", cells=kept),
-        Column(title="at least", cells=cells(lambda m: numbers.percent(m.at_least, limit=limit))),
-        Column(title="lost/gained", cells=tuple(numbers.DASH if b else c for b, c in zip(base, changed, strict=True)), drop=5),
+        Column(title="at least", cells=cells(lambda m: words.percent(m.at_least, limit=limit))),
+        Column(title="lost/gained", cells=tuple(words.DASH if b else c for b, c in zip(base, changed, strict=True)), drop=5),
     ]
 
 
@@ -182,11 +182,9 @@ def _others(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:
         evidence = [row.measures.get(name) for row in rows]
         shares = [(m.kept, m.at_least) if m is not None and m.at_least is not None else (None, None) for m in evidence]
         for title, cells in ((f"{name} kept", [kept for kept, _ in shares]), ("at least", [least for _, least in shares])):
-            columns.append(
-                Column(title=title, cells=tuple(numbers.percent(c, limit=report.verdict.retain) for c in cells), drop=1)
-            )
+            columns.append(Column(title=title, cells=tuple(words.percent(c, limit=report.verdict.retain) for c in cells), drop=1))
     for i, name in enumerate(name for name in names if name not in required):
-        means = tuple(numbers.score(row.measures[name].mean) if name in row.measures else numbers.DASH for row in rows)
+        means = tuple(words.score(row.measures[name].mean) if name in row.measures else words.DASH for row in rows)
         columns.append(Column(title=name, cells=means, drop=6 + i))
     return columns
 
@@ -197,25 +195,25 @@ def _agreement(rows: Sequence[CandidateRow]) -> list[Column]:
     told = {k for name, k in measured_at.items() if any(name in row.measures for row in rows)}
     depths = [k for k in dict.fromkeys(k for row in rows for k in row.agreement) if k not in told]
     return [
-        Column(title=f"same top {k}", cells=tuple(numbers.percent(row.agreement.get(k)) for row in rows), drop=4) for k in depths
+        Column(title=f"same top {k}", cells=tuple(words.percent(row.agreement.get(k)) for row in rows), drop=4) for k in depths
     ]
 
 
 def _bytes(report: Report, rows: Sequence[CandidateRow], flat: dict[int, CandidateRow]) -> Column:
     """The float32 index where one was built, else what the vectors of the corpus take."""
-    built = tuple(numbers.size(flat[row.dim].index_bytes if row.dim in flat else None) for row in rows)
+    built = tuple(words.size(flat[row.dim].index_bytes if row.dim in flat else None) for row in rows)
     documents = _mapping(report.manifest.get("collection")).get("documents")
-    if any(cell != numbers.DASH for cell in built) or not isinstance(documents, int):
+    if any(cell != words.DASH for cell in built) or not isinstance(documents, int):
         return Column(title="float32 index", cells=built, drop=2)
-    return Column(title="float32 vectors", cells=tuple(numbers.size(row.bytes_per_vector * documents) for row in rows), drop=2)
+    return Column(title="float32 vectors", cells=tuple(words.size(row.bytes_per_vector * documents) for row in rows), drop=2)
 
 
 def _speed(rows: Sequence[CandidateRow]) -> list[Column]:
     columns = [
-        Column(title=name, cells=tuple(numbers.milliseconds(row.latency_ms.get(name)) for row in rows), drop=drop)
+        Column(title=name, cells=tuple(words.milliseconds(row.latency_ms.get(name)) for row in rows), drop=drop)
         for name, drop in (("p50", 3), ("p99", 20))
     ]
-    return [*columns, Column(title="queries/s", cells=tuple(numbers.count(row.queries_per_second) for row in rows), drop=21)]
+    return [*columns, Column(title="queries/s", cells=tuple(words.count(row.queries_per_second) for row in rows), drop=21)]
 
 
 def _size_notes(report: Report, rows: Sequence[CandidateRow]) -> list[str]:
@@ -224,7 +222,7 @@ def _size_notes(report: Report, rows: Sequence[CandidateRow]) -> list[str]:
     reasons = [f"{row.dim}: {row.reason}." for row in every if row.reason and not _plain_to_see(row, report)]
     notes += reasons[:_MOST_NOTES]
     if len(reasons) > _MOST_NOTES:
-        notes.append(f"And {numbers.plural(len(reasons) - _MOST_NOTES, 'more size')} with a reason of its own, in report.json.")
+        notes.append(f"And {words.plural(len(reasons) - _MOST_NOTES, 'more size')} with a reason of its own, in report.json.")
     return [*notes, *filter(None, [other_shares(report), _power(report, every)])]
 
 
@@ -232,7 +230,7 @@ def other_shares(report: Report) -> str:
     """`Smallest proven at 99%: all 768; at 98%: 256; at 95%: 128.`: what another share would have come to."""
     full = max((row.dim for row in ladder(report)), default=0)
     shown = [
-        f"at {numbers.asked(one.retain)}: {'all ' if one.dimension == full else ''}{one.dimension}"
+        f"at {words.asked(one.retain)}: {'all ' if one.dimension == full else ''}{one.dimension}"
         for one in report.verdict.smallest
     ]
     how = "Smallest proven" if report.verdict.decide_by == "bound" else "Smallest as measured"
@@ -257,11 +255,11 @@ def _power(report: Report, rows: Sequence[CandidateRow]) -> str:
     if stop is None or evidence is None or not evidence.provable_loss or verdict.decide_by != "bound":
         return ""
     truly = verdict.retain + evidence.provable_loss
-    size = "a size that loses nothing" if truly > 1 else f"a size that truly keeps {numbers.percent(truly)}"
+    size = "a size that loses nothing" if truly > 1 else f"a size that truly keeps {words.percent(truly)}"
     tries = "fewer than 4 of 5 tries" if truly > 1 else "4 of 5 tries"
-    queries = numbers.plural(verdict.queries, "query", "queries")
+    queries = words.plural(verdict.queries, "query", "queries")
     if verdict.clusters is not None:
-        queries = numbers.plural(verdict.clusters, "cluster of queries", "clusters of queries")
+        queries = words.plural(verdict.clusters, "cluster of queries", "clusters of queries")
     return f"With {queries}, {size} is proven in {tries} (at the spread of {stop.dim})."
 
 

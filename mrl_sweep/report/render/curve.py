@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mrl_sweep.report.content import numbers
+from mrl_sweep import words
 from mrl_sweep.report.content.view import ladder, measured
 from mrl_sweep.report.document import Report
 
@@ -73,7 +73,7 @@ def draw(report: Report, *, width: int, signs: Signs = UNICODE) -> list[str]:
             grid[line(point.at_least)][column(point.dim)] = signs.at_least
     for point in found:
         grid[line(point.kept)][column(point.dim)] = signs.kept
-    labels = {0: numbers.percent(high), _HEIGHT - 1: numbers.percent(low), limit: numbers.asked(report.verdict.retain)}
+    labels = {0: words.percent(high), _HEIGHT - 1: words.percent(low), limit: words.asked(report.verdict.retain)}
     lines = [f"{labels.get(i, ''):>{_LABEL}} {signs.side}{''.join(cells)}".rstrip() for i, cells in enumerate(grid)]
     axis = " " * (_LABEL + 1) + signs.corner + signs.floor * columns
     return [*lines, axis, _marks(report, first, last, column(report.verdict.dimension), columns), _legend(report, signs)]

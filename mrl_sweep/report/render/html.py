@@ -12,7 +12,8 @@ from typing import Any, Final
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from mrl_sweep.report.content import numbers, view
+from mrl_sweep import words
+from mrl_sweep.report.content import view
 from mrl_sweep.report.content.layout import Column, Table, fit, table
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import CandidateRow, Report
@@ -131,11 +132,11 @@ def _everything(report: Report) -> Table | None:
     evidence = [view.measured(row, report) for row in rows]
     columns = [
         Column(title="configuration", cells=tuple(str(row.configuration) for row in rows), right=False),
-        Column(title="bytes", cells=tuple(numbers.count(row.bytes_per_vector) for row in rows)),
-        Column(title=report.verdict.measure, cells=tuple(numbers.score(one.mean if one else None) for one in evidence)),
-        Column(title="kept", cells=tuple(numbers.percent(one.kept if one else None, limit=limit) for one in evidence)),
-        Column(title="at least", cells=tuple(numbers.percent(one.at_least if one else None, limit=limit) for one in evidence)),
-        Column(title="at most", cells=tuple(numbers.percent(one.at_most if one else None, limit=limit) for one in evidence)),
+        Column(title="bytes", cells=tuple(words.count(row.bytes_per_vector) for row in rows)),
+        Column(title=report.verdict.measure, cells=tuple(words.score(one.mean if one else None) for one in evidence)),
+        Column(title="kept", cells=tuple(words.percent(one.kept if one else None, limit=limit) for one in evidence)),
+        Column(title="at least", cells=tuple(words.percent(one.at_least if one else None, limit=limit) for one in evidence)),
+        Column(title="at most", cells=tuple(words.percent(one.at_most if one else None, limit=limit) for one in evidence)),
         Column(title="verdict", cells=tuple(view.outcome_words(row, report) for row in rows), right=False),
     ]
     return table(columns, [view.mood(row.verdict) for row in rows])
@@ -149,11 +150,11 @@ def _slices(report: Report) -> Table | None:
     columns = [
         Column(title="slice", cells=tuple(f"{row.field}={row.value}" for row in rows), right=False),
         Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
-        Column(title="queries", cells=tuple(numbers.count(row.queries) for row in rows)),
-        Column(title="kept", cells=tuple(numbers.percent(row.kept) for row in rows)),
-        Column(title="at least", cells=tuple(numbers.percent(row.at_least) for row in rows)),
-        Column(title="at most", cells=tuple(numbers.percent(row.at_most) for row in rows)),
-        Column(title="others", cells=tuple(numbers.percent(row.kept_by_others) for row in rows)),
+        Column(title="queries", cells=tuple(words.count(row.queries) for row in rows)),
+        Column(title="kept", cells=tuple(words.percent(row.kept) for row in rows)),
+        Column(title="at least", cells=tuple(words.percent(row.at_least) for row in rows)),
+        Column(title="at most", cells=tuple(words.percent(row.at_most) for row in rows)),
+        Column(title="others", cells=tuple(words.percent(row.kept_by_others) for row in rows)),
         Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in rows)),
     ]
     return table(columns, [view.mood(row.verdict or "") for row in rows])

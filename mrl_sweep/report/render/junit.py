@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from mrl_sweep.report.content import numbers, view
+from mrl_sweep import words
+from mrl_sweep.report.content import view
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
 from mrl_sweep.report.render.escape import xml as safe
@@ -96,7 +97,7 @@ def _slice_cases(suite: ElementTree.Element, report: Report) -> None:
         if row.declared and row.verdict is not None and row.dim == dim:
             case = _case(suite, "slices", f"{dim} {row.field}={row.value}")
             if row.verdict == Outcome.FAIL and _missed(report):
-                kept = numbers.percent(row.kept, limit=row.retain or report.verdict.retain)
+                kept = words.percent(row.kept, limit=row.retain or report.verdict.retain)
                 ElementTree.SubElement(case, "failure", type="fail", message=safe(f"keeps {kept}"))
 
 
@@ -113,8 +114,8 @@ def _short(evidence: Evidence, report: Report) -> bool:
 
 def _figures(evidence: Evidence, report: Report) -> str:
     limit = report.verdict.retain
-    kept, least = (numbers.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
-    return f"mean {numbers.score(evidence.mean)}, kept {kept}, at least {least}; asked {numbers.asked(limit)}"
+    kept, least = (words.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
+    return f"mean {words.score(evidence.mean)}, kept {kept}, at least {least}; asked {words.asked(limit)}"
 
 
 def _case(suite: ElementTree.Element, group: str, name: str) -> ElementTree.Element:

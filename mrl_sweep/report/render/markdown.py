@@ -6,12 +6,12 @@ from html import escape
 
 from mrl_sweep.report.content import view
 from mrl_sweep.report.content.layout import Section, Table, fit
-from mrl_sweep.report.content.numbers import plural
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
 from mrl_sweep.report.render.escape import markdown as safe
 from mrl_sweep.report.render.escape import plain
+from mrl_sweep.words import plural
 
 _WIDTH = 110
 """Characters of a table that a comment shows without scrolling."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mrl_sweep import words
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
-from mrl_sweep.report.content import numbers
 from mrl_sweep.report.document import CandidateRow, Report
 from mrl_sweep.report.render import Look, escape
 from mrl_sweep.types import Basis, Configuration, Outcome
@@ -52,15 +52,15 @@ def _full(report: Report) -> int:
 
 def _evidence(report: Report, row: CandidateRow, target: Target) -> str:
     evidence, retain = row.measures.get(report.verdict.measure), report.verdict.retain
-    words = f"# {row.configuration} in {target.title}"
+    text = f"# {row.configuration} in {target.title}"
     if evidence is not None and evidence.at_least is not None:
-        words += (
-            f": keeps {numbers.percent(evidence.kept, limit=retain)} of {report.verdict.measure}, "
-            f"at least {numbers.percent(evidence.at_least, limit=retain)}; {numbers.percent(retain)} was asked"
+        text += (
+            f": keeps {words.percent(evidence.kept, limit=retain)} of {report.verdict.measure}, "
+            f"at least {words.percent(evidence.at_least, limit=retain)}; {words.percent(retain)} was asked"
         )
     if row.index == "exact":
-        words += "\n# this is an exhaustive search of these codes; what the index loses on top, mrl-sweep score tells"
-    return words
+        text += "\n# this is an exhaustive search of these codes; what the index loses on top, mrl-sweep score tells"
+    return text
 
 
 def _client(report: Report, row: CandidateRow, target: Target) -> str:
@@ -114,6 +114,6 @@ def _statements(report: Report, row: CandidateRow, target: Target) -> str:
 
 
 def _gate(report: Report, row: CandidateRow) -> str:
-    retain = numbers.percent(report.verdict.retain)
+    retain = words.percent(report.verdict.retain)
     asked = f"--dim {row.dim}" if row.configuration.is_exact_prefix else f"--config {row.configuration}"
     return f"# in CI\nmrl-sweep gate {report.folder or 'RUN'} {asked} --retain {retain}"

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from mrl_sweep.report.content import view
 from mrl_sweep.report.content.layout import Item, Mood, Section, Table, fit, natural_width
-from mrl_sweep.report.content.numbers import plural
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look, curve, escape
+from mrl_sweep.words import plural
 
 _STYLES = {Mood.GOOD: "green", Mood.BAD: "red", Mood.OPEN: "yellow", Mood.QUIET: "dim", Mood.PLAIN: ""}
 _MARK = "> "
