@@ -106,11 +106,11 @@ def make_plan(
     cosine: bool,
     own_rows: IntArray,
     kernel: Kernel,
-    turns: Sequence[Callable[[Float32Array], Float32Array]] = (),
+    turn: Callable[[Float32Array], Float32Array] = np.asarray,
 ) -> TargetOrder:
     """Score every judged pair that can be found at every size, and sort the thresholds of each query.
 
-    `turns` are applied to the documents first, in order; `queries` are turned already.
+    `turn` makes of stored documents what is counted; `queries` are turned already.
     """
     query_of = qrels.queries
     pairs = np.flatnonzero((qrels.rows != Qrels.MISSING) & (qrels.rows != own_rows[query_of]))
@@ -130,10 +130,7 @@ def make_plan(
     )
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         part = slice(start, start + PAIRS_AT_ONCE)
-        docs = vectors.take(rows[part])
-        for turn in turns:
-            docs = turn(docs)
-        targets.thresholds[:, part] = kernel.pair_scores(queries, docs, targets, query_rows[part])
+        targets.thresholds[:, part] = kernel.pair_scores(queries, turn(vectors.take(rows[part])), targets, query_rows[part])
     order = (
         np.stack([_sorted_by_query(row, query_rows) for row in targets.thresholds])
         if len(pairs)

@@ -11,6 +11,9 @@ from mrl_sweep.types import Float32Array, Similarity
 ZERO_SQUARED_NORM: Final = 1e-30
 """A prefix whose squared norm is below this is a zero vector: it has no direction, and scores 0 with everything."""
 
+_AT_ONCE: Final = 256
+"""Rows in float64 at once: they stay in the cache."""
+
 
 def unit_prefix(rows: Float32Array, dim: int, *, similarity: Similarity = Similarity.COSINE) -> Float32Array:
     """The first `dim` columns of (n, full) rows as new C-contiguous (n, dim) float32; unit length where similarity is cosine.
@@ -20,7 +23,10 @@ def unit_prefix(rows: Float32Array, dim: int, *, similarity: Similarity = Simila
     cut = np.array(rows[:, :dim], dtype=np.float32, order="C")
     if similarity is not Similarity.COSINE:
         return cut
-    squared = np.einsum("ij,ij->i", cut, cut, dtype=np.float64)
+    squared = np.empty(len(cut))
+    for start in range(0, len(cut), _AT_ONCE):
+        wide = cut[start : start + _AT_ONCE].astype(np.float64)
+        np.einsum("ij,ij->i", wide, wide, out=squared[start : start + _AT_ONCE])
     zero = squared < ZERO_SQUARED_NORM
     cut *= (1.0 / np.sqrt(np.where(zero, 1.0, squared))).astype(np.float32)[:, None]
     cut[zero] = 0.0

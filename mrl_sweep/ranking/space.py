@@ -9,7 +9,7 @@ import numpy as np
 
 from mrl_sweep.ranking.codes.code import Code, Coder
 from mrl_sweep.ranking.prefix import unit_prefix
-from mrl_sweep.ranking.task import Rotation, Turn
+from mrl_sweep.ranking.task import Rotation, Turn, turned
 from mrl_sweep.types import FLOAT32, Basis, Configuration, Float32Array, Similarity
 
 
@@ -74,13 +74,6 @@ class Space:
     def queries(self, rows: Float32Array) -> Float32Array:
         """(n, dim) queries -> (n, columns[-1]) C-contiguous float32, as documents are counted for them."""
         return turned(rows, self.turns if self.coder is None else (*self.turns, Coded(self.coder, queries=True)))
-
-
-def turned(rows: Float32Array, turns: Sequence[Turn]) -> Float32Array:
-    """The rows after every turn, in order."""
-    for turn in turns:
-        rows = turn(rows)
-    return rows
 
 
 def prefixes(

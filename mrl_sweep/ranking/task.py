@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol, Self
@@ -12,8 +14,9 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets, empty_tally, merge
 from mrl_sweep.types import Float32Array, Vectors
 
-ROTATED_AT_ONCE: Final = 256
-"""Rows: in blocks of one shape BLAS adds up alike for every row, in blocks of another shape it may not."""
+TURNED_AT_ONCE: Final = 256
+"""Rows: what lies between two turns stays in the cache, and in blocks of one shape BLAS adds up alike for every row, which in
+blocks of another shape it may not."""
 
 Span = tuple[int, int]
 """Document rows from, to."""
@@ -42,16 +45,31 @@ class Rotation:
     def __call__(self, rows: Float32Array) -> Float32Array:
         """(n, columns): the same numbers for a row whatever rows it comes with, so that blocks do not matter."""
         out = np.empty((len(rows), self.matrix.shape[1]), np.float32)
-        for start in range(0, len(rows), ROTATED_AT_ONCE):
-            block = rows[start : start + ROTATED_AT_ONCE]
-            if len(block) < ROTATED_AT_ONCE:
-                block = np.pad(block, ((0, ROTATED_AT_ONCE - len(block)), (0, 0)))
-            out[start : start + ROTATED_AT_ONCE] = (block @ self.matrix)[: len(rows) - start]
+        for start in range(0, len(rows), TURNED_AT_ONCE):
+            block = rows[start : start + TURNED_AT_ONCE]
+            if len(block) < TURNED_AT_ONCE:
+                block = np.pad(block, ((0, TURNED_AT_ONCE - len(block)), (0, 0)))
+            out[start : start + TURNED_AT_ONCE] = (block @ self.matrix)[: len(rows) - start]
         return out
 
     @property
     def key(self) -> bytes:
         return np.ascontiguousarray(self.matrix).tobytes()
+
+
+def turned(rows: Float32Array, turns: Sequence[Turn]) -> Float32Array:
+    """The rows after every turn, in order: some at a time, so that all turns together take little memory beside the result."""
+    if not turns:
+        return rows
+    starts = range(0, max(len(rows), 1), TURNED_AT_ONCE)
+    blocks = (functools.reduce(lambda block, turn: turn(block), turns, rows[s : s + TURNED_AT_ONCE]) for s in starts)
+    first = next(blocks)
+    if len(starts) == 1:
+        return first
+    out = np.empty((len(rows), first.shape[1]), np.float32)
+    for start, block in zip(starts, itertools.chain([first], blocks), strict=True):
+        out[start : start + TURNED_AT_ONCE] = block
+    return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +97,7 @@ class CountTask:
 
     def read(self, start: int, stop: int) -> Float32Array:
         """(stop - start, dim) the documents as they are scored, cut and renormalised by the kernel."""
-        docs = self.vectors.read(start, stop)
-        for turn in self.turns:
-            docs = turn(docs)
-        return docs
+        return turned(self.vectors.read(start, stop), self.turns)
 
     def empty_tally(self, floor: Float32Array | None = None) -> Tally:
         """A tally with nothing counted; `floor` is shared with others that were given it."""

@@ -32,10 +32,11 @@ FACTORIES = {"float16": "SQfp16", "int8": "SQ8", "int4": "SQ4", "rabitq": "RaBit
 CODES = (*ALL[1:], HAMMING, "SQtqmse2", "RaBitQ4")
 
 
-def faiss_index(factory, rows):
+def faiss_index(factory, rows, *, add=True):
     index = faiss.index_factory(rows.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
     index.train(rows)
-    index.add(rows)
+    if add:
+        index.add(rows)
     if "RaBitQ" in factory:
         index.qb = 0
     return index
@@ -72,8 +73,22 @@ def test_scores_and_bytes_are_those_of_faiss(precision, dim):
     coder = code_of(precision).fit(docs)
     difference = faiss_scores(index, queries) - coder.queries(queries) @ coder.documents(docs).T
     np.testing.assert_allclose(difference - difference.mean(axis=1, keepdims=True), 0, atol=2e-6)
-    per_vector = (len(faiss.serialize_index(index)) - len(coder.trained)) / len(docs)
-    assert bytes_per_vector(precision, dim) == per_vector
+    empty = len(faiss.serialize_index(faiss_index(FACTORIES[precision], docs, add=False)))
+    assert bytes_per_vector(precision, dim) == (len(faiss.serialize_index(index)) - empty) / len(docs)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-5])
+def test_signs_and_factors_of_rabitq_are_those_that_faiss_packs(spread):
+    docs = unit_prefix(vectors_of(3)[0], 33)
+    docs = np.ascontiguousarray(docs[:1] + spread * (docs - docs[:1]))  # also so near the centroid that FAISS divides by nothing
+    docs[7] = 0
+    packed = faiss_index("RaBitQ", docs, add=False).sa_encode(docs)
+    signs = np.unpackbits(packed[:, :5], axis=1, count=33, bitorder="little")
+    square, multiplier = np.ascontiguousarray(packed[:, 5:]).view(np.float32).T
+    got = code_of("rabitq").fit(docs).documents(docs)
+    np.testing.assert_array_equal(got[:, :-1] > 0, signs)
+    np.testing.assert_allclose(np.abs(got[:, 0]), multiplier / np.sqrt(33), rtol=1e-6)
+    np.testing.assert_allclose(got[:, -1], -square / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("dim", [17, 64, 96])

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.ranking.codes.code import one_thread, whole_bytes
+from mrl_sweep.ranking.codes.code import Coder, one_thread, whole_bytes
 from mrl_sweep.ranking.codes.scalar import opened
 from mrl_sweep.types import Float32Array
 
@@ -23,6 +23,9 @@ FACTORY: Final = re.compile(r"RaBitQ(?P<bits>[2-9])?")
 
 _ONE_BIT_FACTORS: Final = 8
 """Bytes: |x - c|^2 - |x|^2 and the multiplier, two float32."""
+
+_EPSILON: Final = np.finfo(np.float32).eps
+"""What is smaller FAISS divides nothing by."""
 
 _SIGN_FACTORS: Final = 12
 """With more bits also an error bound, which a search may use to skip documents."""
@@ -43,17 +46,42 @@ class RaBitQCode:
             return whole_bytes(dim) + _ONE_BIT_FACTORS
         return whole_bytes(dim) + _SIGN_FACTORS + whole_bytes(dim * (self.n_bits - 1)) + _LEVEL_FACTORS
 
-    def fit(self, sample: Float32Array) -> RaBitQCoder:
+    def fit(self, sample: Float32Array) -> Coder:
         with one_thread() as faiss:
             spec = "RaBitQ" if self.n_bits == 1 else f"RaBitQ{self.n_bits}"
             index = faiss.index_factory(sample.shape[1], spec, faiss.METRIC_INNER_PRODUCT)
             index.train(sample)
+            if self.n_bits == 1:
+                return OneBitCoder(faiss.vector_to_array(index.center).tobytes())
             return RaBitQCoder(faiss.serialize_index(index).tobytes())
 
 
 @dataclass(frozen=True, slots=True)
+class OneBitCoder:
+    """`centroid` are the bytes of float32 numbers. Signs and factors are FAISS's, written out: faster than packing bits."""
+
+    centroid: bytes
+
+    def documents(self, rows: Float32Array) -> Float32Array:
+        """The signs of r = x - c times |r|^2 / |r|_1, and (|x|^2 - |r|^2) / 2: the estimate of the inner product, q.c apart."""
+        dim = np.float32(rows.shape[1])
+        residual = rows - np.frombuffer(self.centroid, np.float32)
+        square, one_norm = _squares(residual), np.abs(residual).sum(axis=1)
+        length = np.sqrt(square)
+        cosine = one_norm / np.where(square < _EPSILON, 1, length) / np.sqrt(dim)
+        multiplier = length / np.where(cosine < _EPSILON, 1, cosine) / np.sqrt(dim)
+        out = np.empty((len(rows), rows.shape[1] + 1), np.float32)
+        out[:, :-1] = np.where(residual > 0, multiplier[:, None], -multiplier[:, None])
+        out[:, -1] = (_squares(rows) - square) / 2
+        return out
+
+    def queries(self, rows: Float32Array) -> Float32Array:
+        return _about(np.frombuffer(self.centroid, np.float32), rows)
+
+
+@dataclass(frozen=True, slots=True)
 class RaBitQCoder:
-    """`trained` is the serialised empty index: it holds the centroid and the number of bits."""
+    """More than one bit. `trained` is the serialised empty index: it holds the centroid and the number of bits."""
 
     trained: bytes
 
@@ -61,43 +89,35 @@ class RaBitQCoder:
         index = opened(self.trained)
         with one_thread():
             codes = index.sa_encode(rows)
-        n_bits, dim = int(index.rabitq.nb_bits), rows.shape[1]
-        levels, multiplier, constant = _one_bit(codes, dim) if n_bits == 1 else _more_bits(codes, dim, n_bits)
+        dim, extra = rows.shape[1], int(index.rabitq.nb_bits) - 1
+        begin = whole_bytes(dim) + _SIGN_FACTORS
+        constant, multiplier = _floats(codes, begin + whole_bytes(dim * extra), 2).T
+        low = _bits(codes, begin, dim * extra).reshape(len(codes), dim, extra)
+        levels = (low @ (1 << np.arange(extra)).astype(np.float32)).astype(np.float32, copy=False)
+        levels += _bits(codes, 0, dim).astype(np.float32) * (1 << extra)
+        levels -= (1 << extra) - 0.5
         out = np.empty((len(rows), dim + 1), np.float32)
         np.multiply(levels, multiplier[:, None], out=out[:, :-1])
         out[:, -1] = constant
         return out
 
     def queries(self, rows: Float32Array) -> Float32Array:
-        """Less the centroid, with a 1 in one more column; all 0 for a zero query, which ties with everything."""
         with one_thread() as faiss:
             centroid = faiss.vector_to_array(opened(self.trained).center)
-        out = np.column_stack([rows - centroid, np.ones(len(rows), np.float32)])
-        out[~rows.any(axis=1)] = 0
-        return np.ascontiguousarray(out, dtype=np.float32)
+        return _about(centroid, rows)
 
 
-Decoded = tuple[Float32Array, Float32Array, Float32Array]
-"""Of each document: its levels (n, dim), what multiplies them (n,), and what is added (n,)."""
+def _about(centroid: Float32Array, rows: Float32Array) -> Float32Array:
+    """Queries less the centroid, with a 1 in one more column; all 0 for a zero query, which ties with everything."""
+    out = np.column_stack([rows - centroid, np.ones(len(rows), np.float32)])
+    out[~rows.any(axis=1)] = 0
+    return np.ascontiguousarray(out, dtype=np.float32)
 
 
-def _one_bit(codes: npt.NDArray[np.uint8], dim: int) -> Decoded:
-    factors = _floats(codes, whole_bytes(dim), 2)
-    levels = _bits(codes, 0, dim).astype(np.float32)
-    levels *= 2
-    levels -= 1
-    return levels, factors[:, 1] / np.float32(np.sqrt(dim)), -0.5 * factors[:, 0]
-
-
-def _more_bits(codes: npt.NDArray[np.uint8], dim: int, n_bits: int) -> Decoded:
-    extra = n_bits - 1
-    begin = whole_bytes(dim) + _SIGN_FACTORS
-    factors = _floats(codes, begin + whole_bytes(dim * extra), 2)
-    low = _bits(codes, begin, dim * extra).reshape(len(codes), dim, extra)
-    levels: Float32Array = (low @ (1 << np.arange(extra)).astype(np.float32)).astype(np.float32, copy=False)
-    levels += _bits(codes, 0, dim).astype(np.float32) * (1 << extra)
-    levels -= (1 << extra) - 0.5
-    return levels, factors[:, 1], factors[:, 0]
+def _squares(rows: Float32Array) -> Float32Array:
+    """(n,) the squared length of each row."""
+    lengths: Float32Array = np.einsum("ij,ij->i", rows, rows)
+    return lengths
 
 
 def _bits(codes: npt.NDArray[np.uint8], begin: int, count: int) -> npt.NDArray[np.uint8]:
