@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import Any, ClassVar, Final, Literal, Self
+
+from mrl_sweep.settings.parsing import choice_of, parse_flag
 
 ENVIRONMENT_PREFIX: Final = "MRL_SWEEP_"
 
@@ -32,6 +35,29 @@ class SettingRow:
 def setting(options: str, metavar: str | None, parse: Callable[[Any], Any], default: Any, help: str, **more: Any) -> Any:
     """A field with its row in the metadata: option, metavar, parser, default, help."""
     return field(default=default, metadata={_ROW: SettingRow(options=options, metavar=metavar, parse=parse, help=help, **more)})
+
+
+def switch(options: str, help: str) -> Any:
+    """A field that is false unless switched on; `options` are the switch and its opposite: `--force/--no-force`."""
+    return setting(options, None, parse_flag, False, help)
+
+
+def choice(option: str, kind: type[StrEnum], default: StrEnum, help: str, *, metavar: str = "") -> Any:
+    """A field with one of the values of `kind`, which are its metavar unless there are too many."""
+    return setting(option, metavar or "|".join(kind), choice_of(kind), default, help)
+
+
+def several(
+    option: str,
+    metavar: str,
+    parse: Callable[[Any], tuple[Any, ...]],
+    help: str,
+    *,
+    default: tuple[Any, ...] = (),
+    name: str = "",
+) -> Any:
+    """A field that holds a tuple: a list in a file, an option that may be repeated."""
+    return setting(option, metavar, parse, default, help, repeatable=True, name=name)
 
 
 @dataclass(frozen=True, kw_only=True)

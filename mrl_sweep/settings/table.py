@@ -19,7 +19,6 @@ from mrl_sweep.settings.parsing import (
     parse_above_zero,
     parse_count,
     parse_dims,
-    parse_flag,
     parse_indexes,
     parse_level,
     parse_loss,
@@ -35,7 +34,7 @@ from mrl_sweep.settings.parsing import (
     parse_text,
     some,
 )
-from mrl_sweep.settings.setting import Setting, SettingsTable, setting
+from mrl_sweep.settings.setting import Setting, SettingsTable, choice, setting, several, switch
 from mrl_sweep.types import FLOAT32, Basis, Format, Measure, MissingDocs, NoRelevant, Similarity
 
 
@@ -87,23 +86,13 @@ class CollectionTable(SettingsTable):
     distractors: Path | None = setting(
         "--distractors", "FILE", parse_path, None, "More documents, unjudged: JSON lines as in corpus.jsonl.", relative="path"
     )
-    missing_docs: MissingDocs = setting(
-        "--missing-docs",
-        "error|count",
-        choice_of(MissingDocs),
-        MissingDocs.ERROR,
-        "A judged document that the corpus lacks: stop (default) or count.",
+    missing_docs: MissingDocs = choice(
+        "--missing-docs", MissingDocs, MissingDocs.ERROR, "A judged document that the corpus lacks: stop (default) or count."
     )
-    no_relevant: NoRelevant = setting(
-        "--no-relevant",
-        "exclude|zero",
-        choice_of(NoRelevant),
-        NoRelevant.EXCLUDE,
-        "A query without a relevant judgment: exclude (default) or score 0.",
+    no_relevant: NoRelevant = choice(
+        "--no-relevant", NoRelevant, NoRelevant.EXCLUDE, "A query without a relevant judgment: exclude (default) or score 0."
     )
-    label_free: bool = setting(
-        "--label-free/--judged", None, parse_flag, False, "No judgments: measure the agreement with the full size's top 10."
-    )
+    label_free: bool = switch("--label-free/--judged", "No judgments: measure the agreement with the full size's top 10.")
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -130,17 +119,13 @@ class ModelTable(SettingsTable):
     document_prompt: str | None = setting(
         "--document-prompt", "TEXT", str, None, "Text before each document; default: the model's own."
     )
-    trust_remote_code: bool = setting(
-        "--trust-remote-code/--no-remote-code", None, parse_flag, False, "Run code that comes with the model."
-    )
+    trust_remote_code: bool = switch("--trust-remote-code/--no-remote-code", "Run code that comes with the model.")
     base_url: str | None = setting("--base-url", "URL", parse_text, None, "The server of a hosted model.")
     batch_size: int | None = setting("--batch-size", "N", parse_positive, None, "Texts per call of the model.")
     max_length: int | None = setting(
         "--max-length", "N", parse_positive, None, "Tokens read of each text; default: the model's own."
     )
-    fail_on_truncation: bool = setting(
-        "--fail-on-truncation/--allow-truncation", None, parse_flag, False, "Refuse texts that the model cuts off."
-    )
+    fail_on_truncation: bool = switch("--fail-on-truncation/--allow-truncation", "Refuse texts that the model cuts off.")
     device: str | None = setting("--device", "NAME", parse_text, None, "cpu, cuda, mps; default: the best there is.")
     backend: str = setting("--backend", "NAME", parse_text, "torch", "torch (default), onnx or openvino.")
     processes: int = setting("--processes", "N", parse_positive, 1, "Encode in that many processes; default 1.")
@@ -161,37 +146,31 @@ class SweepTable(SettingsTable):
     dims: str | tuple[int, ...] = setting(
         "--dims", "SPEC", parse_dims, "auto", "auto (default): the sizes the model was trained for; 64,128,256; every:8."
     )
-    basis: tuple[Basis, ...] = setting(
+    basis: tuple[Basis, ...] = several(
         "--basis",
         "NAME",
         some(list_of(choice_of(Basis), ", "), "a basis", "write prefix, pca or random"),
-        (Basis.PREFIX,),
         "prefix (default); pca and random as controls.",
-        repeatable=True,
+        default=(Basis.PREFIX,),
     )
-    precision: tuple[str, ...] = setting(
+    precision: tuple[str, ...] = several(
         "--precision",
         "NAME",
         parse_precisions,
-        (FLOAT32,),
         "float32 (default), float16, int8, int4, rabitq, binary, all, or a FAISS code string: SQtqmse2.",
-        repeatable=True,
+        default=(FLOAT32,),
     )
-    rescore: tuple[str, ...] = setting(
+    rescore: tuple[str, ...] = several(
         "--rescore",
         "N",
         list_of(parse_rescore, ", "),
-        (),
         "Every code also with a shortlist N times as long, ordered again by full vectors: 4x, 4x@768.",
-        repeatable=True,
     )
-    index: tuple[str, ...] = setting(
-        "--index", "SPEC", parse_indexes, ("Flat",), "FAISS factory string to measure, default Flat; none.", repeatable=True
+    index: tuple[str, ...] = several(
+        "--index", "SPEC", parse_indexes, "FAISS factory string to measure, default Flat; none.", default=("Flat",)
     )
-    similarity: Similarity = setting("--similarity", "cosine|dot", choice_of(Similarity), Similarity.COSINE, "Default cosine.")
-    exclude_identical: bool = setting(
-        "--exclude-identical/--keep-identical", None, parse_flag, False, "Leave out the document whose id is the query's."
-    )
+    similarity: Similarity = choice("--similarity", Similarity, Similarity.COSINE, "Default cosine.")
+    exclude_identical: bool = switch("--exclude-identical/--keep-identical", "Leave out the document whose id is the query's.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,25 +182,20 @@ class DecisionTable(SettingsTable):
 
     panel: ClassVar[str] = "Decision"
 
-    measures: tuple[Measure, ...] = setting(
+    measures: tuple[Measure, ...] = several(
         "--measure",
         "M",
         some(_measures, "a measure", "write nDCG@10, R@100 or another"),
-        (Measure("nDCG", 10), Measure("R", 10), Measure("R", 100)),
         "Default nDCG@10, R@10, R@100, label-free Agreement@10; the first decides.",
-        repeatable=True,
+        default=(Measure("nDCG", 10), Measure("R", 10), Measure("R", 100)),
     )
-    require: tuple[Measure, ...] = setting("--require", "M", _measures, (), "A measure that must pass as well.", repeatable=True)
+    require: tuple[Measure, ...] = several("--require", "M", _measures, "A measure that must pass as well.")
     retain: float = setting(
         "--retain", "SHARE", parse_share, 0.98, "The share of full size to keep: 0.98 (default; 0.85 label-free) or 98%."
     )
     alpha: float = setting("--alpha", "RATE", parse_level, 0.05, "Error rate of the proof, one-sided; default 0.05.")
-    decide_by: DecideBy = setting(
-        "--decide-by",
-        "bound|mean",
-        choice_of(DecideBy),
-        DecideBy.BOUND,
-        "bound (default): proven; mean: measured only, and it says so.",
+    decide_by: DecideBy = choice(
+        "--decide-by", DecideBy, DecideBy.BOUND, "bound (default): proven; mean: measured only, and it says so."
     )
     cluster: str | None = setting(
         "--cluster", "FIELD", parse_text, None, "Queries that share this field's value count as one unit of evidence."
@@ -234,9 +208,7 @@ class SlicesTable(SettingsTable):
 
     panel: ClassVar[str] = "Decision"
 
-    slice: tuple[str, ...] = setting(
-        "--slice", "FIELD", list_of(parse_text), (), "A field of the queries' metadata.", repeatable=True
-    )
+    slice: tuple[str, ...] = several("--slice", "FIELD", list_of(parse_text), "A field of the queries' metadata.")
     slice_retain: float | None = setting(
         "--slice-retain", "SHARE", parse_share, None, "What every value of those fields must keep."
     )
@@ -256,34 +228,30 @@ class RunTable(SettingsTable):
         "Where vectors are kept: a folder, s3:// or gs://; default: your cache folder.",
         relative="path",
     )
-    store_dtype: StoreDtype = setting(
-        "--store-dtype", "NAME", choice_of(StoreDtype), StoreDtype.FLOAT32, "float32 (default), or float16 for half the disk."
+    store_dtype: StoreDtype = choice(
+        "--store-dtype", StoreDtype, StoreDtype.FLOAT32, "float32 (default), or float16 for half the disk.", metavar="NAME"
     )
     out: Path | None = setting(
         "--out", "DIR", parse_path, None, "Where the run is written; default runs/NAME-DIGEST.", relative="path"
     )
-    format: Format = setting(
+    format: Format = choice(
         "--format",
-        "NAME",
-        choice_of(Format),
+        Format,
         Format.TEXT,
         "text (default), json, markdown, html, github, junit; ship: what to paste.",
+        metavar="NAME",
     )
     output: Path | None = setting(
         "-o --output", "FILE", parse_path, None, "Write that rendering to FILE instead of stdout.", relative="path"
     )
-    force: bool = setting("--force/--no-force", None, parse_flag, False, "Let --out replace another run.")
-    run_files: bool = setting("--run-files/--no-run-files", None, parse_flag, False, "Also write TREC run files.")
-    offline: bool = setting("--offline/--online", None, parse_flag, False, "Never ask the network.")
-    strict: bool = setting("--strict/--no-strict", None, parse_flag, False, "Refuse data that would be set aside and counted.")
+    force: bool = switch("--force/--no-force", "Let --out replace another run.")
+    run_files: bool = switch("--run-files/--no-run-files", "Also write TREC run files.")
+    offline: bool = switch("--offline/--online", "Never ask the network.")
+    strict: bool = switch("--strict/--no-strict", "Refuse data that would be set aside and counted.")
     threads: int | None = setting("--threads", "N", parse_positive, None, "Default: all cores.")
     max_memory: int | None = setting("--max-memory", "SIZE", parse_size, None, "For ranking, such as 4GiB.")
-    executor: ExecutorName = setting(
-        "--executor",
-        "local|ray",
-        choice_of(ExecutorName),
-        ExecutorName.LOCAL,
-        "Where ranking runs: threads here (default), or Ray.",
+    executor: ExecutorName = choice(
+        "--executor", ExecutorName, ExecutorName.LOCAL, "Where ranking runs: threads here (default), or Ray."
     )
     address: str | None = setting(
         "--address", "A", parse_text, None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:10001; default RAY_ADDRESS."
@@ -309,21 +277,15 @@ class GateTable(SettingsTable):
     config: str | None = setting(
         "--config", "C", parse_text, None, "This configuration must still be acceptable: 512:binary:exact:rescore=4x."
     )
-    on_inconclusive: OnInconclusive = setting(
-        "--on-inconclusive",
-        "fail|warn|pass",
-        choice_of(OnInconclusive),
-        OnInconclusive.FAIL,
-        "Where the queries cannot tell: exit 4 (default), warn, pass.",
+    on_inconclusive: OnInconclusive = choice(
+        "--on-inconclusive", OnInconclusive, OnInconclusive.FAIL, "Where the queries cannot tell: exit 4 (default), warn, pass."
     )
     baseline: Path | None = setting(
         "--baseline", "RUN", parse_path, None, "An earlier run: a proven regression against it fails.", relative="path"
     )
-    baseline_optional: bool = setting(
-        "--baseline-optional/--baseline-required", None, parse_flag, False, "Go on where there is no baseline yet."
-    )
-    allow: tuple[str, ...] = setting(
-        "--allow", "KIND", list_of(parse_text, ", "), (), "Data set aside that is accepted: empty-documents …", repeatable=True
+    baseline_optional: bool = switch("--baseline-optional/--baseline-required", "Go on where there is no baseline yet.")
+    allow: tuple[str, ...] = several(
+        "--allow", "KIND", list_of(parse_text, ", "), "Data set aside that is accepted: empty-documents …"
     )
     max_regression: float = setting(
         "--max-regression", "LOSS", parse_loss, 0.01, "What may be lost against the baseline: 0.01 (default) or 1%."
@@ -352,36 +314,19 @@ class DeployTable(SettingsTable):
         None,
         "Of the PostgreSQL that --index pgvector:hnsw is measured on: postgresql://host/database.",
     )
-    funnel: tuple[str, ...] = setting(
-        "--funnel",
-        "S:N:L",
-        list_of(parse_text),
-        (),
-        "Measure a funnel: N documents found at S dimensions, reranked at L.",
-        repeatable=True,
+    funnel: tuple[str, ...] = several(
+        "--funnel", "S:N:L", list_of(parse_text), "Measure a funnel: N documents found at S dimensions, reranked at L."
     )
-    budget_ms: tuple[float, ...] = setting(
-        "--budget-ms", "MS", list_of(parse_above_zero, ", "), (), "The best configuration with a p99 up to MS.", repeatable=True
+    budget_ms: tuple[float, ...] = several(
+        "--budget-ms", "MS", list_of(parse_above_zero, ", "), "The best configuration with a p99 up to MS."
     )
-    budget_gib: tuple[float, ...] = setting(
-        "--budget-gib",
-        "GIB",
-        list_of(parse_above_zero, ", "),
-        (),
-        "The best configuration up to this index size.",
-        repeatable=True,
+    budget_gib: tuple[float, ...] = several(
+        "--budget-gib", "GIB", list_of(parse_above_zero, ", "), "The best configuration up to this index size."
     )
-    project_docs: tuple[int, ...] = setting(
-        "--project-docs",
-        "N",
-        list_of(parse_count, ", "),
-        (),
-        "What each size will keep in a corpus of N documents: 10M.",
-        repeatable=True,
+    project_docs: tuple[int, ...] = several(
+        "--project-docs", "N", list_of(parse_count, ", "), "What each size will keep in a corpus of N documents: 10M."
     )
-    keep_indexes: bool = setting(
-        "--keep-indexes/--drop-indexes", None, parse_flag, False, "Keep built indexes beside the store for reuse."
-    )
+    keep_indexes: bool = switch("--keep-indexes/--drop-indexes", "Keep built indexes beside the store for reuse.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -391,9 +336,7 @@ class PlanTable(SettingsTable):
     panel: ClassVar[str] = "Plan"
 
     docs: int | None = setting("--docs", "N", parse_count, None, "Documents of the planned corpus: 50M.")
-    index: tuple[str, ...] = setting(
-        "--index", "SPEC", parse_indexes, (), "Default: those that the run measured.", repeatable=True, name="plan_index"
-    )
+    index: tuple[str, ...] = several("--index", "SPEC", parse_indexes, "Default: those that the run measured.", name="plan_index")
     replicas: int = setting("--replicas", "N", parse_positive, 1, "Copies of the index, default 1; more where --qps needs them.")
     qps: float | None = setting("--qps", "N", parse_number, None, "Queries a second to be served.")
     price_gib_month: float | None = setting("--price-gib-month", "PRICE", parse_number, None, "Of a GiB of memory.")
