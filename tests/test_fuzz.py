@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fuzz import fuzz, mutated, targets
+from fuzz import fuzz, mutated
+from fuzz_readers import targets, write
 
 
 def test_mutated_inputs_are_read_or_refused() -> None:
@@ -12,11 +13,9 @@ def test_mutated_inputs_are_read_or_refused() -> None:
 
 
 def test_unmutated_inputs_are_read(tmp_path: Path) -> None:
-    from fuzz import write
-
     for target in targets():
         folder = tmp_path / target.name
-        write(folder, target.seeds)
+        write(folder, {**target.fixed, **target.seeds})
         if not target.name.endswith("edited"):  # that one edits what it reads, and may be refused
             target.read(folder)
 

@@ -74,17 +74,27 @@ def write_part(folder: Path, part: Part, facts: Mapping[str, Any], counts: Mappi
 
 def read_facts(folder: Path, part: Part) -> dict[str, Any]:
     """What was written with a part. Raises InputError where it cannot be read."""
-    facts = json.loads(bytes(_arrays(folder, part, [_FACTS])[_FACTS]))
-    if not isinstance(facts, dict):
-        raise InputError(f"{part.file(folder)} is no finished part", "remove it and run that part again")
+    try:
+        facts = json.loads(bytes(_arrays(folder, part, [_FACTS])[_FACTS]))
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict) or not isinstance(facts.get("settings"), dict):
+        raise _damaged(folder, part)
     return facts
 
 
 def read_counts(folder: Path, part: Part, key: str) -> Partial:
     """A part's counts in the pass of this key. Raises InputError where they cannot be read, or were counted of other data."""
     arrays = _arrays(folder, part, [f"{key}.{name}" for name in ("rows", *Tally._fields)])
-    rows = join_spans((int(start), int(stop)) for start, stop in arrays[f"{key}.rows"])
+    try:
+        rows = join_spans((int(start), int(stop)) for start, stop in arrays[f"{key}.rows"])
+    except (ValueError, TypeError) as error:
+        raise _damaged(folder, part) from error
     return Partial(rows, Tally(*(arrays[f"{key}.{name}"] for name in Tally._fields)))
+
+
+def _damaged(folder: Path, part: Part) -> InputError:
+    return InputError(f"{part.file(folder)} is no finished part", "remove it and run that part again")
 
 
 def finished_parts(folder: Path) -> tuple[Part, ...]:
@@ -122,6 +132,8 @@ class PartsExecutor:
         key = pass_key(task.of([(0, len(task.vectors))]))
         for part in finished_parts(self.folder):
             partial = read_counts(self.folder, part, key)
+            if not partial.fits(task):
+                raise _damaged(self.folder, part)
             context.on_rows(partial.n_rows)
             yield partial
 

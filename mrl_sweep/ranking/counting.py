@@ -178,12 +178,8 @@ def count_pass(
 
 def resumed(task: CountTask, checkpoint: Checkpoint | None, key: str) -> Partial:
     """The counts that the checkpoint holds of this task, or nothing counted yet."""
-    empty = Partial((), task.empty_tally())
     saved = checkpoint.load(key) if checkpoint else None
-    if saved is None or rows_left(saved.rows, task.rows):
-        return empty
-    fits = all(a.shape == b.shape and a.dtype == b.dtype for a, b in zip(saved.tally, empty.tally, strict=True))
-    return saved if fits else empty
+    return saved if saved is not None and saved.fits(task) else Partial((), task.empty_tally())
 
 
 def pass_key(task: CountTask) -> str:

@@ -115,6 +115,11 @@ class Partial(NamedTuple):
         """How many documents are counted in it."""
         return n_rows_of(self.rows)
 
+    def fits(self, task: CountTask) -> bool:
+        """Whether it may be of this task: what a file holds may have been counted of another one, or be edited."""
+        pairs = zip(self.tally, task.empty_tally(), strict=True)
+        return not rows_left(self.rows, task.rows) and all(a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
+
     def plus(self, other: Partial) -> Partial:
         """Both together; ValueError where a document would be counted twice."""
         return Partial(join_spans((*self.rows, *other.rows)), merge([self.tally, other.tally]))

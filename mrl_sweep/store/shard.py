@@ -123,7 +123,7 @@ def read_index(file: Any, kind: Kind) -> Index:
                 raise NotOurs("it holds other vectors")
             batch = reader.get_batch(0)
             return Index(_digests(batch), _numbers(batch, "flags", np.dtype("u1")))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, KeyError, IndexError) as error:
+    except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError) as error:
         raise NotOurs(str(error)) from error
 
 

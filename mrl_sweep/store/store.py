@@ -313,10 +313,13 @@ class Space:
         try:
             name = write_shard(draft, rows, self.kind)
             self._names.add(name)  # before it is there: `refresh` is not to take it for another's
-            if self.objects.has(name):
+            there = self.objects.has(name)
+            if there and self.objects.digests([name]) == [name.removesuffix(SUFFIX)]:
                 self._company = True
-            else:
-                self.objects.put(draft, name)
+                return name
+            if there:  # damaged, so that its texts were not found in it
+                self._set_aside(name)
+            self.objects.put(draft, name)
         finally:
             discard(draft)
         return name

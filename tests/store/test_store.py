@@ -243,6 +243,7 @@ def foreign(path: Path) -> None:
 DAMAGES = {
     "one bit of a vector": lambda p: flip(p, p.read_bytes().index(vectors_of(LETTERS)[3].tobytes()) + 5),
     "one bit of a digest": lambda p: flip(p, p.read_bytes().index(text_digests(["c"]).tobytes()) + 1),
+    "every digest": lambda p: swap(p, p.read_bytes().replace(text_digests(LETTERS).tobytes(), b"x" * 16 * len(LETTERS))),
     "cut off": lambda p: swap(p, p.read_bytes()[:-9]),
     "cut in half": lambda p: swap(p, p.read_bytes()[: p.stat().st_size // 2]),
     "emptied": lambda p: swap(p, b""),

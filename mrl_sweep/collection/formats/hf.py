@@ -178,5 +178,6 @@ def _ask(function: str, repository: Repository, *args: Any, **kwargs: Any) -> An
         raise EnvironmentFault(
             f"cannot reach {repository.label}: {error}", "is the network reachable? hf: also takes a folder"
         ) from error
-    except (faults.DatasetsError, ValueError, RuntimeError) as error:
-        raise InputError(f"cannot read {repository.label}: {error}", _LAYOUT) from error
+    except Exception as error:  # of the library over a card or a table that it cannot read: YAML, Arrow, pandas have their own
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"cannot read {repository.label}: {printable(said, 300)}", _LAYOUT) from error
