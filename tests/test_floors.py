@@ -35,7 +35,7 @@ OWNERS: dict[str, set[str]] = {
     "pydantic": set(),  # importing it takes a tenth of a second, as long as ranking a small collection
     "typer": {"cli"},
     "jinja2": {"report"},
-    "psycopg": {"deploying"},
+    "psycopg": {"deploying", "embedding"},
 }
 """Libraries that only these rooms import."""
 

@@ -42,12 +42,13 @@ def embed(
     from mrl_sweep.embedding.protocol import Embedder
     from mrl_sweep.execution.parts import Part
     from mrl_sweep.pipeline import run as pipeline
+    from mrl_sweep.pipeline.models import open_model
     from mrl_sweep.pipeline.parts import documents_of
 
-    model = embedder, store = pipeline.open_model(settings)
-    if not isinstance(embedder, Embedder):
+    model = open_model(settings)
+    if not any(isinstance(one, Embedder) for one in (model.documents, model.queries)):
         raise InputError(
-            f"{settings.model.name}: these vectors exist already", "there is nothing to embed; `mrl-sweep run` uses them"
+            f"{model.documents.name}: these vectors exist already", "there is nothing to embed; `mrl-sweep run` uses them"
         )
     described: list[Described] = []
     with listening(invocation) as on_event, nullcontext() if dry_run else pipeline.executor_of(settings, on_event) as executor:
@@ -56,7 +57,8 @@ def embed(
             if part is not None:
                 collection = documents_of(collection, Part.parse(part))
             if dry_run:
-                found = would_take(collection, embedder, store, price_per_million=settings.model.price_per_million)
+                price = settings.model.price_per_million
+                found = would_take(collection, model.documents, model.store, query_model=model.queries, price_per_million=price)
                 described.append(Described(collection.name, *_estimated(found)))
             else:
                 described.append(
@@ -81,13 +83,20 @@ def _estimated(found: WouldTake) -> tuple[dict[str, Any], str]:
         **{name: _facts(amount) for name, amount in roles.items()},
         "tokens_estimated": found.tokens,
         "price_per_million": found.price_per_million,
+        "query_price_per_million": found.query_price_per_million,
         "price": found.price,
         "price_from": found.price_from or None,
     }
     lines = [_line(name, amount) for name, amount in roles.items()]
-    price = "" if found.price is None else f", {found.price:,.2f} at {found.price_per_million:g} per million tokens"
+    price = "" if found.price is None else f", {found.price:,.2f} at {_prices(found)} per million tokens"
     origin = f" ({found.price_from})" if found.price_from else ""
     return facts, "\n".join([*lines, f"To embed: about {found.tokens:,} tokens{price}{origin}."])
+
+
+def _prices(found: WouldTake) -> str:
+    """The price of a million tokens; of both models where their prices differ."""
+    prices = dict.fromkeys((found.price_per_million, found.query_price_per_million))
+    return " and ".join(f"{price:g}" for price in prices if price is not None)
 
 
 def _facts(amount: Amount) -> dict[str, Any]:

@@ -84,8 +84,8 @@ def measure_live(
 
 
 @contextlib.contextmanager
-def connected(dsn: str) -> Iterator[Any]:
-    """A connection that commits each statement; its password is never part of a message."""
+def connected(dsn: str, hint: str = "--dsn postgresql://host/database") -> Iterator[Any]:
+    """A connection that commits each statement; its password is never part of a message. `hint` says how it is named."""
     try:
         import psycopg
     except ModuleNotFoundError:
@@ -93,12 +93,10 @@ def connected(dsn: str) -> Iterator[Any]:
     try:
         connection = psycopg.connect(dsn, autocommit=True)
     except psycopg.ProgrammingError as error:
-        raise InputError(
-            f"the address of the database is not valid: {_line(error)}", "--dsn postgresql://host/database"
-        ) from None
+        raise InputError(f"the address of the database is not valid: {first_line(error)}", hint) from None
     except psycopg.OperationalError as error:
         raise EnvironmentFault(
-            f"cannot reach the database: {_line(error)}", "check --dsn; a password may stand in PGPASSWORD"
+            f"cannot reach the database: {first_line(error)}", "check the address; a password may stand in PGPASSWORD"
         ) from None
     with connection:
         yield connection
@@ -108,19 +106,15 @@ def connected(dsn: str) -> Iterator[Any]:
 def _schema_of_its_own(connection: Any) -> Iterator[None]:
     import psycopg
 
-    found = connection.execute(
-        "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'vector'"
-    ).fetchone()
-    if found is None:
-        raise InputError("the database has no pgvector", "CREATE EXTENSION vector; in that database")
+    extension = extension_schema(connection)
     name = f"mrl_sweep_{uuid.uuid4().hex[:12]}"
     try:
         connection.execute(f"CREATE SCHEMA {name}")
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
         hint = "GRANT CREATE ON DATABASE … TO …, or measure a copy: nothing outside a schema of its own is written"
-        raise InputError(f"the database lets this user create no schema: {_line(error)}", hint) from None
+        raise InputError(f"the database lets this user create no schema: {first_line(error)}", hint) from None
     try:
-        connection.execute(f"SET search_path TO {name}, {found[0]}")
+        connection.execute(f"SET search_path TO {name}, {extension}")
         yield
     finally:
         connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
@@ -233,6 +227,16 @@ def _without_own(lists: IntArray, own_rows: IntArray | None) -> IntArray:
     return moved
 
 
-def _line(error: BaseException) -> str:
+def extension_schema(connection: Any) -> str:
+    """The schema, quoted, that the extension stands in. Raises InputError where the database has no pgvector."""
+    found = connection.execute(
+        "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'vector'"
+    ).fetchone()
+    if found is None:
+        raise InputError("the database has no pgvector", "CREATE EXTENSION vector; in that database")
+    return str(found[0])
+
+
+def first_line(error: BaseException) -> str:
     """The first line of the server's words."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -42,12 +42,16 @@ class Amount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """What a run would do. `price` (US dollars) is None where no price is known; `price_from` says whose figure it is."""
+    """What a run would do. `price` (US dollars) is None where no price is known; `price_from` says whose figure it is.
+
+    `price_per_million` is that of the documents' model, `query_price_per_million` that of the queries'.
+    """
 
     model: str
     documents: Amount
     queries: Amount
     price_per_million: float | None
+    query_price_per_million: float | None
     price_from: str
 
     @property
@@ -57,11 +61,18 @@ class DryRun:
 
     @property
     def price(self) -> float | None:
-        return None if self.price_per_million is None else self.tokens * self.price_per_million / 1e6
+        if self.price_per_million is None or self.query_price_per_million is None:
+            return None
+        return (self.documents.tokens * self.price_per_million + self.queries.tokens * self.query_price_per_million) / 1e6
 
 
 def dry_run(
-    collection: Collection, embedder: Embedder | VectorSource, store: Store, *, price_per_million: float | None = None
+    collection: Collection,
+    model: Embedder | VectorSource,
+    store: Store,
+    *,
+    query_model: Embedder | VectorSource | None = None,
+    price_per_million: float | None = None,
 ) -> DryRun:
     """Reads the collection and the store; opens no model, asks nobody, needs no key.
 
@@ -69,13 +80,19 @@ def dry_run(
     """
     if price_per_million is not None and not (math.isfinite(price_per_million) and price_per_million >= 0):
         raise InputError(f"{price_per_million:g} is not a price", "--price-per-million 0.13")
-    price, origin = _price(embedder, price_per_million)
+    price, origin = _price(model, price_per_million)
+    query_price, query_origin = _price(query_model, price_per_million) if query_model is not None else (price, origin)
+    if query_model is not None and isinstance(model, VectorSource):  # nothing of its is sent
+        price, origin = query_price, query_origin
+    elif isinstance(query_model, VectorSource):
+        query_price, query_origin = price, origin
     return DryRun(
-        model=embedder.name,
-        documents=_amount(embedder, store, Role.DOCUMENT, collection.documents.texts),
-        queries=_amount(embedder, store, Role.QUERY, lambda: collection.queries.texts),
+        model=model.name if query_model is None else f"{model.name}, queries by {query_model.name}",
+        documents=_amount(model, store, Role.DOCUMENT, collection.documents.texts),
+        queries=_amount(query_model or model, store, Role.QUERY, lambda: collection.queries.texts),
         price_per_million=price,
-        price_from=origin,
+        query_price_per_million=query_price,
+        price_from=query_origin if price is not None and query_price is None else origin,
     )
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.embedding.fill import STAGES, Filled, Filling, fill
+from mrl_sweep.embedding.fill import STAGES, Filling, fill
 from mrl_sweep.embedding.protocol import Embedder, Role, VectorSource
+from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
-from mrl_sweep.store.store import Space, Store
+from mrl_sweep.store.store import Store
 from mrl_sweep.types import Advice, Collection, Embeddings, IntArray, ModelFacts, Vectors
 from mrl_sweep.words import first_offenders, plural, share_of
 
@@ -29,66 +30,81 @@ def never() -> bool:
 
 def embed(
     collection: Collection,
-    embedder: Embedder | VectorSource,
+    model: Embedder | VectorSource,
     store: Store,
     *,
+    query_model: Embedder | VectorSource | None = None,
     on_event: OnEvent = ignore,
     should_stop: Callable[[], bool] = never,
 ) -> Embeddings:
     """Full-size vectors of all documents (memory-mapped) and of the evaluated queries (in memory).
 
-    Texts that the store holds are not embedded again, and a model that has nothing to do is never opened. Whatever stops it,
-    what was embedded is kept: the same call goes on. Raises InputError, EnvironmentFault, KeyboardInterrupt.
+    `query_model` makes those of the queries where they have a model of their own, of the same space. Texts that the store holds
+    are not embedded again, and a model that has nothing to do is never opened. Whatever stops it, what was embedded is kept: the
+    same call goes on. Raises InputError, EnvironmentFault, KeyboardInterrupt.
     """
-    if isinstance(embedder, VectorSource):
-        return embedder.load(collection, on_event=on_event)
+    models = {Role.DOCUMENT: model, Role.QUERY: query_model or model}
+    sides: dict[Role, _Side] = {}
     try:
-        sides = [
-            _side(embedder, store, Role.DOCUMENT, collection, on_event, should_stop),
-            _side(embedder, store, Role.QUERY, collection, on_event, should_stop),
-        ]
+        # vectors that exist already come first: what is wrong with them is said before a text is paid for
+        for role, source in models.items():
+            if isinstance(source, VectorSource):
+                sides[role] = _brought(source, role, collection, on_event)
+        _refuse_other_size(models, store, sides)
+        for role, embedder in models.items():
+            if role not in sides and isinstance(embedder, Embedder):
+                sides[role] = _embedded(embedder, store, role, collection, on_event, should_stop)
     finally:
-        embedder.close()
-    embeddings = _embeddings(collection, embedder, *sides)
-    if any((embeddings.model.get("prompts") or {}).get(role.value) for role in Role):
-        for role, sample in embeddings.model["sample"].items():
-            on_event(Note(f"a {role} as the model reads it: {sample}"))
-    return embeddings
+        for one in models.values():
+            if isinstance(one, Embedder):
+                one.close()
+    for role in _prompted(sides):
+        on_event(Note(f"a {role} as the model reads it: {sides[role].sample}"))
+    return _embeddings(sides[Role.DOCUMENT], sides[Role.QUERY], one_model=query_model is None)
 
 
-def known_facts(embedder: Embedder | VectorSource, store: Store) -> ModelFacts | None:
+def known_facts(model: Embedder | VectorSource, store: Store, role: Role = Role.DOCUMENT) -> ModelFacts | None:
     """What the store knows of the model, else what the model says when it is opened; None for vectors that exist already.
 
-    For whoever wants to refuse a size before hours of embedding.
+    It refuses a size before hours of embedding.
     """
-    if isinstance(embedder, VectorSource):
+    if isinstance(model, VectorSource):
         return None
-    return store.facts(embedder.identity(Role.DOCUMENT)) or embedder.facts()
+    return store.facts(model.identity(role)) or model.facts()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Side:
-    """One role's texts in the store, and what was noted of them."""
+    """One role's vectors, and what goes into the report about them: the model's facts, its identity, counts and advice."""
 
-    role: Role
-    space: Space
-    filled: Filled
     vectors: Vectors
-    flags: IntArray
-    ids: Sequence[str]
-
-    def rows(self, flag: int) -> IntArray:
-        return np.flatnonzero(self.flags & flag)
-
-    @property
-    def truncated(self) -> int | None:
-        """How many texts were cut at the model's maximum length; None where the provider does not say."""
-        return int((self.flags & TRUNCATED > 0).sum()) if bool((self.flags & TRUNCATION_KNOWN > 0).all()) else None
+    origin: str
+    model: Mapping[str, Any]
+    counts: Mapping[str, int | None]
+    unit_length: bool
+    warnings: tuple[Advice, ...]
+    trained_dims: tuple[int, ...] = ()
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    sample: str = ""
 
 
-def _side(
+def _brought(source: VectorSource, role: Role, collection: Collection, on_event: OnEvent) -> _Side:
+    """Vectors that exist already."""
+    found = source.load(collection, role, on_event=on_event)
+    return _Side(
+        vectors=found.vectors,
+        origin=found.origin,
+        model=found.model,
+        counts={f"zero_{_plural(role)}": found.n_zero},
+        unit_length=found.unit_length,
+        warnings=found.warnings,
+    )
+
+
+def _embedded(
     embedder: Embedder, store: Store, role: Role, collection: Collection, on_event: OnEvent, should_stop: Callable[[], bool]
 ) -> _Side:
+    """Vectors out of the store, where those that it lacks are put first."""
     documents, queries = collection.documents, collection.queries
     ids: Sequence[str] = documents.ids if role is Role.DOCUMENT else queries.ids
     texts: Callable[[], Iterable[str]] = documents.texts if role is Role.DOCUMENT else lambda: queries.texts
@@ -98,69 +114,125 @@ def _side(
     filled = fill(space, embedder, filling)
     if space.facts is None:
         space.begin(embedder.facts())
+    facts = space.facts
+    assert facts is not None, "a filled space knows its model"
     stored = len(ids) - filled.n_embedded
     on_event(Note(f"{len(ids):,} {_plural(role)}: {filled.n_embedded:,} embedded, {stored:,} already stored or alike"))
     on_event(Timing(STAGES[role], perf_counter() - started))
     flags = space.flags(filled.locations).astype(np.int64)
-    return _Side(role, space, filled, space.vectors(filled.locations), flags, ids)
-
-
-def _embeddings(collection: Collection, embedder: Embedder, documents: _Side, queries: _Side) -> Embeddings:
-    facts = documents.space.facts
-    assert facts is not None, "a filled space knows its model"
-    counts: dict[str, int | None] = {}
-    for side in (documents, queries):
-        name = _plural(side.role)
-        counts |= {
-            f"empty_{name}": len(side.filled.empty),
-            f"zero_{name}": len(side.rows(ZERO)),
-            f"truncated_{name}": side.truncated,
-        }
-    model: dict[str, Any] = {
-        **facts.details,
-        "dim": facts.dim,
-        "max_length": facts.max_length,
-        "similarity": facts.similarity,
-        "unit_length": len(documents.rows(UNIT)) == len(documents.flags),
-        "counts": counts,
-        "sample": _sample(collection, facts.details),
-        "identity": {side.role.value: dict(embedder.identity(side.role)) for side in (documents, queries)},
-    }
-    advice = [*facts.warnings, *documents.space.warnings, *queries.space.warnings]
-    advice += [*_advice(documents, facts.max_length), *_advice(queries, facts.max_length), *_collapsed(documents.vectors)]
-    return Embeddings(
-        documents=documents.vectors,
-        queries=queries.vectors.read(0, len(queries.vectors)).copy(),
+    vectors = space.vectors(filled.locations)
+    noted = _Noted(role, ids, filled.empty, flags, facts.max_length)
+    return _Side(
+        vectors=vectors,
+        origin=embedder.name,
+        model={**facts.details, "dim": facts.dim, "max_length": facts.max_length, "similarity": facts.similarity},
+        counts=noted.counts,
+        unit_length=bool((flags & UNIT > 0).all()),
+        warnings=(
+            *facts.warnings,
+            *space.warnings,
+            *noted.advice(),
+            *(_collapsed(vectors) if role is Role.DOCUMENT else ()),
+        ),
         trained_dims=facts.trained_dims,
-        model=model,
-        warnings=tuple(dict.fromkeys(advice)),
+        identity=dict(embedder.identity(role)),
+        sample=_sample(collection, role, facts.details),
     )
 
 
-def _advice(side: _Side, max_length: int | None) -> Iterator[Advice]:
-    noun = _plural(side.role)
-    empty, zero, truncated = side.filled.empty, side.rows(ZERO), side.truncated
-    if len(empty):
-        names = first_offenders([side.ids[row] for row in empty[:5]], len(empty))
-        yield Advice(f"empty-{noun}", plural(len(empty), f"{side.role} has no text", f"{noun} have no text") + f": {names}")
-    if len(zero):
-        names = first_offenders([side.ids[row] for row in zero[:5]], len(zero))
-        one, many = (
-            ("scores 0 for every query", "score 0 for every query")
-            if side.role is Role.DOCUMENT
-            else ("ties with every document", "tie with every document")
+def _refuse_other_size(models: Mapping[Role, Embedder | VectorSource], store: Store, sides: Mapping[Role, _Side]) -> None:
+    """InputError where documents and queries come from two places whose vectors are not of one size."""
+    if models[Role.DOCUMENT] is models[Role.QUERY] and not sides:
+        return
+    sizes = {}
+    for role, model in models.items():
+        facts = None if role in sides else known_facts(model, store, role)
+        sizes[role] = (sides[role].vectors.dim, sides[role].origin) if facts is None else (facts.dim, model.name)
+    (dim, origin), (query_dim, query_origin) = sizes[Role.DOCUMENT], sizes[Role.QUERY]
+    if dim != query_dim:
+        raise InputError(
+            f"documents and queries are of different sizes: {dim:,} dimensions in {origin}, {query_dim:,} in {query_origin}",
+            "both must come from models of one space, at full size",
         )
-        told = plural(len(zero), f"{side.role} has a zero vector and {one}", f"{noun} have a zero vector and {many}")
-        yield Advice(f"zero-{noun}", f"{told}: {names}")
-    if truncated:
-        share = share_of(truncated, len(side.flags))
-        limit = f"the model's {max_length:,} tokens" if max_length else "the model reads"
-        longer = plural(truncated, f"{side.role} ({share}) is longer", f"{noun} ({share}) are longer")
-        yield Advice(
-            f"truncated-{noun}",
-            f"{longer} than {limit}: the rest of their text was not read",
-            "split long documents, or take a model that reads more; --fail-on-truncation makes this an error",
-        )
+
+
+def _prompted(sides: Mapping[Role, _Side]) -> tuple[Role, ...]:
+    """The roles whose texts were embedded, where a prompt stands before some of them."""
+    prompts = [(side.model.get("prompts") or {}).get(role.value) for role, side in sides.items()]
+    return tuple(role for role in Role if sides[role].sample) if any(prompts) else ()
+
+
+def _embeddings(documents: _Side, queries: _Side, *, one_model: bool) -> Embeddings:
+    """Both sides as one; what the queries' own model says stands under `query_model`."""
+    by_role = {Role.DOCUMENT: documents, Role.QUERY: queries}
+    model: dict[str, Any] = {
+        **documents.model,
+        "unit_length": documents.unit_length,
+        "counts": {**documents.counts, **queries.counts},
+    }
+    if "files" in documents.model and one_model:
+        model["files"] = list(dict.fromkeys([*documents.model["files"], *queries.model["files"]]))
+    if not one_model:
+        model["query_model"] = dict(queries.model)
+    if embedded := {role.value: side for role, side in by_role.items() if side.identity}:
+        model["sample"] = {role: side.sample for role, side in embedded.items()}
+        model["identity"] = {role: side.identity for role, side in embedded.items()}
+    return Embeddings(
+        documents=documents.vectors,
+        queries=np.array(queries.vectors.read(0, len(queries.vectors)), np.float32, order="C"),
+        trained_dims=documents.trained_dims,
+        model=model,
+        warnings=tuple(dict.fromkeys((*documents.warnings, *queries.warnings))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """What the store notes of one role's texts: which are empty, and by flag which are cut off, zero, of unit length."""
+
+    role: Role
+    ids: Sequence[str]
+    empty: IntArray
+    flags: IntArray
+    max_length: int | None
+
+    @property
+    def zero(self) -> IntArray:
+        return np.flatnonzero(self.flags & ZERO)
+
+    @property
+    def truncated(self) -> int | None:
+        """How many texts were cut at the model's maximum length; None where the provider does not say."""
+        return int((self.flags & TRUNCATED > 0).sum()) if bool((self.flags & TRUNCATION_KNOWN > 0).all()) else None
+
+    @property
+    def counts(self) -> dict[str, int | None]:
+        noun = _plural(self.role)
+        return {f"empty_{noun}": len(self.empty), f"zero_{noun}": len(self.zero), f"truncated_{noun}": self.truncated}
+
+    def advice(self) -> Iterator[Advice]:
+        noun, empty, zero, truncated = _plural(self.role), self.empty, self.zero, self.truncated
+        if len(empty):
+            names = first_offenders([self.ids[row] for row in empty[:5]], len(empty))
+            yield Advice(f"empty-{noun}", plural(len(empty), f"{self.role} has no text", f"{noun} have no text") + f": {names}")
+        if len(zero):
+            names = first_offenders([self.ids[row] for row in zero[:5]], len(zero))
+            one, many = (
+                ("scores 0 for every query", "score 0 for every query")
+                if self.role is Role.DOCUMENT
+                else ("ties with every document", "tie with every document")
+            )
+            told = plural(len(zero), f"{self.role} has a zero vector and {one}", f"{noun} have a zero vector and {many}")
+            yield Advice(f"zero-{noun}", f"{told}: {names}")
+        if truncated:
+            share = share_of(truncated, len(self.flags))
+            limit = f"the model's {self.max_length:,} tokens" if self.max_length else "the model reads"
+            longer = plural(truncated, f"{self.role} ({share}) is longer", f"{noun} ({share}) are longer")
+            yield Advice(
+                f"truncated-{noun}",
+                f"{longer} than {limit}: the rest of their text was not read",
+                "split long documents, or take a model that reads more; --fail-on-truncation makes this an error",
+            )
 
 
 def _collapsed(documents: Vectors) -> Iterator[Advice]:
@@ -172,11 +244,11 @@ def _collapsed(documents: Vectors) -> Iterator[Advice]:
         )
 
 
-def _sample(collection: Collection, details: Mapping[str, Any]) -> dict[str, str]:
-    """The first query and the first document as the model gets them, prompt included."""
-    prompts = details.get("prompts") or {}
-    first = {"query": next(iter(collection.queries.texts), ""), "document": next(islice(collection.documents.texts(0, 1), 1), "")}
-    return {role: f"{prompts.get(role, '')}{text}"[:_SAMPLE_CHARACTERS] for role, text in first.items()}
+def _sample(collection: Collection, role: Role, details: Mapping[str, Any]) -> str:
+    """The first text of the role as the model gets it, prompt included."""
+    prompt = (details.get("prompts") or {}).get(role.value, "")
+    texts = collection.queries.texts if role is Role.QUERY else islice(collection.documents.texts(0, 1), 1)
+    return f"{prompt}{next(iter(texts), '')}"[:_SAMPLE_CHARACTERS]
 
 
 def _plural(role: Role) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from mrl_sweep.errors import MrlSweepError
 from mrl_sweep.events import OnEvent
-from mrl_sweep.types import BoolArray, Collection, Embeddings, Float32Array, IntArray, ModelFacts
+from mrl_sweep.types import Advice, BoolArray, Collection, Float32Array, IntArray, ModelFacts, Vectors
 
 GUESSED: Final = frozenset({"pooling-guessed", "prompts-not-used"})
 """Codes of advice on what had to be guessed of a model: strict refuses it."""
@@ -117,6 +117,21 @@ class Embedder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """One role's vectors that existed already, checked, in the collection's order.
+
+    `origin` is the file or table, `model` what goes into the report's manifest.
+    """
+
+    vectors: Vectors
+    origin: str
+    model: Mapping[str, Any]
+    n_zero: int
+    unit_length: bool
+    warnings: tuple[Advice, ...] = ()
+
+
 @runtime_checkable
 class VectorSource(Protocol):
     """Vectors that exist already and only have to be matched with the collection."""
@@ -124,6 +139,9 @@ class VectorSource(Protocol):
     @property
     def name(self) -> str: ...
 
-    def load(self, collection: Collection, *, on_event: OnEvent) -> Embeddings:
-        """Raises `InputError` where the vectors do not fit the collection or are not finite."""
+    def load(self, collection: Collection, role: Role, *, on_event: OnEvent) -> Brought:
+        """The role's vectors; of queries that are documents, the documents' own.
+
+        Raises `InputError` where they do not fit the collection or are not finite.
+        """
         ...

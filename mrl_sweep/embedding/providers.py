@@ -15,8 +15,8 @@ Opener = Callable[[str, ModelOptions], Embedder | VectorSource]
 
 
 def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | VectorSource:
-    """The provider of `wordllama`, `vectors:FOLDER`, `openai:`, `voyage:`, `cohere:` or `gemini:MODEL`, or of a
-    sentence-transformers name or folder; no model is opened yet.
+    """The provider of `wordllama`, `vectors:FOLDER`, `pgvector:DSN?table=NAME`, `openai:`, `voyage:`, `cohere:` or
+    `gemini:MODEL`, or of a sentence-transformers name or folder; no model is opened yet.
 
     Raises InputError for a name that means nothing, EnvironmentFault where the provider is not installed.
     """
@@ -55,6 +55,12 @@ def _vectors(spec: str, _options: ModelOptions) -> VectorSource:
     return VectorFolder(Path(spec).expanduser())
 
 
+def _table(spec: str, _options: ModelOptions) -> VectorSource:
+    from mrl_sweep.embedding.vectors.table import VectorTable
+
+    return VectorTable(spec)
+
+
 def _sentence_transformers(spec: str, options: ModelOptions) -> Embedder:
     from mrl_sweep.embedding.local.sentence_transformers import open_model
 
@@ -72,6 +78,7 @@ def _hosted(provider: str) -> Opener:
 
 SCHEMES: Final[dict[str, Opener]] = {
     "vectors": _vectors,
+    "pgvector": _table,
     **{provider: _hosted(provider) for provider in ("openai", "voyage", "cohere", "gemini")},
 }
 """What stands before the colon, and who opens the rest."""

@@ -69,11 +69,12 @@ def _check_earlier_run(config: SweepConfig, out: Path) -> None:
         earlier = read_report(out).manifest.get("settings", {})
     except InputError:  # a report of another version or a damaged one is not ours to throw away
         earlier = {}
-    then = {key: earlier.get(key) for key in ("collection.source", "model.name")}
+    then = {key: earlier.get(key) for key in ("collection.source", "model.name", "model.query_model")}
     now = {key: value for key, value in config.settings().items() if key in then}
     different = [key for key in then if then[key] != now[key]]
     if different:
-        told = "; ".join(f"{key.partition('.')[0]} {then[key] or 'unknown'}, now {now[key]}" for key in different)
+        named = {"collection.source": "collection", "model.name": "model", "model.query_model": "query model"}
+        told = "; ".join(f"{named[key]} {then[key] or 'unknown'}, now {now[key] or 'none'}" for key in different)
         raise InputError(f"{out} holds another run ({printable(told, 300)})", "give --out another folder, or --force")
 
 

@@ -60,10 +60,11 @@ def embed_on_cluster(
     model: tuple[Embedder | VectorSource, Store],
     open_model: Opener,
     *,
+    roles: Iterable[Role] = tuple(Role),
     least: int = LEAST_TEXTS,
     on_event: OnEvent = ignore,
 ) -> None:
-    """Puts the vectors of the collection's texts into the store, where many are missing; `embed` reads them from there.
+    """Puts the vectors of these roles' texts into the store, where many are missing; `embed` reads them from there.
 
     Raises EnvironmentFault where a node does not see the store, and whatever `fill` raises on a node. A worker that dies costs
     what it has not put yet: another one takes its texts.
@@ -72,7 +73,12 @@ def embed_on_cluster(
     if not isinstance(embedder, Embedder) or embedder.batching.paid:
         return
     documents, queries = collection.documents, collection.queries
-    for role, texts, ids in ((Role.DOCUMENT, documents.texts, documents.ids), (Role.QUERY, lambda: queries.texts, queries.ids)):
+    sides: dict[Role, tuple[Callable[[], Iterable[str]], Sequence[str]]] = {
+        Role.DOCUMENT: (documents.texts, documents.ids),
+        Role.QUERY: (lambda: queries.texts, queries.ids),
+    }
+    for role in roles:
+        texts, ids = sides[role]
         space = store.space(embedder.identity(role))
         if sum(len(some) for some, _ in missing(space, texts(), ids, least)) < least:
             continue

@@ -23,6 +23,7 @@ from mrl_sweep.execution.parts import (
 from mrl_sweep.execution.resources import open_checkpoint
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline import run as job
+from mrl_sweep.pipeline.models import open_model
 from mrl_sweep.pipeline.ranking import passes, rank_options
 from mrl_sweep.ranking.counting import pass_key
 from mrl_sweep.ranking.exact import count
@@ -52,7 +53,7 @@ def run_part(config: SweepConfig, part: Part, on_event: OnEvent = ignore) -> Rep
     with job.timed("load the collection", on_event):
         collection = job.load(config)
     with job.executor_of(config, on_event) as executor:
-        resolved, embeddings, dims = job.embed_checked(config, collection, job.open_model(config), on_event)
+        resolved, embeddings, dims = job.embed_checked(config, collection, open_model(config), on_event)
         facts = _facts(config, collection, embeddings)
         _refuse_other_facts(folder, facts)
         if part not in finished_parts(folder):
@@ -85,7 +86,7 @@ def merge_parts(folder: Path, on_event: OnEvent = ignore) -> Report:
     config = SweepConfig.recorded(recorded, origin=str(folder / PARTS_FOLDER)).replaced("run", "out", folder)
     with job.timed("load the collection", on_event):
         collection = job.load(config)
-    return job.run_on(config, collection, job.open_model(config), on_event, PartsExecutor(folder), resume=False)
+    return job.run_on(config, collection, open_model(config), on_event, PartsExecutor(folder), resume=False)
 
 
 def _facts(config: SweepConfig, collection: Collection, embeddings: Embeddings) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import Final
 
@@ -17,7 +15,7 @@ from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.deploying.findings import which_sizes
 from mrl_sweep.deploying.target_advice import check_target
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
-from mrl_sweep.embedding import Embedder, ModelOptions, Store, VectorSource, candidate_dims, embed, known_facts, open_embedder
+from mrl_sweep.embedding import Embedder, VectorSource, candidate_dims, embed, known_facts
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.execution.resources import open_checkpoint
@@ -26,6 +24,7 @@ from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.checks import check_data, check_indexes, check_measures, check_model, check_sizes, check_vectors
 from mrl_sweep.pipeline.deployment import measure_deployed
 from mrl_sweep.pipeline.funnels import bounded_funnels
+from mrl_sweep.pipeline.models import Model, embed_there, open_model
 from mrl_sweep.pipeline.ranking import rank_all
 from mrl_sweep.pipeline.summary import summarise
 from mrl_sweep.pipeline.sweep import Sweep
@@ -35,7 +34,7 @@ from mrl_sweep.report.files.folder import write_rotation, write_run
 from mrl_sweep.report.files.trec_runs import write_trec_runs
 from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.settings.folders import default_store, local_store, run_folder
+from mrl_sweep.settings.folders import local_store, run_folder
 from mrl_sweep.types import FLOAT32, Advice, Collection, Configuration, Embeddings, Ranks, Similarity
 from mrl_sweep.words import asked
 
@@ -49,9 +48,6 @@ An agreement of 98% hardly ever comes below full size, and quality does not ask 
 sizes that returned 85% of full size's top 10 kept 98.2% (WordLlama, Python's documentation) and 99.9% of nDCG@10
 (text-embedding-3-small, LoCoMo).
 """
-
-Model = tuple[Embedder | VectorSource, Store]
-"""What makes the vectors, and where they are kept."""
 
 
 def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
@@ -149,7 +145,7 @@ def embed_checked(
         config = config.unless_given("decision", "retain", LABEL_FREE_RETAIN)
     on_event(Note(provable(config, collection)))
     check_indexes(config, None, len(collection.documents))
-    if isinstance(model[0], Embedder) and (facts := known_facts(*model)) is not None:
+    if (facts := known_facts(model.documents, model.store)) is not None:
         planned = candidate_dims(config.sweep.dims, facts.dim, facts.trained_dims)
         check_model(config, facts)
         check_sizes(config, facts.dim)
@@ -160,7 +156,7 @@ def embed_checked(
     if (own := embeddings.model.get("similarity")) in list(Similarity):
         config = config.unless_given("sweep", "similarity", Similarity(own))
     dims = sizes(config, embeddings)
-    if not isinstance(model[0], Embedder) and config.sweep.dims == "auto":
+    if not isinstance(model.documents, Embedder) and config.sweep.dims == "auto":
         chosen = ", ".join(map(str, dims[::-1]))
         on_event(Note(f"sizes {chosen}: halved, for vectors do not say what their model was trained for; --dims chooses others"))
     check_indexes(config, which_sizes(dims, None), len(collection.documents))
@@ -211,21 +207,16 @@ def embed_texts(
 
     Where `executor` is a cluster, its nodes embed what is missing.
     """
-    embedder, store = model or open_model(config)
-    if executor is not None and isinstance(embedder, Embedder):
-        from mrl_sweep.execution.ray import RayExecutor
-        from mrl_sweep.pipeline.cluster_embedding import embed_on_cluster
-
-        if isinstance(executor, RayExecutor):
-            there = partial(_open_model, config.model.name or "", model_options(config), store.root, config.run.store_dtype)
-            embed_on_cluster(executor, collection, (embedder, store), there, on_event=on_event)
-    embeddings = embed(collection, embedder, store, on_event=on_event)
+    model = model or open_model(config)
+    if executor is not None:
+        embed_there(config, executor, collection, model, on_event)
+    embeddings = embed(collection, model.documents, model.store, query_model=model.queries, on_event=on_event)
     truncated = next((advice for advice in embeddings.warnings if advice.code.startswith("truncated-")), None)
     if truncated is not None and config.model.fail_on_truncation:
         raise InputError(
             truncated.message, "split long documents, take a model that reads more, or leave out --fail-on-truncation"
         )
-    return verified(config, collection, embedder, embeddings) if config.model.verify_api else embeddings
+    return verified(config, collection, model.documents, embeddings) if config.model.verify_api else embeddings
 
 
 def verified(
@@ -251,35 +242,6 @@ def verified(
 def sizes(config: SweepConfig, embeddings: Embeddings) -> tuple[int, ...]:
     """The sizes that the sweep tries with this model, ascending, the full size last."""
     return candidate_dims(config.sweep.dims, embeddings.documents.dim, embeddings.trained_dims)
-
-
-def open_model(config: SweepConfig) -> Model:
-    """The configured model, which is not loaded yet, and the store for its vectors."""
-    store = config.run.store or default_store()
-    return _open_model(config.model.name or "", model_options(config), store, config.run.store_dtype)
-
-
-def _open_model(name: str, options: ModelOptions, store: Path | str, dtype: str) -> Model:
-    return open_embedder(name, options), Store(store, dtype=dtype)
-
-
-def model_options(config: SweepConfig) -> ModelOptions:
-    """How the configured model is to be opened."""
-    model = config.model
-    return ModelOptions(
-        revision=model.revision,
-        query_prompt=model.query_prompt,
-        document_prompt=model.document_prompt,
-        trust_remote_code=model.trust_remote_code,
-        base_url=model.base_url,
-        batch_size=model.batch_size,
-        device=model.device,
-        max_length=model.max_length,
-        backend=model.backend,
-        processes=model.processes,
-        offline=config.run.offline,
-        cache_dir=local_store(config),
-    )
 
 
 def judge(config: SweepConfig, collection: Collection, embeddings: Embeddings, ranks: Ranks) -> Sweep:

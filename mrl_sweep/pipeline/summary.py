@@ -194,7 +194,7 @@ def manifest(sweep: Sweep) -> dict[str, Any]:
             "queries": len(collection.queries),
             "judgments": len(collection.qrels.rows),
         },
-        "model": {**sweep.embeddings.model, "name": config.model.name},
+        "model": _model(sweep),
         "similarity": str(config.sweep.similarity),
         "identical_excluded": config.sweep.exclude_identical or collection.query_rows is not None,
         "tie_rule": TIE_RULE_OF_LISTS if collection.label_free else TIE_RULE,
@@ -202,6 +202,14 @@ def manifest(sweep: Sweep) -> dict[str, Any]:
         "settings": config.settings(),
         "versions": {"python": platform.python_version(), **_versions()},
     }
+
+
+def _model(sweep: Sweep) -> dict[str, Any]:
+    """What the embeddings know of the models, under the names that were typed; passwords in them are blanked."""
+    typed, model = sweep.config.settings(), dict(sweep.embeddings.model)
+    if sweep.config.model.query_model is not None:
+        model["query_model"] = {**model.get("query_model", {}), "name": typed["model.query_model"]}
+    return {**model, "name": typed["model.name"]}
 
 
 def _versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline import run as pipeline
 from mrl_sweep.pipeline.checks import check_data
+from mrl_sweep.pipeline.models import open_model
 from mrl_sweep.report.codec import encode
 from mrl_sweep.report.content.sentence import confidence
 from mrl_sweep.report.content.view import ladder
@@ -269,7 +270,7 @@ def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Re
         with naming(name):
             check_data(one, collection)
     folders = folders_of(names, config.run.out)
-    model = pipeline.open_model(config)
+    model = open_model(config)
     reports: dict[str, Report] = {}
     with pipeline.executor_of(config, on_event) as executor:
         for number, (name, one) in enumerate(zip(names, asked, strict=True), start=1):

@@ -159,11 +159,9 @@ def _one_error(faults: Sequence[InputError]) -> InputError:
 
 
 def _jsonable(value: Any) -> Any:
-    """JSON's own types; the user part of a URL, which may hold a password, is blanked."""
-    if isinstance(value, str) and "://" in value and "@" in value:
-        return re.sub(r"(?<=://)[^/@]*@", "***@", value)
-    if isinstance(value, str) and "password" in value.lower():
-        return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", value)
+    """JSON's own types; the user part of a URL, which may hold a password, and a password by name are blanked."""
+    if isinstance(value, str) and not isinstance(value, StrEnum):
+        return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", re.sub(r"(?<=://)[^/@]*@", "***@", value))
     if isinstance(value, tuple):
         return [_jsonable(item) for item in value]
     if isinstance(value, StrEnum | Measure | Path):

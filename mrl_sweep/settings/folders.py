@@ -65,7 +65,7 @@ def readable(name: str) -> str:
 
 def inputs_of(config: SweepConfig) -> list[Path]:
     """The files and folders that a run reads, and must never write to."""
-    named = [*config.collection.sources, config.model.name or ""]
+    named = [*config.collection.sources, config.model.name or "", config.model.query_model or ""]
     places = [place for name in named for place in (name, name.partition(":")[2]) if place]
     files = [origin.partition(".toml")[0] + ".toml" for origin in config.origins.values() if ".toml" in origin]
     distractors = [config.collection.distractors] if config.collection.distractors else []

@@ -111,7 +111,16 @@ class ModelTable(SettingsTable):
         "SPEC",
         parse_text,
         None,
-        "A sentence-transformers name or folder, wordllama, openai:, voyage:, cohere:, gemini:NAME, or vectors:FOLDER.",
+        "A sentence-transformers name or folder, wordllama, openai:, voyage:, cohere:, gemini:NAME, vectors:FOLDER or "
+        "pgvector:DSN?table=NAME.",
+        relative="spec",
+    )
+    query_model: str | None = setting(
+        "--query-model",
+        "SPEC",
+        parse_text,
+        None,
+        "Another model of the same space for the queries: voyage:voyage-4-lite beside voyage:voyage-4-large.",
         relative="spec",
     )
     revision: str | None = setting("--revision", "REV", parse_text, None, "The model's revision.")

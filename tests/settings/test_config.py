@@ -42,6 +42,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "collection.no_relevant": "exclude",
         "collection.label_free": False,
         "model.name": None,
+        "model.query_model": None,
         "model.revision": None,
         "model.query_prompt": None,
         "model.document_prompt": None,

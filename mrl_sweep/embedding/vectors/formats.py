@@ -36,11 +36,19 @@ _MOST_HEADER_BYTES: Final = 100 << 20
 
 @dataclass(frozen=True, slots=True)
 class VectorFile:
-    """Vectors as a file has them: (n, dim) `rows` in file order, float16, float32 or float64; `ids` where rows are named."""
+    """Vectors as a file or a table has them: (n, dim) `rows` in its order, float16, float32 or float64.
 
-    path: Path
+    `ids` are the rows' names where they have some; `origin` says in messages where they are from.
+    """
+
+    origin: str
     rows: npt.NDArray[Any]
     ids: Sequence[str] | None = None
+
+    @property
+    def name(self) -> str:
+        """The origin without the folders that it lies in."""
+        return self.origin.rpartition("/")[2]
 
 
 def read_vectors(folder: Path, stems: Sequence[str]) -> VectorFile:
@@ -90,7 +98,7 @@ def _named(table: VectorFile, ids_path: Path) -> VectorFile:
         raise InputError(f"{ids_path}: byte {error.start} is not UTF-8", "save the file as UTF-8") from error
     ids = [line.removesuffix("\r") for line in (lines[:-1] if lines and not lines[-1] else lines)]
     if len(ids) != len(table.rows):
-        raise InputError(f"{ids_path} has {len(ids):,} lines, {table.path.name} has {len(table.rows):,} rows", "one id a line")
+        raise InputError(f"{ids_path} has {len(ids):,} lines, {table.name} has {len(table.rows):,} rows", "one id a line")
     return replace(table, ids=ids)
 
 
@@ -103,7 +111,7 @@ def _read_npy(path: Path) -> VectorFile:
         raise InputError(f"{path}: not a plain .npy file: {reason}", "numpy.save a float32 array") from error
     if rows.dtype.kind != "f" or rows.dtype.itemsize not in (2, 4, 8):
         raise InputError(f"{path}: vectors of {rows.dtype}; float16, float32 and float64 are read", "convert them to float32")
-    return VectorFile(path, rows)
+    return VectorFile(str(path), rows)
 
 
 def _read_fvecs(path: Path) -> VectorFile:
@@ -117,7 +125,7 @@ def _read_fvecs(path: Path) -> VectorFile:
     other = np.flatnonzero(records["dim"] != dim)
     if len(other):
         raise InputError(f"{path}: row {other[0]} says {records['dim'][other[0]]} dimensions, the first {dim}", LAYOUT)
-    return VectorFile(path, records["vector"])
+    return VectorFile(str(path), records["vector"])
 
 
 def _read_safetensors(path: Path) -> VectorFile:
@@ -144,7 +152,7 @@ def _read_safetensors(path: Path) -> VectorFile:
         rows: npt.NDArray[Any] = np.memmap(path, dtype, "r", 8 + length + begin, (shape[0], shape[1]))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: not a whole .safetensors file: {error}", LAYOUT) from error
-    return VectorFile(path, (rows.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else rows)
+    return VectorFile(str(path), (rows.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else rows)
 
 
 def _read_jsonl(path: Path) -> VectorFile:
@@ -172,7 +180,7 @@ def _read_jsonl(path: Path) -> VectorFile:
                 )
     if not ids:
         raise InputError(f"{path}: no vectors", LAYOUT)
-    return VectorFile(path, np.frombuffer(values, np.float32).reshape(len(ids), dim), ids)
+    return VectorFile(str(path), np.frombuffer(values, np.float32).reshape(len(ids), dim), ids)
 
 
 def id_of(record: Any, where: str) -> str:
@@ -254,7 +262,7 @@ def _read_parquet(path: Path) -> VectorFile:
         raise InputError(f"cannot read {path}: {error}", LAYOUT) from error
     if not ids:
         raise InputError(f"{path}: no vectors", LAYOUT)
-    return VectorFile(path, rows, ids)
+    return VectorFile(str(path), rows, ids)
 
 
 def _columns(path: Path, schema: Any) -> tuple[str, str]:

@@ -1,27 +1,31 @@
-"""`vectors:FOLDER`: vectors that exist already, matched with the collection by file order or by id. Nothing is ever unpickled."""
+"""Vectors that exist already, matched with the collection by file order or by id, and checked once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from mrl_sweep.embedding.protocol import Brought, Role
 from mrl_sweep.embedding.vectors.formats import LAYOUT, VectorFile, read_vectors
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
-from mrl_sweep.types import Advice, Collection, Embeddings, FileRows, Float32Array, IntArray, Vectors
+from mrl_sweep.types import Advice, Collection, FileRows, Float32Array, IntArray, Vectors
 from mrl_sweep.words import first_offenders, plural
+
+STEMS: Final = {Role.DOCUMENT: ("docs", "documents", "corpus"), Role.QUERY: ("queries",)}
+"""What the files of a role are called."""
 
 _CHECKED_AT_ONCE_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of the collection: how its records are called, their ids, and where they stood in their file."""
+    """One side of the collection: what its records are called, their ids, and where they stood in their file."""
 
     noun: str
     ids: Sequence[str]
@@ -35,46 +39,50 @@ class VectorFolder:
         if not folder.is_dir():
             raise InputError(f"cannot read {folder}: it is not a folder", "--model vectors:FOLDER; " + LAYOUT)
         self._folder = folder
+        self._files: dict[tuple[str, ...], VectorFile] = {}
 
     @property
     def name(self) -> str:
         return f"vectors:{self._folder.name}"
 
-    def load(self, collection: Collection, *, on_event: OnEvent) -> Embeddings:
-        """Documents memory-mapped, queries in memory; documents that serve as queries keep their own vectors.
+    def load(self, collection: Collection, role: Role, *, on_event: OnEvent) -> Brought:
+        """As the protocol says: memory-mapped where the format allows."""
+        stems = STEMS[Role.DOCUMENT if collection.query_rows is not None else role]
+        if stems not in self._files:
+            self._files[stems] = read_vectors(self._folder, stems)
+        table = self._files[stems]
+        model = {
+            "provider": "vectors",
+            "name": self._folder.name,
+            "dim": int(table.rows.shape[1]),
+            "dtype": table.rows.dtype.name,
+            "files": [table.name],
+        }
+        return brought(table, collection, role, model, on_event)
 
-        Raises InputError where count, size, ids or values are wrong.
-        """
-        documents = read_vectors(self._folder, ("docs", "documents", "corpus"))
-        own = collection.query_rows
-        queries = read_vectors(self._folder, ("queries",)) if own is None else documents
-        if documents.rows.shape[1] != queries.rows.shape[1]:
-            sizes = (
-                f"{documents.rows.shape[1]} dimensions in {documents.path.name}, {queries.rows.shape[1]} in {queries.path.name}"
-            )
-            raise InputError(f"{self._folder}: {sizes}", "both must come from the same model at full size")
-        of_documents = Side("documents", collection.documents.ids, collection.documents.file_rows)
-        of_queries = Side("queries", collection.queries.ids, collection.queries.file_rows)
-        order = _matched(documents, of_documents)
-        asked = _matched(queries, of_queries) if own is None else own if order is None else order[own]
-        query_rows = queries.rows if asked is None else queries.rows[asked]
-        facts = _checked(documents, order, of_documents, on_event)
-        of_asked = _checked(VectorFile(queries.path, query_rows), None, of_queries, on_event)
-        counts = {"zero_documents": facts.n_zero, "zero_queries": of_asked.n_zero}
-        return Embeddings(
-            documents=Vectors(parts=(documents.rows,), order=order),
-            queries=np.ascontiguousarray(query_rows, dtype=np.float32),
-            model={
-                "provider": "vectors",
-                "name": self._folder.name,
-                "dim": int(documents.rows.shape[1]),
-                "dtype": documents.rows.dtype.name,
-                "files": list(dict.fromkeys((documents.path.name, queries.path.name))),
-                "unit_length": facts.unit_length,
-                "counts": counts,
-            },
-            warnings=(*facts.advice(), *(of_asked.zero_queries() if own is None else ())),
-        )
+
+def brought(table: VectorFile, collection: Collection, role: Role, model: Mapping[str, Any], on_event: OnEvent) -> Brought:
+    """The table's rows of this role's texts; documents that serve as queries have their own vectors.
+
+    Raises InputError where count, ids or values are wrong.
+    """
+    documents = Side("documents", collection.documents.ids, collection.documents.file_rows)
+    queries = Side("queries", collection.queries.ids, collection.queries.file_rows)
+    side, own = (documents if role is Role.DOCUMENT else queries), (None if role is Role.DOCUMENT else collection.query_rows)
+    if own is None:
+        order = _matched(table, side)
+    else:
+        placed = _matched(table, documents)
+        order = own if placed is None else placed[own]
+    facts = _checked(table, order, side, on_event)
+    return Brought(
+        vectors=Vectors(parts=(table.rows,), order=order),
+        origin=table.name,
+        model=model,
+        n_zero=facts.n_zero,
+        unit_length=facts.unit_length,
+        warnings=tuple(facts.advice() if role is Role.DOCUMENT else facts.zero_queries() if own is None else ()),
+    )
 
 
 def _matched(table: VectorFile, side: Side) -> IntArray | None:
@@ -82,16 +90,20 @@ def _matched(table: VectorFile, side: Side) -> IntArray | None:
     if table.ids is not None:
         place = {name: row for row, name in enumerate(table.ids)}
         if len(place) < len(table.ids):
-            raise InputError(f"{table.path}: {len(table.ids) - len(place):,} ids occur more than once", "one vector for each id")
+            raise InputError(
+                f"{table.origin}: {len(table.ids) - len(place):,} ids occur more than once", "one vector for each id"
+            )
         lost = [name for name in side.ids if name not in place]
         if lost:
-            raise InputError(f"{table.path}: no vector for {side.noun} {first_offenders(lost)}", "embed them, or leave them out")
+            raise InputError(
+                f"{table.origin}: no vector for {side.noun} {first_offenders(lost)}", "embed them, or leave them out"
+            )
         order = np.fromiter((place[name] for name in side.ids), np.int64, len(side.ids))
     else:
         expected = side.file_rows.count if side.file_rows else len(side.ids)
         if len(table.rows) != expected:
             raise InputError(
-                f"{table.path} has {len(table.rows):,} rows, the collection's file has {expected:,} {side.noun}",
+                f"{table.origin} has {len(table.rows):,} rows, the collection's file has {expected:,} {side.noun}",
                 "one row for each record of the file, in file order; or ids: docs.ids.txt, or Parquet with `id` and `vector`",
             )
         order = side.file_rows.rows if side.file_rows else np.arange(expected)
@@ -140,5 +152,5 @@ def _checked(table: VectorFile, order: IntArray | None, side: Side, on_event: On
         on_event(Progress(f"check {side.noun}", min(start + step, n), n, "vectors"))
     if bad:
         names = first_offenders([side.ids[row] for row in bad])
-        raise InputError(f"{table.path}: NaN or infinite values for {side.noun} {names}", "embed them again, or leave them out")
+        raise InputError(f"{table.origin}: NaN or infinite values for {side.noun} {names}", "embed them again, or leave them out")
     return _Checked(len(zero), [side.ids[row] for row in zero[:5]], unit, alike and n > 1)

@@ -26,6 +26,8 @@ def headline(report: Report) -> list[str]:
         if isinstance(number, int):
             parts.append(words.plural(number, noun, nouns))
     parts.append(model_name(str(model.get("name", ""))))
+    if own := _mapping(model.get("query_model")).get("name"):
+        parts.append(f"queries by {model_name(str(own))}")
     similarity = report.manifest.get("similarity")
     parts.append(f"exact {similarity}" if similarity else "")
     return [part for part in parts if part]

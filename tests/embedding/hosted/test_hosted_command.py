@@ -89,3 +89,28 @@ def test_a_model_without_a_key_ends_in_2_and_names_the_variable(capsys, monkeypa
     ended, printed = run(capsys, "run", *ARGUMENTS, "--model", "voyage:voyage-4", "--out", "run")
     assert ended == 2
     assert "VOYAGE_API_KEY" in printed
+
+
+def test_queries_may_have_a_model_of_their_own(folder, server, capsys):
+    large = ("--model", "voyage:voyage-4-large", "--base-url", f"{server.url}/v1")
+    server.model_dims = {"voyage-4-large": 2048, "voyage-4-lite": 2048, "mine": 128}
+    code, printed = run(capsys, "run", *ARGUMENTS, *large, "--query-model", "voyage:mine", "--out", "run")
+    assert code == 2, printed
+    assert "different sizes: 2,048 dimensions in voyage:voyage-4-large, 128 in voyage:mine" in printed
+    assert [request.texts for request in server.requests] == [["size"]], "a size was asked for, no text was embedded"
+    lite = ("--query-model", "voyage:voyage-4-lite")
+    code, printed = run(capsys, "run", *ARGUMENTS, *large, *lite, "--out", "run", "--format", "json")
+    assert code == 0, printed
+    asked = {request.model: set() for request in server.requests}
+    for request in server.requests:
+        asked[request.model] |= {request.document["input_type"]}
+    assert asked == {"voyage-4-large": {"document"}, "voyage-4-lite": {"query"}, "mine": {"query"}}
+    report = json.loads((folder / "run" / "report.json").read_text())
+    model = report["manifest"]["model"]
+    assert (model["name"], model["query_model"]["name"]) == ("voyage:voyage-4-large", "voyage:voyage-4-lite")
+    assert report["manifest"]["settings"]["model.query_model"] == "voyage:voyage-4-lite"
+    code, printed = run(capsys, "run", *ARGUMENTS, *large, "--out", "run")
+    assert code == 2
+    assert "query model voyage:voyage-4-lite, now none" in printed
+    code, printed = run(capsys, "report", "run")
+    assert "voyage:voyage-4-large  queries by voyage:voyage-4-lite" in printed.replace("\n", " ")
