@@ -13,7 +13,6 @@ from mrl_sweep.cli.options import GATE, takes
 from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.report import files_of
 from mrl_sweep.cli.run import main_job, main_jobs
-from mrl_sweep.cli.several import prepare_several
 from mrl_sweep.errors import InputError, naming
 from mrl_sweep.settings.folders import inputs_of
 
@@ -54,6 +53,8 @@ def gate(context: typer.Context, target: Target, **flags: Any) -> int:
 
 def _gate_each(invocation: Invocation, settings: SweepConfig, earlier: Mapping[str, Path]) -> int:
     """The gates of several finished runs, or of several collections to run first: met where each is."""
+    from mrl_sweep.report.articles.several import several_article
+    from mrl_sweep.report.render import SEVERAL_FORMATS
     from mrl_sweep.runs.gate import decide_gate
     from mrl_sweep.runs.reopen import reopen
     from mrl_sweep.runs.together import together
@@ -62,14 +63,14 @@ def _gate_each(invocation: Invocation, settings: SweepConfig, earlier: Mapping[s
         hint = "gate each collection in a configuration of its own, or leave out --baseline"
         raise InputError("a baseline is one run, and here are several collections", hint)
     inputs = [file for run in earlier.values() for file in files_of(run)] or inputs_of(settings)
-    show = prepare_several(invocation, settings.run.output, inputs)
+    output = prepare_output(invocation, settings.run.output, inputs, SEVERAL_FORMATS)
     folders = earlier or {name: run.folder for name, run in main_jobs(invocation, settings).items() if run.folder}
     gated = {}
     for name, folder in folders.items():
         with naming(name):
             gated[name] = decide_gate(reopen(folder, settings), settings)
     joint = together(gated)
-    show(joint)
+    output.show(several_article(joint))
     return joint.gate.exit_code if joint.gate else 0
 
 

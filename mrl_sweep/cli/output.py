@@ -17,6 +17,7 @@ from mrl_sweep.settings.parsing import choice_of
 from mrl_sweep.words import printable
 
 if TYPE_CHECKING:
+    from mrl_sweep.report.content.layout import Article
     from mrl_sweep.report.document import Report
 
 
@@ -25,7 +26,7 @@ FORMAT_OF: Final = {".json": "json", ".md": "markdown", ".html": "html", ".htm":
 
 
 class Output:
-    """Shows a report in the format asked for, on stdout or in the file that was checked for it."""
+    """Shows a report or an article in the format asked for, on stdout or in the file that was checked for it."""
 
     def __init__(self, invocation: Invocation, file: Path | None = None) -> None:
         from mrl_sweep.report.render import Format
@@ -34,7 +35,7 @@ class Output:
         self._file = file
         self._format = choice_of(Format)(invocation.format)
 
-    def show(self, report: Report) -> None:
+    def show(self, document: Report | Article) -> None:
         """The rendering; with `-o` it goes to the file, and a person still reads the sentence on stderr."""
         from mrl_sweep.files import write_text
         from mrl_sweep.report.render import Format, render
@@ -42,22 +43,24 @@ class Output:
         talk = self._invocation
         kind = self._format
         if kind is Format.GITHUB:
-            from mrl_sweep.report.render.github import summary
-
-            append_summary(summary(report))
+            append_summary(render(document, Format.MARKDOWN))
         if self._file is not None:
-            write_text(self._file, render(report, kind))
+            write_text(self._file, render(document, kind))
             if talk.quiet < 2:
-                write_line(sentence(report), sys.stderr)
+                write_line(sentence(document), sys.stderr)
         elif kind is not Format.TEXT:
-            write_line(render(report, kind))
+            write_line(render(document, kind))
         elif talk.quiet < 2:
-            write_line(sentence(report) if talk.quiet else text_of(report, sys.stdout, talk.show))
+            write_line(sentence(document) if talk.quiet else text_of(document, sys.stdout, talk.show))
 
 
-def prepare_output(invocation: Invocation, file: Path | None, inputs: Iterable[Path] = ()) -> Output:
-    """The output of this call, once it is known that it can be written and that it is none of the inputs."""
-    return Output(invocation, check_file(invocation, file, inputs))
+def prepare_output(
+    invocation: Invocation, file: Path | None, inputs: Iterable[Path] = (), formats: Sequence[str] | None = None
+) -> Output:
+    """The output of this call, once it is known that it can be written, in one of `formats`, and is no input."""
+    file = check_file(invocation, file, inputs)
+    _check_format(invocation, formats)
+    return Output(invocation, file)
 
 
 def prepare_text(
@@ -65,8 +68,7 @@ def prepare_text(
 ) -> Callable[[str], None]:
     """A writer for what is no report, in one of `formats`: to stdout, or to the file that was checked for it."""
     file = check_file(invocation, file, inputs)
-    if invocation.format not in formats:
-        raise InputError(f"there is no {invocation.format} format here", f"--format {', '.join(formats)}")
+    _check_format(invocation, formats)
     if file is None:
         return write_line
 
@@ -78,9 +80,9 @@ def prepare_text(
     return write
 
 
-def named_file(file: Path | None) -> Path | None:
-    """The file that `-o` names; None for `-`, which is stdout."""
-    return None if file is None or str(file) == "-" else file
+def _check_format(invocation: Invocation, formats: Sequence[str] | None) -> None:
+    if formats is not None and invocation.format not in formats:
+        raise InputError(f"there is no {invocation.format} format here", f"--format {', '.join(formats)}")
 
 
 def check_file(invocation: Invocation, file: Path | None, inputs: Iterable[Path]) -> Path | None:
@@ -89,8 +91,7 @@ def check_file(invocation: Invocation, file: Path | None, inputs: Iterable[Path]
     Where no format was asked for, its name decides. A folder among `inputs` stands for every file that is in it. Raises
     InputError (FAULTS 55, 58).
     """
-    file = named_file(file)
-    if file is None:
+    if file is None or str(file) == "-":
         return None
     from mrl_sweep.files import is_in_place
 
@@ -121,19 +122,22 @@ def _check_replaceable(file: Path, inputs: Iterable[Path]) -> None:
         raise InputError(f"cannot write {file}: permission denied", "give -o a file in a folder of yours")
 
 
-def sentence(report: Report) -> str:
-    """The gate's answer, or the verdict's."""
+def sentence(document: Report | Article) -> str:
+    """The gate's answer, or the verdict's; of an article what it closes with, a line each."""
+    from mrl_sweep.report.content.layout import Article
     from mrl_sweep.report.render import escape
 
-    return escape.plain((report.gate or report.verdict).sentence)
+    if isinstance(document, Article):
+        return "\n".join(map(escape.plain, document.closing))
+    return escape.plain((document.gate or document.verdict).sentence)
 
 
-def text_of(report: Report, stream: TextIO, show: Collection[str]) -> str:
+def text_of(document: Report | Article, stream: TextIO, show: Collection[str]) -> str:
     """The text as this stream can show it."""
     from mrl_sweep.report.render import Format, render
 
     width = shutil.get_terminal_size((80, 24)).columns
-    return render(report, Format.TEXT, width=width, color=colours(stream), encoding=stream.encoding or "utf-8", show=show)
+    return render(document, Format.TEXT, width=width, color=colours(stream), encoding=stream.encoding or "utf-8", show=show)
 
 
 def append_summary(text: str) -> None:

@@ -32,11 +32,12 @@ def report(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     from mrl_sweep.report.files.folder import read_runs
 
     if several := read_runs(run):
-        from mrl_sweep.cli.several import prepare_several
+        from mrl_sweep.report.articles.several import several_article
+        from mrl_sweep.report.render import SEVERAL_FORMATS
         from mrl_sweep.runs.together import together
 
-        show = prepare_several(invocation, file, [path for one in several.values() for path in files_of(one)])
-        return show(together({name: judged(one, settings) for name, one in several.items()}))
+        output = prepare_output(invocation, file, [path for one in several.values() for path in files_of(one)], SEVERAL_FORMATS)
+        return output.show(several_article(together({name: judged(one, settings) for name, one in several.items()})))
     output = prepare_output(invocation, file, files_of(run))
     return output.show(for_target(judged(run, settings), settings))
 

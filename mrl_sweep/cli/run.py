@@ -13,7 +13,6 @@ from mrl_sweep.cli.invocation import Invocation, invocation_of
 from mrl_sweep.cli.options import SWEEP, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.progress import listening
-from mrl_sweep.cli.several import prepare_several
 from mrl_sweep.settings.folders import inputs_of
 
 if TYPE_CHECKING:
@@ -76,10 +75,12 @@ def run_one_part(invocation: Invocation, settings: SweepConfig, text: str) -> No
 def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
     """Do the main job and print what it found; several collections have a summary of their own."""
     if len(settings.collection.sources) > 1:
-        show = prepare_several(invocation, settings.run.output, inputs_of(settings))
+        from mrl_sweep.report.articles.several import several_article
+        from mrl_sweep.report.render import SEVERAL_FORMATS
         from mrl_sweep.runs.together import together
 
-        return show(together(main_jobs(invocation, settings)))
+        output = prepare_output(invocation, settings.run.output, inputs_of(settings), SEVERAL_FORMATS)
+        return output.show(several_article(together(main_jobs(invocation, settings))))
     output = prepare_output(invocation, settings.run.output, inputs_of(settings))
     return output.show(main_job(invocation, settings))
 

@@ -14,7 +14,7 @@ from mrl_sweep.deploying.scaling import Scaled, scaled_cost, uses_index
 from mrl_sweep.deploying.target_plan import Placed, placed, target_weight
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import FLOAT32, Configuration, Measure, full_size
+from mrl_sweep.types import FLOAT32, Advice, Configuration, Measure, full_size
 from mrl_sweep.words import asked
 
 GIB: Final = 2**30
@@ -86,12 +86,13 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The rows, largest size first, the assumptions behind their figures, and what had to be left out."""
+    """The rows, largest size first, the assumptions behind their figures, what had to be left out, and what to know of it."""
 
     request: PlanRequest
     rows: tuple[PlanRow, ...]
     assumptions: tuple[str, ...]
     left_out: tuple[str, ...] = field(default=())
+    advice: tuple[Advice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,13 +195,14 @@ def cheapest_row(plan: Plan) -> PlanRow | None:
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON-able data: `rows`, `request`, `assumptions`, `left_out`."""
+    """The plan as JSON-able data: `rows`, `request`, `assumptions`, `left_out`, `warnings`."""
     return {
         "schema_version": 1,
         "rows": [asdict(row) for row in plan.rows],
         "request": asdict(plan.request) | {"indexes": list(plan.request.indexes)},
         "assumptions": list(plan.assumptions),
         "left_out": list(plan.left_out),
+        "warnings": [{"code": one.code, "message": one.message, "hint": one.hint} for one in plan.advice],
     }
 
 

@@ -3,73 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mrl_sweep.decision.compare import Comparison, Regression, compare_paired, differences, regression, require_comparable
+from mrl_sweep.decision.compare import Regression, compare_paired, differences, regression, require_comparable
 from mrl_sweep.deploying.index_bytes import vector_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import json_digest
-from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
-from mrl_sweep.report.codec import encode
+from mrl_sweep.report.articles.side_by_side import Cell, ComparedRow, RunRow, SideBySide
 from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.types import Configuration, FloatArray, IntArray, Measure, exact_prefixes
 
-SCHEMA_VERSION: Final = 1
 
+def matched_runs(runs: Sequence[Path], below: Sequence[Mapping[str, Path]]) -> dict[str, list[Path]]:
+    """The runs to lay side by side: all of them, or by name those of folders of several collections, `below` each of `runs`.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
-    """One run of the comparison; `differs` says why it cannot be paired with the first, query by query (empty: it can)."""
-
-    name: str
-    collection: str
-    model: str
-    queries: int
-    dimension: int
-    status: str
-    differs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One run at one row: its size and mean (None where it has no such size), and the paired comparison with the first run."""
-
-    dim: int | None = None
-    mean: float | None = None
-    against_first: Comparison | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparedRow:
-    """All runs at vectors of `bytes_per_vector`; None is the row in which every run has the size that its own verdict names."""
-
-    bytes_per_vector: int | None
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SideBySide:
-    """The comparison as a document. `rows` begin with the largest vectors and end with what each run would ship."""
-
-    measure: str
-    alpha: float
-    runs: tuple[RunRow, ...]
-    rows: tuple[ComparedRow, ...]
-    schema_version: int = SCHEMA_VERSION
-
-    @property
-    def label_free(self) -> bool:
-        """Whether agreement with full size is compared, not quality."""
-        return parse_measure(self.measure).label_free
-
-    def to_dict(self) -> dict[str, Any]:
-        """The document as plain JSON values."""
-        plain: dict[str, Any] = encode(self)
-        return {"schema_version": plain.pop("schema_version"), **plain}
+    One such folder alone lays its own collections side by side. Raises InputError for single runs beside such folders, and for
+    folders that share no collection.
+    """
+    if not any(below):
+        return {"": list(runs)}
+    if len(runs) == 1:
+        return {"": list(below[0].values())}
+    if not all(below):
+        several = next(run for run, names in zip(runs, below, strict=True) if names)
+        name = next(iter(next(names for names in below if names)))
+        raise InputError(f"{several} holds several collections, and another run holds one", f"name one of them: {several}/{name}")
+    shared = [name for name in below[0] if all(name in names for names in below)]
+    if not shared:
+        listed = "; ".join(f"{run}: {', '.join(names)}" for run, names in zip(runs, below, strict=True))
+        raise InputError("the runs share no collection", f"they hold {listed}")
+    return {name: [names[name] for names in below] for name in shared}
 
 
 def side_by_side(runs: Sequence[EarlierRun]) -> SideBySide:

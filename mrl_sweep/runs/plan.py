@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,7 @@ from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import EXACT, SEED, Advice, Configuration, full_size
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """The plan, and what a person should know of the projection in it."""
-
-    plan: Plan
-    advice: tuple[Advice, ...]
-
-
-def plan_run(run: EarlierRun, config: SweepConfig) -> Planned:
+def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
     """The plan that `[plan]` asks for, from what this run measured.
 
     Raises InputError where the planned corpus is not named, and for an index of which no bytes are known.
@@ -39,7 +31,7 @@ def plan_run(run: EarlierRun, config: SweepConfig) -> Planned:
     known = Evaluated(
         findings=run.findings, n_documents=run.data.ranks.n_documents, measure=run.policy.required[0], projected=at_docs
     )
-    return Planned(make_plan(request, known), advice)
+    return replace(make_plan(request, known), advice=advice)
 
 
 def request_of(run: EarlierRun, config: SweepConfig) -> PlanRequest:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
 
 from mrl_sweep import words
 from mrl_sweep.errors import naming
@@ -14,7 +13,7 @@ from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline import run as pipeline
 from mrl_sweep.pipeline.checks import check_data
 from mrl_sweep.pipeline.models import open_model
-from mrl_sweep.report.codec import encode
+from mrl_sweep.report.articles.several import CollectionRow, JointVerdict, MacroMeasure, MacroRow, Several
 from mrl_sweep.report.content.sentence import confidence
 from mrl_sweep.report.content.view import ladder
 from mrl_sweep.report.document import CandidateRow, GateRow, Report
@@ -23,73 +22,6 @@ from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import readable
 from mrl_sweep.types import Collection, Evidence, Outcome, Status
 from mrl_sweep.words import first_offenders
-
-SCHEMA_VERSION: Final = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollectionRow:
-    """One collection's own verdict: its size, what that size keeps there (None at full size), and what full size reaches."""
-
-    name: str
-    queries: int
-    full: float
-    dimension: int
-    status: str
-    kept: float | None = None
-    at_least: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MacroMeasure:
-    """The mean over collections of their means, each collection counting the same, and its share of that at full size."""
-
-    mean: float
-    kept: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MacroRow:
-    """One size in all collections. `verdict` is an `Outcome` for "acceptable in every collection"; `least_in` keeps least."""
-
-    dim: int
-    verdict: str
-    measures: Mapping[str, MacroMeasure]
-    least_kept: float | None = None
-    least_in: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JointVerdict:
-    """The smallest size that is acceptable in every collection, by the rule in force, proven, and measured."""
-
-    dimension: int
-    proven: int | None
-    measured: int | None
-    measure: str
-    retain: float
-    alpha: float
-    decide_by: str
-    sentence: str
-    by_collection: tuple[CollectionRow, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Several:
-    """The reports of several collections, in the order in which they were named, and what follows from them together."""
-
-    status: str
-    verdict: JointVerdict
-    macro: tuple[MacroRow, ...]
-    collections: tuple[Report, ...]
-    gate: GateRow | None = None
-    schema_version: int = SCHEMA_VERSION
-
-    def to_dict(self) -> dict[str, Any]:
-        """The document as plain JSON values."""
-        plain: dict[str, Any] = encode(replace(self, collections=()))
-        reports = [report.to_dict() for report in self.collections]
-        return {"schema_version": plain.pop("schema_version"), **plain, "collections": reports}
 
 
 def together(reports: Mapping[str, Report]) -> Several:

@@ -82,7 +82,8 @@ def test_the_text_ends_with_the_joint_sentence_and_quiet_is_that_sentence(comman
     text, quiet, silent = both(command, "--retain", "95%"), both(command, "--retain", "95%", "-q"), both(command, "-qq")
     assert quiet.stdout.startswith("Use 16 dimensions for both collections: each keeps at least ")
     assert quiet.stdout.endswith("you asked for 95%. 2 is too low in hard, easy.\n")
-    assert text.stdout.endswith("\n" + quiet.stdout)
+    assert " ".join(text.stdout.split()).endswith(" ".join(quiet.stdout.split()))
+    assert max(map(len, text.stdout.splitlines())) <= 80
     assert "2 collections, each by itself\n" in text.stdout
     assert [line.split()[0] for line in text.stderr.splitlines()] == ["collection", "300", "run", "collection", "300", "run"]
     assert (silent.stdout, silent.stderr) == ("", "")
@@ -92,8 +93,10 @@ def test_markdown_begins_with_the_joint_answer(command: Command, tmp_path: Path)
     done = both(command, "--retain", "95%", "-o", "all.md")
     page = (tmp_path / "all.md").read_text()
     assert (done.returncode, done.stdout) == (0, "")
-    assert page.startswith("### mrl-sweep: 2 collections\n\n**Use 16 dimensions for both collections: ")
-    assert page.count("\n### mrl-sweep: ") == 2
+    assert page.startswith(
+        "<!-- mrl-sweep -->\n### mrl-sweep: 2 collections: ✅ pass\n\n**Use 16 dimensions for both collections: "
+    )
+    assert [page.count(f"<summary>{name}</summary>") for name in ("hard", "easy")] == [1, 1]
     assert "| hard | 300 |" in page
     assert "Use 16 dimensions for both" in done.stderr
 
@@ -119,8 +122,8 @@ def test_every_collection_is_checked(command: Command) -> None:
     argv = ("check", "--collection", "hard", "--collection", "easy")
     found = json.loads(command(*argv, "--format", "json").stdout)["collections"]
     assert [(one["name"], one["documents"], one["queries"]) for one in found] == [("hard", 300, 300), ("easy", 300, 300)]
-    sound = "{0}\n{0} is sound: 300 documents, 300 judged queries.\n"
-    assert command(*argv, "-q").stdout == sound.format("hard") + "\n" + sound.format("easy")
+    sound = "{0} is sound: 300 documents, 300 judged queries.\n"
+    assert command(*argv, "-q").stdout == sound.format("hard") + sound.format("easy")
 
 
 def test_every_collection_is_embedded_into_one_store(command: Command) -> None:
@@ -140,9 +143,9 @@ def test_the_notebook_s_run_takes_one(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_format_of_one_report_is_refused_before_any_work(command: Command, tmp_path: Path) -> None:
-    done = both(command, "--format", "html", "--out", "made")
+    done = both(command, "--format", "ship", "--out", "made")
     assert (done.returncode, (tmp_path / "made").exists()) == (2, False)
-    assert "error: there is no html format here" in done.stderr
+    assert "error: there is no ship format here" in done.stderr
 
 
 def test_junit_has_a_suite_for_each_collection(command: Command) -> None:
@@ -166,9 +169,39 @@ def test_finished_runs_are_gated_and_rendered_again_by_their_folder(command: Com
     assert [line.partition(" are not")[0] for line in others[:2]] == [
         f"::error title=mrl-sweep gate::{name}: 2 dimensions" for name in ("hard", "easy")
     ]
-    assert page.read_text().startswith("### mrl-sweep: 2 collections\n")
+    assert page.read_text().startswith("<!-- mrl-sweep -->\n### mrl-sweep: 2 collections: ❌ fail\n")
     assert command("gate", "made", "--dim", "16", "-qq").returncode == 0
     assert command("gate", "made", "--retain", "99.9999%", "--dim", "2", "-qq").returncode == 1
+
+
+def test_a_folder_of_several_is_rendered_planned_and_compared_by_name(command: Command) -> None:
+    for folder, share in (("made", "95%"), ("again", "90%")):
+        assert both(command, "--out", folder, "--retain", share, "-qq").returncode == 0
+    page = command("report", "made", "--format", "html").stdout
+    assert [page.count(f"<h2>{name}</h2>") for name in ("hard", "easy")] == [1, 1]
+    text = command("report", "made").stdout
+    assert "  hard: mrl-sweep report made/hard\n" in text
+    assert (text.count("300 docs"), command("report", "made", "-v").stdout.count("300 docs")) == (0, 2)
+
+    argv = ("plan", "made", "--docs", "1k", "--index", "Flat")
+    planned = json.loads(command(*argv, "--format", "json").stdout)["collections"]
+    assert [(one["name"], [row["dim"] for row in one["rows"]]) for one in planned] == [("hard", [32, 16]), ("easy", [32, 16])]
+    shown = command(*argv).stdout.splitlines()
+    assert shown[0] == "The cheapest acceptable configuration of each"
+    assert [" ".join(line.split()[:2]) for line in shown[2:4]] == ["hard 16:float32:Flat", "easy 16:float32:Flat"]
+    assert max(map(len, shown)) <= 80
+
+    compared = json.loads(command("compare", "made", "again", "--format", "json").stdout)["collections"]
+    assert [(one["name"], [run["name"] for run in one["runs"]]) for one in compared] == [
+        ("hard", ["made/hard", "again/hard"]),
+        ("easy", ["made/easy", "again/easy"]),
+    ]
+    side = command("compare", "made", "again").stdout.splitlines()
+    assert [" ".join(line.split()[:3]) for line in side[2:4]] == ["hard 16: 1.0000", "easy 16: 1.0000"]
+    alone = json.loads(command("compare", "made", "--format", "json").stdout)
+    assert [run["name"] for run in alone["runs"]] == ["made/hard", "made/easy"]
+    refused = command("compare", "made", "again/hard")
+    assert (refused.returncode, "hint: name one of them: made/hard" in refused.stderr) == (2, True)
 
 
 def test_a_run_that_stops_leaves_no_list_of_runs(command: Command, tmp_path: Path) -> None:

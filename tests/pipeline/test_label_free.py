@@ -137,7 +137,7 @@ def test_a_plan_of_a_label_free_run_says_why_no_quality_is_projected(folder: Pat
     config = SweepConfig.of(docs="1M")
     planned = plan_run(reopened(run(folder, "made", label_free=True)), config)
     assert [advice.code for advice in planned.advice] == ["no-projection"]
-    assert {row.projected for row in planned.plan.rows} == {None}
+    assert {row.projected for row in planned.rows} == {None}
 
 
 @pytest.mark.parametrize(

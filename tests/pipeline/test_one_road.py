@@ -12,11 +12,11 @@ import pytest
 from made_vectors import judgments_of, steep, write_collection
 
 import mrl_sweep
-from mrl_sweep.cli.plan import RENDERERS, closing
 from mrl_sweep.deploying.plan import cheapest_row
+from mrl_sweep.report.articles.plan import plan_article
 from mrl_sweep.report.content.sections import pareto, sections
 from mrl_sweep.report.document import CandidateRow, Report
-from mrl_sweep.report.render import Format, render
+from mrl_sweep.report.render import ARTICLE_FORMATS, Format, render
 from mrl_sweep.runs.gate import decide_gate
 from mrl_sweep.runs.plan import plan_run
 from mrl_sweep.runs.reopen import reopen
@@ -109,14 +109,14 @@ def test_no_row_of_a_plan_is_acceptable_that_was_judged_bad_or_not_at_all(report
     config = SweepConfig.of(docs="1200", plan_index=["Flat", "LSH", "SQ8", "PQ8"], price_gib_month=1, retain=retain)
     run = reopen(report.folder, config)
     planned = plan_run(run, config)
-    for row in planned.plan.rows:
+    for row in planned.rows:
         measured = run.findings.get(Configuration.parse(row.configuration.replace(":Flat", ":exact")))
         assert bool(row.acceptable) <= (measured is not None and measured.acceptable), row.configuration
         assert (row.quality is None) == (measured is None), row.configuration
         assert row.acceptable or row.reason
-    cheapest = cheapest_row(planned.plan)
+    cheapest = cheapest_row(planned)
     assert cheapest is not None
-    for text in (closing(planned), *(renderer(planned) for renderer in RENDERERS.values())):
+    for text in [render(plan_article({"": planned}), format) for format in ARTICLE_FORMATS]:
         for line in text.splitlines():
             if re.search(r"Cheapest", line):
                 assert f"{cheapest.dim} dimensions" in line

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mrl_sweep.report.document import Report
+    from mrl_sweep.types import Advice
 
 
 class Mood(StrEnum):
@@ -63,6 +69,38 @@ class Section:
     table: Table | None = None
     items: tuple[Item, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Article:
+    """What is shown of a document that is no single run's report; every renderer shows it as it shows a report.
+
+    `document` is what JSON prints. `status` and `exit_code` are those of a verdict, where there is one. `parts` are reports by
+    name that belong to it, shown by those renderings that have room for details.
+    """
+
+    title: str
+    document: Mapping[str, Any]
+    closing: tuple[str, ...]
+    sections: tuple[Section, ...]
+    warnings: Section = Section(title="Warnings")
+    headline: tuple[str, ...] = ()
+    status: str = ""
+    exit_code: int = 0
+    failures: tuple[str, ...] = ()
+    parts: Mapping[str, Report] = field(default_factory=dict)
+
+
+def by_name(documents: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """The document itself where there is one, else a list of them with their names."""
+    if len(documents) == 1:
+        return {"schema_version": 1, **documents[0][1]}
+    return {"schema_version": 1, "collections": [{"name": name, **document} for name, document in documents]}
+
+
+def advice_items(advice: Sequence[Advice]) -> tuple[Item, ...]:
+    """Warnings as items: the sentence, and its hint below."""
+    return tuple(Item(one.message, (one.hint,) if one.hint else ()) for one in advice)
 
 
 def table(columns: list[Column], moods: list[Mood], *, chosen: int | None = None) -> Table:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from mrl_sweep import words
-from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
+from mrl_sweep.report.content.layout import Column, Mood, Section, advice_items, table
 from mrl_sweep.report.document import NO_FAULT, CandidateRow, Report, SliceRow
 from mrl_sweep.types import AGREEMENT, FLAT, Basis, Evidence, Outcome
 
@@ -146,13 +146,12 @@ def proven_hit(row: SliceRow, report: Report) -> bool:
 
 def remarks(report: Report) -> Section:
     """What was set aside and what a person should know."""
-    items = [Item(f"{warning.message}", (warning.hint,) if warning.hint else ()) for warning in report.warnings]
     notes = []
     for title, faults in (("Set aside", True), ("Not of this split, which is no fault", False)):
         kinds = [(reason, number) for reason, number in report.excluded.items() if (reason not in NO_FAULT) == faults]
         counted = "; ".join(f"{words.count(number)} {reason.replace('_', ' ')}" for reason, number in kinds)
         notes += [f"{title}: {counted}."] if counted else []
-    return Section(title="Warnings", items=tuple(items), notes=tuple(notes))
+    return Section(title="Warnings", items=advice_items(report.warnings), notes=tuple(notes))
 
 
 def _deciding(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:

@@ -7,10 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from mrl_sweep.report.content.layout import Article
 from mrl_sweep.report.document import Report
 from mrl_sweep.types import Format
 
-__all__ = ["SECTIONS", "Format", "Look", "Report", "render"]
+__all__ = ["ARTICLE_FORMATS", "SECTIONS", "SEVERAL_FORMATS", "Article", "Format", "Look", "Report", "render"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,12 @@ SECTIONS: Final = ("indexes", "funnels", "slices", "losers", "controls", "budget
 """What `--show` takes."""
 
 
+ARTICLE_FORMATS: Final = (Format.TEXT, Format.JSON, Format.MARKDOWN, Format.HTML)
+"""What every article is rendered in."""
+
+SEVERAL_FORMATS: Final = (*ARTICLE_FORMATS, Format.GITHUB, Format.JUNIT)
+"""What an article of several reports is rendered in: CI systems read their verdicts."""
+
 _MODULES: Final = {
     Format.TEXT: "terminal",
     Format.JSON: "as_json",
@@ -45,7 +52,7 @@ _MODULES: Final = {
 
 
 def render(
-    report: Report,
+    document: Report | Article,
     format: Format,
     *,
     width: int = 100,
@@ -53,10 +60,11 @@ def render(
     encoding: str = "utf-8",
     show: Collection[str] = (),
 ) -> str:
-    """The report in one format; ends with a newline. All but `format` matters to text alone: `show` names its sections.
+    """The report or article in one format, ended by a newline. What follows `format` matters to text: `show` names its sections.
 
     `encoding` is that of the stream it will be written to: where it cannot hold a character, the text uses plain ASCII signs.
     """
     module = importlib.import_module(f"mrl_sweep.report.render.{_MODULES[format]}")
-    rendered: str = module.render(report, Look(width=width, color=color, encoding=encoding, show=frozenset(show)))
+    show_document = module.render if isinstance(document, Report) else module.render_article
+    rendered: str = show_document(document, Look(width=width, color=color, encoding=encoding, show=frozenset(show)))
     return rendered

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mrl_sweep.report.content import view
+from mrl_sweep.report.content.layout import Article, Table
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
-from mrl_sweep.report.render import markdown as markdown_page
-from mrl_sweep.report.render.escape import github_data, github_property
+from mrl_sweep.report.render.escape import github_data, github_line, github_property
 
 
 def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
@@ -14,24 +14,37 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
 
     GitHub shows ten annotations of each kind per step, so what matters comes first.
     """
-    level = _level(report)
+    gate = report.gate
+    level = _level(gate.status if gate else report.status, failed=gate.exit_code != 0 if gate else report.status == "fail")
     lines = [command(level, _title(report), *view.closing(report))]
-    if report.gate:
-        lines += [command(level, "mrl-sweep gate", failure) for failure in report.gate.failures]
+    lines += [command(level, "mrl-sweep gate", failure) for failure in (gate.failures if gate else ())]
     lines += [command("warning", "mrl-sweep", *filter(None, (one.message, one.hint))) for one in report.warnings]
     return "\n".join(lines) + "\n"
 
 
-def summary(report: Report) -> str:
-    """Markdown to append to the file that `$GITHUB_STEP_SUMMARY` names."""
-    return markdown_page.render(report, Look())
+def render_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
+    """One annotation for all, one per failure, one per warning with its collection's name; then the tables as lines of a log."""
+    level = _level(article.status, failed=article.exit_code != 0)
+    lines = [command(level, f"mrl-sweep: {article.status} in {article.title}", " ".join(article.closing))]
+    lines += [command(level, "mrl-sweep gate", failure) for failure in article.failures]
+    for name, report in article.parts.items():
+        remarks = [(f"{name}: {one.message}", one.hint) for one in report.warnings]
+        lines += [command("warning", "mrl-sweep", *filter(None, words)) for words in remarks]
+    tables = [line for section in article.sections for line in _lines(section.table)]
+    return "\n".join([*lines, *map(github_line, tables)]) + "\n"
 
 
-def _level(report: Report) -> str:
+def _lines(table: Table | None) -> list[str]:
+    """A table as lines of a log, its columns lined up."""
+    if table is None:
+        return []
+    rows = [tuple(column.title for column in table.columns), *table.rows]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    return ["   ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _level(status: str, *, failed: bool) -> str:
     """`error` where the process fails on it, `warning` where evidence is missing but it does not, else `notice`."""
-    gate = report.gate
-    failed = gate.exit_code != 0 if gate else report.status == "fail"
-    status = gate.status if gate else report.status
     return "error" if failed else "notice" if status == "pass" else "warning"
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from mrl_sweep import words
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.layout import Column, Table, fit, table
+from mrl_sweep.report.content.layout import Article, Column, Table, fit, table
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import CandidateRow, Report
 from mrl_sweep.report.render import Look
@@ -28,19 +29,12 @@ _LONGEST_TITLE: Final = 60
 
 
 def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """A page that loads nothing; its policy allows the one script that is written here, known by its digest."""
-    page = {name: (files("mrl_sweep.report.render") / "page" / name).read_text("utf-8") for name in _PARTS}
-    environment = Environment(
-        loader=DictLoader({"page": page["page.html.j2"]}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    closing, script = view.closing(report), page["page.js"]
-    return environment.get_template("page").render(
+    """A page of plots to explore and tables that sort and filter; every figure of a plot stands in a table too."""
+    closing = view.closing(report)
+    return _page(
+        "report",
+        scripts=("tables.js", "plots.js"),
+        data=Markup(_embedded(_data(report))),
         status=report.gate.status if report.gate else report.status,
         title=closing[0] if len(closing[0]) <= _LONGEST_TITLE else closing[0].partition(":")[0][:_LONGEST_TITLE],
         headline=view.headline(report),
@@ -53,14 +47,55 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
         sections=sections(report),
         everything=_everything(report),
         slices=_slices(report),
-        fit=lambda whole: fit(whole, _WIDTH, gap=3),
         again=f"mrl-sweep report {report.folder.name if report.folder else 'RUN'} --format html -o report.html",
         manifest=json.dumps(report.to_dict()["manifest"], indent=2).split("\n"),
-        style=Markup(page["page.css"]),
+    )
+
+
+def render_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
+    """A page of the article's tables; the reports that belong to it follow, each under its name."""
+    parts = [
+        {"name": name, "closing": view.closing(report), "sizes": view.sizes(report), "sections": sections(report)}
+        for name, report in article.parts.items()
+    ]
+    return _page(
+        "article",
+        scripts=("tables.js",),
+        data="",
+        status=article.status,
+        title=article.title,
+        headline=article.headline,
+        closing=article.closing,
+        failures=article.failures,
+        sections=article.sections,
+        remarks=article.warnings,
+        parts=parts,
+    )
+
+
+def _page(template: str, *, scripts: Sequence[str], **values: Any) -> str:
+    """A page that loads nothing; its policy allows the one script that is written here, known by its digest."""
+    environment = Environment(
+        loader=FunctionLoader(lambda name: _part(f"{name}.html.j2")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    script = "".join(map(_part, scripts))
+    return environment.get_template(template).render(
+        fit=lambda whole: fit(whole, _WIDTH, gap=3),
+        style=Markup(_part("page.css")),
         script=Markup(script),
         script_digest=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
-        data=Markup(_embedded(_data(report))),
+        **values,
     )
+
+
+def _part(name: str) -> str:
+    return (files("mrl_sweep.report.render") / "page" / name).read_text("utf-8")
 
 
 def core(report: Report) -> str:
@@ -76,9 +111,6 @@ def core(report: Report) -> str:
     )
     answer = "".join(f"<p>{escape(plain(sentence))}</p>" for sentence in view.closing(report))
     return f"<div>{answer}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-
-
-_PARTS: Final = ("page.html.j2", "page.css", "page.js")
 
 
 def _data(report: Report) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from mrl_sweep import words
 from mrl_sweep.report.content import view
+from mrl_sweep.report.content.layout import Article
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
 from mrl_sweep.report.render.escape import xml as safe
@@ -24,6 +25,21 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
     and only if the gate (or, without one, the question) is not met.
     """
     root = ElementTree.Element("testsuites")
+    _add_suite(root, report)
+    return _written(root)
+
+
+def render_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
+    """A suite for each of its reports, under that report's name."""
+    root = ElementTree.Element("testsuites")
+    for number, (name, report) in enumerate(article.parts.items()):
+        suite = _add_suite(root, report)
+        suite.set("id", str(number))
+        suite.set("name", safe(f"{_NAME} {name}"))
+    return _written(root)
+
+
+def _add_suite(root: ElementTree.Element, report: Report) -> ElementTree.Element:
     suite = ElementTree.SubElement(root, "testsuite")
     _properties(suite, report)
     _verdict_case(suite, report)
@@ -32,6 +48,10 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
     ElementTree.SubElement(suite, "system-out").text = safe("  ".join(view.closing(report)))
     ElementTree.SubElement(suite, "system-err").text = safe("  ".join(warning.message for warning in report.warnings))
     _count(suite, report)
+    return suite
+
+
+def _written(root: ElementTree.Element) -> str:
     ElementTree.indent(root)
     body = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'

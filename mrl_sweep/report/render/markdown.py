@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.layout import Section, Table, fit
+from mrl_sweep.report.content.layout import Article, Section, Table, fit
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
@@ -45,6 +45,33 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
         _warnings(view.remarks(report)),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def render_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
+    """What to act on, then the sections; the reports that belong to it open on a click."""
+    title = safe(article.title) + (f": {_SIGNS.get(article.status, safe(article.status))}" if article.status else "")
+    first, *more = (safe(sentence) for sentence in article.closing)
+    blocks = [
+        f"{MARKER}\n### mrl-sweep: {title}",
+        f"**{first}**",
+        *more,
+        "\n".join(f"- {safe(failure)}" for failure in article.failures),
+        *(block for section in article.sections for block in _shown(section)),
+        _warnings(article.warnings),
+        *(_folded_report(name, report) for name, report in article.parts.items()),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _shown(section: Section) -> list[str]:
+    title = f"**{safe(section.title)}**" if section.title else ""
+    return [title, _table(section.table), _items(section), *_notes(section)]
+
+
+def _folded_report(name: str, report: Report) -> str:
+    """One report behind its name: the answer and its table of sizes."""
+    inner = "\n\n".join([*(safe(sentence) for sentence in view.closing(report)), _table(view.sizes(report).table)])
+    return f"<details><summary>{_html(name)}</summary>\n\n{inner}\n\n</details>"
 
 
 def _table(table: Table | None) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.layout import Item, Mood, Section, Table, fit, natural_width
+from mrl_sweep.report.content.layout import Article, Item, Mood, Section, Table, fit, natural_width
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look, curve, escape
@@ -53,10 +53,31 @@ def render(report: Report, look: Look) -> str:
     if hidden:
         text.line(Text(f"More: -v, or --show {','.join(hidden)}.", style="dim"))
     text.blank()
-    status = {"pass": Mood.GOOD, "fail": Mood.BAD}.get(report.gate.status if report.gate else report.status, Mood.OPEN)
+    status = _verdict_mood(report.gate.status if report.gate else report.status)
     for i, sentence in enumerate(view.closing(report)):
         text.line(Text(sentence, style=f"bold {_STYLES[status]}" if i == 0 else ""))
     return text.done()
+
+
+def render_article(article: Article, look: Look) -> str:
+    """The text of its sections, then what to act on; with every section asked for also the reports that belong to it."""
+    text = _Page(look)
+    text.line(Text("  ".join(article.headline), style="bold"), when=bool(article.headline))
+    for section in article.sections:
+        text.section(section)
+        text.left_out(section.table)
+    text.warnings(article.warnings, most=None if look.shows("warnings") else _MOST_WARNINGS)
+    text.blank()
+    for failure in article.failures:
+        text.line(Text(failure))
+    for sentence in article.closing:
+        text.line(Text(sentence, style=f"bold {_STYLES[_verdict_mood(article.status)]}"))
+    parts = article.parts if look.shows("all") else {}
+    return "\n".join([text.done(), *(render(report, look) for report in parts.values())])
+
+
+def _verdict_mood(status: str) -> Mood:
+    return {"pass": Mood.GOOD, "fail": Mood.BAD, "": Mood.PLAIN}.get(status, Mood.OPEN)
 
 
 class _Page:
@@ -98,10 +119,17 @@ class _Page:
 
     def section(self, section: Section) -> None:
         self.blank()
-        self.line(Text(section.title, style="bold"))
+        self.line(Text(section.title, style="bold"), when=bool(section.title))
         self.table(section.table)
         self._items(section.items)
         self.notes(section.notes)
+
+    def left_out(self, table: Table | None) -> None:
+        """Names the columns for which there is no room."""
+        if table is not None:
+            shown = fit(table, self._room(table), gap=_TIGHT).columns
+            names = [column.title for column in table.columns if column not in shown]
+            self.notes((f"No room here for {', '.join(names)}: --format html shows all.",) if names else ())
 
     def warnings(self, section: Section, *, most: int | None) -> None:
         if section.items or section.notes:
@@ -118,7 +146,7 @@ class _Page:
         if table is None:
             return
         margin = len(_MARK) if table.chosen is not None else 0
-        room = self._look.width - _INDENT - margin
+        room = self._room(table)
         table = fit(table, room, gap=_TIGHT)
         columns = table.columns
         gap = _GAP if natural_width(table, gap=_GAP) <= room else _TIGHT
@@ -137,6 +165,9 @@ class _Page:
             marked = f"{_MARK if i == table.chosen else ''}{first}" if table.chosen is not None else first
             grid.add_row(*(Text(self._safe(cell)) for cell in (marked, *rest)), style=style)
         self._console.print(Padding(grid, (0, 0, 0, _INDENT)))
+
+    def _room(self, table: Table) -> int:
+        return self._look.width - _INDENT - (len(_MARK) if table.chosen is not None else 0)
 
     def _items(self, items: tuple[Item, ...]) -> None:
         for item in items:

@@ -1,0 +1,129 @@
+"""A plan for a larger corpus: what is shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mrl_sweep import words
+from mrl_sweep.deploying.plan import Plan, PlanRow, cheapest_row, plan_document
+from mrl_sweep.files import draft_file
+from mrl_sweep.report.content.layout import Article, Column, Item, Mood, Section, advice_items, by_name, table
+from mrl_sweep.types import FLOAT32
+
+
+def plan_article(plans: Mapping[str, Plan]) -> Article:
+    """The rows, the assumptions, the cheapest acceptable one. Of several runs: first the cheapest of each, a line each."""
+    several = len(plans) > 1
+    sections = [_cheapest(plans)] if several else []
+    for name, plan in plans.items():
+        sections.append(_rows(plan, name if several else ""))
+    advice = tuple(dict.fromkeys(one for plan in plans.values() for one in plan.advice))
+    docs = next(iter(plans.values())).request.docs
+    closing = [f"{name}: {_closing(plan)}" if several else _closing(plan) for name, plan in plans.items()]
+    return Article(
+        title=f"plan for {words.count(docs)} documents",
+        document=by_name([(name, plan_document(plan)) for name, plan in plans.items()]),
+        closing=tuple(closing),
+        sections=tuple(sections),
+        warnings=Section(title="Warnings", items=advice_items(advice)),
+    )
+
+
+def _closing(plan: Plan) -> str:
+    """The cheapest acceptable row in a sentence."""
+    row = cheapest_row(plan)
+    if row is None:
+        unmeasured = len({one.index for one in plan.rows if one.acceptable is None and one.quality is None})
+        why = f" {words.plural(unmeasured, 'index was', 'indexes were')} not measured in the run." if unmeasured else ""
+        return f"None of these configurations is known to be acceptable.{why}"
+    cost = "" if row.monthly_cost is None else f", {row.monthly_cost:,.2f} a month"
+    saves = "" if not row.saving else f", {row.saving:,.2f} ({words.percent(row.saving_share)}) less than full size"
+    memory = f"{words.size(row.memory_bytes)} of memory"
+    coded = "" if row.precision == FLOAT32 else f" at {row.precision}"
+    return f"Cheapest acceptable: {row.dim} dimensions{coded} with {row.index}: {memory} for {row.docs:,} documents{cost}{saves}."
+
+
+def _cheapest(plans: Mapping[str, Plan]) -> Section:
+    """Each run in one line: its cheapest acceptable row."""
+    rows = [cheapest_row(plan) for plan in plans.values()]
+    columns = [
+        Column(title="collection", cells=tuple(plans), right=False),
+        Column(title="cheapest acceptable", cells=tuple(row.configuration if row else "none" for row in rows), right=False),
+        Column(title="kept", cells=tuple(words.percent(row.kept if row else None) for row in rows)),
+        Column(title="at least", cells=tuple(words.percent(row.at_least if row else None) for row in rows), drop=1),
+        Column(title="memory", cells=tuple(words.size(row.memory_bytes if row else None) for row in rows)),
+        Column(title="a month", cells=tuple(_money(row.monthly_cost if row else None) for row in rows)),
+    ]
+    moods = [Mood.GOOD if row else Mood.OPEN for row in rows]
+    return Section(title="The cheapest acceptable configuration of each", asked=True, table=table(columns, moods))
+
+
+def _rows(plan: Plan, name: str) -> Section:
+    """The rows and what their figures assume; the precision where more than one is planned with."""
+    rows = plan.rows
+    coded = len({row.precision for row in rows}) > 1
+    cheapest = cheapest_row(plan)
+    columns = [
+        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
+        Column(title="precision", cells=tuple(row.precision if coded else words.DASH for row in rows)),
+        Column(title="index", cells=tuple(row.index for row in rows)),
+        Column(title="kept", cells=tuple(words.percent(row.kept) for row in rows), drop=3),
+        Column(title="at least", cells=tuple(words.percent(row.at_least) for row in rows), drop=1),
+        Column(title="at planned", cells=tuple(_projected(row) for row in rows), drop=5),
+        Column(title="vectors", cells=tuple(words.size(row.vector_bytes) for row in rows), drop=8),
+        Column(title="index size", cells=tuple(words.size(row.index_bytes) for row in rows), drop=7),
+        Column(title="memory", cells=tuple(words.size(row.memory_bytes) for row in rows)),
+        Column(title="disk", cells=tuple(words.size(row.disk_bytes) for row in rows), drop=6),
+        Column(title="p50", cells=tuple(words.milliseconds(row.p50_ms) for row in rows), drop=10),
+        Column(title="p99", cells=tuple(words.milliseconds(row.p99_ms) for row in rows), drop=4),
+        Column(title="machines", cells=tuple(words.count(row.machines) for row in rows), drop=9),
+        Column(title="a month", cells=tuple(_money(row.monthly_cost) for row in rows)),
+        Column(title="saves", cells=tuple(_money(row.saving) for row in rows), drop=2),
+        Column(title="verdict", cells=tuple(_verdict(row) for row in rows), right=False),
+    ]
+    notes = (*plan.assumptions, *(f"left out: {one}" for one in plan.left_out))
+    return Section(
+        title=name,
+        asked=True,
+        table=table(columns, [_mood(row) for row in rows], chosen=rows.index(cheapest) if cheapest else None),
+        items=tuple(Item(note) for note in notes),
+    )
+
+
+def _projected(row: PlanRow) -> str:
+    """The measure expected at the planned corpus, with its band where it is modelled."""
+    there = row.projected or {}
+    band = f" ({there['low']:.4f} to {there['high']:.4f})" if there and not there["exact"] else ""
+    return f"{words.score(there.get('mean'))}{band}"
+
+
+def _money(amount: float | None) -> str:
+    return words.DASH if amount is None else f"{amount:,.2f}"
+
+
+def _verdict(row: PlanRow) -> str:
+    return "ok" if row.acceptable else "not measured" if row.quality is None else row.reason
+
+
+def _mood(row: PlanRow) -> Mood:
+    return Mood.GOOD if row.acceptable else Mood.BAD if row.acceptable is False else Mood.OPEN
+
+
+def write_parquet(file: Path, plans: Mapping[str, Plan]) -> None:
+    """The rows as a table for other tools; the projection's figures get columns of their own, and several collections one."""
+    import pandas as pd
+
+    rows = [
+        {**({"collection": name} if len(plans) > 1 else {}), **_flat(row)} for name, plan in plans.items() for row in plan.rows
+    ]
+    with draft_file(file) as draft:
+        pd.DataFrame(rows).to_parquet(draft, index=False)
+
+
+def _flat(row: PlanRow) -> dict[str, Any]:
+    flat = asdict(row)
+    projected = flat.pop("projected") or {}
+    return {**flat, **{f"projected_{name}": value for name, value in projected.items()}}

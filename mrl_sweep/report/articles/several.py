@@ -1,0 +1,151 @@
+"""Several collections asked the same question: the document, and what is shown of it, the verdicts first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from mrl_sweep import words
+from mrl_sweep.report.codec import encode
+from mrl_sweep.report.content.layout import Article, Column, Item, Section, table
+from mrl_sweep.report.content.view import mood
+from mrl_sweep.report.document import GateRow, Report
+from mrl_sweep.types import Outcome
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionRow:
+    """One collection's own verdict: its size, what that size keeps there (None at full size), and what full size reaches."""
+
+    name: str
+    queries: int
+    full: float
+    dimension: int
+    status: str
+    kept: float | None = None
+    at_least: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacroMeasure:
+    """The mean over collections of their means, each collection counting the same, and its share of that at full size."""
+
+    mean: float
+    kept: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacroRow:
+    """One size in all collections. `verdict` is an `Outcome` for "acceptable in every collection"; `least_in` keeps least."""
+
+    dim: int
+    verdict: str
+    measures: Mapping[str, MacroMeasure]
+    least_kept: float | None = None
+    least_in: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointVerdict:
+    """The smallest size that is acceptable in every collection, by the rule in force, proven, and measured."""
+
+    dimension: int
+    proven: int | None
+    measured: int | None
+    measure: str
+    retain: float
+    alpha: float
+    decide_by: str
+    sentence: str
+    by_collection: tuple[CollectionRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Several:
+    """The reports of several collections, in the order in which they were named, and what follows from them together."""
+
+    status: str
+    verdict: JointVerdict
+    macro: tuple[MacroRow, ...]
+    collections: tuple[Report, ...]
+    gate: GateRow | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document as plain JSON values."""
+        plain: dict[str, Any] = encode(replace(self, collections=()))
+        reports = [report.to_dict() for report in self.collections]
+        return {"schema_version": plain.pop("schema_version"), **plain, "collections": reports}
+
+
+def several_article(joint: Several) -> Article:
+    """Each collection's verdict in one line, the averages by size, and where to read more of one; the reports are its parts."""
+    gate, verdict, n = joint.gate, joint.verdict, len(joint.collections)
+    parts = {row.name: report for row, report in zip(verdict.by_collection, joint.collections, strict=True)}
+    failed = gate.exit_code if gate else int(joint.status == "fail")
+    return Article(
+        title=f"{n} collections",
+        document=joint.to_dict(),
+        status=gate.status if gate else joint.status,
+        exit_code=failed,
+        failures=gate.failures if gate else (),
+        closing=(*((gate.sentence,) if gate else ()), verdict.sentence),
+        sections=(_verdicts(joint, n), _averages(joint, n), _details(parts)),
+        parts=parts,
+    )
+
+
+def _verdicts(joint: Several, n: int) -> Section:
+    verdict, rows = joint.verdict, joint.verdict.by_collection
+    limit = verdict.retain
+    columns = [
+        Column(title="collection", cells=tuple(row.name for row in rows), right=False),
+        Column(title="queries", cells=tuple(words.count(row.queries) for row in rows), drop=2),
+        Column(title=f"full {verdict.measure}", cells=tuple(words.score(row.full) for row in rows), drop=1),
+        Column(title="use", cells=tuple(str(row.dimension) for row in rows)),
+        Column(title="kept", cells=tuple(words.percent(row.kept, limit=limit) for row in rows)),
+        Column(title="at least", cells=tuple(words.percent(row.at_least, limit=limit) for row in rows)),
+        Column(title="verdict", cells=tuple(row.status for row in rows), right=False),
+    ]
+    title = f"{n} collections, each by itself"
+    return Section(title=title, asked=True, table=table(columns, [mood(row.status) for row in rows]))
+
+
+def _averages(joint: Several, n: int) -> Section:
+    """By size: the average's share first, then the share of the collection that keeps least."""
+    verdict, rows = joint.verdict, joint.macro
+    limit = verdict.retain
+    full = rows[0]
+    others = [name for name in full.measures if name != verdict.measure]
+    kept = (words.DASH if row is full else words.percent(row.measures[verdict.measure].kept, limit=limit) for row in rows)
+    columns = [
+        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
+        Column(title=verdict.measure, cells=tuple(words.score(row.measures[verdict.measure].mean) for row in rows)),
+        Column(title="kept", cells=tuple(kept)),
+        *(
+            Column(title=name, cells=tuple(words.score(row.measures[name].mean) for row in rows), drop=2 + i)
+            for i, name in enumerate(others)
+        ),
+        Column(title="least kept", cells=tuple(words.percent(row.least_kept, limit=limit) for row in rows)),
+        Column(title="in", cells=tuple(row.least_in or words.DASH for row in rows), right=False, drop=1),
+        Column(title="in every collection", cells=tuple(_words(row, verdict.dimension) for row in rows), right=False),
+    ]
+    chosen = next((i for i, row in enumerate(rows) if row.dim == verdict.dimension), None)
+    title = f"Averages over the {n} collections, each counting the same"
+    return Section(title=title, asked=True, table=table(columns, [mood(row.verdict) for row in rows], chosen=chosen))
+
+
+def _details(parts: Mapping[str, Report]) -> Section:
+    """The command that shows one collection's report; empty for reports that were never written."""
+    folders = {name: report.folder for name, report in parts.items() if report.folder is not None}
+    items = tuple(Item(f"{name}: mrl-sweep report {folder}") for name, folder in folders.items())
+    return Section(title="Details" if items else "", asked=True, items=items)
+
+
+def _words(row: MacroRow, dimension: int) -> str:
+    shown_as = {Outcome.PASS: "ok", Outcome.FAIL: "too low", Outcome.INCONCLUSIVE: "not proven", Outcome.NOT_TESTED: "not tested"}
+    shown = shown_as.get(Outcome(row.verdict), row.verdict)
+    return f"{shown}, smallest" if row.verdict == Outcome.PASS and row.dim == dimension else shown
