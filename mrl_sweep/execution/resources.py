@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankInputs:
-    """What is ranked, as far as it decides what the ranking takes."""
+    """What is ranked, as far as it decides what the ranking takes, in the terms of `PassSize`."""
 
     vectors: Vectors
     qrels: Qrels
@@ -53,6 +53,9 @@ class RankInputs:
     depth: int
     similarity: Similarity = Similarity.COSINE
     own_rows: IntArray | None = None
+    n_kept: int = 0
+    n_trained: int = 0
+    n_rescored: int = 0
 
 
 def open_checkpoint(store: Path, vectors: Vectors, on_event: OnEvent = ignore) -> FileCheckpoint:
@@ -88,7 +91,7 @@ def prepare(
 
 def python_steps(inputs: RankInputs) -> int:
     """How many times the portable kernel's innermost loop, which is Python, would turn."""
-    return inputs.n_sizes * inputs.qrels.n_queries * -(-len(inputs.vectors) // BLOCK_DOCS)
+    return max(inputs.n_sizes, inputs.n_kept) * inputs.qrels.n_queries * -(-len(inputs.vectors) // BLOCK_DOCS)
 
 
 def second_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
@@ -123,6 +126,9 @@ def make_room(inputs: RankInputs, limits: Limits, kernel: Kernel, on_event: OnEv
         n_sizes=inputs.n_sizes,
         dim=inputs.vectors.dim,
         depth=inputs.depth,
+        n_kept=inputs.n_kept,
+        n_trained=inputs.n_trained,
+        n_rescored=inputs.n_rescored,
     )
     held = anonymous_bytes() or 0
     room = size.room(limits.max_memory - held, n_threads, shard_bytes)

@@ -13,7 +13,7 @@ from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.execution.resources import Limits, RankInputs, prepare
 from mrl_sweep.ranking.counting import Checkpoint, Executor
 from mrl_sweep.ranking.exact import Pass, RankOptions, count, prepare_space
-from mrl_sweep.ranking.grid import coded_spaces, join, zeros_of_float32
+from mrl_sweep.ranking.grid import TRAINING_ROWS, coded_spaces, join, zeros_of_float32
 from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_depth
 from mrl_sweep.ranking.rotation import rotations
 from mrl_sweep.ranking.space import Space, prefixes
@@ -99,15 +99,20 @@ def rank_options(
 
     `executor` None: by threads of this process.
     """
-    vectors = embeddings.documents
-    shortlist = shortlist_depth([Rescore.parse(text) for text in config.sweep.rescore], deepest_cutoff(config))
+    vectors, rescores = embeddings.documents, [Rescore.parse(text) for text in config.sweep.rescore]
+    shortlist = shortlist_depth(rescores, deepest_cutoff(config))
+    n_bases = 1 + (Basis.PCA in config.sweep.basis)
+    n_codes = len(dims) * n_bases * sum(precision != FLOAT32 for precision in config.sweep.precision)
     inputs = RankInputs(
         vectors=vectors,
         qrels=collection.qrels,
-        n_sizes=len(dims) * len(config.sweep.precision),
+        n_sizes=len(dims),
         depth=min(max(kept_depth(config), shortlist), len(vectors)),
         similarity=config.sweep.similarity,
         own_rows=left_out(collection, identical=config.sweep.exclude_identical),
+        n_kept=len(dims) * n_bases + n_codes * (1 + len(rescores)),
+        n_trained=min(TRAINING_ROWS, len(vectors)) if n_codes or n_bases > 1 else 0,
+        n_rescored=n_codes if rescores else 0,
     )
     limits = Limits(threads=config.run.threads, max_memory=config.run.max_memory, device=config.model.device)
     options = prepare(inputs, limits, checkpoint=checkpoint, on_event=on_event)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from mrl_sweep.ranking.task import TURNED_AT_ONCE
+
 SMALLEST_SHARD: Final = 2**20
 COPIES: Final = 3
-"""Of a shard at most: rows gathered or read from two files, as float32, and rotated."""
+"""Of a shard at most: rows gathered or read from two files, as float32, and turned. Of a training sample: read, cut, turned."""
 
 _WORK_BYTES: Final = 8 * 2**20
 """Of a thread: a block of scores, what the kernel derives from it, the matrix product's own buffers."""
 
 _PAIRS_AT_ONCE: Final = 4096
+
+_TURNED_BYTES: Final = 40
+"""Of a number that is turned: itself, its square in float64, its code, what that stands for, and what becomes of them."""
 
 
 class Room(NamedTuple):
@@ -24,25 +29,35 @@ class Room(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassSize:
-    """How much is counted: `n_pairs` judgments of `n_queries` queries at `n_sizes` sizes, the best `depth` documents kept."""
+    """How much is counted: `n_pairs` judgments of `n_queries` queries at `n_sizes` sizes, the best `depth` documents kept.
+
+    Of a grid `n_sizes` are those of its widest pass, and the ranks of all `n_kept` configurations are held; `n_trained` documents
+    train codes or a rotation, and the lists of `n_rescored` codes are ordered again together (0: there are none).
+    """
 
     n_queries: int
     n_pairs: int
     n_sizes: int
     dim: int
     depth: int
+    n_kept: int = 0
+    n_trained: int = 0
+    n_rescored: int = 0
 
     @property
     def fixed_bytes(self) -> int:
-        """Whatever the number of threads: queries, thresholds, the sum of the counts, the ranks made from it."""
+        """Whatever the number of threads: queries, thresholds, the sum of the counts, the ranks made from it, the sample."""
         pairs, best = self.n_sizes * self.n_pairs, self.n_sizes * self.n_queries * self.depth
         plan = 16 * self.dim * min(self.n_pairs, _PAIRS_AT_ONCE) + 16 * self.dim * self.n_queries
-        return plan + 80 * pairs + 80 * best
+        kept = self.n_kept * (40 * self.n_pairs + 30 * self.n_queries * self.depth)
+        again = 100 * self.n_rescored * self.n_queries * self.depth
+        return plan + 80 * pairs + 80 * best + kept + again + 4 * COPIES * self.dim * self.n_trained
 
     @property
     def thread_bytes(self) -> int:
         """Of each thread, without its shard: its counts, its best documents twice while they are merged, its work arrays."""
-        return 24 * self.n_sizes * self.n_pairs + 48 * self.n_sizes * self.n_queries * self.depth + _WORK_BYTES
+        turned = _TURNED_BYTES * self.dim * min(self.n_trained, TURNED_AT_ONCE)
+        return 24 * self.n_sizes * self.n_pairs + 48 * self.n_sizes * self.n_queries * self.depth + turned + _WORK_BYTES
 
     def needed_bytes(self, n_threads: int = 1, shard_bytes: int = SMALLEST_SHARD) -> int:
         """Everything together."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.budget import SMALLEST_SHARD, PassSize, Room
+from mrl_sweep.ranking.codes.precision import ALL
 from mrl_sweep.ranking.exact import RankOptions, rank
-from mrl_sweep.types import Qrels, Vectors
+from mrl_sweep.ranking.grid import rank_grid
+from mrl_sweep.ranking.rescore import Rescore, rescored
+from mrl_sweep.ranking.space import prefixes
+from mrl_sweep.types import Qrels, Similarity, Vectors
 
 MIB = 2**20
 SIZE = PassSize(n_queries=1000, n_pairs=2000, n_sizes=24, dim=768, depth=10)
@@ -21,6 +26,9 @@ def test_the_formula_by_hand():
     thread = 24 * 48_000 + 48 * 240_000 + 8 * MIB
     assert SIZE.fixed_bytes == fixed
     assert SIZE.needed_bytes(2, MIB) == fixed + 2 * (thread + 3 * MIB)
+    coded = replace(SIZE, n_kept=30, n_trained=20_000, n_rescored=20)
+    assert coded.fixed_bytes == fixed + 30 * (40 * 2000 + 30 * 10_000) + 100 * 20 * 10_000 + 3 * 4 * 768 * 20_000
+    assert coded.thread_bytes == thread + 40 * 768 * 256
 
 
 def test_a_large_budget_gives_what_was_asked_for():
@@ -52,5 +60,29 @@ def test_a_pass_stays_within_what_is_foretold(n_queries, n_pairs, depth, dtype):
     tracemalloc.stop()
     size = PassSize(n_queries=n_queries, n_pairs=n_pairs, n_sizes=len(dims), dim=64, depth=depth)
     foretold = size.needed_bytes(2, 32_000)
+    assert peak <= foretold
+    assert foretold <= 3 * peak + 2 * 8 * MIB
+
+
+@pytest.mark.parametrize(("depth", "asked"), [(0, ()), (80, ("4x", "2x@16"))])
+def test_a_grid_of_codes_stays_within_what_is_foretold(depth, asked):
+    rng = np.random.default_rng(0)
+    docs, queries = rng.standard_normal((6000, 128)).astype(np.float32), rng.standard_normal((500, 128)).astype(np.float32)
+    qrels = Qrels(np.arange(501), rng.integers(0, 6000, 500), np.ones(500, np.int64))
+    options, rescores = RankOptions(executor=LocalThreads(2), depth=depth, shard_bytes=256_000), [Rescore.parse(a) for a in asked]
+
+    def ranked(vectors, n_queries):
+        some = Qrels(qrels.offsets[: n_queries + 1], qrels.rows[:n_queries], qrels.grades[:n_queries])
+        ranks = rank_grid([prefixes((32, 128), Similarity.COSINE)], ALL, vectors, queries[:n_queries], some, options)
+        return rescored(ranks, rescores, vectors, queries[:n_queries], some, options, cutoff=20) if rescores else ranks
+
+    ranked(Vectors((docs,)), 2)
+    tracemalloc.start()
+    ranked(Vectors((docs[:1500], docs[1500:])), 500)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    n_codes = 2 * (len(ALL) - 1)
+    size = PassSize(n_queries=500, n_pairs=500, n_sizes=2, dim=128, depth=depth, n_trained=6000)
+    foretold = replace(size, n_kept=2 + n_codes * (1 + len(asked)), n_rescored=n_codes if asked else 0).needed_bytes(2, 256_000)
     assert peak <= foretold
     assert foretold <= 3 * peak + 2 * 8 * MIB
