@@ -20,14 +20,19 @@ def check_target(target: Target, precisions: Iterable[str]) -> None:
             )
 
 
-def target_advice(target: Target, dims: Sequence[int], precisions: Iterable[str]) -> tuple[Advice, ...]:
-    """What does not fit, then the steps of the staircase that the sizes of this sweep stand on, for each precision."""
+def target_advice(
+    target: Target, dims: Sequence[int], precisions: Iterable[str], *, symmetric: bool = False
+) -> tuple[Advice, ...]:
+    """What does not fit, then the steps of the staircase that the sizes of this sweep stand on, for each precision.
+
+    `symmetric`: the sweep compared signs with signs.
+    """
     offers = [offer for precision in precisions if (offer := target.offer(precision)) is not None]
     note = [Advice("target-note", f"{target.title}: {target.note}")] if target.note else []
     codes = [offer for offer in offers if offer.codes and offer.precision != HAMMING]
     return (
         *_misfit(target, max(dims)),
-        *(_codes(target, offer) for offer in codes),
+        *(_codes(target, offer, symmetric=symmetric) for offer in codes),
         *(step for offer in _by_name(offers) for step in _steps(target, offer, dims)),
         *note,
     )
@@ -38,11 +43,14 @@ def _by_name(offers: Sequence[Offer]) -> list[Offer]:
     return list({offer.called: offer for offer in offers}.values())
 
 
-def _codes(target: Target, offer: Offer) -> Advice:
-    message = f"{target.title} compares {offer.called} codes with codes; {offer.precision} is measured here with float32 queries"
-    return Advice(
-        "target-codes", message, f"--precision {HAMMING} measures codes against codes; --rescore 4x makes up for much of it"
-    )
+def _codes(target: Target, offer: Offer, *, symmetric: bool) -> Advice:
+    compares = f"{target.title} compares {offer.called} codes with codes"
+    if symmetric:
+        return Advice(
+            "target-codes", f"{compares}, and so {offer.precision} was measured", "--rescore 4x makes up for much of it"
+        )
+    hint = f"run with --target {target.name} measures codes against codes; --rescore 4x makes up for much of it"
+    return Advice("target-codes", f"{compares}; {offer.precision} was measured with float32 queries", hint)
 
 
 def _misfit(target: Target, full: int) -> list[Advice]:

@@ -100,6 +100,11 @@ class Target:
         """What can be swept for this target, in this program's names."""
         return tuple(offer.precision for offer in self.offers)
 
+    @property
+    def compares_codes(self) -> bool:
+        """Whether it compares the codes of documents with the query's code, not with the query as it is."""
+        return any(offer.codes for offer in self.offers)
+
     def offer(self, precision: str) -> Offer | None:
         """How the target keeps this precision; None where it does not offer it. FAISS offers all."""
         if self.name == DEFAULT_TARGET:

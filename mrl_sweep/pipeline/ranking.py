@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.collection import left_out
+from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.execution.resources import Limits, RankInputs, prepare
 from mrl_sweep.ranking.counting import Checkpoint, Executor
@@ -65,8 +66,9 @@ def passes(
         yield basis, rotation, prepare_space(turned, vectors, embeddings.queries, collection.qrels, options)
         if basis == Basis.PCA:
             to_code.append((prefixes(dims, similarity, basis=basis, rotation=rotation), rotation))
+    symmetric = target_named(config.deploy.target).compares_codes
     for uncoded, fitted in to_code:
-        for space in coded_spaces([uncoded], config.sweep.precision, vectors):
+        for space in coded_spaces([uncoded], config.sweep.precision, vectors, symmetric=symmetric):
             basis = space.candidates[0].basis
             yield basis, fitted, prepare_space(space, vectors, embeddings.queries, collection.qrels, options)
 

@@ -28,6 +28,7 @@ from mrl_sweep.pipeline.models import Model, embed_there, open_model
 from mrl_sweep.pipeline.ranking import rank_all
 from mrl_sweep.pipeline.summary import summarise
 from mrl_sweep.pipeline.sweep import Sweep
+from mrl_sweep.ranking.codes.precision import HAMMING
 from mrl_sweep.ranking.counting import Executor
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.files.folder import write_rotation, write_run
@@ -75,7 +76,8 @@ def in_the_targets_terms(config: SweepConfig) -> SweepConfig:
         return config
     # float32 is what everything is held against, also where the target does not keep it
     check_target(target, [precision for precision in config.sweep.precision if precision != FLOAT32])
-    return config.unless_given("sweep", "precision", tuple(dict.fromkeys((FLOAT32, *target.precisions))))
+    own = [one for one in target.precisions if one != HAMMING or not target.compares_codes]  # there `binary` is the same
+    return config.unless_given("sweep", "precision", tuple(dict.fromkeys((FLOAT32, *own))))
 
 
 def run_on(

@@ -88,7 +88,8 @@ def target_warnings(sweep: Sweep) -> tuple[Advice, ...]:
     """What does not fit the target, and where its bytes fall."""
     exact = [configuration for configuration in sweep.ranks.candidates if configuration.is_exact]
     target = target_named(sweep.config.deploy.target)
-    return target_advice(target, sorted({c.dim for c in exact}), dict.fromkeys(c.precision for c in exact))
+    dims, precisions = sorted({c.dim for c in exact}), dict.fromkeys(c.precision for c in exact)
+    return target_advice(target, dims, precisions, symmetric=target.compares_codes)
 
 
 def fewest_in(sweep: Sweep) -> Fewest:

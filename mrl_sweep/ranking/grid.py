@@ -25,15 +25,20 @@ def training_rows(n_documents: int) -> IntArray:
     return np.sort(np.random.default_rng(SEED).choice(n_documents, TRAINING_ROWS, replace=False))
 
 
-def coded_spaces(spaces: Sequence[Space], precisions: Sequence[str], vectors: Vectors) -> Iterator[Space]:
-    """The passes for every precision but float32, trained on `training_rows`; made one by one, as each is counted."""
+def coded_spaces(
+    spaces: Sequence[Space], precisions: Sequence[str], vectors: Vectors, *, symmetric: bool = False
+) -> Iterator[Space]:
+    """The passes for every precision but float32, trained on `training_rows`; made one by one, as each is counted.
+
+    `symmetric` as `code_of` has it.
+    """
     others = [precision for precision in precisions if precision != FLOAT32]
     if not others:
         return
     sample = vectors.take(training_rows(len(vectors)))
     for space in spaces:
         for precision in others:
-            yield from coded(space, precision, code_of(precision), sample)
+            yield from coded(space, precision, code_of(precision, symmetric=symmetric), sample)
 
 
 def rank_grid(

@@ -27,7 +27,9 @@ def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
     request = request_of(run, config)
     at_docs, advice = projected(run, request.docs)
     dims = sorted({c.dim for c in run.findings if c.is_exact})
-    advice = (*target_advice(target_of(run.report, config), dims, {c.precision: None for c in run.findings}), *advice)
+    precisions = {c.precision: None for c in run.findings}
+    symmetric = target_of(run.report, SweepConfig.of()).compares_codes  # when it was run
+    advice = (*target_advice(target_of(run.report, config), dims, precisions, symmetric=symmetric), *advice)
     known = Evaluated(
         findings=run.findings, n_documents=run.data.ranks.n_documents, measure=run.policy.required[0], projected=at_docs
     )

@@ -142,8 +142,11 @@ def test_the_first_thing_said_is_what_does_not_fit() -> None:
 
 def test_codes_that_are_compared_with_codes_are_told_from_those_with_float32_queries() -> None:
     target = target_named("pgvector")
-    codes = [one.code for one in target_advice(target, [512], ["float32", "binary"])]
-    assert codes == ["target-codes"]
+    assert target.compares_codes
+    assert not target_named("qdrant").compares_codes
+    for symmetric, words in ((False, "; binary was measured with float32 queries"), (True, ", and so binary was measured")):
+        (said,) = target_advice(target, [512], ["float32", "binary"], symmetric=symmetric)
+        assert (said.code, said.message) == ("target-codes", f"pgvector 0.8 compares bit codes with codes{words}")
     assert target_advice(target, [512], ["LSH"]) == ()
     assert target.index_bytes(sizes("512:LSH:exact"), 1000) == target.index_bytes(sizes("512:binary:exact"), 1000)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import numpy as np
+import pytest
+from made_vectors import judgments_of, steep, write_collection
+
+import mrl_sweep
 from mrl_sweep.errors import InputError
 from mrl_sweep.pipeline.run import in_the_targets_terms, run
 from mrl_sweep.settings.config import SweepConfig
 
 
 def test_the_grid_is_the_targets_where_none_was_given() -> None:
-    assert in_the_targets_terms(SweepConfig.of(target="pgvector")).sweep.precision == ("float32", "float16", "binary", "LSH")
+    assert in_the_targets_terms(SweepConfig.of(target="pgvector")).sweep.precision == ("float32", "float16", "binary")
     assert in_the_targets_terms(SweepConfig.of(target="azure")).sweep.precision == ("float32", "int8", "binary")
     assert in_the_targets_terms(SweepConfig.of()).sweep.precision == ("float32",)
 
@@ -24,3 +29,25 @@ def test_a_grid_that_was_given_stays() -> None:
 def test_what_the_target_lacks_is_refused_before_the_collection_is_read(target: str, precision: str) -> None:
     with pytest.raises(InputError, match=f"offers no {precision}"):
         run(SweepConfig.of(target=target, precision=[precision], collection="nowhere", model="vectors:nowhere"))
+
+
+def test_one_bit_is_compared_as_the_target_compares_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    documents, relevant = steep(rng, 300, 32), rng.integers(0, 300, 90)
+    queries = (documents[relevant] + 0.2 * rng.standard_normal((90, 32))).astype(np.float32)
+    write_collection(tmp_path / "c", documents, queries, judgments_of(relevant))
+    means = {}
+    for target, precision in (("pgvector", None), ("faiss", ["binary", "LSH"])):
+        report = mrl_sweep.run(
+            collection=str(tmp_path / "c"),
+            model=f"vectors:{tmp_path / 'c'}",
+            dims=[32, 16],
+            index="none",
+            target=target,
+            precision=precision,
+            out=str(tmp_path / target),
+            store=str(tmp_path / "store"),
+        )
+        means[target] = {row.precision: row.measures["nDCG@10"].mean for row in report.candidates if row.dim == 16}
+        assert ("target-codes" in {one.code for one in report.warnings}) == (target == "pgvector")
+    assert means["pgvector"]["binary"] == means["faiss"]["LSH"] != means["faiss"]["binary"]

@@ -45,11 +45,14 @@ def parse_precision(text: str) -> str:
     raise InputError(f"{text!r} is no precision", guess + FORMS)
 
 
-def code_of(precision: str) -> Code:
-    """The code behind a precision other than float32. Raises InputError for a name that is none."""
+def code_of(precision: str, *, symmetric: bool = False) -> Code:
+    """The code behind a precision other than float32. Raises InputError for a name that is none.
+
+    `symmetric`: signs are compared with the query's signs, as the target does.
+    """
     name = parse_precision(precision)
     if name in ("binary", HAMMING):
-        return SignCode(symmetric=name == HAMMING)
+        return SignCode(symmetric=symmetric or name == HAMMING)
     if match := rabitq.FACTORY.fullmatch("RaBitQ" if name == "rabitq" else name):
         return RaBitQCode(int(match["bits"] or 1))
     factory = _FACTORIES.get(name, name)
