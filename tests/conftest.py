@@ -40,10 +40,8 @@ def dsn() -> Iterator[str]:
 @pytest.fixture
 def made_run(tmp_path: Path) -> MadeRun:
     """`made_run({256: [0, 0, 1], 128: [0, 2, 1]})`: the run's folder, judged by the defaults, or by `rule`."""
-    from mrl_sweep.decision.walk import Policy, decide
-    from mrl_sweep.deploying.fewest import fewest_of
-    from mrl_sweep.deploying.findings import findings_of
-    from mrl_sweep.measures.score import score
+    from mrl_sweep.decision.policy import Policy
+    from mrl_sweep.deploying.findings import Evaluation, fewest_of, findings_of
     from mrl_sweep.report.content.build import Facts, build_report
     from mrl_sweep.report.document import QueryScores
     from mrl_sweep.report.files.folder import write_run
@@ -73,11 +71,9 @@ def made_run(tmp_path: Path) -> MadeRun:
             np.array(grades or [1] * n_queries, np.int64),
         )
         ids = tuple(query_ids) or tuple(f"q{i}" for i in range(n_queries))
-        scores = score(ranks, qrels, measures)
-        policy = Policy(required=(measures[0],), **rule)
-        verdict = decide(scores, policy)
+        evaluation = Evaluation.of(ranks, qrels, measures, Policy(required=(measures[0],), **rule))
         facts = Facts(
-            fewest=fewest_of(scores, policy),
+            fewest=fewest_of(evaluation),
             excluded=excluded or {},
             manifest={"collection": {"name": name}, "model": {"name": "made"}, **(manifest or {})},
         )
@@ -91,8 +87,8 @@ def made_run(tmp_path: Path) -> MadeRun:
             document_titles={row: f"title {row}" for row in range(n_queries)},
         )
         folder = tmp_path / name
-        findings = findings_of(scores, verdict, policy)
-        write_run(folder, build_report(verdict, findings, QueryScores(scores, ids), facts), data)
+        report = build_report(evaluation.verdict, findings_of(evaluation), QueryScores(evaluation.scores, ids), facts)
+        write_run(folder, report, data)
         return folder
 
     return make

@@ -1,19 +1,30 @@
-"""One finding per configuration: how it was judged and what it costs. Whatever is recommended anywhere is one of them."""
+"""An evaluation, and one finding per configuration: how it was judged and what it costs.
+
+Whatever is recommended anywhere is one of these findings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from mrl_sweep.decision.families import judge_all
+from mrl_sweep.decision.grid import GridAnswer, decide_grid
 from mrl_sweep.decision.policy import Policy
+from mrl_sweep.decision.smallest import Smallest, smallest_at
+from mrl_sweep.decision.walk import decide, judge
 from mrl_sweep.deploying.index_bytes import vector_bytes
+from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.codes.precision import bytes_per_vector
 from mrl_sweep.types import (
+    EXACT,
+    FLOAT32,
+    Basis,
     Configuration,
     IntArray,
     Judgement,
+    Measure,
     Outcome,
     Qrels,
     Ranks,
@@ -24,6 +35,10 @@ from mrl_sweep.types import (
 )
 
 NOT_CERTIFIED: Final = "not certified: too few training vectors"
+
+NoRelevantChoice = Literal["exclude", "zero"]
+Refusal = Callable[[Configuration], object]
+"""Whether, or why, a target does not take a configuration; falsy where it does."""
 
 _NOTHING: Final[Mapping[Configuration, Any]] = {}
 
@@ -73,7 +88,8 @@ Findings = Mapping[Configuration, Finding]
 class Evaluation:
     """What a finding rests on: ranks and scores, the rule, its verdict on the sizes, and what is known beforehand.
 
-    The same of a sweep and of a finished run, so that whatever follows from ranks alone follows for both in one place.
+    A sweep and a finished run are evaluations, so that whatever follows from ranks alone follows for both in one place.
+    `clusters` (n_queries,) labels queries of one origin; `unfit` candidates fail whatever their scores, for the reason given.
     """
 
     ranks: Ranks
@@ -81,9 +97,40 @@ class Evaluation:
     scores: Scores
     policy: Policy
     verdict: Verdict
-    clusters: IntArray | None
-    unfit: Mapping[Configuration, str]
-    no_relevant: Literal["exclude", "zero"]
+    clusters: IntArray | None = None
+    unfit: Mapping[Configuration, str] = field(default_factory=dict)
+    no_relevant: NoRelevantChoice = "exclude"
+
+    @classmethod
+    def of(
+        cls,
+        ranks: Ranks,
+        qrels: Qrels,
+        measures: Sequence[Measure],
+        policy: Policy,
+        *,
+        clusters: IntArray | None = None,
+        unfit: Mapping[Configuration, str] = _NOTHING,
+        no_relevant: NoRelevantChoice = "exclude",
+        **more: Any,
+    ) -> Self:
+        """The ranks scored under `measures`, and the verdict on the exact prefixes; `more` is what a kind of evaluation adds."""
+        scores = score(ranks, qrels, measures, no_relevant=no_relevant)
+        return cls(
+            ranks=ranks,
+            qrels=qrels,
+            scores=scores,
+            policy=policy,
+            verdict=decide(scores, policy, clusters=clusters, unfit=unfit),
+            clusters=clusters,
+            unfit=unfit,
+            no_relevant=no_relevant,
+            **more,
+        )
+
+    def judge(self, configuration: Configuration) -> Judgement:
+        """This configuration by itself against full size: one test at full alpha."""
+        return judge(self.scores, configuration, self.policy, clusters=self.clusters, unfit=self.unfit)
 
     @property
     def full(self) -> Configuration:
@@ -97,21 +144,18 @@ class Evaluation:
 
 
 def findings_of(
-    scores: Scores,
-    verdict: Verdict,
-    policy: Policy,
+    evaluation: Evaluation,
     *,
-    clusters: IntArray | None = None,
-    unfit: Mapping[Configuration, str] = _NOTHING,
     costs: Mapping[Configuration, Cost] = _NOTHING,
     agreements: Mapping[Configuration, Mapping[int, float]] = _NOTHING,
 ) -> Findings:
-    """A finding for every configuration that was scored, in the order of `scores`, all judged by the verdict's rule.
+    """A finding for every configuration that was scored, in the order of its scores, all judged by the verdict's rule.
 
     What is not certified never passes, whatever it scored.
     """
     doubts = {configuration: NOT_CERTIFIED for configuration, cost in costs.items() if not cost.certified}
-    judged = judge_all(scores, verdict, policy, clusters=clusters, unfit=unfit, doubts=doubts)
+    of = evaluation
+    judged = judge_all(of.scores, of.verdict, of.policy, clusters=of.clusters, unfit=of.unfit, doubts=doubts)
     return {
         configuration: Finding(
             judgement=judgement, cost=costs.get(configuration, Cost()), agreement=agreements.get(configuration, {})
@@ -144,3 +188,42 @@ def bytes_on_disk(configuration: Configuration, full_dim: int) -> int:
         return code
     _, _, by = configuration.rescore.partition("@")
     return code + vector_bytes(int(by) if by.isdecimal() else full_dim)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fewest:
+    """What the paths through the grid prove of the model's own axes (`own`) and of PCA's (`turned`, None where not ranked).
+
+    Each is a claim of its own, at the policy's alpha. `smallest` are the answers at other shares, of the model's own axes.
+    """
+
+    own: GridAnswer
+    turned: GridAnswer | None
+    smallest: tuple[Smallest, ...]
+
+
+def fewest_of(evaluation: Evaluation, *, refused: Refusal = lambda _configuration: "") -> Fewest:
+    """The answers of the grid of everything that was ranked exhaustively and that the target does not refuse.
+
+    Raises InputError where no share is defined.
+    """
+    scores, policy, clusters, unfit = evaluation.scores, evaluation.policy, evaluation.clusters, evaluation.unfit
+    taken = [c for c in scores.candidates if not refused(c)]
+    own, turned = (grid_bytes(taken, basis) for basis in (Basis.PREFIX, Basis.PCA))
+    return Fewest(
+        own=decide_grid(scores, policy, bytes_of=own, clusters=clusters, unfit=unfit),
+        turned=decide_grid(scores, policy, bytes_of=turned, basis=Basis.PCA, clusters=clusters, unfit=unfit) if turned else None,
+        smallest=smallest_at(scores, policy, bytes_of=own, clusters=clusters, unfit=unfit),
+    )
+
+
+def grid_bytes(candidates: Iterable[Configuration], basis: str) -> dict[Configuration, int]:
+    """Bytes of a vector in memory of each cell of the grid: sizes, precisions, and codes that are ordered again.
+
+    A shortlist of float32 vectors is none: which of them were measured was chosen by their scores.
+    """
+    return {
+        c: bytes_in_memory(c)
+        for c in candidates
+        if c.basis == basis and c.index == EXACT and not (c.rescore and c.precision == FLOAT32)
+    }

@@ -51,7 +51,7 @@ def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
     measured += [_measure_funnel(sweep, funnel, on_event) for funnel in funnels]
     measured += [point for spec in settings.index if spec.startswith(LIVE) for point in _measure_live(sweep, spec, on_event)]
     ranks = merge_measurements(sweep.ranks, measured)
-    scores = score(ranks, sweep.collection.qrels, sweep.scores.measures, no_relevant=sweep.config.collection.no_relevant.value)
+    scores = score(ranks, sweep.collection.qrels, sweep.scores.measures, no_relevant=sweep.no_relevant)
     return replace(sweep, ranks=ranks, scores=scores, indexes=tuple(measured), left_out=tuple(unbuilt))
 
 
@@ -80,7 +80,7 @@ def _measure_live(sweep: Sweep, spec: str, on_event: OnEvent) -> tuple[IndexMeas
     """A live pgvector at every configuration of the model's own axes that may be recommended, rescored ones too."""
     from mrl_sweep.deploying.pgvector import LiveIndex, LiveTrial, measure_live
 
-    findings = findings_of(sweep.scores, sweep.verdict, sweep.policy, clusters=sweep.clusters, unfit=sweep.unfit)
+    findings = findings_of(sweep)
     proven = [c for c, finding in findings.items() if finding.acceptable and c.index == EXACT and c.basis == Basis.PREFIX]
     trial = LiveTrial(
         vectors=sweep.embeddings.documents,

@@ -11,7 +11,6 @@ from typing import Final
 from mrl_sweep.collection import LoadOptions, load_collection
 from mrl_sweep.decision.queries_needed import queries_for_share, strictest_words
 from mrl_sweep.decision.units import cluster_labels, count_units
-from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.deploying.findings import which_sizes
 from mrl_sweep.deploying.target_advice import check_target
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
@@ -20,14 +19,13 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.execution.resources import open_checkpoint
 from mrl_sweep.files import prepare_folder
-from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.checks import check_data, check_indexes, check_measures, check_model, check_sizes, check_vectors
 from mrl_sweep.pipeline.deployment import measure_deployed
 from mrl_sweep.pipeline.funnels import bounded_funnels
 from mrl_sweep.pipeline.models import Model, embed_there, open_model
 from mrl_sweep.pipeline.ranking import rank_all
 from mrl_sweep.pipeline.summary import summarise
-from mrl_sweep.pipeline.sweep import Sweep
+from mrl_sweep.pipeline.sweep import judge_sweep
 from mrl_sweep.ranking.codes.precision import HAMMING
 from mrl_sweep.ranking.counting import Executor
 from mrl_sweep.report.document import Report
@@ -36,11 +34,8 @@ from mrl_sweep.report.files.trec_runs import write_trec_runs
 from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import local_store, run_folder
-from mrl_sweep.types import FLOAT32, Advice, Collection, Configuration, Embeddings, Ranks, Similarity
+from mrl_sweep.types import FLOAT32, Advice, Collection, Embeddings, Similarity
 from mrl_sweep.words import asked
-
-ZERO_SHARE: Final = 0.01
-"""A size at which more than this share of the documents lose all their numbers is not acceptable, whatever it scores."""
 
 LABEL_FREE_RETAIN: Final = 0.85
 """The share of agreement asked of a label-free run where nobody says.
@@ -96,11 +91,11 @@ def run_on(
     config, embeddings, dims = embed_checked(config, collection, model, on_event, executor)
     checkpoint = open_checkpoint(local_store(config), embeddings.documents, on_event)
     with timed("rank", on_event):
-        kept = checkpoint if resume else None
-        ranks, rotation = rank_all(config, collection, embeddings, dims, on_event, kept, executor)
-    sweep = replace(judge(config, collection, embeddings, ranks), rotation=rotation)
+        counted = checkpoint if resume else None
+        ranks, rotation = rank_all(config, collection, embeddings, dims, on_event, counted, executor)
+    sweep = judge_sweep(config, collection, embeddings, ranks, rotation)
     with timed("measure indexes", on_event):
-        sweep = replace(sweep, funnels=bounded_funnels(sweep.evaluation, config.deploy.funnel))
+        sweep = replace(sweep, funnels=bounded_funnels(sweep, config.deploy.funnel))
         sweep = measure_deployed(sweep, on_event)
     with timed("report", on_event):
         report, data = summarise(sweep)
@@ -244,45 +239,6 @@ def verified(
 def sizes(config: SweepConfig, embeddings: Embeddings) -> tuple[int, ...]:
     """The sizes that the sweep tries with this model, ascending, the full size last."""
     return candidate_dims(config.sweep.dims, embeddings.documents.dim, embeddings.trained_dims)
-
-
-def judge(config: SweepConfig, collection: Collection, embeddings: Embeddings, ranks: Ranks) -> Sweep:
-    """Scores of every candidate, and the verdict on the exact prefixes."""
-    decision = config.decision
-    required = tuple(dict.fromkeys((decision.measures[0], *decision.require)))
-    policy = Policy(required=required, retain=decision.retain, alpha=decision.alpha, decide_by=decision.decide_by)
-    measures = tuple(dict.fromkeys((*decision.measures, *required)))
-    scores = score(ranks, collection.qrels, measures, no_relevant=config.collection.no_relevant.value)
-    clusters = cluster_labels(collection.queries.metadata, decision.cluster) if decision.cluster else None
-    unfit = unfit_candidates(embeddings, ranks)
-    verdict = decide(scores, policy, clusters=clusters, unfit=unfit)
-    return Sweep(
-        config=config,
-        collection=collection,
-        embeddings=embeddings,
-        ranks=ranks,
-        scores=scores,
-        policy=policy,
-        verdict=verdict,
-        clusters=clusters,
-        unfit=unfit,
-    )
-
-
-def unfit_candidates(embeddings: Embeddings, ranks: Ranks) -> dict[Configuration, str]:
-    """Candidates that fail whatever their scores, with the reason: nothing tells their documents apart."""
-    if any(advice.code == "collapsed-embeddings" for advice in embeddings.warnings):
-        return dict.fromkeys(ranks.candidates, "collapsed embeddings: all document vectors are alike")
-    if ranks.zero_prefixes is None:
-        return {}
-    counts = dict(zip(ranks.candidates, ranks.zero_prefixes.tolist(), strict=True))
-    full = max(candidate.dim for candidate in counts)
-    at_full = max(n for candidate, n in counts.items() if candidate.dim == full)
-    return {
-        candidate: f"{n - at_full:,} documents have only zeros in their first {candidate.dim} dimensions"
-        for candidate, n in counts.items()
-        if n - at_full > ZERO_SHARE * ranks.n_documents
-    }
 
 
 @contextmanager

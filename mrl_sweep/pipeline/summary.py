@@ -13,8 +13,7 @@ import numpy as np
 from mrl_sweep.decision.losers import biggest_losers
 from mrl_sweep.decision.slice_search import judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
-from mrl_sweep.deploying.fewest import Fewest, fewest_of
-from mrl_sweep.deploying.findings import Findings, findings_of, which_sizes
+from mrl_sweep.deploying.findings import Fewest, Findings, fewest_of, findings_of, which_sizes
 from mrl_sweep.deploying.target_advice import target_advice
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.measures.coverage import agreement
@@ -41,13 +40,13 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     data = run_data(collection, sweep.ranks)
     findings = judge_everything(sweep)
     measure, deploy = sweep.policy.required[0], sweep.config.deploy
-    projected, doubts = projection_rows(sweep.evaluation, findings, deploy.project_docs)
+    projected, doubts = projection_rows(sweep, findings, deploy.project_docs)
     facts = Facts(
         required=sweep.policy.required,
         fewest=fewest_in(sweep),
         slices=slices_of(sweep),
         losers=losers_of(sweep, data),
-        funnels=funnel_rows(sweep.evaluation, sweep.funnels, findings),
+        funnels=funnel_rows(sweep, sweep.funnels, findings),
         projections=projected,
         budgets=budget_rows(findings, measure, budget_ms=deploy.budget_ms, budget_gib=deploy.budget_gib),
         warnings=(
@@ -59,7 +58,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
                 sweep.scores,
                 sweep.ranks,
                 collection.qrels,
-                surroundings(sweep.evaluation, sweep.embeddings.model, deploy.project_docs),
+                surroundings(sweep, sweep.embeddings.model, deploy.project_docs),
             ),
             *(advice for one in sweep.indexes for advice in one.advice),
             *sweep.left_out,
@@ -74,11 +73,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
 def judge_everything(sweep: Sweep) -> Findings:
     """Every configuration that was ranked or measured, judged by the rule of the verdict."""
     return findings_of(
-        sweep.scores,
-        sweep.verdict,
-        sweep.policy,
-        clusters=sweep.clusters,
-        unfit=sweep.unfit,
+        sweep,
         costs={one.candidate: one.cost for one in sweep.indexes},
         agreements=agreements(sweep.ranks),
     )
@@ -95,7 +90,7 @@ def target_warnings(sweep: Sweep) -> tuple[Advice, ...]:
 def fewest_in(sweep: Sweep) -> Fewest:
     """The fewest bytes that are proven, among what the target takes."""
     refused = target_named(sweep.config.deploy.target).refusal
-    return fewest_of(sweep.scores, sweep.policy, clusters=sweep.clusters, unfit=sweep.unfit, refused=refused)
+    return fewest_of(sweep, refused=refused)
 
 
 def collection_warnings(sweep: Sweep) -> tuple[Advice, ...]:

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 from mrl_sweep.decision.grid import decide_grid
 from mrl_sweep.decision.slice_search import SliceJudgement, judge_slices, search_slices
 from mrl_sweep.decision.slices import declared_slices
-from mrl_sweep.decision.walk import Policy, decide, judge
-from mrl_sweep.deploying.fewest import grid_bytes
+from mrl_sweep.decision.walk import Policy, decide
+from mrl_sweep.deploying.findings import grid_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.precision import parse_precision
 from mrl_sweep.report.content.build import slice_rows
@@ -119,7 +119,7 @@ def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> As
 
 
 def _ask_configuration(named: Configuration, run: EarlierRun) -> Asked:
-    judged = judge(run.scores, named, run.policy, clusters=run.clusters, unfit=run.unfit)
+    judged = run.judge(named)
     return Asked(_finding(judged, run.policy), f"is {named} still acceptable?", named)
 
 
@@ -152,10 +152,10 @@ def _ask_bytes(max_bytes: int, run: EarlierRun) -> Asked:
         return Asked(GateAnswer(Status.PASS, f"Full size takes {cells[full]:,} bytes a vector."), question, full)
     found = decide_grid(run.scores, run.policy, bytes_of=allowed, clusters=run.clusters, unfit=run.unfit)
     if found.smallest is not None:
-        judged = judge(run.scores, found.smallest, run.policy, clusters=run.clusters, unfit=run.unfit)
+        judged = run.judge(found.smallest)
         sentence = f"{cells[found.smallest]:,} bytes a vector: {_finding(judged, run.policy).sentence}"
         return Asked(GateAnswer(Status.PASS, sentence), question, found.smallest)
-    first = [judge(run.scores, path.steps[0], run.policy, clusters=run.clusters, unfit=run.unfit) for path in found.paths]
+    first = [run.judge(path.steps[0]) for path in found.paths]
     worse = all(judgement.outcome is Outcome.FAIL for judgement in first)
     reasons = "; ".join(f"{judgement.candidate}: {judgement.reason}" for judgement in first if judgement.reason)
     sentence = f"No configuration of at most {max_bytes:,} bytes a vector is proven ({reasons})."

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mrl_sweep.decision.units import cluster_labels
-from mrl_sweep.decision.walk import DecideBy, Policy, decide
-from mrl_sweep.deploying.fewest import Fewest, fewest_of
-from mrl_sweep.deploying.findings import Evaluation, Findings, findings_of
+from mrl_sweep.decision.walk import DecideBy, Policy
+from mrl_sweep.deploying.findings import Evaluation, Findings, fewest_of, findings_of
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure, refuse_mixture
-from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.funnels import bounded_funnels, funnel_rows
 from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surroundings
 from mrl_sweep.report.content.advice import CODES, advise
@@ -24,27 +22,18 @@ from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
 from mrl_sweep.report.files.folder import read_report, read_run
 from mrl_sweep.report.files.ranks_file import RANKS_FILE, RunData
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Configuration, IntArray, Measure, Scores, Verdict
+from mrl_sweep.types import Configuration, IntArray, Measure
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierRun:
-    """A run's ranks with their scores, and the verdict, findings and report by the rule in force now.
-
-    `clusters` (n_queries,) are the labels of queries that have one origin; `unfit` candidates fail for the reason given.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierRun(Evaluation):
+    """A run's ranks evaluated by the rule in force now; `report` says what follows, and until then what the run wrote."""
 
     data: RunData
-    scores: Scores
-    policy: Policy
-    verdict: Verdict
-    findings: Findings
     report: Report
-    fewest: Fewest
-    clusters: IntArray | None = None
-    unfit: Mapping[Configuration, str] = field(default_factory=dict)
+    findings: Findings = field(default_factory=dict)
 
 
 def reopen(path: Path, config: SweepConfig) -> EarlierRun:
@@ -66,34 +55,27 @@ def reopen(path: Path, config: SweepConfig) -> EarlierRun:
 def judged_run(written: Report, data: RunData, config: SweepConfig) -> EarlierRun:
     """The run that a report and its ranks are, judged again: a finding for each configuration that has ranks."""
     measures, policy = rule_of(written, config)
-    scores = score(data.ranks, data.qrels, measures, no_relevant=_no_relevant(written))
-    clusters, unfit = _clusters(written, data, config), _unfit(written)
-    verdict = decide(scores, policy, clusters=clusters, unfit=unfit)
-    findings = findings_of(
-        scores,
-        verdict,
+    run = EarlierRun.of(
+        data.ranks,
+        data.qrels,
+        measures,
         policy,
-        clusters=clusters,
-        unfit=unfit,
+        clusters=_clusters(written, data, config),
+        unfit=_unfit(written),
+        no_relevant=settings_of(written).get("collection.no_relevant", "exclude"),
+        data=data,
+        report=written,
+    )
+    findings = findings_of(
+        run,
         costs={row.configuration: cost_of(row) for row in written.candidates},
         agreements={row.configuration: {int(k): share for k, share in row.agreement.items()} for row in written.candidates},
     )
-    evaluation = Evaluation(
-        ranks=data.ranks,
-        qrels=data.qrels,
-        scores=scores,
-        policy=policy,
-        verdict=verdict,
-        clusters=clusters,
-        unfit=unfit,
-        no_relevant=_no_relevant(written),
-    )
-    fewest = fewest_of(scores, policy, clusters=clusters, unfit=unfit, refused=target_of(written, config).refusal)
-    facts = Facts(required=policy.required, fewest=fewest)
-    judged = judged_anew(written, build_report(verdict, findings, QueryScores(scores, data.query_ids), facts))
+    facts = Facts(required=policy.required, fewest=fewest_of(run, refused=target_of(written, config).refusal))
+    judged = judged_anew(written, build_report(run.verdict, findings, QueryScores(run.scores, data.query_ids), facts))
     if _another_rule(written, judged, config):
-        judged = recommended_anew(judged, evaluation, findings)
-    return EarlierRun(data, scores, policy, verdict, findings, judged, fewest, clusters, unfit)
+        judged = recommended_anew(judged, run, findings)
+    return replace(run, findings=findings, report=judged)
 
 
 def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:
@@ -101,10 +83,10 @@ def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], P
 
     Raises InputError where judged quality is asked of a label-free run, or agreement of a judged one.
     """
-    told, decision = config.origins, config.decision
+    decision = config.decision
 
     def now_or(key: str, now: Any, then: Any) -> Any:
-        return now if f"decision.{key}" in told else then
+        return now if f"decision.{key}" in config.origins else then
 
     measured = [
         parse_measure(report.verdict.measure),
@@ -193,13 +175,9 @@ def _another_rule(written: Report, judged: Report, config: SweepConfig) -> bool:
     return rules[0] != rules[1] or (asked or None) != (cluster or None) or written.schema_version != judged.schema_version
 
 
-def _no_relevant(report: Report) -> Any:
-    return settings_of(report).get("collection.no_relevant", "exclude")
-
-
 def _clusters(report: Report, data: RunData, config: SweepConfig) -> IntArray | None:
-    told = "decision.cluster" in config.origins
-    name = config.decision.cluster if told else settings_of(report).get("decision.cluster")
+    given = "decision.cluster" in config.origins
+    name = config.decision.cluster if given else settings_of(report).get("decision.cluster")
     return cluster_labels(data.query_metadata, name) if name else None
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from made_evaluation import evaluated
 
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.findings import Cost, findings_of
 from mrl_sweep.report.content.build import Facts, build_report, cost_of
 from mrl_sweep.report.document import QueryScores, Report
@@ -31,10 +31,9 @@ def scores() -> Scores:
 
 
 def built(facts: Facts | None = None, costs: Mapping[Configuration, Cost] | None = None, **rule: Any) -> Report:
-    policy = Policy(**{"retain": 0.98, **rule})
-    verdict = decide(scores(), policy)
-    findings = findings_of(scores(), verdict, policy, costs=costs or {}, agreements={HALF: {10: 0.87}})
-    return build_report(verdict, findings, QueryScores(scores(), [f"q{i}" for i in range(N)]), facts or Facts())
+    evaluation = evaluated(scores(), Policy(**{"retain": 0.98, **rule}))
+    findings = findings_of(evaluation, costs=costs or {}, agreements={HALF: {10: 0.87}})
+    return build_report(evaluation.verdict, findings, QueryScores(scores(), [f"q{i}" for i in range(N)]), facts or Facts())
 
 
 def test_every_candidate_has_a_row_in_order_with_its_own_verdict_and_bounds() -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_evaluation import evaluated
 
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.decision.walk import decide
-from mrl_sweep.deploying.fewest import fewest_of, grid_bytes
-from mrl_sweep.deploying.findings import bytes_on_disk, findings_of
+from mrl_sweep.deploying.findings import bytes_on_disk, fewest_of, findings_of, grid_bytes
 from mrl_sweep.report.content.build import Facts, build_report
 from mrl_sweep.report.content.grid import grids
 from mrl_sweep.report.content.sections import indexes
@@ -39,11 +38,9 @@ def report(kept: dict[str, float], retain: float = 0.95) -> Report:
     candidates = tuple(Configuration.parse(text) for text in kept)
     values = np.stack([full * (share + (share < 1) * 0.02 * rng.standard_normal(N)) for share in kept.values()])
     scores = Scores(candidates, (NDCG,), values[:, None], np.ones((1, N), bool))
-    policy = Policy(required=(NDCG,), retain=retain)
-    verdict = decide(scores, policy)
-    findings = findings_of(scores, verdict, policy)
-    facts = Facts(fewest=fewest_of(scores, policy))
-    return build_report(verdict, findings, QueryScores(scores, [f"q{i}" for i in range(N)]), facts)
+    evaluation = evaluated(scores, Policy(required=(NDCG,), retain=retain))
+    facts = Facts(fewest=fewest_of(evaluation))
+    return build_report(evaluation.verdict, findings_of(evaluation), QueryScores(scores, [f"q{i}" for i in range(N)]), facts)
 
 
 def test_the_verdict_names_the_proven_configuration_of_the_fewest_bytes() -> None:

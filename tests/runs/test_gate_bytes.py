@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from made_evaluation import evaluated
 
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.decision.walk import decide
-from mrl_sweep.deploying.fewest import fewest_of
-from mrl_sweep.deploying.findings import findings_of
+from mrl_sweep.deploying.findings import fewest_of, findings_of
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.content.build import Facts, build_report
 from mrl_sweep.report.document import QueryScores
@@ -16,7 +15,7 @@ from mrl_sweep.report.files.ranks_file import RunData
 from mrl_sweep.runs.gate import decide_gate
 from mrl_sweep.runs.reopen import EarlierRun
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Configuration, Measure, Qrels, Ranks, Scores
+from mrl_sweep.types import Configuration, Measure, Scores
 
 NDCG = Measure("nDCG", 10)
 KEPT = {"64": 1.0, "32": 0.97, "64:int8": 1.0, "32:int8": 0.97, "64:binary": 0.96, "32:binary": 0.5}
@@ -28,14 +27,20 @@ def run(kept: dict[str, float] = KEPT, n: int = 600, noise: float = 0.02) -> Ear
     candidates = tuple(Configuration.parse(text) for text in kept)
     values = np.stack([full * (share + (share < 1) * noise * rng.standard_normal(n)) for share in kept.values()])
     scores = Scores(candidates, (NDCG,), values[:, None], np.ones((1, n), bool))
-    policy = Policy(required=(NDCG,), retain=0.9)
-    verdict, fewest = decide(scores, policy), fewest_of(scores, policy)
-    findings, ids = findings_of(scores, verdict, policy), tuple(f"q{i}" for i in range(n))
-    report = build_report(verdict, findings, QueryScores(scores, ids), Facts(fewest=fewest))
-    nothing = np.zeros((len(candidates), 0), np.int64)
-    qrels = Qrels(np.zeros(n + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
-    data = RunData(ranks=Ranks(candidates, 10, nothing, nothing), qrels=qrels, query_ids=ids)
-    return EarlierRun(data, scores, policy, verdict, findings, report, fewest)
+    of = evaluated(scores, Policy(required=(NDCG,), retain=0.9))
+    findings, ids = findings_of(of), tuple(f"q{i}" for i in range(n))
+    report = build_report(of.verdict, findings, QueryScores(scores, ids), Facts(fewest=fewest_of(of)))
+    data = RunData(ranks=of.ranks, qrels=of.qrels, query_ids=ids)
+    return EarlierRun(
+        ranks=of.ranks,
+        qrels=of.qrels,
+        scores=scores,
+        policy=of.policy,
+        verdict=of.verdict,
+        data=data,
+        report=report,
+        findings=findings,
+    )
 
 
 def gate(**asked: object) -> tuple[str, str, str]:

@@ -8,8 +8,7 @@ from typing import Any
 
 from mrl_sweep.decision.losers import LosingQuery
 from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
-from mrl_sweep.deploying.fewest import Fewest
-from mrl_sweep.deploying.findings import Cost, Finding, Findings, bytes_in_memory, bytes_on_disk
+from mrl_sweep.deploying.findings import Cost, Fewest, Finding, Findings, bytes_in_memory, bytes_on_disk
 from mrl_sweep.report.content.grid import bytes_sentence, smallest_own
 from mrl_sweep.report.content.sentence import sentence
 from mrl_sweep.report.document import (

@@ -7,8 +7,7 @@ from typing import Final
 
 from mrl_sweep import words
 from mrl_sweep.decision.grid import GridAnswer
-from mrl_sweep.deploying.fewest import Fewest
-from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory, bytes_on_disk
+from mrl_sweep.deploying.findings import Fewest, Finding, Findings, bytes_in_memory, bytes_on_disk
 from mrl_sweep.report.content.layout import Column, Mood, Section, table
 from mrl_sweep.report.content.sentence import confidence
 from mrl_sweep.report.content.view import measured, shown

@@ -1,0 +1,22 @@
+"""An evaluation of scores that a test has made by hand, without the ranks that they would follow from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mrl_sweep.decision.policy import Policy
+from mrl_sweep.decision.walk import decide
+from mrl_sweep.deploying.findings import Evaluation
+from mrl_sweep.types import Qrels, Ranks, Scores
+
+
+def evaluated(scores: Scores, policy: Policy) -> Evaluation:
+    none = np.empty(0, np.int64)
+    nothing = np.empty((len(scores.candidates), 0), np.int64)
+    return Evaluation(
+        ranks=Ranks(scores.candidates, 10, nothing, nothing),
+        qrels=Qrels(np.zeros(scores.values.shape[2] + 1, np.int64), none, none),
+        scores=scores,
+        policy=policy,
+        verdict=decide(scores, policy),
+    )
