@@ -14,9 +14,9 @@ from typing import Any, Final, NoReturn
 
 import typer
 
+from mrl_sweep.cli.app import PROGRAM, in_our_style, preload, program
 from mrl_sweep.cli.console import close_quietly, open_closed_streams
 from mrl_sweep.cli.invocation import Invocation
-from mrl_sweep.cli.usage import PROGRAM, in_our_style
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 from mrl_sweep.words import printable
 
@@ -63,8 +63,6 @@ def _ended(invocation: Invocation, signals: list[int]) -> int:
 
 def _call(invocation: Invocation) -> int:
     """Parse and run; the value a command returns is its exit code, None means 0."""
-    from mrl_sweep.cli.app import preload, program
-
     preload(invocation.argv)
     command = typer.main.get_command(program(invocation.argv))
     if "_MRL_SWEEP_COMPLETE" in os.environ:

@@ -1,14 +1,17 @@
-"""The commands, gathered: the one that is called, or all of them where help is asked for or a name is misspelt."""
+"""The commands, gathered: the one that is called, or all of them where help is asked for; and typer's errors in our words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from mrl_sweep import __version__
+from mrl_sweep.words import nearest
+
+PROGRAM: Final = "mrl-sweep"
 
 HOMES: Final = {
     "run": "run",
@@ -29,7 +32,7 @@ HOMES: Final = {
 def program(argv: Sequence[str] = ()) -> typer.Typer:
     """The program that takes these arguments. With all ten commands, typer would read some 290 options before one runs."""
     app = typer.Typer(
-        name="mrl-sweep",
+        name=PROGRAM,
         help="How few dimensions of a Matryoshka embedding model can you ship? Proven on your own corpus and judged queries.",
         epilog="Exit codes: 0 pass, 1 gate not met, 2 input, 3 environment, 4 inconclusive, 70 our bug, 130/143 interrupted.",
         pretty_exceptions_enable=False,
@@ -54,7 +57,7 @@ def preload(argv: Sequence[str]) -> None:
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"mrl-sweep {__version__}")
+        typer.echo(f"{PROGRAM} {__version__}")
         raise typer.Exit
 
 
@@ -62,3 +65,32 @@ def _options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """How few dimensions of a Matryoshka embedding model can you ship? Proven on your own corpus and judged queries."""
+
+
+def in_our_style(error: Any, argv: Sequence[str]) -> tuple[str, str]:
+    """The message and hint of an error that typer raised over these arguments."""
+    option, near = getattr(error, "option_name", ""), getattr(error, "possibilities", None)
+    command = argv[0] + " " if not argv[0].startswith("-") else ""
+    accepted = f"`{PROGRAM} {command}--help` shows what is accepted"
+    others = list(_commands_with(option)) if option else []
+    if others and argv[0] not in others:
+        return f"no such option: {option}", f"it belongs to {', '.join(others)}; {accepted}"
+    if near:
+        return _lowered(error.message), f"did you mean {nearest(option, near, cutoff=0)[0]}?"
+    message, _, suggestion = error.format_message().strip().partition(". Did you mean ")
+    message = _lowered(message)
+    if suggestion:
+        return message, f"did you mean {suggestion}"
+    return message, accepted if "command" not in message else f"`{PROGRAM} --help` shows what is accepted"
+
+
+def _lowered(message: str) -> str:
+    return message[:1].lower() + message[1:].removesuffix(".")
+
+
+def _commands_with(option: str) -> Iterator[str]:
+    """The commands that take an option of this name."""
+    commands: Any = typer.main.get_command(program())
+    for name, command in commands.commands.items():
+        if any(option in parameter.opts for parameter in command.params):
+            yield name

@@ -6,10 +6,10 @@ from typing import Any
 
 import typer
 
+from mrl_sweep.cli.console import listening
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import EMBED, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_output
-from mrl_sweep.cli.progress import listening
 from mrl_sweep.settings.folders import inputs_of
 
 

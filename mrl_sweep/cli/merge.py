@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from mrl_sweep.cli.console import listening
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import OUTPUT, takes
 from mrl_sweep.cli.output import prepare_output
-from mrl_sweep.cli.progress import listening
 from mrl_sweep.cli.report import files_of
 
 PartsFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The --out that the parts share.", show_default=False)]

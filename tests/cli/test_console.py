@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from mrl_sweep.cli.console import listening
 from mrl_sweep.cli.invocation import Invocation
-from mrl_sweep.cli.progress import listening
 from mrl_sweep.events import Event, Note, Progress, Timing
 
 EVENTS: list[Event] = [
@@ -65,7 +65,7 @@ def test_markup_in_user_text_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rich_is_not_imported_without_a_terminal() -> None:
     code = (
-        "import sys\nfrom mrl_sweep.cli.invocation import Invocation\nfrom mrl_sweep.cli.progress import listening\n"
+        "import sys\nfrom mrl_sweep.cli.invocation import Invocation\nfrom mrl_sweep.cli.console import listening\n"
         "from mrl_sweep.events import Progress\n"
         "with listening(Invocation(())) as on_event: on_event(Progress('a', 1, 2, 'b'))\n"
         "print('rich.progress' in sys.modules)"
