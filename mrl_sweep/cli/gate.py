@@ -24,7 +24,7 @@ Target = Annotated[
 ]
 
 _OF_A_FINISHED_RUN: Final = ("decision", "slices", "gate")
-_OF_ANY_CALL: Final = frozenset({"run.format", "run.output", "run.strict"})
+_OF_ANY_CALL: Final = frozenset({"run.format", "run.output", "run.strict", "run.accept"})
 
 
 @takes(*GATE)
@@ -46,7 +46,7 @@ def gate(context: typer.Context, target: Target, **flags: Any) -> int:
     before = _baseline(invocation, settings)
     baseline = reopen(before, settings) if before else None
     folder = (main_job(invocation, settings).folder or target) if is_config else target
-    report = decide_gate(reopen(folder, settings), settings, baseline)
+    report = decide_gate(reopen(folder, settings), settings, baseline).accepting(settings.run.accept)
     output.show(report)
     return report.gate.exit_code if report.gate else 0
 
@@ -68,7 +68,7 @@ def _gate_each(invocation: Invocation, settings: SweepConfig, earlier: Mapping[s
     gated = {}
     for name, folder in folders.items():
         with naming(name):
-            gated[name] = decide_gate(reopen(folder, settings), settings)
+            gated[name] = decide_gate(reopen(folder, settings), settings).accepting(settings.run.accept)
     joint = together(gated)
     output.show(several_article(joint))
     return joint.gate.exit_code if joint.gate else 0

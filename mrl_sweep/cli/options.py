@@ -34,7 +34,7 @@ EMBED: Final = (
     "run.address",
     *OUTPUT,
 )
-JUDGED: Final = ("decision", "slices", *OUTPUT)
+JUDGED: Final = ("decision", "slices", "run.accept", *OUTPUT)
 """Of a command on finished runs."""
 
 SWEEP: Final = ("collection", "model", "sweep", "decision", "slices", "deploy", "run")

@@ -19,7 +19,7 @@ RunFolder = Annotated[
 ]
 
 
-@takes("decision", "deploy.target", *OUTPUT)
+@takes("decision", "deploy.target", "run.accept", *OUTPUT)
 def report(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     """Render an earlier run again: text, json, markdown, html, github, junit, or ship: what to paste.
 
@@ -61,10 +61,10 @@ def judged(run: Path, settings: SweepConfig) -> Report:
     if any(key.startswith("decision.") for key in settings.origins):
         from mrl_sweep.runs.reopen import reopen
 
-        return reopen(run, settings).report
+        return reopen(run, settings).report.accepting(settings.run.accept)
     from mrl_sweep.report.files.folder import read_report
 
-    return read_report(run)
+    return read_report(run).accepting(settings.run.accept)
 
 
 def files_of(run: Path) -> list[Path]:

@@ -103,7 +103,7 @@ def run_on(
         if config.run.run_files:
             _, encoded = write_trec_runs(folder / "runs", sweep.ranks, data.query_ids, collection.documents.ids)
             report = replace(report, warnings=(*report.warnings, *encoded))
-        report = write_run(folder, report, data)
+        report = write_run(folder, report.accepting(config.run.accept), data)
         if sweep.rotation is not None:
             write_rotation(folder / "rotation.npy", sweep.rotation)
     checkpoint.clear()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,8 @@ from mrl_sweep.types import EXACT, FLOAT32, Advice, Basis, Configuration, Eviden
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mrl_sweep.report.render.chart import Chart
 
 SCHEMA_VERSION: Final = 2
 READABLE: Final = (1, SCHEMA_VERSION)
@@ -278,7 +280,7 @@ class Report:
     """The whole result of a run.
 
     `folder` is where it lies, None for one that was never written; `scores` are the per-query values while they are in
-    memory. Neither is part of the document.
+    memory. Neither is part of the document. `warnings` are all, also those of a code in `accepted`, which are only counted.
     """
 
     status: str
@@ -295,11 +297,12 @@ class Report:
     funnels: tuple[FunnelRow, ...] = ()
     projections: tuple[ProjectionRow, ...] = ()
     budgets: tuple[BudgetRow, ...] = ()
+    accepted: tuple[str, ...] = ()
     scores: QueryScores | None = field(default=None, compare=False, repr=False, metadata=_NOT_IN_DOCUMENT)
 
     def __repr__(self) -> str:
         """Five lines at most: the sentence, the size of what was measured, and where the rest is."""
-        facts = f"{len(self.candidates)} configurations, {self.verdict.queries} queries, {len(self.warnings)} warnings"
+        facts = f"{len(self.candidates)} configurations, {self.verdict.queries} queries, {len(self.open_warnings)} warnings"
         where = f"\n  {self.folder}" if self.folder is not None else ""
         return f"<Report: {self.status}; {facts}\n  {self.verdict.sentence}{where}>"
 
@@ -308,6 +311,12 @@ class Report:
         from mrl_sweep.report.render.html import core
 
         return core(self)
+
+    def plot(self) -> Chart:
+        """The share kept by dimensions as a chart: a notebook shows it, `save` writes it as an SVG file."""
+        from mrl_sweep.report.render.chart import chart_of
+
+        return chart_of(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The document as plain JSON values; a number that is not finite is None, `schema_version` comes first."""
@@ -348,6 +357,15 @@ class Report:
     def row(self, configuration: Configuration) -> CandidateRow | None:
         """The row of this configuration, None where it was not part of the run."""
         return next((row for row in self.candidates if row.configuration == configuration), None)
+
+    def accepting(self, codes: Iterable[str]) -> Report:
+        """The report with these codes of warnings accepted, besides those that are."""
+        return replace(self, accepted=tuple(dict.fromkeys((*self.accepted, *codes))))
+
+    @property
+    def open_warnings(self) -> tuple[Advice, ...]:
+        """The warnings whose code nobody has accepted."""
+        return tuple(one for one in self.warnings if one.code not in self.accepted)
 
     @property
     def baseline(self) -> CandidateRow | None:

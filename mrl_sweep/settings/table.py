@@ -257,6 +257,9 @@ class RunTable(SettingsTable):
     run_files: bool = switch("--run-files/--no-run-files", "Also write TREC run files.")
     offline: bool = switch("--offline/--online", "Never ask the network.")
     strict: bool = switch("--strict/--no-strict", "Refuse data that would be set aside and counted.")
+    accept: tuple[str, ...] = several(
+        "--accept", "CODE", list_of(parse_text, ", "), "A warning that is known: counted, not shown (docs/codes.md)."
+    )
     threads: int | None = setting("--threads", "N", parse_positive, None, "Default: all cores.")
     max_memory: int | None = setting("--max-memory", "SIZE", parse_size, None, "For ranking, such as 4GiB.")
     executor: ExecutorName = choice(

@@ -99,3 +99,37 @@ def test_the_result_goes_to_a_file_that_is_no_input(command: Command, runs: list
 def test_what_cannot_be_compared_is_refused(command: Command, argv: list[str], message: str) -> None:
     done = command("compare", *argv)
     assert (done.returncode, done.stderr.startswith(f"error: {message}")) == (2, True)
+
+
+def test_a_history_has_a_line_a_run_in_order_of_time(command: Command, made_run: MadeRun, tmp_path: Path) -> None:
+    for day, half in ((3, HALF), (1, FULL), (2, FULL)):
+        manifest = {"created": f"2026-01-0{day}T04:00:00+00:00", "collection": {"name": "shop", "documents": 1000 * day}}
+        made_run({256: FULL, 128: half}, name=f"runs/day-{day}", manifest=manifest)
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "report.json").write_text("{")
+    done = command("compare", "--history", "runs", "--format", "json")
+    found = json.loads(done.stdout)
+    assert [(run["name"], run["dimension"], run["change"]) for run in found["runs"]] == [
+        ("day-1", 128, ""),
+        ("day-2", 128, "1,000 docs before"),
+        ("day-3", 256, "128 -> 256; 2,000 docs before"),
+    ]
+    assert found["unreadable"] == 1
+    text = command("compare", "--history", "runs").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "1 folder holds a report that cannot be read." in text
+    assert " ".join(text.split()).endswith(
+        "shop with made: 3 runs from 2026-01-01 to 2026-01-03: 128 dimensions at first, 256 now; "
+        "full size went from 1.0000 to 1.0000 nDCG@10."
+    )
+    page = command("compare", "--history", "runs", "--format", "html").stdout
+    assert (page.count("<svg"), page.count("2026-01-02: 128")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"), [(("empty",), "empty holds no finished run"), ((".", "a"), "--history compares all")]
+)
+def test_a_history_that_is_none_is_refused(command: Command, tmp_path: Path, argv: tuple[str, ...], message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    done = command("compare", "--history", *argv)
+    assert (done.returncode, message in done.stderr) == (2, True)

@@ -29,7 +29,9 @@ def _spelled(param: Any) -> set[str]:
 
 def test_options_and_settings_are_the_same_set() -> None:
     declared = {name for options in OPTIONS.values() for name in options}
-    assert declared - set(TALK) - {"dry_run", "part", "trec", "codes", "name"} == {setting.flag for setting in SETTINGS}
+    assert declared - set(TALK) - {"dry_run", "part", "trec", "codes", "name", "history"} == {
+        setting.flag for setting in SETTINGS
+    }
     assert set(OPTIONS) == set(HOMES)
 
 
@@ -51,7 +53,7 @@ def test_what_a_command_takes_is_what_it_can_follow() -> None:
     assert {"format", "output", "retain", "alpha", *TALK} <= set(OPTIONS["report"])
     assert not {"slice", "dims", "out"} & set(OPTIONS["report"])
     assert set(OPTIONS["run"]) - {"part"} == set(OPTIONS["demo"]) == set(OPTIONS["config"])
-    assert set(OPTIONS["embed"]) - {"dry_run", "part", "trec", "codes", "name"} == set(OPTIONS["check"])
+    assert set(OPTIONS["embed"]) - {"dry_run", "part", "trec", "codes", "name", "history"} == set(OPTIONS["check"])
     assert {"dims", "distractors"} & set(OPTIONS["embed"]) == {"distractors"}
     assert {"dim", "strict", "threads"} <= set(OPTIONS["gate"])
     assert {"plan_index", "price_per_million"} <= set(OPTIONS["plan"])

@@ -42,3 +42,26 @@ def test_a_run_without_its_ranks_is_rendered_as_it_was_written_and_no_other_way(
     assert command("report", run, "-q").returncode == 0
     again = command("report", run, "-q", "--retain", "90%")
     assert (again.returncode, "has no ranks.npz" in again.stderr) == (2, True)
+
+
+def test_an_accepted_warning_is_counted_and_not_shown(command: Command, run: str) -> None:
+    file = Path(run) / "report.json"
+    document = json.loads(file.read_text())
+    document["warnings"] = [{"code": code, "message": f"{code} it is", "hint": ""} for code in ("small-corpus", "few-queries")]
+    file.write_text(json.dumps(document))
+    shown = command("report", run, "--accept", "few-queries").stdout
+    assert ("few-queries it is" in shown, "small-corpus it is" in shown, "Accepted: 1 few-queries." in shown) == (
+        False,
+        True,
+        True,
+    )
+    both = ("--accept", "few-queries,small-corpus")
+    assert "::warning" not in command("report", run, *both, "--format", "github").stdout
+    assert (
+        "Accepted: 1 small-corpus; 1 few-queries." in command("gate", run, "--dim", "256", *both, "--format", "markdown").stdout
+    )
+    whole = json.loads(command("report", run, *both, "--format", "json").stdout)
+    assert ([one["code"] for one in whole["warnings"]], whole["accepted"]) == (
+        ["small-corpus", "few-queries"],
+        ["few-queries", "small-corpus"],
+    )

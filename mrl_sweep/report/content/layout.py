@@ -76,7 +76,7 @@ class Article:
     """What is shown of a document that is no single run's report; every renderer shows it as it shows a report.
 
     `document` is what JSON prints. `status` and `exit_code` are those of a verdict, where there is one. `parts` are reports by
-    name that belong to it, shown by those renderings that have room for details.
+    name that belong to it, shown by those renderings that have room for details; `charts` are pictures for a page, as SVG.
     """
 
     title: str
@@ -88,6 +88,7 @@ class Article:
     status: str = ""
     exit_code: int = 0
     failures: tuple[str, ...] = ()
+    charts: tuple[str, ...] = ()
     parts: Mapping[str, Report] = field(default_factory=dict)
 
 

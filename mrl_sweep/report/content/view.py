@@ -147,11 +147,15 @@ def proven_hit(row: SliceRow, report: Report) -> bool:
 def remarks(report: Report) -> Section:
     """What was set aside and what a person should know."""
     notes = []
+    codes = [one.code for one in report.warnings if one.code in report.accepted]
+    if codes:
+        counted = "; ".join(f"{words.count(codes.count(code))} {code}" for code in dict.fromkeys(codes))
+        notes.append(f"Accepted: {counted}.")
     for title, faults in (("Set aside", True), ("Not of this split, which is no fault", False)):
         kinds = [(reason, number) for reason, number in report.excluded.items() if (reason not in NO_FAULT) == faults]
         counted = "; ".join(f"{words.count(number)} {reason.replace('_', ' ')}" for reason, number in kinds)
         notes += [f"{title}: {counted}."] if counted else []
-    return Section(title="Warnings", items=advice_items(report.warnings), notes=tuple(notes))
+    return Section(title="Warnings", items=advice_items(report.open_warnings), notes=tuple(notes))
 
 
 def _deciding(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -99,6 +100,18 @@ def read_runs(path: Path) -> dict[str, Path]:
     if not isinstance(runs, dict) or not runs or not all(isinstance(inside, str) for inside in runs.values()):
         raise InputError(f"{file} is no list of runs", "run the collections again with --out, or name one run's folder")
     return {name: path / inside for name, inside in runs.items()}
+
+
+def read_history(folder: Path) -> tuple[list[Report], int]:
+    """Every report in and below a folder, and how many there could not be read. Raises InputError where there is none."""
+    files = sorted(folder.rglob(REPORT_FILE))
+    reports = []
+    for file in files:
+        with suppress(InputError):
+            reports.append(read_report(file))
+    if not reports:
+        raise InputError(f"{folder} holds no finished run", "name the folder that holds the runs: runs/")
+    return reports, len(files) - len(reports)
 
 
 def _report_file(path: Path) -> Path:

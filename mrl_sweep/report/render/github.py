@@ -18,7 +18,7 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
     level = _level(gate.status if gate else report.status, failed=gate.exit_code != 0 if gate else report.status == "fail")
     lines = [command(level, _title(report), *view.closing(report))]
     lines += [command(level, "mrl-sweep gate", failure) for failure in (gate.failures if gate else ())]
-    lines += [command("warning", "mrl-sweep", *filter(None, (one.message, one.hint))) for one in report.warnings]
+    lines += [command("warning", "mrl-sweep", *filter(None, (one.message, one.hint))) for one in report.open_warnings]
     return "\n".join(lines) + "\n"
 
 
@@ -28,7 +28,7 @@ def render_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every
     lines = [command(level, f"mrl-sweep: {article.status} in {article.title}", " ".join(article.closing))]
     lines += [command(level, "mrl-sweep gate", failure) for failure in article.failures]
     for name, report in article.parts.items():
-        remarks = [(f"{name}: {one.message}", one.hint) for one in report.warnings]
+        remarks = [(f"{name}: {one.message}", one.hint) for one in report.open_warnings]
         lines += [command("warning", "mrl-sweep", *filter(None, words)) for words in remarks]
     tables = [line for section in article.sections for line in _lines(section.table)]
     return "\n".join([*lines, *map(github_line, tables)]) + "\n"

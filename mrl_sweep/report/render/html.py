@@ -19,8 +19,9 @@ from mrl_sweep.report.content.layout import Article, Column, Table, fit, table
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import CandidateRow, Report
 from mrl_sweep.report.render import Look
+from mrl_sweep.report.render.chart import family
 from mrl_sweep.report.render.escape import plain
-from mrl_sweep.types import FLOAT32, Basis, Outcome
+from mrl_sweep.types import Outcome
 
 _WIDTH: Final = 130
 """Characters of a table that fit on the page."""
@@ -70,6 +71,7 @@ def render_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every
         sections=article.sections,
         remarks=article.warnings,
         parts=parts,
+        charts=[Markup(chart) for chart in article.charts],
     )
 
 
@@ -129,7 +131,7 @@ def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
     limits = [row.measures.get(name) for name in dict.fromkeys((report.verdict.measure, *report.verdict.required))]
     return {
         "name": plain(str(row.configuration)),
-        "family": plain(_family(row)),
+        "family": plain(family(row)),
         "dim": row.dim,
         "index": plain(row.index),
         "rescore": plain(row.rescore),
@@ -145,14 +147,6 @@ def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
         "limits": [one.at_least if one else None for one in limits],
         "p50": row.latency_ms.get("p50"),
     }
-
-
-def _family(row: CandidateRow) -> str:
-    """The curve that a configuration lies on: its precision, its axes, or both."""
-    if row.basis == Basis.PREFIX:
-        return row.precision
-    basis = view.control_name(row.basis)
-    return basis if row.precision == FLOAT32 else f"{basis} {row.precision}"
 
 
 def _everything(report: Report) -> Table | None:

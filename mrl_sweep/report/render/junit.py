@@ -46,7 +46,7 @@ def _add_suite(root: ElementTree.Element, report: Report) -> ElementTree.Element
     _measure_cases(suite, report)
     _slice_cases(suite, report)
     ElementTree.SubElement(suite, "system-out").text = safe("  ".join(view.closing(report)))
-    ElementTree.SubElement(suite, "system-err").text = safe("  ".join(warning.message for warning in report.warnings))
+    ElementTree.SubElement(suite, "system-err").text = safe("  ".join(warning.message for warning in report.open_warnings))
     _count(suite, report)
     return suite
 

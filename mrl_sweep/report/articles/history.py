@@ -1,0 +1,172 @@
+"""Runs over time: the document of `compare --history`, and what is shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Final
+
+from mrl_sweep import words
+from mrl_sweep.report.codec import encode
+from mrl_sweep.report.content.layout import Article, Column, Mood, Section, table
+from mrl_sweep.report.content.view import ladder, model_name, mood
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.render.chart import Chart, Line
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """One run: when, of what, by which rule, and its answer; `full` is the deciding measure's mean at full size.
+
+    `change` says what is not as in the run before it of the same collection and model.
+    """
+
+    created: str
+    name: str
+    collection: str
+    model: str
+    documents: int | None
+    queries: int
+    measure: str
+    retain: float
+    full: float | None
+    dimension: int
+    configuration: str
+    bytes_per_vector: int | None
+    kept: float | None
+    at_least: float | None
+    status: str
+    change: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Runs by the collection and model that they share, the oldest of each first; `unreadable` counts the others."""
+
+    runs: tuple[HistoryRow, ...]
+    unreadable: int = 0
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document as plain JSON values."""
+        plain: dict[str, Any] = encode(self)
+        return {"schema_version": plain.pop("schema_version"), **plain}
+
+
+def history_of(reports: Iterable[Report], *, unreadable: int = 0) -> History:
+    """The runs in order of time, each with what changed since the one before it."""
+    rows: list[HistoryRow] = []
+    for _, same in groupby(sorted(map(_row, reports), key=_order), key=_subject):
+        before: HistoryRow | None = None
+        for row in same:
+            rows.append(row if before is None else _changed(row, before))
+            before = row
+    return History(runs=tuple(rows), unreadable=unreadable)
+
+
+def history_article(history: History) -> Article:
+    """A table and a trend for each collection and model, a line a run; then from what to what the answer went."""
+    groups = [list(same) for _, same in groupby(history.runs, key=_subject)]
+    unread = words.plural(history.unreadable, "folder holds a report", "folders hold reports")
+    notes = (f"{unread} that cannot be read.",) if history.unreadable else ()
+    sections = [_table(rows) for rows in groups]
+    if notes:
+        sections.append(Section(title="", asked=True, notes=notes))
+    return Article(
+        title=f"{words.plural(len(history.runs), 'run')} over time",
+        document=history.to_dict(),
+        closing=tuple(map(_closing, groups)),
+        sections=tuple(sections),
+        charts=tuple(str(_trend(rows)) for rows in groups if len(rows) > 1),
+    )
+
+
+def _row(report: Report) -> HistoryRow:
+    verdict, known = report.verdict, report.manifest
+    collection, model = (known[key] if isinstance(known.get(key), dict) else {} for key in ("collection", "model"))
+    full, documents = ladder(report)[0].measures.get(verdict.measure), collection.get("documents")
+    return HistoryRow(
+        created=str(known.get("created", "")),
+        name=report.folder.name if report.folder else "",
+        collection=str(collection.get("name", "")),
+        model=model_name(str(model.get("name", ""))),
+        documents=documents if isinstance(documents, int) else None,
+        queries=verdict.queries,
+        measure=verdict.measure,
+        retain=verdict.retain,
+        full=full.mean if full else None,
+        dimension=verdict.dimension,
+        configuration=verdict.configuration,
+        bytes_per_vector=verdict.bytes_per_vector,
+        kept=verdict.kept,
+        at_least=verdict.at_least,
+        status=report.status,
+    )
+
+
+def _order(row: HistoryRow) -> tuple[str, str, str, str]:
+    return row.collection, row.model, row.created, row.name
+
+
+def _subject(row: HistoryRow) -> tuple[str, str]:
+    return row.collection, row.model
+
+
+def _changed(row: HistoryRow, before: HistoryRow) -> HistoryRow:
+    changes = []
+    if (row.measure, row.retain) != (before.measure, before.retain):
+        changes.append(f"asked {words.asked(before.retain)} of {before.measure} before")
+    if row.dimension != before.dimension:
+        changes.append(f"{before.dimension} -> {row.dimension}")
+    if row.documents != before.documents:
+        changes.append(f"{words.count(before.documents)} docs before")
+    if row.queries != before.queries:
+        changes.append(f"{words.plural(before.queries, 'query', 'queries')} before")
+    return replace(row, change="; ".join(changes))
+
+
+def _table(rows: Sequence[HistoryRow]) -> Section:
+    last = rows[-1]
+    columns = [
+        Column(title="when", cells=tuple(row.created[:16].replace("T", " ") or words.DASH for row in rows), right=False),
+        Column(title="run", cells=tuple(row.name for row in rows), right=False, drop=6),
+        Column(title="docs", cells=tuple(words.count(row.documents) for row in rows), drop=4),
+        Column(title="queries", cells=tuple(words.count(row.queries) for row in rows), drop=5),
+        Column(title=f"full {last.measure}", cells=tuple(words.score(row.full) for row in rows), drop=1),
+        Column(title="use", cells=tuple(str(row.dimension) for row in rows)),
+        Column(title="bytes", cells=tuple(words.count(row.bytes_per_vector) for row in rows), drop=3),
+        Column(title="kept", cells=tuple(words.percent(row.kept, limit=row.retain) for row in rows), drop=2),
+        Column(title="at least", cells=tuple(words.percent(row.at_least, limit=row.retain) for row in rows)),
+        Column(title="verdict", cells=tuple(row.status for row in rows), right=False),
+        Column(title="change", cells=tuple(row.change or words.DASH for row in rows), right=False),
+    ]
+    moods: list[Mood] = [mood(row.status) for row in rows]
+    return Section(title=f"{last.collection}, {last.model}", asked=True, table=table(columns, moods))
+
+
+def _trend(rows: Sequence[HistoryRow]) -> Chart:
+    """What the chosen size keeps at least, run by run; full size, which keeps all, where nothing smaller was proven."""
+    shares = [row.at_least if row.at_least is not None else 1.0 for row in rows]
+    last = rows[-1]
+    return Chart(
+        title=f"{last.collection}, {last.model}: {last.measure} kept at least at the chosen size, by run",
+        lines=(Line("at least", tuple((float(i), share) for i, share in enumerate(shares))),),
+        ticks=tuple((float(i), f"{row.created[:10]}: {row.dimension}") for i, row in enumerate(rows)),
+        limit=last.retain,
+    )
+
+
+def _closing(rows: Sequence[HistoryRow]) -> str:
+    first, last = rows[0], rows[-1]
+    name = f"{last.collection} with {last.model}"
+    if len(rows) == 1:
+        return f"{name}: one run, which uses {last.dimension} dimensions ({last.status})."
+    span = f"{len(rows)} runs from {first.created[:10]} to {last.created[:10]}"
+    sizes = f"{last.dimension} dimensions throughout"
+    if {row.dimension for row in rows} != {last.dimension}:
+        sizes = f"{first.dimension} dimensions at first, {last.dimension} now"
+    full = f"full size went from {words.score(first.full)} to {words.score(last.full)} {last.measure}"
+    return f"{name}: {span}: {sizes}; {full}."

@@ -1,0 +1,190 @@
+"""Line charts as SVG that needs nothing else: a notebook's `report.plot()`, the README's picture, a history's trend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from mrl_sweep import words
+from mrl_sweep.report.content import view
+from mrl_sweep.report.document import CandidateRow, Report
+from mrl_sweep.report.render.escape import plain, xml
+from mrl_sweep.types import EXACT, FLOAT32, Basis
+
+_WIDTH, _HEIGHT = 760, 340
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 24, 40, 44
+_NEAR: Final = 12
+"""Points of the page that two labels of an axis keep between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: points from left to right, with limits (`x, low, high`) as a band around them where they are known."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    band: tuple[tuple[float, float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Lines over one axis of labelled places; `limit` is drawn across, `chosen` is the marked point of the first line.
+
+    As a notebook's value it shows itself; `str` is its SVG.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
+    ticks: tuple[tuple[float, str], ...]
+    limit: float | None = None
+    chosen: float | None = None
+    shares: bool = True
+
+    def __str__(self) -> str:
+        return _svg(self)
+
+    def _repr_svg_(self) -> str:
+        return _svg(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write it as an SVG file."""
+        from mrl_sweep.files import write_text
+
+        write_text(Path(path), _svg(self))
+
+
+def chart_of(report: Report) -> Chart:
+    """The share of the deciding measure kept, by dimensions: the prefix with its limits, then other axes and codes."""
+    rows = [row for row in report.candidates if row.index == EXACT and not row.rescore and _kept(row, report) is not None]
+    families: dict[str, dict[int, list[float]]] = {}
+    for row in rows:
+        families.setdefault(family(row), {}).setdefault(row.dim, []).append(_kept(row, report) or 0.0)
+    band = [(math.log2(row.dim), *limits) for row in reversed(view.ladder(report)) if (limits := _limits(row, report))]
+    lines = [
+        Line(
+            name,
+            tuple((math.log2(dim), sum(shares) / len(shares)) for dim, shares in sorted(by_dim.items())),
+            tuple(band) if name == FLOAT32 else (),
+        )
+        for name, by_dim in families.items()
+    ]
+    return Chart(
+        title=f"{report.verdict.measure} kept, by dimensions; shaded: its confidence limits",
+        lines=tuple(lines),
+        ticks=tuple((math.log2(dim), str(dim)) for dim in sorted({row.dim for row in rows})),
+        limit=report.verdict.retain,
+        chosen=math.log2(report.verdict.dimension),
+    )
+
+
+def family(row: CandidateRow) -> str:
+    """The curve that a configuration lies on: its precision, its axes, or both; draws of random axes are one."""
+    if row.basis == Basis.PREFIX:
+        return row.precision
+    basis = view.control_name(row.basis)
+    return basis if row.precision == FLOAT32 else f"{basis} {row.precision}"
+
+
+def _kept(row: CandidateRow, report: Report) -> float | None:
+    evidence = view.measured(row, report)
+    return evidence.kept if evidence else None
+
+
+def _limits(row: CandidateRow, report: Report) -> tuple[float, float] | None:
+    evidence = view.measured(row, report)
+    if evidence is None or evidence.at_least is None or evidence.at_most is None:
+        return None
+    return evidence.at_least, evidence.at_most
+
+
+def _svg(chart: Chart) -> str:
+    """The chart as XML: its style follows light and dark, and its text is drawn as text."""
+    low, high, step = _range(chart)
+    places = [x for x, _ in chart.ticks] or [0.0]
+    first, room = min(places), (max(places) - min(places)) or 1.0
+
+    def across(x: float) -> float:
+        return round(_LEFT + (x - first) / room * (_WIDTH - _LEFT - _RIGHT), 1)
+
+    def down(y: float) -> float:
+        return round(_TOP + (high - min(max(y, low), high)) / (high - low) * (_HEIGHT - _TOP - _BOTTOM), 1)
+
+    parts = [*_rows(chart, low, high, step, down), *_columns(chart, across)]
+    for number, line in enumerate(chart.lines):
+        if len(line.band) > 1:
+            upper = [(across(x), down(top)) for x, _, top in line.band]
+            lower = [(across(x), down(bottom)) for x, bottom, _ in reversed(line.band)]
+            parts.append(f'<path class="band" d="{_path([*upper, *lower])}Z"/>')
+        points = [(across(x), down(y)) for x, y in line.points]
+        kind = "line" if number == 0 else f"line other dash-{number % 3}"
+        parts.append(f'<path class="{kind}" d="{_path(points)}"/>')
+        for (x, y), (left, top) in zip(line.points, points, strict=True) if number == 0 else ():
+            here = f"{words.percent(y) if chart.shares else words.score(y)}"
+            mark = ' class="dot chosen" r="6"' if x == chart.chosen else ' class="dot" r="3.5"'
+            parts.append(f'<circle{mark} cx="{left}" cy="{top}"><title>{_text(here)}</title></circle>')
+    parts += _legend([line.name for line in chart.lines])
+    parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">{_text(chart.title)}</text>')
+    style = (files("mrl_sweep.report.render") / "page" / "chart.css").read_text("utf-8")
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{_text(chart.title)}">'
+    )
+    return "\n".join([head, f"<style>\n{style}</style>", *parts, "</svg>", ""])
+
+
+def _range(chart: Chart) -> tuple[float, float, float]:
+    """The lowest and highest value drawn, and the step of the grid; shares are drawn where decisions are made."""
+    values = [y for line in chart.lines for _, y in line.points] or [0.0]
+    if chart.shares and chart.limit is not None:
+        low, high = max(min(*values, chart.limit) - 0.01, chart.limit - 0.12), max(1.01, chart.limit)
+        return low, high, 0.02 if high - low > 0.1 else 0.01
+    low, high = min(values), max(values)
+    edge = (high - low) * 0.15 or abs(high) * 0.05 or 1.0
+    step = 10 ** math.floor(math.log10((high - low + 2 * edge) / 2))
+    return low - edge, high + edge, step
+
+
+def _rows(chart: Chart, low: float, high: float, step: float, down: Callable[[float], float]) -> Iterable[str]:
+    """The grid, and the limit as a tick of its own, so that no mark ever lies under its label."""
+    limit = None if chart.limit is None else down(chart.limit)
+    number = math.ceil(low / step - 1e-9)
+    while number * step <= high + 1e-9:
+        value, at = number * step, down(number * step)
+        yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>'
+        if limit is None or abs(at - limit) > _NEAR:
+            label = f"{100 * value:.0f}%" if chart.shares else f"{value:g}"
+            yield f'<text x="{_LEFT - 8}" y="{at + 4}" text-anchor="end">{label}</text>'
+        number += 1
+    if chart.limit is not None:
+        yield f'<line class="limit" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{limit}" y2="{limit}"/>'
+        label, at = words.asked(chart.limit), (limit or 0) + 4
+        yield f'<text class="limit-label" x="{_LEFT - 8}" y="{at}" text-anchor="end">{label}</text>'
+
+
+def _columns(chart: Chart, across: Callable[[float], float]) -> Iterable[str]:
+    last = -math.inf
+    for x, label in chart.ticks:
+        at = across(x)
+        if at - last >= max(30, 7 * len(label)):
+            yield f'<text x="{at}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{_text(label)}</text>'
+            last = at
+
+
+def _legend(names: Sequence[str]) -> Iterable[str]:
+    at = float(_LEFT)
+    for number, name in enumerate(names if len(names) > 1 else ()):
+        kind = "line" if number == 0 else f"line other dash-{number % 3}"
+        yield f'<path class="{kind}" d="M{at} 16h24"/><text x="{at + 30}" y="20">{_text(name)}</text>'
+        at += 44 + 7 * len(name)
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "".join(f"{'L' if i else 'M'}{x} {y}" for i, (x, y) in enumerate(points))
+
+
+def _text(text: str) -> str:
+    return escape(xml(plain(text)))
