@@ -11,7 +11,6 @@ from mrl_sweep.cli.console import listening
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import EMBED, ConfigFile, takes
 from mrl_sweep.cli.output import Described, one_document, one_text, prepare_text
-from mrl_sweep.errors import InputError
 from mrl_sweep.settings.folders import inputs_of
 from mrl_sweep.words import percent
 
@@ -34,22 +33,18 @@ def embed(
     """Only fill the store; --dry-run says what that would take. A run then embeds nothing."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(config, flags)
-    from mrl_sweep.pipeline.checks import check_complete
+    from mrl_sweep.pipeline.checks import check_complete, check_embeds
 
     check_complete(settings)
     write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
     from mrl_sweep.embedding.dry_run import dry_run as would_take
-    from mrl_sweep.embedding.protocol import Embedder
     from mrl_sweep.execution.parts import Part
     from mrl_sweep.pipeline import run as pipeline
     from mrl_sweep.pipeline.models import open_model
     from mrl_sweep.pipeline.parts import documents_of
 
     model = open_model(settings)
-    if not any(isinstance(one, Embedder) for one in (model.documents, model.queries)):
-        raise InputError(
-            f"{model.documents.name}: these vectors exist already", "there is nothing to embed; `mrl-sweep run` uses them"
-        )
+    check_embeds(model)
     described: list[Described] = []
     with listening(invocation) as on_event, nullcontext() if dry_run else pipeline.executor_of(settings, on_event) as executor:
         for one in settings.each():

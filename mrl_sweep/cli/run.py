@@ -56,9 +56,6 @@ def run_one_part(invocation: Invocation, settings: SweepConfig, text: str) -> No
     from mrl_sweep.execution.parts import Part, missing_parts
 
     part = Part.parse(text)
-    from mrl_sweep.pipeline.checks import check_settings
-
-    check_settings(settings)
     output = prepare_output(invocation, settings.run.output, inputs_of(settings))
     from mrl_sweep.pipeline.parts import run_part
 
@@ -86,9 +83,6 @@ def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
 
 def main_job(invocation: Invocation, settings: SweepConfig) -> Report:
     """Do the main job under the eyes of the user."""
-    from mrl_sweep.pipeline.checks import check_settings
-
-    check_settings(settings)
     from mrl_sweep.pipeline import run as pipeline
 
     with listening(invocation) as on_event:
@@ -98,9 +92,6 @@ def main_job(invocation: Invocation, settings: SweepConfig) -> Report:
 
 def main_jobs(invocation: Invocation, settings: SweepConfig) -> Mapping[str, Report]:
     """The same for several collections: their reports by name."""
-    from mrl_sweep.pipeline.checks import check_settings
-
-    check_settings(settings)
     from mrl_sweep.runs.together import run_each
 
     with listening(invocation) as on_event:

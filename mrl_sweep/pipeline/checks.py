@@ -10,12 +10,16 @@ from typing import Final
 from mrl_sweep.decision.units import check_fields
 from mrl_sweep.deploying.funnels import parse_funnel
 from mrl_sweep.deploying.index_spec import LIVE, parse_index
+from mrl_sweep.deploying.target_advice import check_target
+from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
+from mrl_sweep.embedding import Embedder
 from mrl_sweep.embedding.protocol import GUESSED
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import refuse_mixture
+from mrl_sweep.pipeline.models import Model
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import inputs_of
-from mrl_sweep.types import Collection, Embeddings, ModelFacts, Similarity
+from mrl_sweep.types import FLOAT32, Collection, Embeddings, ModelFacts, Similarity
 from mrl_sweep.words import printable
 
 USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
@@ -25,8 +29,11 @@ _ZERO: Final = ("zero-documents", "zero-queries")
 
 
 def check_settings(config: SweepConfig) -> None:
-    """Raise InputError for settings that no run can follow, whatever the data: `check_complete`, `check_out`."""
+    """Raise InputError for settings that no run can follow, whatever the data."""
     check_complete(config)
+    check_measures(config)
+    check_precisions(config)
+    check_executor(config)
     check_out(config)
 
 
@@ -47,6 +54,43 @@ def check_collection(config: SweepConfig) -> None:
             "give --collection FOLDER, or --collection pydocs for Python's own documentation; `mrl-sweep demo` shows it at work"
         )
         raise InputError("no collection given", hint)
+
+
+def check_single(config: SweepConfig) -> None:
+    """Raise InputError where several collections are named for what takes one."""
+    n = len(config.collection.sources)
+    if n > 1:
+        hint = "name one, or use `mrl_sweep.runs.together.run_each`"
+        raise InputError(f"{n} collections are named, and this takes one", hint)
+
+
+def check_part(config: SweepConfig) -> Path:
+    """The folder that all parts of a run share. Raises InputError where none is named, or several collections are."""
+    if config.run.out is None:
+        raise InputError("--part needs the folder that all parts share", "give --out DIR")
+    if len(config.collection.sources) > 1:
+        raise InputError("--part takes one collection", "run the parts of each collection with an --out of its own")
+    return config.run.out
+
+
+def check_embeds(model: Model) -> None:
+    """Raise InputError where all vectors exist already."""
+    if not any(isinstance(one, Embedder) for one in (model.documents, model.queries)):
+        message = f"{model.documents.name}: these vectors exist already"
+        raise InputError(message, "there is nothing to embed; `mrl-sweep run` uses them")
+
+
+def check_executor(config: SweepConfig) -> None:
+    """Raise InputError where an address is given and nothing says that Ray is meant."""
+    if config.run.address is not None and "run.executor" not in config.origins:
+        raise InputError(f"{config.origins['run.address']} is of a Ray cluster, and threads here are to count", "--executor ray")
+
+
+def check_precisions(config: SweepConfig) -> None:
+    """Raise InputError for an unknown target, and for a precision that it does not have."""
+    target = target_named(config.deploy.target)
+    if target.name != DEFAULT_TARGET:  # float32 is what everything is held against, also where the target does not keep it
+        check_target(target, [precision for precision in config.sweep.precision if precision != FLOAT32])
 
 
 def check_out(config: SweepConfig) -> None:
@@ -74,8 +118,8 @@ def _check_earlier_run(config: SweepConfig, out: Path) -> None:
     different = [key for key in then if then[key] != now[key]]
     if different:
         named = {"collection.source": "collection", "model.name": "model", "model.query_model": "query model"}
-        told = "; ".join(f"{named[key]} {then[key] or 'unknown'}, now {now[key] or 'none'}" for key in different)
-        raise InputError(f"{out} holds another run ({printable(told, 300)})", "give --out another folder, or --force")
+        changes = "; ".join(f"{named[key]} {then[key] or 'unknown'}, now {now[key] or 'none'}" for key in different)
+        raise InputError(f"{out} holds another run ({printable(changes, 300)})", "give --out another folder, or --force")
 
 
 def check_measures(config: SweepConfig) -> None:
@@ -123,6 +167,14 @@ def check_sizes(config: SweepConfig, full_dim: int) -> None:
             raise InputError(
                 f"funnel {text}: the model has {full_dim} dimensions", f"--funnel {funnel.small}:{funnel.shortlist}:{full_dim}"
             )
+
+
+def check_truncation(config: SweepConfig, embeddings: Embeddings) -> None:
+    """Raise InputError for texts that the model cut off, where that was asked: the model itself tells, so not before."""
+    truncated = next((advice for advice in embeddings.warnings if advice.code.startswith("truncated-")), None)
+    if truncated is not None and config.model.fail_on_truncation:
+        hint = "split long documents, take a model that reads more, or leave out --fail-on-truncation"
+        raise InputError(truncated.message, hint)
 
 
 def check_vectors(config: SweepConfig, embeddings: Embeddings) -> None:

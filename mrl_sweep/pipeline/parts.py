@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +19,9 @@ from mrl_sweep.execution.parts import (
     write_part,
 )
 from mrl_sweep.execution.resources import open_checkpoint
-from mrl_sweep.files import prepare_folder
+from mrl_sweep.files import json_digest, prepare_folder
 from mrl_sweep.pipeline import run as job
+from mrl_sweep.pipeline.checks import check_part, check_settings
 from mrl_sweep.pipeline.models import open_model
 from mrl_sweep.pipeline.ranking import passes, rank_options
 from mrl_sweep.ranking.counting import pass_key
@@ -43,11 +42,8 @@ def run_part(config: SweepConfig, part: Part, on_event: OnEvent = ignore) -> Rep
 
     Raises InputError where the folder holds parts of other data or settings, otherwise what `run` raises.
     """
-    folder = config.run.out
-    if folder is None:
-        raise InputError("--part needs the folder that all parts share", "give --out DIR")
-    if len(config.collection.sources) > 1:
-        raise InputError("--part takes one collection", "run the parts of each collection with an --out of its own")
+    check_settings(config)
+    folder = check_part(config)
     prepare_folder(folder)
     _refuse_other_size(folder, part)
     with job.timed("load the collection", on_event):
@@ -91,11 +87,9 @@ def merge_parts(folder: Path, on_event: OnEvent = ignore) -> Report:
 
 def _facts(config: SweepConfig, collection: Collection, embeddings: Embeddings) -> dict[str, Any]:
     """What all parts of a run share: the settings, and a digest of the collection and the model."""
-    data = json.dumps(
-        [collection.facts, embeddings.model.get("identity"), len(embeddings.documents)], sort_keys=True, default=str
-    )
+    data = [collection.facts, embeddings.model.get("identity"), len(embeddings.documents)]
     settings = {key: value for key, value in config.record().items() if key not in _OWN}
-    return {"settings": settings, "data": hashlib.blake2b(data.encode(), digest_size=16).hexdigest()}
+    return {"settings": settings, "data": json_digest(data, size=16)}
 
 
 def _refuse_other_size(folder: Path, part: Part) -> None:

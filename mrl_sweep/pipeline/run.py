@@ -12,14 +12,23 @@ from mrl_sweep.collection import LoadOptions, load_collection
 from mrl_sweep.decision.queries_needed import queries_for_share, strictest_words
 from mrl_sweep.decision.units import cluster_labels, count_units
 from mrl_sweep.deploying.findings import which_sizes
-from mrl_sweep.deploying.target_advice import check_target
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.embedding import Embedder, VectorSource, candidate_dims, embed, known_facts
-from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.execution.resources import open_checkpoint
 from mrl_sweep.files import prepare_folder
-from mrl_sweep.pipeline.checks import check_data, check_indexes, check_measures, check_model, check_sizes, check_vectors
+from mrl_sweep.pipeline.checks import (
+    check_data,
+    check_executor,
+    check_indexes,
+    check_measures,
+    check_model,
+    check_settings,
+    check_single,
+    check_sizes,
+    check_truncation,
+    check_vectors,
+)
 from mrl_sweep.pipeline.deployment import measure_deployed
 from mrl_sweep.pipeline.funnels import bounded_funnels
 from mrl_sweep.pipeline.models import Model, embed_there, open_model
@@ -52,7 +61,7 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
     Texts that the store holds are not embedded again. Raises `MrlSweepError`s, which carry exit codes, and KeyboardInterrupt;
     whatever was embedded and ranked by then is kept.
     """
-    in_the_targets_terms(config)  # refused before the collection is read
+    check_settings(config)
     if config.run.out is not None:
         prepare_folder(config.run.out)
     with timed("load the collection", on_event):
@@ -62,15 +71,10 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
 
 
 def in_the_targets_terms(config: SweepConfig) -> SweepConfig:
-    """The configuration with the target's own grid where none was given: the precisions that it offers.
-
-    Raises InputError for an unknown target, and for a precision that it does not have, before anything is embedded.
-    """
+    """The configuration with the target's own grid where none was given: the precisions that it offers."""
     target = target_named(config.deploy.target)
     if target.name == DEFAULT_TARGET:
         return config
-    # float32 is what everything is held against, also where the target does not keep it
-    check_target(target, [precision for precision in config.sweep.precision if precision != FLOAT32])
     own = [one for one in target.precisions if one != HAMMING or not target.compares_codes]  # there `binary` is the same
     return config.unless_given("sweep", "precision", tuple(dict.fromkeys((FLOAT32, *own))))
 
@@ -112,12 +116,8 @@ def run_on(
 
 
 def executor_of(config: SweepConfig, on_event: OnEvent = ignore) -> AbstractContextManager[Executor | None]:
-    """The configured executor for as long as the block lasts; None for threads of this process, which each ranking makes.
-
-    Raises InputError where an address is given and nothing says that Ray is meant.
-    """
-    if config.run.address is not None and "run.executor" not in config.origins:
-        raise InputError(f"{config.origins['run.address']} is of a Ray cluster, and threads here are to count", "--executor ray")
+    """The configured executor for as long as the block lasts; None for threads of this process, which each ranking makes."""
+    check_executor(config)
     if config.run.executor == settings.ExecutorName.LOCAL:
         return nullcontext()
     from mrl_sweep.execution.ray import joined
@@ -177,11 +177,7 @@ def load(config: SweepConfig, on_event: OnEvent = ignore) -> Collection:
     """The configured collection, checked. Raises InputError before it is read where the measures do not fit it."""
     table = config.collection
     check_measures(config)
-    if len(table.sources) > 1:
-        raise InputError(
-            f"{len(table.sources)} collections are named, and this takes one",
-            "name one, or use `mrl_sweep.runs.together.run_each`",
-        )
+    check_single(config)
     options = LoadOptions(
         missing_docs=table.missing_docs,
         no_relevant=table.no_relevant,
@@ -189,8 +185,8 @@ def load(config: SweepConfig, on_event: OnEvent = ignore) -> Collection:
         distractors=table.distractors,
         label_free=table.label_free,
     )
-    asked = table.split if "collection.split" in config.origins else None
-    return load_collection("".join(table.sources), split=asked, options=options, on_event=on_event)
+    split = table.split if "collection.split" in config.origins else None
+    return load_collection("".join(table.sources), split=split, options=options, on_event=on_event)
 
 
 def embed_texts(
@@ -208,11 +204,7 @@ def embed_texts(
     if executor is not None:
         embed_there(config, executor, collection, model, on_event)
     embeddings = embed(collection, model.documents, model.store, query_model=model.queries, on_event=on_event)
-    truncated = next((advice for advice in embeddings.warnings if advice.code.startswith("truncated-")), None)
-    if truncated is not None and config.model.fail_on_truncation:
-        raise InputError(
-            truncated.message, "split long documents, take a model that reads more, or leave out --fail-on-truncation"
-        )
+    check_truncation(config, embeddings)
     return verified(config, collection, model.documents, embeddings) if config.model.verify_api else embeddings
 
 

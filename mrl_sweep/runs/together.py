@@ -11,7 +11,7 @@ from mrl_sweep.errors import naming
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline import run as pipeline
-from mrl_sweep.pipeline.checks import check_data
+from mrl_sweep.pipeline.checks import check_data, check_settings
 from mrl_sweep.pipeline.models import open_model
 from mrl_sweep.report.articles.several import CollectionRow, JointVerdict, MacroMeasure, MacroRow, Several
 from mrl_sweep.report.content.sentence import confidence
@@ -191,21 +191,22 @@ def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Re
     them beside those, by which `gate` and `report` find them again. Raises what `pipeline.run` raises, the message naming the
     collection; the runs that were written by then stay.
     """
+    check_settings(config)
     if config.run.out is not None:
         prepare_folder(config.run.out)
         (config.run.out / RUNS_FILE).unlink(missing_ok=True)
-    asked = config.each()
+    each = config.each()
     with pipeline.timed("load the collections", on_event):
-        waiting = [pipeline.load(one, on_event) for one in asked]
+        waiting = [pipeline.load(one, on_event) for one in each]
     names = labels(waiting, config.collection.sources)
-    for name, one, collection in zip(names, asked, waiting, strict=True):
+    for name, one, collection in zip(names, each, waiting, strict=True):
         with naming(name):
             check_data(one, collection)
     folders = folders_of(names, config.run.out)
     model = open_model(config)
     reports: dict[str, Report] = {}
     with pipeline.executor_of(config, on_event) as executor:
-        for number, (name, one) in enumerate(zip(names, asked, strict=True), start=1):
+        for number, (name, one) in enumerate(zip(names, each, strict=True), start=1):
             on_event(Note(f"collection {number} of {len(names)}: {name}"))
             with naming(name):
                 placed = one.replaced("run", "out", folders[name])
