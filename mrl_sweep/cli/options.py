@@ -40,7 +40,7 @@ JUDGED: Final = ("decision", "slices", "run.accept", *OUTPUT)
 SWEEP: Final = ("collection", "model", "sweep", "decision", "slices", "deploy", "run")
 GATE: Final = (*JUDGED, "gate", "run.strict", "run.store", "run.offline", "run.out", "run.threads")
 SCORE: Final = (*JUDGED, "run.out")
-PLAN: Final = (*JUDGED, "plan", "model.price_per_million", "deploy.target")
+PLAN: Final = (*JUDGED, "plan", "model.price_per_million", "deploy.target", "deploy.budget_ms", "deploy.budget_gib")
 
 
 def _talk(names: str, help_text: str, **more: Any) -> Any:

@@ -44,11 +44,23 @@ _NOTHING: Final[Mapping[Configuration, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Smaller:
+    """What the same index does over a sample of `docs` documents: what its growth is read from. None is "not measured"."""
+
+    docs: int
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    queries_per_second: float | None = None
+    recall: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What a configuration's index costs, as measured; None is "not measured". Sizes in bytes, times in s or ms as named.
 
     `queries_per_second` is with all `threads`, `queries_per_second_1` with one; latency is that of single queries on one.
-    `build_s` contains `train_s`. `certified` is False for an index trained on fewer vectors than it needs.
+    `build_s` contains `train_s`. `certified` is False for an index trained on fewer vectors than it needs. `recall` is the share
+    of the exact search's first ten that the index returns among its own, `smaller` the same index over a sample of the corpus.
     """
 
     index_bytes: int | None = None
@@ -61,6 +73,8 @@ class Cost:
     train_s: float | None = None
     resident_bytes: int | None = None
     certified: bool = True
+    recall: float | None = None
+    smaller: Smaller | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,75 +1,164 @@
-"""From the latency measured at one corpus to that at another: scaled by the work an index does per query, assumption said."""
+"""From what was measured at two corpus sizes to a third: latency, throughput and recall with their bands, or nothing.
+
+Caches, disks and the shape of a graph decide how a search grows, so its growth is measured and not derived: the same index over
+a sample of the corpus gives an exponent, and the scatter of the exponents of all its sizes and efforts gives the band.
+"""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Final
 
-from mrl_sweep.deploying.findings import Finding
+from mrl_sweep.deploying.findings import Cost, Finding
 from mrl_sweep.deploying.index_spec import parse_index
+from mrl_sweep.types import EXACT
+
+FARTHEST: Final = 50
+"""Beyond so many times the corpus nothing is said, as of quality."""
+
+TIMING_NOISE: Final = 0.1
+"""The share by which equal measurements differ on one machine."""
+
+WIDTH: Final = 2.0
+"""Standard errors on either side of a band."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled:
-    """Latency and throughput at the planned corpus, and the assumption in words."""
+class Band:
+    """A figure at the planned corpus with what it may be."""
 
-    p50_ms: float | None
-    p99_ms: float | None
-    queries_per_second: float | None
-    assumption: str
+    value: float
+    low: float
+    high: float
 
 
-def scaled_cost(index: str, dim: int, docs: int, findings: Iterable[Finding], n_documents: int) -> Scaled | None:
-    """From the finding with this index at this size, else at the nearest size; None where the index was not timed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What an index does at the planned corpus; None is "not known", and `note` says why, or on what the figures rest."""
 
-    `n_documents` is the corpus of the run. Of several search efforts the one named, else the first. Caches and disks are not
-    modelled.
+    p50_ms: Band | None = None
+    p99_ms: Band | None = None
+    queries_per_second: Band | None = None
+    recall: Band | None = None
+    note: str = ""
+
+
+def outlook(finding: Finding, docs: int, findings: Iterable[Finding], n_documents: int, n_queries: int) -> Outlook:
+    """What this index does at `docs`, from what it did at the run's `n_documents` and over the sample of them.
+
+    `n_queries` are those of the recall. At the run's own size the figures are the measured ones.
     """
-    timed = [finding for finding in findings if uses_index(finding, index) and finding.cost.p50_ms is not None]
-    if not timed:
-        return None
-    nearest = min(timed, key=lambda finding: abs(math.log(finding.configuration.dim / dim)))
-    measured, cost = nearest.configuration, nearest.cost
-    factor = work(measured.index, dim, docs) / work(measured.index, measured.dim, n_documents)
-    return Scaled(
-        p50_ms=_times(cost.p50_ms, factor),
-        p99_ms=_times(cost.p99_ms, factor),
-        queries_per_second=_times(cost.queries_per_second, 1 / factor),
-        assumption=(
-            f"{index}: latency measured at {n_documents:,} documents on the machine of the run, scaled by the work of a query, "
-            f"which {_growth(measured.index)}; caches and disks are not modelled, so measure again before you buy"
-        ),
+    cost, times = finding.cost, docs / n_documents
+    index = parse_index(finding.configuration.index).factory
+    whole = Band(1.0, 1.0, 1.0) if parse_index(index).is_flat else None
+    peers = [one for one in findings if _alike(one, finding)]
+    if docs == n_documents:
+        recall = whole or (None if cost.recall is None else _recall_here(cost.recall, n_queries))
+        return Outlook(**_speeds(finding, peers, 1.0, 0.0, 0.0), recall=recall, note=f"{index}: as measured in the run")
+    if cost.smaller is None:
+        missing = "latency" if cost.recall is None or whole else "latency and no recall"
+        note = (
+            f"{index}: no {missing} at {docs:,} documents: it was measured at one corpus size; --project-docs in the run adds one"
+        )
+        return Outlook(recall=whole, note=note if cost.p50_ms is not None else "")
+    if times > FARTHEST:
+        return Outlook(
+            recall=whole, note=f"{index}: no latency and no recall beyond {FARTHEST} times the run's {n_documents:,} documents"
+        )
+    exponent, error = _growth(peers, n_documents)
+    note = (
+        f"{index}: latency measured at {cost.smaller.docs:,} and {n_documents:,} documents grows as their number to the power "
+        f"{exponent:.2f} (from {max(0.0, exponent - WIDTH * error):.2f} to {exponent + WIDTH * error:.2f})"
     )
+    recall = whole or _recall_there(cost, docs, n_documents, n_queries)
+    return Outlook(**_speeds(finding, peers, times, exponent, error), recall=recall, note=note)
 
 
 def uses_index(finding: Finding, index: str) -> bool:
     """Whether it was measured with this index: the search parameters too, where `index` names some."""
-    if finding.configuration.is_exact or finding.configuration.rescore:
+    if finding.configuration.index == EXACT:
         return False
     wanted, measured = parse_index(index), parse_index(finding.configuration.index)
     return wanted.factory == measured.factory and (not wanted.parameters or wanted.parameters == measured.parameters)
 
 
-def work(index: str, dim: int, docs: int) -> float:
-    """Multiply-adds per query up to a constant: all documents; the probed lists; or, in a graph, the documents' logarithm."""
-    spec = parse_index(index)
-    if match := re.search(r"IVF(\d+)", spec.factory):
-        n_lists, probes = int(match[1]), dict(spec.parameters).get("nprobe", 1)
-        return dim * (n_lists + min(probes, n_lists) * docs / n_lists)
-    if re.search(r"HNSW|NSG", spec.factory):
-        return dim * math.log(max(docs, 2))
-    return float(dim * docs)
+def _alike(one: Finding, other: Finding) -> bool:
+    """Whether they are of one structure over one kind of code, whatever their sizes and efforts."""
+    a, b = one.configuration, other.configuration
+    same = (a.basis, a.precision, a.rescore) == (b.basis, b.precision, b.rescore)
+    return same and a.index != EXACT and parse_index(a.index).factory == parse_index(b.index).factory
 
 
-def _growth(index: str) -> str:
-    if "IVF" in index:
-        return "grows with the length of the probed lists"
-    if re.search(r"HNSW|NSG", index):
-        return "grows with the logarithm of the documents"
-    return "grows with the documents (exhaustive search)"
+def _effort(finding: Finding) -> int:
+    """How much a search does: the product of its parameters (probes, candidates)."""
+    return math.prod(value for _, value in parse_index(finding.configuration.index).parameters)
 
 
-def _times(value: float | None, factor: float) -> float | None:
-    return None if value is None else value * factor
+def _speeds(finding: Finding, peers: Sequence[Finding], times: float, exponent: float, error: float) -> dict[str, Band | None]:
+    """Latency and throughput, read so that what does less work is not the slower one: noise decides nothing."""
+    harder = [
+        one for one in peers if one.configuration.dim >= finding.configuration.dim and _effort(one) >= _effort(finding)
+    ] or [finding]
+
+    def best(of: Callable[[Cost], float | None], pick: Callable[[Iterable[float]], float]) -> float | None:
+        return None if of(finding.cost) is None else pick(value for one in harder if (value := of(one.cost)) is not None)
+
+    return {
+        "p50_ms": _grown(best(lambda cost: cost.p50_ms, min), times, exponent, error),
+        "p99_ms": _grown(best(lambda cost: cost.p99_ms, min), times, exponent, error),
+        "queries_per_second": _grown(best(lambda cost: cost.queries_per_second, max), 1 / times, exponent, error),
+    }
+
+
+def _grown(value: float | None, times: float, exponent: float, error: float) -> Band | None:
+    """The value times the corpus' growth to the power of the exponent; more documents are never less work."""
+    if value is None:
+        return None
+    ends = [value * times ** max(0.0, exponent + side * WIDTH * error) for side in (-1, 1)]
+    return Band(value * times**exponent, min(ends), max(ends))
+
+
+def _growth(peers: Sequence[Finding], n_documents: int) -> tuple[float, float]:
+    """The exponent with which latency grows with the documents, and its error: the scatter of the peers, at least the noise's."""
+    exponents, errors = [], []
+    for one in peers:
+        smaller, p50 = one.cost.smaller, one.cost.p50_ms
+        if smaller is not None and smaller.p50_ms and p50:
+            span = math.log(n_documents / smaller.docs)
+            exponents.append(math.log(p50 / smaller.p50_ms) / span)
+            errors.append(math.sqrt(2) * TIMING_NOISE / span)
+    if not exponents:
+        return 1.0, 1.0
+    scatter = stdev(exponents) if len(exponents) > 1 else 0.0
+    return max(0.0, fmean(exponents)), max(scatter, fmean(errors))
+
+
+def _recall_here(recall: float, n_queries: int) -> Band:
+    """The measured recall with the error of its queries."""
+    error = WIDTH * _error(1 - recall, n_queries)
+    return Band(recall, max(0.0, recall - error), min(1.0, recall + error))
+
+
+def _recall_there(cost: Cost, docs: int, n_documents: int, n_queries: int) -> Band | None:
+    """What is lost grows as a power of the documents; the band holds the errors of both measurements, carried as far."""
+    smaller = cost.smaller
+    if smaller is None or smaller.recall is None or cost.recall is None:
+        return None
+    least = 0.5 / n_queries
+    lost, lost_before = max(1 - cost.recall, least), max(1 - smaller.recall, least)
+    reach = math.log(docs / n_documents) / math.log(n_documents / smaller.docs)
+    power = max(0.0, math.log(lost / lost_before)) * reach
+    errors = [_error(share, n_queries) / share for share in (lost, lost_before)]
+    error = WIDTH * math.hypot(errors[0] * (1 + reach), errors[1] * reach)
+    low, high = (1 - lost * math.exp(power + side * error) for side in (1, -1))
+    value = 1 - lost * math.exp(power) if cost.recall < 1 else 1.0
+    return Band(min(1.0, max(0.0, value)), max(0.0, low), min(1.0, max(high, value)))
+
+
+def _error(share: float, n_queries: int) -> float:
+    """The standard error of a share over the queries; of none that was seen, that of half a query."""
+    share = min(max(share, 0.5 / n_queries), 1 - 0.5 / n_queries)
+    return math.sqrt(share * (1 - share) / n_queries)

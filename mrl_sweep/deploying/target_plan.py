@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
@@ -18,16 +18,18 @@ class Placed:
     refusal: str = ""
 
 
-def placed(target: Target, bases: Iterable[Configuration], indexes: Sequence[str]) -> list[Placed]:
-    """Every configuration with every index, the largest size first; without indexes, with the target's own structure.
+def placed(target: Target, bases: Iterable[Configuration], indexes: Callable[[Configuration], Sequence[str]]) -> list[Placed]:
+    """Every configuration in each of its `indexes`, the largest size first; without any, in the target's own structure.
 
     What the target does not offer at all (a precision) is left out; what it offers but not at this size is there, refused.
     """
-    largest_first = sorted(bases, key=lambda base: -base.dim)
-    if indexes:
-        return [Placed(base, index, target.refusal(base)) for index in indexes for base in largest_first]
-    offered = [(base, offer) for base in largest_first if (offer := target.offer(base.precision)) is not None]
-    return [Placed(base, offer.index, target.refusal(base)) for base, offer in offered]
+    found = []
+    for base in sorted(bases, key=lambda base: -base.dim):
+        offer = target.offer(base.precision)
+        own = () if offer is None else ("Flat" if target.name == DEFAULT_TARGET else offer.index,)
+        found += [Placed(base, index, target.refusal(base)) for index in indexes(base) or own]
+    order = list(dict.fromkeys(at.index for at in found))
+    return sorted(found, key=lambda at: order.index(at.index))
 
 
 def target_weight(target: Target, at: Placed, docs: int) -> tuple[int, str] | None:

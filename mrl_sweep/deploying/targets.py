@@ -15,6 +15,7 @@ from string import Template
 from typing import Any, Final, TypeVar
 
 from mrl_sweep.deploying.index_bytes import index_bytes
+from mrl_sweep.deploying.index_spec import parse_index
 from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, table_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import EXACT, Configuration
@@ -165,7 +166,7 @@ def faiss_code(precision: str) -> str:
 
 
 def _stand_in(structure: str, configuration: Configuration, docs: int) -> int | None:
-    return index_bytes(f"{structure},{faiss_code(configuration.precision)}", configuration.dim, docs)
+    return index_bytes(f"{parse_index(structure).factory},{faiss_code(configuration.precision)}", configuration.dim, docs)
 
 
 def _pgvector(kind: VectorType) -> Callable[[str, Configuration, int], int | None]:
@@ -179,7 +180,7 @@ def _weaviate(least_bits: int, bits: int, beside: int) -> Callable[[str, Configu
     """Rotated codes: the dimension rounded up to a multiple of 64, and to `least_bits`; the graph is the stand-in's."""
 
     def layout(structure: str, configuration: Configuration, docs: int) -> int | None:
-        with_vectors = index_bytes(f"{structure},Flat", configuration.dim, docs)
+        with_vectors = index_bytes(f"{parse_index(structure).factory},Flat", configuration.dim, docs)
         if with_vectors is None:
             return None
         rotated = -(-configuration.dim // 64) * 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -13,7 +14,7 @@ from mrl_sweep.deploying.funnels import Funnel, parse_funnel
 from mrl_sweep.deploying.index_spec import LIVE
 from mrl_sweep.deploying.indexes.cache import IndexShelf
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements
-from mrl_sweep.deploying.indexes.measuring import measure_funnel, measure_points
+from mrl_sweep.deploying.indexes.measuring import measure_funnel, measure_points, over_a_sample
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.files import json_digest
@@ -21,10 +22,16 @@ from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.funnels import recommended_funnel
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.settings.folders import index_folder
-from mrl_sweep.types import EXACT, Advice, Basis
+from mrl_sweep.types import EXACT, SEED, Advice, Basis
 
 DEPTH: Final = 100
 """How many documents an index is asked for where no measure says."""
+
+SAMPLED: Final = 4
+"""One document in so many makes the second corpus, from which the growth of latency and recall is read."""
+
+LEAST_SAMPLED: Final = 1000
+"""Documents below which a sample of them says nothing of growth."""
 
 
 def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
@@ -60,20 +67,39 @@ def _measure_index(sweep: Sweep, dim: int, spec: str, on_event: OnEvent) -> tupl
     if config.deploy.keep_indexes:
         content = json_digest([sweep.collection.facts, sweep.embeddings.model.get("identity")])
         shelf = IndexShelf(index_folder(config), content)
-    return measure_points(
-        sweep.embeddings.documents,
-        sweep.embeddings.queries,
+    similarity, own_rows, budget = config.sweep.similarity, _own_rows(sweep), IndexBudget(threads=config.run.threads)
+    documents, queries = sweep.embeddings.documents, sweep.embeddings.queries
+    points = measure_points(
+        documents,
+        queries,
         dim,
         spec,
-        similarity=config.sweep.similarity,
+        similarity=similarity,
         qrels=sweep.collection.qrels,
-        own_rows=_own_rows(sweep),
+        own_rows=own_rows,
         depth=_depth(sweep),
-        budget=IndexBudget(threads=config.run.threads),
+        budget=budget,
         exact=sweep.ranks,
         shelf=shelf,
         on_event=on_event,
     )
+    if not config.deploy.project_docs or len(documents) < LEAST_SAMPLED:
+        return points
+    rows = np.sort(np.random.default_rng(SEED).choice(len(documents), len(documents) // SAMPLED, replace=False))
+    with suppress(InputError):  # a sample that the index cannot be trained on tells nothing
+        points = over_a_sample(
+            points,
+            documents,
+            queries,
+            dim,
+            spec,
+            similarity=similarity,
+            own_rows=own_rows,
+            budget=budget,
+            rows=rows,
+            on_event=on_event,
+        )
+    return points
 
 
 def _measure_live(sweep: Sweep, spec: str, on_event: OnEvent) -> tuple[IndexMeasurement, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,23 +11,37 @@ import numpy as np
 from mrl_sweep.decision.units import unit_of
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.budgets import Budget, Choice, choose_within
-from mrl_sweep.deploying.findings import Evaluation, Findings
+from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, bytes_in_memory
+from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
 from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.report.content.advice import Surroundings
 from mrl_sweep.report.document import BudgetRow, ProjectionRow
-from mrl_sweep.types import SEED, Advice, Basis, Measure, Ranks
+from mrl_sweep.types import EXACT, SEED, Advice, Basis, Measure, Ranks
 
 if TYPE_CHECKING:
     from mrl_sweep.projection.growth import CorpusSize, Growth
 
 
 def budget_rows(
-    findings: Findings, measure: Measure, *, budget_ms: Sequence[float], budget_gib: Sequence[float]
+    evaluation: Evaluation, findings: Findings, target: Target, *, budget_ms: Sequence[float], budget_gib: Sequence[float]
 ) -> tuple[BudgetRow, ...]:
-    """For each `--budget-ms` and `--budget-gib` the best acceptable configuration that was measured to be within it."""
+    """For each `--budget-ms` and `--budget-gib` the best acceptable configuration within it.
+
+    A latency is measured; bytes are also those of judged codes that were not built as an index, in the target's own terms.
+    """
     asked = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in budget_ms]
     asked += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * 2**30))) for gib in budget_gib]
-    return tuple(_budget_row(words, choose_within(findings.values(), budget, measure), measure) for words, budget in asked)
+    measure, weighed = evaluation.policy.required[0], [_weighed(one, target, evaluation) for one in findings.values()]
+    return tuple(_budget_row(words, choose_within(weighed, budget, measure), measure) for words, budget in asked)
+
+
+def _weighed(finding: Finding, target: Target, evaluation: Evaluation) -> Finding:
+    """The finding with its index' bytes: as built, else those of its codes; controls are never shipped and weigh nothing."""
+    one, docs = finding.configuration, evaluation.ranks.n_documents
+    if finding.cost.index_bytes is not None or one.index != EXACT or one.basis != Basis.PREFIX:
+        return finding
+    size = bytes_in_memory(one) * docs if target.name == DEFAULT_TARGET else target.index_bytes(one, docs)
+    return replace(finding, cost=replace(finding.cost, index_bytes=size))
 
 
 def _budget_row(words: str, choice: Choice, measure: Measure) -> BudgetRow:

@@ -39,7 +39,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     collection = sweep.collection
     data = run_data(collection, sweep.ranks)
     findings = judge_everything(sweep)
-    measure, deploy = sweep.policy.required[0], sweep.config.deploy
+    deploy = sweep.config.deploy
     projected, doubts = projection_rows(sweep, findings, deploy.project_docs)
     facts = Facts(
         required=sweep.policy.required,
@@ -48,7 +48,9 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
         losers=losers_of(sweep, data),
         funnels=funnel_rows(sweep, sweep.funnels, findings),
         projections=projected,
-        budgets=budget_rows(findings, measure, budget_ms=deploy.budget_ms, budget_gib=deploy.budget_gib),
+        budgets=budget_rows(
+            sweep, findings, target_named(deploy.target), budget_ms=deploy.budget_ms, budget_gib=deploy.budget_gib
+        ),
         warnings=(
             *target_warnings(sweep),
             *collection_warnings(sweep),

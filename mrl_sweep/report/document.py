@@ -33,6 +33,7 @@ class CandidateRow:
     `bytes_per_vector` lie in memory, `bytes_on_disk` also count the vectors by which a shortlist is ordered again.
     `queries_per_second` is with all `threads`, `queries_per_second_1` with one; latency is that of single queries on one.
     `build_s` contains `train_s`. `certified` is False for an index trained on fewer vectors than it needs: `reason` says so.
+    `recall` is the share of the exact first ten that an index returns; `smaller` what it did over a sample of `docs` documents.
     """
 
     basis: str
@@ -55,6 +56,8 @@ class CandidateRow:
     precision: str = FLOAT32
     rescore: str = ""
     bytes_on_disk: int | None = None
+    recall: float | None = None
+    smaller: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def configuration(self) -> Configuration:

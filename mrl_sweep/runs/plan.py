@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from mrl_sweep.decision.units import unit_of
-from mrl_sweep.deploying.plan import Evaluated, Plan, PlanRequest, make_plan
+from mrl_sweep.deploying.plan import GIB, Evaluated, Plan, PlanRequest, make_plan
 from mrl_sweep.deploying.target_advice import target_advice
-from mrl_sweep.deploying.targets import DEFAULT_TARGET
 from mrl_sweep.errors import InputError
-from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Demand, project
 from mrl_sweep.runs.reopen import EarlierRun, target_of
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import EXACT, SEED, Advice, Configuration, full_size
+from mrl_sweep.types import SEED, Advice, Configuration, full_size
 
 
 def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
@@ -31,24 +29,31 @@ def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
     symmetric = target_of(run.report, SweepConfig.of()).compares_codes  # when it was run
     advice = (*target_advice(target_of(run.report, config), dims, precisions, symmetric=symmetric), *advice)
     known = Evaluated(
-        findings=run.findings, n_documents=run.data.ranks.n_documents, measure=run.policy.required[0], projected=at_docs
+        findings=run.findings,
+        n_documents=run.data.ranks.n_documents,
+        n_queries=len(run.data.query_ids),
+        measure=run.policy.required[0],
+        projected=at_docs,
     )
     return replace(make_plan(request, known), advice=advice)
 
 
 def request_of(run: EarlierRun, config: SweepConfig) -> PlanRequest:
-    """The request as configured; without an index, those that the run measured, else `Flat`; for a target its own structure."""
+    """The request as configured; of several budgets of one kind the tightest counts."""
     table = config.plan
     if table.docs is None:
         raise InputError("the planned corpus is not named", "give its size in documents: --docs 50M")
-    target = target_of(run.report, config)
-    measured = tuple(dict.fromkeys(c.index for c in run.findings if c.index != EXACT))
+    gib = min(config.deploy.budget_gib, default=None)
     return PlanRequest(
         docs=table.docs,
-        indexes=table.index or (measured or ("Flat",) if target.name == DEFAULT_TARGET else ()),
-        target=target.name,
+        indexes=table.index,
+        target=target_of(run.report, config).name,
         replicas=table.replicas,
         queries_per_second=table.qps,
+        p99_ms=min(config.deploy.budget_ms, default=None),
+        size_bytes=None if gib is None else int(gib * GIB),
+        recall=table.recall,
+        currency=table.currency or "",
         price_gib_month=table.price_gib_month,
         price_disk_gib_month=table.price_disk_gib_month,
         machine_bytes=table.machine_memory,
@@ -66,6 +71,10 @@ def projected(run: EarlierRun, docs: int) -> tuple[dict[Configuration, Mapping[s
     With the reason where there is none: a measure that cannot be projected, a corpus that is too large.
     """
     policy = run.policy
+    try:
+        from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Demand, project
+    except ModuleNotFoundError as missing:  # a pipeline that only judges finished runs is installed without
+        return {}, (Advice("no-projection", f"no quality is projected: {missing.name} is not installed", "pip install scipy"),)
     if policy.required[0].label_free:
         return {}, (replace(NEEDS_JUDGMENTS, code="no-projection"),)
     growths = []

@@ -74,7 +74,7 @@ def judged_run(written: Report, data: RunData, config: SweepConfig) -> EarlierRu
     facts = Facts(required=policy.required, fewest=fewest_of(run, refused=target_of(written, config).refusal))
     judged = judged_anew(written, build_report(run.verdict, findings, QueryScores(run.scores, data.query_ids), facts))
     if _another_rule(written, judged, config):
-        judged = recommended_anew(judged, run, findings)
+        judged = recommended_anew(judged, run, findings, target_of(written, config))
     return replace(run, findings=findings, report=judged)
 
 
@@ -130,12 +130,12 @@ def judged_anew(written: Report, judged: Report) -> Report:
     )
 
 
-def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings) -> Report:
+def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings, target: Target) -> Report:
     """The report with all that follows from the rule in force: funnels, budgets, projections and advice, as a run makes them.
 
     So that nothing is recommended by a rule that is no longer asked.
     """
-    settings, policy = settings_of(report), evaluation.policy
+    settings = settings_of(report)
     funnels = bounded_funnels(evaluation, _listed(settings, "deploy.funnel", str))
     sizes = _listed(settings, "deploy.project_docs", int)
     projections, doubts = projection_rows(evaluation, findings, sizes)
@@ -147,8 +147,9 @@ def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings)
         report,
         funnels=funnel_rows(evaluation, funnels, findings),
         budgets=budget_rows(
+            evaluation,
             findings,
-            policy.required[0],
+            target,
             budget_ms=_listed(settings, "deploy.budget_ms", float),
             budget_gib=_listed(settings, "deploy.budget_gib", float),
         ),

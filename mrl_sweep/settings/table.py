@@ -348,9 +348,15 @@ class PlanTable(SettingsTable):
     panel: ClassVar[str] = "Plan"
 
     docs: int | None = setting("--docs", "N", parse_count, None, "Documents of the planned corpus: 50M.")
-    index: tuple[str, ...] = several("--index", "SPEC", parse_indexes, "Default: those that the run measured.", name="plan_index")
+    index: tuple[str, ...] = several(
+        "--index", "SPEC", parse_indexes, "Default: what the run measured, else the target's own.", name="plan_index"
+    )
     replicas: int = setting("--replicas", "N", parse_positive, 1, "Copies of the index, default 1; more where --qps needs them.")
     qps: float | None = setting("--qps", "N", parse_number, None, "Queries a second to be served.")
+    recall: float | None = setting(
+        "--recall", "SHARE", parse_share, None, "What an index must return of the exact first ten at --docs: 95%."
+    )
+    currency: str | None = setting("--currency", "NAME", parse_text, None, "Of your prices, as it is to be printed: EUR.")
     price_gib_month: float | None = setting("--price-gib-month", "PRICE", parse_number, None, "Of a GiB of memory.")
     price_disk_gib_month: float | None = setting("--price-disk-gib-month", "PRICE", parse_number, None, "Of a GiB of disk.")
     machine_memory: int | None = setting("--machine-memory", "SIZE", parse_size, None, "Of one machine, such as 64GiB.")

@@ -87,3 +87,34 @@ def test_a_long_build_buys_no_more_time_than_the_budget_allows(corpus: Any, monk
     allowed.clear()
     points(corpus, "IVF32,Flat", budget=IndexBudget(share_of_build=4 / 3600))
     assert set(allowed) == {(1.0, 0.5)}
+
+
+def test_a_sample_of_the_corpus_gives_every_point_a_second_size(corpus: Any, exact_ranks: Any) -> None:
+    rows = np.arange(0, len(corpus.vectors), 4)
+    exact = exact_ranks(corpus, (16,))
+    found = points(corpus, "IVF8,Flat", exact=exact)
+    own = np.arange(len(corpus.queries), dtype=np.int64)
+    with_growth = measuring.over_a_sample(
+        found,
+        corpus.vectors,
+        corpus.queries,
+        16,
+        "IVF8,Flat",
+        similarity=Similarity.COSINE,
+        own_rows=own,
+        budget=QUICK,
+        rows=rows,
+    )
+    last, smaller = with_growth[-1].cost, with_growth[-1].cost.smaller
+    assert with_growth[-1].candidate.index == "IVF8,Flat,nprobe=8"
+    assert smaller is not None
+    assert (smaller.docs, smaller.recall, last.recall) == (len(rows), 1.0, 1.0), "all lists are probed"
+    first = with_growth[0].cost
+    assert first.recall == np.mean(
+        [len(set(a[:10]) & set(b[:10])) / 10 for a, b in zip(found[0].top_rows, exact.top.rows[0], strict=True)]
+    )
+    assert first.recall < 1
+
+
+def test_a_querys_own_document_is_found_among_the_sample() -> None:
+    assert measuring._places(np.array([0, 3, 4, 9, -1]), np.array([0, 4, 8])).tolist() == [0, -1, 1, -1, -1]

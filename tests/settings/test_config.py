@@ -105,6 +105,8 @@ def test_defaults_are_those_of_the_contract() -> None:
         "plan.index": [],
         "plan.replicas": 1,
         "plan.qps": None,
+        "plan.recall": None,
+        "plan.currency": None,
         "plan.price_gib_month": None,
         "plan.price_disk_gib_month": None,
         "plan.machine_memory": None,

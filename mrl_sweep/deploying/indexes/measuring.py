@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from mrl_sweep.deploying.findings import Cost
+from mrl_sweep.deploying.findings import Cost, Smaller
 from mrl_sweep.deploying.funnels import Funnel
 from mrl_sweep.deploying.index_spec import IndexSpec, parse_index
 from mrl_sweep.deploying.indexes.answers import Answers, Trial, agree, at_depth, collect_answers, search_all
@@ -92,6 +92,7 @@ def measure_built(
             queries_per_second=speed.all_threads,
             threads=speed.threads,
             certified=built.certified,
+            recall=_share_of(_exact_rows(exact, candidate), answers.rows),
         ),
         exact_by_construction=known is not None,
         advice=tuple(advice),
@@ -148,6 +149,78 @@ def _sample_agrees(index: FaissIndex, trial: Trial, expected: Answers, n_checked
     )
 
 
+def _exact_rows(exact: Ranks | None, candidate: Configuration) -> IntArray | None:
+    """(n_queries, depth) the first documents of the exact search of the same codes, where they are known."""
+    if exact is None or exact.top is None or candidate.exact not in exact.candidates:
+        return None
+    rows: IntArray = exact.top.rows[exact.candidates.index(candidate.exact)]
+    return rows
+
+
+def _share_of(best: IntArray | None, rows: IntArray) -> float | None:
+    """The mean share of the exact first ten that the index returns among its own first ten."""
+    if best is None or not len(rows):
+        return None
+    first = best[:, :RECALL_AT]
+    shared = (first[:, :, None] == rows[:, None, :RECALL_AT]).any(axis=2) & (first >= 0)
+    return float((shared.sum(axis=1) / np.maximum((first >= 0).sum(axis=1), 1)).mean())
+
+
+def over_a_sample(
+    points: Sequence[IndexMeasurement],
+    vectors: Vectors,
+    queries: Float32Array,
+    dim: int,
+    spec: str,
+    *,
+    similarity: Similarity,
+    own_rows: IntArray | None,
+    budget: IndexBudget,
+    rows: IntArray,
+    on_event: OnEvent = ignore,
+) -> tuple[IndexMeasurement, ...]:
+    """The points with what the same index does over the documents `rows`, ascending: from two sizes its growth is read.
+
+    A search effort that the sample does not need stays without. InputError where the sample is too small to train on.
+    """
+    sample = Vectors(vectors.parts, rows if vectors.order is None else vectors.order[rows])
+    own = None if own_rows is None else _places(own_rows, rows)
+    nothing = Qrels(np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
+    cut = IndexCut(dim=dim, similarity=similarity)
+    trial = Trial(cut.apply(queries), nothing, own, RECALL_AT)
+    with limited_threads(budget.threads):
+        truth = search_all(build_index(sample, cut, parse_index("Flat")).index, trial, f"search {dim}, a sample", on_event)[2]
+    found = measure_points(
+        sample,
+        queries,
+        dim,
+        spec,
+        similarity=similarity,
+        qrels=nothing,
+        own_rows=own,
+        depth=RECALL_AT,
+        budget=budget,
+        on_event=on_event,
+    )
+    by_name = {
+        one.candidate: Smaller(
+            docs=len(rows),
+            p50_ms=one.cost.p50_ms,
+            p99_ms=one.cost.p99_ms,
+            queries_per_second=one.cost.queries_per_second,
+            recall=_share_of(truth.rows, one.top_rows),
+        )
+        for one in found
+    }
+    return tuple(replace(one, cost=replace(one.cost, smaller=by_name.get(one.candidate))) for one in points)
+
+
+def _places(own_rows: IntArray, rows: IntArray) -> IntArray:
+    """Where each query's own document stands among `rows`, ascending; -1 where it is none of them."""
+    at = np.minimum(np.searchsorted(rows, own_rows), len(rows) - 1)
+    return np.where(rows[at] == own_rows, at, -1)
+
+
 def measure_funnel(
     vectors: Vectors,
     queries: Float32Array,
@@ -175,6 +248,9 @@ def measure_funnel(
         measured = measure_built(built, funnel.configuration, trial, budget=budget, on_event=on_event)
     return replace(measured, hot_bytes=index.hot_bytes)
 
+
+RECALL_AT = 10
+"""Of so many first documents of the exact search an index' recall is the share that it returns."""
 
 MOST_POINTS = 12
 SETTLED = 0.9995

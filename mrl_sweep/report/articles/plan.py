@@ -39,8 +39,9 @@ def _closing(plan: Plan) -> str:
         unmeasured = len({one.index for one in plan.rows if one.acceptable is None and one.quality is None})
         why = f" {words.plural(unmeasured, 'index was', 'indexes were')} not measured in the run." if unmeasured else ""
         return f"None of these configurations is known to be acceptable.{why}"
-    cost = "" if row.monthly_cost is None else f", {row.monthly_cost:,.2f} a month"
-    saves = "" if not row.saving else f", {row.saving:,.2f} ({words.percent(row.saving_share)}) less than full size"
+    money = f" {plan.request.currency}" if plan.request.currency else ""
+    cost = "" if row.monthly_cost is None else f", {row.monthly_cost:,.2f}{money} a month"
+    saves = "" if not row.saving else f", {row.saving:,.2f}{money} ({words.percent(row.saving_share)}) less than full size"
     memory = f"{words.size(row.memory_bytes)} of memory"
     coded = "" if row.precision == FLOAT32 else f" at {row.precision}"
     return f"Cheapest acceptable: {row.dim} dimensions{coded} with {row.index}: {memory} for {row.docs:,} documents{cost}{saves}."
@@ -64,11 +65,13 @@ def _cheapest(plans: Mapping[str, Plan]) -> Section:
 def _rows(plan: Plan, name: str) -> Section:
     """The rows and what their figures assume; the precision where more than one is planned with."""
     rows = plan.rows
+    money = f", {plan.request.currency}" if plan.request.currency else ""
     coded = len({row.precision for row in rows}) > 1
     cheapest = cheapest_row(plan)
     columns = [
         Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
         Column(title="precision", cells=tuple(row.precision if coded else words.DASH for row in rows)),
+        Column(title="rescore", cells=tuple(row.rescore or words.DASH for row in rows)),
         Column(title="index", cells=tuple(row.index for row in rows)),
         Column(title="kept", cells=tuple(words.percent(row.kept) for row in rows), drop=3),
         Column(title="at least", cells=tuple(words.percent(row.at_least) for row in rows), drop=1),
@@ -77,10 +80,11 @@ def _rows(plan: Plan, name: str) -> Section:
         Column(title="index size", cells=tuple(words.size(row.index_bytes) for row in rows), drop=7),
         Column(title="memory", cells=tuple(words.size(row.memory_bytes) for row in rows)),
         Column(title="disk", cells=tuple(words.size(row.disk_bytes) for row in rows), drop=6),
-        Column(title="p50", cells=tuple(words.milliseconds(row.p50_ms) for row in rows), drop=10),
-        Column(title="p99", cells=tuple(words.milliseconds(row.p99_ms) for row in rows), drop=4),
+        Column(title="p50", cells=tuple(_with_band(row.p50_ms, row.p50_band_ms) for row in rows), drop=10),
+        Column(title="p99", cells=tuple(_with_band(row.p99_ms, row.p99_band_ms) for row in rows), drop=4),
+        Column(title="recall", cells=tuple(_recall(row) for row in rows), drop=9),
         Column(title="machines", cells=tuple(words.count(row.machines) for row in rows), drop=9),
-        Column(title="a month", cells=tuple(_money(row.monthly_cost) for row in rows)),
+        Column(title=f"a month{money}", cells=tuple(_money(row.monthly_cost) for row in rows)),
         Column(title="saves", cells=tuple(_money(row.saving) for row in rows), drop=2),
         Column(title="verdict", cells=tuple(_verdict(row) for row in rows), right=False),
     ]
@@ -98,6 +102,19 @@ def _projected(row: PlanRow) -> str:
     there = row.projected or {}
     band = f" ({there['low']:.4f} to {there['high']:.4f})" if there and not there["exact"] else ""
     return f"{words.score(there.get('mean'))}{band}"
+
+
+def _with_band(value: float | None, band: tuple[float, float] | None) -> str:
+    """Milliseconds, with what they may be where they were not measured at this size."""
+    ends = "" if band is None or band[0] == band[1] else f" ({words.milliseconds(band[0])} to {words.milliseconds(band[1])})"
+    return f"{words.milliseconds(value)}{ends}"
+
+
+def _recall(row: PlanRow) -> str:
+    """The recall at the planned corpus with the lower end of its band."""
+    if row.recall_band is None or row.recall_band[0] == row.recall:
+        return words.percent(row.recall)
+    return f"{words.percent(row.recall)} (at least {words.percent(row.recall_band[0])})"
 
 
 def _money(amount: float | None) -> str:

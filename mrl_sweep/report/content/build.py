@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mrl_sweep.decision.losers import LosingQuery
 from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
-from mrl_sweep.deploying.findings import Cost, Fewest, Finding, Findings, bytes_in_memory, bytes_on_disk
+from mrl_sweep.deploying.findings import Cost, Fewest, Finding, Findings, Smaller, bytes_in_memory, bytes_on_disk
 from mrl_sweep.report.content.grid import bytes_sentence, smallest_own
 from mrl_sweep.report.content.sentence import sentence
 from mrl_sweep.report.document import (
@@ -93,6 +93,8 @@ def candidate_row(finding: Finding, full: Configuration) -> CandidateRow:
         train_s=cost.train_s,
         resident_bytes=cost.resident_bytes,
         certified=cost.certified,
+        recall=cost.recall,
+        smaller={} if cost.smaller is None else asdict(cost.smaller),
     )
 
 
@@ -109,6 +111,21 @@ def cost_of(row: CandidateRow) -> Cost:
         train_s=row.train_s,
         resident_bytes=row.resident_bytes,
         certified=row.certified,
+        recall=row.recall,
+        smaller=_smaller(row.smaller),
+    )
+
+
+def _smaller(values: Mapping[str, float | None]) -> Smaller | None:
+    docs = values.get("docs")
+    if not docs:
+        return None
+    return Smaller(
+        docs=int(docs),
+        p50_ms=values.get("p50_ms"),
+        p99_ms=values.get("p99_ms"),
+        queries_per_second=values.get("queries_per_second"),
+        recall=values.get("recall"),
     )
 
 
