@@ -151,7 +151,7 @@ def three() -> Collection:
 
 def vectors(folder: Path) -> object:
     """Documents and queries are the same file here, under the ids that it has."""
-    return VectorFolder(folder).load(three(), on_event=ignore)
+    return [VectorFolder(folder).load(three(), role, on_event=ignore) for role in Role]
 
 
 def model(folder: Path) -> object:

@@ -95,6 +95,7 @@ def _brought(source: VectorSource, role: Role, collection: Collection, on_event:
         vectors=found.vectors,
         origin=found.origin,
         model=found.model,
+        identity=dict(source.identity(role)),
         counts={f"zero_{_plural(role)}": found.n_zero},
         unit_length=found.unit_length,
         warnings=found.warnings,
@@ -174,9 +175,9 @@ def _embeddings(documents: _Side, queries: _Side, *, one_model: bool) -> Embeddi
         model["files"] = list(dict.fromkeys([*documents.model["files"], *queries.model["files"]]))
     if not one_model:
         model["query_model"] = dict(queries.model)
-    if embedded := {role.value: side for role, side in by_role.items() if side.identity}:
-        model["sample"] = {role: side.sample for role, side in embedded.items()}
-        model["identity"] = {role: side.identity for role, side in embedded.items()}
+    if samples := {role.value: side.sample for role, side in by_role.items() if side.sample}:
+        model["sample"] = samples
+    model["identity"] = {role.value: side.identity for role, side in by_role.items()}
     return Embeddings(
         documents=documents.vectors,
         queries=np.array(queries.vectors.read(0, len(queries.vectors)), np.float32, order="C"),

@@ -139,6 +139,10 @@ class VectorSource(Protocol):
     @property
     def name(self) -> str: ...
 
+    def identity(self, role: Role) -> Mapping[str, Any]:
+        """What is known of the vectors before they are read, JSON-able: the content of files, a table's name."""
+        ...
+
     def load(self, collection: Collection, role: Role, *, on_event: OnEvent) -> Brought:
         """The role's vectors; of queries that are documents, the documents' own.
 

@@ -49,10 +49,10 @@ def _wordllama(_spec: str, options: ModelOptions) -> Embedder:
     return open_wordllama(options)
 
 
-def _vectors(spec: str, _options: ModelOptions) -> VectorSource:
+def _vectors(spec: str, options: ModelOptions) -> VectorSource:
     from mrl_sweep.embedding.vectors.source import VectorFolder
 
-    return VectorFolder(Path(spec).expanduser())
+    return VectorFolder(Path(spec).expanduser(), options.cache_dir)
 
 
 def _table(spec: str, _options: ModelOptions) -> VectorSource:

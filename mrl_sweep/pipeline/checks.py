@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mrl_sweep.decision.units import check_fields
 from mrl_sweep.deploying.funnels import parse_funnel
@@ -15,6 +15,7 @@ from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.embedding import Embedder
 from mrl_sweep.embedding.protocol import GUESSED
 from mrl_sweep.errors import InputError
+from mrl_sweep.files import json_digest
 from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.pipeline.models import Model
 from mrl_sweep.settings.config import SweepConfig
@@ -22,8 +23,15 @@ from mrl_sweep.settings.folders import inputs_of
 from mrl_sweep.types import FLOAT32, Collection, Embeddings, ModelFacts, Similarity
 from mrl_sweep.words import printable
 
+if TYPE_CHECKING:
+    from mrl_sweep.report.document import Report
+
 USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
 """Of models whose own size is not known yet."""
+
+_SWEPT: Final = ("dims", "basis", "precision", "rescore", "index", "exclude_identical", "similarity")
+_SAID_BY_OTHERS: Final = ("precision", "similarity")
+"""Where they are not given, the target and the model say them."""
 
 _ZERO: Final = ("zero-documents", "zero-queries")
 
@@ -99,27 +107,64 @@ def check_out(config: SweepConfig) -> None:
     for path in inputs_of(config) if out is not None and out.is_dir() else ():
         if out is not None and os.path.realpath(path) == os.path.realpath(out):
             raise InputError(f"will not write the run to {out}: it is an input", "give --out another folder")
-    if out is not None and not config.run.force:
-        _check_earlier_run(config, out)
+    _refuse_other_run(config, _other_settings)
 
 
-def _check_earlier_run(config: SweepConfig, out: Path) -> None:
-    """Raise InputError where `out` holds the run of another collection or model; the same run may be repeated (FAULTS 67)."""
+def check_earlier(config: SweepConfig, collection: Collection, model: Model) -> None:
+    """Raise InputError where `--out` holds a run of other data, another model or another sweep (FAULTS 67).
+
+    Their content decides, not their names; the same run may be repeated, and asked for another share or measure.
+    """
+    _refuse_other_run(config, _other_settings)
+    _refuse_other_run(config, lambda earlier, _: _other_content(earlier, collection, model))
+
+
+def _refuse_other_run(config: SweepConfig, differences: Callable[[Report, SweepConfig], Sequence[str]]) -> None:
     from mrl_sweep.report.files.folder import holds_run, read_report
 
-    if not holds_run(out):
+    out = config.run.out
+    if out is None or config.run.force or not holds_run(out):
         return
     try:
-        earlier = read_report(out).manifest.get("settings", {})
+        changes = "; ".join(differences(read_report(out), config))
     except InputError:  # a report of another version or a damaged one is not ours to throw away
-        earlier = {}
-    then = {key: earlier.get(key) for key in ("collection.source", "model.name", "model.query_model")}
-    now = {key: value for key, value in config.settings().items() if key in then}
-    different = [key for key in then if then[key] != now[key]]
-    if different:
-        named = {"collection.source": "collection", "model.name": "model", "model.query_model": "query model"}
-        changes = "; ".join(f"{named[key]} {then[key] or 'unknown'}, now {now[key] or 'none'}" for key in different)
+        changes = "one that cannot be read"
+    if changes:
         raise InputError(f"{out} holds another run ({printable(changes, 300)})", "give --out another folder, or --force")
+
+
+def _other_settings(earlier: Report, config: SweepConfig) -> list[str]:
+    """What was swept then and now, where that differs: another share or measure is answered from the same ranks."""
+    settings = earlier.manifest.get("settings")
+    then, now = settings if isinstance(settings, Mapping) else {}, config.settings()
+    keys = [f"sweep.{key}" for key in _SWEPT if f"sweep.{key}" in config.origins or key not in _SAID_BY_OTHERS]
+    return [
+        f"{key.partition('.')[2]} {_shown(then.get(key))}, now {_shown(now[key])}" for key in keys if then.get(key) != now[key]
+    ]
+
+
+def _other_content(earlier: Report, collection: Collection, model: Model) -> list[str]:
+    """Which of data and model were others then, by their digests."""
+    data, embedder = (
+        dict(part) if isinstance(part := earlier.manifest.get(key), Mapping) else {} for key in ("collection", "model")
+    )
+    now = {**collection.facts, "documents": len(collection.documents), "queries": len(collection.queries)}
+    now["judgments"] = len(collection.qrels.rows)
+    names = {"name": "", "source": ""}
+    changes = []
+    if json_digest({**data, **names}) != json_digest({**now, **names}):
+        changes.append(
+            f"collection {data.get('name', 'unknown')}, whose documents or judgments are not those of {collection.name} now"
+        )
+    if json_digest(embedder.get("identity")) != json_digest(model.identity()):
+        changes.append(
+            f"model {embedder.get('name', 'unknown')}, whose weights or prompts are not those of {model.documents.name} now"
+        )
+    return changes
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
 def check_measures(config: SweepConfig) -> None:

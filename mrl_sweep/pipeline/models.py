@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mrl_sweep.embedding import Embedder, ModelOptions, Role, Store, VectorSource, open_embedder
 from mrl_sweep.events import OnEvent, ignore
@@ -21,6 +22,11 @@ class Model:
     documents: Embedder | VectorSource
     queries: Embedder | VectorSource | None
     store: Store
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the vectors, by role, as far as it is known before they are made: the run's manifest holds it."""
+        models = {Role.DOCUMENT: self.documents, Role.QUERY: self.queries or self.documents}
+        return {role.value: dict(model.identity(role)) for role, model in models.items()}
 
 
 def open_model(config: SweepConfig) -> Model:

@@ -19,6 +19,7 @@ from mrl_sweep.execution.resources import open_checkpoint
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline.checks import (
     check_data,
+    check_earlier,
     check_executor,
     check_indexes,
     check_measures,
@@ -138,6 +139,7 @@ def embed_checked(
     """
     config = in_the_targets_terms(config)
     check_data(config, collection)
+    check_earlier(config, collection, model)
     if collection.label_free:
         config = config.unless_given("decision", "retain", LABEL_FREE_RETAIN)
     on_event(Note(provable(config, collection)))

@@ -19,8 +19,8 @@ from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surrounding
 from mrl_sweep.report.content.advice import CODES, advise
 from mrl_sweep.report.content.build import Facts, build_report, cost_of
 from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
-from mrl_sweep.report.files.folder import read_report, read_run
-from mrl_sweep.report.files.ranks_file import RANKS_FILE, RunData
+from mrl_sweep.report.files.folder import as_edited, read_report, read_run
+from mrl_sweep.report.files.ranks_file import RunData
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import Configuration, IntArray, Measure
 
@@ -42,14 +42,8 @@ def reopen(path: Path, config: SweepConfig) -> EarlierRun:
     Raises InputError where the run cannot be read, or holds nothing to judge.
     """
     written, data = read_report(path), read_run(path)
-    try:
+    with as_edited(path):
         return judged_run(written, data, config)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
-        # The report's manifest is free-form: what a run of ours wrote never gets here, an edited one may hold anything.
-        raise InputError(
-            f"{path}: report.json and {RANKS_FILE} do not belong together, or were edited ({type(error).__name__}: {error})",
-            "run it again",
-        ) from error
 
 
 def judged_run(written: Report, data: RunData, config: SweepConfig) -> EarlierRun:

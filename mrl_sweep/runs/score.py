@@ -12,7 +12,7 @@ import numpy as np
 from mrl_sweep import words
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.document import CandidateRow, Report
-from mrl_sweep.report.files.folder import read_report, read_run
+from mrl_sweep.report.files.folder import as_edited, read_report, read_run
 from mrl_sweep.report.files.ranks_file import RunData
 from mrl_sweep.runs.reopen import EarlierRun, judged_run
 from mrl_sweep.runs.returned import Returned, ReturnedRanks, ranks_of
@@ -38,16 +38,17 @@ def score_returned(path: Path, config: SweepConfig, returned: Returned, *, claim
     in the report. Raises InputError where the run has no exact ranks of it.
     """
     written, data = read_report(path), read_run(path)
-    twin = _twin(data, claimed or str(written.verdict.dimension))
-    one = replace(twin, index=re.sub(r"[^\w.+-]+", "-", name) or "returned")
-    if one in data.ranks.candidates:
-        raise InputError(f"the run holds {one} already", "give the file another name, or --name NAME")
-    ranks = ranks_of(returned, data, own_left_out=written.manifest.get("identical_excluded") is True)
-    run = judged_run(_with_row(written, one, ranks, data, twin), replace(data, ranks=_joined(data.ranks, one, ranks)), config)
-    measure = run.policy.required[0]
-    advice = _doubts(ranks, run.policy.required, len(data.query_ids))
-    run = replace(run, report=replace(run.report, warnings=(*advice, *run.report.warnings)))
-    return Scored(run, one, _sentence(run, one, twin, measure, _overlap(data, twin, ranks.top)))
+    with as_edited(path):
+        twin = _twin(data, claimed or str(written.verdict.dimension))
+        one = replace(twin, index=re.sub(r"[^\w.+-]+", "-", name) or "returned")
+        if one in data.ranks.candidates:
+            raise InputError(f"the run holds {one} already", "give the file another name, or --name NAME")
+        ranks = ranks_of(returned, data, own_left_out=written.manifest.get("identical_excluded") is True)
+        run = judged_run(_with_row(written, one, ranks, data, twin), replace(data, ranks=_joined(data.ranks, one, ranks)), config)
+        measure = run.policy.required[0]
+        advice = _doubts(ranks, run.policy.required, len(data.query_ids))
+        run = replace(run, report=replace(run.report, warnings=(*advice, *run.report.warnings)))
+        return Scored(run, one, _sentence(run, one, twin, measure, _overlap(data, twin, ranks.top)))
 
 
 def _twin(data: RunData, claimed: str) -> Configuration:

@@ -11,7 +11,7 @@ from mrl_sweep.errors import naming
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline import run as pipeline
-from mrl_sweep.pipeline.checks import check_data, check_settings
+from mrl_sweep.pipeline.checks import check_data, check_earlier, check_settings
 from mrl_sweep.pipeline.models import open_model
 from mrl_sweep.report.articles.several import CollectionRow, JointVerdict, MacroMeasure, MacroRow, Several
 from mrl_sweep.report.content.sentence import confidence
@@ -199,11 +199,12 @@ def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Re
     with pipeline.timed("load the collections", on_event):
         waiting = [pipeline.load(one, on_event) for one in each]
     names = labels(waiting, config.collection.sources)
+    folders = folders_of(names, config.run.out)
+    model = open_model(config)
     for name, one, collection in zip(names, each, waiting, strict=True):
         with naming(name):
             check_data(one, collection)
-    folders = folders_of(names, config.run.out)
-    model = open_model(config)
+            check_earlier(one.replaced("run", "out", folders[name]), collection, model)
     reports: dict[str, Report] = {}
     with pipeline.executor_of(config, on_event) as executor:
         for number, (name, one) in enumerate(zip(names, each, strict=True), start=1):

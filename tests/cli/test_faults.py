@@ -141,19 +141,58 @@ def test_row_67_a_run_folder_named_like_a_configuration_is_a_run(command: Comman
     assert command("gate", "r.toml", "--dim", "64").returncode in (0, 1, 4)
 
 
-def test_row_67_another_run_is_not_overwritten_without_force(command: Command, tmp_path: Path) -> None:
-    for name in ("c", "d"):
-        write_collection(tmp_path / name)
-    assert command("run", "--collection", "c", *RUN, "--out", "r").returncode == 0
+def other_corpus(place: Path) -> None:
+    """One letter of a document is another: as long, and written over the file as it was."""
+    path = place / "c" / "corpus.jsonl"
+    path.write_text(path.read_text().replace("copper lantern", "copper lanterm"))
+
+
+def other_judgments(place: Path) -> None:
+    path = place / "c" / "qrels" / "test.tsv"
+    path.write_text(path.read_text().replace("q0\td0\t1", "q0\td1\t1"))
+
+
+def other_vectors(place: Path) -> None:
+    path = place / "v" / "docs.npy"
+    np.save(path, np.load(path)[::-1])
+
+
+OTHER_COLLECTION = "r holds another run (collection c, whose documents or judgments are not those of c now)"
+OTHER_MODEL = "r holds another run (model vectors:v, whose weights or prompts are not those of {} now)"
+OTHER_RUNS: dict[str, tuple[Callable[[Path], None] | None, tuple[str, ...], str]] = {
+    "documents": (other_corpus, (), OTHER_COLLECTION),
+    "judgments": (other_judgments, (), OTHER_COLLECTION),
+    "vectors": (other_vectors, (), OTHER_MODEL.format("vectors:v")),
+    "model": (None, ("--model", "wordllama"), OTHER_MODEL.format("wordllama")),
+    "sizes": (None, ("--dims", "16,4"), "r holds another run (dims 16,8, now 16,4)"),
+    "precisions": (None, ("--precision", "float32,int8"), "r holds another run (precision float32, now float32,int8)"),
+}
+
+
+@pytest.mark.parametrize("what", OTHER_RUNS)
+def test_row_67_another_run_is_not_overwritten_without_force(command: Command, tmp_path: Path, what: str) -> None:
+    write_collection(tmp_path / "c")
+    write_vectors(tmp_path / "v")
+    change, options, said = OTHER_RUNS[what]
+    argv = ("run", "--collection", "c", *RUN, "--model", "vectors:v", "--dims", "16,8", "--out", "r")
+    assert command(*argv).returncode == 0
     before = (tmp_path / "r" / "report.json").read_bytes()
-    done = command("run", "--collection", "d", *RUN, "--out", "r")
-    assert (done.returncode, done.stderr) == (
+    if change is not None:
+        change(tmp_path)
+    done = command(*argv, *options)
+    assert (done.returncode, done.stderr.splitlines()[-2:]) == (
         2,
-        "error: r holds another run (collection c, now d)\nhint: give --out another folder, or --force\n",
+        [f"error: {said}", "hint: give --out another folder, or --force"],
     )
     assert (tmp_path / "r" / "report.json").read_bytes() == before
+    assert command(*argv, *options, "--force").returncode == 0
+
+
+def test_row_67_the_same_run_is_repeated_under_any_name_and_with_another_share(command: Command, tmp_path: Path) -> None:
+    write_collection(tmp_path / "c")
     assert command("run", "--collection", "c", *RUN, "--out", "r").returncode == 0
-    assert command("run", "--collection", "d", *RUN, "--out", "r", "--force").returncode == 0
+    (tmp_path / "c").rename(tmp_path / "d")
+    assert command("run", "--collection", "./d", *RUN, "--out", "r", "--retain", "0.9", "--measure", "R@10").returncode == 0
 
 
 # Row 70

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mrl_sweep.errors import InputError
@@ -83,3 +84,34 @@ def test_a_run_without_its_ranks_cannot_be_judged(run: Path) -> None:
     (run / "ranks.npz").unlink()
     with pytest.raises(InputError, match=r"has no ranks\.npz"):
         reopen(run, SweepConfig.of())
+
+
+def edit_report(run: Path) -> None:
+    text = (run / "report.json").read_text()
+    (run / "report.json").write_text(text.replace('"made"', '"other"'))
+
+
+def edit_ranks(run: Path) -> None:
+    with np.load(run / "ranks.npz") as arrays:
+        np.savez(run / "ranks.npz", allow_pickle=False, **{name: arrays[name] for name in arrays.files})
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), ZeroDivisionError(), AssertionError()])
+@pytest.mark.parametrize(("edit", "kind"), [(None, None), (edit_report, InputError), (edit_ranks, InputError)])
+def test_what_fails_over_an_edited_run_is_its_fault_and_over_an_untouched_one_ours(
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    edit: Callable[[Path], None] | None,
+    kind: type[Exception] | None,
+    error: Exception,
+) -> None:
+    if edit is not None:
+        edit(run)
+
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mrl_sweep.runs.reopen.judged_run", broken)
+    with pytest.raises(kind or type(error)) as caught:
+        reopen(run, SweepConfig.of())
+    assert "were edited" in str(caught.value) if kind else caught.value is error

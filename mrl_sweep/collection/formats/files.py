@@ -31,6 +31,7 @@ from mrl_sweep.collection.reading.folders import (
     check_folder,
     choose_split,
     file_sizes,
+    files_digest,
     find_file,
     find_qrels,
     require_file,
@@ -111,6 +112,7 @@ def load_files(source: str, layout: Layout, *, split: str | None, options: LoadO
     files = find_files(spec, layout, split, label_free=options.label_free)
     judged, judged_at = (iter(()), str) if files.qrels is None else judgments_of(files.qrels, reading)
     asked, asked_at = (None, str) if files.queries is None else queries_of(files.queries, reading)
+    present = files.present()
     return assemble(
         Parts(
             name=spec.name,
@@ -124,7 +126,7 @@ def load_files(source: str, layout: Layout, *, split: str | None, options: LoadO
             judgments_label=str(files.qrels),
             judgments_place=lambda number: str(judged_at(number)),
             hint=files.hint,
-            facts={"layout": layout.name, "files": file_sizes(files.present())},
+            facts={"layout": layout.name, "files": file_sizes(present), "digest": files_digest(present)},
         ),
         options,
         on_event,

@@ -14,6 +14,7 @@ from mrl_sweep.embedding.vectors.formats import LAYOUT, VectorFile, read_vectors
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
+from mrl_sweep.store.digests import FileDigests
 from mrl_sweep.types import Advice, Collection, FileRows, Float32Array, IntArray, Vectors
 from mrl_sweep.words import first_offenders, plural
 
@@ -35,15 +36,23 @@ class Side:
 class VectorFolder:
     """A `VectorSource`: full-size vectors of documents and queries in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache_dir: Path | None = None) -> None:
         if not folder.is_dir():
             raise InputError(f"cannot read {folder}: it is not a folder", "--model vectors:FOLDER; " + LAYOUT)
-        self._folder = folder
+        self._folder, self._digests = folder, FileDigests(cache_dir)
         self._files: dict[tuple[str, ...], VectorFile] = {}
 
     @property
     def name(self) -> str:
         return f"vectors:{self._folder.name}"
+
+    def identity(self, role: Role) -> Mapping[str, Any]:
+        """A digest of the files that hold the role's vectors or name their rows."""
+        files = [path for path in self._folder.iterdir() if path.name.partition(".")[0] in STEMS[role] and path.is_file()]
+        try:
+            return {"provider": "vectors", "revision": self._digests.of(files, self._folder)}
+        except OSError as error:
+            raise InputError(f"cannot read {self._folder}: {error.strerror or error}", LAYOUT) from error
 
     def load(self, collection: Collection, role: Role, *, on_event: OnEvent) -> Brought:
         """As the protocol says: memory-mapped where the format allows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlencode
@@ -63,6 +63,14 @@ class VectorTable:
     @property
     def name(self) -> str:
         return f"pgvector:{self._address.table}"
+
+    def identity(self, role: Role) -> Mapping[str, Any]:  # noqa: ARG002
+        """The table's name: its rows are not known before they are read."""
+        return {
+            "provider": "pgvector",
+            "table": self._address.table,
+            "columns": [self._address.id_column, self._address.vector_column],
+        }
 
     def load(self, collection: Collection, role: Role, *, on_event: OnEvent) -> Brought:
         """As the protocol says. Rows of other ids are passed over.

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import InputError, MrlSweepError
 from mrl_sweep.files import draft_folder, write_text
 from mrl_sweep.report.codec import load_json
 from mrl_sweep.report.document import QueryScores, Report
-from mrl_sweep.report.files.ranks_file import RANKS_FILE, RunData, read_ranks, write_ranks
+from mrl_sweep.report.files.ranks_file import RANKS_FILE, RunData, is_as_written, read_ranks, sign, write_ranks
 from mrl_sweep.report.files.scores_file import SCORES_FILE, write_scores
 from mrl_sweep.types import Float32Array
 
@@ -37,10 +37,12 @@ def write_run(folder: Path, report: Report, data: RunData, scores: QueryScores |
     files: dict[str, Callable[[Path], object]] = {RANKS_FILE: lambda path: write_ranks(path, data)}
     if table is not None:
         files[SCORES_FILE] = lambda path: write_scores(path, table)
-    files[REPORT_FILE] = lambda path: path.write_text(report.to_json() + "\n", encoding="ascii")
+    text = (report.to_json() + "\n").encode("ascii")
+    files[REPORT_FILE] = lambda path: path.write_bytes(text)
     with draft_folder(folder) as draft:
         for name, write in files.items():
             write(draft / name)
+        sign(draft / RANKS_FILE, text)
         (folder / REPORT_FILE).unlink(missing_ok=True)
         (folder / RUNS_FILE).unlink(missing_ok=True)
         if table is None:
@@ -78,6 +80,26 @@ def read_run(path: Path) -> RunData:
     if not file.is_file():
         raise InputError(f"{file.parent} has no {RANKS_FILE}, so nothing more can be computed from it", _NAME_A_RUN)
     return read_ranks(file)
+
+
+@contextmanager
+def as_edited(path: Path) -> Iterator[None]:
+    """What the block raises over a run (its folder or report.json) that was edited, as an InputError.
+
+    What it raises over a run that is as it was written is a bug of ours, and stays one.
+    """
+    try:
+        yield
+    except MrlSweepError:
+        raise
+    except Exception as error:
+        file = _report_file(path)
+        if is_as_written(file.with_name(RANKS_FILE), file.read_bytes()):
+            raise
+        raise InputError(
+            f"{path}: {file.name} and {RANKS_FILE} do not belong together, or were edited ({type(error).__name__}: {error})",
+            "run it again",
+        ) from error
 
 
 def write_runs(folder: Path, runs: Mapping[str, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.errors import InputError
+from mrl_sweep.files import json_digest
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, IntArray, Qrels, Ranks, TopDocuments
 
 RANKS_FILE: Final = "ranks.npz"
 RANKS_SCHEMA: Final = 1
 
+_SIGNATURE: Final = "signature"
 _INT32_MAX: Final = 2**31 - 1
 _AGAIN: Final = "run it again: the file is cut short, damaged or not one of mrl-sweep's"
 
@@ -75,6 +78,26 @@ def write_ranks(path: Path, data: RunData) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def sign(path: Path, report: bytes) -> None:
+    """Add to the file what its arrays are and which report it was written with."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(_SIGNATURE, _signature(archive, report))
+
+
+def is_as_written(path: Path, report: bytes) -> bool:
+    """Whether the file and its report are as a run has left them: what fails on those is our own fault."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(_SIGNATURE) == _signature(archive, report)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return False
+
+
+def _signature(archive: zipfile.ZipFile, report: bytes) -> bytes:
+    members = [(member.filename, member.CRC) for member in archive.infolist() if member.filename != _SIGNATURE]
+    return json_digest([members, hashlib.sha256(report).hexdigest()], size=16).encode()
 
 
 def read_ranks(path: Path) -> RunData:
