@@ -11,8 +11,8 @@ SMALLEST_SHARD: Final = 2**20
 COPIES: Final = 3
 """Of a shard at most: rows gathered or read from two files, as float32, and turned. Of a training sample: read, cut, turned."""
 
-_WORK_BYTES: Final = 8 * 2**20
-"""Of a thread: a block of scores, what the kernel derives from it, the matrix product's own buffers."""
+_WORK_BYTES: Final = 16 * 2**20
+"""Of a thread: a block of scores in float32 and float64, what the kernel derives from it, the product's own buffers."""
 
 _PAIRS_AT_ONCE: Final = 4096
 
@@ -46,12 +46,12 @@ class PassSize:
 
     @property
     def fixed_bytes(self) -> int:
-        """Whatever the number of threads: queries, thresholds, the sum of the counts, the ranks made from it, the sample."""
+        """Whatever the number of threads: queries, thresholds and their tables, counts and ranks, the training sample."""
         pairs, best = self.n_sizes * self.n_pairs, self.n_sizes * self.n_queries * self.depth
         plan = 16 * self.dim * min(self.n_pairs, _PAIRS_AT_ONCE) + 16 * self.dim * self.n_queries
         kept = self.n_kept * (40 * self.n_pairs + 30 * self.n_queries * self.depth)
         again = 100 * self.n_rescored * self.n_queries * self.depth
-        return plan + 80 * pairs + 80 * best + kept + again + 4 * COPIES * self.dim * self.n_trained
+        return plan + 104 * pairs + 80 * best + kept + again + 4 * COPIES * self.dim * self.n_trained
 
     @property
     def thread_bytes(self) -> int:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, Final
 
 import numba as nb
+import numpy as np
 from llvmlite import ir
 from numba.extending import get_cython_function_address, intrinsic
 
@@ -90,12 +91,12 @@ lowest_bit: Any = intrinsic(_lowest_bit)
 _CYTHON_BLAS: Final = "scipy.linalg.cython_blas"
 
 
-def sgemm_address() -> int:
-    """The address of scipy's sgemm with 32-bit integers; RuntimeError where scipy was built otherwise."""
+def gemm_address(name: str) -> int:
+    """The address of scipy's `sgemm` or `dgemm` with 32-bit integers; RuntimeError where scipy was built otherwise."""
     cython_blas = sys.modules.get(_CYTHON_BLAS) or _load_alone() or importlib.import_module(_CYTHON_BLAS)
-    if "int *" not in str(cython_blas.__pyx_capi__["sgemm"]):
+    if "int *" not in str(cython_blas.__pyx_capi__[name]):
         raise RuntimeError("scipy's BLAS takes 64-bit integers")
-    return int(get_cython_function_address(_CYTHON_BLAS, "sgemm"))
+    return int(get_cython_function_address(_CYTHON_BLAS, name))
 
 
 def _load_alone() -> ModuleType | None:
@@ -134,15 +135,21 @@ void_call: Any = intrinsic(_void_call)
 
 
 @jit
-def accumulate_scores(sgemm: int, docs: Any, queries: Any, lo: int, hi: int, scores: Any, arguments: Any) -> None:
-    """scores[q, j] (+)= docs[j, lo:hi] @ queries[q, lo:hi], float32; overwrites at lo = 0.
+def accumulate_scores(gemm: int, docs: Any, queries: Any, scores: Any, anew: bool, arguments: Any) -> None:
+    """scores[q, j] += docs[j] @ queries[q], or = where `anew`; all float32 for sgemm, all float64 for dgemm.
 
-    `arguments` (int32 (6,), float32 (2,), uint8 (2,) = "TN") hold what Fortran takes by reference.
+    `docs` and `queries` are columns of C-contiguous rows. `arguments` (int32 (6,), two scalars, uint8 (2,) = "TN") hold what
+    Fortran takes by reference.
     """
-    ints, floats, chars = arguments
-    ints[0], ints[1], ints[2] = docs.shape[0], queries.shape[0], hi - lo
-    ints[3], ints[4], ints[5] = docs.strides[0] // 4, queries.strides[0] // 4, scores.shape[1]
-    floats[0], floats[1] = 1.0, 0.0 if lo == 0 else 1.0
-    i, f, c = ints.ctypes.data, floats.ctypes.data, chars.ctypes.data
-    a, b = docs.ctypes.data + 4 * lo, queries.ctypes.data + 4 * lo
-    void_call(sgemm, (c, c + 1, i, i + 4, i + 8, f, a, i + 12, b, i + 16, f + 4, scores.ctypes.data, i + 20))
+    ints, scalars, chars = arguments
+    ints[0], ints[1], ints[2] = docs.shape[0], queries.shape[0], docs.shape[1]
+    ints[3], ints[4], ints[5] = docs.strides[0] // docs.itemsize, queries.strides[0] // docs.itemsize, scores.shape[1]
+    scalars[0], scalars[1] = 1.0, 0.0 if anew else 1.0
+    i, f, c = ints.ctypes.data, scalars.ctypes.data, chars.ctypes.data
+    a, b, out = docs.ctypes.data, queries.ctypes.data, scores.ctypes.data
+    void_call(gemm, (c, c + 1, i, i + 4, i + 8, f, a, i + 12, b, i + 16, f + scalars.itemsize, out, i + 20))
+
+
+def gemm_arguments(dtype: type[np.floating[Any]]) -> tuple[object, ...]:
+    """What `accumulate_scores` writes its arguments to."""
+    return np.empty(6, np.int32), np.empty(2, dtype), np.frombuffer(bytearray(b"TN"), np.uint8)

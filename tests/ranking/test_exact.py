@@ -21,11 +21,19 @@ from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.portable import PortableKernel
+from mrl_sweep.ranking.task import Rotation
 from mrl_sweep.types import Configuration, Qrels, Similarity, Vectors
 
 
 def kernels():
-    return [MachineKernel(), MachineKernel(block_docs=37, block_queries=5), MachineKernel(150, many_pairs=1), PortableKernel()]
+    return [
+        MachineKernel(),
+        MachineKernel(block_docs=37, block_queries=5),
+        MachineKernel(150, many_pairs=1),
+        MachineKernel(fine=True),
+        MachineKernel(64, 7, many_pairs=3, fine=True),
+        PortableKernel(),
+    ]
 
 
 @pytest.mark.parametrize("similarity", list(Similarity))
@@ -42,7 +50,7 @@ def test_any_partition_gives_the_same_integers(seed, n_threads, shard_bytes, blo
     whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own))
     options = RankOptions(
         own_rows=own,
-        kernel=MachineKernel(blocks, blocks + 3, many_pairs=1 + blocks % 9),
+        kernel=MachineKernel(blocks, blocks + 3, many_pairs=1 + blocks % 9, fine=blocks % 2 == 0),
         executor=LocalThreads(n_threads),
         shard_bytes=shard_bytes,
     )
@@ -58,10 +66,26 @@ def test_any_partition_gives_the_same_integers(seed, n_threads, shard_bytes, blo
 def test_few_and_hundreds_of_judgments_are_counted_alike(most_judgments):
     docs, queries, qrels, own = make_case(7, n_docs=1500, most_judgments=most_judgments)
     above, tied = full_sort(docs, queries, qrels, DIMS, own, cosine=True)
-    for kernel in (MachineKernel(), MachineKernel(64, 7), MachineKernel(1500), MachineKernel(many_pairs=1), PortableKernel()):
+    for kernel in (*kernels(), MachineKernel(1500), MachineKernel(many_pairs=1)):
         got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, kernel=kernel))
         np.testing.assert_array_equal(got.above, above, err_msg=kernel.name)
         np.testing.assert_array_equal(got.tied, tied, err_msg=kernel.name)
+
+
+def test_the_product_becomes_fine_where_the_judge_would_cost_more():
+    rng = np.random.default_rng(0)
+    docs, queries = 1 + 0.1 * rng.standard_normal((3000, 64), np.float32), 1 + 0.1 * rng.standard_normal((8, 64), np.float32)
+    changed = {}
+    for n_judged in (10, 2500):
+        rows = np.concatenate([rng.choice(3000, n_judged, replace=False) for _ in queries])
+        qrels = Qrels(np.arange(9) * n_judged, rows, np.ones(len(rows), np.int64))
+        kernel = MachineKernel()
+        got = rank(Vectors((docs,)), queries, qrels, (64,), RankOptions(kernel=kernel, shard_bytes=256_000))
+        whole = rank(Vectors((docs,)), queries, qrels, (64,), RankOptions(kernel=PortableKernel()))
+        np.testing.assert_array_equal(got.above, whole.above)
+        np.testing.assert_array_equal(got.tied, whole.tied)
+        changed[n_judged] = kernel.is_fine
+    assert changed == {10: False, 2500: True}
 
 
 def test_workers_that_share_a_floor_keep_the_best_of_all():
@@ -112,7 +136,8 @@ def test_a_rotation_leaves_full_size_ranks_and_turns_the_smaller_ones():
     docs, queries, qrels, own = make_case(11)
     rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((48, 48)))[0].astype(np.float32)
     turned = rank(Vectors((docs,)), queries, qrels, (8, 48), RankOptions(own_rows=own), basis="random", rotation=rotation)
-    by_hand = rank(Vectors((docs @ rotation,)), queries @ rotation, qrels, (8, 48), RankOptions(own_rows=own))
+    turn = Rotation(rotation)  # equal rows turn alike, which numpy's product does not promise
+    by_hand = rank(Vectors((turn(docs),)), turn(queries), qrels, (8, 48), RankOptions(own_rows=own))
     assert turned.candidates == (Configuration("random", 8), Configuration("random", 48))
     np.testing.assert_array_equal(turned.above, by_hand.above)
 
