@@ -15,7 +15,7 @@ from mrl_sweep.ranking.pass_plan import Kernel, Tally, merge
 from mrl_sweep.ranking.task import CountTask, Partial, Span, count_shards, cut_spans, join_spans, n_rows_of, rows_left
 from mrl_sweep.types import Float32Array
 
-RULES: Final = "2"
+RULES: Final = "3"
 """Raised whenever the same documents would be counted otherwise: counts of different rules must never be added."""
 
 Work = Callable[[Iterator[Span]], None]

@@ -64,3 +64,11 @@ def test_turns_decide_the_key_also_where_nothing_is_judged():
     plain = task_over(docs)
     turned = [Rotation(np.eye(4, dtype=np.float32)[::step].copy()) for step in (1, -1)]
     assert len({pass_key(plain), *(pass_key(replace(plain, turns=(turn,))) for turn in turned)}) == 3
+
+
+def test_equal_rows_turn_alike_wherever_they_stand():
+    rng = np.random.default_rng(0)
+    row = rng.standard_normal((1, 48), np.float32)
+    for columns in (8, 48, 64):
+        turned = Rotation(rng.standard_normal((48, columns), np.float32))(np.repeat(row, 300, axis=0))
+        np.testing.assert_array_equal(turned, np.repeat(turned[:1], 300, axis=0))
