@@ -50,9 +50,13 @@ def _wordllama(_spec: str, options: ModelOptions) -> Embedder:
 
 
 def _vectors(spec: str, options: ModelOptions) -> VectorSource:
+    from mrl_sweep.embedding.vectors.rows import Names
     from mrl_sweep.embedding.vectors.source import VectorFolder
 
-    return VectorFolder(Path(spec).expanduser(), options.cache_dir)
+    if Path(spec).expanduser().exists():
+        return VectorFolder(Path(spec).expanduser(), Names(), options.cache_dir)
+    folder, _, named = spec.partition("?")
+    return VectorFolder(Path(folder).expanduser(), Names.parse(named), options.cache_dir)
 
 
 def _table(spec: str, _options: ModelOptions) -> VectorSource:

@@ -148,9 +148,10 @@ def beside(path: Path, setting: Setting, value: Any) -> Any:
         return str(folder / value)
     if setting.row.relative == "spec":
         scheme, colon, rest = value.partition(":")
-        candidate = folder / (rest if colon else value)
+        place, mark, named = (rest if colon else value).partition("?")
+        candidate = folder / place
         if candidate.exists():
-            return f"{scheme}:{candidate}" if colon else str(candidate)
+            return f"{scheme}:{candidate}{mark}{named}" if colon else f"{candidate}{mark}{named}"
     return value
 
 

@@ -70,7 +70,9 @@ def test_one_side_may_be_vectors_that_exist_already(tmp_path: Path, brought: Rol
     assert np.array_equal(embeddings.documents.read(0, 3), vectors_of(TEXTS))
     assert np.array_equal(embeddings.queries, vectors_of(QUESTIONS))
     assert sorted(embedder.asked) == sorted(QUESTIONS if brought is Role.DOCUMENT else TEXTS)
-    assert list(embeddings.model["identity"]) == ["query" if brought is Role.DOCUMENT else "document"]
+    providers = {role: identity["provider"] for role, identity in embeddings.model["identity"].items()}
+    assert providers == {role: "vectors" if role == brought else "test" for role in ("document", "query")}
+    assert list(embeddings.model["sample"]) == ["query" if brought is Role.DOCUMENT else "document"]
 
 
 def test_brought_vectors_of_another_size_cost_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -9,29 +10,54 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mrl_sweep.embedding.vectors.formats import ID_KEYS, VECTOR_KEYS, read_vectors
+from mrl_sweep.embedding import open_embedder
+from mrl_sweep.embedding.vectors.formats import USUAL_NAMES, read_vectors
+from mrl_sweep.embedding.vectors.rows import ID_KEYS, VECTOR_KEYS, Names
 from mrl_sweep.errors import InputError
 
 ROWS = [[0.5, 1.0, 2.0], [1.5, -1.0, 0.25]]
 
 
 def write(folder: Path, kind: str, records: list[dict[str, Any]]) -> None:
-    if kind == "jsonl":
-        (folder / "docs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-        return
+    """The records as a user has them: in `docs.jsonl`, a CSV, one Parquet file or a folder of them, LanceDB, a VDF folder."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.Table.from_pylist(records), folder / "docs.parquet")
+    if kind == "jsonl":
+        (folder / "docs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    elif kind == "csv":
+        with (folder / "docs.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, records[0].keys())
+            writer.writeheader()
+            writer.writerows(records)
+    elif kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(records), folder / "docs.parquet")
+    elif kind == "lance":
+        lancedb = pytest.importorskip("lancedb")
+        lancedb.connect(str(folder)).create_table("docs", pa.Table.from_pylist(records))
+    else:
+        place = folder / ("vectors" if kind == "vdf" else "docs")
+        place.mkdir()
+        for i, record in enumerate(records):
+            pq.write_table(pa.Table.from_pylist([record]), place / f"{i + 9}.parquet")
+        if kind == "vdf":
+            index = {
+                "namespace": "",
+                "data_path": "vectors",
+                "vector_columns": ["my_vec_v2"],
+                "dimensions": 3,
+                "metric": "Cosine",
+            }
+            (folder / "VDF_META.json").write_text(json.dumps({"version": "0.1", "indexes": {"items": [index]}}))
 
 
-def read(folder: Path) -> dict[str, list[float]]:
-    table = read_vectors(folder, ("docs",))
+def read(folder: Path, names: Names = USUAL_NAMES) -> dict[str, list[float]]:
+    table = read_vectors(folder, ("docs",), names)
     assert table.ids is not None
     return dict(zip(table.ids, np.asarray(table.rows, np.float32).tolist(), strict=True))
 
 
-KINDS = pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+KINDS = pytest.mark.parametrize("kind", ["jsonl", "parquet", "csv"])
 
 
 @KINDS
@@ -41,9 +67,9 @@ def test_usual_names_are_known(tmp_path: Path, kind: str, key: str, column: str)
     assert read(tmp_path) == {"d0": ROWS[0], "d1": ROWS[1]}
 
 
-@KINDS
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet", "folder", "lance", "vdf"])
 def test_the_only_list_of_numbers_is_the_vector(tmp_path: Path, kind: str) -> None:
-    write(tmp_path, kind, [{"id": i, "my_vec_v2": row, "tags": ["a"]} for i, row in enumerate(ROWS)])
+    write(tmp_path, kind, [{"id": i, "my_vec_v2": row, "tags": "[a]"} for i, row in enumerate(ROWS)])
     assert read(tmp_path) == {"0": ROWS[0], "1": ROWS[1]}
 
 
@@ -53,21 +79,69 @@ def test_a_vector_may_be_text(tmp_path: Path, kind: str) -> None:
     assert read(tmp_path) == {"d0": ROWS[0], "d1": ROWS[1]}
 
 
-def test_a_named_vector_is_found(tmp_path: Path) -> None:
-    write(tmp_path, "jsonl", [{"id": f"d{i}", "vector": {"dense": row}} for i, row in enumerate(ROWS)])
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_named_vector_is_found(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, kind, [{"id": f"d{i}", "vector": {"dense": row}} for i, row in enumerate(ROWS)])
     assert read(tmp_path) == {"d0": ROWS[0], "d1": ROWS[1]}
 
 
-def test_of_several_named_vectors_none_is_guessed(tmp_path: Path) -> None:
-    write(tmp_path, "jsonl", [{"id": "d0", "vector": {"title": ROWS[0], "body": ROWS[1]}}])
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_of_several_named_vectors_none_is_guessed(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, kind, [{"id": "d0", "vector": {"title": ROWS[0], "body": ROWS[1]}}])
     with pytest.raises(InputError, match="which of the named vectors is meant\\? title, body"):
+        read(tmp_path)
+    assert read(tmp_path, Names.parse("vector=body")) == {"d0": ROWS[1]}
+    with pytest.raises(InputError, match="which of the named vectors is meant"):
+        read(tmp_path, Names.parse("vector=none"))
+
+
+@KINDS
+def test_columns_of_other_names_are_found_by_name(tmp_path: Path, kind: str) -> None:
+    rows = [{"sku": f"00{i}", "id": i, "vector": ROWS[0], "mine": row} for i, row in enumerate(ROWS)]
+    write(tmp_path, kind, rows)
+    assert read(tmp_path, Names.parse("id=sku&vector=mine")) == {"000": ROWS[0], "001": ROWS[1]}
+    with pytest.raises(InputError, match=r"no (id|column of ids); the (keys|columns) are sku"):
+        read(tmp_path, Names.parse("id=nothing"))
+
+
+def test_a_name_that_vectors_do_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="vectors have an id and a vector, no table"):
+        open_embedder(f"vectors:{tmp_path}?table=x")
+
+
+@pytest.mark.parametrize(
+    ("meta", "told"),
+    [
+        ("{", "not a description of vectors"),
+        ('{"indexes": {"a": [], "b": []}}', "no index is called docs: a, b"),
+        ('{"indexes": {"docs": [{}]}}', "not a description of vectors"),
+        ('{"indexes": {"docs": [{"data_path": "none"}]}}', "cannot read .*none"),
+    ],
+)
+def test_a_vdf_folder_that_describes_nothing_is_refused(tmp_path: Path, meta: str, told: str) -> None:
+    (tmp_path / "VDF_META.json").write_text(meta)
+    with pytest.raises(InputError, match=told):
+        read(tmp_path)
+
+
+def test_a_csv_keeps_its_ids_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "docs.csv").write_text('id,embedding\n"007","[1, 2]"\n1e3,"[3,\n4]"\n')
+    assert read(tmp_path) == {"007": [1.0, 2.0], "1e3": [3.0, 4.0]}
+
+
+def test_an_empty_folder_or_a_csv_without_rows_has_no_vectors(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    with pytest.raises(InputError, match="no Parquet file lies in it"):
+        read(tmp_path)
+    (tmp_path / "docs.csv").write_text("id,embedding\n")
+    with pytest.raises(InputError, match="no vectors"):
         read(tmp_path)
 
 
 @KINDS
 def test_a_null_vector_names_its_document(tmp_path: Path, kind: str) -> None:
     write(tmp_path, kind, [{"_id": "d0", "embedding": ROWS[0]}, {"_id": "d1", "embedding": None}])
-    with pytest.raises(InputError, match=r"no vector \(null\).*d1|d1 has no vector"):
+    with pytest.raises(InputError, match=r"no vector \(null\).*d1|d1 has no vector|d1 has a vector that is text"):
         read(tmp_path)
 
 

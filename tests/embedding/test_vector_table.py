@@ -65,6 +65,10 @@ def test_documents_and_queries_come_from_two_tables_by_id(schema: str, tmp_path:
             "dtype": "float32",
             "files": ["shelf.queries"],
         },
+        "identity": {
+            "document": {"provider": "pgvector", "table": "shelf.items", "columns": [None, None]},
+            "query": {"provider": "pgvector", "table": "shelf.queries", "columns": [None, None]},
+        },
     }
 
 

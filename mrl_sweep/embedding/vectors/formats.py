@@ -1,69 +1,51 @@
-"""The formats in which people keep vectors: .npy, .safetensors, .fvecs, Parquet, JSON lines. Nothing is ever unpickled."""
+"""The formats in which people keep vectors, by the ending of their file; .npy, .safetensors and .fvecs. Nothing is unpickled."""
 
 from __future__ import annotations
 
 import json
-import os
-from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.errors import InputError
+from mrl_sweep.embedding.vectors.columns import VDF_META, read_csv, read_folder, read_lance, read_parquet, read_vdf
+from mrl_sweep.embedding.vectors.rows import LAYOUT, Names, VectorFile, read_jsonl
+from mrl_sweep.errors import InputError, MrlSweepError
 from mrl_sweep.files import LFS_POINTER
-from mrl_sweep.types import Float32Array
-from mrl_sweep.words import first_offenders, printable
+from mrl_sweep.words import first_offenders
 
-LAYOUT: Final = (
-    "the folder holds docs.npy and queries.npy, or .safetensors or .fvecs (rows in file order, or named by docs.ids.txt), "
-    "or as .parquet or .jsonl with `id` and `vector`"
-)
+
+class Reader(Protocol):
+    """Reads a file, or a folder that is a table; `names` are those of its columns."""
+
+    def __call__(self, path: Path, names: Names) -> VectorFile: ...
+
+
+USUAL_NAMES: Final = Names()
+
 _PICKLES: Final = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib")
 _TENSOR_TYPES: Final = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 _TENSOR_NAMES: Final = ("vectors", "embeddings", "embedding", "vector")
-VECTOR_KEYS: Final[tuple[str, ...]] = ("vector", "embedding", "embeddings", "emb", "values", "vectors", "dense_vector")
-ID_KEYS: Final[tuple[str, ...]] = (
-    *("id", "_id", "ids", "doc_id", "docid", "document_id", "docno"),
-    *("query_id", "qid", "corpus_id", "corpus-id", "pk", "uuid"),
-)
-ROWS: Final = "each row needs an id (`id`, `_id`, `doc_id` ...) and a vector (`vector`, `embedding`, `emb`, `values` ...)"
 _MOST_HEADER_BYTES: Final = 100 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class VectorFile:
-    """Vectors as a file or a table has them: (n, dim) `rows` in its order, float16, float32 or float64.
-
-    `ids` are the rows' names where they have some; `origin` says in messages where they are from.
-    """
-
-    origin: str
-    rows: npt.NDArray[Any]
-    ids: Sequence[str] | None = None
-
-    @property
-    def name(self) -> str:
-        """The origin without the folders that it lies in."""
-        return self.origin.rpartition("/")[2]
-
-
-def read_vectors(folder: Path, stems: Sequence[str]) -> VectorFile:
-    """The first file of these names in a format we read, memory-mapped where the format allows.
+def read_vectors(folder: Path, stems: Sequence[str], names: Names = USUAL_NAMES) -> VectorFile:
+    """The first file, or table in a folder, of these names in a format we read, memory-mapped where the format allows.
 
     Raises InputError where there is none, or where it is damaged, pickled, or no table of floating-point numbers.
     """
-    for stem in stems:
-        for suffix, reader in _READERS.items():
-            path = folder / f"{stem}{suffix}"
-            if path.is_file():
-                table = _named(_read(path, reader), folder / f"{stem}.ids.txt")
-                if table.rows.ndim != 2 or not table.rows.shape[1]:
-                    raise InputError(f"{path}: vectors must be a table of rows, found shape {table.rows.shape}", LAYOUT)
-                return table
+    if (folder / VDF_META).is_file():
+        return _read(folder / VDF_META, lambda path: read_vdf(path.parent, stems, names))
+    for path, reader in ((folder / f"{stem}{suffix}", reader) for stem in stems for suffix, reader in _READERS.items()):
+        if path.is_dir() if reader in _OF_FOLDERS else path.is_file():
+            table = _named(_read(path, partial(reader, names=names)), folder / f"{path.stem}.ids.txt")
+            if table.rows.ndim != 2 or not table.rows.shape[1]:
+                raise InputError(f"{path}: vectors must be a table of rows, found shape {table.rows.shape}", LAYOUT)
+            return table
     pickled = [path.name for path in sorted(folder.iterdir()) if path.stem in stems and path.suffix in _PICKLES]
     if pickled:
         raise InputError(
@@ -76,11 +58,12 @@ def read_vectors(folder: Path, stems: Sequence[str]) -> VectorFile:
 def _read(path: Path, reader: Callable[[Path], VectorFile]) -> VectorFile:
     """The file's table. Whatever a library raises over a damaged file is the file's fault."""
     try:
-        with path.open("rb") as file:
-            if file.read(len(LFS_POINTER)) == LFS_POINTER:
-                raise InputError(f"{path} is a Git LFS pointer, not the file itself", f"git -C {path.parent} lfs pull")
+        if path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(LFS_POINTER)) == LFS_POINTER:
+                    raise InputError(f"{path} is a Git LFS pointer, not the file itself", f"git -C {path.parent} lfs pull")
         return reader(path)
-    except InputError:
+    except MrlSweepError:
         raise
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}", LAYOUT) from error
@@ -155,168 +138,24 @@ def _read_safetensors(path: Path) -> VectorFile:
     return VectorFile(str(path), (rows.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else rows)
 
 
-def _read_jsonl(path: Path) -> VectorFile:
-    """One object a line, with an id and a vector under any of their usual names: what vector databases export."""
-    ids: list[str] = []
-    values = array("f")
-    dim = 0
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                record = json.loads(line.decode("utf-8-sig"))
-                name = id_of(record, where)
-                vector = numbers_of(_vector_of(record, where), f"{where}: {name}")
-                values.extend(vector)
-            except (ValueError, TypeError, OverflowError, RecursionError) as error:
-                raise InputError(f"{where}: {error or type(error).__name__}", ROWS) from error
-            ids.append(name)
-            dim = dim or len(vector)
-            if len(vector) != dim:
-                raise InputError(
-                    f"{where}: {printable(name)} has a vector of {len(vector)} dimensions, the first has {dim}", LAYOUT
-                )
-    if not ids:
-        raise InputError(f"{path}: no vectors", LAYOUT)
-    return VectorFile(str(path), np.frombuffer(values, np.float32).reshape(len(ids), dim), ids)
+def _array(read: Callable[[Path], VectorFile]) -> Reader:
+    """A reader of a file whose rows have no names of their own."""
+
+    def reader(path: Path, names: Names) -> VectorFile:  # noqa: ARG001
+        return read(path)
+
+    return reader
 
 
-def id_of(record: Any, where: str) -> str:
-    """The id of a record, a string or a whole number. Raises InputError naming the place and the keys that there are."""
-    if not isinstance(record, dict):
-        raise InputError(f"{where}: not an object but {type(record).__name__}", ROWS)
-    key = next((key for key in ID_KEYS if key in record), None)
-    value = None if key is None else record[key]
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        had = first_offenders([printable(str(name), 40) for name in record], limit=8) or "none"
-        raise InputError(f"{where}: no id; the keys are {had}", ROWS)
-    return str(value)
-
-
-def _vector_of(record: dict[str, Any], where: str) -> Any:
-    """What plays the vector: a usual name, else the only list of numbers there is."""
-    found = next((key for key in VECTOR_KEYS if key in record), None)
-    if found is None:
-        lists = [key for key, value in record.items() if isinstance(value, list) and value and _is_number(value[0])]
-        if len(lists) != 1:
-            had = first_offenders([printable(str(name), 40) for name in record], limit=8) or "none"
-            raise InputError(f"{where}: no vector; the keys are {had}", ROWS)
-        found = lists[0]
-    value = record[found]
-    return _named_vector(value, where) if isinstance(value, dict) else value
-
-
-def _named_vector(value: dict[str, Any], where: str) -> Any:
-    """The one vector under a name of its own, as Qdrant and Weaviate write them."""
-    named = {name: inner for name, inner in value.items() if isinstance(inner, list | str)}
-    if len(named) == 1:
-        return next(iter(named.values()))
-    chosen = next((name for name in ("", "default", *VECTOR_KEYS) if name in named), None)
-    if chosen is None:
-        had = first_offenders([printable(str(name), 40) for name in value], limit=8) or "none"
-        raise InputError(f"{where}: which of the named vectors is meant? {had}", "keep one of them")
-    return named[chosen]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def numbers_of(value: Any, where: str) -> Sequence[float]:
-    """The numbers of a vector, also where it is text: `[0.1, 0.2]`. Raises InputError naming whose it is."""
-    if value is None:
-        raise InputError(f"{printable(where, 300)} has no vector (null)", "embed it, or leave it out")
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            shown = printable(value, 40)
-            raise InputError(f"{printable(where, 300)} has a vector that is text: {shown}", "write lists of numbers") from None
-    if not isinstance(value, list) or not value or not all(map(_is_number, value)):
-        raise InputError(f"{printable(where, 300)} has a vector that is no list of numbers", "write lists of numbers")
-    return value
-
-
-def _read_parquet(path: Path) -> VectorFile:
-    """Columns of an id and a vector under any of their usual names; the vectors are copied out once, as float32."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(pa.OSFile(os.fsencode(path))) as file:
-            key, column = _columns(path, file.schema_arrow)
-            n, ids, start = file.metadata.num_rows, list[str](), 0
-            rows: Float32Array = np.empty((0, 0), np.float32)
-            for batch in file.iter_batches(columns=[key, column]):
-                names = batch.column(key).to_pylist()
-                ids += [_parquet_id(path, key, value, start + i) for i, value in enumerate(names)]
-                block = _list_column(path, batch.column(column), column, ids[start:])
-                rows = rows if start else np.empty((n, block.shape[1]), np.float32)
-                if block.shape[1] != rows.shape[1]:
-                    raise InputError(f"{path}: vectors of {rows.shape[1]} and of {block.shape[1]} dimensions", LAYOUT)
-                rows[start : start + len(block)] = block
-                start += len(block)
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}", LAYOUT) from error
-    if not ids:
-        raise InputError(f"{path}: no vectors", LAYOUT)
-    return VectorFile(str(path), rows, ids)
-
-
-def _columns(path: Path, schema: Any) -> tuple[str, str]:
-    """The columns of the id and the vector: their usual names, else the only column of lists."""
-    key = next((name for name in ID_KEYS if name in schema.names), None)
-    column = next((name for name in VECTOR_KEYS if name in schema.names), None)
-    if column is None:
-        lists = [
-            field.name for field in schema if hasattr(field.type, "value_type") and str(field.type.value_type) in _ARROW_FLOATS
-        ]
-        column = lists[0] if len(lists) == 1 else None
-    if key is None or column is None:
-        had = first_offenders([f"{printable(field.name, 40)} ({field.type})" for field in schema], limit=12)
-        raise InputError(f"{path}: no column of {'ids' if key is None else 'vectors'}; the columns are {had}", ROWS)
-    return key, column
-
-
-def _parquet_id(path: Path, key: str, value: Any, row: int) -> str:
-    if isinstance(value, bytes):
-        value = value.decode()
-    if value is None or isinstance(value, bool | float) or value == "":
-        raise InputError(f"{path} row {row + 1:,}: {key} is {value!r}, which is no id", ROWS)
-    return str(value)
-
-
-def _list_column(path: Path, column: Any, name: str, ids: Sequence[str]) -> npt.NDArray[Any]:
-    """(n, dim) the vectors of a batch: lists of floating-point numbers, or text of such lists."""
-    import pyarrow as pa
-
-    if column.null_count:
-        without = [printable(ids[i]) for i, valid in enumerate(column.is_valid().to_pylist()) if not valid]
-        raise InputError(f"{path}: no vector (null) for {first_offenders(without)}", "embed them, or leave them out")
-    kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        parsed = [numbers_of(text, f"{path}: {one}") for one, text in zip(ids, column.to_pylist(), strict=True)]
-        if len({len(row) for row in parsed}) > 1:
-            raise InputError(f"{path}: vectors of different lengths", LAYOUT)
-        return np.asarray(parsed, np.float32)
-    values = column.flatten() if hasattr(kind, "value_type") else None
-    if values is None or str(values.type) not in _ARROW_FLOATS:
-        raise InputError(f"{path}: `{name}` is of type {kind}; lists of floating-point numbers are needed", LAYOUT)
-    if not len(values) or values.null_count or len(values) % len(column):
-        raise InputError(f"{path}: `{name}` must hold lists of as many floating-point numbers each", LAYOUT)
-    width = len(values) // len(column)
-    if hasattr(column, "offsets") and (np.diff(column.offsets.to_numpy()) != width).any():
-        raise InputError(f"{path}: vectors of different lengths", LAYOUT)
-    return np.asarray(values.to_numpy(zero_copy_only=False).reshape(len(column), width))
-
-
-_ARROW_FLOATS: Final = frozenset({"float", "halffloat", "double"})
-_READERS: Final[dict[str, Callable[[Path], VectorFile]]] = {
-    ".npy": _read_npy,
-    ".parquet": _read_parquet,
-    ".safetensors": _read_safetensors,
-    ".fvecs": _read_fvecs,
-    ".jsonl": _read_jsonl,
+_READERS: Final[dict[str, Reader]] = {
+    ".npy": _array(_read_npy),
+    ".parquet": read_parquet,
+    ".safetensors": _array(_read_safetensors),
+    ".fvecs": _array(_read_fvecs),
+    ".jsonl": read_jsonl,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".lance": read_lance,
+    "": read_folder,
 }
+_OF_FOLDERS: Final = (read_lance, read_folder)

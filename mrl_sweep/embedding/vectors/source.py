@@ -10,7 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.embedding.protocol import Brought, Role
-from mrl_sweep.embedding.vectors.formats import LAYOUT, VectorFile, read_vectors
+from mrl_sweep.embedding.vectors.columns import VDF_META
+from mrl_sweep.embedding.vectors.formats import read_vectors
+from mrl_sweep.embedding.vectors.rows import LAYOUT, Names, VectorFile
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
@@ -34,12 +36,12 @@ class Side:
 
 
 class VectorFolder:
-    """A `VectorSource`: full-size vectors of documents and queries in one folder."""
+    """A `VectorSource`: full-size vectors of documents and queries in one folder, their columns by `names`."""
 
-    def __init__(self, folder: Path, cache_dir: Path | None = None) -> None:
+    def __init__(self, folder: Path, names: Names, cache_dir: Path | None = None) -> None:
         if not folder.is_dir():
             raise InputError(f"cannot read {folder}: it is not a folder", "--model vectors:FOLDER; " + LAYOUT)
-        self._folder, self._digests = folder, FileDigests(cache_dir)
+        self._folder, self._names, self._digests = folder, names, FileDigests(cache_dir)
         self._files: dict[tuple[str, ...], VectorFile] = {}
 
     @property
@@ -47,10 +49,13 @@ class VectorFolder:
         return f"vectors:{self._folder.name}"
 
     def identity(self, role: Role) -> Mapping[str, Any]:
-        """A digest of the files that hold the role's vectors or name their rows."""
-        files = [path for path in self._folder.iterdir() if path.name.partition(".")[0] in STEMS[role] and path.is_file()]
+        """A digest of the files that hold the role's vectors or name their rows, and what their columns are called."""
+        whole = (self._folder / VDF_META).is_file()
+        places = [path for path in self._folder.iterdir() if whole or path.name.partition(".")[0] in STEMS[role]]
+        files = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
+        named = {key: name for key, name in (("id", self._names.id), ("vector", self._names.vector)) if name}
         try:
-            return {"provider": "vectors", "revision": self._digests.of(files, self._folder)}
+            return {"provider": "vectors", "revision": self._digests.of(files, self._folder), **named}
         except OSError as error:
             raise InputError(f"cannot read {self._folder}: {error.strerror or error}", LAYOUT) from error
 
@@ -58,7 +63,7 @@ class VectorFolder:
         """As the protocol says: memory-mapped where the format allows."""
         stems = STEMS[Role.DOCUMENT if collection.query_rows is not None else role]
         if stems not in self._files:
-            self._files[stems] = read_vectors(self._folder, stems)
+            self._files[stems] = read_vectors(self._folder, stems, self._names)
         table = self._files[stems]
         model = {
             "provider": "vectors",
