@@ -36,6 +36,9 @@ coverage: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/make.py
+	$(BIN)/python -m mrl_sweep demo --precision all --rescore 4x --project-docs 100k --out build/page --force --quiet
+	$(BIN)/python -m mrl_sweep report build/page --output build/page.html --quiet
+	$(BIN)/python tests/browser.py build/page.html build
 
 bench: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --group bench

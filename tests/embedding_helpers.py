@@ -31,6 +31,9 @@ class Texts:
     def titles(self, rows: Sequence[int]) -> list[str]:
         return [self.bodies[row] for row in rows]
 
+    def excerpts(self, rows: Sequence[int]) -> list[str]:
+        return self.titles(rows)
+
 
 def collection_of(
     documents: Sequence[str],

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Self
 from mrl_sweep.decision.families import judge_all
 from mrl_sweep.decision.grid import GridAnswer, decide_grid
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.decision.smallest import Smallest, smallest_at
+from mrl_sweep.decision.smallest import GridByShare, Smallest, grid_by_share, smallest_at
 from mrl_sweep.decision.walk import decide, judge
 from mrl_sweep.deploying.index_bytes import vector_bytes
 from mrl_sweep.measures.score import score
@@ -208,12 +208,14 @@ def bytes_on_disk(configuration: Configuration, full_dim: int) -> int:
 class Fewest:
     """What the paths through the grid prove of the model's own axes (`own`) and of PCA's (`turned`, None where not ranked).
 
-    Each is a claim of its own, at the policy's alpha. `smallest` are the answers at other shares, of the model's own axes.
+    Each is a claim of its own, at the policy's alpha. `smallest` are the answers at other shares, of the model's own axes;
+    `by_share` those of the grid alone, where a code was ranked.
     """
 
     own: GridAnswer
     turned: GridAnswer | None
     smallest: tuple[Smallest, ...]
+    by_share: tuple[GridByShare, ...] = ()
 
 
 def fewest_of(evaluation: Evaluation, *, refused: Refusal = lambda _configuration: "") -> Fewest:
@@ -224,10 +226,12 @@ def fewest_of(evaluation: Evaluation, *, refused: Refusal = lambda _configuratio
     scores, policy, clusters, unfit = evaluation.scores, evaluation.policy, evaluation.clusters, evaluation.unfit
     taken = [c for c in scores.candidates if not refused(c)]
     own, turned = (grid_bytes(taken, basis) for basis in (Basis.PREFIX, Basis.PCA))
+    coded = any(c.precision != FLOAT32 for c in own)
     return Fewest(
         own=decide_grid(scores, policy, bytes_of=own, clusters=clusters, unfit=unfit),
         turned=decide_grid(scores, policy, bytes_of=turned, basis=Basis.PCA, clusters=clusters, unfit=unfit) if turned else None,
         smallest=smallest_at(scores, policy, bytes_of=own, clusters=clusters, unfit=unfit),
+        by_share=grid_by_share(scores, policy, bytes_of=own, clusters=clusters, unfit=unfit) if coded else (),
     )
 
 

@@ -140,6 +140,9 @@ class DocumentSpan:
     def titles(self, rows: Sequence[int]) -> list[str]:
         return self.whole.titles([self.start + row for row in rows])
 
+    def excerpts(self, rows: Sequence[int]) -> list[str]:
+        return self.whole.excerpts([self.start + row for row in rows])
+
 
 def documents_of(collection: Collection, part: Part) -> Collection:
     """The collection with only the documents of this part, for embedding; its judgments are meaningless."""

@@ -24,7 +24,7 @@ from mrl_sweep.report.content.advice import advise
 from mrl_sweep.report.content.build import Facts, build_report, loser_rows, slice_rows
 from mrl_sweep.report.document import LoserRow, QueryScores, Report, SliceRow
 from mrl_sweep.report.files.ranks_file import RunData, mentioned_rows
-from mrl_sweep.types import Advice, Collection, Configuration, Ranks, full_size
+from mrl_sweep.types import Advice, Collection, Configuration, Qrels, Ranks, full_size
 
 AGREEMENT_AT: Final = 10
 LOSERS: Final = 5
@@ -176,7 +176,11 @@ def losers_of(sweep: Sweep, data: RunData) -> tuple[LoserRow, ...]:
         return ()
     measure = sweep.policy.required[0]
     losing = biggest_losers(sweep.scores, sizes[0], measure=measure, n=LOSERS, ranks=sweep.ranks)
-    return loser_rows(losing, data, dim=sizes[0].dim, measure=measure)
+    qrels = data.qrels
+    judged = {int(row) for one in losing for row in qrels.rows[qrels.offsets[one.query] : qrels.offsets[one.query + 1]]}
+    rows = sorted({row for one in losing for row in (*one.left, *one.came)} | judged - {Qrels.MISSING})
+    excerpts = dict(zip(rows, sweep.collection.documents.excerpts(rows), strict=True))
+    return loser_rows(losing, data, dim=sizes[0].dim, measure=measure, excerpts=excerpts)
 
 
 def manifest(sweep: Sweep) -> dict[str, Any]:

@@ -102,6 +102,15 @@ class SmallestRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShareRow:
+    """The proven cell of the grid of the fewest bytes at shares up to `retain`, down to the row before; empty: nothing is."""
+
+    retain: float
+    configuration: str
+    bytes_per_vector: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictRow:
     """The answer and its evidence; `sentence` is the one a manager can act on, `required` all measures that had to pass.
 
@@ -130,6 +139,8 @@ class VerdictRow:
     """How many units of evidence the queries make under `--cluster`; None: each query is one."""
     bytes_sentence: str = ""
     proven_configurations: tuple[str, ...] = ()
+    by_share: tuple[ShareRow, ...] = ()
+    """What the grid of precisions comes to at any share from 80%; empty where no code was ranked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +158,12 @@ class GateRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentRow:
-    """A document as a person would call it; `grade` None where nobody judged it for this query."""
+    """A document as a person would call it, and its beginning; `grade` None where nobody judged it for this query."""
 
     id: str
     title: str
     grade: int | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +175,7 @@ class FallenRow:
     grade: int
     rank_at_full: int | None
     rank: int | None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,10 @@ class Documents(Protocol):
         """What a person would call these documents: the title, or the beginning of the text; one line each."""
         ...
 
+    def excerpts(self, rows: Sequence[int]) -> list[str]:
+        """The beginnings of these documents' full texts, one line each; empty where reading them would read the whole corpus."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Queries:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mrl_sweep.decision.grid import decide_grid
 from mrl_sweep.decision.policy import DecideBy, Policy
-from mrl_sweep.decision.smallest import smallest_at
+from mrl_sweep.decision.smallest import grid_by_share, smallest_at
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration, Measure, Scores
@@ -53,3 +54,13 @@ def test_it_is_by_bound_whatever_decides_and_refuses_what_is_no_share() -> None:
     assert smallest_at(scores(40), Policy(decide_by=DecideBy.MEAN), (0.98,)) == smallest_at(scores(40), Policy(), (0.98,))
     with pytest.raises(InputError, match=r"retain is 1\.2"):
         smallest_at(scores(40), Policy(), (1.2,))
+
+
+def test_the_grid_s_answer_at_any_share_is_found_between_the_places_where_it_changes() -> None:
+    rows = grid_by_share(scores(), Policy(retain=0.9555), bytes_of=BYTES)
+    assert [row.retain for row in rows] == sorted(row.retain for row in rows)
+    assert rows[-1].retain == 1.0
+    for share in (0.8, 0.851, 0.9, 0.9555, 0.97, 0.985, 0.999, 1.0):
+        row = next(row for row in rows if row.retain >= share)
+        assert row.configuration == decide_grid(scores(), Policy(retain=share), bytes_of=BYTES).smallest, share
+    assert len({row.configuration for row in rows}) == len(rows) >= 3

@@ -37,7 +37,7 @@ def test_the_limit_is_a_tick_of_its_own_where_no_mark_can_lie(sketch: Report) ->
 def test_draws_of_random_axes_are_one_line(sketch: Report) -> None:
     draws = [replace(row, basis=f"random-{i}", verdict="fail") for i in range(3) for row in sketch.candidates[:5]]
     chart = replace(sketch, candidates=(*sketch.candidates, *draws)).plot()
-    assert [(line.name, len(line.points)) for line in chart.lines] == [("float32", 5), ("random", 5)]
+    assert [(line.name, len(line.points)) for line in chart.lines] == [("prefix", 5), ("random", 5)]
 
 
 @pytest.mark.parametrize("which", ["hostile", "fine"])

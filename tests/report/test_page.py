@@ -2,60 +2,120 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from browser import CHROMIUM, DRIVER, open_browser, show
+from made_vectors import judgments_of, steep, write_collection
 
-from mrl_sweep.report.document import Report
+import mrl_sweep
+from mrl_sweep.report.document import DocumentRow, FallenRow, FunnelRow, LoserRow, ProjectionRow, Report
 from mrl_sweep.report.render import Format, render
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
+from mrl_sweep.runs.reopen import reopen
+from mrl_sweep.settings.config import SweepConfig
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium with its driver: the page was not opened")
-
-SWITCHES = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    driver = open_browser(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 
 
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """A run over a grid of sizes and codes, of which 16 of 48 dimensions are as good as all."""
+    folder = tmp_path_factory.mktemp("page")
+    rng = np.random.default_rng(5)
+    documents, relevant = steep(rng, 600, 48), rng.integers(0, 600, 300)
+    queries = (documents[relevant] + 0.25 * rng.standard_normal((300, 48))).astype(np.float32)
+    write_collection(folder / "c", documents, queries, judgments_of(relevant))
+    return mrl_sweep.run(
+        collection=str(folder / "c"),
+        model=f"vectors:{folder / 'c'}",
+        dims=[48, 32, 16, 8, 4],
+        index=["none"],
+        precision=["float32", "int8", "int4", "binary"],
+        rescore=["4x"],
+        require="R@10",
+        retain=0.95,
+        project_docs=[1200, 2400],
+        out=str(folder / "run"),
+        store=str(folder / "store"),
+    )
+
+
+@pytest.fixture
+def full(sketch: Report) -> Report:
+    """The sketch with everything that a page can show."""
+    document = DocumentRow(id="d1", title="Title", grade=1, text="Title The beginning of its text")
+    fell = FallenRow(id="d2", title="Fallen", grade=2, rank_at_full=1, rank=None, text="Fallen What it says")
+    loser = LoserRow(
+        query_id="q7", text="what is asked", dim=256, measure="nDCG@10", full=1.0, value=0.25, left=(document,), fell=(fell,)
+    )
+    funnels = tuple(
+        FunnelRow(
+            small=64, shortlist=n, large=768, measure="nDCG@10", kept_low=0.9 + n / 10_000, kept_high=1.0, at_least=0.9,
+            operations=100 * n, full_operations=100_000, verdict="pass" if n > 500 else "inconclusive", recommended=n == 600,
+        )
+        for n in range(100, 1300, 100)
+    )  # fmt: skip
+    growth = tuple(
+        ProjectionRow(dim=dim, measure="nDCG@10", documents=n, value=0.3, kept=kept, kept_low=kept - 0.01, kept_high=kept + 0.01)
+        for dim, kept in ((512, 0.99), (256, 0.97))
+        for n in (100_000, 1_000_000)
+    )
+    smaller = tuple(replace(row, dim=128, kept=0.9, q_value=0.001) for row in sketch.slices)
+    return replace(sketch, losers=(loser,), funnels=funnels, projections=growth, slices=(*sketch.slices, *smaller))
+
+
 @pytest.fixture
 def opened(browser: Any, tmp_path: Path) -> Callable[..., Any]:
-    def open_page(report: Report, *, width: int = 1280) -> Any:
+    def open_page(report: Report, *, width: int = 1280, dark: bool = False) -> Any:
         path = tmp_path / "report.html"
         path.write_text(render(report, Format.HTML), encoding="utf-8")
-        size = {"width": width, "height": 1600, "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        browser.get(path.as_uri())
+        show(browser, path, width=width, dark=dark)
         return browser
 
     return open_page
+
+
+def ask(page: Any, thousandths: int) -> None:
+    """Move the slider."""
+    moved = "const s = document.getElementById('asked'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))"
+    page.execute_script(moved, thousandths)
+
+
+def pointed_at(page: Any, selector: str) -> list[str]:
+    """The lines that appear beside a mark under the pointer."""
+    page.execute_script("document.querySelector(arguments[0]).dispatchEvent(new Event('mouseenter'))", selector)
+    assert not page.execute_script("return document.getElementById('tip').hidden")
+    lines = text(page, "#tip").split("\n")
+    page.execute_script("document.querySelector(arguments[0]).dispatchEvent(new Event('mouseleave'))", selector)
+    assert page.execute_script("return document.getElementById('tip').hidden")
+    return lines
+
+
+def extents(page: Any, selector: str) -> list[tuple[float, float]]:
+    """Left and right of each element."""
+    boxes = "return [...document.querySelectorAll(arguments[0])].map(e => e.getBoundingClientRect()).map(b => [b.left, b.right])"
+    return [(left, right) for left, right in page.execute_script(boxes, selector)]
+
+
+def type_into(page: Any, table: str, words: str) -> None:
+    """Filter a table."""
+    page.execute_script(
+        "const i = document.getElementById('filter-' + arguments[0]); i.value = arguments[1];i.dispatchEvent(new Event('input'))",
+        table,
+        words,
+    )
 
 
 def text(page: Any, selector: str) -> str:
@@ -67,14 +127,17 @@ def column(page: Any, table: str, number: int) -> list[str]:
     return list(page.execute_script(f"{shown}.map(row => row.cells[arguments[1]].textContent)", f"#{table} tbody tr", number))
 
 
-def test_every_configuration_is_a_mark_that_tells_its_figures(opened: Callable[..., Any], sketch: Report) -> None:
+def test_every_size_is_a_mark_that_tells_its_figures(opened: Callable[..., Any], sketch: Report) -> None:
     page = opened(sketch)
-    page.execute_script("document.querySelector('#by-dims .dot.chosen').dispatchEvent(new Event('mouseenter'))")
-    assert text(page, "#tip").split("\n")[:3] == ["256", "keeps 99.0% of nDCG@10", "between 98.2% and 99.9%"]
-    assert page.execute_script("return document.querySelectorAll('#by-dims .dot').length") >= 5
-    assert not page.execute_script("return document.getElementById('tip').hidden")
-    page.execute_script("document.querySelector('#by-dims .dot.chosen').dispatchEvent(new Event('mouseleave'))")
-    assert page.execute_script("return document.getElementById('tip').hidden")
+    assert pointed_at(page, "#by-dims .dot.chosen")[:3] == ["256", "keeps 99.0% of nDCG@10", "between 98.2% and 99.9%"]
+    assert page.execute_script("return document.querySelectorAll('#by-dims .dot').length") == 5
+
+
+def test_the_asked_share_is_named_where_no_mark_can_lie(opened: Callable[..., Any], fine: Report) -> None:
+    page = opened(fine)
+    label = extents(page, "#by-dims .limit-label")[0]
+    assert text(page, "#by-dims .limit-label") == "98.0%"
+    assert label[1] <= min(left for left, _ in extents(page, "#by-dims .dot"))
 
 
 def test_a_curve_passes_each_size_once_and_names_do_not_cover_each_other(opened: Callable[..., Any], fine: Report) -> None:
@@ -82,29 +145,42 @@ def test_a_curve_passes_each_size_once_and_names_do_not_cover_each_other(opened:
     rows = [row for row in fine.candidates if row.index == "exact"]
     draws = [replace(row, basis=f"random-{i}", verdict="fail") for i in range(3) for row in rows if row.dim < 768]
     page = opened(replace(fine, candidates=(*fine.candidates, *draws)))
-    curves = page.execute_script("return [...document.querySelectorAll('#by-dims .curve')].map(p => p.getAttribute('d'))")
+    curves = page.execute_script(
+        "return [...document.querySelectorAll('#by-dims .curve:not(.sample)')].map(p => p.getAttribute('d'))"
+    )
     places = [[point.split()[0] for point in curve[1:].split("L")] for curve in curves]
     assert max(map(len, places)) == len({row.dim for row in rows})
     assert all(len(set(curve)) == len(curve) for curve in places)
-    names = page.execute_script("return [...document.querySelectorAll('#by-dims .name')].map(n => n.getAttribute('y'))")
-    assert len(set(names)) == len(names) == len(places)
+    names = extents(page, "#by-dims .name")
+    assert len(names) == len(places)
+    assert all(right < left for (_, right), (left, _) in pairwise(names))
 
 
-def test_the_slider_moves_the_verdict_by_the_rule_of_the_program(opened: Callable[..., Any], sketch: Report) -> None:
-    page = opened(sketch)
-    ladder = sorted((row for row in sketch.candidates if row.configuration.is_exact_prefix), key=lambda row: -row.dim)
-    for share in (800, 900, 950, 980, 985, 995, 1000):
-        expected = ladder[0].dim
-        for row in ladder[1:]:
-            least = row.measures["nDCG@10"].at_least
-            if least is None or least < share / 1000:
-                break
-            expected = row.dim
-        page.execute_script(
-            "const s = document.getElementById('asked'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))", share
+def test_the_slider_answers_as_the_program_does(opened: Callable[..., Any], real: Report) -> None:
+    """Sizes by their limits; bytes by the paths through the grid, which share one alpha."""
+    page = opened(real)
+    assert real.folder is not None
+    answers = set()
+    for share in (800, 850, 893, 925, 950, 968, 980, 988, 995, 999):
+        verdict = reopen(real.folder, SweepConfig.of(retain=share / 1000)).report.verdict
+        ask(page, share)
+        said = text(page, "#what-if")
+        assert f" {verdict.dimension} dimensions" in said, share
+        named = (
+            ""
+            if verdict.configuration == str(verdict.dimension)
+            else f"{verdict.bytes_per_vector} a vector, {verdict.configuration}."
         )
-        assert f" {expected} dimensions" in text(page, "#what-if"), share
+        assert said.partition("Fewest bytes: ")[2] == named, share
         assert text(page, "#asked-share") == f"{share / 10:.1f}%"
+        answers.add((verdict.dimension, verdict.configuration))
+    assert len(answers) >= 4, "the shares tell answers apart"
+
+
+def test_at_the_asked_share_the_page_says_what_the_report_says(opened: Callable[..., Any], real: Report) -> None:
+    said = text(opened(real), "#what-if")
+    assert f"At 95.0% the smallest proven size is {real.verdict.dimension} dimensions" in said
+    assert said.endswith(f"{real.verdict.bytes_per_vector} a vector, {real.verdict.configuration}.")
 
 
 def test_a_column_sorts_and_a_word_filters(opened: Callable[..., Any], sketch: Report) -> None:
@@ -112,16 +188,74 @@ def test_a_column_sorts_and_a_word_filters(opened: Callable[..., Any], sketch: R
     before = column(page, "everything", 1)
     page.execute_script("document.querySelectorAll('#everything thead button')[1].click()")
     assert column(page, "everything", 1) == sorted(before, key=lambda cell: -int(cell.replace(",", "")))
-    page.execute_script(
-        "const i = document.querySelector('[data-filters=everything]'); i.value = 'too low'; i.dispatchEvent(new Event('input'))"
-    )
+    type_into(page, "everything", "too low")
     verdicts = column(page, "everything", -1 + len(page.find_elements("css selector", "#everything thead th")))
     assert verdicts
     assert {"too low"} == set(verdicts)
 
 
+def test_slices_are_a_heat_map_that_filters_and_tells_its_figures(opened: Callable[..., Any], full: Report) -> None:
+    page = opened(full)
+    assert column(page, "heat", 0) == ["type=numeric", "type=name"], "the one that loses most at the answer's size comes first"
+    assert pointed_at(page, "#heat .heat-3") == [
+        "type=numeric at 256",
+        "keeps 93.1%, 41 queries",
+        "between 90.0% and 96.2%",
+        "the others keep 99.4%",
+        "q 0.010",
+    ]
+    assert page.execute_script("return document.querySelectorAll('#heat .hit').length") == 3
+    type_into(page, "heat", "name")
+    assert (column(page, "heat", 0), text(page, "output[for=filter-heat]")) == (["type=name"], "1 of 2")
+
+
+def test_a_losing_query_opens_on_what_changed(opened: Callable[..., Any], full: Report) -> None:
+    page = opened(full)
+    assert text(page, ".loser summary").split() == ["1.00", "->", "0.25", "what", "is", "asked", "[q7]"]
+    page.execute_script("document.querySelector('.loser summary').click()")
+    shown = page.find_element("css selector", ".loser").text.splitlines()
+    assert shown[1:] == [
+        "Relevant documents that fell",
+        "Fallen [d2] grade 2, rank 1 to nowhere",
+        "What it says",
+        "Left the top",
+        "Title [d1] grade 1",
+        "The beginning of its text",
+    ]
+
+
+def test_funnels_and_growth_are_plots_with_every_row(opened: Callable[..., Any], full: Report) -> None:
+    page = opened(full)
+    assert pointed_at(page, "#by-work .dot.chosen") == [
+        "600 at 64, ordered again at 768",
+        "keeps at least 96.0%",
+        "between 96.0% and 100.0%",
+        "1.7x less work",
+        "proven, least work",
+    ]
+    assert page.execute_script("return document.querySelectorAll('#by-work .dot').length") == len(full.funnels)
+    assert page.execute_script("return document.querySelectorAll('#by-growth .dot').length") == 6, "here, and two larger corpora"
+    assert pointed_at(page, "#by-growth .dot.open") == [
+        "512 at 100,000 documents", "keeps 99.0%", "between 98.0% and 100.0%", "not proven",
+    ]  # fmt: skip
+    assert "more in report.json" not in text(page, "main")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_to_mend(opened: Callable[..., Any], full: Report, *, dark: bool) -> None:
+    """Names, roles, contrast and order, as axe-core checks them: with every section open."""
+    import axe_core_python
+
+    page = opened(full, dark=dark)
+    page.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    page.execute_script((Path(axe_core_python.__file__).parent / "axe.min.js").read_text("utf-8"))
+    found = page.execute_async_script("axe.run(document).then(arguments[0])")
+    assert [(one["id"], [node["html"][:120] for node in one["nodes"]][:3]) for one in found["violations"]] == []
+    assert len(found["passes"]) > 15
+
+
 @pytest.mark.parametrize("width", [1280, 400])
-@pytest.mark.parametrize("which", ["sketch", "fine", "hostile"])
+@pytest.mark.parametrize("which", ["full", "fine", "hostile"])
 def test_nothing_is_wider_than_the_window_and_nothing_fails(
     which: str, width: int, opened: Callable[..., Any], request: pytest.FixtureRequest
 ) -> None:

@@ -24,6 +24,9 @@ _AT_ONCE: Final = 500
 HELD_CHARACTERS: Final = 2**24
 """A corpus of no more than this stays in memory: a run asks for its texts twice and for titles once more."""
 
+_EXCERPT: Final = 320
+"""Characters of an excerpt."""
+
 _OF_ITSELF: Final = 256
 """What a document takes besides its text, in characters."""
 
@@ -179,6 +182,12 @@ class StoredDocuments:
 
     def titles(self, rows: Sequence[int]) -> list[str]:
         return [document.name for document in self.take(rows)]
+
+    def excerpts(self, rows: Sequence[int]) -> list[str]:
+        if self._held is None and not self._source.seeks:
+            return [""] * len(rows)
+        texts = (" ".join(document.full_text.split()) for document in self.take(rows))
+        return [text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…" for text in texts]
 
     def take(self, rows: Sequence[int]) -> list[Document]:
         """The documents of these rows, in that order; each row is read once, in the order of the file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from mrl_sweep.decision.losers import LosingQuery
 from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
@@ -21,12 +21,15 @@ from mrl_sweep.report.document import (
     ProjectionRow,
     QueryScores,
     Report,
+    ShareRow,
     SliceRow,
     SmallestRow,
     VerdictRow,
 )
 from mrl_sweep.report.files.ranks_file import RunData
 from mrl_sweep.types import NOT_RETRIEVED, Advice, Configuration, Measure, Verdict, full_size
+
+NO_EXCERPTS: Final[Mapping[int, str]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +164,7 @@ def _verdict_row(verdict: Verdict, findings: Findings, facts: Facts) -> VerdictR
         smallest=_smallest_rows(facts.fewest),
         bytes_sentence=bytes_sentence(verdict, findings, facts.fewest),
         proven_configurations=_proven(facts.fewest),
+        by_share=_share_rows(facts.fewest),
     )
 
 
@@ -183,6 +187,17 @@ def _smallest_rows(fewest: Fewest | None) -> tuple[SmallestRow, ...]:
             bytes_per_vector=bytes_in_memory(one.configuration),
         )
         for one in (fewest.smallest if fewest is not None else ())
+    )
+
+
+def _share_rows(fewest: Fewest | None) -> tuple[ShareRow, ...]:
+    return tuple(
+        ShareRow(
+            retain=one.retain,
+            configuration="" if one.configuration is None else str(one.configuration),
+            bytes_per_vector=None if one.configuration is None else bytes_in_memory(one.configuration),
+        )
+        for one in (fewest.by_share if fewest is not None else ())
     )
 
 
@@ -213,8 +228,13 @@ def slice_rows(findings: Iterable[SliceFinding], judgements: Iterable[SliceJudge
     )
 
 
-def loser_rows(losing: Sequence[LosingQuery], data: RunData, *, dim: int, measure: Measure) -> tuple[LoserRow, ...]:
-    """The losing queries with their texts, and documents by id and title with the grade they were given, if any."""
+def loser_rows(
+    losing: Sequence[LosingQuery], data: RunData, *, dim: int, measure: Measure, excerpts: Mapping[int, str] = NO_EXCERPTS
+) -> tuple[LoserRow, ...]:
+    """The losing queries with their texts, and documents by id and title with the grade they were given, if any.
+
+    `excerpts` are the beginnings of documents by row, where they are known.
+    """
     return tuple(
         LoserRow(
             query_id=data.query_ids[one.query],
@@ -223,15 +243,15 @@ def loser_rows(losing: Sequence[LosingQuery], data: RunData, *, dim: int, measur
             measure=str(measure),
             full=one.before,
             value=one.after,
-            left=_documents(one.left, one.query, data),
-            came_in=_documents(one.came, one.query, data),
-            fell=_fallen(one.query, data, dim),
+            left=_documents(one.left, one.query, data, excerpts),
+            came_in=_documents(one.came, one.query, data, excerpts),
+            fell=_fallen(one.query, data, dim, excerpts),
         )
         for one in losing
     )
 
 
-def _fallen(query: int, data: RunData, dim: int) -> tuple[FallenRow, ...]:
+def _fallen(query: int, data: RunData, dim: int, excerpts: Mapping[int, str]) -> tuple[FallenRow, ...]:
     """The query's relevant documents that stand lower at `dim` than at full size, in the order of full size."""
     ranks, qrels = data.ranks, data.qrels
     full, size = full_size(ranks.candidates), Configuration.exact_prefix(dim)
@@ -245,6 +265,7 @@ def _fallen(query: int, data: RunData, dim: int) -> tuple[FallenRow, ...]:
             grade=int(qrels.grades[p]),
             rank_at_full=_place(int(before[p])),
             rank=_place(int(after[p])),
+            text=excerpts.get(int(qrels.rows[p]), ""),
         )
         for p in fallen
     )
@@ -254,10 +275,15 @@ def _place(above: int) -> int | None:
     return None if above >= NOT_RETRIEVED else above + 1
 
 
-def _documents(rows: Sequence[int], query: int, data: RunData) -> tuple[DocumentRow, ...]:
+def _documents(rows: Sequence[int], query: int, data: RunData, excerpts: Mapping[int, str]) -> tuple[DocumentRow, ...]:
     start, stop = (int(offset) for offset in data.qrels.offsets[query : query + 2])
     grades = dict(zip(data.qrels.rows[start:stop].tolist(), data.qrels.grades[start:stop].tolist(), strict=True))
     return tuple(
-        DocumentRow(id=data.document_ids.get(row, f"row {row}"), title=data.document_titles.get(row, ""), grade=grades.get(row))
+        DocumentRow(
+            id=data.document_ids.get(row, f"row {row}"),
+            title=data.document_titles.get(row, ""),
+            grade=grades.get(row),
+            text=excerpts.get(row, ""),
+        )
         for row in rows
     )

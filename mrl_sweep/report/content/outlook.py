@@ -11,11 +11,11 @@ from mrl_sweep.types import Outcome
 _MOST_FUNNELS = 8
 
 
-def funnels(report: Report) -> Section | None:
+def funnels(report: Report, *, whole: bool = False) -> Section | None:
     """Shortlist and rerank: the recommended one, then the measured ones, then those of least work that are proven."""
     if not report.funnels:
         return None
-    top = sorted(report.funnels, key=_funnel_order)[:_MOST_FUNNELS]
+    top = sorted(report.funnels, key=_funnel_order)[: None if whole else _MOST_FUNNELS]
     limit = report.verdict.retain
     others = [name for name in dict.fromkeys(name for row in top for name in row.measures) if name != top[0].measure]
     columns = [
@@ -28,7 +28,7 @@ def funnels(report: Report) -> Section | None:
         Column(title="kept hot", cells=tuple(words.size(row.hot_bytes) for row in top), drop=5),
         Column(title="p50", cells=tuple(words.milliseconds(row.latency_ms.get("p50")) for row in top), drop=6),
         Column(title="p99", cells=tuple(words.milliseconds(row.latency_ms.get("p99")) for row in top), drop=4),
-        Column(title="verdict", cells=tuple(_funnel_words(row) for row in top), right=False),
+        Column(title="verdict", cells=tuple(funnel_words(row) for row in top), right=False),
     ]
     chosen = next((i for i, row in enumerate(top) if row.recommended), None)
     title = f"Funnels: shortlist at a small size, rerank at a larger one ({top[0].measure})"
@@ -97,7 +97,7 @@ def _projection(report: Report, documents: int) -> Section:
         Column(title="kept there", cells=tuple(words.percent(row.kept, limit=limit) for row in rows)),
         Column(title="between", cells=tuple(_span(row.kept_low, row.kept_high) for row in rows), drop=1),
         Column(title="holds up to", cells=tuple(words.count(row.holds_up_to) for row in rows), drop=3),
-        Column(title="verdict", cells=tuple(_outlook_words(row) for row in rows), right=False),
+        Column(title="verdict", cells=tuple(outlook_words(row) for row in rows), right=False),
     ]
     moods = [Mood.OPEN if row.acceptable is None else Mood.GOOD if row.acceptable else Mood.BAD for row in rows]
     how = "modelled from the ranks; right for a corpus of which this one is a random sample" if rows[0].modelled else "exact"
@@ -140,10 +140,13 @@ def _span(low: float | None, high: float | None) -> str:
 
 
 def _work(row: FunnelRow) -> str:
-    """How many times fewer multiply-adds than an exhaustive search at full size, where that is known."""
-    if not row.operations:
-        return words.DASH
-    return f"{row.full_operations / row.operations:.1f}x less" if row.full_operations else words.count(row.operations)
+    times = work_saved(row)
+    return words.count(row.operations) if times is None else f"{times:.1f}x less"
+
+
+def work_saved(row: FunnelRow) -> float | None:
+    """How many times fewer multiply-adds than an exhaustive search at full size; None where that is not known."""
+    return row.full_operations / row.operations if row.operations and row.full_operations else None
 
 
 def _funnel_order(row: FunnelRow) -> tuple[bool, bool, bool, int]:
@@ -151,13 +154,15 @@ def _funnel_order(row: FunnelRow) -> tuple[bool, bool, bool, int]:
     return not row.recommended, row.measured_kept is None, not proven, row.operations or 0
 
 
-def _funnel_words(row: FunnelRow) -> str:
+def funnel_words(row: FunnelRow) -> str:
+    """A funnel's verdict in words."""
     shown_as = {Outcome.PASS: "proven", Outcome.FAIL: "too low", Outcome.INCONCLUSIVE: "not proven"}
     shown = shown_as.get(Outcome(row.verdict), "not tested")
     return f"{shown}, least work" if row.recommended else shown
 
 
-def _outlook_words(row: ProjectionRow) -> str:
+def outlook_words(row: ProjectionRow) -> str:
+    """A projected size in words."""
     return "not proven" if row.acceptable is None else "acceptable" if row.acceptable else "too low"
 
 

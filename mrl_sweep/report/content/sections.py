@@ -19,14 +19,14 @@ _MOST_DOCUMENTS = 2
 _LONGEST = 70
 
 
-def sections(report: Report) -> list[Section]:
-    """The sections for which something was measured, in the order in which they are read."""
-    made = [*grids(report), slices(report), losers(report), controls(report), indexes(report), funnels(report), budgets(report)]
-    made += projections(report)
+def sections(report: Report, *, whole: bool = False) -> list[Section]:
+    """The sections for which something was measured, in the order in which they are read; `whole` ones leave out no row."""
+    made = [*grids(report), slices(report, whole=whole), losers(report), controls(report), indexes(report)]
+    made += [funnels(report, whole=whole), budgets(report), *projections(report)]
     return [section for section in made if section is not None]
 
 
-def slices(report: Report) -> Section | None:
+def slices(report: Report, *, whole: bool = False) -> Section | None:
     """The slices that keep least at the answer's size, or at the largest that was searched; first those that stand out."""
     parts = [
         row for row in report.slices if row.queries < (report.verdict.clusters or report.verdict.queries)
@@ -36,7 +36,7 @@ def slices(report: Report) -> Section | None:
         return None
     dim = report.verdict.dimension if report.verdict.dimension in searched else max(searched)
     every = [row for row in parts if row.dim == dim]
-    rows = [row for row in every if row.queries >= SMALLEST_SHOWN or row.verdict == Outcome.FAIL]
+    rows = [row for row in every if whole or row.queries >= SMALLEST_SHOWN or row.verdict == Outcome.FAIL]
     if not rows:
         return None
 
@@ -46,7 +46,7 @@ def slices(report: Report) -> Section | None:
     def order(row: SliceRow) -> tuple[bool, float]:
         return not _stands_out(row, report), row.kept if row.kept is not None else 2.0
 
-    top = sorted(rows, key=order)[:_MOST_SLICES]
+    top = sorted(rows, key=order)[: None if whole else _MOST_SLICES]
     columns = [
         Column(title="slice", cells=tuple(_cut(f"{row.field}={row.value}") for row in top), right=False),
         Column(title="queries", cells=tuple(words.count(row.queries) for row in top)),

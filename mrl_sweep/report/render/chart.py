@@ -59,17 +59,18 @@ class Chart:
 
 
 def chart_of(report: Report) -> Chart:
-    """The share of the deciding measure kept, by dimensions: the prefix with its limits, then other axes and codes."""
-    rows = [row for row in report.candidates if row.index == EXACT and not row.rescore and _kept(row, report) is not None]
+    """The share of the deciding measure kept at float32, by dimensions: the prefix with its limits, then other axes."""
+    exact = [row for row in report.candidates if row.index == EXACT and row.precision == FLOAT32 and not row.rescore]
+    rows = [row for row in exact if _kept(row, report) is not None]
     families: dict[str, dict[int, list[float]]] = {}
     for row in rows:
-        families.setdefault(family(row), {}).setdefault(row.dim, []).append(_kept(row, report) or 0.0)
+        families.setdefault(view.control_name(row.basis), {}).setdefault(row.dim, []).append(_kept(row, report) or 0.0)
     band = [(math.log2(row.dim), *limits) for row in reversed(view.ladder(report)) if (limits := _limits(row, report))]
     lines = [
         Line(
             name,
             tuple((math.log2(dim), sum(shares) / len(shares)) for dim, shares in sorted(by_dim.items())),
-            tuple(band) if name == FLOAT32 else (),
+            tuple(band) if name == Basis.PREFIX else (),
         )
         for name, by_dim in families.items()
     ]
@@ -80,14 +81,6 @@ def chart_of(report: Report) -> Chart:
         limit=report.verdict.retain,
         chosen=math.log2(report.verdict.dimension),
     )
-
-
-def family(row: CandidateRow) -> str:
-    """The curve that a configuration lies on: its precision, its axes, or both; draws of random axes are one."""
-    if row.basis == Basis.PREFIX:
-        return row.precision
-    basis = view.control_name(row.basis)
-    return basis if row.precision == FLOAT32 else f"{basis} {row.precision}"
 
 
 def _kept(row: CandidateRow, report: Report) -> float | None:

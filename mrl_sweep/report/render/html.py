@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
@@ -13,29 +14,30 @@ from typing import Any, Final
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from mrl_sweep import words
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.layout import Article, Column, Table, fit, table
+from mrl_sweep.report.content.layout import Article, fit
 from mrl_sweep.report.content.sections import sections
-from mrl_sweep.report.document import CandidateRow, Report
+from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
-from mrl_sweep.report.render.chart import family
 from mrl_sweep.report.render.escape import plain
-from mrl_sweep.types import Outcome
+from mrl_sweep.report.render.explore import every_configuration, every_slice, heat_map, losing_queries, plot_data
 
 _WIDTH: Final = 130
-"""Characters of a table that fit on the page."""
+"""Characters of a table beside which its verdicts are still seen; "every configuration" has the other figures."""
+
+_SENTENCE_END: Final = re.compile(r"(?<=\.) (?=[A-Z])")
 
 _LONGEST_TITLE: Final = 60
 
 
 def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
     """A page of plots to explore and tables that sort and filter; every figure of a plot stands in a table too."""
-    closing = view.closing(report)
+    closing = [part for text in view.closing(report) for part in _SENTENCE_END.split(text, maxsplit=1)]
     return _page(
         "report",
+        fit=lambda table: fit(table, _WIDTH, gap=3),
         scripts=("tables.js", "plots.js"),
-        data=Markup(_embedded(_data(report))),
+        data=Markup(_embedded(plot_data(report))),
         status=report.gate.status if report.gate else report.status,
         title=closing[0] if len(closing[0]) <= _LONGEST_TITLE else closing[0].partition(":")[0][:_LONGEST_TITLE],
         headline=view.headline(report),
@@ -45,9 +47,11 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
         measure=report.verdict.measure,
         sizes=view.sizes(report),
         remarks=view.remarks(report),
-        sections=sections(report),
-        everything=_everything(report),
-        slices=_slices(report),
+        sections=[section for section in sections(report, whole=True) if section.name != "losers"],
+        everything=every_configuration(report),
+        heat=heat_map(report),
+        slices=every_slice(report),
+        losers=losing_queries(report),
         again=f"mrl-sweep report {report.folder.name if report.folder else 'RUN'} --format html -o report.html",
         manifest=json.dumps(report.to_dict()["manifest"], indent=2).split("\n"),
     )
@@ -88,7 +92,6 @@ def _page(template: str, *, scripts: Sequence[str], **values: Any) -> str:
     )
     script = "".join(map(_part, scripts))
     return environment.get_template(template).render(
-        fit=lambda whole: fit(whole, _WIDTH, gap=3),
         style=Markup(_part("page.css")),
         script=Markup(script),
         script_digest=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
@@ -113,77 +116,6 @@ def core(report: Report) -> str:
     )
     answer = "".join(f"<p>{escape(plain(sentence))}</p>" for sentence in view.closing(report))
     return f"<div>{answer}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-
-
-def _data(report: Report) -> dict[str, Any]:
-    """What the page's script draws: plain figures of every configuration."""
-    verdict = report.verdict
-    return {
-        "measure": plain(verdict.measure),
-        "retain": verdict.retain,
-        "walk": [row.dim for row in view.ladder(report) if row.verdict != Outcome.NOT_TESTED or not row.reason],
-        "rows": [_point(row, report) for row in report.candidates],
-    }
-
-
-def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
-    evidence = view.measured(row, report)
-    limits = [row.measures.get(name) for name in dict.fromkeys((report.verdict.measure, *report.verdict.required))]
-    return {
-        "name": plain(str(row.configuration)),
-        "family": plain(family(row)),
-        "dim": row.dim,
-        "index": plain(row.index),
-        "rescore": plain(row.rescore),
-        "exactPrefix": row.configuration.is_exact_prefix,
-        "baseline": row.verdict == Outcome.BASELINE,
-        "sound": row.certified,
-        "accepted": bool(row.acceptable),
-        "words": plain(view.outcome_words(row, report)),
-        "bytes": row.bytes_per_vector,
-        "kept": evidence.kept if evidence else None,
-        "atLeast": evidence.at_least if evidence else None,
-        "atMost": evidence.at_most if evidence else None,
-        "limits": [one.at_least if one else None for one in limits],
-        "p50": row.latency_ms.get("p50"),
-    }
-
-
-def _everything(report: Report) -> Table | None:
-    """All rows, where the table of sizes leaves some out."""
-    rows = report.candidates
-    if len(rows) <= len(view.ladder(report)):
-        return None
-    limit = report.verdict.retain
-    evidence = [view.measured(row, report) for row in rows]
-    columns = [
-        Column(title="configuration", cells=tuple(str(row.configuration) for row in rows), right=False),
-        Column(title="bytes", cells=tuple(words.count(row.bytes_per_vector) for row in rows)),
-        Column(title=report.verdict.measure, cells=tuple(words.score(one.mean if one else None) for one in evidence)),
-        Column(title="kept", cells=tuple(words.percent(one.kept if one else None, limit=limit) for one in evidence)),
-        Column(title="at least", cells=tuple(words.percent(one.at_least if one else None, limit=limit) for one in evidence)),
-        Column(title="at most", cells=tuple(words.percent(one.at_most if one else None, limit=limit) for one in evidence)),
-        Column(title="verdict", cells=tuple(view.outcome_words(row, report) for row in rows), right=False),
-    ]
-    return table(columns, [view.mood(row.verdict) for row in rows])
-
-
-def _slices(report: Report) -> Table | None:
-    """All slices at all sizes."""
-    rows = report.slices
-    if not rows:
-        return None
-    columns = [
-        Column(title="slice", cells=tuple(f"{row.field}={row.value}" for row in rows), right=False),
-        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
-        Column(title="queries", cells=tuple(words.count(row.queries) for row in rows)),
-        Column(title="kept", cells=tuple(words.percent(row.kept) for row in rows)),
-        Column(title="at least", cells=tuple(words.percent(row.at_least) for row in rows)),
-        Column(title="at most", cells=tuple(words.percent(row.at_most) for row in rows)),
-        Column(title="others", cells=tuple(words.percent(row.kept_by_others) for row in rows)),
-        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in rows)),
-    ]
-    return table(columns, [view.mood(row.verdict or "") for row in rows])
 
 
 def _embedded(value: Any) -> str:

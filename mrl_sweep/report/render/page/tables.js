@@ -1,6 +1,26 @@
-// Lets a reader sort and filter the tables of the page, and copy its command.
+// Explains marks under the pointer; lets a reader sort and filter the tables of the page, and copy its command.
 "use strict";
+const explain = (mark, text) => { // shows the text beside the mark while it is pointed at or focused
+  const tip = document.getElementById("tip");
+  const show = () => {
+    tip.textContent = text;
+    tip.hidden = false;
+    const box = mark.getBoundingClientRect();
+    const left = Math.min(box.left + 12, document.documentElement.clientWidth - tip.offsetWidth - 8);
+    tip.style.left = Math.max(left, 8) + window.scrollX + "px";
+    tip.style.top = Math.max(box.top - tip.offsetHeight - 8, 4) + window.scrollY + "px";
+  };
+  const hide = () => { tip.hidden = true; };
+  mark.addEventListener("mouseenter", show);
+  mark.addEventListener("focus", show);
+  mark.addEventListener("mouseleave", hide);
+  mark.addEventListener("blur", hide);
+};
 (() => {
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") document.getElementById("tip").hidden = true;
+  });
+  for (const cell of document.querySelectorAll("[data-tip]")) explain(cell, cell.dataset.tip.replaceAll(" · ", "\n"));
   const valueOf = (cell) => {
     const text = cell ? cell.textContent.trim() : "";
     const number = parseFloat(text.replaceAll(",", ""));
@@ -26,12 +46,15 @@
     });
   }
   for (const input of document.querySelectorAll("input[data-filters]")) {
-    input.addEventListener("input", () => {
+    const rows = [...document.getElementById(input.dataset.filters).tBodies[0].rows];
+    const count = document.querySelector(`output[for="${input.id}"]`);
+    const filter = () => {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      for (const row of document.getElementById(input.dataset.filters).tBodies[0].rows) {
-        row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
-      }
-    });
+      for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+      count.textContent = rows.filter((row) => !row.hidden).length + " of " + rows.length;
+    };
+    input.addEventListener("input", filter);
+    filter();
   }
   for (const button of document.querySelectorAll("button[data-copies]")) {
     button.addEventListener("click", async () => {
