@@ -18,11 +18,14 @@ from mrl_sweep.deploying.index_bytes import index_bytes
 from mrl_sweep.deploying.index_spec import parse_index
 from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, table_bytes
 from mrl_sweep.errors import InputError
+from mrl_sweep.ranking.codes.precision import bytes_per_vector
 from mrl_sweep.types import EXACT, Configuration
 
 SCHEMA_VERSION: Final = 1
 DEFAULT_TARGET: Final = "faiss"
 ANY_PRECISION: Final = "*"
+_CHUNK: Final = 1024
+"""Vectors that sqlite-vec keeps together."""
 
 _FAISS_CODES: Final = {
     "float32": "Flat",
@@ -190,11 +193,17 @@ def _weaviate(least_bits: int, bits: int, beside: int) -> Callable[[str, Configu
     return layout
 
 
+def _sqlite_vec(_structure: str, configuration: Configuration, docs: int) -> int:
+    """Chunks of 1,024 vectors each, the last one as large as the others."""
+    return -(-docs // _CHUNK) * _CHUNK * bytes_per_vector(configuration.precision, configuration.dim)
+
+
 LAYOUTS: Final[Mapping[str, Callable[[str, Configuration, int], int | None]]] = {
     "": _stand_in,
     "pgvector:vector": _pgvector(VectorType.VECTOR),
     "pgvector:halfvec": _pgvector(VectorType.HALFVEC),
     "pgvector:bit": _pgvector(VectorType.BIT),
+    "sqlitevec": _sqlite_vec,
     "weaviate:rq8": _weaviate(0, 8, 16),
     "weaviate:rq1": _weaviate(256, 1, 8),
 }

@@ -37,9 +37,19 @@ def test_the_staircase_of_a_live_server_is_met_to_a_page(dim: int) -> None:
                 assert expected == pytest.approx(400 * measured, rel=0.02), (kind, dim)
 
 
+def test_a_small_table_is_no_small_picture_of_a_large_one() -> None:
+    """At 400 rows, 26 pages of `bit(1536)` are 532.5 bytes a row, the first and the last page among them; a million has 501.8."""
+    small, large = (hnsw_bytes(VectorType.BIT, 1536, n) or 0 for n in (400, 1_000_000))
+    assert small == 26 * PAGE_BYTES
+    assert large / 1_000_000 == pytest.approx(501.8, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("kind", "dim", "n", "measured"),
     [
+        (VectorType.BIT, 1536, 2_000, 124 * PAGE_BYTES / 2000),
+        (VectorType.BIT, 1536, 20_000, 1_227 * PAGE_BYTES / 20_000),
+        (VectorType.BIT, 512, 20_000, 902 * PAGE_BYTES / 20_000),
         (VectorType.BIT, 512, 20_000, 369.87),
         (VectorType.BIT, 1536, 20_000, 502.17),
         (VectorType.BIT, 512, 4_000, 1_490_944 / 4000),

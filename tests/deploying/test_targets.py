@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 
+import numpy as np
 import pytest
 
 from mrl_sweep.deploying.index_bytes import index_bytes
@@ -61,7 +62,7 @@ def test_every_packaged_row_has_a_source_a_date_and_a_layout() -> None:
 
 
 def test_targets_that_the_command_line_names_are_there() -> None:
-    named = "faiss pgvector qdrant elasticsearch opensearch weaviate milvus lancedb azure redis mongodb pinecone"
+    named = "faiss pgvector qdrant elasticsearch opensearch weaviate milvus lancedb azure redis mongodb pinecone sqlitevec"
     assert set(named.split()) <= set(load_targets())
 
 
@@ -86,6 +87,8 @@ def test_targets_that_the_command_line_names_are_there() -> None:
         *((name, "float32", 65_536) for name in ("qdrant", "libsql")),
         ("cratedb", "float32", 2048),
         ("neo4j", "float32", 2048),
+        ("sqlitevec", "float32", 8192),
+        ("sqlitevec", "binary", 8192),
     ],
 )
 def test_the_largest_vector_is_taken_and_one_more_is_refused(name: str, precision: str, most: int) -> None:
@@ -179,3 +182,36 @@ def test_every_statement_fills_in_and_every_json_body_parses(name: str) -> None:
                 assert isinstance(json.loads(text), dict)
             elif statement.language == "python":
                 compile(text, name, "exec")
+
+
+@pytest.mark.parametrize("precision", ["float32", "binary"])
+def test_sqlite_vec_takes_what_is_pasted_returns_what_is_nearest_and_weighs_what_is_planned(precision: str) -> None:
+    """Python's own sqlite3 is often built without extensions; apsw brings an SQLite that takes them."""
+    apsw, sqlite_vec = pytest.importorskip("apsw"), pytest.importorskip("sqlite_vec")
+    database = apsw.Connection(":memory:")
+    database.enable_load_extension(True)
+    database.load_extension(sqlite_vec.loadable_path())
+    target, shipped = target_named("sqlitevec"), sizes(f"64:{precision}:exact")
+    pasted = {one.purpose: text for one, text in target.paste(shipped, 128)}
+    generator = np.random.default_rng(3)
+    documents, query = generator.standard_normal((1500, 64)).astype("f4"), generator.standard_normal(64).astype("f4")
+    database.execute(pasted["table"])
+    for row, vector in enumerate(documents):
+        database.execute(pasted["insert"], {"id": row, "vector": vector.tobytes()})
+    returned = [row for (row,) in database.execute(pasted["query"], {"query": query.tobytes()})]
+    if precision == "binary":
+        distance = ((documents > 0) != (query > 0)).sum(axis=1)
+    else:
+        distance = -(documents @ query) / np.linalg.norm(documents, axis=1)
+    assert sorted(distance[returned].tolist()) == sorted(distance.tolist())[:10], "ties may be returned in any order"
+    ((size,),) = database.execute("SELECT sum(length(vectors)) FROM items_vector_chunks00")
+    assert size == target.index_bytes(shipped, 1500)
+    with pytest.raises(apsw.SQLError, match="maximum 8192"):
+        database.execute(pasted["table"].replace("items", "wide").replace("64", "8193"))
+
+
+def test_a_row_that_could_not_be_verified_says_so() -> None:
+    for target in load_targets().values():
+        for offer in target.offers:
+            if offer.verified == Verified.VENDOR:
+                assert offer.source.startswith("https://"), (target.name, offer.source)
