@@ -103,17 +103,21 @@ def ndcg(standing: Standing, k: int | None) -> FloatArray:
     that retrieves nothing, or has no grade above 0, scores 0.
     """
     relevant = standing.relevant
-    depth = standing.depth if k is None else min(k, standing.depth)
+    depth = standing.depth if k is None else k
     discounts = _discounts(depth)
-    weights = discounts[np.minimum(standing.above, depth)]
-    if standing.has_ties:
+    candidate, pair = np.divmod(np.flatnonzero(standing.above < depth), standing.above.shape[1] or 1)  # the others weigh nothing
+    above, tied = standing.above[candidate, pair], standing.tied[candidate, pair]
+    weights = discounts[above]
+    if tied.any():
         totals = np.concatenate([[0.0], np.cumsum(discounts[:-1])])
-        size = standing.tied + 1
-        end = totals[np.minimum(standing.above + size, depth)]
-        weights = np.where(size > 1, (end - totals[np.minimum(standing.above, depth)]) / size, weights)
+        end = totals[np.minimum(above + tied + 1, depth)]
+        weights = np.where(tied > 0, (end - totals[above]) / (tied + 1), weights)
+    place = candidate * len(relevant.counts) + relevant.queries[pair]
+    shape = (len(standing.above), len(relevant.counts))
+    gained = np.bincount(place, relevant.gains[pair] * weights, minlength=shape[0] * shape[1]).reshape(shape)
     longest = int(relevant.counts.max(initial=1))
     ideal = relevant.ideal(_discounts(longest if k is None else min(k, longest)))
-    return relevant.sum_by_query(relevant.gains * weights) / np.where(ideal > 0, ideal, 1.0)
+    return gained / np.where(ideal > 0, ideal, 1.0)
 
 
 def _discounts(depth: int) -> FloatArray:

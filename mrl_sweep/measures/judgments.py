@@ -34,6 +34,10 @@ class Relevant:
         offsets = np.searchsorted(columns, qrels.offsets)
         return cls(columns, qrels.queries[columns], offsets, qrels.grades[columns].astype(np.float64))
 
+    def of_columns(self, values: IntArray) -> IntArray:
+        """(..., n_judgments) -> (..., n_pairs): the values of the relevant pairs; a view where all judgments are relevant."""
+        return values if len(self.columns) == values.shape[-1] else values[..., self.columns]
+
     @cached_property
     def counts(self) -> IntArray:
         """(n_queries,) R, the number of relevant documents of each query."""

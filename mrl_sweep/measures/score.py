@@ -53,7 +53,7 @@ def score(
         step = max(1, CELLS_AT_ONCE // max(1, len(relevant.columns)))
         for start in range(0, len(ranks.candidates), step):
             block = slice(start, start + step)
-            standing = Standing(relevant, ranks.above[block, relevant.columns], ranks.tied[block, relevant.columns])
+            standing = Standing(relevant, relevant.of_columns(ranks.above[block]), relevant.of_columns(ranks.tied[block]))
             for m in chosen:
                 values[block, m] = _measured(standing, measures[m])
     return Scores(ranks.candidates, tuple(measures), values, counted)

@@ -54,6 +54,20 @@ def test_ids_behave_as_the_tuple_they_came_from(texts: list[str], others: list[s
     assert list(ids.without([0])) == texts[1:]
 
 
+@pytest.mark.parametrize("texts", [["d1", "d22", "", "d3"], ["d1", "ä2", "日", "d3"]])
+def test_slices_and_rows_of_ids_are_those_of_the_tuple(texts: list[str]) -> None:
+    ids = Ids(texts)
+    for start, stop, step in ((0, 4, 1), (1, 3, 1), (2, 2, 1), (3, 0, -1), (0, 4, 2), (-2, None, 1)):
+        assert ids[start:stop:step] == texts[start:stop:step]
+    assert list(ids) == texts
+    assert ids.take([3, 0, 3]) == [texts[3], texts[0], texts[3]]
+    assert ids.rows_of([texts[1], "absent", texts[0]]).tolist() == [1, -1, 0]
+
+
+def test_an_id_that_occurs_twice_is_found_at_its_first_row() -> None:
+    assert Ids(["a", "b", "a"]).rows_of(["a", "b"]).tolist() == [0, 1]
+
+
 def test_ids_outside_the_corpus_raise() -> None:
     with pytest.raises(IndexError):
         Ids(["a"])[1]

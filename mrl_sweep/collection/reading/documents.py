@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress, islice, repeat
+from itertools import compress, islice, pairwise, repeat
 from typing import Any, Final, overload
 
 import numpy as np
@@ -26,6 +26,9 @@ HELD_CHARACTERS: Final = 2**24
 
 _EXCERPT: Final = 320
 """Characters of an excerpt."""
+
+_DENSE: Final = 16
+"""Where at least one row in so many is wanted, reading on is faster than starting anew for each."""
 
 _OF_ITSELF: Final = 256
 """What a document takes besides its text, in characters."""
@@ -65,13 +68,27 @@ class Ids(Sequence[str]):
     def __getitem__(self, row: slice) -> list[str]: ...
     def __getitem__(self, row: int | slice) -> str | list[str]:
         if isinstance(row, slice):
-            return [self[i] for i in range(*row.indices(len(self)))]
+            return self._several(*row.indices(len(self)))
         row = int(row)
         if row < 0:
             row += len(self)
         if not 0 <= row < len(self):
             raise IndexError(row)
         return self._blob[self._ends[row] : self._ends[row + 1]].decode("utf-8", "surrogatepass")
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), _REPORT_EVERY):
+            yield from self[start : start + _REPORT_EVERY]
+
+    def _several(self, start: int, stop: int, step: int) -> list[str]:
+        """Consecutive ids are decoded as one text and cut: a tenth of the time that one by one takes."""
+        if step != 1 or stop <= start:
+            return [self[row] for row in range(start, stop, step)]
+        ends = self._ends[start : stop + 1].tolist()
+        text = self._blob[ends[0] : ends[-1]].decode("utf-8", "surrogatepass")
+        if len(text) < ends[-1] - ends[0]:  # some characters take several bytes
+            return [self[row] for row in range(start, stop)]
+        return [text[begin - ends[0] : end - ends[0]] for begin, end in pairwise(ends)]
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Ids):
@@ -88,31 +105,29 @@ class Ids(Sequence[str]):
     def hashes(self) -> IntArray:
         """(n,) 64-bit hash of each id, good within this process."""
         if self._hashes is None:
-            self._hashes = np.fromiter((hash(text) for text in self), np.int64, len(self))
+            self._hashes = np.fromiter(map(hash, self), np.int64, len(self))
         return self._hashes
 
     def rows_of(self, wanted: Sequence[str]) -> IntArray:
         """(len(wanted),) the first row of each id, -1 for one that is not here."""
-        row_of = self._first_rows(set(wanted))
+        names = set(wanted)
+        codes = np.fromiter(map(hash, names), np.int64, len(names))
+        rows = np.flatnonzero(np.isin(self.hashes(), codes)).tolist()
+        texts = self.take(rows)
+        row_of = dict(zip(reversed(texts), reversed(rows), strict=True))
         return np.fromiter(map(row_of.get, wanted, repeat(-1)), np.int64, len(wanted))
+
+    def take(self, rows: Sequence[int]) -> list[str]:
+        """The ids of these rows, in that order."""
+        if len(rows) * _DENSE < len(self):
+            return [self[row] for row in rows]
+        every = self[:]
+        return [every[row] for row in rows]
 
     def without(self, rows: Sequence[int]) -> Ids:
         """The other ids, in order."""
         gone = set(rows)
         return Ids(text for row, text in enumerate(self) if row not in gone)
-
-    def _first_rows(self, wanted: set[str]) -> dict[str, int]:
-        codes = np.fromiter((hash(text) for text in wanted), np.int64, len(wanted))
-        found: dict[str, int] = {}
-        for row in np.flatnonzero(np.isin(self.hashes(), codes)).tolist():
-            text = self[row]
-            if text in wanted:
-                found.setdefault(text, row)
-        return found
-
-
-_DENSE: Final = 16
-"""Where at least one row in so many is wanted, reading on is faster than starting anew for each."""
 
 
 class StoredDocuments:
@@ -215,7 +230,8 @@ class StoredDocuments:
                 yield from self.records(row, row + 1)
         elif rows:
             asked = set(rows)
-            for row, document in enumerate(self.records(rows[0], rows[-1] + 1), rows[0]):
+            first = rows[0] if rows[0] > rows[-1] // 2 else 0  # from its beginning a file is read by blocks
+            for row, document in enumerate(self.records(first, rows[-1] + 1), first):
                 if row in asked:
                     yield document
 
