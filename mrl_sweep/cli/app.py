@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from mrl_sweep import __version__
+from mrl_sweep.cli.options import Command, Commands
 from mrl_sweep.words import nearest
 
 PROGRAM: Final = "mrl-sweep"
@@ -33,6 +34,7 @@ def program(argv: Sequence[str] = ()) -> typer.Typer:
     """The program that takes these arguments. With all ten commands, typer would read some 290 options before one runs."""
     app = typer.Typer(
         name=PROGRAM,
+        cls=Commands,
         help="How few dimensions of a Matryoshka embedding model can you ship? Proven on your own corpus and judged queries.",
         epilog="Exit codes: 0 pass, 1 gate not met, 2 input, 3 environment, 4 inconclusive, 70 our bug, 130/143 interrupted.",
         pretty_exceptions_enable=False,
@@ -40,7 +42,7 @@ def program(argv: Sequence[str] = ()) -> typer.Typer:
     )
     app.callback()(_options)
     for name in argv[:1] if argv and argv[0] in HOMES else HOMES:
-        app.command()(getattr(import_module(f"mrl_sweep.cli.{HOMES[name]}"), name))
+        app.command(cls=Command)(getattr(import_module(f"mrl_sweep.cli.{HOMES[name]}"), name))
     return app
 
 

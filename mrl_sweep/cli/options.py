@@ -1,17 +1,18 @@
 """The options of each command, read off the table of settings.
 
 Options only carry what was typed: the settings parse it, so that flag, environment and file are read by one reader with one set
-of errors.
+of errors. typer would import pydantic to turn texts into texts, which takes longer than a warm gate.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from mrl_sweep.settings.setting import Setting
 from mrl_sweep.settings.table import SETTINGS
@@ -76,6 +77,50 @@ def takes(*places: str) -> Callable[[C], C]:
         return command
 
     return declare
+
+
+class AsTyped:
+    """Takes values as the parser of the command line gives them; only paths become what they are. A `RuntimeParam` of typer."""
+
+    def coerce(self, value: Any, param: Any, ctx: typer.Context) -> Any:  # noqa: ARG002 - typer gives it
+        """None for what is not given, a list where there may be several."""
+        several, kind = param.multiple or param.nargs == -1, param.type_descriptor.annotation
+        if value is None:
+            return () if several else None
+        make = Path if kind in (Path, list[Path]) else lambda text: text
+        return [make(each) for each in value] if several else make(value)
+
+
+class _Option(TyperOption):
+    def get_runtime_param(self) -> Any:
+        return AsTyped()
+
+
+class _Argument(TyperArgument):
+    def get_runtime_param(self) -> Any:
+        return AsTyped()
+
+
+def _as_typed(parameters: Iterable[Any]) -> list[Any]:
+    """The parameters, which typer makes and takes no class for, as ours."""
+    found = list(parameters)
+    for parameter in found:
+        parameter.__class__ = _Argument if isinstance(parameter, TyperArgument) else _Option
+    return found
+
+
+class Command(TyperCommand):
+    """A command of typer whose parameters are taken as typed."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _as_typed(super().get_params(ctx))
+
+
+class Commands(TyperGroup):
+    """The same for the program itself."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _as_typed(super().get_params(ctx))
 
 
 def _parameter(name: str, option: Any, default: int | None = None) -> inspect.Parameter:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +84,16 @@ def test_every_option_that_a_message_names_exists() -> None:
     sources = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
     named = {(path.name, flag) for path, text in sources.items() for flag in re.findall(r"(?<![-\w])--[a-z][a-z-]+", text)}
     assert {(name, flag) for name, flag in named if flag not in known} == set()
+
+
+def test_a_command_takes_its_values_without_pydantic() -> None:
+    """Importing it takes as long as a warm gate does besides."""
+    code = (
+        "import sys; from mrl_sweep.cli import main\n"
+        "try: main(['config', '--dims', '64', '--slice', 'type', '--slice', 'label', '-q'])\n"
+        "except SystemExit as ended: sys.exit(ended.code or 'pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 'slice = ["type", "label"]' in done.stdout
+    assert "dims = " in done.stdout
