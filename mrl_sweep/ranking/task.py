@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, Protocol, Self
@@ -16,6 +17,9 @@ from mrl_sweep.types import Float32Array, FloatArray, Vectors
 
 TURNED_AT_ONCE: Final = 256
 """Rows: what lies between two turns stays in the cache."""
+
+AXIS_BITS: Final = 24
+"""A number of an axis is a whole number of 2^-24: as float32 keeps the largest of them."""
 
 Span = tuple[int, int]
 """Document rows from, to."""
@@ -40,18 +44,22 @@ class Rotation:
     """The turn to other axes: `matrix` (dim, columns) float32, its columns the new axes, orthonormal."""
 
     matrix: Float32Array
-    _wide: FloatArray = field(init=False, repr=False, compare=False)
+    _whole: FloatArray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_wide", self.matrix.astype(np.float64))
+        object.__setattr__(self, "_whole", np.rint(self.matrix.astype(np.float64) * 2.0**AXIS_BITS))
 
     def __call__(self, rows: Float32Array) -> Float32Array:
-        """(n, columns): the same numbers for a row whatever rows it comes with, so that blocks do not matter.
+        """(n, columns): the same numbers for a row whatever rows it comes with, on any machine, so that blocks do not matter.
 
-        BLAS adds up in another order for the last rows and columns of a block than for the first. In float64, rounded to float32
-        once, that is not to be seen.
+        BLAS adds up in another order for the last rows and columns of a block than for the first. So rows and axes are rounded
+        to whole numbers of which every sum of products stays below 2^53: float64 adds them up exactly, in whatever order.
         """
-        return (rows.astype(np.float64) @ self._wide).astype(np.float32)
+        bits = min(24, 53 - AXIS_BITS - math.ceil(math.log2(max(len(self.matrix), 1)) / 2))
+        with np.errstate(invalid="ignore"):  # what is not finite stays so, and the kernel refuses it
+            scale = np.ldexp(1.0, bits - np.frexp(np.abs(rows).max(axis=1, initial=0.0))[1])[:, None]
+            products: Float32Array = (np.rint(rows * scale) @ self._whole / (scale * 2.0**AXIS_BITS)).astype(np.float32)
+        return products
 
     @property
     def key(self) -> bytes:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from mrl_sweep.ranking.exact import rank
 from mrl_sweep.ranking.grid import join
 from mrl_sweep.ranking.rotation import pca_rotation, random_rotation, rotations
+from mrl_sweep.ranking.task import Rotation
 from mrl_sweep.types import Configuration, Qrels, Vectors
 
 
@@ -51,3 +53,16 @@ def test_joined_passes_keep_each_candidates_ranks():
     assert whole.candidates == (Configuration("prefix", 4), Configuration("prefix", 8), Configuration("prefix", 2))
     np.testing.assert_array_equal(whole.above[2], parts[1].above[0])
     np.testing.assert_array_equal(whole.top.rows[1], parts[0].top.rows[1])
+
+
+@pytest.mark.parametrize("dim", [48, 300])
+def test_a_row_is_turned_alike_wherever_it_stands(dim):
+    rng = np.random.default_rng(dim)
+    rows = (rng.standard_normal((531, dim)) * 10.0 ** rng.integers(-12, 12, (531, 1))).astype(np.float32)
+    rows[7] = 0
+    turn = Rotation(random_rotation(dim, rng)[:, :40].copy())
+    turned, order = turn(rows), rng.permutation(531)
+    np.testing.assert_array_equal(turn(rows[order]), turned[order])
+    np.testing.assert_array_equal(np.concatenate([turn(rows[i : i + 1]) for i in range(40)]), turned[:40])
+    exact = rows.astype(np.float64) @ turn.matrix.astype(np.float64)
+    assert (abs(turned - exact) <= 2.0**-21 * np.linalg.norm(rows, axis=1, keepdims=True)).all()
