@@ -16,7 +16,7 @@ import numpy as np
 
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.ranking.device_plan import Tile, band_of, columns_of, steps_of, tile_for
-from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, LEAST_NORM, Tally, Targets
+from mrl_sweep.ranking.pass_plan import HALF, LARGEST_NORM2, LEAST_NORM, Tally, Targets
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
@@ -64,7 +64,7 @@ class _Targets(NamedTuple):
     bands: Tensor
     own_rows: Tensor
     most_pairs: int
-    cosine: bool
+    cosine: int
 
 
 class _Block(NamedTuple):
@@ -131,7 +131,7 @@ class DeviceKernel:
                 put(targets.edges[1:]).to(int32),
                 put(keys.ravel()).to(int32),
                 put(of_docs.ravel()).to(int32),
-                cosine=bool(targets.cosine),
+                cosine=int(targets.cosine),
             )
             scores: Float32Array = judged.cpu().numpy().reshape(keys.shape)
             return scores
@@ -206,7 +206,7 @@ class DeviceKernel:
                     bands=put(targets.bands),
                     own_rows=put(targets.own_rows),
                     most_pairs=int(n_own.max(initial=0)),
-                    cosine=bool(targets.cosine),
+                    cosine=int(targets.cosine),
                 ),
             )
         return self._prepared[1]
@@ -250,7 +250,7 @@ class DeviceKernel:
         for start in range(0, n_listed, JUDGED_AT_ONCE):
             part = slice(start, min(start + JUDGED_AT_ONCE, n_listed))
             self._settle(t, counts, b, counts.keys[part], counts.docs[part])
-        if self.may_change and n_listed > MANY_JUDGED * len(t.queries) * len(b.docs):
+        if self.may_change and t.cosine != HALF and n_listed > MANY_JUDGED * len(t.queries) * len(b.docs):
             self.precision = "tf32x3"
 
     def _limits(self, t: _Targets, counts: _Counts, b: _Block) -> tuple[Tensor, Tensor, Tensor]:
@@ -344,7 +344,7 @@ class DeviceKernel:
         best_scores[touched], best_rows[touched] = scores[chosen], rows[chosen]
 
     def _judge(
-        self, queries: Tensor, docs: Tensor, norms: Tensor, dims: Tensor, keys: Tensor, rows: Tensor, *, cosine: bool
+        self, queries: Tensor, docs: Tensor, norms: Tensor, dims: Tensor, keys: Tensor, rows: Tensor, *, cosine: int
     ) -> Tensor:
         """(n,) float32 scores of docs[rows[i]] at the size and for the query of keys[i], rounded from float64."""
         n, together = len(keys), self.tile.judged
@@ -353,7 +353,7 @@ class DeviceKernel:
             self.kernels.judge[(self.triton.cdiv(n, together),)](
                 *(queries, docs, norms, dims, keys, rows, scores, n, len(queries), queries.stride(0), docs.stride(0)),
                 ZERO_SQUARED_NORM,
-                COSINE=cosine,
+                SCORING=cosine,
                 ROWS=together,
                 COLUMNS=128,
             )

@@ -106,11 +106,25 @@ def count_tiles(
 
 
 @triton.jit
+def _half(x):
+    """float64 of float32 numbers rounded as `codes.half.rounded` does, without subnormal float32, which a GPU may take for 0."""
+    bits = x.to(tl.uint32, bitcast=True)
+    size = bits & 0x7FFFF000
+    normal = ((size + 0x1000) & 0xFFFFE000).to(tl.float32, bitcast=True).to(tl.float64)
+    steps = tl.floor(size.to(tl.float32, bitcast=True).to(tl.float64) * 137438953472.0 + 0.5)
+    small = tl.floor((steps + 4096.0) / 8192.0) * 5.9604644775390625e-08
+    value = tl.where(size < 0x38800000, small, normal)
+    return tl.where(x < 0, -value, value)
+
+
+@triton.jit
 def judge(
     Q, X, NORMS, DIMS, KEYS, DOCS, SCORES, n, n_queries, q_stride, x_stride, zero_norm2,
-    COSINE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    SCORING: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """SCORES[i] float32 = the score of document DOCS[i] for KEYS[i] = size * n_queries + query, rounded from float64.
+
+    SCORING is 0 for the inner product, 1 for cosine, 2 for that of numbers in half precision: `pass_plan.DOT` and so on.
 
     A row's sum is taken in one order, whichever rows come with it: equal vectors score the same, as ties need.
     """
@@ -131,9 +145,20 @@ def judge(
         dots += q * x
         squares += x * x
     score = tl.sum(dots, 1)
-    if COSINE:
+    if SCORING > 0:
         norm2 = tl.sum(squares, 1)
         norm = tl.load(NORMS + key, mask=real, other=0.0)
         usable = (norm2 >= zero_norm2) & (norm > 0)
-        score = tl.where(usable, score / tl.where(usable, tl.sqrt(norm2) * norm, 1.0), 0.0)
+        length = tl.where(usable, tl.sqrt(norm2), 1.0)
+        if SCORING == 2:
+            inverse = (1.0 / length).to(tl.float32)[:, None]
+            dots = tl.zeros((ROWS, COLUMNS), tl.float64)
+            for first in range(0, tl.max(dim, 0), COLUMNS):
+                at = (first + column)[None, :]
+                mask = real[:, None] & (at < dim[:, None])
+                q = tl.load(Q + query[:, None] * q_stride + at, mask=mask, other=0.0).to(tl.float64)
+                x = tl.load(X + row[:, None] * x_stride + at, mask=mask, other=0.0)
+                dots += q * _half(x * inverse)
+            score, length = tl.sum(dots, 1), tl.full((ROWS,), 1.0, tl.float64)
+        score = tl.where(usable, score / tl.where(usable, length * norm, 1.0), 0.0)
     tl.store(SCORES + i, score.to(tl.float32), mask=real)

@@ -116,9 +116,9 @@ def prepare_space(
     queries = space.queries(queries)
     refuse_unfit_queries(queries)
     own_rows = options.own_rows if options.own_rows is not None else np.full(len(queries), -1, np.int64)
-    cosine, turns = space.compared_by is Similarity.COSINE, space.document_turns
+    turns = space.document_turns
     plan = make_plan(
-        vectors, queries, qrels, space.columns, cosine=cosine, own_rows=own_rows, kernel=kernel, turn=space.documents
+        vectors, queries, qrels, space.columns, cosine=space.scoring, own_rows=own_rows, kernel=kernel, turn=space.documents
     )
     return Pass(
         task=CountTask(vectors=vectors, rows=((0, len(vectors)),), targets=plan.targets, depth=options.depth, turns=turns),

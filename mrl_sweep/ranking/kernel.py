@@ -18,7 +18,7 @@ import numpy.typing as npt
 from mrl_sweep.ranking.block import FINE_COLUMNS, count_block
 from mrl_sweep.ranking.buckets import AT_ONCE, Buckets, make_buckets
 from mrl_sweep.ranking.compiled import LANES, gemm_address, gemm_arguments, jit
-from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, Tally, Targets
+from mrl_sweep.ranking.pass_plan import HALF, LARGEST_NORM2, Tally, Targets
 from mrl_sweep.ranking.placing import prefix_score
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.types import Float32Array, IntArray
@@ -113,7 +113,8 @@ def queries_of_a_block(cache_bytes: int, block_docs: int = BLOCK_DOCS) -> int:
 class MachineKernel:
     """`Kernel` in machine code. RuntimeError or ImportError where it cannot be had.
 
-    `fine`: whether products are dgemm's; None begins with sgemm, and changes where the judge turns out to cost more.
+    `fine`: whether products are dgemm's; None begins with sgemm, and changes where the judge turns out to cost more. Half
+    precision is always filtered by sgemm: rounding makes the band as wide as it is, not the product.
     """
 
     name = "numba"
@@ -153,7 +154,7 @@ class MachineKernel:
         gemms = (self.sgemm, self.dgemm if fine else 0)
         bad = int(tally_rows(gemms, targets, prepared.buckets, tally, docs, first_row, block_docs, room))
         products = len(docs) * targets.queries.size
-        if self.fine is None and JUDGED_COLUMN * int(room.judged[0]) > products and not fine:
+        if self.fine is None and targets.cosine != HALF and JUDGED_COLUMN * int(room.judged[0]) > products and not fine:
             prepared.fine = True
         return bad
 
@@ -161,7 +162,9 @@ class MachineKernel:
         """What these targets are counted with, made once a pass."""
         with self._lock:
             if self._prepared is None or self._prepared.targets is not targets:
-                self._prepared = _Prepared(targets, make_buckets(targets, self.many_pairs), fine=bool(self.fine))
+                self._prepared = _Prepared(
+                    targets, make_buckets(targets, self.many_pairs), fine=bool(self.fine) and targets.cosine != HALF
+                )
             return self._prepared
 
 

@@ -29,6 +29,15 @@ LEAST_NORM: Final = 1e-15
 
 PAIRS_AT_ONCE: Final = 4096
 
+DOT, COSINE, HALF = 0, 1, 2
+"""How a document is scored: by the inner product of prefixes; of renormalised ones; of renormalised ones whose numbers are then
+rounded to float16, which only the judge does: the filter's band is so much wider."""
+
+HALF_BAND: Final = 2.0**-11
+"""Float16 moves a number by at most this part of it; below its normal range by at most 2^-25, which `SMALLEST_HALF` bounds."""
+
+SMALLEST_HALF: Final = 2.0**-25
+
 
 class Targets(NamedTuple):
     """What is counted against. A query's thresholds are sorted ascending at each size.
@@ -37,7 +46,7 @@ class Targets(NamedTuple):
     prefix norms of the queries; `scales` alike, what turns a score into the filter's: the norm, or 1 for the dot product;
     `offsets` (n_queries + 1,) pairs by query; `thresholds` (n_sizes, n_pairs) float32 scores of the pairs; `rows`
     (n_sizes, n_pairs) their documents; `bands` (n_sizes,) float64 error bound of a filter score for unit vectors;
-    `own_rows` (n_queries,) the document that is the query itself, or -1.
+    `own_rows` (n_queries,) the document that is the query itself, or -1; `cosine` is `DOT`, `COSINE` or `HALF`.
     """
 
     queries: Any
@@ -49,7 +58,7 @@ class Targets(NamedTuple):
     rows: Any
     bands: Any
     own_rows: Any
-    cosine: bool
+    cosine: int
 
 
 class Tally(NamedTuple):
@@ -103,7 +112,7 @@ def make_plan(
     qrels: Qrels,
     dims: Sequence[int],
     *,
-    cosine: bool,
+    cosine: int,
     own_rows: IntArray,
     kernel: Kernel,
     turn: Callable[[Float32Array], Float32Array] = np.asarray,
@@ -115,7 +124,8 @@ def make_plan(
     query_of = qrels.queries
     pairs = np.flatnonzero((qrels.rows != Qrels.MISSING) & (qrels.rows != own_rows[query_of]))
     query_rows, rows = query_of[pairs], qrels.rows[pairs]
-    norms = prefix_norms(queries, dims)
+    norms, roots = prefix_norms(queries, dims), np.sqrt(np.asarray(dims, np.float64))
+    rounding = HALF_BAND + SMALLEST_HALF * roots if cosine == HALF else 0.0
     targets = Targets(
         queries=queries,
         edges=np.array([0, *dims], np.int64),
@@ -124,7 +134,7 @@ def make_plan(
         offsets=np.searchsorted(query_rows, np.arange(len(queries) + 1)),
         thresholds=np.empty((len(dims), len(pairs)), np.float32),
         rows=np.broadcast_to(rows, (len(dims), len(pairs))),
-        bands=2.0**-24 * (8 + 4 * np.sqrt(np.asarray(dims, np.float64))),
+        bands=2.0**-24 * (8 + 4 * roots) + rounding,
         own_rows=own_rows,
         cosine=cosine,
     )

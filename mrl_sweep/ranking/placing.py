@@ -1,8 +1,8 @@
 """One document by itself, in machine code: judged, placed among the thresholds of a query, let into the list of the best.
 
 `pairs` are a query's thresholds, rows, and the counts `placed` and `tied` of a tally; `judge` is its prefix, the block of
-documents, the prefix's norm, whether similarity is cosine, the block's first corpus row, and an int64 that adds up the columns
-of all products that were judged.
+documents, the prefix's norm, how it is scored (`Targets.cosine`), the block's first corpus row, and an int64 that adds up the
+columns of all products that were judged.
 
 numba caches a function by the file it stands in: after a change here, remove what is cached of `kernel` and `buckets`.
 """
@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.ranking.compiled import LANES, inlined, jit, lowest_bit
+from mrl_sweep.ranking.compiled import LANES, inlined, jit, lowest_bit, to_half
+from mrl_sweep.ranking.pass_plan import HALF
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 
 STEPS: Final = 4
@@ -26,12 +27,29 @@ INFINITE: Final = np.float32(np.inf)
 
 
 @jit
-def prefix_score(query: Any, document: Any, query_norm: float, cosine: bool) -> Any:
+def _half_score(query: Any, document: Any, query_norm: float) -> Any:
+    """The judge of half precision: the prefix is renormalised and its numbers rounded before the float64 inner product."""
+    dot, norm2 = 0.0, 0.0
+    for i in range(document.shape[0]):
+        x = np.float64(document[i])
+        norm2 += x * x
+    if norm2 < ZERO_SQUARED_NORM or query_norm == 0.0:
+        return ZERO
+    inverse = np.float32(1.0 / np.sqrt(norm2))
+    for i in range(document.shape[0]):
+        dot += np.float64(to_half(document[i] * inverse)) * query[i]
+    return np.float32(dot / query_norm)
+
+
+@jit
+def prefix_score(query: Any, document: Any, query_norm: float, cosine: int) -> Any:
     """The judge: the float32 score of one pair of prefixes, rounded from a float64 inner product.
 
     `query_norm` is the query prefix's float64 norm. Rounding once at the end is what makes ties an equivalence, as in
     trec_eval, which holds scores as float32.
     """
+    if cosine == HALF:
+        return _half_score(query, document, query_norm)
     dot, norm2 = 0.0, 0.0
     for i in range(document.shape[0]):
         x = np.float64(document[i])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, LEAST_NORM, Tally, Targets, prefix_norms
-from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
+from mrl_sweep.ranking.codes.half import rounded
+from mrl_sweep.ranking.pass_plan import COSINE, HALF, LARGEST_NORM2, LEAST_NORM, Tally, Targets, prefix_norms
+from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM, unit_prefix
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
 BLOCK_DOCS = 8192
@@ -35,12 +36,14 @@ class PortableKernel:
 
 def _judge(targets: Targets, a: int, query_rows: IntArray, docs: Float32Array, queries: Float32Array) -> Float32Array:
     """(n,) float32 scores of docs[i] for query query_rows[i] at size a, rounded from float64."""
-    dim = targets.edges[a + 1]
-    rows = docs[:, :dim].astype(np.float64)
+    dim, norms = targets.edges[a + 1], targets.norms[a, query_rows]
+    cut = rounded(unit_prefix(docs, dim)) if targets.cosine == HALF else docs[:, :dim]
+    rows = cut.astype(np.float64)
     dot = np.einsum("ij,ij->i", rows, queries[query_rows, :dim].astype(np.float64))
-    if targets.cosine:
+    if targets.cosine == HALF:
+        dot = np.divide(dot, norms, out=np.zeros_like(dot), where=norms > 0)
+    elif targets.cosine == COSINE:
         norm2 = np.einsum("ij,ij->i", rows, rows)
-        norms = targets.norms[a, query_rows]
         usable = (norm2 >= ZERO_SQUARED_NORM) & (norms > 0)
         dot = np.divide(dot, np.sqrt(norm2) * norms, out=np.zeros_like(dot), where=usable)
     scores: Float32Array = dot.astype(np.float32)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mrl_sweep.ranking.codes.code import Code, Coder
+from mrl_sweep.ranking.pass_plan import COSINE, DOT, HALF
 from mrl_sweep.ranking.prefix import unit_prefix
 from mrl_sweep.ranking.task import Rotation, Turn, turned
 from mrl_sweep.types import FLOAT32, Basis, Configuration, Float32Array, Similarity
@@ -48,7 +49,7 @@ class Space:
     """One pass: its configurations, and for each the number of columns that its score adds up, ascending.
 
     Stored rows go through `turns` and then, coded, through `coder`. `similarity` is that of cut vectors; codes are compared by
-    their product, whatever the similarity of what they stand for.
+    their product, whatever the similarity of what they stand for. `half`: the numbers of cut vectors are rounded to float16.
     """
 
     candidates: tuple[Configuration, ...]
@@ -56,11 +57,14 @@ class Space:
     similarity: Similarity = Similarity.COSINE
     turns: tuple[Turn, ...] = ()
     coder: Coder | None = None
+    half: bool = False
 
     @property
-    def compared_by(self) -> Similarity:
-        """How turned documents and queries are compared."""
-        return self.similarity if self.coder is None else Similarity.DOT
+    def scoring(self) -> int:
+        """How turned documents and queries are compared: `DOT`, `COSINE` or `HALF`."""
+        if self.coder is not None or self.similarity is not Similarity.COSINE:
+            return DOT
+        return HALF if self.half else COSINE
 
     @property
     def document_turns(self) -> tuple[Turn, ...]:
@@ -96,6 +100,8 @@ def coded(of: Space, precision: str, code: Code, sample: Float32Array) -> list[S
     if precision == FLOAT32:
         return [of]
     candidates = tuple(replace(candidate, precision=precision) for candidate in of.candidates)
+    if code.rounds_to_half and of.similarity is Similarity.COSINE:
+        return [replace(of, candidates=candidates, half=True)]
     if code.prefixes_share_codes:
         return [replace(of, candidates=candidates, coder=code.fit(sample))]
     return [_cell(of, candidate, code, sample) for candidate in candidates]

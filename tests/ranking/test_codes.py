@@ -15,7 +15,9 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
+from mrl_sweep.ranking.codes.half import rounded
 from mrl_sweep.ranking.codes.precision import ALL, HAMMING, bytes_per_vector, code_of, parse_precision
+from mrl_sweep.ranking.compiled import to_half
 from mrl_sweep.ranking.exact import RankOptions
 from mrl_sweep.ranking.grid import TRAINING_ROWS, coded_spaces, rank_grid, training_rows
 from mrl_sweep.ranking.kernel import MachineKernel
@@ -75,6 +77,17 @@ def test_scores_and_bytes_are_those_of_faiss(precision, dim):
     np.testing.assert_allclose(difference - difference.mean(axis=1, keepdims=True), 0, atol=2e-6)
     empty = len(faiss.serialize_index(faiss_index(FACTORIES[precision], docs, add=False)))
     assert bytes_per_vector(precision, dim) == (len(faiss.serialize_index(index)) - empty) / len(docs)
+
+
+@given(scale=st.floats(-9, 0), seed=st.integers(0, 2**16))
+@settings(max_examples=30)
+def test_half_precision_is_rounded_as_faiss_rounds_it(scale, seed):
+    numbers = (np.random.default_rng(seed).standard_normal((50, 16)) * 10**scale).astype(np.float32)
+    between = (numbers.view(np.uint32) & np.uint32(0xFFFFE000) | np.uint32(0x1000)).view(np.float32)
+    for rows in (numbers, between, np.zeros((1, 16), np.float32)):
+        index = faiss_index("SQfp16", rows, add=False)
+        np.testing.assert_array_equal(rounded(rows), index.sa_decode(index.sa_encode(rows)))
+        np.testing.assert_array_equal([to_half(one) for one in rows.ravel()[:40]], rounded(rows).ravel()[:40])
 
 
 @pytest.mark.parametrize("spread", [1.0, 1e-5])

@@ -23,7 +23,9 @@ from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.device import DeviceKernel
 from mrl_sweep.ranking.device_plan import Tile, band_of, columns_of, steps_of
 from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank
+from mrl_sweep.ranking.grid import rank_grid
 from mrl_sweep.ranking.portable import PortableKernel
+from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.types import Qrels, Similarity, Vectors
 
 torch = pytest.importorskip("torch")
@@ -248,3 +250,15 @@ def test_the_kernels_compile_for_a_gpu_that_is_not_there(tmp_path):
         "count_tiles True True",
         "judge False True",
     ], done.stderr[-2000:]
+
+
+def test_half_precision_on_a_device_is_that_of_the_processor():
+    docs, queries, qrels, own = make_case(6, n_docs=250, n_queries=9)
+    docs[5:8] *= 1e-4  # rounded to whole steps of 2^-24 at some sizes
+    docs[5:8, 0] = 1
+    options = [RankOptions(own_rows=own, depth=4, kernel=kernel) for kernel in (device_kernel(), PortableKernel())]
+    spaces, vectors = [prefixes(DIMS, Similarity.COSINE)], Vectors((docs,))
+    here, there = (rank_grid(spaces, ["float16"], vectors, queries, qrels, how) for how in options)
+    np.testing.assert_array_equal(here.above, there.above)
+    np.testing.assert_array_equal(here.tied, there.tied)
+    np.testing.assert_array_equal(here.top.rows, there.top.rows)

@@ -33,6 +33,11 @@ class Code(Protocol):
         """Whether the code of a prefix is the prefix of the code, so that one pass serves all sizes."""
         ...
 
+    @property
+    def rounds_to_half(self) -> bool:
+        """Whether it rounds each number to float16 and nothing else: kernels do that to a renormalised prefix as they judge."""
+        ...
+
     def bytes_per_vector(self, dim: int) -> int:
         """Bytes that each vector adds to the index, as `faiss.serialize_index` gives them."""
         ...

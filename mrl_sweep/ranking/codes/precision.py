@@ -9,6 +9,7 @@ from typing import Final
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes import rabitq, scalar
 from mrl_sweep.ranking.codes.code import Code
+from mrl_sweep.ranking.codes.half import HalfCode
 from mrl_sweep.ranking.codes.rabitq import RaBitQCode
 from mrl_sweep.ranking.codes.scalar import ScalarCode
 from mrl_sweep.ranking.codes.signs import SignCode
@@ -27,7 +28,7 @@ FORMS: Final = (
 FLOAT32_BYTES: Final = 4
 
 _ALIASES: Final = {"sqfp16": "float16", "sq8": "int8", "sq4": "int4", "rabitq1": "rabitq", "hamming": HAMMING}
-_FACTORIES: Final = {"float16": "SQfp16", "int8": "SQ8", "int4": "SQ4"}
+_FACTORIES: Final = {"int8": "SQ8", "int4": "SQ4"}
 _SPELLINGS: Final = ("SQ6", "SQbf16", *(f"SQtqmse{n}" for n in (1, 2, 3, 4, 8)), *(f"SQtq{n}" for n in range(2, 6)))
 _KNOWN: Final = {name.lower(): name for name in (*ALL, *_SPELLINGS, *(f"RaBitQ{n}" for n in range(2, 10)), HAMMING)}
 
@@ -51,6 +52,8 @@ def code_of(precision: str, *, symmetric: bool = False) -> Code:
     `symmetric`: signs are compared with the query's signs, as the target does.
     """
     name = parse_precision(precision)
+    if name == "float16":
+        return HalfCode()
     if name in ("binary", HAMMING):
         return SignCode(symmetric=symmetric or name == HAMMING)
     if match := rabitq.FACTORY.fullmatch("RaBitQ" if name == "rabitq" else name):

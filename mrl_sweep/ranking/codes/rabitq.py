@@ -40,6 +40,7 @@ class RaBitQCode:
 
     n_bits: int = 1
     prefixes_share_codes: bool = False  # the centroid and the factors are those of renormalised prefixes
+    rounds_to_half: bool = False
 
     def bytes_per_vector(self, dim: int) -> int:
         if self.n_bits == 1:

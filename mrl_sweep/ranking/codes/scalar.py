@@ -24,6 +24,7 @@ class ScalarCode:
 
     factory: str
     prefixes_share_codes: bool = False  # ranges and levels are those of renormalised prefixes
+    rounds_to_half: bool = False
 
     def bytes_per_vector(self, dim: int) -> int:
         match = FACTORY.fullmatch(self.factory)

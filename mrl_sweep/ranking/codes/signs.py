@@ -19,6 +19,7 @@ class SignCode:
 
     symmetric: bool = False
     prefixes_share_codes: bool = True
+    rounds_to_half: bool = False
 
     def bytes_per_vector(self, dim: int) -> int:
         return whole_bytes(dim)
