@@ -25,6 +25,13 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A piece of work has begun; what it counts, if anything, comes as progress."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """How long a finished stage took, for `-v`."""
 
@@ -32,7 +39,7 @@ class Timing:
     elapsed_s: float
 
 
-Event = Progress | Note | Timing
+Event = Progress | Note | Stage | Timing
 OnEvent = Callable[[Event], None]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from mrl_sweep.errors import EnvironmentFault
-from mrl_sweep.events import Event, Note, OnEvent, Progress, Timing
+from mrl_sweep.events import Event, Note, OnEvent, Progress, Stage, Timing
 from mrl_sweep.words import printable
 
 if TYPE_CHECKING:
@@ -81,32 +81,58 @@ def listening(invocation: Invocation) -> Iterator[OnEvent]:
 
 
 class _Listener:
-    """Bars are made when the first progress arrives: a warm run, or one in a pipe, never imports rich for them."""
+    """Says on a terminal what is being done from the first moment: a line that the next one replaces, then bars.
+
+    Bars are made when the first progress arrives: a warm run, or one in a pipe, never imports rich for them.
+    """
 
     def __init__(self, invocation: Invocation) -> None:
         self._invocation = invocation
         self._draws = sys.stderr.isatty() and not invocation.quiet
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._stage = ""
+        self._begin("start")
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Progress):
             if self._draws:
                 self._advance(event)
+        elif isinstance(event, Stage):
+            self._begin(event.name)
         elif isinstance(event, Note):
             self._say(printable(event.text, 500))
         elif isinstance(event, Timing) and self._invocation.verbose:
             self._say(f"{event.stage}: {event.elapsed_s:.2f} s")
 
     def close(self) -> None:
+        self._erase()
         if self._bars is not None:
             self._bars.stop()
 
+    def _begin(self, stage: str) -> None:
+        """Show what begins, until the next line or bar takes its place."""
+        if self._draws and self._bars is None:
+            self._erase()
+            self._stage = f"{printable(stage)} ..."
+            self._show()
+
+    def _show(self) -> None:
+        sys.stderr.write(self._stage)
+        sys.stderr.flush()
+
+    def _erase(self) -> None:
+        if self._stage:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+
     def _say(self, text: str) -> None:
+        self._erase()
         if self._bars is not None:
             self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             self._invocation.say(text)
+            self._show()
 
     def _advance(self, event: Progress) -> None:
         bars = self._bars or self._start()
@@ -120,6 +146,8 @@ class _Listener:
         bars.update(task, rate=f"{speed:,.0f} {event.unit}/s" if speed else "")
 
     def _start(self) -> Bars:
+        self._erase()
+        self._stage = ""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars

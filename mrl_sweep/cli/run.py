@@ -83,16 +83,16 @@ def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
 
 def main_job(invocation: Invocation, settings: SweepConfig) -> Report:
     """Do the main job under the eyes of the user."""
-    from mrl_sweep.pipeline import run as pipeline
-
     with listening(invocation) as on_event:
+        from mrl_sweep.pipeline import run as pipeline
+
         report: Report = pipeline.run(settings, on_event)
     return report
 
 
 def main_jobs(invocation: Invocation, settings: SweepConfig) -> Mapping[str, Report]:
     """The same for several collections: their reports by name."""
-    from mrl_sweep.runs.together import run_each
-
     with listening(invocation) as on_event:
+        from mrl_sweep.runs.together import run_each
+
         return run_each(settings, on_event)

@@ -14,7 +14,7 @@ from mrl_sweep.decision.units import cluster_labels, count_units
 from mrl_sweep.deploying.findings import which_sizes
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.embedding import Embedder, VectorSource, candidate_dims, embed, known_facts
-from mrl_sweep.events import Note, OnEvent, Timing, ignore
+from mrl_sweep.events import Note, OnEvent, Stage, Timing, ignore
 from mrl_sweep.execution.resources import open_checkpoint
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline.checks import (
@@ -203,6 +203,7 @@ def embed_texts(
     Where `executor` is a cluster, its nodes embed what is missing.
     """
     model = model or open_model(config)
+    on_event(Stage("start the model"))
     if executor is not None:
         embed_there(config, executor, collection, model, on_event)
     embeddings = embed(collection, model.documents, model.store, query_model=model.queries, on_event=on_event)
@@ -237,7 +238,8 @@ def sizes(config: SweepConfig, embeddings: Embeddings) -> tuple[int, ...]:
 
 @contextmanager
 def timed(stage: str, on_event: OnEvent) -> Iterator[None]:
-    """Tell the listener how long a stage took."""
+    """Tell the listener that a stage begins, and how long it took."""
+    on_event(Stage(stage))
     started = perf_counter()
     yield
     on_event(Timing(stage, perf_counter() - started))

@@ -10,7 +10,7 @@ import pytest
 
 from mrl_sweep.cli.console import listening
 from mrl_sweep.cli.invocation import Invocation
-from mrl_sweep.events import Event, Note, Progress, Timing
+from mrl_sweep.events import Event, Note, Progress, Stage, Timing
 
 EVENTS: list[Event] = [
     Note("5,183 documents\x1b[31m"),
@@ -51,6 +51,17 @@ def test_a_terminal_shows_stage_count_and_estimate(monkeypatch: pytest.MonkeyPat
     shown = heard(monkeypatch, Terminal())
     assert "embedding" in shown
     assert "100/100" in shown
+
+
+def test_a_terminal_says_what_is_done_from_the_first_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with listening(Invocation(())) as on_event:
+        assert stream.getvalue() == "start ..."
+        on_event(Stage("start the model"))
+        on_event(Note("300 queries"))
+    line = "\r\x1b[2K"
+    assert stream.getvalue() == f"start ...{line}start the model ...{line}300 queries\nstart the model ...{line}"
 
 
 def test_markup_in_user_text_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
