@@ -109,7 +109,7 @@ def run() -> Table:
     return Table(
         "encode",
         "Documents of the packaged collection, equal texts once. Bare: one `model.encode` of all of them at the same batch size, "
-        "vectors in memory. Cold: an empty store, each batch journalled on disk as it comes, the shard settled and synced. "
+        "vectors in memory. Cold: an empty store, a shard a second as vectors come, rewritten into one in the end. "
         "Warm: everything stored, texts hashed and looked up, vectors read back. The vectors are equal to 1e-5. "
         "Outside the model: the time of a cold fill not spent in the model's own calls, against the time spent in them, in the "
         "same fill. The second model keeps both cores busy for seconds, and on a shared machine equal calls of it differ by a "

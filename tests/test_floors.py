@@ -15,7 +15,7 @@ ROOT = Path(mrl_sweep.__file__).parent
 
 FLOORS = (
     ("types", "errors", "events", "interrupt", "words"),
-    ("files",),
+    ("files", "digests", "file_digests", "object_store"),
     ("ranking", "measures", "decision", "projection"),
     ("settings",),
     ("collection", "store", "deploying"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PartOfTexts = Annotated[
     str | None,
-    typer.Option("--part", metavar="I/N", help="Embed one part of the documents only.", show_default=False),
+    typer.Option("--part", metavar="I/N", help="Embed one part of the documents; the first also queries.", show_default=False),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how many texts and tokens, at what price; embed nothing.")]
 
@@ -41,7 +41,7 @@ def embed(
     from mrl_sweep.execution.parts import Part
     from mrl_sweep.pipeline import run as pipeline
     from mrl_sweep.pipeline.models import open_model
-    from mrl_sweep.pipeline.parts import documents_of
+    from mrl_sweep.pipeline.parts import texts_of
 
     model = open_model(settings)
     check_embeds(model)
@@ -50,7 +50,7 @@ def embed(
         for one in settings.each():
             collection = pipeline.load(one, on_event)
             if part is not None:
-                collection = documents_of(collection, Part.parse(part))
+                collection = texts_of(collection, Part.parse(part))
             if dry_run:
                 price = settings.model.price_per_million
                 found = would_take(collection, model.documents, model.store, query_model=model.queries, price_per_million=price)

@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from mrl_sweep.digests import DigestTable, text_digests
 from mrl_sweep.embedding.batches import windows
 from mrl_sweep.embedding.protocol import Embedder, Role, VectorSource
 from mrl_sweep.errors import InputError
-from mrl_sweep.store.digests import DigestTable, text_digests
 from mrl_sweep.store.store import Store
 from mrl_sweep.types import Collection
 
@@ -111,7 +111,7 @@ def _amount(embedder: Embedder | VectorSource, store: Store, role: Role, read: C
         stored += int((~missing).sum())
         fresh = np.flatnonzero(missing & (seen.find(digests) < 0))
         fresh = fresh[np.unique(digests[fresh], axis=0, return_index=True)[1]]
-        seen.add(np.ascontiguousarray(digests[fresh]), np.zeros(len(fresh), np.int64))
+        seen.put(np.ascontiguousarray(digests[fresh]), np.zeros(len(fresh), np.int64))
         to_embed += len(fresh)
         for row in fresh:
             characters += len(prompt) + len(window[row])

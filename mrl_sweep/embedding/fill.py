@@ -12,15 +12,15 @@ from typing import Final
 
 import numpy as np
 
+from mrl_sweep.digests import Uint64Array, text_digests
 from mrl_sweep.embedding.batches import batches, encodable, windows
 from mrl_sweep.embedding.protocol import Embedder, Encoded, PartlyEncoded, Role
 from mrl_sweep.errors import EnvironmentFault, MrlSweepError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.interrupt import held_back
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
-from mrl_sweep.store.digests import Uint64Array, text_digests
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Rows
-from mrl_sweep.store.store import Space
+from mrl_sweep.store.space import Space
 from mrl_sweep.store.writer import Writer
 from mrl_sweep.types import IntArray
 from mrl_sweep.words import first_offenders
@@ -86,7 +86,7 @@ def fill(space: Space, embedder: Embedder, filling: Filling) -> Filled:
         if space.secure(filled.locations):
             return Filled(filled.locations, n_embedded, filled.empty)
     raise EnvironmentFault(
-        f"vectors in the store {space.place} are damaged or vanish as often as they are written",
+        f"vectors in the store {space.objects.place} are damaged or vanish as often as they are written",
         "look at the disk, or name another folder with --store",
     )
 
@@ -96,7 +96,7 @@ def _fill_once(space: Space, embedder: Embedder, filling: Filling) -> Filled:
     try:
         for window in windows(filling.texts()):
             run.take(window)
-        return run.end(rewrite=filling.rewrite)
+        return run.end()
     except DiskFault:
         run.abandon()
         raise
@@ -106,48 +106,49 @@ def _fill_once(space: Space, embedder: Embedder, filling: Filling) -> Filled:
 
 
 class _Run:
-    """The state of one filling: locations found so far, and, once a text is missing, the thread that writes."""
+    """The state of one filling: the texts so far, by digest, and, once one is missing, the thread that writes."""
 
     def __init__(self, space: Space, embedder: Embedder, filling: Filling) -> None:
         self._space, self._embedder, self._filling = space, embedder, filling
-        self._locations: list[IntArray] = []
-        self._empty: list[IntArray] = []
+        self._digests: list[Uint64Array] = []
+        self._n_cut = 0
+        """Windows whose texts have been put into large shards, as far as there were enough."""
+        self._empty: list[int] = []
         self._done = 0
         self._n_embedded = 0
         self._writer: Writer | None = None
         self._pool: ThreadPoolExecutor | None = None
 
     def take(self, window: list[str]) -> None:
-        """One window: the locations of its texts, embedded where they were missing."""
+        """One window: its texts are embedded where they are missing."""
         digests = text_digests(window)
-        locations = self._space.find(digests)
-        if self._writer is None and (locations < 0).any():
+        if self._writer is None and (self._space.find(digests) < 0).any():
             self._writer = self._begin()
-            locations = self._space.find(digests)
-        missing = np.flatnonzero(locations < 0)
+        missing = np.flatnonzero(self._space.find(digests) < 0)
+        self._digests.append(digests)
         if len(missing) and self._writer is not None:
             first = np.sort(np.unique(digests[missing], axis=0, return_index=True)[1])
             self._embed(self._writer, window, digests, missing[first])
-            locations[missing] = self._space.find(digests[missing])
-        self._empty.append(np.array([self._done + i for i, text in enumerate(window) if not text.strip()], np.int64))
-        self._locations.append(locations)
+        self._empty += [self._done + i for i, text in enumerate(window) if not text.strip()]
         self._done += len(window)
         self._tell(self._done)
 
-    def end(self, *, rewrite: bool) -> Filled:
+    def end(self) -> Filled:
         """Everything written, and where it lies."""
         self._close_pool()
-        none = np.empty(0, np.int64)
-        locations = np.concatenate([none, *self._locations])
+        digests = _joined(self._digests)
         if self._writer is not None:
             with self._disk():
-                locations = self._writer.finish(locations, rewrite=rewrite)
-        return Filled(locations, self._n_embedded, np.concatenate([none, *self._empty]))
+                self._writer.finish(digests if self._filling.rewrite else None)
+        return Filled(self._space.find(digests), self._n_embedded, np.array(self._empty, np.int64))
 
     def rescue(self) -> None:
         """After an interruption or a fault of the provider: what came back is kept."""
+        self._close_pool()
         try:
-            self.end(rewrite=False)
+            if self._writer is not None:
+                with self._disk():
+                    self._writer.finish()
         except DiskFault:
             self.abandon()
 
@@ -164,44 +165,44 @@ class _Run:
         facts = self._embedder.facts()
         with self._disk():
             self._space.begin(facts)
-        return Writer(self._space, paid=self._embedder.batching.paid)
+        batching = self._embedder.batching
+        return Writer(self._space, flush_s=0.0 if batching.paid else batching.flush_s)
 
     def _embed(self, writer: Writer, window: list[str], digests: Uint64Array, missing: IntArray) -> None:
         """The missing texts of a window. Once another process is seen at work on them too, they come in any order."""
         texts = [encodable(window[i]) for i in missing]
         work = batches(texts, self._embedder.batching)
         jobs = [_Job(missing[b], [texts[i] for i in b], digests[missing[b]]) for b in work]
-        finished: list[tuple[Uint64Array, IntArray]] = []
         done = self._done + int((self._space.find(digests) >= 0).sum())
         with held_back() as signalled:
 
             def stop() -> bool:
                 return signalled() or self._filling.should_stop()
 
-            for job, encoded in self._encoded(jobs, stop):
-                finished.append((job.digests, self._write(writer, job, encoded)))
+            for job, encoded in self._encoded(writer, jobs, stop):
+                self._write(writer, job, encoded)
                 self._n_embedded += len(job.texts)
                 done += len(job.texts)
                 self._tell(done)
-            if stopped := stop():
-                with self._disk():
-                    writer.flush()
+            with self._disk():
+                writer.flush()
+                if stopped := stop():
                     writer.wait()
         if stopped:
             raise KeyboardInterrupt
-        for some, locations in finished:
-            self._space.note(some, locations)
-        with self._disk():
-            writer.cut()
+        if writer.is_full():
+            with self._disk():
+                writer.cut(_joined(self._digests[self._n_cut :]))
+            self._n_cut = len(self._digests)
 
-    def _encoded(self, jobs: list[_Job], stop: Callable[[], bool]) -> Iterator[tuple[_Job, Encoded]]:
+    def _encoded(self, writer: Writer, jobs: list[_Job], stop: Callable[[], bool]) -> Iterator[tuple[_Job, Encoded]]:
         """Each batch with its vectors, in order, as many calls under way as the provider takes. After a failure, the others."""
         waiting: deque[tuple[_Job, Callable[[], Encoded]]] = deque()
         calls, coming, shuffled = self._embedder.batching.calls, deque(jobs), False
         failure: Exception | None = None
         while True:
             while failure is None and len(waiting) < calls and not stop() and coming:
-                if self._space.company() and not shuffled:
+                if writer.company() and not shuffled:
                     shuffled = True
                     random.shuffle(coming)  # two that work on the same texts in the same order would embed all of them twice
                 job = self._still_missing(coming.popleft()) if shuffled else coming.popleft()
@@ -243,11 +244,11 @@ class _Run:
         """What is left of a batch after another process has worked on the same texts."""
         return job.only(np.flatnonzero(self._space.find(job.digests) < 0))
 
-    def _write(self, writer: Writer, job: _Job, encoded: Encoded) -> IntArray:
-        """Checks a batch and hands it to the writer; (n,) where its vectors are to be found."""
+    def _write(self, writer: Writer, job: _Job, encoded: Encoded) -> None:
+        """Checks a batch and hands it to the writer."""
         name, vectors = self._embedder.name, encoded.vectors
-        if vectors.shape != (len(job.texts), self._space.dim):
-            wanted = f"{len(job.texts)} vectors of {self._space.dim}"
+        if vectors.shape != (len(job.texts), self._space.kind.dim):
+            wanted = f"{len(job.texts)} vectors of {self._space.kind.dim}"
             raise EnvironmentFault(
                 f"{name} returned {' x '.join(map(str, vectors.shape))} values for {wanted}",
                 "nothing of this batch was kept; run the same command again to go on",
@@ -260,7 +261,7 @@ class _Run:
                 "look at these texts, or embed in float32; what was embedded before is kept",
             )
         with self._disk():
-            return writer.add(_rows(job, encoded), job.rows + self._done)
+            writer.add(_rows(job, encoded))
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:
@@ -269,9 +270,10 @@ class _Run:
             yield
         except OSError as error:
             unwritten = self._n_embedded - (self._writer.n_safe if self._writer else 0)
-            needed = self._space.bytes_for(max(0, (self._filling.total or 0) - self._done) + unwritten) / 2**20
+            row_bytes = self._space.kind.row_bytes if self._space.facts else 0
+            needed = (max(0, (self._filling.total or 0) - self._done) + unwritten) * row_bytes / 2**20
             raise DiskFault(
-                f"cannot write to the store {self._space.place}: {error.strerror or error}"
+                f"cannot write to the store {self._space.objects.place}: {error.strerror or error}"
                 + (f" (needs about {max(needed, 0.1):,.1f} MiB)" if needed else ""),
                 "free space there or give another folder with --store; what was embedded is kept and is not embedded again",
             ) from error
@@ -283,6 +285,10 @@ class _Run:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+
+
+def _joined(digests: list[Uint64Array]) -> Uint64Array:
+    return np.concatenate([np.empty((0, 2), np.uint64), *digests])
 
 
 def _rows(job: _Job, encoded: Encoded) -> Rows:

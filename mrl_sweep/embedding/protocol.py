@@ -48,7 +48,8 @@ class ModelOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batching:
     """How a provider wants its texts: at most `texts` and `characters` a call, alike in length (`by_length`) where it pads,
-    and how many `calls` it takes at a time. Each batch of a `paid` one is stored as soon as it comes back.
+    and how many `calls` it takes at a time. Vectors wait at most `flush_s` until they are stored, which is what a kill costs;
+    those of a `paid` provider do not wait.
     """
 
     texts: int = 32
@@ -56,6 +57,7 @@ class Batching:
     by_length: bool = True
     calls: int = 1
     paid: bool = False
+    flush_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

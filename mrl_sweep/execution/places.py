@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.errors import EnvironmentFault
+from mrl_sweep.object_store import connect
 from mrl_sweep.ranking.task import Span
 from mrl_sweep.settings.folders import original_of
-from mrl_sweep.store.objects import copy_of, size_of
+from mrl_sweep.store.store import copy_of
 from mrl_sweep.types import IntArray, Vectors
 
 
@@ -104,11 +105,16 @@ def unreadable(files: Sequence[tuple[str, int]]) -> list[str]:
     bad = []
     for path, n_bytes in files:
         try:
-            if (size_of(path) if "://" in path else _readable_bytes(Path(path))) < n_bytes:
+            if (_object_bytes(path) if "://" in path else _readable_bytes(Path(path))) < n_bytes:
                 bad.append(path)
         except (OSError, EnvironmentFault):
             bad.append(path)
     return bad
+
+
+def _object_bytes(address: str) -> int:
+    folder, _, name = address.rpartition("/")
+    return connect(folder).size(name) or 0
 
 
 def _readable_bytes(path: Path) -> int:

@@ -12,14 +12,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from mrl_sweep.digests import text_digests
 from mrl_sweep.embedding import Embedder, Role, Store, VectorSource
 from mrl_sweep.embedding.batches import windows
 from mrl_sweep.embedding.fill import STAGES, Filling, fill
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Note, OnEvent, Progress, ignore
 from mrl_sweep.execution.ray import RayExecutor, ask_nodes, our_error
-from mrl_sweep.store.digests import text_digests
-from mrl_sweep.store.store import Space
+from mrl_sweep.store.space import Space
 from mrl_sweep.types import Collection
 
 CORES_PER_MODEL: Final = 4

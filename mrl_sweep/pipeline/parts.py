@@ -30,7 +30,7 @@ from mrl_sweep.ranking.task import Partial
 from mrl_sweep.report.document import Report
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import local_store
-from mrl_sweep.types import Collection, Documents, Embeddings, FileRows
+from mrl_sweep.types import Collection, Documents, Embeddings, FileRows, Queries
 from mrl_sweep.words import first_offenders
 
 _OWN: Final = ("run.output",)
@@ -144,6 +144,7 @@ class DocumentSpan:
         return self.whole.excerpts([self.start + row for row in rows])
 
 
-def documents_of(collection: Collection, part: Part) -> Collection:
-    """The collection with only the documents of this part, for embedding; its judgments are meaningless."""
-    return replace(collection, documents=DocumentSpan(collection.documents, *part.rows(len(collection.documents))))
+def texts_of(collection: Collection, part: Part) -> Collection:
+    """The texts that this part embeds, as a collection whose judgments are meaningless: the queries belong to the first part."""
+    documents = DocumentSpan(collection.documents, *part.rows(len(collection.documents)))
+    return replace(collection, documents=documents, queries=collection.queries if part.number == 1 else Queries((), (), ()))

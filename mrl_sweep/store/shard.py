@@ -14,12 +14,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.store.digests import Uint64Array, file_digest
+from mrl_sweep.digests import Uint64Array
 from mrl_sweep.types import IntArray
 
 TRUNCATED: Final = 1
@@ -49,8 +49,14 @@ class Kind:
         return self.dim * self.dtype.itemsize + 16 + 4 + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Index(NamedTuple):
+    """A shard without its vectors, read by range: (n, 2) uint64 `digests` of its texts, (n,) uint8 `flags`."""
+
+    digests: Uint64Array
+    flags: npt.NDArray[np.uint8]
+
+
+class Rows(NamedTuple):
     """Texts and their vectors: (n, dim) `vectors`, (n, 2) uint64 `digests`, (n,) uint32 `tokens`, (n,) uint8 `flags`."""
 
     vectors: npt.NDArray[Any]
@@ -58,40 +64,22 @@ class Rows:
     tokens: npt.NDArray[np.uint32]
     flags: npt.NDArray[np.uint8]
 
-    def __len__(self) -> int:
-        return len(self.digests)
+    @property
+    def index(self) -> Index:
+        """What `read_index` gives of a shard of these rows."""
+        return Index(self.digests, self.flags)
 
     def take(self, places: IntArray) -> Rows:
-        return Rows(self.vectors[places], self.digests[places], self.tokens[places], self.flags[places])
+        return Rows(*(column[places] for column in self))
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
-    """A shard without its vectors, read by range."""
-
-    digests: Uint64Array
-    flags: npt.NDArray[np.uint8]
+def together(rows: Sequence[Rows]) -> Rows:
+    """These rows, one after the other."""
+    return Rows(*(np.concatenate(columns) for columns in zip(*rows, strict=True)))
 
 
-def together(rows: Sequence[Rows], places: IntArray | None = None) -> Rows:
-    """These rows, one after the other, or each at its place; copied once."""
-    n, first = sum(map(len, rows)), rows[0]
-    places = np.arange(n) if places is None else places
-    out = Rows(
-        np.empty((n, first.vectors.shape[1]), first.vectors.dtype),
-        np.empty((n, 2), np.uint64),
-        np.empty(n, np.uint32),
-        np.empty(n, np.uint8),
-    )
-    start = 0
-    for some in rows:
-        at, start = places[start : start + len(some)], start + len(some)
-        out.vectors[at], out.digests[at], out.tokens[at], out.flags[at] = some.vectors, some.digests, some.tokens, some.flags
-    return out
-
-
-def write_shard(path: Path, rows: Rows, kind: Kind) -> str:
-    """Writes the file and has it on the disk; returns its name, which is the digest of its bytes. Raises OSError."""
+def write_shard(path: Path, rows: Rows, kind: Kind) -> None:
+    """Writes the file. Raises OSError."""
     import pyarrow as pa
 
     def column(type_: Any, values: npt.NDArray[Any]) -> Any:
@@ -108,9 +96,6 @@ def write_shard(path: Path, rows: Rows, kind: Kind) -> str:
     ]
     with pa.OSFile(os.fsencode(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-    return f"{file_digest(path, 'sha256')}{SUFFIX}"
 
 
 def read_index(file: Any, kind: Kind) -> Index:

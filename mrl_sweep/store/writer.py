@@ -1,183 +1,147 @@
-"""Puts rows into a space: small shards as they come, so that a kill costs seconds; one large shard in their place later."""
+"""Puts rows into a space: small shards as they come, so that a kill costs a second; large ones in their place later."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import Any
 
 import numpy as np
 
-from mrl_sweep.store.shard import SUFFIX, Rows, read_rows, together
-from mrl_sweep.store.store import Shard, Space
-from mrl_sweep.types import IntArray
+from mrl_sweep.digests import DigestTable, Uint64Array
+from mrl_sweep.store.shard import Index, Rows, read_rows, together
+from mrl_sweep.store.space import Shard, Space
 
-FIRST_FLUSH_S: Final = 0.25
-LAST_FLUSH_S: Final = 5.0
-FLUSH_SHARE: Final = 0.1
-"""Rows wait for a tenth of the time that the writer has been at work, within these limits, until a small shard is made."""
-
-SMALL_SHARE: Final = 0.5
-"""A shard with less than this share of a full one's bytes is rewritten at the end of a run, together with the others."""
-
-_WAITING: Final = 4
+Group = tuple[Sequence[int], Sequence[tuple[str, Index]]]
+"""Shards by serial number, and the written ones that hold their rows."""
 
 
 class Writer:
-    """Writes to one space, from one thread, while the next rows are made. A failed write is raised by the next call.
+    """Writes to one space, from a thread of its own while the next rows are made; a failed write is raised by the next call.
 
-    Rows stay in memory until a shard is full or `finish` comes; then they are written in the order of their positions in the
-    collection, and the small shards that held them meanwhile are removed. `paid`: every batch is put at once.
+    Rows wait at most `flush_s` for a shard, and are found in the space from then on. At 0 a batch is stored before `add` returns.
     """
 
-    def __init__(self, space: Space, *, paid: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        self._space, self._paid, self._clock = space, paid, clock
-        self._began = self._flushed = clock()
+    def __init__(self, space: Space, *, flush_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._space, self._flush_s, self._clock = space, flush_s, clock
         self._pool = ThreadPoolExecutor(1, "mrl-sweep store")
-        self._waiting: deque[Future[None]] = deque()
-        self._failed = False
-        self._n_flushed = 0
-        """Batches in memory, from the first, that are in small shards."""
+        self._under_way: tuple[Future[Any], Callable[[Any], None]] | None = None
+        """What the thread writes, and what is noted of it in the space by the caller's thread: the space has no locks."""
+        self._rows: list[Rows] = []
+        self._flushed_at = clock()
+        self._company = False
         self.n_safe = 0
         """Rows that are in the store, come what may."""
-        self._open()
 
-    def add(self, rows: Rows, positions: IntArray) -> IntArray:
-        """Takes a batch; (n,) where its rows are to be found, for `Space.note`. Positions order the rows of a shard."""
-        locations = (self._serial << 32) + np.arange(self._n, self._n + len(rows))
+    def add(self, rows: Rows) -> None:
+        """Takes a batch."""
         self._rows.append(rows)
-        self._positions.append(positions)
-        self._n += len(rows)
-        now = self._clock()
-        if self._paid or now - self._flushed >= min(LAST_FLUSH_S, max(FIRST_FLUSH_S, FLUSH_SHARE * (now - self._began))):
+        if self._clock() - self._flushed_at >= self._flush_s:
             self.flush()
-        return locations
+        if not self._flush_s:
+            self.wait()
 
     def flush(self) -> None:
         """Makes a small shard of the rows that are in none yet."""
-        fresh = self._rows[self._n_flushed :]
-        self._n_flushed, self._flushed = len(self._rows), self._clock()
-        if fresh:
-            self._do(lambda: self._write_small(fresh))
-
-    def cut(self) -> None:
-        """Makes a shard of the rows in memory where they are enough for one; after a window, whose texts should lie together."""
-        if self._n * self._space.kind.row_bytes >= self._space.shard_bytes:
-            self.wait()  # so that no more than two full shards are in memory, however fast the model is
-            self._close()
-            self._open()
+        self._flushed_at = self._clock()
+        if self._rows:
+            self.wait()
+            rows, self._rows = together(self._rows), []
+            self._space.add([("", rows.index)])
+            self._under_way = self._pool.submit(self._space.write, rows), functools.partial(self._landed, self._space.shards[-1])
 
     def wait(self) -> None:
         """Returns when everything that was flushed is in the store. Raises what a write has raised."""
-        while self._waiting:
-            self._waiting.popleft().result()
+        if self._under_way:
+            (written, note), self._under_way = self._under_way, None
+            note(written.result())
 
-    def finish(self, locations: IntArray, *, rewrite: bool) -> IntArray:
-        """Everything in its shard; (n,) where the rows at these locations lie now. `rewrite`: small shards become one.
+    def company(self) -> bool:
+        """Whether other processes have been seen to add vectors. What they add is taken up; cheap enough before every batch."""
+        if self._under_way is None or self._under_way[0].done():
+            self.wait()
+            self._company |= self._space.refresh()
+        return self._company
+
+    def is_full(self) -> bool:
+        """Whether the small shards of the space would fill a large one."""
+        return self._space.bytes_of(self._space.small()) >= self._space.shard_bytes
+
+    def cut(self, sequence: Uint64Array) -> None:
+        """Has the small shards rewritten as large ones, in the order of this sequence of texts, while the next rows are made.
 
         Not in company: whoever comes next does it, and nobody's shards vanish while they are read.
         """
-        if self._n:
-            self._close()
+        if not self.company():
+            self.wait()
+            self._under_way = self._pool.submit(rewrite_small, self._space, sequence), self._replace
+
+    def finish(self, sequence: Uint64Array | None = None) -> None:
+        """Everything in the store; with the sequence of all texts, its small shards are rewritten as in `cut`."""
+        self.flush()
         self.wait()
+        if sequence is not None:
+            self.cut(sequence)
+            self.wait()
         self._pool.shutdown()
-        locations = self._space.current(locations)
-        if rewrite and not self._space.company():
-            with contextlib.suppress(OSError):  # the small ones are as good
-                rewrite_small(self._space, locations)
-        return self._space.current(locations)
 
     def abandon(self) -> None:
         """Writes nothing more, after a failure; what was put before stays."""
-        self._failed = True
         self._pool.shutdown()
 
-    # --- inside ---
+    def _landed(self, shard: Shard, written: tuple[str, bool]) -> None:
+        (shard.name, new), shard.sound = written, True
+        self._company |= not new
+        self.n_safe += len(shard.flags)
 
-    def _open(self) -> None:
-        self._serial = self._space.add(Shard("", 0, np.empty(0, np.uint8)))
-        self._rows: list[Rows] = []
-        self._positions: list[IntArray] = []
-        self._n = self._n_flushed = 0
-        self._small: list[str] = []
-
-    def _close(self) -> None:
-        """Has the rows in memory written as one shard, in the order of their positions."""
-        order = np.argsort(np.concatenate(self._positions), kind="stable")
-        places = np.empty(len(order), np.int64)
-        places[order] = np.arange(len(order))
-        shard = Shard("", len(order), np.concatenate([rows.flags for rows in self._rows])[order], sound=True)
-        self._space.move(self._serial, (self._space.add(shard) << 32) + places)
-        rows, small, fresh = self._rows, self._small, sum(map(len, self._rows[self._n_flushed :]))
-        self._do(lambda: self._write_full(shard, rows, places, small, fresh))
-
-    def _do(self, job: Callable[[], None]) -> None:
-        if len(self._waiting) >= _WAITING:
-            self._waiting.popleft().result()
-        while self._waiting and self._waiting[0].done():
-            self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._unless_failed, job))
-
-    def _unless_failed(self, job: Callable[[], None]) -> None:
-        if not self._failed:
-            try:
-                job()
-            except BaseException:
-                self._failed = True
-                raise
-
-    def _write_small(self, fresh: Sequence[Rows]) -> None:
-        rows = together(fresh)
-        self._small.append(self._space.put(rows))
-        self.n_safe += len(rows)
-
-    def _write_full(self, shard: Shard, rows: Sequence[Rows], places: IntArray, small: Sequence[str], n_fresh: int) -> None:
-        shard.name = self._space.put(together(rows, places))
-        self.n_safe += n_fresh
-        for name in small:
-            if name != shard.name:
-                self._space.objects.remove(name)
+    def _replace(self, groups: Iterable[Group]) -> None:
+        for serials, new in groups:
+            self._space.replace(serials, new)
 
 
-def rewrite_small(space: Space, locations: IntArray) -> None:
-    """Rewrites the small shards into one (or a few full ones), each text once, in the order of these locations."""
-    kind, full = space.kind, space.shard_bytes
-    small = [serial for serial in space.live() if space.shard(serial).n * kind.row_bytes < SMALL_SHARE * full]
-    names = [space.shard(serial).name for serial in small]
-    digests = space.objects.digests(names) if len(small) > 1 else []
-    small = [s for s, name, digest in zip(small, names, digests, strict=False) if name == f"{digest}{SUFFIX}"]
-    if len(small) < 2:
-        return
-    names = [space.shard(serial).name for serial in small]
-    parts = [read_rows(space.objects.fetch(name), kind) for name in names]
-    rows = together(parts)
-    _, first, text = np.unique(rows.digests, axis=0, return_index=True, return_inverse=True)
-    begins = np.cumsum([0, *map(len, parts)])
-    order = first[np.argsort(_first_positions(small, begins, locations)[first], kind="stable")]
-    place_of_row = np.empty(len(rows), np.int64)
-    place_of_row[order] = np.arange(len(order))
-    places = place_of_row[first[text.reshape(-1)]]
-    most = max(1, full // kind.row_bytes)
-    targets = np.empty(len(order), np.int64)
-    for start in range(0, len(order), most):
-        piece = rows.take(order[start : start + most])
-        name = space.put(piece)
-        serial = space.add(Shard(name, len(piece), piece.flags, sound=True))
-        targets[start : start + most] = (serial << 32) + np.arange(len(piece))
-    for i, serial in enumerate(small):
-        space.move(serial, targets[places[begins[i] : begins[i + 1]]])
-    written = {space.shard(int(serial)).name for serial in np.unique(targets >> 32)}
-    for name in set(names) - written:
-        space.objects.remove(name)
+def rewrite_small(space: Space, sequence: Uint64Array) -> list[Group]:
+    """Puts the rows of small shards into large ones, each text once, in the order of this sequence of texts.
+
+    Where the disk is full the small ones stay, which are as good.
+    """
+    shard_of = space.find(sequence) >> 32
+    by_shard = np.argsort(shard_of, kind="stable")
+    ends = np.searchsorted(shard_of[by_shard], np.arange(len(space.shards) + 1))
+    places = [by_shard[begin:end] for begin, end in itertools.pairwise(ends.tolist())]
+    groups: list[Group] = []
+    with contextlib.suppress(OSError):
+        small = space.sound(space.small())
+        small.sort(key=lambda serial: places[serial][0] if len(places[serial]) else len(sequence))
+        for serials in _grouped(small, space):
+            texts = sequence[np.sort(np.concatenate([places[serial] for serial in serials]))]
+            groups.append((serials, _rewritten(space, serials, texts)))
+    return groups
 
 
-def _first_positions(serials: Sequence[int], begins: IntArray, locations: IntArray) -> IntArray:
-    """(n,) for each row of these shards, one after the other: its first place among the locations; those without come last."""
-    positions = np.full(begins[-1], len(locations) + begins[-1], np.int64) + np.arange(begins[-1])
-    for i, serial in enumerate(serials):
-        at = np.flatnonzero(locations >> 32 == serial)[::-1]
-        positions[begins[i] + (locations[at] & 0xFFFFFFFF)] = at
-    return positions
+def _grouped(serials: Sequence[int], space: Space) -> Iterator[list[int]]:
+    """Two or more neighbours that fill a shard; the last ones may not."""
+    group: list[int] = []
+    for serial in serials:
+        group.append(serial)
+        if space.bytes_of(group) >= space.shard_bytes:
+            yield group
+            group = []
+    if len(group) > 1:
+        yield group
+
+
+def _rewritten(space: Space, serials: Sequence[int], texts: Uint64Array) -> list[tuple[str, Index]]:
+    names = sorted(space.shards[serial].name for serial in serials)
+    rows = together([read_rows(space.objects.fetch(name), space.kind) for name in names])
+    row_of = DigestTable()
+    row_of.put(rows.digests[::-1], np.arange(len(rows.flags))[::-1])  # the first of a text's rows: in whichever process the same
+    mine = rows.digests[np.isin(space.find(rows.digests) >> 32, serials)]
+    found = row_of.find(np.concatenate([texts, mine]))
+    order = found[np.sort(np.unique(found, return_index=True)[1])]
+    most = max(1, space.shard_bytes // space.kind.row_bytes)
+    pieces = (rows.take(order[start : start + most]) for start in range(0, len(order), most))
+    return [(space.write(piece)[0], piece.index) for piece in pieces]

@@ -53,6 +53,20 @@ def test_what_is_stored_is_neither_counted_nor_embedded_again(command: Command) 
     ]
 
 
+def test_parts_embed_every_text_once_and_their_run_and_merge_report_what_one_run_does(command: Command) -> None:
+    for part, said in (("2/2", "2 documents and 0 queries"), ("1/2", "1 documents and 1 queries")):
+        done = command(*ARGV, "--part", part)
+        assert (done.returncode, done.stdout) == (0, f"{said} are stored, 256 dimensions each.\n"), done.stderr
+    ready = json.loads(command(*ARGV, "--dry-run", "--format", "json").stdout)
+    assert (ready["documents"]["to_embed"], ready["queries"]["to_embed"]) == (0, 0)
+    run = ("run", *ARGV[1:], "--dims", "256,64", "--index", "none", "--format", "json")
+    for part in ("2/2", "1/2"):
+        assert command(*run, "--out", "parts", "--part", part).returncode == 0
+    merged, whole = json.loads(command("merge", "parts", "--format", "json").stdout), json.loads(command(*run).stdout)
+    assert merged["candidates"] == whole["candidates"]
+    assert [candidate["dim"] for candidate in whole["candidates"]] == [64, 256]
+
+
 def test_vectors_that_exist_need_no_embedding(command: Command) -> None:
     done = command("embed", "--collection", "corpus", "--model", "vectors:corpus")
     assert (done.returncode, done.stderr.startswith("error: vectors:corpus: these vectors exist already")) == (2, True)

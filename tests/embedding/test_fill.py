@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
 
+from mrl_sweep.digests import text_digests
 from mrl_sweep.embedding import Batching, Encoded, Role, Store, embed, known_facts
 from mrl_sweep.embedding import batches as batching_module
 from mrl_sweep.embedding.batches import batches, encodable, windows
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Progress
-from mrl_sweep.store import writer as writer_module
-from mrl_sweep.store.digests import text_digests
-from mrl_sweep.store.store import Space
+from mrl_sweep.store.shard import Rows
+from mrl_sweep.store.space import Space
 
 TEXTS = [f"text {'x' * (i * 7 % 23)} {i}" for i in range(50)]
 QUERY = "which one?"
@@ -283,22 +283,22 @@ def test_a_batch_of_another_count_or_size_is_refused_whole(tmp_path, shape):
 @pytest.mark.usefixtures("small_windows")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(tmp_path, monkeypatch, number):
-    real, calls = Space.put, []
+    real, calls = Space.write, []
 
-    def put(self, rows):
+    def write(self, rows):
         calls.append(1)
         if len(calls) == 6:
             raise OSError(number, "No space left on device")
         return real(self, rows)
 
-    monkeypatch.setattr(Space, "put", put)
+    monkeypatch.setattr(Space, "write", write)
     paid = Batching(texts=4, paid=True)
     with pytest.raises(EnvironmentFault, match=r"cannot write to the store .*: No space left on device \(needs about") as caught:
         embed(collection_of(TEXTS), CountingEmbedder(batching=paid), Store(tmp_path))
     assert "--store" in caught.value.hint
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".draft")]
     assert len(calls) == 6, "nothing is written after it"
-    monkeypatch.setattr(Space, "put", real)
+    monkeypatch.setattr(Space, "write", real)
     second = CountingEmbedder()
     embeddings = embed(collection_of(TEXTS), second, Store(tmp_path))
     assert len(documents_of(second)) == 50 - 20
@@ -309,11 +309,16 @@ def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(tmp_p
 def test_a_disk_that_has_no_room_for_rewriting_keeps_the_small_shards(tmp_path, monkeypatch):
     embed(collection_of(TEXTS[:20]), CountingEmbedder(), Store(tmp_path))
 
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    real = Space.write
 
-    monkeypatch.setattr(writer_module, "rewrite_small", full)
+    def write(self, rows):
+        if len(rows) == 50:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, rows)
+
+    monkeypatch.setattr(Space, "write", write)
     embeddings = embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path))
+    assert len(embeddings.documents.parts) > 1
     assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(TEXTS))
 
 
@@ -408,8 +413,8 @@ def test_a_run_that_another_one_rewrites_under_its_feet_reads_anew(tmp_path):
             once.append(1)
             space = Store(tmp_path).space(other.identity(Role.DOCUMENT))
             rows = vectors_of(TEXTS)
-            (old,) = [name for name in space.objects.sizes() if name.endswith(".arrow")]
-            space.put(writer_module.Rows(rows, text_digests(TEXTS), np.zeros(50, np.uint32), np.zeros(50, np.uint8)))
+            (old,) = [name for name in space.objects.names() if name.endswith(".arrow")]
+            space.write(Rows(rows, text_digests(TEXTS), np.zeros(50, np.uint32), np.zeros(50, np.uint8)))
             space.objects.remove(old)
         return real(self, locations)
 

@@ -11,7 +11,7 @@ import pytest
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note
 from mrl_sweep.execution.parts import Part
-from mrl_sweep.pipeline.parts import DocumentSpan, documents_of, merge_parts, run_part
+from mrl_sweep.pipeline.parts import DocumentSpan, merge_parts, run_part, texts_of
 from mrl_sweep.pipeline.run import load, run
 from mrl_sweep.settings.config import SweepConfig
 
@@ -102,9 +102,9 @@ def test_parts_need_a_folder_and_one_collection(made, tmp_path):
         run_part(settings({**made, "collection": [made["collection"], "pydocs"]}, tmp_path / "parts"), Part(2, 1))
 
 
-def test_the_documents_of_a_part_are_those_rows_of_the_corpus(made, tmp_path):
+def test_the_texts_of_a_part_are_those_rows_of_the_corpus(made, tmp_path):
     collection = load(settings(made, tmp_path / "out"))
-    part = documents_of(collection, Part(4, 2))
+    part = texts_of(collection, Part(4, 2))
     start, stop = Part(4, 2).rows(N_DOCS)
     assert list(part.documents.ids) == [f"d{i}" for i in range(start, stop)]
     assert list(part.documents.texts()) == [f"document {i}" for i in range(start, stop)]
@@ -112,3 +112,8 @@ def test_the_documents_of_a_part_are_those_rows_of_the_corpus(made, tmp_path):
     assert isinstance(part.documents, DocumentSpan)
     assert part.documents.titles([0]) == [f"document {start}"]
     assert len(part.documents) == stop - start
+
+
+def test_the_queries_are_texts_of_the_first_part_alone(made, tmp_path):
+    collection = load(settings(made, tmp_path / "out"))
+    assert [len(texts_of(collection, part).queries) for part in Part.all_of(3)] == [N_QUERIES, 0, 0]

@@ -1,52 +1,14 @@
-import hashlib
 import os
 from pathlib import Path
 
-import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from mrl_sweep.store import digests as digests_module
-from mrl_sweep.store.digests import DigestTable, FileDigests, text_digests
-
-
-def test_a_text_digest_is_blake2b_of_its_utf8_bytes():
-    expected = hashlib.blake2b("größer".encode(), digest_size=16).digest()
-    assert text_digests(["größer"]).astype("<u8").tobytes() == expected
-
-
-def test_a_lone_surrogate_has_a_digest_of_its_own():
-    first, second, replacement = text_digests(["\ud800", "\ud801", "\ufffd"]).tolist()
-    assert first != second != replacement != first
-
-
-@settings(max_examples=60)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=60), st.integers(1, 7))
-def test_the_table_finds_what_a_dictionary_finds_also_where_half_a_digest_collides(pairs, step):
-    digests = np.array(pairs, np.uint64).reshape(-1, 2)
-    table, expected = DigestTable(), {}
-    for start in range(0, len(pairs), step):
-        table.add(digests[start : start + step], np.arange(start, min(start + step, len(pairs))))
-        for i, pair in enumerate(pairs[start : start + step]):
-            expected.setdefault(pair, start + i)
-    asked = np.array([(a, b) for a in range(5) for b in range(7)], np.uint64)
-    assert table.find(asked).tolist() == [expected.get((int(a), int(b)), -1) for a, b in asked]
-
-
-def test_the_table_keeps_few_levels_however_it_grows():
-    table = DigestTable()
-    for start in range(0, 2000, 10):
-        digests = text_digests([str(i) for i in range(start, start + 10)])
-        table.add(digests, np.arange(start, start + 10))
-    assert len(table) == 2000
-    assert len(table._levels) <= 9
-    assert table.find(text_digests([str(i) for i in range(2000)])).tolist() == list(range(2000))
+from mrl_sweep import file_digests as module
+from mrl_sweep.file_digests import FileDigests
 
 
 def test_files_are_read_once_and_again_when_they_change(tmp_path: Path, monkeypatch):
     read = []
-    real = digests_module.file_digest
-    monkeypatch.setattr(digests_module, "file_digest", lambda file, algorithm: read.append(file.name) or real(file, algorithm))
+    real = module.file_digest
+    monkeypatch.setattr(module, "file_digest", lambda file, algorithm: read.append(file.name) or real(file, algorithm))
     model, cache = tmp_path / "model", tmp_path / "cache"
     model.mkdir()
     (model / "a.bin").write_bytes(b"1")

@@ -1,4 +1,4 @@
-"""Digests of texts and of files, and the table that finds a text's vector by its digest."""
+"""Digests of files, remembered between runs, so that gigabytes are read once."""
 
 from __future__ import annotations
 
@@ -12,68 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
-
-from mrl_sweep.types import IntArray
-
-Uint64Array = npt.NDArray[np.uint64]
-
-
-def text_digests(texts: Sequence[str]) -> Uint64Array:
-    """(n, 2) uint64: 128 bits of BLAKE2b of each text's UTF-8 bytes (a lone surrogate counts as its three bytes)."""
-    digest = hashlib.blake2b
-    joined = b"".join([digest(_utf8(text), digest_size=16).digest() for text in texts])
-    return np.frombuffer(joined, "<u8").reshape(-1, 2).astype(np.uint64)
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
-
-
-class DigestTable:
-    """Where the vector of each text digest lies. Sorted numpy levels, the smaller ones merged as it grows: 24 bytes a text."""
-
-    def __init__(self) -> None:
-        self._levels: list[tuple[Uint64Array, Uint64Array, IntArray]] = []
-
-    def __len__(self) -> int:
-        return sum(len(level[0]) for level in self._levels)
-
-    def add(self, digests: Uint64Array, locations: IntArray) -> None:
-        """Digests that are in the table already keep their first location."""
-        if not len(digests):
-            return
-        self._levels.append(_sorted(digests[:, 0], digests[:, 1], locations))
-        while len(self._levels) > 1 and 2 * len(self._levels[-1][0]) >= len(self._levels[-2][0]):
-            newer, older = self._levels.pop(), self._levels.pop()
-            merged = [np.concatenate(pair) for pair in zip(older, newer, strict=True)]
-            self._levels.append(_sorted(*merged))
-
-    def find(self, digests: Uint64Array) -> IntArray:
-        """(n,) int64 location of each digest, -1 where there is none."""
-        found = np.full(len(digests), -1, np.int64)
-        for first, second, locations in self._levels:
-            open_ = np.flatnonzero(found < 0)
-            at = np.searchsorted(first, digests[open_, 0])
-            while len(open_):
-                inside = at < len(first)
-                open_, at = open_[inside], at[inside]
-                same = first[at] == digests[open_, 0]
-                open_, at = open_[same], at[same]
-                hit = second[at] == digests[open_, 1]
-                found[open_[hit]] = locations[at[hit]]
-                open_, at = open_[~hit], at[~hit] + 1
-        return found
-
-
-def _sorted(first: Uint64Array, second: Uint64Array, locations: IntArray) -> tuple[Uint64Array, Uint64Array, IntArray]:
-    order = np.argsort(first, kind="stable")
-    return first[order], second[order], locations[order]
 
 
 class FileDigests:
