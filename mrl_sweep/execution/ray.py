@@ -6,23 +6,20 @@ ours is raised at once. Nothing of the book-keeping travels.
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep import __version__
-from mrl_sweep.errors import EnvironmentFault, MissingExtra, MrlSweepError
+from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Note, OnEvent, ignore
+from mrl_sweep.execution.cluster import alive, ask_nodes, cluster, our_error
 from mrl_sweep.execution.places import VectorPlaces, places_of, unreadable
 from mrl_sweep.execution.threads import available_threads
-from mrl_sweep.ranking.counting import RULES, CountContext, pass_key
+from mrl_sweep.ranking.counting import CountContext, pass_key
 from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets, merge
 from mrl_sweep.ranking.task import CountTask, Partial, Span, Turn, count_shards, cut_spans, join_spans, n_rows_of
 from mrl_sweep.types import Float32Array
@@ -51,9 +48,6 @@ FAN_IN: Final = 8
 
 FLOOR_EVERY_S: Final = 1.0
 """How often tasks are told of a higher floor."""
-
-ANSWER_S: Final = 60.0
-"""How long a node may take to say which versions it runs."""
 
 Ref = Any
 """ray.ObjectRef, which is not imported here."""
@@ -288,87 +282,21 @@ def joined(
     device: str | None = None,
     on_event: OnEvent = ignore,
 ) -> Iterator[RayExecutor]:
-    """The cluster at `address` or RAY_ADDRESS, else one of this machine's cores that ends with the block.
+    """The executor on the cluster at `address` or RAY_ADDRESS, else on this machine's cores; what `cluster` raises.
 
-    Its GPUs are used too unless `device` names something else, such as `cpu`.
-    Its nodes are asked for their versions first. Raises MissingExtra without Ray, EnvironmentFault where the cluster cannot be
-    joined or a node runs other versions.
+    Where `device` is a GPU, those of the cluster count too.
     """
-    ray = import_ray()
-    if ray.is_initialized():
-        yield _executor(ray, device, on_event)
-        return
-    with redirect_stdout(sys.stderr):  # a thread of Ray's tells there of workers that die, where the result is to go
-        try:
-            _start(ray, address or os.environ.get("RAY_ADDRESS"), n_threads or available_threads(), on_event)
-            yield _executor(ray, device, on_event)
-        finally:
-            ray.shutdown()
-
-
-def _executor(ray: Any, device: str | None, on_event: OnEvent) -> RayExecutor:
-    """The executor on the cluster that this process has joined, its versions checked."""
-    refuse_other_versions(ray)
-    executor = RayExecutor(ray, lanes_of(ray.cluster_resources(), device))
-    on_event(Note(f"counting on Ray: {executor}"))
-    return executor
-
-
-def import_ray() -> Any:
-    """Ray. Raises MissingExtra where it is not installed."""
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtra("Ray", "ray") from error
-    return ray
+    with cluster(address, n_threads or available_threads(), on_event) as ray:
+        executor = RayExecutor(ray, lanes_of(ray.cluster_resources(), device))
+        on_event(Note(f"counting on Ray: {executor}"))
+        yield executor
 
 
 def lanes_of(resources: Mapping[str, float], device: str | None = None) -> tuple[Lane, ...]:
-    """The cores of a cluster, and its GPUs if it has any: a GPU's worker takes no core from the others."""
+    """The cores of a cluster, and where `device` is a GPU its GPUs: a GPU's worker takes no core from the others."""
     cores = Lane("core", {"num_cpus": 1}, max(1, int(resources.get("CPU", 1))))
-    n_gpus = int(resources.get("GPU", 0)) if device is None or device.startswith("cuda") else 0
+    n_gpus = int(resources.get("GPU", 0)) if (device or "").startswith("cuda") else 0
     return (cores, Lane("GPU", {"num_cpus": 0, "num_gpus": 1}, n_gpus, "cuda")) if n_gpus else (cores,)
-
-
-def alive(ray: Any) -> list[Mapping[str, Any]]:
-    """The nodes that are up."""
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
-def refuse_other_versions(ray: Any) -> None:
-    """EnvironmentFault where a node runs another Python, Ray, numpy or mrl-sweep than this process."""
-
-    def versions() -> dict[str, str]:  # travels by value: a node without mrl-sweep can still answer
-        import platform
-
-        import numpy
-        import ray
-
-        try:
-            from mrl_sweep import __version__
-            from mrl_sweep.ranking.counting import RULES
-
-            ours = f"{__version__} (rules {RULES})"
-        except ImportError:
-            ours = "none"
-        return {"Python": platform.python_version(), "Ray": ray.__version__, "numpy": numpy.__version__, "mrl-sweep": ours}
-
-    here = {
-        "Python": platform.python_version(),
-        "Ray": ray.__version__,
-        "numpy": np.__version__,
-        "mrl-sweep": f"{__version__} (rules {RULES})",
-    }
-    other = []
-    for name, there in ask_nodes(ray, versions):
-        differing = [what for what in here if there[what] != here[what]]
-        if differing:
-            theirs, ours = (" and ".join(f"{what} {facts[what]}" for what in differing) for facts in (there, here))
-            other.append(f"{name} runs {theirs}, this process {ours}")
-    if other:
-        raise EnvironmentFault(
-            f"the cluster's nodes differ: {first_offenders(other)}", "install the same versions on every node, or use one image"
-        )
 
 
 def refuse_unreadable(ray: Any, vectors: VectorPlaces) -> None:
@@ -383,48 +311,3 @@ def refuse_unreadable(ray: Any, vectors: VectorPlaces) -> None:
             f"{len(bad)} of {len(alive(ray))} nodes cannot read the vectors: {name} has no {first_offenders(paths, limit=1)}",
             "put the store (--store) or the vectors where every node can read them: a shared folder or an object store",
         )
-
-
-def ask_nodes(ray: Any, question: Any, *arguments: object) -> list[tuple[str, Any]]:
-    """Each node's name and what `question(*arguments)` returns there. Raises EnvironmentFault where one does not answer."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    nodes, asked = alive(ray), ray.remote(question)
-    strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
-    refs = [asked.options(num_cpus=0, scheduling_strategy=there).remote(*arguments) for there in strategies]
-    try:
-        answers = ray.get(refs, timeout=ANSWER_S)
-        return [(str(node["NodeManagerHostname"]), answer) for node, answer in zip(nodes, answers, strict=True)]
-    except ray.exceptions.GetTimeoutError as error:
-        raise EnvironmentFault(
-            f"a node of the cluster does not answer within {ANSWER_S:.0f} s", "look at `ray status`, or give another --address"
-        ) from error
-    except ray.exceptions.RayError as error:
-        raise our_error(error) from error
-
-
-def our_error(error: Exception) -> Exception:
-    """The error of ours that a task raised; else an EnvironmentFault that says how the cluster failed."""
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, MrlSweepError):
-        return cause
-    lines = str(cause or error).strip().splitlines() or [type(error).__name__]
-    message = f"the Ray cluster could not finish the work: {type(cause or error).__name__}: {lines[0]}"
-    return EnvironmentFault(message, "what was counted is kept: the same command resumes; `ray status` shows the nodes")
-
-
-def _start(ray: Any, address: str | None, n_cores: int, on_event: OnEvent) -> None:
-    """Join the cluster that is named, or start one here and say so."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    quiet: Sequence[tuple[str, Any]] = (("log_to_driver", False), ("logging_level", "ERROR"))
-    try:
-        if address:
-            ray.init(address=address, **dict(quiet))
-            return
-        on_event(Note(f"no Ray cluster is named (--address, RAY_ADDRESS): one of {n_cores} cores is started here"))
-        ray.init(address="local", num_cpus=n_cores, include_dashboard=False, **dict(quiet))
-    except Exception as error:  # Ray raises ConnectionError, RuntimeError and others of its own
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        place = f"join the Ray cluster at {address}" if address else "start Ray here"
-        raise EnvironmentFault(f"cannot {place}: {lines[0]}", "give --address HOST:PORT, `auto` or `ray://HOST:10001`") from error

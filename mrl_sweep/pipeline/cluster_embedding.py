@@ -18,7 +18,8 @@ from mrl_sweep.embedding.batches import windows
 from mrl_sweep.embedding.fill import STAGES, Filling, fill
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Note, OnEvent, Progress, ignore
-from mrl_sweep.execution.ray import RayExecutor, ask_nodes, our_error
+from mrl_sweep.execution.cluster import ask_nodes, our_error
+from mrl_sweep.execution.ray import RayExecutor
 from mrl_sweep.store.space import Space
 from mrl_sweep.types import Collection
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from mrl_sweep.errors import InputError
+from mrl_sweep.execution.parts import Part, PartsExecutor, write_part
 from mrl_sweep.execution.threads import LocalThreads
-from mrl_sweep.ranking.counting import CountContext
-from mrl_sweep.ranking.exact import RankOptions, prepare_pass, rank, rank_in
+from mrl_sweep.ranking.counting import CountContext, count_pass, pass_key
+from mrl_sweep.ranking.exact import ONE_WORKER, RankOptions, prepare_pass, rank, rank_in
 from mrl_sweep.ranking.grid import coded_spaces
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.space import prefixes
-from mrl_sweep.ranking.task import join_spans
+from mrl_sweep.ranking.task import Partial, join_spans
 from mrl_sweep.types import Qrels, Similarity, Vectors
 
 DIMS = (8, 24, 48)
@@ -21,9 +25,27 @@ N_QUERIES = 12
 SHARD_BYTES = 4 * 48 * 640
 
 
-@pytest.fixture(params=["threads", "ray"])
-def executor(request):
-    return LocalThreads(3) if request.param == "threads" else request.getfixturevalue("ray_executor")
+@dataclass(frozen=True)
+class ThreeRuns:
+    """What three runs with `--part I/3` do, in some order and one of them twice, and the merge that adds them up."""
+
+    folder: Path
+
+    def count(self, task, context):
+        whole = task.of([(0, len(task.vectors))])
+        for number in (2, 3, 1, 3):
+            start, stop = Part(3, number).rows(len(task.vectors))
+            rows = tuple((max(start, a), min(stop, b)) for a, b in task.rows if max(start, a) < min(stop, b))
+            tally = count_pass(task.of(rows), ONE_WORKER, context.kernel, context.rows_each)
+            write_part(self.folder, Part(3, number), {}, {pass_key(whole): Partial(rows, tally)})
+        yield from PartsExecutor(self.folder).count(task, context)
+
+
+@pytest.fixture(params=["threads", "parts", "ray"])
+def executor(request, tmp_path):
+    if request.param == "ray":
+        return request.getfixturevalue("ray_executor")
+    return LocalThreads(3) if request.param == "threads" else ThreeRuns(tmp_path)
 
 
 def case(tmp_path, where):

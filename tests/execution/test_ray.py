@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
-from mrl_sweep.execution import ray as module
+from mrl_sweep.execution import cluster as module
+from mrl_sweep.execution.cluster import refuse_other_versions
 from mrl_sweep.execution.places import ArrayPlace, VectorPlaces, places_of, unreadable
-from mrl_sweep.execution.ray import RayExecutor, joined, lanes_of, refuse_other_versions
+from mrl_sweep.execution.ray import RayExecutor, joined, lanes_of
 from mrl_sweep.pipeline.run import executor_of
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.settings.config import SweepConfig
@@ -78,12 +79,13 @@ def test_files_that_hold_none_of_the_rows_are_not_opened(tmp_path, order):
     np.testing.assert_array_equal(places.open([(22, 30)]).read(22, 30), expected)
 
 
-def test_a_cluster_with_gpus_has_a_lane_for_them_that_takes_no_core():
-    cores, gpus = lanes_of({"CPU": 16.0, "GPU": 2.0, "memory": 1e9})
+def test_where_a_gpu_is_to_count_a_cluster_with_gpus_has_a_lane_for_them_that_takes_no_core():
+    cores, gpus = lanes_of({"CPU": 16.0, "GPU": 2.0, "memory": 1e9}, "cuda")
     assert (dict(cores.resources), cores.n_workers, cores.device) == ({"num_cpus": 1}, 16, None)
     assert (dict(gpus.resources), gpus.n_workers, gpus.device) == ({"num_cpus": 0, "num_gpus": 1}, 2, "cuda")
     assert len(lanes_of({"CPU": 16.0, "GPU": 2.0}, "cpu")) == 1
-    assert len(lanes_of({"CPU": 16.0})) == 1
+    assert len(lanes_of({"CPU": 16.0, "GPU": 2.0})) == 1, "only where the kernel of a GPU is chosen"
+    assert len(lanes_of({"CPU": 16.0}, "cuda")) == 1
 
 
 def test_tasks_are_of_the_time_asked_for_once_a_core_has_shown_its_pace(ray_executor, tmp_path):

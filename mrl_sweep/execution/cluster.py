@@ -1,0 +1,138 @@
+"""A Ray cluster: joined or started here, its nodes asked for their versions, its failures told in our words."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, Final
+
+import numpy as np
+
+from mrl_sweep import __version__
+from mrl_sweep.errors import EnvironmentFault, MissingExtra, MrlSweepError
+from mrl_sweep.events import Note, OnEvent
+from mrl_sweep.ranking.counting import RULES
+from mrl_sweep.words import first_offenders
+
+ANSWER_S: Final = 60.0
+"""How long a node may take to say which versions it runs."""
+
+
+@contextmanager
+def cluster(address: str | None, n_cores: int, on_event: OnEvent) -> Iterator[Any]:
+    """Ray, in the cluster at `address` or RAY_ADDRESS, else in one of this machine's cores that ends with the block.
+
+    Its nodes are asked for their versions first. Raises MissingExtra without Ray, EnvironmentFault where the cluster cannot be
+    joined or a node runs other versions.
+    """
+    ray = import_ray()
+    if ray.is_initialized():
+        refuse_other_versions(ray)
+        yield ray
+        return
+    with redirect_stdout(sys.stderr):  # a thread of Ray's tells there of workers that die, where the result is to go
+        try:
+            _start(ray, address or os.environ.get("RAY_ADDRESS"), n_cores, on_event)
+            refuse_other_versions(ray)
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def import_ray() -> Any:
+    """Ray. Raises MissingExtra where it is not installed."""
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtra("Ray", "ray") from error
+    return ray
+
+
+def alive(ray: Any) -> list[Mapping[str, Any]]:
+    """The nodes that are up."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def refuse_other_versions(ray: Any) -> None:
+    """EnvironmentFault where a node runs another Python, Ray, numpy or mrl-sweep than this process."""
+
+    def versions() -> dict[str, str]:  # travels by value: a node without mrl-sweep can still answer
+        import platform
+
+        import numpy
+        import ray
+
+        try:
+            from mrl_sweep import __version__
+            from mrl_sweep.ranking.counting import RULES
+from mrl_sweep.words import first_offenders
+
+            ours = f"{__version__} (rules {RULES})"
+        except ImportError:
+            ours = "none"
+        return {"Python": platform.python_version(), "Ray": ray.__version__, "numpy": numpy.__version__, "mrl-sweep": ours}
+
+    here = {
+        "Python": platform.python_version(),
+        "Ray": ray.__version__,
+        "numpy": np.__version__,
+        "mrl-sweep": f"{__version__} (rules {RULES})",
+    }
+    other = []
+    for name, there in ask_nodes(ray, versions):
+        differing = [what for what in here if there[what] != here[what]]
+        if differing:
+            theirs, ours = (" and ".join(f"{what} {facts[what]}" for what in differing) for facts in (there, here))
+            other.append(f"{name} runs {theirs}, this process {ours}")
+    if other:
+        raise EnvironmentFault(
+            f"the cluster's nodes differ: {first_offenders(other)}", "install the same versions on every node, or use one image"
+        )
+
+
+def ask_nodes(ray: Any, question: Any, *arguments: object) -> list[tuple[str, Any]]:
+    """Each node's name and what `question(*arguments)` returns there. Raises EnvironmentFault where one does not answer."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes, asked = alive(ray), ray.remote(question)
+    strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    refs = [asked.options(num_cpus=0, scheduling_strategy=there).remote(*arguments) for there in strategies]
+    try:
+        answers = ray.get(refs, timeout=ANSWER_S)
+        return [(str(node["NodeManagerHostname"]), answer) for node, answer in zip(nodes, answers, strict=True)]
+    except ray.exceptions.GetTimeoutError as error:
+        raise EnvironmentFault(
+            f"a node of the cluster does not answer within {ANSWER_S:.0f} s", "look at `ray status`, or give another --address"
+        ) from error
+    except ray.exceptions.RayError as error:
+        raise our_error(error) from error
+
+
+def our_error(error: Exception) -> Exception:
+    """The error of ours that a task raised; else an EnvironmentFault that says how the cluster failed."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, MrlSweepError):
+        return cause
+    lines = str(cause or error).strip().splitlines() or [type(error).__name__]
+    message = f"the Ray cluster could not finish the work: {type(cause or error).__name__}: {lines[0]}"
+    return EnvironmentFault(message, "what was counted is kept: the same command resumes; `ray status` shows the nodes")
+
+
+def _start(ray: Any, address: str | None, n_cores: int, on_event: OnEvent) -> None:
+    """Join the cluster that is named, or start one here and say so."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    quiet: Sequence[tuple[str, Any]] = (("log_to_driver", False), ("logging_level", "ERROR"))
+    try:
+        if address:
+            ray.init(address=address, **dict(quiet))
+            return
+        on_event(Note(f"no Ray cluster is named (--address, RAY_ADDRESS): one of {n_cores} cores is started here"))
+        ray.init(address="local", num_cpus=n_cores, include_dashboard=False, **dict(quiet))
+    except Exception as error:  # Ray raises ConnectionError, RuntimeError and others of its own
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        place = f"join the Ray cluster at {address}" if address else "start Ray here"
+        raise EnvironmentFault(f"cannot {place}: {lines[0]}", "give --address HOST:PORT, `auto` or `ray://HOST:10001`") from error
