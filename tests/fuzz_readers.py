@@ -27,6 +27,7 @@ from mrl_sweep.embedding.vectors.source import VectorFolder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import ignore
 from mrl_sweep.execution.parts import Part
+from mrl_sweep.file_digests import FileDigests
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.pipeline.parts import merge_parts, run_part
 from mrl_sweep.report.document import Report
@@ -39,7 +40,6 @@ from mrl_sweep.runs.reopen import reopen
 from mrl_sweep.runs.returned import read_returned
 from mrl_sweep.runs.score import score_returned
 from mrl_sweep.settings.config import SweepConfig, load_config
-from mrl_sweep.store.digests import FileDigests
 from mrl_sweep.types import Collection
 
 LIGHT, HEAVY = 12, 2

@@ -68,7 +68,6 @@ def refuse_other_versions(ray: Any) -> None:
         try:
             from mrl_sweep import __version__
             from mrl_sweep.ranking.counting import RULES
-from mrl_sweep.words import first_offenders
 
             ours = f"{__version__} (rules {RULES})"
         except ImportError:

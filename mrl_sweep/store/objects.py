@@ -59,8 +59,8 @@ class Objects:
                 if time.time() - path.stat().st_mtime > DRAFT_KEPT_S:
                     path.unlink()
 
-    def put(self, write: Callable[[Path], object], name_of: str) -> tuple[str, bool]:
-        """Puts what `write(path)` writes in place, whole or not at all; its name, and whether it was not there before.
+    def put(self, write: Callable[[Path], object], name_of: str) -> tuple[str, bool | None]:
+        """Puts what `write(path)` writes in place, whole or not at all; its name, and what was there (`sound`).
 
         The digest of its bytes stands for the braces in `name_of`.
         """
@@ -69,11 +69,13 @@ class Objects:
             with draft.open("rb") as stream:
                 os.fsync(stream.fileno())
             name = name_of.format(file_digest(draft, "sha256"))
-            new = self.remote.size(name) is None if self.remote else not (self.folder / name).exists()
-            if self.remote and new:
+            (sound,) = self.sound([name])
+            if sound is False:
+                self.set_aside(name)
+            if self.remote and not sound:
                 self.remote.put(draft, name)
             draft.replace(self.folder / name)
-        return name, new
+        return name, sound
 
     def open(self, name: str) -> Any:
         """A pyarrow file to read ranges from, without fetching the rest."""

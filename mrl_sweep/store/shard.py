@@ -65,12 +65,12 @@ class Rows(NamedTuple):
     flags: npt.NDArray[np.uint8]
 
     @property
-    def index(self) -> Index:
+    def without_vectors(self) -> Index:
         """What `read_index` gives of a shard of these rows."""
         return Index(self.digests, self.flags)
 
     def take(self, places: IntArray) -> Rows:
-        return Rows(*(column[places] for column in self))
+        return Rows(self.vectors[places], self.digests[places], self.tokens[places], self.flags[places])
 
 
 def together(rows: Sequence[Rows]) -> Rows:

@@ -54,6 +54,7 @@ class Space:
         self.warnings: list[Advice] = []
         self._identity, self._digest, self._dtype = dict(identity), json_digest(identity, size=16), np.dtype(identity["dtype"])
         self._bad: set[str] = set()
+        self._stamp: object = None
         self.facts = read_facts(objects, self.warnings)
         self._read_anew()
 
@@ -150,9 +151,12 @@ class Space:
     # --- writing ---
 
     def write(self, rows: Rows) -> tuple[str, bool]:
-        """Puts a shard of these rows; its name for `add`, and whether it was not there before."""
+        """Puts a shard of these rows; its name for `add`, and whether it was there before."""
         kind = self.kind
-        return self.objects.put(lambda path: write_shard(path, rows, kind), f"{{}}{SUFFIX}")
+        name, sound = self.objects.put(lambda path: write_shard(path, rows, kind), f"{{}}{SUFFIX}")
+        if sound is False:  # damaged so that none of its texts was found
+            self.warnings.append(_damaged(self.objects, name, "its texts are embedded again"))
+        return name, bool(sound)
 
     def add(self, shards: Sequence[tuple[str, Index]], *, sound: bool = False) -> None:
         """Takes up shards, by name: their texts are found there from now on."""
@@ -186,7 +190,7 @@ class Space:
     def _read_anew(self) -> None:
         self.shards: list[Shard] = []
         self._table = DigestTable()
-        self._stamp: object = None
+        self._stamp = None
         self.refresh()
 
     def _index(self, name: str) -> Index | None:
@@ -209,7 +213,8 @@ class Space:
 
     def _reject(self, name: str) -> None:
         self._bad.add(name)
-        self.warnings.append(_set_aside(self.objects, name, "its texts are embedded again"))
+        self.objects.set_aside(name)
+        self.warnings.append(_damaged(self.objects, name, "its texts are embedded again"))
 
 
 def read_facts(objects: Objects, warnings: list[Advice]) -> ModelFacts | None:
@@ -221,13 +226,13 @@ def read_facts(objects: Objects, warnings: list[Advice]) -> ModelFacts | None:
             with objects.open(name) as file:
                 facts = ModelFacts.from_json(json.loads(bytes(file.read()))["facts"])
         elif sound is False:
-            warnings.append(_set_aside(objects, name, "what is known of the model is asked again"))
+            objects.set_aside(name)
+            warnings.append(_damaged(objects, name, "what is known of the model is asked again"))
     return facts
 
 
-def _set_aside(objects: Objects, name: str, then: str) -> Advice:
-    """What a person should know of an object that was damaged, edited, or another model's, and was moved away."""
-    objects.set_aside(name)
+def _damaged(objects: Objects, name: str, then: str) -> Advice:
+    """What a person should know of an object that was damaged, edited, or another model's, and was set aside."""
     return Advice(
         "store-damaged",
         f"{objects.place}/{name} was damaged or is not ours: it was set aside, {then}",

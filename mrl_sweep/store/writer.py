@@ -51,7 +51,7 @@ class Writer:
         if self._rows:
             self.wait()
             rows, self._rows = together(self._rows), []
-            self._space.add([("", rows.index)])
+            self._space.add([("", rows.without_vectors)])
             self._under_way = self._pool.submit(self._space.write, rows), functools.partial(self._landed, self._space.shards[-1])
 
     def wait(self) -> None:
@@ -94,8 +94,8 @@ class Writer:
         self._pool.shutdown()
 
     def _landed(self, shard: Shard, written: tuple[str, bool]) -> None:
-        (shard.name, new), shard.sound = written, True
-        self._company |= not new
+        (shard.name, there), shard.sound = written, True
+        self._company |= there
         self.n_safe += len(shard.flags)
 
     def _replace(self, groups: Iterable[Group]) -> None:
@@ -144,4 +144,4 @@ def _rewritten(space: Space, serials: Sequence[int], texts: Uint64Array) -> list
     order = found[np.sort(np.unique(found, return_index=True)[1])]
     most = max(1, space.shard_bytes // space.kind.row_bytes)
     pieces = (rows.take(order[start : start + most]) for start in range(0, len(order), most))
-    return [(space.write(piece)[0], piece.index) for piece in pieces]
+    return [(space.write(piece)[0], piece.without_vectors) for piece in pieces]

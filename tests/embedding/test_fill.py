@@ -312,7 +312,7 @@ def test_a_disk_that_has_no_room_for_rewriting_keeps_the_small_shards(tmp_path, 
     real = Space.write
 
     def write(self, rows):
-        if len(rows) == 50:
+        if len(rows.flags) == 50:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(self, rows)
 
