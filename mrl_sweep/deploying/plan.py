@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory, bytes_on_disk
 from mrl_sweep.deploying.index_bytes import index_bytes, vector_bytes
@@ -16,6 +16,9 @@ from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import EXACT, FLOAT32, Advice, Configuration, Measure, full_size
 from mrl_sweep.words import asked, percent
+
+if TYPE_CHECKING:
+    from mrl_sweep.deploying.tenants import TenantRow
 
 GIB: Final = 2**30
 
@@ -99,13 +102,17 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The rows, largest size first, the assumptions behind their figures, what had to be left out, and what to know of it."""
+    """The rows, largest size first, the assumptions behind their figures, what had to be left out, and what to know of it.
+
+    `tenants` has the choice for each service that shares the plan.
+    """
 
     request: PlanRequest
     rows: tuple[PlanRow, ...]
     assumptions: tuple[str, ...]
     left_out: tuple[str, ...] = field(default=())
     advice: tuple[Advice, ...] = ()
+    tenants: tuple[TenantRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +268,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "request": asdict(plan.request) | {"indexes": list(plan.request.indexes)},
         "assumptions": list(plan.assumptions),
         "left_out": list(plan.left_out),
+        "tenants": [asdict(one) for one in plan.tenants],
         "warnings": [{"code": one.code, "message": one.message, "hint": one.hint} for one in plan.advice],
     }
 

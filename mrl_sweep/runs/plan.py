@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from mrl_sweep.decision.judging import Question, judge_each
+from mrl_sweep.decision.slices import declared_slices
 from mrl_sweep.decision.units import unit_of
-from mrl_sweep.deploying.plan import GIB, Evaluated, Plan, PlanRequest, make_plan
+from mrl_sweep.deploying.plan import GIB, Evaluated, Plan, PlanRequest, PlanRow, make_plan
 from mrl_sweep.deploying.target_advice import target_advice
+from mrl_sweep.deploying.tenants import Tenant, tenant_row
 from mrl_sweep.errors import InputError
 from mrl_sweep.runs.reopen import EarlierRun, target_of
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import SEED, Advice, Configuration, full_size
+from mrl_sweep.types import EXACT, SEED, Advice, Configuration, Judgement, full_size
+from mrl_sweep.words import first_offenders
 
 
 def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
@@ -35,7 +39,45 @@ def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
         measure=run.policy.required[0],
         projected=at_docs,
     )
-    return replace(make_plan(request, known), advice=advice)
+    tenants = [Tenant.parse(text) for text in config.plan.tenant]
+    if len({tenant.name for tenant in tenants}) < len(tenants):
+        raise InputError("two tenants have one name", "give each a name of its own")
+    retain = config.slices.slice_retain or run.policy.retain
+
+    def judge_slice(tenant: Tenant, rows: Sequence[PlanRow]) -> tuple[list[Judgement], int]:
+        return judged_on_slice(run, tenant, rows, retain)
+
+    chosen = [
+        tenant_row(tenant, make_plan(tenant.request(request), known), judge_slice, known.measure, retain) for tenant in tenants
+    ]
+    return replace(make_plan(request, known), advice=advice, tenants=tuple(chosen))
+
+
+def judged_on_slice(run: EarlierRun, tenant: Tenant, rows: Sequence[PlanRow], retain: float) -> tuple[list[Judgement], int]:
+    """The rows judged on the queries of the tenant's slice alone, alpha shared among them; and how many queries those are.
+
+    Raises InputError for a field or a value that no query has.
+    """
+    assert tenant.slice is not None
+    field, value = tenant.slice
+    slices = {one.value: one.members for one in declared_slices(run.data.query_metadata, [field])}
+    if value not in slices:
+        raise InputError(
+            f"tenant {tenant.name}: no query has {field}={value}", f"{field} has {first_offenders(list(slices), limit=8)}"
+        )
+    counted = run.scores.counted & slices[value]
+    policy = replace(run.policy, retain=retain, alpha=run.policy.alpha / len(rows))
+    question = Question(
+        scores=replace(run.scores, counted=counted),
+        policy=policy,
+        baseline=full_size(run.findings),
+        clusters=run.clusters,
+        unfit=run.unfit,
+    )
+    measured = [Configuration.parse(row.configuration) for row in rows]
+    # an exhaustive index finds what the exact search found
+    candidates = [one if one in run.findings else replace(one, index=EXACT) for one in measured]
+    return judge_each(question, candidates), int(counted[run.scores.measures.index(run.policy.required[0])].sum())
 
 
 def request_of(run: EarlierRun, config: SweepConfig) -> PlanRequest:

@@ -356,6 +356,12 @@ class PlanTable(SettingsTable):
     recall: float | None = setting(
         "--recall", "SHARE", parse_share, None, "What an index must return of the exact first ten at --docs: 95%."
     )
+    tenant: tuple[str, ...] = several(
+        "--tenant",
+        "TEXT",
+        list_of(parse_text, ";"),
+        "A service with limits of its own: 'search ms=20 gib=4 recall=95% slice=lang:de'.",
+    )
     currency: str | None = setting("--currency", "NAME", parse_text, None, "Of your prices, as it is to be printed: EUR.")
     price_gib_month: float | None = setting("--price-gib-month", "PRICE", parse_number, None, "Of a GiB of memory.")
     price_disk_gib_month: float | None = setting("--price-disk-gib-month", "PRICE", parse_number, None, "Of a GiB of disk.")

@@ -107,6 +107,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "plan.qps": None,
         "plan.recall": None,
         "plan.currency": None,
+        "plan.tenant": [],
         "plan.price_gib_month": None,
         "plan.price_disk_gib_month": None,
         "plan.machine_memory": None,

@@ -20,6 +20,8 @@ def plan_article(plans: Mapping[str, Plan]) -> Article:
     sections = [_cheapest(plans)] if several else []
     for name, plan in plans.items():
         sections.append(_rows(plan, name if several else ""))
+        if plan.tenants:
+            sections.append(_tenants(plan, f"Tenants of {name}" if several else "Tenants"))
     advice = tuple(dict.fromkeys(one for plan in plans.values() for one in plan.advice))
     docs = next(iter(plans.values())).request.docs
     closing = [f"{name}: {_closing(plan)}" if several else _closing(plan) for name, plan in plans.items()]
@@ -95,6 +97,26 @@ def _rows(plan: Plan, name: str) -> Section:
         table=table(columns, [_mood(row) for row in rows], chosen=rows.index(cheapest) if cheapest else None),
         items=tuple(Item(note) for note in notes),
     )
+
+
+def _tenants(plan: Plan, title: str) -> Section:
+    """Each service in one line: the cheapest row that is acceptable to it, and what its own slice keeps there."""
+    chosen = plan.tenants
+    rows = [one.row for one in chosen]
+    money = f", {plan.request.currency}" if plan.request.currency else ""
+    columns = [
+        Column(title="tenant", cells=tuple(one.tenant.name for one in chosen), right=False),
+        Column(title="cheapest acceptable", cells=tuple(row.configuration if row else "none" for row in rows), right=False),
+        Column(title="kept", cells=tuple(words.percent(row.kept if row else None) for row in rows), drop=2),
+        Column(title="slice", cells=tuple("=".join(one.tenant.slice or ()) or words.DASH for one in chosen), right=False),
+        Column(title="kept there", cells=tuple(words.percent(one.slice_kept) for one in chosen), drop=3),
+        Column(title="at least", cells=tuple(words.percent(one.slice_at_least) for one in chosen)),
+        Column(title="memory", cells=tuple(words.size(row.memory_bytes if row else None) for row in rows), drop=1),
+        Column(title=f"a month{money}", cells=tuple(_money(row.monthly_cost if row else None) for row in rows)),
+    ]
+    reasons = [Item(f"{one.tenant.name}: {one.reason}") for one in chosen if one.reason]
+    moods = [Mood.GOOD if row else Mood.OPEN for row in rows]
+    return Section(title=title, asked=True, table=table(columns, moods), items=tuple(reasons))
 
 
 def _projected(row: PlanRow) -> str:

@@ -1,0 +1,120 @@
+"""Several services on one plan: each with limits of its own, and with a slice of the queries that it must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+
+from mrl_sweep.deploying.plan import GIB, Plan, PlanRequest, PlanRow
+from mrl_sweep.errors import InputError
+from mrl_sweep.types import Judgement, Measure, Outcome
+from mrl_sweep.words import asked, did_you_mean, percent, plural
+
+FORMS: Final = '--tenant "search ms=20 gib=4 recall=95% qps=200 slice=lang:de", each part optional but the name'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """What one service asks of the plan; None is no limit of its own. `slice` is a field and a value, empty for all queries."""
+
+    name: str
+    p99_ms: float | None = None
+    size_bytes: int | None = None
+    recall: float | None = None
+    queries_per_second: float | None = None
+    slice: tuple[str, str] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`NAME ms=20 gib=4 recall=95% qps=200 slice=FIELD:VALUE`. Raises InputError for anything else."""
+        name, *words = text.split()
+        given: dict[str, Any] = {}
+        for word in words:
+            key, equals, value = word.partition("=")
+            if not equals or key not in _LIMITS:
+                raise InputError(
+                    f"tenant {name}: {word!r} is no limit", f"{did_you_mean(key, _LIMITS, spelt=str)} {FORMS}".lstrip()
+                )
+            field, read = _LIMITS[key]
+            try:
+                given[field] = read(value)
+            except ValueError:
+                raise InputError(f"tenant {name}: {value!r} is no value of {key}", FORMS) from None
+        return cls(name=name, **given)
+
+    def request(self, request: PlanRequest) -> PlanRequest:
+        """The plan's request with this tenant's limits in the place of the plan's."""
+        own = {field: getattr(self, field) for field in ("p99_ms", "size_bytes", "recall", "queries_per_second")}
+        return replace(request, **{field: value for field, value in own.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantRow:
+    """The cheapest acceptable row for a tenant; `row` is None with the reason where there is none.
+
+    `slice_kept` and `slice_at_least` are of the `slice_queries` queries of its slice.
+    """
+
+    tenant: Tenant
+    row: PlanRow | None
+    reason: str = ""
+    slice_kept: float | None = None
+    slice_at_least: float | None = None
+    slice_queries: int | None = None
+
+
+JudgeSlice = Callable[[Tenant, Sequence[PlanRow]], tuple[list[Judgement], int]]
+"""The rows judged on the tenant's slice together, so that the error rate is that of all; and how many queries it has."""
+
+
+def tenant_row(tenant: Tenant, plan: Plan, judge_slice: JudgeSlice, measure: Measure, retain: float) -> TenantRow:
+    """The cheapest row of the tenant's own `plan` that is acceptable, and proven to keep the share on its slice."""
+    rows = sorted((row for row in plan.rows if row.acceptable), key=lambda row: (row.monthly_cost or 0.0, row.memory_bytes or 0))
+    if not rows:
+        return TenantRow(tenant=tenant, row=None, reason="no configuration is known to be within its limits")
+    if tenant.slice is None:
+        return TenantRow(tenant=tenant, row=rows[0])
+    judged, queries = judge_slice(tenant, rows)
+    for row, judgement in zip(rows, judged, strict=True):
+        if judgement.outcome in (Outcome.BASELINE, Outcome.PASS):
+            evidence = judgement.evidence[measure]
+            return TenantRow(
+                tenant=tenant, row=row, slice_kept=evidence.kept, slice_at_least=evidence.at_least, slice_queries=queries
+            )
+    best = max(judged, key=lambda one: one.evidence[measure].at_least or 0.0).evidence[measure]
+    known = "" if best.at_least is None else f"; the best keeps at least {percent(best.at_least)}"
+    of = plural(queries, "query", "queries")
+    reason = f"nothing within its limits is proven to keep {asked(retain)} of the {of} with {'='.join(tenant.slice)}{known}"
+    return TenantRow(tenant=tenant, row=None, reason=reason, slice_queries=queries)
+
+
+def _share(text: str) -> float:
+    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 < value <= 1:
+        raise ValueError(text)
+    return value
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def _slice(text: str) -> tuple[str, str]:
+    field, colon, value = text.partition(":")
+    if not (field and colon and value):
+        raise ValueError(text)
+    return field, value
+
+
+_LIMITS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
+    "ms": ("p99_ms", _above_zero),
+    "gib": ("size_bytes", lambda text: int(_above_zero(text) * GIB)),
+    "recall": ("recall", _share),
+    "qps": ("queries_per_second", _above_zero),
+    "slice": ("slice", _slice),
+}
+"""What a limit is called, the field that it fills, and how its value is read."""
