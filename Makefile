@@ -29,6 +29,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests
 	$(BIN)/zizmor --offline --quiet action.yml .github/workflows configs/ci/github.yml
 
 coverage: $(READY)

@@ -23,6 +23,7 @@ from mrl_sweep.collection import LoadOptions, load_collection
 from mrl_sweep.embedding import Embedder, ModelOptions, Role, Store, embed, open_embedder
 from mrl_sweep.embedding.hosted.replies import judge
 from mrl_sweep.embedding.hosted.wire import Garbled, Refused, Reply, Transient, by_index, in_order, member, parsed
+from mrl_sweep.embedding.vectors.rows import Names
 from mrl_sweep.embedding.vectors.source import VectorFolder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import ignore
@@ -151,7 +152,7 @@ def three() -> Collection:
 
 def vectors(folder: Path) -> object:
     """Documents and queries are the same file here, under the ids that it has."""
-    return [VectorFolder(folder).load(three(), role, on_event=ignore) for role in Role]
+    return [VectorFolder(folder, Names()).load(three(), role, on_event=ignore) for role in Role]
 
 
 def model(folder: Path) -> object:

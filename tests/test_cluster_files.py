@@ -31,7 +31,7 @@ def rayjob() -> dict[str, Any]:
     return yaml.safe_load((FOLDER / "rayjob.yaml").read_text())
 
 
-def test_the_rayjob_has_what_kuberay_asks_of_one():
+def test_the_rayjob_has_what_kuberay_asks_of_one() -> None:
     job = rayjob()
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", job["metadata"]["name"])
@@ -46,14 +46,14 @@ def test_the_rayjob_has_what_kuberay_asks_of_one():
         assert container["resources"]["requests"] == container["resources"]["limits"]
 
 
-def test_its_pods_run_one_image_and_see_the_same_files():
+def test_its_pods_run_one_image_and_see_the_same_files() -> None:
     cluster = rayjob()["spec"]["rayClusterSpec"]
     pods = [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
     assert len({pod["containers"][0]["image"] for pod in pods}) == 1
     assert len({str(pod["volumes"]) for pod in pods}) == len({str(pod["containers"][0]["volumeMounts"]) for pod in pods}) == 1
 
 
-def test_its_command_is_the_programs_own_and_joins_the_cluster():
+def test_its_command_is_the_programs_own_and_joins_the_cluster() -> None:
     options = parsed(shlex.split(rayjob()["spec"]["entrypoint"]))
     assert (options["executor"], options["address"]) == (ExecutorName.RAY, "auto")
     (mount,) = rayjob()["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["volumeMounts"]
@@ -61,7 +61,7 @@ def test_its_command_is_the_programs_own_and_joins_the_cluster():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a script for bash")
-def test_the_array_counts_every_part_of_the_set_once(tmp_path):
+def test_the_array_counts_every_part_of_the_set_once(tmp_path: Path) -> None:
     """The script is run for each task of its array, with a program that writes down how it is called."""
     script = FOLDER / "parts.sbatch"
     directives = dict(re.findall(r"^#SBATCH --([a-z-]+)=(\S+)$", script.read_text(), re.MULTILINE))

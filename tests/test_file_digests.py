@@ -1,11 +1,15 @@
+from __future__ import annotations
+
 import os
 from pathlib import Path
+
+import pytest
 
 from mrl_sweep import file_digests as module
 from mrl_sweep.file_digests import FileDigests
 
 
-def test_files_are_read_once_and_again_when_they_change(tmp_path: Path, monkeypatch):
+def test_files_are_read_once_and_again_when_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
     real = module.file_digest
     monkeypatch.setattr(module, "file_digest", lambda file, algorithm: read.append(file.name) or real(file, algorithm))
@@ -21,7 +25,7 @@ def test_files_are_read_once_and_again_when_they_change(tmp_path: Path, monkeypa
     assert read[2:] == ["b.bin"]
 
 
-def test_a_file_of_the_same_path_size_and_time_is_another_where_its_content_is(tmp_path: Path):
+def test_a_file_of_the_same_path_size_and_time_is_another_where_its_content_is(tmp_path: Path) -> None:
     """What is remembered saves a read, never a decision."""
     weights, cache = tmp_path / "weights", tmp_path / "cache"
     weights.write_bytes(b"one")
@@ -38,7 +42,7 @@ def test_a_file_of_the_same_path_size_and_time_is_another_where_its_content_is(t
         first = second
 
 
-def test_a_file_that_changed_a_moment_ago_is_not_remembered(tmp_path: Path):
+def test_a_file_that_changed_a_moment_ago_is_not_remembered(tmp_path: Path) -> None:
     """Two changes may fall within one tick of the file system's clock."""
     (tmp_path / "w").write_bytes(b"x")
     FileDigests(tmp_path / "cache").each([tmp_path / "w"])
@@ -46,7 +50,7 @@ def test_a_file_that_changed_a_moment_ago_is_not_remembered(tmp_path: Path):
     assert FileDigests(tmp_path / "cache").each([tmp_path / "w", tmp_path / "gone"])[1] is None
 
 
-def test_the_digest_of_a_folder_is_that_of_its_content_wherever_it_lies(tmp_path: Path):
+def test_the_digest_of_a_folder_is_that_of_its_content_wherever_it_lies(tmp_path: Path) -> None:
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "weights").write_bytes(b"same")
@@ -56,7 +60,7 @@ def test_the_digest_of_a_folder_is_that_of_its_content_wherever_it_lies(tmp_path
     assert FileDigests(None).of((tmp_path / "there").iterdir(), tmp_path / "there") != here
 
 
-def test_a_broken_cache_of_digests_is_no_cache(tmp_path: Path):
+def test_a_broken_cache_of_digests_is_no_cache(tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(b"x")
     expected = FileDigests(None).of([tmp_path / "w"], tmp_path)
     for content in (b"{", b"[]", b'{"x": 1}', b"\xff"):

@@ -12,7 +12,7 @@ import shlex
 import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -100,17 +100,17 @@ def test_notebook_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MRL_SWEEP_STORE", str(tmp_path / ".store"))
     small_corpus(tmp_path)
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         for block in blocks("python"):
             exec(compile(block, "README.md", "exec"), names)
     report, by_query = names["report"], names["by_query"]
-    assert report.verdict.sentence in printed.getvalue()  # type: ignore[attr-defined]
-    ranks = [list(found).index(i) + 1 for i, found in enumerate(names["best"]) if i in found]  # type: ignore[call-overload]
-    rotated = report.candidate(32, basis="pca").measures["nDCG@10"].mean  # type: ignore[attr-defined]
+    assert report.verdict.sentence in printed.getvalue()
+    ranks = [list(found).index(i) + 1 for i, found in enumerate(names["best"]) if i in found]
+    rotated = report.candidate(32, basis="pca").measures["nDCG@10"].mean
     assert sum(1 / np.log2(np.array(ranks) + 1)) / 40 == pytest.approx(rotated, abs=1e-9)
-    means = by_query.mean()  # type: ignore[attr-defined]
-    for row in report.candidates:  # type: ignore[attr-defined]
+    means = by_query.mean()
+    for row in report.candidates:
         if row.index == "exact" and row.basis == "prefix":
             assert means[row.dim] == pytest.approx(row.measures["nDCG@10"].mean, abs=1e-12)
 

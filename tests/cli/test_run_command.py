@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,14 +37,16 @@ def corpus(tmp_path: Path) -> Path:
     write_lines(
         folder / "corpus.jsonl", [{"_id": f"d{i}", "title": f"title {i}", "text": f"text {i}"} for i in range(N_DOCUMENTS)]
     )
-    queries = [{"_id": f"q{i}", "text": f"query {i}", "metadata": {"kind": "ab"[i % 2]}} for i in range(N_QUERIES)]
+    queries: list[dict[str, Any]] = [
+        {"_id": f"q{i}", "text": f"query {i}", "metadata": {"kind": "ab"[i % 2]}} for i in range(N_QUERIES)
+    ]
     write_lines(folder / "queries.jsonl", queries)
     judged = "".join(f"q{i}\td{relevant[i]}\t1\n" for i in range(N_QUERIES))
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
     return folder
 
 
-def write_lines(path: Path, records: list[dict[str, object]]) -> None:
+def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 

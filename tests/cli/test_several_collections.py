@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -37,7 +38,7 @@ def collections(tmp_path: Path) -> None:
     for name, judged in {"hard": relevant, "easy": np.where(np.arange(N_QUERIES) % 3, relevant, found_at_two)}.items():
         (tmp_path / name / "qrels").mkdir(parents=True)
         lines(tmp_path / name / "corpus.jsonl", [{"_id": f"d{i}", "text": f"text {i}"} for i in range(N_DOCUMENTS)])
-        queries = [
+        queries: list[dict[str, Any]] = [
             {"_id": f"q{i}", "text": f"query {i}", "metadata": {"language": ("de", "sw")[i % 2]}} for i in range(N_QUERIES)
         ]
         lines(tmp_path / name / "queries.jsonl", queries)
@@ -49,7 +50,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a / np.linalg.norm(a, axis=1, keepdims=True)) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T
 
 
-def lines(path: Path, records: list[dict[str, object]]) -> None:
+def lines(path: Path, records: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
@@ -110,7 +111,7 @@ def test_a_broken_collection_stops_before_any_work(command: Command, tmp_path: P
 
 
 def test_a_later_error_names_its_collection(command: Command, tmp_path: Path) -> None:
-    queries = [{"_id": f"q{i}", "text": f"query {i}", "metadata": {}} for i in range(N_QUERIES)]
+    queries: list[dict[str, Any]] = [{"_id": f"q{i}", "text": f"query {i}", "metadata": {}} for i in range(N_QUERIES)]
     lines(tmp_path / "easy" / "queries.jsonl", queries)
     done = both(command, "--out", "made", "--slice", "language")
     assert done.returncode == 2
@@ -252,7 +253,9 @@ def test_the_language_of_the_queries_is_a_slice_like_any_other(command: Command)
 
 
 def test_a_language_beside_the_text_of_a_query_is_found_too(command: Command, tmp_path: Path) -> None:
-    queries = [{"_id": f"q{i}", "text": f"query {i}", "language": ("de", "sw")[i % 3 > 0]} for i in range(N_QUERIES)]
+    queries: list[dict[str, Any]] = [
+        {"_id": f"q{i}", "text": f"query {i}", "language": ("de", "sw")[i % 3 > 0]} for i in range(N_QUERIES)
+    ]
     lines(tmp_path / "easy" / "queries.jsonl", queries)
     alone = json.loads(command("run", "--collection", "easy", *MODEL, "--format", "json", "--retain", "95%").stdout)
     counted = {(row["value"], row["queries"]) for row in alone["slices"] if row["field"] == "language"}

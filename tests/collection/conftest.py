@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ CORPUS = [
     {"_id": "d2", "title": "", "text": "Snow is cold."},
     {"_id": "d3", "text": "Hail hurts."},
 ]
-QUERIES = [
+QUERIES: list[dict[str, Any]] = [
     {"_id": "q1", "text": "what falls on the plain", "metadata": {"kind": "wet", "words": 5}},
     {"_id": "q2", "text": "what is cold"},
 ]
@@ -32,8 +33,8 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 
     def write(
         *,
-        corpus: bytes | str | list[dict[str, object]] = CORPUS,
-        queries: bytes | str | list[dict[str, object]] = QUERIES,
+        corpus: bytes | str | list[dict[str, Any]] = CORPUS,
+        queries: bytes | str | list[dict[str, Any]] = QUERIES,
         qrels: bytes | str | dict[str, bytes | str] = QRELS,
     ) -> Path:
         (tmp_path / "qrels").mkdir(exist_ok=True)
@@ -49,7 +50,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def as_bytes(content: bytes | str | list[dict[str, object]]) -> bytes:
+def as_bytes(content: bytes | str | list[dict[str, Any]]) -> bytes:
     if isinstance(content, bytes):
         return content
     if isinstance(content, str):

@@ -53,7 +53,7 @@ RIGHT = {"q1": {"d1": 1}, "q2": {"d2": 2}}
 BEIR = {"corpus.jsonl": lines(CORPUS), "queries.jsonl": lines(QUERIES)}
 MTEB = lines([{"query-id": q, "corpus-id": d, "score": s} for q, d, s in JUDGED])
 TOPICS = "<top>\n<num> Number: q1\n<title> lantern\n</top>\n<top>\n<num> Number: q2\n<title> river\n</top>\n"
-OTHER = {
+OTHER: dict[str, dict[str, Any]] = {
     "MTEB": BEIR | {"qrels/test.jsonl": MTEB},
     "judgments as CSV": BEIR | {"qrels/test.csv": "query-id,corpus-id,score\nq1,d1,1\nq2,d2,2\n"},
     "judgments as Parquet": BEIR | {"qrels/test.parquet": [{"query-id": q, "corpus-id": d, "score": s} for q, d, s in JUDGED]},
@@ -80,7 +80,7 @@ def test_a_folder_is_read_by_what_is_in_it(tmp_path: Path, kind: str, scheme: st
     assert judged(load_collection(f"{scheme}{write(tmp_path, OTHER[kind])}")) == RIGHT
 
 
-NAMED = {
+NAMED: dict[str, list[dict[str, Any]]] = {
     "corpus.{}": [{"sku": "d1", "words": "copper lantern"}, {"sku": "d2", "words": "quiet river"}],
     "queries.{}": [{"number": "q1", "asked": "lantern"}, {"number": "q2", "asked": "river"}],
     "qrels/test.{}": [{"who": "q1", "what": "d1", "how": 1}, {"who": "q2", "what": "d2", "how": 2}],

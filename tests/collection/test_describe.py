@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mrl_sweep.collection import LoadOptions, MissingDocs, load_collection
 from mrl_sweep.collection.describe import Lengths, SliceField, Spread, describe, slice_fields
@@ -51,7 +52,14 @@ def test_rows_are_for_people(folder: Folder) -> None:
 
 
 def test_values_of_slices_are_counted_most_frequent_first() -> None:
-    metadata = [{"a": "x", "b": 1}, {"a": "y", "b": True}, {"a": "y", "c": None}, {"a": "x"}, {"a": "y"}, {}]
+    metadata: list[dict[str, Any]] = [
+        {"a": "x", "b": 1},
+        {"a": "y", "b": True},
+        {"a": "y", "c": None},
+        {"a": "x"},
+        {"a": "y"},
+        {},
+    ]
     assert slice_fields(metadata) == (
         SliceField("a", {"y": 3, "x": 2}, 2, 1),
         SliceField("b", {"1": 1, "true": 1}, 2, 4),

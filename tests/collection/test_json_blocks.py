@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,17 +20,17 @@ from mrl_sweep.errors import InputError
 PLAIN = [f'{{"_id": "d{i}", "title": "t{i}", "text": "some text {i}"}}' for i in range(40)]
 
 
-def both(path: Path, block_bytes: int = 200, limit: int = 10_000):
+def both(path: Path, block_bytes: int = 200, limit: int = 10_000) -> Any:
     """What the file gives in blocks, and line by line: documents with their offsets, or the message."""
     source = FileSource.of(path, max_line_bytes=limit)
 
-    def outcome(read):
+    def outcome(read: Any) -> Any:
         try:
             return list(read())
         except InputError as error:
             return error.message
 
-    def in_blocks():
+    def in_blocks() -> Any:
         return block_documents(path, max_line_bytes=limit, rest=source._lines, block_bytes=block_bytes)
 
     return outcome(in_blocks), outcome(lambda: source._lines(0))
@@ -61,7 +62,7 @@ ODD = {
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("place", [0, 3, 39])
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
-def test_an_odd_line_is_read_or_refused_as_line_by_line(tmp_path, odd, place, end):
+def test_an_odd_line_is_read_or_refused_as_line_by_line(tmp_path: Path, odd: Any, place: int, end: str) -> None:
     lines = [*PLAIN[:place], ODD[odd], *PLAIN[place + 1 :]]
     path = tmp_path / "corpus.jsonl"
     path.write_bytes(((end or "\n").join(lines) + end).encode())
@@ -72,14 +73,16 @@ def test_an_odd_line_is_read_or_refused_as_line_by_line(tmp_path, odd, place, en
 
 
 @pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b"\n", b"\xff"])
-def test_a_mark_a_blank_line_or_another_encoding_at_the_beginning(tmp_path, start):
+def test_a_mark_a_blank_line_or_another_encoding_at_the_beginning(tmp_path: Path, start: bytes) -> None:
     path = tmp_path / "corpus.jsonl"
     path.write_bytes(start + "\n".join(PLAIN).encode())
     assert len({repr(outcome) for outcome in both(path)}) == 1
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.text(), st.text()), min_size=1, max_size=20), st.booleans())
-def test_any_texts_in_any_script_come_back_at_their_offsets(tmp_path_factory, fields, escaped):
+def test_any_texts_in_any_script_come_back_at_their_offsets(
+    tmp_path_factory: pytest.TempPathFactory, fields: list[Any], escaped: bool
+) -> None:
     path = tmp_path_factory.mktemp("any") / "corpus.jsonl"
     lines = [json.dumps({"_id": i, "title": t, "text": x}, ensure_ascii=escaped) for i, t, x in fields]
     path.write_bytes(("\n".join(lines) + "\n").encode())
@@ -88,7 +91,7 @@ def test_any_texts_in_any_script_come_back_at_their_offsets(tmp_path_factory, fi
     assert [document for _, document in blocks] == [Document(*some) for some in fields]
 
 
-def test_blocks_are_what_a_large_file_is_read_by_compressed_or_not(tmp_path, monkeypatch):
+def test_blocks_are_what_a_large_file_is_read_by_compressed_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = ("\n".join(PLAIN * 50)).encode()
     (tmp_path / "plain.jsonl").write_bytes(data)
     (tmp_path / "packed.jsonl").write_bytes(gzip.compress(data))

@@ -127,7 +127,7 @@ def write_hf_nano(folder: Path) -> str:
 
 def write_hub(folder: Path, *, qrels: str, split: str, judgments: list[str]) -> str:
     pytest.importorskip("datasets")
-    parts = {
+    parts: dict[str, tuple[list[str], list[Any]]] = {
         "corpus": (["_id", "title", "text"], DOCUMENTS),
         "queries": (["_id", "text"], QUERIES),
         qrels: (judgments, [(q, d, float(g)) for q, d, g in JUDGMENTS]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,13 @@ def shown(slices: object) -> dict[str, list[int]]:
 
 
 def test_each_value_of_a_declared_field_is_a_slice() -> None:
-    metadata = [{"type": "fact"}, {"type": "numeric", "new": True}, {}, {"type": "fact", "new": None}, {"type": ["a", "fact"]}]
+    metadata: list[dict[str, Any]] = [
+        {"type": "fact"},
+        {"type": "numeric", "new": True},
+        {},
+        {"type": "fact", "new": None},
+        {"type": ["a", "fact"]},
+    ]
     slices = declared_slices(metadata, ["type", "new", "type"])
     assert shown(slices) == {"type=a": [4], "type=fact": [0, 3, 4], "type=numeric": [1], "new=true": [1]}
     assert all(s.declared for s in slices)

@@ -110,6 +110,7 @@ def test_a_sample_of_the_corpus_gives_every_point_a_second_size(corpus: Any, exa
     assert smaller is not None
     assert (smaller.docs, smaller.recall, last.recall) == (len(rows), 1.0, 1.0), "all lists are probed"
     first = with_growth[0].cost
+    assert first.recall is not None
     assert first.recall == np.mean(
         [len(set(a[:10]) & set(b[:10])) / 10 for a, b in zip(found[0].top_rows, exact.top.rows[0], strict=True)]
     )

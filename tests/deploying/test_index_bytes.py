@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, cast
+
 import faiss
 import numpy as np
 import pytest
@@ -24,7 +27,7 @@ def serialised(spec: str, dim: int, n: int) -> int:
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def one_thread() -> Iterator[None]:
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     yield
@@ -78,7 +81,7 @@ def test_fast_scan_lists_are_off_by_the_padding_of_their_last_blocks_alone(spec:
     index.train(rows)
     index.add(rows)
     block = 64 if spec.endswith("_64") else 32
-    lengths = np.array([index.invlists.list_size(i) for i in range(8)])
+    lengths = np.array([cast(Any, index).invlists.list_size(i) for i in range(8)])
     padding = code * int((-lengths % block).sum())
     expected = index_bytes(spec, 64, 3000)
     assert expected is not None
@@ -89,7 +92,7 @@ def test_fast_scan_lists_are_off_by_the_padding_of_their_last_blocks_alone(spec:
 def test_ivf_pq_with_centroids_drawn_at_random(n: int) -> None:
     """Eight-bit centroids take long to train and weigh the same untrained."""
     rng = np.random.default_rng(0)
-    index = faiss.index_factory(64, "IVF64,PQ16", faiss.METRIC_INNER_PRODUCT)
+    index: Any = faiss.index_factory(64, "IVF64,PQ16", faiss.METRIC_INNER_PRODUCT)
     index.quantizer.add(rng.standard_normal((64, 64), dtype=np.float32))
     faiss.copy_array_to_vector(rng.standard_normal(64 * 256, dtype=np.float32), index.pq.centroids)
     index.is_trained = True

@@ -68,7 +68,7 @@ def grown(docs: int = 250, **at: float) -> Smaller:
 
 def test_more_replicas_where_one_is_too_slow() -> None:
     """Latency doubles where documents do: 0.025 ms at 250 and 0.1 ms at 1,000 are 1 ms at 10,000."""
-    speed = {"p50_ms": 0.1, "p99_ms": 0.2, "queries_per_second": 10_000, "smaller": grown(p50_ms=0.025)}
+    speed: dict[str, Any] = {"p50_ms": 0.1, "p99_ms": 0.2, "queries_per_second": 10_000, "smaller": grown(p50_ms=0.025)}
     flat = found("512:float32:Flat", 0.991, **speed)
     half = make_plan(PlanRequest(docs=10_000, queries_per_second=2500, replicas=2), run(FULL, HALF, flat)).rows[1]
     assert (half.p50_ms, half.p99_ms) == (pytest.approx(1.0), pytest.approx(2.0))
@@ -228,6 +228,6 @@ def test_the_document_is_plain_json() -> None:
         ({"machine_price_month": 5.0}, "a machine has a price but no size"),
     ],
 )
-def test_a_request_without_sense_is_refused(options: dict[str, object], message: str) -> None:
+def test_a_request_without_sense_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_plan(PlanRequest(**({"docs": 10} | options)), run(FULL))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,16 +18,18 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel, BertTokenizerFast  # type: ignore[attr-defined]
 
     folder = tmp_path_factory.mktemp("bert")
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS)]
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "base")
     torch.manual_seed(7)
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    shape: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
     bert = BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=40, **shape))
-    torch.nn.init.normal_(bert.encoder.layer[-1].output.LayerNorm.bias)  # as in a trained one: rows do not have mean zero
+    torch.nn.init.normal_(
+        cast(Any, bert).encoder.layer[-1].output.LayerNorm.bias
+    )  # as in a trained one: rows do not have mean zero
     bert.save_pretrained(folder / "base")
     transformer = Transformer(str(folder / "base"), max_seq_length=12)
     model = SentenceTransformer(

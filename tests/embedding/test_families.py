@@ -1,4 +1,8 @@
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,15 +40,15 @@ from mrl_sweep.errors import InputError
         ("Snowflake/snowflake-arctic-embed-m", 768, ()),
     ],
 )
-def test_the_trained_sizes_of_a_family_are_known_by_name(name, full, expected):
+def test_the_trained_sizes_of_a_family_are_known_by_name(name: str, full: int, expected: Any) -> None:
     assert trained_dims(family_of(name), full) == expected
 
 
-def test_only_nomic_1_5_asks_for_a_layer_norm_before_slicing():
+def test_only_nomic_1_5_asks_for_a_layer_norm_before_slicing() -> None:
     assert [family.name for family in FAMILIES if family.transform == LAYER_NORM] == ["Nomic Embed v1.5"]
 
 
-def test_families_that_are_not_prefixes_are_refused_with_the_reason():
+def test_families_that_are_not_prefixes_are_refused_with_the_reason() -> None:
     with pytest.raises(InputError, match=r"stella_en_400M_v5 cannot be cut: .*separate output heads"):
         refuse_non_prefix(family_of("NovaSearch/stella_en_400M_v5"), "stella_en_400M_v5")
     refuse_non_prefix(family_of("wordllama"), "wordllama")
@@ -67,7 +71,7 @@ CARD = """# A model
 """
 
 
-def test_a_models_own_word_is_asked_in_order_of_table_configuration_and_card(tmp_path):
+def test_a_models_own_word_is_asked_in_order_of_table_configuration_and_card(tmp_path: Path) -> None:
     assert trained_dims(None, 768, tmp_path) == ()
     (tmp_path / "README.md").write_text(CARD)
     assert trained_dims(None, 768, tmp_path) == (512, 64)
@@ -76,20 +80,20 @@ def test_a_models_own_word_is_asked_in_order_of_table_configuration_and_card(tmp
     assert trained_dims(family_of("wordllama"), 256, tmp_path) == (128, 64)
 
 
-def test_a_broken_configuration_says_nothing(tmp_path):
+def test_a_broken_configuration_says_nothing(tmp_path: Path) -> None:
     for content in ("{", "[1]", '{"matryoshka_dimensions": "many"}'):
         (tmp_path / "config.json").write_text(content)
         assert trained_dims(None, 768, tmp_path) == ()
 
 
-def test_a_model_may_call_itself_matryoshka_without_sizes(tmp_path):
+def test_a_model_may_call_itself_matryoshka_without_sizes(tmp_path: Path) -> None:
     assert not says_matryoshka(tmp_path)
     (tmp_path / "config.json").write_text('{"is_matryoshka": true}')
     assert says_matryoshka(tmp_path)
     assert trained_dims(None, 768, tmp_path) == ()
 
 
-def test_halvings_stop_at_32():
+def test_halvings_stop_at_32() -> None:
     assert halvings(768) == [384, 192, 96, 48]
     assert halvings(64) == [32]
     assert halvings(63) == []

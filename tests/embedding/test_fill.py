@@ -1,7 +1,12 @@
+from __future__ import annotations
+
 import errno
 import signal
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +26,7 @@ QUERY = "which one?"
 
 
 @pytest.fixture
-def small_windows(monkeypatch):
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 16)
 
 
@@ -32,7 +37,7 @@ def documents_of(embedder: CountingEmbedder) -> list[str]:
 # --- Cutting ----------------------------------------------------------------------------------------------------------
 
 
-def test_windows_are_cut_by_number_and_by_length(monkeypatch):
+def test_windows_are_cut_by_number_and_by_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 3)
     monkeypatch.setattr(batching_module, "WINDOW_CHARACTERS", 10)
     assert list(windows(["a"] * 7)) == [["a"] * 3, ["a"] * 3, ["a"]]
@@ -40,19 +45,19 @@ def test_windows_are_cut_by_number_and_by_length(monkeypatch):
     assert list(windows([])) == []
 
 
-def test_batches_hold_texts_alike_in_length_where_the_provider_pads():
+def test_batches_hold_texts_alike_in_length_where_the_provider_pads() -> None:
     texts = ["aaa", "b", "cccc", "dd"]
     assert [b.tolist() for b in batches(texts, Batching(texts=2))] == [[2, 0], [3, 1]]
     assert [b.tolist() for b in batches(texts, Batching(texts=3, by_length=False))] == [[0, 1, 2], [3]]
 
 
-def test_batches_respect_a_limit_of_characters_and_let_a_longer_text_go_alone():
+def test_batches_respect_a_limit_of_characters_and_let_a_longer_text_go_alone() -> None:
     texts = ["a" * 9, "b" * 4, "c" * 4, "d" * 4, "e"]
     cut = batches(texts, Batching(texts=3, characters=8))
     assert [b.tolist() for b in cut] == [[0], [1, 2], [3, 4]]
 
 
-def test_lone_surrogates_reach_the_model_as_replacement_characters():
+def test_lone_surrogates_reach_the_model_as_replacement_characters() -> None:
     assert encodable("a\ud800b") == "a\ufffdb"
     assert encodable("\U0001f600") == "\U0001f600"
 
@@ -61,7 +66,7 @@ def test_lone_surrogates_reach_the_model_as_replacement_characters():
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_vectors_come_in_the_collections_order_and_an_unchanged_rerun_opens_no_model(tmp_path):
+def test_vectors_come_in_the_collections_order_and_an_unchanged_rerun_opens_no_model(tmp_path: Path) -> None:
     first = embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path))
     assert np.array_equal(first.documents.read(0, 50), vectors_of(TEXTS))
     assert np.array_equal(first.queries, vectors_of([QUERY]))
@@ -74,7 +79,7 @@ def test_vectors_come_in_the_collections_order_and_an_unchanged_rerun_opens_no_m
     assert second.model == first.model
 
 
-def test_one_percent_new_texts_embeds_one_percent(tmp_path):
+def test_one_percent_new_texts_embeds_one_percent(tmp_path: Path) -> None:
     texts = [f"document {i}" for i in range(300)]
     embed(collection_of(texts), CountingEmbedder(), Store(tmp_path))
     texts[17] = "changed"
@@ -86,7 +91,7 @@ def test_one_percent_new_texts_embeds_one_percent(tmp_path):
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_equal_texts_are_embedded_once_also_across_windows(tmp_path):
+def test_equal_texts_are_embedded_once_also_across_windows(tmp_path: Path) -> None:
     texts = (["same"] * 5 + ["other"]) * 6
     embedder = CountingEmbedder()
     embeddings = embed(collection_of(texts), embedder, Store(tmp_path))
@@ -94,7 +99,7 @@ def test_equal_texts_are_embedded_once_also_across_windows(tmp_path):
     assert np.array_equal(embeddings.documents.read(0, 36), vectors_of(texts))
 
 
-def test_the_models_facts_are_asked_of_the_store_first(tmp_path):
+def test_the_models_facts_are_asked_of_the_store_first(tmp_path: Path) -> None:
     asked = CountingEmbedder()
     assert known_facts(asked, Store(tmp_path)).dim == 8
     assert asked.opened == 1
@@ -104,7 +109,7 @@ def test_the_models_facts_are_asked_of_the_store_first(tmp_path):
     assert again.opened == 0
 
 
-def test_another_prompt_embeds_anew(tmp_path):
+def test_another_prompt_embeds_anew(tmp_path: Path) -> None:
     embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path))
     prompted = CountingEmbedder(prompt="search: ")
     embeddings = embed(collection_of(TEXTS), prompted, Store(tmp_path))
@@ -113,7 +118,7 @@ def test_another_prompt_embeds_anew(tmp_path):
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_progress_counts_what_is_done_and_ends_at_the_total(tmp_path):
+def test_progress_counts_what_is_done_and_ends_at_the_total(tmp_path: Path) -> None:
     texts = TEXTS[:40]
     embed(collection_of(texts[:20]), CountingEmbedder(), Store(tmp_path))
     events = []
@@ -125,11 +130,11 @@ def test_progress_counts_what_is_done_and_ends_at_the_total(tmp_path):
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_a_collection_larger_than_a_window_is_streamed(tmp_path):
+def test_a_collection_larger_than_a_window_is_streamed(tmp_path: Path) -> None:
     alive = []
 
     class Streamed(list):
-        def __iter__(self):
+        def __iter__(self) -> Iterator[Any]:
             for text in TEXTS:
                 alive.append(text)
                 yield text
@@ -152,11 +157,11 @@ class FailingEmbedder(CountingEmbedder):
     """Does something else at the n-th batch."""
 
     at: int = 3
-    instead: object = None
+    instead: Any = None
     calls: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def encode(self, texts, role: Role) -> Encoded:
+    def encode(self, texts: Sequence[str], role: Role) -> Encoded:
         with self.lock:
             self.calls += 1
             mine = self.calls
@@ -167,14 +172,16 @@ class FailingEmbedder(CountingEmbedder):
         return super().encode(texts, role)
 
 
-def fail(error):
-    def instead(*_):
+def fail(error: Any) -> Any:
+    def instead(*_: Any) -> None:
         raise error
 
     return instead
 
 
-def resumes_as_if_undisturbed(tmp_path, disturbed_error, embedder, **options) -> CountingEmbedder:
+def resumes_as_if_undisturbed(
+    tmp_path: Path, disturbed_error: Any, embedder: CountingEmbedder, **options: Any
+) -> CountingEmbedder:
     """Runs into the fault, runs again, and compares every byte of the store with that of a run without the fault."""
     with pytest.raises(disturbed_error):
         embed(collection_of(TEXTS), embedder, Store(tmp_path / "a"), **options)
@@ -188,34 +195,34 @@ def resumes_as_if_undisturbed(tmp_path, disturbed_error, embedder, **options) ->
 
 @pytest.mark.usefixtures("small_windows")
 @pytest.mark.parametrize("at", [1, 2, 5, 12, 13])
-def test_after_a_providers_fault_each_text_is_sent_once_and_the_bytes_are_as_if_undisturbed(tmp_path, at):
+def test_after_a_providers_fault_each_text_is_sent_once_and_the_bytes_are_as_if_undisturbed(tmp_path: Path, at: int) -> None:
     embedder = FailingEmbedder(at=at, instead=fail(EnvironmentFault("time-out")))
     resumes_as_if_undisturbed(tmp_path, EnvironmentFault, embedder)
 
 
 @pytest.mark.usefixtures("small_windows")
 @pytest.mark.parametrize("at", [1, 4, 9])
-def test_calls_under_way_when_one_fails_are_kept(tmp_path, at):
+def test_calls_under_way_when_one_fails_are_kept(tmp_path: Path, at: int) -> None:
     embedder = FailingEmbedder(batching=Batching(texts=4, calls=3), at=at, instead=fail(EnvironmentFault("reset")))
     resumes_as_if_undisturbed(tmp_path, EnvironmentFault, embedder)
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_calls_at_a_time_give_the_same_bytes_as_one_after_the_other(tmp_path):
+def test_calls_at_a_time_give_the_same_bytes_as_one_after_the_other(tmp_path: Path) -> None:
     embed(collection_of(TEXTS), CountingEmbedder(), Store(tmp_path / "a"))
     embed(collection_of(TEXTS), CountingEmbedder(batching=Batching(texts=4, calls=4)), Store(tmp_path / "b"))
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
 
 
-def interrupted_by(number):
-    def instead(*_):
+def interrupted_by(number: Any) -> Any:
+    def instead(*_: Any) -> None:
         signal.raise_signal(number)
 
     return instead
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_ctrl_c_finishes_the_batch_and_the_same_call_goes_on(tmp_path):
+def test_ctrl_c_finishes_the_batch_and_the_same_call_goes_on(tmp_path: Path) -> None:
     embedder = FailingEmbedder(at=2, instead=interrupted_by(signal.SIGINT))
     second = resumes_as_if_undisturbed(tmp_path, KeyboardInterrupt, embedder)
     assert len(documents_of(embedder)) == 8, "the batch in flight was finished"
@@ -224,11 +231,11 @@ def test_ctrl_c_finishes_the_batch_and_the_same_call_goes_on(tmp_path):
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_a_handler_of_sigterm_hears_it_after_the_batch(tmp_path):
+def test_a_handler_of_sigterm_hears_it_after_the_batch(tmp_path: Path) -> None:
     class Terminated(BaseException):
         pass
 
-    def handler(*_):
+    def handler(*_: Any) -> None:
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, handler)
@@ -240,8 +247,8 @@ def test_a_handler_of_sigterm_hears_it_after_the_batch(tmp_path):
         signal.signal(signal.SIGTERM, before)
 
 
-def test_a_second_ctrl_c_is_obeyed_at_once(tmp_path):
-    def twice(*_):
+def test_a_second_ctrl_c_is_obeyed_at_once(tmp_path: Path) -> None:
+    def twice(*_: Any) -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
@@ -252,13 +259,13 @@ def test_a_second_ctrl_c_is_obeyed_at_once(tmp_path):
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_should_stop_ends_between_batches(tmp_path):
+def test_should_stop_ends_between_batches(tmp_path: Path) -> None:
     embedder = CountingEmbedder()
     resumes_as_if_undisturbed(tmp_path, KeyboardInterrupt, embedder, should_stop=lambda: len(embedder.asked) >= 12)
     assert len(embedder.asked) == 12
 
 
-def test_values_that_are_not_finite_stop_the_run_and_name_the_ids(tmp_path):
+def test_values_that_are_not_finite_stop_the_run_and_name_the_ids(tmp_path: Path) -> None:
     texts = ["a" * (9 - i) for i in range(9)]
     broken = vectors_of(texts[4:8])
     broken[1, 3], broken[2, 0] = np.nan, np.inf
@@ -271,7 +278,7 @@ def test_values_that_are_not_finite_stop_the_run_and_name_the_ids(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(3, 8), (4, 7), (5, 8), (32,)])
-def test_a_batch_of_another_count_or_size_is_refused_whole(tmp_path, shape):
+def test_a_batch_of_another_count_or_size_is_refused_whole(tmp_path: Path, shape: tuple[int, ...]) -> None:
     embedder = FailingEmbedder(at=2, instead=lambda *_: Encoded(np.zeros(shape, np.float32)))
     with pytest.raises(EnvironmentFault, match="for 4 vectors of 8"):
         embed(collection_of(TEXTS), embedder, Store(tmp_path))
@@ -282,10 +289,12 @@ def test_a_batch_of_another_count_or_size_is_refused_whole(tmp_path, shape):
 
 @pytest.mark.usefixtures("small_windows")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(tmp_path, monkeypatch, number):
+def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: Any
+) -> None:
     real, calls = Space.write, []
 
-    def write(self, rows):
+    def write(self: Any, rows: Any) -> Any:
         calls.append(1)
         if len(calls) == 6:
             raise OSError(number, "No space left on device")
@@ -306,12 +315,12 @@ def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(tmp_p
 
 
 @pytest.mark.usefixtures("small_windows")
-def test_a_disk_that_has_no_room_for_rewriting_keeps_the_small_shards(tmp_path, monkeypatch):
+def test_a_disk_that_has_no_room_for_rewriting_keeps_the_small_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     embed(collection_of(TEXTS[:20]), CountingEmbedder(), Store(tmp_path))
 
     real = Space.write
 
-    def write(self, rows):
+    def write(self: Any, rows: Any) -> Any:
         if len(rows.flags) == 50:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(self, rows)
@@ -322,7 +331,7 @@ def test_a_disk_that_has_no_room_for_rewriting_keeps_the_small_shards(tmp_path, 
     assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(TEXTS))
 
 
-def test_a_store_that_cannot_be_made_is_a_fault_of_the_environment(tmp_path):
+def test_a_store_that_cannot_be_made_is_a_fault_of_the_environment(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     embedder = CountingEmbedder()
     with pytest.raises(EnvironmentFault, match=r"cannot use the store .*: Not a directory"):
@@ -335,11 +344,11 @@ def test_a_store_that_cannot_be_made_is_a_fault_of_the_environment(tmp_path):
 PAID = Batching(texts=4, paid=True)
 
 
-def test_two_runs_that_share_a_store_embed_nothing_twice_that_the_other_has_put(tmp_path):
+def test_two_runs_that_share_a_store_embed_nothing_twice_that_the_other_has_put(tmp_path: Path) -> None:
     """The second run starts, works and ends while the first is in its third batch."""
     other = CountingEmbedder(batching=PAID)
 
-    def company(*_):
+    def company(*_: Any) -> None:
         embed(collection_of(TEXTS), other, Store(tmp_path))
 
     first = FailingEmbedder(at=3, instead=company, batching=PAID)
@@ -352,7 +361,7 @@ def test_two_runs_that_share_a_store_embed_nothing_twice_that_the_other_has_put(
     assert third.asked == []
 
 
-def test_runs_that_take_turns_batch_by_batch_share_the_work(tmp_path):
+def test_runs_that_take_turns_batch_by_batch_share_the_work(tmp_path: Path) -> None:
     """Three runs over the same texts, one batch each in turn: little is embedded twice."""
     texts = [f"text {i}" for i in range(400)]
     n, turn, ready = 3, [0], threading.Condition()
@@ -361,27 +370,27 @@ def test_runs_that_take_turns_batch_by_batch_share_the_work(tmp_path):
     class InTurn(CountingEmbedder):
         me = 0
 
-        def encode(self, texts, role):
+        def encode(self, texts: Sequence[str], role: Role) -> Any:
             with ready:
                 ready.wait_for(lambda: turn[0] == self.me)
                 return super().encode(texts, role)
 
-    def pass_on(me):
+    def pass_on(me: Any) -> None:
         with ready:
             turn[0] = next((who % n for who in range(me + 1, me + n) if who % n not in done), me)
             ready.notify_all()
 
-    def work(me, results):
+    def work(me: Any, results: Any) -> None:
         model = InTurn(batching=PAID)
         model.me = me
         real = model.encode
 
-        def encode(some, role):
+        def encode(some: Any, role: Role) -> Any:
             encoded = real(some, role)
             pass_on(me)
             return encoded
 
-        model.encode = encode
+        model.encode = encode  # type: ignore[assignment]
         try:
             results[me] = (model, embed(collection_of(texts), model, Store(tmp_path)))
         finally:
@@ -402,13 +411,13 @@ def test_runs_that_take_turns_batch_by_batch_share_the_work(tmp_path):
         assert np.array_equal(embeddings.documents.read(0, len(texts)), vectors_of(texts))
 
 
-def test_a_run_that_another_one_rewrites_under_its_feet_reads_anew(tmp_path):
+def test_a_run_that_another_one_rewrites_under_its_feet_reads_anew(tmp_path: Path) -> None:
     """Between the last batch and the look at the shards, another process puts the same rows elsewhere and removes the shard."""
     embed(collection_of(TEXTS[:30]), CountingEmbedder(), Store(tmp_path))
     other = CountingEmbedder()
     real, once = Space.secure, []
 
-    def secure(self, locations):
+    def secure(self: Any, locations: Any) -> Any:
         if not once:
             once.append(1)
             space = Store(tmp_path).space(other.identity(Role.DOCUMENT))

@@ -1,10 +1,13 @@
 """Real models, small ones built on the spot and WordLlama's: what every local provider promises, and what each is known for."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +22,7 @@ MODELS = ["wordllama", "tiny_bert", "tiny_static"]
 
 
 @pytest.fixture(params=MODELS)
-def spec(request) -> str:
+def spec(request: pytest.FixtureRequest) -> str:
     return request.param if request.param == "wordllama" else str(request.getfixturevalue(request.param))
 
 
@@ -27,7 +30,7 @@ def copied(model: Path, folder: Path) -> Path:
     return Path(shutil.copytree(model, folder))
 
 
-def edited(folder: Path, name: str, **changes) -> Path:
+def edited(folder: Path, name: str, **changes: Any) -> Path:
     path = folder / name
     document = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(document | changes))
@@ -37,7 +40,7 @@ def edited(folder: Path, name: str, **changes) -> Path:
 # --- The contract -----------------------------------------------------------------------------------------------------
 
 
-def test_vectors_are_full_size_rows_of_float32_in_the_order_of_the_texts(spec):
+def test_vectors_are_full_size_rows_of_float32_in_the_order_of_the_texts(spec: str) -> None:
     embedder = open_embedder(spec)
     for role in Role:
         encoded = embedder.encode(TEXTS, role)
@@ -49,13 +52,13 @@ def test_vectors_are_full_size_rows_of_float32_in_the_order_of_the_texts(spec):
     embedder.close()
 
 
-def test_the_same_texts_give_the_same_bytes(spec):
+def test_the_same_texts_give_the_same_bytes(spec: str) -> None:
     first, second = (open_embedder(spec).encode(TEXTS, Role.DOCUMENT).vectors for _ in range(2))
     assert first.tobytes() == second.tobytes()
 
 
-def test_identity_is_json_that_tells_roles_and_prompts_apart(spec):
-    def key(role, **options):
+def test_identity_is_json_that_tells_roles_and_prompts_apart(spec: str) -> None:
+    def key(role: Any, **options: Any) -> Any:
         return json.dumps(open_embedder(spec, ModelOptions(**options)).identity(role), sort_keys=True)
 
     keys = [key(Role.QUERY), key(Role.DOCUMENT), key(Role.QUERY, query_prompt="ask: "), key(Role.QUERY, max_length=5)]
@@ -65,13 +68,13 @@ def test_identity_is_json_that_tells_roles_and_prompts_apart(spec):
     assert key(Role.QUERY, device="cpu", batch_size=7) == keys[0], "how fast is not what"
 
 
-def test_a_given_prompt_is_put_before_the_text(spec):
+def test_a_given_prompt_is_put_before_the_text(spec: str) -> None:
     prompted = open_embedder(spec, ModelOptions(query_prompt="search : ", document_prompt="")).encode(["dogs"], Role.QUERY)
     plain = open_embedder(spec, ModelOptions(query_prompt="", document_prompt="")).encode(["search : dogs"], Role.QUERY)
     assert np.allclose(prompted.vectors, plain.vectors, atol=1e-6)
 
 
-def test_the_whole_way_through_the_store_is_the_models_own_answer(spec, tmp_path):
+def test_the_whole_way_through_the_store_is_the_models_own_answer(spec: str, tmp_path: Path) -> None:
     embeddings = embed(collection_of(TEXTS, ["which dogs"]), open_embedder(spec), Store(tmp_path))
     direct = open_embedder(spec)
     assert np.allclose(embeddings.documents.read(0, len(TEXTS)), direct.encode(TEXTS, Role.DOCUMENT).vectors, atol=1e-5)
@@ -83,13 +86,13 @@ def test_the_whole_way_through_the_store_is_the_models_own_answer(spec, tmp_path
 # --- WordLlama --------------------------------------------------------------------------------------------------------
 
 
-def test_wordllama_is_the_mean_of_its_tables_rows():
+def test_wordllama_is_the_mean_of_its_tables_rows() -> None:
     import importlib.util
 
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
-    root = Path(importlib.util.find_spec("wordllama").submodule_search_locations[0])
+    root = Path(importlib.util.find_spec("wordllama").submodule_search_locations[0])  # type: ignore[index]
     (table,) = load_file(root / "weights/l2_supercat_256.safetensors").values()
     tokens = Tokenizer.from_file(str(root / "tokenizers/l2_supercat_tokenizer_config.json"))
     texts = ["How do I undo a rename on disk?", "naïve " * 300, "x"]
@@ -103,7 +106,7 @@ def test_wordllama_is_the_mean_of_its_tables_rows():
 
 
 @pytest.mark.parametrize("prompt", ["", "search : "])
-def test_static_models_give_the_very_bytes_of_the_librarys_encode(tiny_static, tmp_path, prompt):
+def test_static_models_give_the_very_bytes_of_the_librarys_encode(tiny_static: Path, tmp_path: Path, prompt: str) -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize
 
@@ -116,10 +119,11 @@ def test_static_models_give_the_very_bytes_of_the_librarys_encode(tiny_static, t
         encoded = embedder.encode(texts, Role.DOCUMENT)
         assert encoded.vectors.tobytes() == expected.tobytes()
         if spec != "wordllama":
+            assert encoded.tokens is not None
             assert encoded.tokens[-1] == 500 + len(prompt.split())
 
 
-def test_wordllama_missing_names_the_extra(monkeypatch):
+def test_wordllama_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
@@ -131,7 +135,7 @@ def test_wordllama_missing_names_the_extra(monkeypatch):
 # --- sentence-transformers --------------------------------------------------------------------------------------------
 
 
-def library_model(folder):
+def library_model(folder: Path) -> Any:
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(folder), device="cpu")
@@ -139,7 +143,7 @@ def library_model(folder):
     return model
 
 
-def test_prompts_are_those_of_the_models_own_configuration(tiny_bert):
+def test_prompts_are_those_of_the_models_own_configuration(tiny_bert: Path) -> None:
     model, embedder = library_model(tiny_bert), open_embedder(str(tiny_bert))
     query, document = (embedder.encode(["green hills"], role).vectors for role in (Role.QUERY, Role.DOCUMENT))
     assert np.allclose(query, model.encode_query(["green hills"]), atol=1e-6)
@@ -148,13 +152,13 @@ def test_prompts_are_those_of_the_models_own_configuration(tiny_bert):
     assert embedder.facts().details["prompts"] == {"query": "query : ", "document": "passage : ", "from": "model"}
 
 
-def test_a_prompt_may_be_given_by_its_name_in_the_model(tiny_bert):
+def test_a_prompt_may_be_given_by_its_name_in_the_model(tiny_bert: Path) -> None:
     named = open_embedder(str(tiny_bert), ModelOptions(query_prompt="other"))
     assert named.identity(Role.QUERY)["prompt"] == "search : "
     assert named.facts().details["prompts"]["from"] == "query: given, document: model"
 
 
-def test_one_prompted_query_and_document_are_shown_and_recorded(tiny_bert, tmp_path):
+def test_one_prompted_query_and_document_are_shown_and_recorded(tiny_bert: Path, tmp_path: Path) -> None:
     said = []
     embeddings = embed(
         collection_of(["green hills"], ["which"]), open_embedder(str(tiny_bert)), Store(tmp_path), on_event=said.append
@@ -164,12 +168,12 @@ def test_one_prompted_query_and_document_are_shown_and_recorded(tiny_bert, tmp_p
 
 
 @pytest.mark.parametrize("name", ["passage", "corpus"])
-def test_a_document_prompt_may_go_by_another_name(tiny_bert, tmp_path, name):
+def test_a_document_prompt_may_go_by_another_name(tiny_bert: Path, tmp_path: Path, name: str) -> None:
     folder = edited(copied(tiny_bert, tmp_path / "m"), "config_sentence_transformers.json", prompts={name: "green "})
     assert open_embedder(str(folder)).identity(Role.DOCUMENT)["prompt"] == "green "
 
 
-def test_a_default_prompt_is_applied_to_neither_side_and_that_is_said(tiny_bert, tmp_path):
+def test_a_default_prompt_is_applied_to_neither_side_and_that_is_said(tiny_bert: Path, tmp_path: Path) -> None:
     folder = copied(tiny_bert, tmp_path / "m")
     edited(folder, "config_sentence_transformers.json", prompts={"other": "search : "}, default_prompt_name="other")
     embedder = open_embedder(str(folder))
@@ -177,7 +181,7 @@ def test_a_default_prompt_is_applied_to_neither_side_and_that_is_said(tiny_bert,
     assert "default-prompt" in [advice.code for advice in embedder.facts().warnings]
 
 
-def test_full_size_is_forced_where_the_saved_model_would_cut_and_that_is_said(tiny_bert):
+def test_full_size_is_forced_where_the_saved_model_would_cut_and_that_is_said(tiny_bert: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     assert SentenceTransformer(str(tiny_bert), device="cpu").encode(["a"]).shape == (1, 8)
@@ -191,20 +195,20 @@ def test_full_size_is_forced_where_the_saved_model_would_cut_and_that_is_said(ti
     ]
 
 
-def test_similarity_and_maximum_length_are_the_models_own(tiny_bert):
+def test_similarity_and_maximum_length_are_the_models_own(tiny_bert: Path) -> None:
     facts = open_embedder(str(tiny_bert)).facts()
     assert (facts.similarity, facts.max_length) == ("dot", 12)
     assert open_embedder(str(tiny_bert), ModelOptions(max_length=6)).facts().max_length == 6
 
 
-def test_a_similarity_that_is_not_offered_is_said(tiny_bert, tmp_path):
+def test_a_similarity_that_is_not_offered_is_said(tiny_bert: Path, tmp_path: Path) -> None:
     folder = edited(copied(tiny_bert, tmp_path / "m"), "config_sentence_transformers.json", similarity_fn_name="manhattan")
     assert "similarity-not-offered" in [advice.code for advice in open_embedder(str(folder)).facts().warnings]
     folder = edited(folder, "config_sentence_transformers.json", similarity_fn_name=None)
     assert open_embedder(str(folder)).facts().similarity is None
 
 
-def test_texts_longer_than_the_model_reads_are_counted_exactly(tiny_bert, tmp_path):
+def test_texts_longer_than_the_model_reads_are_counted_exactly(tiny_bert: Path, tmp_path: Path) -> None:
     room = 12 - 2 - 2  # [CLS], [SEP] and the prompt's two tokens
     texts = ["dogs " * n for n in (1, room - 1, room, room + 1, 50)]
     encoded = open_embedder(str(tiny_bert)).encode(texts, Role.DOCUMENT)
@@ -217,7 +221,7 @@ def test_texts_longer_than_the_model_reads_are_counted_exactly(tiny_bert, tmp_pa
         assert advice.message == "2 documents (40.0%) are longer than the model's 12 tokens: the rest of their text was not read"
 
 
-def test_the_key_of_a_folder_follows_its_content_not_its_place(tiny_static, tmp_path):
+def test_the_key_of_a_folder_follows_its_content_not_its_place(tiny_static: Path, tmp_path: Path) -> None:
     here, there = copied(tiny_static, tmp_path / "here"), copied(tiny_static, tmp_path / "there")
     identity = open_embedder(str(here)).identity(Role.QUERY)
     (there / "README.md").write_text("words for people")
@@ -227,14 +231,14 @@ def test_the_key_of_a_folder_follows_its_content_not_its_place(tiny_static, tmp_
     assert open_embedder(str(there)).identity(Role.QUERY) != identity
 
 
-def test_several_processes_share_one_pool_that_is_closed_in_the_end(tiny_static, monkeypatch):
+def test_several_processes_share_one_pool_that_is_closed_in_the_end(tiny_static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sentence_transformers import SentenceTransformer
 
     said, real = [], SentenceTransformer.encode
     monkeypatch.setattr(SentenceTransformer, "start_multi_process_pool", lambda _, devices: said.append(devices) or "pool")
     monkeypatch.setattr(SentenceTransformer, "stop_multi_process_pool", staticmethod(lambda pool: said.append(f"{pool} closed")))
 
-    def encode(self, inputs, pool=None, chunk_size=None, **options):
+    def encode(self: Any, inputs: Any, pool: Any = None, chunk_size: Any = None, **options: Any) -> Any:
         said.append((pool, chunk_size))
         return real(self, inputs, **options)
 
@@ -250,7 +254,7 @@ def test_several_processes_share_one_pool_that_is_closed_in_the_end(tiny_static,
 # --- Nomic ------------------------------------------------------------------------------------------------------------
 
 
-def test_nomic_gets_its_layer_norm_before_slicing_and_its_prompts(tiny_bert, tmp_path):
+def test_nomic_gets_its_layer_norm_before_slicing_and_its_prompts(tiny_bert: Path, tmp_path: Path) -> None:
     import torch
 
     folder = copied(tiny_bert, tmp_path / "nomic-embed-text-v1.5")
@@ -264,7 +268,7 @@ def test_nomic_gets_its_layer_norm_before_slicing_and_its_prompts(tiny_bert, tmp
     assert stored.model["prompts"] == {"query": "search_query: ", "document": "search_document: ", "from": "family"}
     assert stored.model["sample"]["query"] == "search_query: which cat"
 
-    def cut(rows, dim=8):
+    def cut(rows: Any, dim: int = 8) -> Any:
         return rows[:, :dim] / np.linalg.norm(rows[:, :dim], axis=1, keepdims=True)
 
     assert np.abs(cut(direct) - cut(raw)).max() > 0.01, "slicing without the layer norm is another vector"
@@ -274,13 +278,15 @@ def test_nomic_gets_its_layer_norm_before_slicing_and_its_prompts(tiny_bert, tmp
 # --- Refusals ---------------------------------------------------------------------------------------------------------
 
 
-def refused(spec, error=InputError, **options):
+def refused(spec: str | Path, error: Any = InputError, **options: Any) -> Any:
     with pytest.raises(error) as caught:
         open_embedder(str(spec), ModelOptions(**options)).facts()
     return caught.value
 
 
-def test_code_from_a_repository_is_refused_without_the_flag_and_a_commit(tiny_bert, tmp_path, monkeypatch):
+def test_code_from_a_repository_is_refused_without_the_flag_and_a_commit(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = copied(tiny_bert, tmp_path / "m")
     edited(folder, "config.json", model_type="homemade", auto_map={"AutoConfig": "code.C", "AutoModel": "code.M"})
     (folder / "code.py").write_text("raise SystemExit('code of the repository was run')")
@@ -294,36 +300,36 @@ def test_code_from_a_repository_is_refused_without_the_flag_and_a_commit(tiny_be
     assert "no commit says which" in refused("acme/tiny", trust_remote_code=True, revision="main").message
 
 
-def test_a_folder_without_a_model_is_refused(tmp_path):
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     assert "neither modules.json nor config.json" in refused(tmp_path).message
 
 
 @pytest.mark.parametrize("name", ["../up", "/nowhere/at/all", "a b", "x" * 300, "owner/name/more", "", "./here"])
-def test_what_is_neither_folder_nor_name_is_refused(name):
+def test_what_is_neither_folder_nor_name_is_refused(name: str) -> None:
     assert "is neither a folder nor a model's name" in refused(name).message
 
 
-def test_another_kind_of_model_is_refused_with_those_there_are():
+def test_another_kind_of_model_is_refused_with_those_there_are() -> None:
     assert "vectors:" in refused("vector:here").hint
     assert "names no model" in refused("vectors:").message
 
 
-def test_an_unknown_backend_is_refused(tiny_bert):
+def test_an_unknown_backend_is_refused(tiny_bert: Path) -> None:
     assert "--backend torch, onnx or openvino" in refused(tiny_bert, backend="tensorflow").hint
 
 
-def test_a_backend_that_is_not_installed_names_its_package(tiny_bert):
+def test_a_backend_that_is_not_installed_names_its_package(tiny_bert: Path) -> None:
     fault = refused(tiny_bert, EnvironmentFault, backend="openvino")
     assert fault.hint == "pip install 'sentence-transformers[openvino]'"
 
 
-def test_broken_weights_are_a_fault_of_the_environment_not_a_traceback(tiny_bert, tmp_path):
+def test_broken_weights_are_a_fault_of_the_environment_not_a_traceback(tiny_bert: Path, tmp_path: Path) -> None:
     folder = copied(tiny_bert, tmp_path / "m")
     (folder / "model.safetensors").write_bytes(b"no weights")
     assert "cannot load the model" in refused(folder, EnvironmentFault).message
 
 
-def test_a_family_that_is_no_prefix_family_is_refused(tiny_bert, tmp_path):
+def test_a_family_that_is_no_prefix_family_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     folder = copied(tiny_bert, tmp_path / "stella_en_400M_v5")
     assert "separate output heads" in refused(folder).message
 
@@ -333,7 +339,7 @@ def test_a_family_that_is_no_prefix_family_is_refused(tiny_bert, tmp_path):
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def cached(model: Path, hub: Path, monkeypatch, repository: str = "acme/tiny") -> Path:
+def cached(model: Path, hub: Path, monkeypatch: pytest.MonkeyPatch, repository: str = "acme/tiny") -> Path:
     """Lays a model out as the hub's cache does."""
     base = hub / f"models--{repository.replace('/', '--')}"
     shutil.copytree(model, base / "snapshots" / COMMIT)
@@ -344,7 +350,9 @@ def cached(model: Path, hub: Path, monkeypatch, repository: str = "acme/tiny") -
 
 
 @pytest.mark.parametrize("revision", [None, "main", COMMIT])
-def test_a_name_is_found_in_the_local_cache_and_known_by_its_commit(tiny_static, tmp_path, monkeypatch, revision):
+def test_a_name_is_found_in_the_local_cache_and_known_by_its_commit(
+    tiny_static: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: Any
+) -> None:
     cached(tiny_static, tmp_path, monkeypatch)
     embedder = open_embedder("acme/tiny", ModelOptions(revision=revision, offline=True))
     identity = embedder.identity(Role.DOCUMENT)
@@ -352,13 +360,13 @@ def test_a_name_is_found_in_the_local_cache_and_known_by_its_commit(tiny_static,
     assert embedder.encode(["dogs"], Role.DOCUMENT).vectors.shape == (1, 16)
 
 
-def test_a_short_name_is_one_of_sentence_transformers(tiny_static, tmp_path, monkeypatch):
+def test_a_short_name_is_one_of_sentence_transformers(tiny_static: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cached(tiny_static, tmp_path, monkeypatch, "sentence-transformers/tiny")
     assert open_embedder("tiny", ModelOptions(offline=True)).identity(Role.QUERY)["model"] == "sentence-transformers/tiny"
 
 
 @pytest.mark.parametrize("options", [{}, {"revision": "v2"}, {"revision": "f" * 40}])
-def test_a_model_that_is_not_here_cannot_be_loaded_offline(tmp_path, monkeypatch, options):
+def test_a_model_that_is_not_here_cannot_be_loaded_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any) -> None:
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
     fault = refused("acme/none", EnvironmentFault, offline=True, **options)
     assert fault.message == "cannot load the model acme/none: it is not in the local cache, and --offline forbids the network"
@@ -369,7 +377,7 @@ def test_a_model_that_is_not_here_cannot_be_loaded_offline(tmp_path, monkeypatch
 # --- Nothing heavy in a warm run --------------------------------------------------------------------------------------
 
 
-def test_a_warm_run_imports_neither_torch_nor_sentence_transformers(spec, tmp_path):
+def test_a_warm_run_imports_neither_torch_nor_sentence_transformers(spec: str, tmp_path: Path) -> None:
     """Identity, prompts, sizes and counts all come from files."""
     code = f"""
 import sys

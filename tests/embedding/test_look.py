@@ -13,7 +13,7 @@ import pytest
 
 from mrl_sweep.embedding import ModelOptions, Role, open_embedder
 from mrl_sweep.embedding.local.sentence_transformers import LocalModel
-from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 
 ST = "sentence_transformers.models."
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'4d7a' * 16}\nsize 12345\n"
@@ -35,7 +35,7 @@ def modules(*kinds: str) -> list[dict[str, Any]]:
 DENSE = modules(ST + "Transformer", ST + "Pooling")
 BERT = {"model_type": "bert", "architectures": ["BertModel"], "max_position_embeddings": 512}
 HEAD = {"in_features": 32, "out_features": 8}
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "reranker": ({"config.json": BERT | {"architectures": ["BertForSequenceClassification"]}}, "is a reranker"),
     "reranker by its own word": (
         {"config.json": BERT, "config_sentence_transformers.json": {"model_type": "CrossEncoder"}},
@@ -191,6 +191,7 @@ def test_what_a_library_raises_while_encoding_is_an_error_of_ours(
     monkeypatch.setattr(model.opened(), "encode_document", raising(error))
     with pytest.raises(kind, match=said) as caught:
         model.encode(["a"], Role.DOCUMENT)
+    assert isinstance(caught.value, MrlSweepError)
     assert "--" in caught.value.hint
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def ray_here():
+def ray_here() -> Iterator[Any]:
     """Ray itself, initialised with two cores, a small object store and no dashboard."""
     ray = pytest.importorskip("ray")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -22,7 +24,7 @@ def ray_here():
 
 
 @pytest.fixture
-def ray_executor(ray_here):
+def ray_executor(ray_here: Any) -> Iterator[Any]:
     """The executor of that Ray, which stays when a test is over."""
     from mrl_sweep.execution.ray import joined
 

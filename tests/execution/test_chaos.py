@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ class Deadly:
     folder: str
     times: int
 
-    def __call__(self, rows):
+    def __call__(self, rows: Any) -> Any:
         if os.getpid() != self.driver:
             for life in range(self.times):
                 with contextlib.suppress(FileExistsError):
@@ -47,7 +48,7 @@ class Deadly:
         return rows
 
     @property
-    def key(self):
+    def key(self) -> Any:
         return f"{self.folder} {self.times}".encode()
 
 
@@ -61,19 +62,19 @@ def stored(folder: Path) -> tuple[Vectors, np.ndarray, Qrels]:
     return Vectors((np.load(folder / "docs.npy", mmap_mode="r"),)), rng.standard_normal((10, 32)).astype(np.float32), qrels
 
 
-def deadly_pass(ray, folder: Path, options: RankOptions, times: int) -> Pass:
+def deadly_pass(ray: Any, folder: Path, options: RankOptions, times: int) -> Pass:
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     one = prepare_pass(*stored(folder), DIMS, options)
     return replace(one, task=replace(one.task, turns=(Deadly(os.getpid(), str(folder), times),)))
 
 
-def assert_same(one, other):
+def assert_same(one: Any, other: Any) -> None:
     for name in ("above", "tied", "zero_prefixes"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     np.testing.assert_array_equal(one.top.rows, other.top.rows)
 
 
-def test_workers_that_are_killed_are_replaced_and_the_integers_stay(ray_executor, tmp_path):
+def test_workers_that_are_killed_are_replaced_and_the_integers_stay(ray_executor: Any, tmp_path: Path) -> None:
     alone = rank(*stored(tmp_path), DIMS, RankOptions(executor=ONE_WORKER))
     options = RankOptions(executor=replace(ray_executor, task_s=0.005), shard_bytes=4 * 32 * 640)
     one = deadly_pass(ray_executor.ray, tmp_path, options, times=2)
@@ -81,7 +82,7 @@ def test_workers_that_are_killed_are_replaced_and_the_integers_stay(ray_executor
     assert len(list(tmp_path.glob("killed-*"))) == 2
 
 
-def test_a_task_that_kills_every_worker_ends_with_what_to_do(ray_executor, tmp_path):
+def test_a_task_that_kills_every_worker_ends_with_what_to_do(ray_executor: Any, tmp_path: Path) -> None:
     options = RankOptions(executor=replace(ray_executor, retries=0))
     with pytest.raises(EnvironmentFault, match="the Ray cluster could not finish the work: WorkerCrashedError") as caught:
         count(deadly_pass(ray_executor.ray, tmp_path, options, times=100), options)
@@ -141,7 +142,9 @@ def of_session(session: int) -> dict[int, str]:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted as Linux shows them")
 @pytest.mark.parametrize(("signal_number", "may_stay"), [(signal.SIGKILL, AGENTS), (signal.SIGINT, set())], ids=["kill", "int"])
-def test_a_driver_that_is_stopped_is_begun_again_where_it_was(ray_executor, tmp_path, signal_number, may_stay):
+def test_a_driver_that_is_stopped_is_begun_again_where_it_was(
+    ray_executor: Any, tmp_path: Path, signal_number: Any, may_stay: Any
+) -> None:
     """An interrupted one leaves nothing running; a killed one no worker, though Ray's own agents do not notice its end."""
     done, left = drive(tmp_path, f"os.kill(os.getpid(), {int(signal_number)})")
     assert done.returncode == -signal_number, done.stderr

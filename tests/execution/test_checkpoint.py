@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,16 +46,18 @@ def stored(tmp_path: Path, n: int = 200) -> Vectors:
     return Vectors((rows[:90], rows[90:]))
 
 
-def question():
+def question() -> Any:
     rng = np.random.default_rng(1)
     return rng.standard_normal((5, 8)).astype(np.float32), Qrels(np.arange(6), rng.integers(0, 200, 5), np.ones(5, np.int64))
 
 
-def test_what_is_saved_is_loaded_by_another_process_and_gone_when_cleared(tmp_path):
+def test_what_is_saved_is_loaded_by_another_process_and_gone_when_cleared(tmp_path: Path) -> None:
     vectors = stored(tmp_path)
     FileCheckpoint(tmp_path / "partial", vectors).save("key", Partial(((0, 30), (50, 60)), TALLY))
     second = FileCheckpoint(tmp_path / "partial", stored(tmp_path))
-    rows, tally = second.load("key")
+    loaded = second.load("key")
+    assert loaded is not None
+    rows, tally = loaded
     assert rows == ((0, 30), (50, 60))
     for name in Tally._fields:
         np.testing.assert_array_equal(getattr(tally, name), getattr(TALLY, name))
@@ -64,7 +67,7 @@ def test_what_is_saved_is_loaded_by_another_process_and_gone_when_cleared(tmp_pa
     assert list((tmp_path / "partial").iterdir()) == []
 
 
-def test_other_vectors_find_nothing(tmp_path):
+def test_other_vectors_find_nothing(tmp_path: Path) -> None:
     vectors = stored(tmp_path)
     FileCheckpoint(tmp_path / "partial", vectors).save("key", Partial(((0, 30), (50, 60)), TALLY))
     others = [Vectors(vectors.parts[::-1]), Vectors(vectors.parts, order=np.arange(200)), Vectors((np.ones((200, 8)),))]
@@ -73,7 +76,7 @@ def test_other_vectors_find_nothing(tmp_path):
     assert FileCheckpoint(tmp_path / "partial", stored(tmp_path)).load("key") is None
 
 
-def test_vectors_in_memory_are_known_by_their_content():
+def test_vectors_in_memory_are_known_by_their_content() -> None:
     rows = np.arange(24, dtype=np.float32).reshape(6, 4)
     assert identity_of(Vectors((rows,))) == identity_of(Vectors((rows.copy(),)))
     changed = rows.copy()
@@ -82,7 +85,7 @@ def test_vectors_in_memory_are_known_by_their_content():
 
 
 @pytest.mark.parametrize("damage", ["cut", "rubbish", "missing"])
-def test_a_damaged_file_is_no_checkpoint(tmp_path, damage):
+def test_a_damaged_file_is_no_checkpoint(tmp_path: Path, damage: str) -> None:
     checkpoint = FileCheckpoint(tmp_path / "partial", stored(tmp_path))
     checkpoint.save("key", Partial(((0, 30), (50, 60)), TALLY))
     (file,) = (tmp_path / "partial").iterdir()
@@ -95,7 +98,7 @@ def test_a_damaged_file_is_no_checkpoint(tmp_path, damage):
     assert FileCheckpoint(tmp_path / "partial", stored(tmp_path)).load("key") is None
 
 
-def test_it_is_due_when_the_time_has_passed_and_not_again_at_once(tmp_path):
+def test_it_is_due_when_the_time_has_passed_and_not_again_at_once(tmp_path: Path) -> None:
     clock = Clock()
     checkpoint = FileCheckpoint(tmp_path / "partial", stored(tmp_path), every_s=30, clock=clock)
     clock.now = 29.9
@@ -106,7 +109,7 @@ def test_it_is_due_when_the_time_has_passed_and_not_again_at_once(tmp_path):
     assert not checkpoint.due()
 
 
-def test_counts_that_nobody_came_back_for_are_removed(tmp_path):
+def test_counts_that_nobody_came_back_for_are_removed(tmp_path: Path) -> None:
     folder = tmp_path / "partial"
     FileCheckpoint(folder, stored(tmp_path)).save("old", Partial(((0, 30), (50, 60)), TALLY))
     (old,) = folder.iterdir()
@@ -116,7 +119,7 @@ def test_counts_that_nobody_came_back_for_are_removed(tmp_path):
     assert len(list(folder.iterdir())) == 1
 
 
-def test_a_folder_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path):
+def test_a_folder_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "partial").write_text("a file")
     clock, events = Clock(), []
     checkpoint = FileCheckpoint(tmp_path / "partial", stored(tmp_path), every_s=1, clock=clock, on_event=events.append)
@@ -151,7 +154,7 @@ rank(vectors, queries, qrels, (4, 8), RankOptions(
 
 @pytest.mark.parametrize(("signal_number", "kept"), [(signal.SIGINT, range(120, 201)), (signal.SIGKILL, range(90, 121))])
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_stopped_process_leaves_counts_that_the_next_one_completes(tmp_path, signal_number, kept):
+def test_a_stopped_process_leaves_counts_that_the_next_one_completes(tmp_path: Path, signal_number: Any, kept: Any) -> None:
     vectors, (queries, qrels) = stored(tmp_path), question()
     act = f"os.kill(os.getpid(), {int(signal_number)})"
     code = RANKING.format(here=str(Path(__file__).parent), tmp=str(tmp_path), act=act)
@@ -161,12 +164,12 @@ def test_a_stopped_process_leaves_counts_that_the_next_one_completes(tmp_path, s
     class Counting(PortableKernel):
         first = None
 
-        def tally(self, targets, tally, docs, first_row):
+        def tally(self, targets: Any, tally: Any, docs: Any, first_row: Any) -> Any:
             self.first = first_row if self.first is None else self.first
             return super().tally(targets, tally, docs, first_row)
 
     kernel, checkpoint = Counting(), FileCheckpoint(tmp_path / "partial", vectors)
-    options = {"executor": LocalThreads(2), "shard_bytes": 500}
+    options: dict[str, Any] = {"executor": LocalThreads(2), "shard_bytes": 500}
     got = rank(vectors, queries, qrels, (4, 8), RankOptions(kernel=kernel, checkpoint=checkpoint, **options))
     assert (kernel.first or 200) in kept
     whole = rank(vectors, queries, qrels, (4, 8), RankOptions())

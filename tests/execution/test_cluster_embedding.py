@@ -6,13 +6,15 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from embedding_helpers import CountingEmbedder, collection_of, vectors_of
 
-from mrl_sweep.embedding import Batching, Embedder, Role, Store, embed
+from mrl_sweep.embedding import Batching, Role, Store, embed
 from mrl_sweep.embedding import batches as batching_module
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.pipeline.cluster_embedding import embed_on_cluster, missing, refuse_unseen
@@ -20,10 +22,10 @@ from mrl_sweep.pipeline.cluster_embedding import embed_on_cluster, missing, refu
 TEXTS = [f"text {i}" for i in range(3000)]
 
 
-def opener(root: Path, embedder: CountingEmbedder, helpers: str = str(Path(__file__).parents[1])):
+def opener(root: Path, embedder: CountingEmbedder, helpers: str = str(Path(__file__).parents[1])) -> Any:
     """Opens a model and the store on a node, which does not find the tests' own modules by itself."""
 
-    def open_there():
+    def open_there() -> Any:
         import sys
 
         sys.path.insert(0, helpers)
@@ -34,7 +36,7 @@ def opener(root: Path, embedder: CountingEmbedder, helpers: str = str(Path(__fil
     return open_there
 
 
-def by_value():
+def by_value() -> None:
     """The tests' own classes travel with what uses them."""
     import embedding_helpers
     from ray import cloudpickle
@@ -48,7 +50,7 @@ class Dying(CountingEmbedder):
 
     mark: str = ""
 
-    def encode(self, texts, role: Role):
+    def encode(self, texts: Sequence[str], role: Role) -> Any:
         if len(self.asked) > 40 * 4 and not Path(self.mark).exists():
             Path(self.mark).touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -56,7 +58,9 @@ class Dying(CountingEmbedder):
 
 
 @pytest.mark.parametrize("dies", [False, True])
-def test_actors_fill_the_store_and_the_driver_embeds_nothing(ray_executor, tmp_path, monkeypatch, dies):
+def test_actors_fill_the_store_and_the_driver_embeds_nothing(
+    ray_executor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
     monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 500)
     by_value()
     there = Dying(batching=Batching(texts=4)) if dies else CountingEmbedder()
@@ -71,38 +75,37 @@ def test_actors_fill_the_store_and_the_driver_embeds_nothing(ray_executor, tmp_p
     assert np.array_equal(embeddings.documents.read(0, len(TEXTS)), vectors_of(TEXTS))
 
 
-def test_few_missing_texts_are_left_to_the_driver(tmp_path):
+def test_few_missing_texts_are_left_to_the_driver(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    embed_on_cluster(None, collection_of(TEXTS[:50]), (CountingEmbedder(), store), None, least=51)
+    embed_on_cluster(cast(Any, None), collection_of(TEXTS[:50]), (CountingEmbedder(), store), cast(Any, None), least=51)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_hosted_model_is_asked_by_one_process(tmp_path):
+def test_a_hosted_model_is_asked_by_one_process(tmp_path: Path) -> None:
     paid = CountingEmbedder(batching=Batching(paid=True))
-    assert isinstance(paid, Embedder)
-    embed_on_cluster(None, collection_of(TEXTS), (paid, Store(tmp_path)), None, least=1)
+    embed_on_cluster(cast(Any, None), collection_of(TEXTS), (paid, Store(tmp_path)), cast(Any, None), least=1)
     assert paid.asked == []
 
 
-def test_only_missing_texts_are_sent_each_once(tmp_path):
+def test_only_missing_texts_are_sent_each_once(tmp_path: Path) -> None:
     embed(collection_of(TEXTS[:10]), CountingEmbedder(), Store(tmp_path))
     space = Store(tmp_path).space(CountingEmbedder().identity(Role.DOCUMENT))
     texts = [*TEXTS[:12], TEXTS[11], TEXTS[12]]
     assert list(missing(space, texts, [str(i) for i in range(14)])) == [(TEXTS[10:13], ["10", "11", "13"])]
 
 
-def test_a_node_that_does_not_see_the_store_is_named_before_the_work(ray_executor, tmp_path):
+def test_a_node_that_does_not_see_the_store_is_named_before_the_work(ray_executor: Any, tmp_path: Path) -> None:
     by_value()
     with pytest.raises(EnvironmentFault, match="1 of the cluster's nodes do not see the store") as caught:
         refuse_unseen(ray_executor.ray, Store(tmp_path), opener(tmp_path / "elsewhere", CountingEmbedder()), Role.DOCUMENT)
     assert "--store s3://" in caught.value.hint
 
 
-def test_what_a_model_raises_on_a_node_is_raised_here_and_no_actor_is_left(ray_executor, tmp_path):
+def test_what_a_model_raises_on_a_node_is_raised_here_and_no_actor_is_left(ray_executor: Any, tmp_path: Path) -> None:
     by_value()
 
     class Failing(CountingEmbedder):
-        def encode(self, texts, role: Role):  # noqa: ARG002
+        def encode(self, texts: Sequence[str], role: Role) -> None:  # noqa: ARG002
             raise EnvironmentFault("the model is out of order")
 
     with pytest.raises(EnvironmentFault, match="the model is out of order"):

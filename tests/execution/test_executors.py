@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ class ThreeRuns:
 
     folder: Path
 
-    def count(self, task, context):
+    def count(self, task: Any, context: Any) -> Iterator[Any]:
         whole = task.of([(0, len(task.vectors))])
         for number in (2, 3, 1, 3):
             start, stop = Part(3, number).rows(len(task.vectors))
@@ -42,13 +44,13 @@ class ThreeRuns:
 
 
 @pytest.fixture(params=["threads", "parts", "ray"])
-def executor(request, tmp_path):
+def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if request.param == "ray":
         return request.getfixturevalue("ray_executor")
     return LocalThreads(3) if request.param == "threads" else ThreeRuns(tmp_path)
 
 
-def case(tmp_path, where):
+def case(tmp_path: Path, where: Any) -> Any:
     """Documents with duplicates and zeros, in memory, in two files, or in files in another order."""
     rng = np.random.default_rng(11)
     docs = rng.integers(-2, 3, (N_DOCS, 48)).astype(np.float32)
@@ -69,7 +71,7 @@ def case(tmp_path, where):
     return Vectors(tuple(parts), order if where == "shuffled files" else None), queries, qrels
 
 
-def assert_same(one, other):
+def assert_same(one: Any, other: Any) -> None:
     for name in ("above", "tied", "zero_prefixes"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     np.testing.assert_array_equal(one.top.rows, other.top.rows)
@@ -77,7 +79,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("where", ["memory", "files", "shuffled files"])
-def test_the_integers_are_those_of_one_thread_wherever_the_vectors_lie(executor, tmp_path, where):
+def test_the_integers_are_those_of_one_thread_wherever_the_vectors_lie(executor: Any, tmp_path: Path, where: str) -> None:
     vectors, queries, qrels = case(tmp_path, where)
     alone = rank(vectors, queries, qrels, DIMS)
     assert alone.above.sum() > 0
@@ -86,16 +88,18 @@ def test_the_integers_are_those_of_one_thread_wherever_the_vectors_lie(executor,
 
 @pytest.mark.parametrize("basis", ["pca", "random-0"])
 @pytest.mark.parametrize("similarity", list(Similarity))
-def test_so_they_are_on_other_axes_and_without_a_querys_own_document(executor, tmp_path, basis, similarity):
+def test_so_they_are_on_other_axes_and_without_a_querys_own_document(
+    executor: Any, tmp_path: Path, basis: str, similarity: Any
+) -> None:
     vectors, queries, qrels = case(tmp_path, "files")
     rotation = np.linalg.qr(np.random.default_rng(3).standard_normal((48, 48)))[0].astype(np.float32)
-    how = {"similarity": similarity, "own_rows": np.arange(N_QUERIES), "depth": 4, "shard_bytes": SHARD_BYTES}
-    axes = {"basis": basis, "rotation": rotation}
+    how: dict[str, Any] = {"similarity": similarity, "own_rows": np.arange(N_QUERIES), "depth": 4, "shard_bytes": SHARD_BYTES}
+    axes: dict[str, Any] = {"basis": basis, "rotation": rotation}
     alone = rank(vectors, queries, qrels, DIMS, RankOptions(**how), **axes)
     assert_same(rank(vectors, queries, qrels, DIMS, RankOptions(**how, executor=executor), **axes), alone)
 
 
-def test_every_row_comes_back_in_exactly_one_partial_and_progress_adds_up(executor, tmp_path):
+def test_every_row_comes_back_in_exactly_one_partial_and_progress_adds_up(executor: Any, tmp_path: Path) -> None:
     vectors, queries, qrels = case(tmp_path, "files")
     task = prepare_pass(vectors, queries, qrels, DIMS).task
     rows, seen = ((5, 1500), (1700, 2999)), []
@@ -108,7 +112,7 @@ def test_every_row_comes_back_in_exactly_one_partial_and_progress_adds_up(execut
     assert len(partials) > 1
 
 
-def test_an_error_in_a_document_is_told_as_one_thread_tells_it(executor, tmp_path):
+def test_an_error_in_a_document_is_told_as_one_thread_tells_it(executor: Any, tmp_path: Path) -> None:
     vectors, queries, qrels = case(tmp_path, "memory")
     vectors.parts[1][2321 - 7, 47] = np.nan
     with pytest.raises(InputError, match="row 2321") as caught:
@@ -117,11 +121,11 @@ def test_an_error_in_a_document_is_told_as_one_thread_tells_it(executor, tmp_pat
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8", "int4", "rabitq", "binary", "SQtqmse2"])
-def test_codes_travel_and_count_as_they_do_in_one_thread(executor, tmp_path, precision):
+def test_codes_travel_and_count_as_they_do_in_one_thread(executor: Any, tmp_path: Path, precision: str) -> None:
     vectors, queries, qrels = case(tmp_path, "files")
     rotation = np.linalg.qr(np.random.default_rng(4).standard_normal((48, 48)))[0].astype(np.float32)
     space = prefixes(DIMS, Similarity.COSINE, basis="pca", rotation=rotation)
-    how = {"own_rows": np.arange(N_QUERIES), "shard_bytes": SHARD_BYTES}
+    how: dict[str, Any] = {"own_rows": np.arange(N_QUERIES), "shard_bytes": SHARD_BYTES}
     for one in coded_spaces([space], [precision], vectors):
         alone = rank_in(one, vectors, queries, qrels, RankOptions(**how))
         assert alone.above.sum() > 0

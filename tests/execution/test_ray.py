@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import Qrels, Vectors
 
 
-def test_without_ray_the_line_that_installs_it_is_named(monkeypatch):
+def test_without_ray_the_line_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra) as caught, joined():
         pass
@@ -26,9 +28,9 @@ def test_without_ray_the_line_that_installs_it_is_named(monkeypatch):
     assert caught.value.exit_code == 3
 
 
-def test_a_node_of_another_version_is_refused_in_one_line(ray_here, monkeypatch):
+def test_a_node_of_another_version_is_refused_in_one_line(ray_here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "__version__", "9.9")
-    monkeypatch.setattr(module.platform, "python_version", lambda: "3.0")
+    monkeypatch.setattr("platform.python_version", lambda: "3.0")
     with pytest.raises(
         EnvironmentFault, match=r"runs Python \S+ and mrl-sweep \S+ .*, this process Python 3.0 and mrl-sweep 9.9"
     ) as caught:
@@ -36,7 +38,7 @@ def test_a_node_of_another_version_is_refused_in_one_line(ray_here, monkeypatch)
     assert "\n" not in caught.value.message
 
 
-def test_a_file_that_a_node_cannot_read_is_named_before_the_work(ray_executor, tmp_path):
+def test_a_file_that_a_node_cannot_read_is_named_before_the_work(ray_executor: Any, tmp_path: Path) -> None:
     np.save(tmp_path / "docs.npy", np.ones((50, 4), np.float32))
     vectors = Vectors((np.load(tmp_path / "docs.npy", mmap_mode="r"),))
     (tmp_path / "docs.npy").unlink()
@@ -49,7 +51,7 @@ def test_a_file_that_a_node_cannot_read_is_named_before_the_work(ray_executor, t
     assert events == []
 
 
-def test_a_file_that_is_too_short_cannot_be_read(tmp_path):
+def test_a_file_that_is_too_short_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"12345678")
     place = ArrayPlace(str(tmp_path / "a"), 4, (2,), "<f4")
     assert VectorPlaces((place, place), None).files == {str(tmp_path / "a"): 12}
@@ -58,7 +60,7 @@ def test_a_file_that_is_too_short_cannot_be_read(tmp_path):
     ]  # fmt: skip
 
 
-def test_vectors_in_files_travel_as_places_and_open_to_the_same_rows(tmp_path):
+def test_vectors_in_files_travel_as_places_and_open_to_the_same_rows(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).standard_normal((30, 6)).astype(np.float16)
     np.save(tmp_path / "a.npy", rows)
     mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
@@ -69,7 +71,7 @@ def test_vectors_in_files_travel_as_places_and_open_to_the_same_rows(tmp_path):
 
 
 @pytest.mark.parametrize("order", [None, np.arange(30)[::-1]])
-def test_files_that_hold_none_of_the_rows_are_not_opened(tmp_path, order):
+def test_files_that_hold_none_of_the_rows_are_not_opened(tmp_path: Path, order: Any) -> None:
     rows = np.arange(60, dtype=np.float32).reshape(30, 2)
     for name, part in (("a", rows[:10]), ("b", rows[10:])):
         np.save(tmp_path / f"{name}.npy", part)
@@ -79,7 +81,7 @@ def test_files_that_hold_none_of_the_rows_are_not_opened(tmp_path, order):
     np.testing.assert_array_equal(places.open([(22, 30)]).read(22, 30), expected)
 
 
-def test_where_a_gpu_is_to_count_a_cluster_with_gpus_has_a_lane_for_them_that_takes_no_core():
+def test_where_a_gpu_is_to_count_a_cluster_with_gpus_has_a_lane_for_them_that_takes_no_core() -> None:
     cores, gpus = lanes_of({"CPU": 16.0, "GPU": 2.0, "memory": 1e9}, "cuda")
     assert (dict(cores.resources), cores.n_workers, cores.device) == ({"num_cpus": 1}, 16, None)
     assert (dict(gpus.resources), gpus.n_workers, gpus.device) == ({"num_cpus": 0, "num_gpus": 1}, 2, "cuda")
@@ -88,7 +90,7 @@ def test_where_a_gpu_is_to_count_a_cluster_with_gpus_has_a_lane_for_them_that_ta
     assert len(lanes_of({"CPU": 16.0}, "cuda")) == 1
 
 
-def test_tasks_are_of_the_time_asked_for_once_a_core_has_shown_its_pace(ray_executor, tmp_path):
+def test_tasks_are_of_the_time_asked_for_once_a_core_has_shown_its_pace(ray_executor: Any, tmp_path: Path) -> None:
     """Two thousandths of a second of work hold few rows: there are many tasks then, and never more than twice the cores."""
     rng = np.random.default_rng(0)
     np.save(tmp_path / "docs.npy", rng.standard_normal((40_000, 32)).astype(np.float32))
@@ -102,7 +104,7 @@ def test_tasks_are_of_the_time_asked_for_once_a_core_has_shown_its_pace(ray_exec
     np.testing.assert_array_equal(got.above, rank(vectors, queries, qrels, (16, 32)).above)
 
 
-def test_an_address_without_ray_is_refused():
+def test_an_address_without_ray_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         executor_of(SweepConfig.of(address="auto"))
     assert (caught.value.message, caught.value.hint) == (

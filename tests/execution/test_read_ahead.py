@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ ROWS = 100
 
 
 @pytest.fixture
-def parts(tmp_path):
+def parts(tmp_path: Path) -> Any:
     """Two files of 100 rows of 4 KiB; each begins with a header of 128 bytes."""
     for name in ("a", "b"):
         np.save(tmp_path / f"{name}.npy", np.arange(ROWS * DIM, dtype=np.float32).reshape(ROWS, DIM))
@@ -26,11 +28,11 @@ def parts(tmp_path):
 
 
 @pytest.fixture
-def advised(monkeypatch):
+def advised(monkeypatch: pytest.MonkeyPatch) -> Any:
     """(part's name, first page, pages) of each request."""
     asked = []
 
-    def record(place, begin, end):
+    def record(place: Any, begin: Any, end: Any) -> None:
         first, last = place.begin + begin, place.begin + end
         asked.append((place.filename[-5], first // 4096, -(-last // 4096)))
 
@@ -38,7 +40,7 @@ def advised(monkeypatch):
     return asked
 
 
-def test_a_mapped_slice_is_found_in_its_file(parts):
+def test_a_mapped_slice_is_found_in_its_file(parts: Any) -> None:
     assert mapped(parts[0]).begin == 128
     assert mapped(parts[0][7:]).begin == 128 + 7 * 4096
     assert mapped(parts[0][7:]).filename.endswith("a.npy")
@@ -47,7 +49,7 @@ def test_a_mapped_slice_is_found_in_its_file(parts):
     assert mapped(parts[0][:, ::2]) is None
 
 
-def test_each_row_is_asked_for_once_half_the_distance_at_a_time(parts, advised):
+def test_each_row_is_asked_for_once_half_the_distance_at_a_time(parts: Any, advised: Any) -> None:
     ahead = ReadAhead(Vectors(parts), ahead_bytes=40 * 4096)
     for start in range(0, 200, 10):
         ahead((start, start + 10))
@@ -57,12 +59,12 @@ def test_each_row_is_asked_for_once_half_the_distance_at_a_time(parts, advised):
     ]  # fmt: skip
 
 
-def test_it_begins_where_a_resumed_pass_begins(parts, advised):
+def test_it_begins_where_a_resumed_pass_begins(parts: Any, advised: Any) -> None:
     ReadAhead(Vectors(parts), ahead_bytes=10 * 4096)((150, 160))
     assert advised == [("b", 50, 71)]
 
 
-def test_rows_in_another_order_are_asked_for_where_they_lie_together(parts, advised):
+def test_rows_in_another_order_are_asked_for_where_they_lie_together(parts: Any, advised: Any) -> None:
     together = np.concatenate([np.arange(60, 80)[::-1], np.arange(60), np.arange(80, 200)])
     ReadAhead(Vectors(parts, order=together), ahead_bytes=10 * 4096)((0, 10))
     assert advised == [("a", 60, 81)]
@@ -71,12 +73,12 @@ def test_rows_in_another_order_are_asked_for_where_they_lie_together(parts, advi
     assert advised == [("a", 60, 81)]
 
 
-def test_arrays_in_memory_are_left_alone(advised):
+def test_arrays_in_memory_are_left_alone(advised: Any) -> None:
     ReadAhead(Vectors((np.zeros((10, 4), np.float32),)))((0, 5))
     assert advised == []
 
 
-def test_the_system_takes_the_hint_up_to_the_last_byte_of_a_file(parts):
+def test_the_system_takes_the_hint_up_to_the_last_byte_of_a_file(parts: Any) -> None:
     ahead = ReadAhead(Vectors((parts[0], parts[1][3:])), ahead_bytes=1 << 30)
     ahead((0, 1))
     assert parts[1][99, 0] == 99 * DIM

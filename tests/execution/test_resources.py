@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mrl_sweep.events import Note
 from mrl_sweep.execution import resources as machine
 from mrl_sweep.execution.checkpoint import FileCheckpoint
 from mrl_sweep.execution.resources import Limits, RankInputs, choose_device, prepare, second_level_cache
+from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import ROWS_TOGETHER, SHARD_BYTES
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.settings.parsing import parse_size
@@ -28,19 +30,19 @@ def inputs(n_queries: int = 1000, n_sizes: int = 24) -> RankInputs:
 
 
 @pytest.fixture
-def holding(monkeypatch):
+def holding(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process holds 100 MiB already."""
     monkeypatch.setattr(machine, "anonymous_bytes", lambda: 100 * MIB)
 
 
-def test_without_a_limit_it_is_the_threads_asked_for_and_the_usual_shards(tmp_path):
+def test_without_a_limit_it_is_the_threads_asked_for_and_the_usual_shards(tmp_path: Path) -> None:
     checkpoint = FileCheckpoint(tmp_path, inputs().vectors)
     options = prepare(inputs(), Limits(threads=3), checkpoint=checkpoint)
-    assert (options.executor.n_threads, options.shard_bytes, options.kernel.name) == (3, SHARD_BYTES, "numba")
+    assert (cast(LocalThreads, options.executor).n_threads, options.shard_bytes, options.kernel.name) == (3, SHARD_BYTES, "numba")
     assert options.checkpoint is checkpoint
 
 
-def test_with_many_queries_shards_are_smaller_so_that_an_interrupt_is_obeyed_soon():
+def test_with_many_queries_shards_are_smaller_so_that_an_interrupt_is_obeyed_soon() -> None:
     assert prepare(inputs(5000)).shard_bytes == 4 * 768 * 1302
     assert prepare(inputs(100_000)).shard_bytes == 4 * 768 * ROWS_TOGETHER
 
@@ -54,7 +56,7 @@ def test_with_many_queries_shards_are_smaller_so_that_an_interrupt_is_obeyed_soo
         ([], None),
     ],
 )
-def test_the_second_level_cache_is_found_among_all(tmp_path, caches, expected):
+def test_the_second_level_cache_is_found_among_all(tmp_path: Path, caches: Any, expected: int | None) -> None:
     for i, (level, size) in enumerate(caches):
         (tmp_path / f"index{i}").mkdir()
         (tmp_path / f"index{i}" / "level").write_text(f"{level}\n")
@@ -62,34 +64,34 @@ def test_the_second_level_cache_is_found_among_all(tmp_path, caches, expected):
     assert second_level_cache(tmp_path) == expected
 
 
-def test_blocks_fit_the_cache_of_this_machine(monkeypatch):
+def test_blocks_fit_the_cache_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "second_level_cache", lambda: 2**19)
     assert prepare(inputs()).kernel.block_queries == 256
 
 
 @pytest.mark.usefixtures("holding")
-def test_a_limit_makes_shards_smaller_then_threads_fewer_and_says_so():
+def test_a_limit_makes_shards_smaller_then_threads_fewer_and_says_so() -> None:
     events = []
     options = prepare(inputs(), Limits(threads=4, max_memory=290 * MIB), on_event=events.append)
-    assert (options.executor.n_threads, options.shard_bytes < SHARD_BYTES, events) == (4, True, [])
+    assert (cast(LocalThreads, options.executor).n_threads, options.shard_bytes < SHARD_BYTES, events) == (4, True, [])
     options = prepare(inputs(), Limits(threads=4, max_memory=200 * MIB), on_event=events.append)
-    assert options.executor.n_threads == 2
+    assert cast(LocalThreads, options.executor).n_threads == 2
     assert events == [Note("--max-memory 200MiB leaves room for 2 of 4 threads")]
 
 
 @pytest.mark.usefixtures("holding")
-def test_a_limit_below_what_the_counts_take_is_refused_with_one_that_works():
+def test_a_limit_below_what_the_counts_take_is_refused_with_one_that_works() -> None:
     with pytest.raises(
         InputError, match=r"1,000 queries with 1,000 judgments at 24 sizes takes .* besides 100MiB in use"
     ) as caught:
         prepare(inputs(), Limits(max_memory=110 * MIB))
     advised = parse_size(caught.value.hint.split()[1])
-    assert prepare(inputs(), Limits(max_memory=advised)).executor.n_threads >= 1
+    assert cast(LocalThreads, prepare(inputs(), Limits(max_memory=advised)).executor).n_threads >= 1
     with pytest.raises(InputError):
         prepare(inputs(), Limits(max_memory=int(advised / 1.06)))
 
 
-def test_a_gpu_is_chosen_where_there_is_one_and_it_is_asked_for(monkeypatch):
+def test_a_gpu_is_chosen_where_there_is_one_and_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "cuda_devices", lambda: 1)
     asked = [None, "cuda", "cuda:1", "cpu", "mps"]
     assert [choose_device(one) for one in asked] == [None, "cuda", "cuda:1", None, None]
@@ -97,7 +99,7 @@ def test_a_gpu_is_chosen_where_there_is_one_and_it_is_asked_for(monkeypatch):
     assert [choose_device(one) for one in asked] == [None] * 5
 
 
-def test_a_gpu_that_cannot_rank_is_told_and_the_processor_does_the_work(monkeypatch):
+def test_a_gpu_that_cannot_rank_is_told_and_the_processor_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "cuda_devices", lambda: 1)
     monkeypatch.setattr(machine, "open_kernel", lambda *_: PortableKernel())
     said = []
@@ -111,7 +113,7 @@ def run(code: str, *arguments: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_to_find_no_gpu_torch_is_not_imported(monkeypatch):
+def test_to_find_no_gpu_torch_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     code = (
         "import sys\n"
@@ -150,7 +152,7 @@ print(max(seen) - seen[0], len(seen))
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells")
 @pytest.mark.parametrize("how", ["float32", "float16", "gathered"])
-def test_memory_does_not_grow_with_the_corpus(tmp_path, how):
+def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, how: str) -> None:
     """240,000 documents are 234 MiB as float32; one shard of 16 MiB at a time, with its copies, at most 64 MiB."""
     dtype = np.float16 if how == "float16" else np.float32
     rows = np.lib.format.open_memmap(tmp_path / "docs.npy", "w+", dtype, (240_000, 256))

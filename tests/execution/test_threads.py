@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from mrl_sweep.execution.threads import LocalThreads
 
 
-def test_every_shard_goes_to_exactly_one_worker():
+def test_every_shard_goes_to_exactly_one_worker() -> None:
     taken = LocalThreads(3).share(list, range(1000))
     assert len(taken) == 3
     assert sorted(shard for part in taken for shard in part) == list(range(1000))
 
 
-def test_a_failing_worker_stops_the_others_and_its_error_is_raised():
+def test_a_failing_worker_stops_the_others_and_its_error_is_raised() -> None:
     seen = []
 
-    def work(shards):
+    def work(shards: Any) -> None:
         for shard in shards:
             if shard == 5:
                 raise ValueError("shard 5")
@@ -30,20 +32,20 @@ def test_a_failing_worker_stops_the_others_and_its_error_is_raised():
     assert len(seen) < 10**6
 
 
-def test_an_interrupt_stops_the_drawing_and_is_raised_once_shards_in_hand_are_finished():
+def test_an_interrupt_stops_the_drawing_and_is_raised_once_shards_in_hand_are_finished() -> None:
     drawn, finished, at_work = [], [], threading.Event()
 
-    def work(shards):
+    def work(shards: Any) -> None:
         for shard in shards:
             at_work.set()
             finished.append(shard)
 
-    def endless():
+    def endless() -> Iterator[Any]:
         for shard in range(10**9):
             drawn.append(shard)
             yield shard
 
-    def interrupt():
+    def interrupt() -> None:
         at_work.wait()
         signal.raise_signal(signal.SIGINT)
 
@@ -53,7 +55,7 @@ def test_an_interrupt_stops_the_drawing_and_is_raised_once_shards_in_hand_are_fi
     assert sorted(finished) == drawn
 
 
-def test_each_shard_is_announced_when_it_is_drawn_in_order():
+def test_each_shard_is_announced_when_it_is_drawn_in_order() -> None:
     announced = []
     LocalThreads(3, announced.append).share(list, range(100))
     assert announced == list(range(100))

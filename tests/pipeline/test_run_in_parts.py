@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ N_DOCS, N_QUERIES, DIM = 90, 40, 16
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> dict[str, str]:
+def made(tmp_path: Path) -> dict[str, Any]:
     """A collection and its vectors, as settings."""
     rng = np.random.default_rng(5)
     folder = tmp_path / "corpus"
@@ -40,7 +41,7 @@ def made(tmp_path: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def settings(made: dict[str, str], out: Path, **more: str) -> SweepConfig:
+def settings(made: dict[str, Any], out: Path, **more: str) -> SweepConfig:
     return SweepConfig.of(**{**made, **more}, out=str(out))
 
 
@@ -52,7 +53,9 @@ def comparable(folder: Path) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
-def test_the_part_that_completes_the_set_writes_the_report_of_a_whole_run(made, tmp_path, order):
+def test_the_part_that_completes_the_set_writes_the_report_of_a_whole_run(
+    made: dict[str, Any], tmp_path: Path, order: tuple[int, int, int]
+) -> None:
     run(settings(made, tmp_path / "whole"))
     reports = [run_part(settings(made, tmp_path / "parts"), Part(3, number)) for number in order]
     assert [report is None for report in reports] == [True, True, False]
@@ -60,7 +63,9 @@ def test_the_part_that_completes_the_set_writes_the_report_of_a_whole_run(made, 
     assert (tmp_path / "parts" / "rotation.npy").read_bytes() == (tmp_path / "whole" / "rotation.npy").read_bytes()
 
 
-def test_merging_again_gives_the_report_again_and_a_part_that_is_there_is_not_counted_again(made, tmp_path):
+def test_merging_again_gives_the_report_again_and_a_part_that_is_there_is_not_counted_again(
+    made: dict[str, Any], tmp_path: Path
+) -> None:
     for number in (1, 2):
         run_part(settings(made, tmp_path / "parts"), Part(2, number))
     before, counted = comparable(tmp_path / "parts"), Part(2, 1).file(tmp_path / "parts").stat().st_mtime_ns
@@ -72,7 +77,7 @@ def test_merging_again_gives_the_report_again_and_a_part_that_is_there_is_not_co
     assert Part(2, 1).file(tmp_path / "parts").stat().st_mtime_ns == counted
 
 
-def test_what_is_missing_is_said_and_merge_refuses_to_go_on(made, tmp_path):
+def test_what_is_missing_is_said_and_merge_refuses_to_go_on(made: dict[str, Any], tmp_path: Path) -> None:
     events = []
     assert run_part(settings(made, tmp_path / "parts"), Part(3, 2), events.append) is None
     assert Note(f"part 2/3 is counted in {tmp_path / 'parts'}; missing: 1/3, 3/3") in events
@@ -82,19 +87,19 @@ def test_what_is_missing_is_said_and_merge_refuses_to_go_on(made, tmp_path):
 
 
 @pytest.mark.parametrize(("changed", "value"), [("dims", "16,8"), ("similarity", "dot"), ("retain", "0.9")])
-def test_a_part_with_other_settings_is_refused(made, tmp_path, changed, value):
+def test_a_part_with_other_settings_is_refused(made: dict[str, Any], tmp_path: Path, changed: str, value: str) -> None:
     run_part(settings(made, tmp_path / "parts"), Part(2, 1))
     with pytest.raises(InputError, match=r"part 1/2 in .* was counted of other data or other settings"):
         run_part(settings(made, tmp_path / "parts", **{changed: value}), Part(2, 2))
 
 
-def test_a_part_of_another_set_is_refused_before_anything_is_counted(made, tmp_path):
+def test_a_part_of_another_set_is_refused_before_anything_is_counted(made: dict[str, Any], tmp_path: Path) -> None:
     run_part(settings(made, tmp_path / "parts"), Part(2, 1))
     with pytest.raises(InputError, match="holds parts of 2, not of 3"):
         run_part(settings(made, tmp_path / "parts"), Part(3, 3))
 
 
-def test_parts_need_a_folder_and_one_collection(made, tmp_path):
+def test_parts_need_a_folder_and_one_collection(made: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         run_part(SweepConfig.of(**made), Part(2, 1))
     assert caught.value.hint == "give --out DIR"
@@ -102,7 +107,7 @@ def test_parts_need_a_folder_and_one_collection(made, tmp_path):
         run_part(settings({**made, "collection": [made["collection"], "pydocs"]}, tmp_path / "parts"), Part(2, 1))
 
 
-def test_the_texts_of_a_part_are_those_rows_of_the_corpus(made, tmp_path):
+def test_the_texts_of_a_part_are_those_rows_of_the_corpus(made: dict[str, Any], tmp_path: Path) -> None:
     collection = load(settings(made, tmp_path / "out"))
     part = texts_of(collection, Part(4, 2))
     start, stop = Part(4, 2).rows(N_DOCS)
@@ -114,6 +119,6 @@ def test_the_texts_of_a_part_are_those_rows_of_the_corpus(made, tmp_path):
     assert len(part.documents) == stop - start
 
 
-def test_the_queries_are_texts_of_the_first_part_alone(made, tmp_path):
+def test_the_queries_are_texts_of_the_first_part_alone(made: dict[str, Any], tmp_path: Path) -> None:
     collection = load(settings(made, tmp_path / "out"))
     assert [len(texts_of(collection, part).queries) for part in Part.all_of(3)] == [N_QUERIES, 0, 0]

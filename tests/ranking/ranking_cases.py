@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Similarity, Vec
 DIMS = (3, 8, 20, 48)
 
 
-def float32_scores(docs, queries, dim, cosine):
+def float32_scores(docs: Any, queries: Any, dim: int, cosine: Any) -> Any:
     x, q = docs[:, :dim].astype(np.float64), queries[:, :dim].astype(np.float64)
     scores = q @ x.T
     if cosine:
@@ -21,7 +22,7 @@ def float32_scores(docs, queries, dim, cosine):
     return scores.astype(np.float32)
 
 
-def full_sort(docs, queries, qrels, dims, own, cosine):
+def full_sort(docs: Any, queries: Any, qrels: Any, dims: Any, own: Any, cosine: Any) -> Any:
     """Above and tied of every judgment by looking at every document, float64 rounded to float32."""
     above, tied = [], []
     for dim in dims:
@@ -36,7 +37,9 @@ def full_sort(docs, queries, qrels, dims, own, cosine):
     return np.array(above).reshape(shape), np.array(tied).reshape(shape)
 
 
-def make_case(seed, *, n_docs=700, dim=48, n_queries=25, most_judgments=40, integers=False):
+def make_case(
+    seed: int, *, n_docs: int = 700, dim: int = 48, n_queries: int = 25, most_judgments: Any = 40, integers: Any = False
+) -> Any:
     """Documents with exact duplicates, scaled copies, zero vectors and zero prefixes, and queries of every awkward kind."""
     rng = np.random.default_rng(seed)
     docs = rng.integers(-1, 2, (n_docs, dim)).astype(np.float32) if integers else rng.standard_normal((n_docs, dim), np.float32)
@@ -59,7 +62,7 @@ def make_case(seed, *, n_docs=700, dim=48, n_queries=25, most_judgments=40, inte
     return docs, queries.astype(np.float32), Qrels(offsets, rows, np.ones(len(rows), np.int64)), own
 
 
-def assert_counts_of_a_full_sort(kernel, similarity, *, integers):
+def assert_counts_of_a_full_sort(kernel: Any, similarity: Any, *, integers: Any) -> None:
     docs, queries, qrels, own = make_case(0, integers=integers)
     above, tied = full_sort(docs, queries, qrels, DIMS, own, similarity == Similarity.COSINE)
     got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(similarity=similarity, own_rows=own, kernel=kernel))
@@ -68,7 +71,7 @@ def assert_counts_of_a_full_sort(kernel, similarity, *, integers):
     assert got.candidates == tuple(Configuration("prefix", dim) for dim in DIMS)
 
 
-def assert_best_of_a_full_sort(kernel):
+def assert_best_of_a_full_sort(kernel: Any) -> None:
     """Ties by row."""
     docs, queries, qrels, own = make_case(5)
     top = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, kernel=kernel, depth=7)).top
@@ -80,7 +83,7 @@ def assert_best_of_a_full_sort(kernel):
             np.testing.assert_array_equal(top.scores[a, q], scores[q, ranked])
 
 
-def assert_longer_list_is_padded(kernel):
+def assert_longer_list_is_padded(kernel: Any) -> None:
     """Than the corpus, which is three documents."""
     docs, queries = np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[:1]
     qrels = Qrels(np.array([0, 1]), np.array([2]), np.array([1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ MIB = 2**20
 SIZE = PassSize(n_queries=1000, n_pairs=2000, n_sizes=24, dim=768, depth=10)
 
 
-def test_the_formula_by_hand():
+def test_the_formula_by_hand() -> None:
     fixed = 16 * 768 * 2000 + 16 * 768 * 1000 + 104 * 48_000 + 80 * 240_000
     thread = 24 * 48_000 + 48 * 240_000 + 16 * MIB
     assert SIZE.fixed_bytes == fixed
@@ -31,22 +32,22 @@ def test_the_formula_by_hand():
     assert coded.thread_bytes == thread + 40 * 768 * 256
 
 
-def test_a_large_budget_gives_what_was_asked_for():
+def test_a_large_budget_gives_what_was_asked_for() -> None:
     assert SIZE.room(4 * 2**30, 8, 16 * MIB) == Room(8, 16 * MIB)
 
 
-def test_a_smaller_one_first_makes_the_shards_smaller_then_the_threads_fewer():
+def test_a_smaller_one_first_makes_the_shards_smaller_then_the_threads_fewer() -> None:
     assert SIZE.room(SIZE.needed_bytes(4, 5 * MIB), 4, 16 * MIB) == Room(4, 5 * MIB)
     assert SIZE.room(SIZE.needed_bytes(4, SMALLEST_SHARD), 4, 16 * MIB) == Room(4, SMALLEST_SHARD)
     assert SIZE.room(SIZE.needed_bytes(4, SMALLEST_SHARD) - 1, 4, 16 * MIB).n_threads == 3
 
 
-def test_too_little_for_one_thread_is_no_room():
+def test_too_little_for_one_thread_is_no_room() -> None:
     assert SIZE.room(SIZE.needed_bytes(1, SMALLEST_SHARD) - 1, 4, 16 * MIB) is None
 
 
 @pytest.mark.parametrize(("n_queries", "n_pairs", "depth", "dtype"), [(1500, 60_000, 0, "f4"), (3000, 3000, 40, "f2")])
-def test_a_pass_stays_within_what_is_foretold(n_queries, n_pairs, depth, dtype):
+def test_a_pass_stays_within_what_is_foretold(n_queries: int, n_pairs: int, depth: int, dtype: str) -> None:
     rng = np.random.default_rng(0)
     docs, queries = rng.standard_normal((400, 64)).astype(dtype), rng.standard_normal((n_queries, 64)).astype(np.float32)
     offsets = np.linspace(0, n_pairs, n_queries + 1).astype(np.int64)
@@ -65,13 +66,13 @@ def test_a_pass_stays_within_what_is_foretold(n_queries, n_pairs, depth, dtype):
 
 
 @pytest.mark.parametrize(("depth", "asked"), [(0, ()), (80, ("4x", "2x@16"))])
-def test_a_grid_of_codes_stays_within_what_is_foretold(depth, asked):
+def test_a_grid_of_codes_stays_within_what_is_foretold(depth: int, asked: Any) -> None:
     rng = np.random.default_rng(0)
     docs, queries = rng.standard_normal((6000, 128)).astype(np.float32), rng.standard_normal((500, 128)).astype(np.float32)
     qrels = Qrels(np.arange(501), rng.integers(0, 6000, 500), np.ones(500, np.int64))
     options, rescores = RankOptions(executor=LocalThreads(2), depth=depth, shard_bytes=256_000), [Rescore.parse(a) for a in asked]
 
-    def ranked(vectors, n_queries):
+    def ranked(vectors: Any, n_queries: int) -> Any:
         some = Qrels(qrels.offsets[: n_queries + 1], qrels.rows[:n_queries], qrels.grades[:n_queries])
         ranks = rank_grid([prefixes((32, 128), Similarity.COSINE)], ALL, vectors, queries[:n_queries], some, options)
         return rescored(ranks, rescores, vectors, queries[:n_queries], some, options, cutoff=20) if rescores else ranks

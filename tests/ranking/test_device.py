@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +42,7 @@ SMALL_TILE = Tile(queries=32, docs=256, columns=16, judged=2048)
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _one_thread() -> Iterator[None]:
     """torch's threads cost more than such small blocks."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -47,18 +50,18 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def device_kernel(**how):
+def device_kernel(**how: Any) -> Any:
     return DeviceKernel(DEVICE, **{"tile": SMALL_TILE, **how})
 
 
-def kernels():
+def kernels() -> Any:
     """One block, several blocks of the narrow filter, and a list for the judge that overflows."""
     return [device_kernel(), device_kernel(block_docs=150, precision="tf32x3"), device_kernel(listed=3000, precision="tf32")]
 
 
 @pytest.mark.parametrize("similarity", list(Similarity))
 @pytest.mark.parametrize("integers", [False, True])
-def test_on_a_device_the_integers_are_those_of_a_full_sort(similarity, integers):
+def test_on_a_device_the_integers_are_those_of_a_full_sort(similarity: Any, integers: bool) -> None:
     for kernel in kernels():
         assert_counts_of_a_full_sort(kernel, similarity, integers=integers)
 
@@ -73,8 +76,8 @@ def test_on_a_device_the_integers_are_those_of_a_full_sort(similarity, integers)
 )
 @settings(max_examples=3, deadline=None)
 def test_on_a_device_any_partition_gives_the_integers_of_the_portable_kernel(
-    seed, n_threads, shard_bytes, blocks, similarity, integers
-):
+    seed: int, n_threads: int, shard_bytes: int, blocks: int, similarity: Any, integers: bool
+) -> None:
     docs, queries, qrels, own = make_case(seed, n_docs=300, n_queries=9, integers=integers)
     how = {"similarity": similarity, "own_rows": own, "depth": 7}
     whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=PortableKernel(), **how))
@@ -91,16 +94,16 @@ def test_on_a_device_any_partition_gives_the_integers_of_the_portable_kernel(
     np.testing.assert_array_equal(got.top.scores, whole.top.scores)
 
 
-def test_on_a_device_top_documents_are_the_best_of_a_full_sort_ties_by_row():
+def test_on_a_device_top_documents_are_the_best_of_a_full_sort_ties_by_row() -> None:
     for kernel in kernels():
         assert_best_of_a_full_sort(kernel)
 
 
-def test_on_a_device_a_list_longer_than_the_corpus_is_padded():
+def test_on_a_device_a_list_longer_than_the_corpus_is_padded() -> None:
     assert_longer_list_is_padded(device_kernel())
 
 
-def test_on_a_device_documents_of_zeros_tie_under_the_dot_product():
+def test_on_a_device_documents_of_zeros_tie_under_the_dot_product() -> None:
     docs = np.zeros((6, 4), np.float32)
     docs[4] = 1
     qrels = Qrels(np.array([0, 2]), np.array([1, 4]), np.array([1, 1]))
@@ -113,7 +116,7 @@ def test_on_a_device_documents_of_zeros_tie_under_the_dot_product():
         assert got.top.rows[0, 0].tolist() == [4, 0, 1, 2, 3, 5, -1, -1, -1, -1]
 
 
-def test_on_a_device_queries_without_a_judged_document_are_no_trouble():
+def test_on_a_device_queries_without_a_judged_document_are_no_trouble() -> None:
     docs, queries, _, _ = make_case(3)
     nothing = Qrels(np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
     got = rank(Vectors((docs,)), queries, nothing, DIMS, RankOptions(kernel=device_kernel()))
@@ -121,7 +124,7 @@ def test_on_a_device_queries_without_a_judged_document_are_no_trouble():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
-def test_on_a_device_a_document_that_is_not_finite_is_refused_by_its_row(bad):
+def test_on_a_device_a_document_that_is_not_finite_is_refused_by_its_row(bad: Any) -> None:
     docs, queries, qrels, _ = make_case(3)
     docs[321, 47] = bad
     for kernel in kernels():
@@ -129,11 +132,11 @@ def test_on_a_device_a_document_that_is_not_finite_is_refused_by_its_row(bad):
             rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=kernel))
 
 
-def test_a_device_short_of_memory_takes_smaller_blocks_and_says_so_when_none_fits():
+def test_a_device_short_of_memory_takes_smaller_blocks_and_says_so_when_none_fits() -> None:
     class Short(DeviceKernel):
         fits = 100
 
-        def _block(self, t, counts, docs, first_row):
+        def _block(self, t: Any, counts: Any, docs: Any, first_row: Any) -> Any:
             if len(docs) > self.fits:
                 raise torch.OutOfMemoryError("out of memory")
             return super()._block(t, counts, docs, first_row)
@@ -149,7 +152,7 @@ def test_a_device_short_of_memory_takes_smaller_blocks_and_says_so_when_none_fit
         rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=kernel))
 
 
-def test_on_a_device_many_judgments_a_query_are_placed_like_few():
+def test_on_a_device_many_judgments_a_query_are_placed_like_few() -> None:
     docs, queries, qrels, own = make_case(9, n_queries=6, most_judgments=600)
     whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, depth=0, kernel=PortableKernel()))
     got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, depth=0, kernel=device_kernel()))
@@ -157,7 +160,7 @@ def test_on_a_device_many_judgments_a_query_are_placed_like_few():
     np.testing.assert_array_equal(got.tied, whole.tied)
 
 
-def test_a_list_for_the_judge_that_overflows_is_split_down_to_a_document():
+def test_a_list_for_the_judge_that_overflows_is_split_down_to_a_document() -> None:
     docs = np.ones((40, 16), np.float32)
     qrels = Qrels(np.array([0, 1]), np.array([7]), np.array([1]))
     got = rank(Vectors((docs,)), docs[:1], qrels, (4, 16), RankOptions(kernel=device_kernel(listed=1)))
@@ -165,7 +168,7 @@ def test_a_list_for_the_judge_that_overflows_is_split_down_to_a_document():
     assert got.top.rows[:, 0].tolist() == [list(range(10))] * 2
 
 
-def test_the_filter_narrows_where_the_judge_gets_too_much_unless_it_was_chosen():
+def test_the_filter_narrows_where_the_judge_gets_too_much_unless_it_was_chosen() -> None:
     docs, queries, qrels, _ = make_case(3)
     for precision, after in ((None, "tf32x3"), ("tf32", "tf32")):
         kernel = device_kernel(precision=precision)
@@ -173,13 +176,13 @@ def test_the_filter_narrows_where_the_judge_gets_too_much_unless_it_was_chosen()
         assert kernel.precision == after
 
 
-def cut(x, bits=13):
+def cut(x: Any, bits: Any = 13) -> Any:
     """float32 without its last bits: TF32, when the hardware cuts."""
     return (x.view(np.uint32) & np.uint32(0xFFFFFFFF << bits & 0xFFFFFFFF)).view(np.float32)
 
 
 @pytest.mark.parametrize("dim", [16, 768])
-def test_the_band_holds_what_tf32_loses_and_little_more(dim):
+def test_the_band_holds_what_tf32_loses_and_little_more(dim: int) -> None:
     worst = np.full(dim, np.nextafter(np.float32(2), np.float32(1)), np.float32)  # all bits set: cutting loses most
     pairs = [(worst, worst), *np.random.default_rng(1).standard_normal((50, 2, dim)).astype(np.float32)]
     lost = {"tf32": [], "tf32x3": []}
@@ -194,13 +197,13 @@ def test_the_band_holds_what_tf32_loses_and_little_more(dim):
     assert max(lost["tf32"]) > 0.4 * band_of("tf32", 0)
 
 
-def test_the_way_through_the_columns_ends_every_size_once():
+def test_the_way_through_the_columns_ends_every_size_once() -> None:
     steps = steps_of([0, 8, 40, 50], 16)
     assert steps == [(0, 8, 0), (8, 16, -1), (24, 16, 1), (40, 10, 2)]
     assert [columns_of(edges, 32) for edges in ([0, 8, 16], [0, 3], [0, 8, 40], [0, 16, 29])] == [8, 8, 32, 16]
 
 
-def test_without_a_device_the_kernel_is_another_and_torch_is_not_imported():
+def test_without_a_device_the_kernel_is_another_and_torch_is_not_imported() -> None:
     code = (
         "import sys, numpy as np\n"
         "from mrl_sweep.ranking.exact import open_kernel, rank\n"
@@ -213,7 +216,7 @@ def test_without_a_device_the_kernel_is_another_and_torch_is_not_imported():
     assert done.stdout.split() == ["numba", "False"]
 
 
-def test_a_device_that_torch_does_not_see_leaves_the_work_to_the_processor(monkeypatch):
+def test_a_device_that_torch_does_not_see_leaves_the_work_to_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert open_kernel("cuda").name == "numba"
     assert open_kernel("cpu").name == "numba"
@@ -241,7 +244,7 @@ for function, precision in ((kernels.prefix_norms2, ""), (kernels.count_tiles, "
 """
 
 
-def test_the_kernels_compile_for_a_gpu_that_is_not_there(tmp_path):
+def test_the_kernels_compile_for_a_gpu_that_is_not_there(tmp_path: Path) -> None:
     environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False, env=environment)
     assert done.stdout.split("\n")[:4] == [
@@ -252,7 +255,7 @@ def test_the_kernels_compile_for_a_gpu_that_is_not_there(tmp_path):
     ], done.stderr[-2000:]
 
 
-def test_half_precision_on_a_device_is_that_of_the_processor():
+def test_half_precision_on_a_device_is_that_of_the_processor() -> None:
     docs, queries, qrels, own = make_case(6, n_docs=250, n_queries=9)
     docs[5:8] *= 1e-4  # rounded to whole steps of 2^-24 at some sizes
     docs[5:8, 0] = 1

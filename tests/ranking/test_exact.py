@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +27,7 @@ from mrl_sweep.ranking.task import Rotation
 from mrl_sweep.types import Configuration, Qrels, Similarity, Vectors
 
 
-def kernels():
+def kernels() -> Any:
     return [
         MachineKernel(),
         MachineKernel(block_docs=37, block_queries=5),
@@ -38,14 +40,14 @@ def kernels():
 
 @pytest.mark.parametrize("similarity", list(Similarity))
 @pytest.mark.parametrize("integers", [False, True])
-def test_every_kernel_gives_the_integers_of_a_full_sort(similarity, integers):
+def test_every_kernel_gives_the_integers_of_a_full_sort(similarity: Any, integers: bool) -> None:
     for kernel in kernels():
         assert_counts_of_a_full_sort(kernel, similarity, integers=integers)
 
 
 @given(seed=st.integers(0, 2**16), n_threads=st.integers(1, 4), shard_bytes=st.integers(1, 60_000), blocks=st.integers(1, 90))
 @settings(max_examples=25)
-def test_any_partition_gives_the_same_integers(seed, n_threads, shard_bytes, blocks):
+def test_any_partition_gives_the_same_integers(seed: int, n_threads: int, shard_bytes: int, blocks: int) -> None:
     docs, queries, qrels, own = make_case(seed, n_docs=300, n_queries=9)
     whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own))
     options = RankOptions(
@@ -63,7 +65,7 @@ def test_any_partition_gives_the_same_integers(seed, n_threads, shard_bytes, blo
 
 
 @pytest.mark.parametrize("most_judgments", [2, 10, 300])
-def test_few_and_hundreds_of_judgments_are_counted_alike(most_judgments):
+def test_few_and_hundreds_of_judgments_are_counted_alike(most_judgments: int) -> None:
     docs, queries, qrels, own = make_case(7, n_docs=1500, most_judgments=most_judgments)
     above, tied = full_sort(docs, queries, qrels, DIMS, own, cosine=True)
     for kernel in (*kernels(), MachineKernel(1500), MachineKernel(many_pairs=1)):
@@ -72,7 +74,7 @@ def test_few_and_hundreds_of_judgments_are_counted_alike(most_judgments):
         np.testing.assert_array_equal(got.tied, tied, err_msg=kernel.name)
 
 
-def test_the_product_becomes_fine_where_the_judge_would_cost_more():
+def test_the_product_becomes_fine_where_the_judge_would_cost_more() -> None:
     rng = np.random.default_rng(0)
     docs, queries = 1 + 0.1 * rng.standard_normal((3000, 64), np.float32), 1 + 0.1 * rng.standard_normal((8, 64), np.float32)
     changed = {}
@@ -88,7 +90,7 @@ def test_the_product_becomes_fine_where_the_judge_would_cost_more():
     assert changed == {10: False, 2500: True}
 
 
-def test_workers_that_share_a_floor_keep_the_best_of_all():
+def test_workers_that_share_a_floor_keep_the_best_of_all() -> None:
     rng = np.random.default_rng(0)
     queries = rng.standard_normal((5, 48), np.float32)
     near = np.repeat(queries, 4, axis=0) + 0.1 * rng.standard_normal((20, 48), np.float32)
@@ -102,7 +104,7 @@ def test_workers_that_share_a_floor_keep_the_best_of_all():
 
 @given(seed=st.integers(0, 2**16))
 @settings(max_examples=15)
-def test_the_order_of_documents_does_not_matter(seed):
+def test_the_order_of_documents_does_not_matter(seed: int) -> None:
     docs, queries, qrels, own = make_case(seed, n_docs=200, n_queries=9)
     order = np.random.default_rng(seed).permutation(len(docs))
     place = np.argsort(order)
@@ -114,17 +116,17 @@ def test_the_order_of_documents_does_not_matter(seed):
     np.testing.assert_array_equal(one.top.scores, other.top.scores)
 
 
-def test_top_documents_are_the_best_of_a_full_sort_ties_by_row():
+def test_top_documents_are_the_best_of_a_full_sort_ties_by_row() -> None:
     for kernel in kernels():
         assert_best_of_a_full_sort(kernel)
 
 
-def test_top_documents_of_a_corpus_smaller_than_the_depth_are_padded():
+def test_top_documents_of_a_corpus_smaller_than_the_depth_are_padded() -> None:
     for kernel in kernels():
         assert_longer_list_is_padded(kernel)
 
 
-def test_half_precision_documents_rank_as_their_float32_values():
+def test_half_precision_documents_rank_as_their_float32_values() -> None:
     docs, queries, qrels, own = make_case(7)
     half = docs.astype(np.float16)
     one = rank(Vectors((half,)), queries, qrels, DIMS, RankOptions(own_rows=own))
@@ -132,7 +134,7 @@ def test_half_precision_documents_rank_as_their_float32_values():
     np.testing.assert_array_equal(one.above, other.above)
 
 
-def test_a_rotation_leaves_full_size_ranks_and_turns_the_smaller_ones():
+def test_a_rotation_leaves_full_size_ranks_and_turns_the_smaller_ones() -> None:
     docs, queries, qrels, own = make_case(11)
     rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((48, 48)))[0].astype(np.float32)
     turned = rank(Vectors((docs,)), queries, qrels, (8, 48), RankOptions(own_rows=own), basis="random", rotation=rotation)
@@ -143,7 +145,7 @@ def test_a_rotation_leaves_full_size_ranks_and_turns_the_smaller_ones():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
-def test_a_document_that_is_not_finite_is_refused_by_its_row(bad):
+def test_a_document_that_is_not_finite_is_refused_by_its_row(bad: Any) -> None:
     docs, queries, qrels, _ = make_case(3)
     docs[321, 47] = bad
     for kernel in kernels():
@@ -151,14 +153,14 @@ def test_a_document_that_is_not_finite_is_refused_by_its_row(bad):
             rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=kernel, executor=LocalThreads(2)))
 
 
-def test_a_query_that_is_not_finite_is_refused_by_its_row():
+def test_a_query_that_is_not_finite_is_refused_by_its_row() -> None:
     docs, queries, qrels, _ = make_case(3)
     queries[4, 0] = np.nan
     with pytest.raises(InputError, match="query row 4"):
         rank(Vectors((docs,)), queries, qrels, DIMS)
 
 
-def test_progress_ends_at_the_number_of_documents():
+def test_progress_ends_at_the_number_of_documents() -> None:
     docs, queries, qrels, _ = make_case(3)
     events: list[Event] = []
     rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(shard_bytes=10_000), on_event=events.append)
@@ -166,14 +168,14 @@ def test_progress_ends_at_the_number_of_documents():
     assert len(events) > 10
 
 
-def test_zero_prefixes_are_counted_by_size():
+def test_zero_prefixes_are_counted_by_size() -> None:
     docs, queries, qrels, _ = make_case(3)
     for kernel in kernels():
         ranks = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=kernel, executor=LocalThreads(2)))
         assert ranks.zero_prefixes.tolist() == [11, 1, 1, 1]
 
 
-def test_blocks_of_nothing_but_zeros_tie_under_the_dot_product():
+def test_blocks_of_nothing_but_zeros_tie_under_the_dot_product() -> None:
     docs = np.zeros((6, 4), np.float32)
     docs[5] = -1
     qrels = Qrels(np.array([0, 1]), np.array([2]), np.array([1]))

@@ -10,7 +10,7 @@ from mrl_sweep.types import Similarity
 
 def test_the_slice_is_normalised_not_the_whole_row() -> None:
     rows = np.array([[3, 4, 12], [0, 2, 1]], np.float32)
-    np.testing.assert_allclose(unit_prefix(rows, 2), [[0.6, 0.8], [0, 1]], rtol=1e-7)
+    np.testing.assert_allclose(unit_prefix(rows, 2), np.array([[0.6, 0.8], [0, 1]]), rtol=1e-7)
 
 
 def test_a_zero_prefix_stays_zero() -> None:
@@ -34,4 +34,4 @@ def test_the_argument_is_never_written_to() -> None:
 
 def test_tiny_and_huge_rows_become_unit_length() -> None:
     rows = np.array([[1e-14, 0], [3e18, 4e18]], np.float32)
-    np.testing.assert_allclose(unit_prefix(rows, 2), [[1, 0], [0.6, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(unit_prefix(rows, 2), np.array([[1, 0], [0.6, 0.8]]), rtol=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import faiss
 import numpy as np
 import pytest
@@ -18,14 +20,14 @@ from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Similarity, Vec
 CUTOFF = 5
 
 
-def ranked(docs, queries, qrels, own, asked, precisions, depth=None):
+def ranked(docs: Any, queries: Any, qrels: Any, own: Any, asked: Any, precisions: Any, depth: int | None = None) -> Any:
     options = RankOptions(own_rows=own, depth=depth or shortlist_depth(asked, CUTOFF))
     ranks = rank_grid([prefixes(DIMS, Similarity.COSINE)], precisions, Vectors((docs,)), queries, qrels, options)
     return rescored(ranks, asked, Vectors((docs,)), queries, qrels, options, cutoff=CUTOFF)
 
 
 @pytest.mark.parametrize("text", ["4x", "2x@20", "1x@3"])
-def test_ranks_are_those_of_a_shortlist_ordered_again(text):
+def test_ranks_are_those_of_a_shortlist_ordered_again(text: str) -> None:
     docs, queries, qrels, own = make_case(21)
     asked = Rescore.parse(text)
     ranks = ranked(docs, queries, qrels, own, [asked], ["binary", "int8"], depth=asked.shortlist(CUTOFF))
@@ -46,7 +48,7 @@ def test_ranks_are_those_of_a_shortlist_ordered_again(text):
 
 
 @pytest.mark.parametrize("dim", [8, 20, 48])
-def test_lists_are_those_of_a_refining_index(dim):
+def test_lists_are_those_of_a_refining_index(dim: int) -> None:
     rng = np.random.default_rng(3)
     docs, queries = (rng.standard_normal((n, 48)).astype(np.float32) for n in (800, 30))
     nothing = Qrels(np.zeros(31, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
@@ -61,7 +63,7 @@ def test_lists_are_those_of_a_refining_index(dim):
     np.testing.assert_array_equal(ranks.top.rows[a, :, :CUTOFF], theirs)
 
 
-def test_a_shortlist_of_the_whole_corpus_loses_nothing():
+def test_a_shortlist_of_the_whole_corpus_loses_nothing() -> None:
     docs, queries, qrels, own = make_case(22, n_docs=200)
     ranks = ranked(docs, queries, qrels, own, [Rescore(40)], ["binary"])
     full = ranks.above[ranks.candidates.index(Configuration("prefix", 48))]
@@ -71,19 +73,19 @@ def test_a_shortlist_of_the_whole_corpus_loses_nothing():
         np.testing.assert_array_equal(ranks.above[a], full)
 
 
-def test_float32_is_not_rescored():
+def test_float32_is_not_rescored() -> None:
     docs, queries, qrels, own = make_case(23)
     ranks = ranked(docs, queries, qrels, own, [Rescore(2)], ["int8"])
     assert {candidate.precision for candidate in ranks.candidates if candidate.rescore} == {"int8"}
 
 
 @pytest.mark.parametrize("text", ["4", "x4", "0x", "4x@", "4x@0", "-1x"])
-def test_what_is_no_rescoring_is_refused(text):
+def test_what_is_no_rescoring_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="no rescoring") as refused:
         Rescore.parse(text)
     assert "4x@768" in refused.value.hint
 
 
 @pytest.mark.parametrize("text", ["4x", "4x@768", "12x"])
-def test_text_and_value_are_inverse(text):
+def test_text_and_value_are_inverse(text: str) -> None:
     assert str(Rescore.parse(text)) == text

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,14 +30,14 @@ class Memory:
         self.saved: list[int] = []
         self.every, self.asked = every, 0
 
-    def load(self, key):
+    def load(self, key: Any) -> Any:
         return self.kept.get(key)
 
-    def due(self):
+    def due(self) -> Any:
         self.asked += 1
         return self.asked % self.every == 0
 
-    def save(self, key, partial):
+    def save(self, key: Any, partial: Any) -> None:
         self.kept[key] = partial
         self.saved.append(partial.n_rows)
 
@@ -45,7 +48,7 @@ class Interrupting(PortableKernel):
     def __init__(self, at: int = -1, *, halfway: bool = False) -> None:
         self.at, self.halfway, self.rows = at, halfway, []
 
-    def tally(self, targets, tally, docs, first_row):
+    def tally(self, targets: Any, tally: Any, docs: Any, first_row: Any) -> Any:
         if first_row == self.at and not self.halfway:
             raise KeyboardInterrupt
         self.rows.append(first_row)
@@ -55,7 +58,7 @@ class Interrupting(PortableKernel):
         return bad
 
 
-def make_case(seed):
+def make_case(seed: int) -> Any:
     rng = np.random.default_rng(seed)
     docs = rng.integers(-1, 2, (N_DOCS, 8)).astype(np.float32)
     queries = rng.standard_normal((6, 8)).astype(np.float32)
@@ -63,7 +66,7 @@ def make_case(seed):
     return Vectors((docs,)), queries, Qrels(np.arange(0, 25, 4), rows, np.ones(24, np.int64))
 
 
-def assert_same(one, other):
+def assert_same(one: Any, other: Any) -> None:
     for name in ("above", "tied", "zero_prefixes"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     np.testing.assert_array_equal(one.top.rows, other.top.rows)
@@ -77,11 +80,11 @@ def assert_same(one, other):
     every=st.integers(1, 6),
 )
 @settings(max_examples=40)
-def test_any_interrupts_leave_the_integers_as_they_are(seed, stops, threads, every):
+def test_any_interrupts_leave_the_integers_as_they_are(seed: int, stops: list[Any], threads: int | None, every: int) -> None:
     vectors, queries, qrels = make_case(seed)
     undisturbed = rank(vectors, queries, qrels, DIMS, RankOptions(kernel=PortableKernel()))
     memory = Memory(every)
-    how = {"shard_bytes": SHARD_BYTES, "checkpoint": memory}
+    how: dict[str, Any] = {"shard_bytes": SHARD_BYTES, "checkpoint": memory}
     if threads:
         how["executor"] = LocalThreads(threads)
     for shard, halfway in stops:
@@ -91,7 +94,7 @@ def test_any_interrupts_leave_the_integers_as_they_are(seed, stops, threads, eve
     assert_same(rank(vectors, queries, qrels, DIMS, RankOptions(kernel=PortableKernel(), **how)), undisturbed)
 
 
-def test_a_resumed_pass_counts_only_what_is_left():
+def test_a_resumed_pass_counts_only_what_is_left() -> None:
     vectors, queries, qrels = make_case(1)
     memory, second, events = Memory(every=3), Interrupting(), []
     with pytest.raises(KeyboardInterrupt):
@@ -105,11 +108,11 @@ def test_a_resumed_pass_counts_only_what_is_left():
     assert memory.saved == [30, 60, 120]
 
 
-def test_an_interrupt_between_two_shards_keeps_all_that_was_counted():
+def test_an_interrupt_between_two_shards_keeps_all_that_was_counted() -> None:
     vectors, queries, qrels = make_case(2)
     memory, done = Memory(every=10**9), []
 
-    def interrupt(event):
+    def interrupt(event: Any) -> None:
         done.append(event.done)
         if event.done == 50:
             raise KeyboardInterrupt
@@ -120,7 +123,7 @@ def test_an_interrupt_between_two_shards_keeps_all_that_was_counted():
     assert memory.saved == [50]
 
 
-def test_a_finished_pass_is_kept_only_if_it_was_long():
+def test_a_finished_pass_is_kept_only_if_it_was_long() -> None:
     vectors, queries, qrels = make_case(3)
     short, long = Memory(every=10**9), Memory(every=5)
     for memory in (short, long):
@@ -128,7 +131,7 @@ def test_a_finished_pass_is_kept_only_if_it_was_long():
     assert (short.saved, long.saved) == ([], [50, 100, 120])
 
 
-def variations():
+def variations() -> Iterator[Any]:
     vectors, queries, qrels = make_case(4)
     other = queries.copy()
     other[2, 3] += 1
@@ -149,7 +152,7 @@ def variations():
 @pytest.mark.parametrize(
     ("what", "inputs", "how", "axes"), list(variations()), ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_counts_of_another_question_are_not_taken_up(what, inputs, how, axes):
+def test_counts_of_another_question_are_not_taken_up(what: Any, inputs: tuple[Any, Any, Any, Any], how: Any, axes: Any) -> None:
     vectors, queries, qrels = make_case(4)
     memory = Memory(every=2)
     rank(vectors, queries, qrels, DIMS, RankOptions(shard_bytes=SHARD_BYTES, checkpoint=memory))
@@ -161,7 +164,7 @@ def test_counts_of_another_question_are_not_taken_up(what, inputs, how, axes):
     assert again.rows == []
 
 
-def test_counts_of_another_shape_are_not_taken_up():
+def test_counts_of_another_shape_are_not_taken_up() -> None:
     vectors, queries, qrels = make_case(5)
     memory = Memory(every=4)
     whole = rank(vectors, queries, qrels, DIMS, RankOptions(shard_bytes=SHARD_BYTES, checkpoint=memory))

@@ -12,13 +12,13 @@ from mrl_sweep.ranking.task import Rotation
 from mrl_sweep.types import Configuration, Qrels, Vectors
 
 
-def test_rotations_are_orthogonal():
+def test_rotations_are_orthogonal() -> None:
     sample = np.random.default_rng(0).standard_normal((50, 24), np.float32)
     for rotation in (pca_rotation(sample), random_rotation(24, np.random.default_rng(1))):
         np.testing.assert_allclose(rotation.T.astype(np.float64) @ rotation, np.eye(24), atol=1e-6)
 
 
-def test_pca_finds_a_planted_order_of_axes_again():
+def test_pca_finds_a_planted_order_of_axes_again() -> None:
     generator = np.random.default_rng(0)
     axes = random_rotation(16, generator)
     scale = 2.0 ** -np.arange(16)
@@ -27,14 +27,14 @@ def test_pca_finds_a_planted_order_of_axes_again():
     assert (found[:4] > 0.99).all()
 
 
-def test_the_first_pca_axis_is_that_of_a_singular_value_decomposition():
+def test_the_first_pca_axis_is_that_of_a_singular_value_decomposition() -> None:
     sample = np.random.default_rng(3).standard_normal((200, 8), np.float32) + 1
     unit = sample.astype(np.float64) / np.linalg.norm(sample, axis=1, keepdims=True)
     strongest = np.linalg.svd(unit)[2][0]
     np.testing.assert_allclose(np.abs(pca_rotation(sample)[:, 0]), np.abs(strongest), atol=1e-5)
 
 
-def test_control_names_tell_seeds_apart_and_the_same_generator_gives_the_same_axes():
+def test_control_names_tell_seeds_apart_and_the_same_generator_gives_the_same_axes() -> None:
     vectors = Vectors((np.random.default_rng(0).standard_normal((60, 8), np.float32),))
     one = dict(rotations(("prefix", "pca", "random"), vectors, np.random.default_rng(7)))
     two = dict(rotations(("prefix", "pca", "random"), vectors, np.random.default_rng(7)))
@@ -44,7 +44,7 @@ def test_control_names_tell_seeds_apart_and_the_same_generator_gives_the_same_ax
     assert not np.array_equal(one["random-0"], one["random-1"])
 
 
-def test_joined_passes_keep_each_candidates_ranks():
+def test_joined_passes_keep_each_candidates_ranks() -> None:
     generator = np.random.default_rng(0)
     docs, queries = generator.standard_normal((40, 8), np.float32), generator.standard_normal((3, 8), np.float32)
     qrels = Qrels(np.array([0, 1, 2, 3]), np.array([5, 6, 7]), np.ones(3, np.int64))
@@ -56,7 +56,7 @@ def test_joined_passes_keep_each_candidates_ranks():
 
 
 @pytest.mark.parametrize("dim", [48, 300])
-def test_a_row_is_turned_alike_wherever_it_stands(dim):
+def test_a_row_is_turned_alike_wherever_it_stands(dim: int) -> None:
     rng = np.random.default_rng(dim)
     rows = (rng.standard_normal((531, dim)) * 10.0 ** rng.integers(-12, 12, (531, 1))).astype(np.float32)
     rows[7] = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def spans(rows: set[int]) -> tuple[tuple[int, int], ...]:
     return join_spans((row, row + 1) for row in rows)
 
 
-def test_spans_by_hand():
+def test_spans_by_hand() -> None:
     assert list(cut_spans([(0, 5), (7, 9)], 2)) == [(0, 2), (2, 4), (4, 5), (7, 9)]
     assert join_spans([(5, 9), (0, 3), (3, 5), (12, 12), (20, 21)]) == ((0, 9), (20, 21))
     assert rows_left([(0, 10), (20, 30)], [(2, 4), (8, 22), (29, 30)]) == ((0, 2), (4, 8), (22, 29))
@@ -30,22 +31,22 @@ def test_spans_by_hand():
 
 
 @given(st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
-def test_what_is_left_is_the_difference_of_the_sets(rows, counted):
+def test_what_is_left_is_the_difference_of_the_sets(rows: Any, counted: Any) -> None:
     assert rows_left(spans(rows), spans(counted)) == spans(rows - counted)
 
 
-def task_over(docs, **axes):
+def task_over(docs: Any, **axes: Any) -> Any:
     queries = np.eye(4, dtype=np.float32)
     return prepare_pass(Vectors((docs,)), queries, Qrels(np.arange(5), np.arange(4), np.ones(4, np.int64)), (2, 4), **axes).task
 
 
-def test_a_document_that_would_be_counted_twice_is_refused():
+def test_a_document_that_would_be_counted_twice_is_refused() -> None:
     tally = task_over(np.ones((9, 4), np.float32)).empty_tally()
     with pytest.raises(ValueError, match="rows 3 to 5 are counted twice"):
         Partial(((0, 5),), tally).plus(Partial(((3, 9),), tally))
 
 
-def test_a_task_that_has_travelled_gives_the_same_tally():
+def test_a_task_that_has_travelled_gives_the_same_tally() -> None:
     rng = np.random.default_rng(0)
     turned = np.linalg.qr(rng.standard_normal((4, 4)))[0].astype(np.float32)
     task = task_over(rng.standard_normal((90, 4), np.float32), rotation=turned).of([(10, 60)])
@@ -59,14 +60,14 @@ def test_a_task_that_has_travelled_gives_the_same_tally():
     assert tallies[0].placed.sum() > 0
 
 
-def test_turns_decide_the_key_also_where_nothing_is_judged():
+def test_turns_decide_the_key_also_where_nothing_is_judged() -> None:
     docs = np.ones((9, 4), np.float32)
     plain = task_over(docs)
     turned = [Rotation(np.eye(4, dtype=np.float32)[::step].copy()) for step in (1, -1)]
     assert len({pass_key(plain), *(pass_key(replace(plain, turns=(turn,))) for turn in turned)}) == 3
 
 
-def test_equal_rows_turn_alike_wherever_they_stand():
+def test_equal_rows_turn_alike_wherever_they_stand() -> None:
     rng = np.random.default_rng(0)
     row = rng.standard_normal((1, 48), np.float32)
     for columns in (8, 48, 64):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -51,7 +53,7 @@ def test_a_measure_that_is_always_or_never_met_tells_nothing() -> None:
 
 
 def test_the_judged_share_is_held_against_what_was_possible() -> None:
-    one_each = {"dim": 128, "depth": 10, "judged_at_full": 0.08, "judgments_per_query": 1.0}
+    one_each: dict[str, Any] = {"dim": 128, "depth": 10, "judged_at_full": 0.08, "judgments_per_query": 1.0}
     assert advice.judged_share_low(judged=0.05, **one_each) is None
     low = advice.judged_share_low(judged=0.049, **one_each)
     assert low is not None

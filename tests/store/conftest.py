@@ -33,7 +33,7 @@ class Weather:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[tuple[str, Weather]]:
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.server import DomainDispatcherApplication, create_backend_app  # type: ignore[attr-defined]
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)

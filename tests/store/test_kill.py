@@ -1,8 +1,11 @@
 """Processes that die, and processes that work side by side: real ones."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +38,7 @@ embed(collection_of(texts), Logged(batching=Batching(texts={batch}, paid={paid})
 
 
 @pytest.fixture(autouse=True)
-def _small_windows(monkeypatch):
+def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 64)
 
 
@@ -60,7 +63,7 @@ def logged(tmp_path: Path, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("at", [1, 2, 30, 60, 100])
-def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path, at):
+def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path: Path, at: int) -> None:
     dead = started(tmp_path, "first", at, "os.kill(os.getpid(), signal.SIGKILL)")
     assert dead.wait() == -9
     second = CountingEmbedder()
@@ -74,7 +77,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path
     assert tree(tmp_path / "store") == tree(tmp_path / "undisturbed")
 
 
-def test_sigterm_finishes_the_batch_and_ends_the_process_as_asked(tmp_path):
+def test_sigterm_finishes_the_batch_and_ends_the_process_as_asked(tmp_path: Path) -> None:
     dead = started(tmp_path, "first", 30, "os.kill(os.getpid(), signal.SIGTERM)")
     assert dead.wait() == -15
     second = CountingEmbedder()
@@ -83,7 +86,7 @@ def test_sigterm_finishes_the_batch_and_ends_the_process_as_asked(tmp_path):
     assert len(second.asked) == len(TEXTS) + 1 - 30 * 4
 
 
-def test_a_full_disk_in_earnest_leaves_a_whole_store(tmp_path):
+def test_a_full_disk_in_earnest_leaves_a_whole_store(tmp_path: Path) -> None:
     """The system itself refuses to let the file grow."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); self.log = open(os.devnull, 'w')"
     full = started(tmp_path, "first", 30, limit)
@@ -98,7 +101,7 @@ def test_a_full_disk_in_earnest_leaves_a_whole_store(tmp_path):
 
 
 @pytest.mark.parametrize("n_runs", [2, 5])
-def test_processes_that_share_a_store_are_all_right(tmp_path, n_runs):
+def test_processes_that_share_a_store_are_all_right(tmp_path: Path, n_runs: int) -> None:
     workers = [started(tmp_path, f"run-{i}") for i in range(n_runs)]
     for worker in workers:
         assert worker.wait() == 0, worker.communicate()[1]
@@ -152,7 +155,9 @@ fill()
     [(Batching(texts=128, paid=True), 30, 0.15), (Batching(texts=128, flush_s=0.1), 20, 0.3)],
     ids=["paid", "local"],
 )
-def test_kills_at_any_moment_cost_a_batch_or_a_moment_and_change_no_byte(tmp_path, batching, lives, longest):
+def test_kills_at_any_moment_cost_a_batch_or_a_moment_and_change_no_byte(
+    tmp_path: Path, batching: Any, lives: int, longest: float
+) -> None:
     """A fill of 20,000 texts that is killed and started again, fifty times in all, at moments that nobody chose."""
     n, log = 20_000, tmp_path / "log"
     code = LIVES.format(

@@ -1,10 +1,13 @@
 """A store in an object store: a real S3 server on this machine."""
 
+from __future__ import annotations
+
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.object_store import connect
 from mrl_sweep.settings.folders import copies_of
 from mrl_sweep.store.objects import Objects
+from mrl_sweep.types import Embeddings
 
 TEXTS = [f"text {'x' * (i * 7 % 23)} {i}" for i in range(100)]
 
@@ -24,7 +28,7 @@ def documents(embedder: CountingEmbedder) -> list[str]:
     return [text for text in embedder.asked if text in set(TEXTS)]
 
 
-def filled(address: str, **options) -> tuple[CountingEmbedder, np.ndarray]:
+def filled(address: str, **options: Any) -> tuple[CountingEmbedder, Embeddings]:
     embedder = CountingEmbedder(**options)
     embeddings = embed(collection_of(TEXTS), embedder, Store(address))
     assert np.array_equal(embeddings.documents.read(0, len(TEXTS)), vectors_of(TEXTS))
@@ -41,7 +45,7 @@ def shard_names(address: str) -> list[str]:
     return [name for name in objects(address).names() if name.endswith(".arrow")]
 
 
-def test_vectors_are_put_whole_and_found_by_another_machine(s3):
+def test_vectors_are_put_whole_and_found_by_another_machine(s3: Any) -> None:
     address, _ = s3
     filled(address)
     assert len(shard_names(address)) == 1
@@ -51,7 +55,7 @@ def test_vectors_are_put_whole_and_found_by_another_machine(s3):
     assert isinstance(embeddings.documents.parts[0], np.memmap), "mapped from the copy that was fetched"
 
 
-def test_what_was_fetched_once_is_not_fetched_again(s3):
+def test_what_was_fetched_once_is_not_fetched_again(s3: Any) -> None:
     address, weather = s3
     filled(address)
     weather.calm()
@@ -59,7 +63,7 @@ def test_what_was_fetched_once_is_not_fetched_again(s3):
     assert not [request for request in weather.requests if request.startswith("GET") and ".arrow" in request]
 
 
-def test_only_digests_are_read_where_no_vector_is_needed(s3):
+def test_only_digests_are_read_where_no_vector_is_needed(s3: Any) -> None:
     address, weather = s3
     texts = [f"text {i}" for i in range(4000)]
     embed(collection_of(texts), CountingEmbedder(dim=256), Store(address))
@@ -70,7 +74,7 @@ def test_only_digests_are_read_where_no_vector_is_needed(s3):
     assert not list(copies_of(address).rglob("*.arrow"))
 
 
-def test_a_store_that_answers_503_now_and_then_gives_the_same(s3):
+def test_a_store_that_answers_503_now_and_then_gives_the_same(s3: Any) -> None:
     address, weather = s3
     weather.every = 6
     first, _ = filled(address, batching=Batching(texts=25, paid=True))
@@ -80,19 +84,19 @@ def test_a_store_that_answers_503_now_and_then_gives_the_same(s3):
     assert len(weather.requests) > 20
 
 
-def test_a_write_that_is_lost_is_written_again(s3, monkeypatch):
+def test_a_write_that_is_lost_is_written_again(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     address, _ = s3
     put = objects(address)
     real, lost = put.remote.files, []
 
     class Losing:
-        def open_output_stream(self, path):
+        def open_output_stream(self, path: str) -> Any:
             if path.endswith(".arrow") and not lost:
                 lost.append(path)
                 return real.open_output_stream(path + ".elsewhere")
             return real.open_output_stream(path)
 
-        def __getattr__(self, name):
+        def __getattr__(self, name: str) -> Any:
             return getattr(real, name)
 
     monkeypatch.setattr("mrl_sweep.store.store.connect", lambda place: replace(connect(place), files=Losing()))
@@ -101,7 +105,7 @@ def test_a_write_that_is_lost_is_written_again(s3, monkeypatch):
     monkeypatch.undo()
 
 
-def test_a_damaged_object_is_set_aside_and_its_texts_are_embedded_again(s3):
+def test_a_damaged_object_is_set_aside_and_its_texts_are_embedded_again(s3: Any) -> None:
     address, _ = s3
     filled(address)
     (name,) = shard_names(address)
@@ -118,7 +122,7 @@ def test_a_damaged_object_is_set_aside_and_its_texts_are_embedded_again(s3):
     assert where.remote.files.get_file_info(f"{where.remote.path}/set-aside/{name}").is_file
 
 
-def test_a_damaged_copy_is_fetched_again_and_the_object_left_alone(s3):
+def test_a_damaged_copy_is_fetched_again_and_the_object_left_alone(s3: Any) -> None:
     address, _ = s3
     filled(address)
     for copy in copies_of(address).rglob("*.arrow"):
@@ -129,12 +133,12 @@ def test_a_damaged_copy_is_fetched_again_and_the_object_left_alone(s3):
 
 
 @pytest.mark.usefixtures("s3")
-def test_a_bucket_that_is_not_there_is_told_in_one_line():
+def test_a_bucket_that_is_not_there_is_told_in_one_line() -> None:
     with pytest.raises(EnvironmentFault, match=r"cannot (use|write to) the store s3://no-such-bucket/x"):
         filled("s3://no-such-bucket/x")
 
 
-def test_a_file_address_is_a_folder(tmp_path):
+def test_a_file_address_is_a_folder(tmp_path: Path) -> None:
     from mrl_sweep.settings.parsing import parse_store
 
     assert parse_store(f"file://{tmp_path}/a%20b") == tmp_path / "a b"
@@ -142,7 +146,9 @@ def test_a_file_address_is_a_folder(tmp_path):
     assert parse_store("folder") == Path("folder")
 
 
-def test_another_machine_opens_the_vectors_of_a_task_by_their_address(s3, tmp_path, monkeypatch):
+def test_another_machine_opens_the_vectors_of_a_task_by_their_address(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has another cache folder, and nothing in it."""
     from mrl_sweep.execution.places import places_of, unreadable
 
@@ -166,7 +172,7 @@ def run(collection: Path, store: str, out: Path) -> dict:
     return json.loads(done.stdout)
 
 
-def test_a_run_over_an_object_store_reports_what_a_run_over_a_folder_does(s3, tmp_path):
+def test_a_run_over_an_object_store_reports_what_a_run_over_a_folder_does(s3: Any, tmp_path: Path) -> None:
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
     words = ["apple", "bridge", "candle", "desert", "engine", "forest", "garden", "harbour", "island", "jungle"]

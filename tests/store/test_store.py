@@ -1,6 +1,9 @@
+from __future__ import annotations
+
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +13,7 @@ from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
 from mrl_sweep.digests import text_digests
 from mrl_sweep.embedding import embed
 from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.store.objects import LocalObjects
 from mrl_sweep.store.shard import TRUNCATED, ZERO, Rows
 from mrl_sweep.store.space import Space
 from mrl_sweep.store.store import Store
@@ -26,16 +30,21 @@ def rows_of(texts: list[str], flags: int = 0, dim: int = 8) -> Rows:
     return Rows(vectors_of(texts, dim), text_digests(texts), np.zeros(n, np.uint32), np.full(n, flags, np.uint8))
 
 
+def folder_of(space: Space) -> Path:
+    assert isinstance(space.objects, LocalObjects)
+    return space.objects.folder
+
+
 def put(space: Space, texts: list[str], flags: int = 0) -> None:
     """These texts as one shard."""
     space.begin(FACTS)
     space.write(rows_of(texts, flags))
 
 
-def stored(root: Path, texts: list[str], **options) -> Path:
+def stored(root: Path, texts: list[str], **options: Any) -> Path:
     space = Store(root, **options).space(IDENTITY)
     put(space, texts)
-    return space.objects.folder
+    return folder_of(space)
 
 
 def read(space: Space, texts: list[str]) -> np.ndarray:
@@ -49,7 +58,7 @@ def shards(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.arrow"))
 
 
-def test_what_was_put_is_found_by_another_process_later(tmp_path):
+def test_what_was_put_is_found_by_another_process_later(tmp_path: Path) -> None:
     stored(tmp_path, LETTERS)
     space = Store(tmp_path).space(IDENTITY)
     assert space.facts == FACTS
@@ -60,7 +69,7 @@ def test_what_was_put_is_found_by_another_process_later(tmp_path):
 @pytest.mark.parametrize(
     "change", [{"prompt": "query: "}, {"role": "query"}, {"model": "n"}, {"revision": "1"}, {"max_length": 8}]
 )
-def test_whatever_changes_the_vectors_is_part_of_the_key(tmp_path, change):
+def test_whatever_changes_the_vectors_is_part_of_the_key(tmp_path: Path, change: Any) -> None:
     stored(tmp_path, LETTERS)
     for space, there in (
         (Store(tmp_path).space(IDENTITY | change), False),
@@ -70,7 +79,7 @@ def test_whatever_changes_the_vectors_is_part_of_the_key(tmp_path, change):
         assert (space.find(text_digests(LETTERS)) >= 0).all() == there
 
 
-def test_a_shard_is_an_arrow_file_named_by_its_content(tmp_path):
+def test_a_shard_is_an_arrow_file_named_by_its_content(tmp_path: Path) -> None:
     import hashlib
 
     (shard,) = shards(stored(tmp_path, LETTERS))
@@ -82,7 +91,7 @@ def test_a_shard_is_an_arrow_file_named_by_its_content(tmp_path):
     assert b"".join(table["digest"].to_pylist()) == text_digests(LETTERS).tobytes()
 
 
-def test_vectors_are_mapped_and_not_copied(tmp_path):
+def test_vectors_are_mapped_and_not_copied(tmp_path: Path) -> None:
     stored(tmp_path, LETTERS)
     space = Store(tmp_path).space(IDENTITY)
     (part,) = space.vectors(space.find(text_digests(LETTERS))).parts
@@ -91,25 +100,25 @@ def test_vectors_are_mapped_and_not_copied(tmp_path):
     assert not part.flags.writeable
 
 
-def test_the_same_rows_are_the_same_shard_whoever_puts_them(tmp_path):
+def test_the_same_rows_are_the_same_shard_whoever_puts_them(tmp_path: Path) -> None:
     for _ in range(2):
         folder = stored(tmp_path, LETTERS)
     assert len(shards(folder)) == 1
     assert {path.name for path in stored(tmp_path / "b", LETTERS).iterdir()} == {path.name for path in folder.iterdir()}
 
 
-def test_a_model_known_by_its_content_alone_has_no_name_in_the_folder(tmp_path):
+def test_a_model_known_by_its_content_alone_has_no_name_in_the_folder(tmp_path: Path) -> None:
     assert Path(Store(tmp_path).space(IDENTITY | {"model": None}).objects.place).name.startswith("test-document-")
 
 
-def test_a_hostile_model_name_stays_inside_the_store(tmp_path):
+def test_a_hostile_model_name_stays_inside_the_store(tmp_path: Path) -> None:
     put(Store(tmp_path / "store").space(IDENTITY | {"model": "../../" + "x" * 300}), ["a"])
     (folder,) = (tmp_path / "store").iterdir()
     assert len(folder.name) < 120
     assert {path.name for path in tmp_path.iterdir()} == {"store"}
 
 
-def test_float16_takes_half_the_room_and_reads_as_float32(tmp_path):
+def test_float16_takes_half_the_room_and_reads_as_float32(tmp_path: Path) -> None:
     stored(tmp_path, LETTERS, dtype="float16")
     space = Store(tmp_path, dtype="float16").space(IDENTITY)
     assert space.vectors(space.find(text_digests(LETTERS))).parts[0].dtype == np.float16
@@ -117,13 +126,13 @@ def test_float16_takes_half_the_room_and_reads_as_float32(tmp_path):
     assert np.array_equal(read(space, LETTERS), vectors_of(LETTERS).astype(np.float16).astype(np.float32))
 
 
-def test_another_dtype_is_refused(tmp_path):
+def test_another_dtype_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="int8"):
         Store(tmp_path, dtype="int8")
 
 
 @pytest.mark.parametrize("asked", ["abcdefghij", "cdef", "jihg", "aabbcc", "ac", "j", ""])
-def test_vectors_come_in_the_order_asked_for(tmp_path, asked):
+def test_vectors_come_in_the_order_asked_for(tmp_path: Path, asked: str) -> None:
     stored(tmp_path, LETTERS)
     space = Store(tmp_path).space(IDENTITY)
     vectors = space.vectors(space.find(text_digests(list(asked))))
@@ -131,7 +140,7 @@ def test_vectors_come_in_the_order_asked_for(tmp_path, asked):
     assert np.array_equal(vectors.read(0, len(asked)), vectors_of(list(asked)) if asked else np.empty((0, 8)))
 
 
-def test_many_scattered_rows_are_read_through_an_order(tmp_path):
+def test_many_scattered_rows_are_read_through_an_order(tmp_path: Path) -> None:
     texts = [str(i) for i in range(1200)]
     for i in range(0, 1200, 400):
         stored(tmp_path, texts[i : i + 400])
@@ -143,7 +152,7 @@ def test_many_scattered_rows_are_read_through_an_order(tmp_path):
     assert np.array_equal(vectors.take([1199, 0, 600]), vectors_of([asked[1199], asked[0], asked[600]]))
 
 
-def test_flags_are_kept_beside_the_vectors(tmp_path):
+def test_flags_are_kept_beside_the_vectors(tmp_path: Path) -> None:
     space = Store(tmp_path).space(IDENTITY)
     put(space, ["a", "b"], flags=TRUNCATED)
     put(space, ["c"], flags=ZERO)
@@ -168,22 +177,22 @@ def written(space: Space, texts: list[str], order: list[str], flush_s: float = 1
 
 
 @pytest.mark.parametrize("flush_s", [1.0, 0.0])
-def test_rows_end_in_one_shard_in_the_collections_order_however_they_came(tmp_path, flush_s):
+def test_rows_end_in_one_shard_in_the_collections_order_however_they_came(tmp_path: Path, flush_s: float) -> None:
     space = Store(tmp_path).space(IDENTITY)
     assert np.array_equal(written(space, list("cab"), list("abc"), flush_s=flush_s), vectors_of(list("cab")))
-    (shard,) = shards(space.objects.folder)
+    (shard,) = shards(folder_of(space))
     assert pa.ipc.open_file(shard).read_all()["digest"].to_pylist() == [text_digests([t]).tobytes() for t in "abc"]
 
 
-def test_a_full_shard_is_closed_and_the_next_begun(tmp_path):
+def test_a_full_shard_is_closed_and_the_next_begun(tmp_path: Path) -> None:
     space = Store(tmp_path, shard_bytes=4 * (8 * 4 + 21)).space(IDENTITY)
     assert np.array_equal(written(space, LETTERS, LETTERS), vectors_of(LETTERS))
-    assert sorted(pa.ipc.open_file(shard).read_all().num_rows for shard in shards(space.objects.folder)) == [2, 4, 4]
+    assert sorted(pa.ipc.open_file(shard).read_all().num_rows for shard in shards(folder_of(space))) == [2, 4, 4]
     vectors = space.vectors(space.find(text_digests(LETTERS)))
     assert (vectors.order, len(vectors.parts)) == (None, 3)
 
 
-def test_paid_batches_are_in_the_store_before_the_next_one_comes_back(tmp_path):
+def test_paid_batches_are_in_the_store_before_the_next_one_comes_back(tmp_path: Path) -> None:
     space = Store(tmp_path).space(IDENTITY)
     space.begin(FACTS)
     writer = Writer(space, flush_s=0.0)
@@ -193,7 +202,7 @@ def test_paid_batches_are_in_the_store_before_the_next_one_comes_back(tmp_path):
     writer.abandon()
 
 
-def test_rows_wait_for_a_second_at_most(tmp_path):
+def test_rows_wait_for_a_second_at_most(tmp_path: Path) -> None:
     space, now = Store(tmp_path).space(IDENTITY), [0.0]
     space.begin(FACTS)
     writer = Writer(space, flush_s=1.0, clock=lambda: now[0])
@@ -207,7 +216,7 @@ def test_rows_wait_for_a_second_at_most(tmp_path):
     writer.abandon()
 
 
-def test_small_additions_become_one_shard(tmp_path):
+def test_small_additions_become_one_shard(tmp_path: Path) -> None:
     texts = []
     for letter in "cabxdbc":
         texts.append(letter)
@@ -254,7 +263,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_shard_is_set_aside_and_its_texts_are_embedded_again(tmp_path, damage):
+def test_a_damaged_shard_is_set_aside_and_its_texts_are_embedded_again(tmp_path: Path, damage: Any) -> None:
     root = tmp_path / "store"
     embed(collection_of(LETTERS), CountingEmbedder(), Store(root))
     (folder,) = (path for path in root.iterdir() if "document" in path.name)
@@ -274,7 +283,9 @@ def test_a_damaged_shard_is_set_aside_and_its_texts_are_embedded_again(tmp_path,
     assert third.asked == []
 
 
-def test_a_damaged_shard_in_a_folder_that_cannot_be_written_is_not_believed(tmp_path, monkeypatch):
+def test_a_damaged_shard_in_a_folder_that_cannot_be_written_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = stored(tmp_path, LETTERS)
     DAMAGES["one bit of a vector"](shards(folder)[0])
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(PermissionError()))
@@ -283,7 +294,7 @@ def test_a_damaged_shard_in_a_folder_that_cannot_be_written_is_not_believed(tmp_
     assert (space.find(text_digests(LETTERS)) < 0).all()
 
 
-def test_facts_that_were_edited_are_set_aside_and_asked_again(tmp_path):
+def test_facts_that_were_edited_are_set_aside_and_asked_again(tmp_path: Path) -> None:
     folder = stored(tmp_path, LETTERS)
     (file,) = folder.glob("model-*.json")
     document = json.loads(file.read_text())
@@ -297,7 +308,7 @@ def test_facts_that_were_edited_are_set_aside_and_asked_again(tmp_path):
     assert Store(tmp_path).space(IDENTITY).facts == FACTS
 
 
-def test_newer_facts_take_the_place_of_older_ones(tmp_path):
+def test_newer_facts_take_the_place_of_older_ones(tmp_path: Path) -> None:
     folder = stored(tmp_path, LETTERS)
     newer = ModelFacts(dim=8, max_length=512)
     Store(tmp_path).space(IDENTITY).begin(newer)
@@ -305,7 +316,7 @@ def test_newer_facts_take_the_place_of_older_ones(tmp_path):
     assert Store(tmp_path).facts(IDENTITY) == newer
 
 
-def test_a_store_of_the_first_version_is_refused_in_one_line(tmp_path):
+def test_a_store_of_the_first_version_is_refused_in_one_line(tmp_path: Path) -> None:
     folder = stored(tmp_path, LETTERS)
     (folder / "00000.index.npy").write_bytes(b"")
     with pytest.raises(InputError, match="written by the first version of mrl-sweep") as caught:
@@ -313,7 +324,7 @@ def test_a_store_of_the_first_version_is_refused_in_one_line(tmp_path):
     assert "git checkout" in caught.value.hint
 
 
-def test_files_of_other_names_are_left_alone(tmp_path):
+def test_files_of_other_names_are_left_alone(tmp_path: Path) -> None:
     folder = stored(tmp_path, LETTERS)
     np.save(folder / "mine.npy", np.zeros(3))
     (folder / "notes.txt").write_text("x")
@@ -321,7 +332,7 @@ def test_files_of_other_names_are_left_alone(tmp_path):
     assert (folder / "mine.npy").exists()
 
 
-def test_a_draft_of_a_dead_process_is_removed_when_it_is_old(tmp_path):
+def test_a_draft_of_a_dead_process_is_removed_when_it_is_old(tmp_path: Path) -> None:
     folder = stored(tmp_path, LETTERS)
     for name, age in ((".old.draft", 7200), (".new.draft", 0)):
         (folder / name).write_bytes(b"x")
@@ -330,7 +341,7 @@ def test_a_draft_of_a_dead_process_is_removed_when_it_is_old(tmp_path):
     assert [path.name for path in folder.glob(".*.draft")] == [".new.draft"]
 
 
-def test_a_read_only_store_is_read(tmp_path):
+def test_a_read_only_store_is_read(tmp_path: Path) -> None:
     folder = stored(tmp_path, LETTERS)
     for path in [*folder.iterdir(), folder, tmp_path]:
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -343,13 +354,13 @@ def test_a_read_only_store_is_read(tmp_path):
             path.chmod(0o755)
 
 
-def test_a_model_that_changed_its_size_under_the_same_name_is_refused(tmp_path):
+def test_a_model_that_changed_its_size_under_the_same_name_is_refused(tmp_path: Path) -> None:
     stored(tmp_path, LETTERS)
     with pytest.raises(EnvironmentFault, match="16 dimensions, its stored vectors have 8"):
         Store(tmp_path).space(IDENTITY).begin(ModelFacts(dim=16))
 
 
-def test_nothing_of_the_room_locks_or_appends():
+def test_nothing_of_the_room_locks_or_appends() -> None:
     import mrl_sweep.store
 
     source = "".join(path.read_text() for path in Path(mrl_sweep.store.__file__).parent.glob("*.py"))

@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from mrl_sweep.settings.folders import copies_of
 TEXTS = [f"text {i}" for i in range(300)]
 
 
-def test_a_machine_without_a_copy_fetches_the_objects_of_the_rows_that_it_reads_and_no_others(s3):
+def test_a_machine_without_a_copy_fetches_the_objects_of_the_rows_that_it_reads_and_no_others(s3: Any) -> None:
     address, _ = s3
     for some in (TEXTS[:100], TEXTS):
         embed(collection_of(some), CountingEmbedder(), Store(address, shard_bytes=1))
@@ -39,7 +41,9 @@ def command(*arguments: str) -> dict:
     return json.loads(done.stdout)
 
 
-def test_a_run_on_ray_over_a_store_that_answers_503_now_and_then_is_that_of_threads_over_a_folder(s3, tmp_path):
+def test_a_run_on_ray_over_a_store_that_answers_503_now_and_then_is_that_of_threads_over_a_folder(
+    s3: Any, tmp_path: Path
+) -> None:
     pytest.importorskip("ray")
     address, weather = s3
     corpus = [{"_id": f"d{i}", "text": f"a text about {i * 7919 % 1000} and {i % 13}"} for i in range(400)]

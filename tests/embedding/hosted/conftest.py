@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hosted_servers import CANARY, FULL, KEYS, MODELS, FakeTime, Served, serving
@@ -36,7 +37,9 @@ def clock() -> FakeTime:
 def local(server: Served, clock: FakeTime) -> Callable[..., HostedModel]:
     """A model behind --base-url: WordLlama's own 256 dimensions."""
 
-    def open_it(provider: str = "openai", model: str = "wordllama", *, patience: dict | None = None, **options) -> HostedModel:
+    def open_it(
+        provider: str = "openai", model: str = "wordllama", *, patience: dict | None = None, **options: Any
+    ) -> HostedModel:
         base = server.url + ("/v1" if provider in ("openai", "voyage") else "")
         return open_hosted(provider, model, ModelOptions(base_url=base, **options), clock.patience(**(patience or {})))
 
@@ -49,7 +52,7 @@ def vendors_own(server: Served, clock: FakeTime, monkeypatch: pytest.MonkeyPatch
     server.model_dims = dict(FULL)
     server.default_dims = {"voyage-4": 1024}
 
-    def open_it(provider: str, *, patience: dict | None = None, **options) -> HostedModel:
+    def open_it(provider: str, *, patience: dict | None = None, **options: Any) -> HostedModel:
         base = server.url + ("/v1" if provider in ("openai", "voyage") else "")
         monkeypatch.setattr(VENDORS[provider], "url", base)
         return open_hosted(provider, MODELS[provider], ModelOptions(**options), clock.patience(**(patience or {})))

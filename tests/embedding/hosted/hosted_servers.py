@@ -37,7 +37,7 @@ def _wordllama() -> tuple[Any, np.ndarray]:
     from tokenizers import Tokenizer
 
     spec = importlib.util.find_spec("wordllama")
-    root = Path(next(iter(spec.submodule_search_locations)))
+    root = Path(next(iter(spec.submodule_search_locations or ())))
     tokens = Tokenizer.from_file(str(root / "tokenizers/l2_supercat_tokenizer_config.json"))
     tokens.no_truncation()
     tokens.no_padding()

@@ -1,11 +1,14 @@
 """The whole command against a hosted model: the same figures as the local one, and a key that is nowhere."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from embedding_helpers import tree
-from hosted_servers import CANARY, refuse
+from hosted_servers import CANARY, Served, refuse
 
 from mrl_sweep.cli import main
 
@@ -14,7 +17,7 @@ ARGUMENTS = ("--collection", "beir", "--index", "none", "--store", "store", "--d
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A BEIR folder of 60 documents and 30 queries, and a home for everything the command writes."""
     monkeypatch.chdir(tmp_path)
     for variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HOME"):
@@ -30,10 +33,11 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(capsys, *argv) -> tuple[int, str]:
+def run(capsys: pytest.CaptureFixture[str], *argv: Any) -> tuple[int, str]:
     with pytest.raises(SystemExit) as ended:
         main(argv)
     out, err = capsys.readouterr()
+    assert isinstance(ended.value.code, int)
     return ended.value.code, out + err
 
 
@@ -42,7 +46,7 @@ def nothing_shows_the_key(folder: Path, printed: str) -> bool:
     return CANARY not in printed and not [name for name, content in files.items() if CANARY.encode() in content or CANARY in name]
 
 
-def test_a_run_leaves_the_key_in_no_file_and_no_output(folder, server, capsys):
+def test_a_run_leaves_the_key_in_no_file_and_no_output(folder: Path, server: Served, capsys: pytest.CaptureFixture[str]) -> None:
     model = ("--model", "openai:wordllama", "--base-url", f"{server.url}/v1")
     code, printed = run(capsys, "run", *ARGUMENTS, *model, "--out", "run", "-v")
     assert code == 0, printed
@@ -74,7 +78,9 @@ def test_a_run_leaves_the_key_in_no_file_and_no_output(folder, server, capsys):
     ],
 )
 @pytest.mark.parametrize("form", [("--debug",), ("--format", "json")])
-def test_a_failing_run_shows_the_key_neither(folder, server, capsys, status, message, code, form):
+def test_a_failing_run_shows_the_key_neither(
+    folder: Path, server: Served, capsys: pytest.CaptureFixture[str], status: int, message: str, code: int, form: tuple[str, ...]
+) -> None:
     server.always = refuse(status, message)
     model = ("--model", "openai:wordllama", "--base-url", f"{server.url}/v1")
     ended, printed = run(capsys, "run", *ARGUMENTS, *model, "--out", "run", *form)
@@ -84,14 +90,16 @@ def test_a_failing_run_shows_the_key_neither(folder, server, capsys, status, mes
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_model_without_a_key_ends_in_2_and_names_the_variable(capsys, monkeypatch):
+def test_a_model_without_a_key_ends_in_2_and_names_the_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("VOYAGE_API_KEY")
     ended, printed = run(capsys, "run", *ARGUMENTS, "--model", "voyage:voyage-4", "--out", "run")
     assert ended == 2
     assert "VOYAGE_API_KEY" in printed
 
 
-def test_queries_may_have_a_model_of_their_own(folder, server, capsys):
+def test_queries_may_have_a_model_of_their_own(folder: Path, server: Served, capsys: pytest.CaptureFixture[str]) -> None:
     large = ("--model", "voyage:voyage-4-large", "--base-url", f"{server.url}/v1")
     server.model_dims = {"voyage-4-large": 2048, "voyage-4-lite": 2048, "mine": 128}
     code, printed = run(capsys, "run", *ARGUMENTS, *large, "--query-model", "voyage:mine", "--out", "run")

@@ -1,14 +1,19 @@
 """What every vendor's model must do, asked over HTTP from a server that speaks as the vendor does."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from embedding_helpers import collection_of, tree
-from hosted_servers import CANARY, FULL, MODELS, served_vectors
+from hosted_servers import CANARY, FULL, MODELS, Served, served_vectors
 
 from mrl_sweep.embedding import Role, Store, embed
+from mrl_sweep.embedding.hosted.model import HostedModel
 from mrl_sweep.embedding.protocol import Embedder
 
 PROVIDERS = ["openai", "voyage", "cohere", "gemini"]
@@ -16,11 +21,13 @@ TEXTS = [f"document {i} about {'rivers and bridges ' * (i % 4)}" for i in range(
 
 
 @pytest.fixture(params=PROVIDERS)
-def provider(request):
+def provider(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def test_it_is_an_embedder_and_opening_it_asks_nothing(provider, vendors_own, server):
+def test_it_is_an_embedder_and_opening_it_asks_nothing(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
     model = vendors_own(provider)
     assert isinstance(model, Embedder)
     assert model.name == f"{provider}:{MODELS[provider]}"
@@ -28,7 +35,9 @@ def test_it_is_an_embedder_and_opening_it_asks_nothing(provider, vendors_own, se
     assert server.requests == []
 
 
-def test_full_size_is_asked_for_once_and_known_without_asking(provider, vendors_own, server):
+def test_full_size_is_asked_for_once_and_known_without_asking(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
     model = vendors_own(provider)
     assert model.facts().dim == FULL[MODELS[provider]]
     assert server.requests == []
@@ -40,13 +49,15 @@ def test_full_size_is_asked_for_once_and_known_without_asking(provider, vendors_
     assert request.dim == (None if provider == "openai" else FULL[MODELS[provider]])
 
 
-def test_vectors_are_those_served_in_the_texts_order(provider, vendors_own):
+def test_vectors_are_those_served_in_the_texts_order(provider: Any, vendors_own: Callable[..., HostedModel]) -> None:
     model = vendors_own(provider)
     vectors = model.encode(TEXTS, Role.DOCUMENT).vectors
     np.testing.assert_allclose(vectors, served_vectors(TEXTS, vectors.shape[1]), rtol=0, atol=1e-7)
 
 
-def test_each_role_is_told_the_vendor_and_lies_in_its_own_space(provider, vendors_own, server):
+def test_each_role_is_told_the_vendor_and_lies_in_its_own_space(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
     model = vendors_own(provider)
     model.encode(["a"], Role.QUERY)
     model.encode(["a"], Role.DOCUMENT)
@@ -66,7 +77,9 @@ def test_each_role_is_told_the_vendor_and_lies_in_its_own_space(provider, vendor
     assert model.identity(Role.QUERY) != model.identity(Role.DOCUMENT)
 
 
-def test_the_key_goes_into_the_header_and_nowhere_else(provider, vendors_own, server):
+def test_the_key_goes_into_the_header_and_nowhere_else(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
     model = vendors_own(provider)
     model.encode(["a"], Role.QUERY)
     (request,) = server.requests
@@ -77,7 +90,9 @@ def test_the_key_goes_into_the_header_and_nowhere_else(provider, vendors_own, se
     assert CANARY not in json.dumps(model.facts().to_json())
 
 
-def test_an_empty_text_is_not_sent_and_its_vector_is_zero(provider, vendors_own, server):
+def test_an_empty_text_is_not_sent_and_its_vector_is_zero(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
     model = vendors_own(provider)
     vectors = model.encode(["", "words", "  \n"], Role.DOCUMENT).vectors
     assert [request.texts for request in server.requests] == [["words"]]
@@ -85,14 +100,18 @@ def test_an_empty_text_is_not_sent_and_its_vector_is_zero(provider, vendors_own,
     assert not model.encode([""], Role.DOCUMENT).vectors.any()
 
 
-def test_a_prompt_given_by_the_user_stands_before_each_text(provider, vendors_own, server):
+def test_a_prompt_given_by_the_user_stands_before_each_text(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
     model = vendors_own(provider, query_prompt="q: ", document_prompt="d: ")
     model.encode(["a"], Role.QUERY)
     model.encode(["a"], Role.DOCUMENT)
     assert [request.texts for request in server.requests] == [["q: a"], ["d: a"]]
 
 
-def test_through_the_store_nothing_is_sent_twice_and_a_second_run_sends_nothing(provider, vendors_own, server, tmp_path):
+def test_through_the_store_nothing_is_sent_twice_and_a_second_run_sends_nothing(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, tmp_path: Path
+) -> None:
     collection = collection_of([*TEXTS, TEXTS[0], ""], ["rivers?", "bridges?"])
     first = embed(collection, vendors_own(provider, batch_size=7), Store(tmp_path))
     assert sorted(server.sent) == sorted([*TEXTS, "rivers?", "bridges?"])
@@ -110,7 +129,7 @@ def test_through_the_store_nothing_is_sent_twice_and_a_second_run_sends_nothing(
     ]
 
 
-def test_trained_sizes_come_from_the_family(provider, vendors_own):
+def test_trained_sizes_come_from_the_family(provider: Any, vendors_own: Callable[..., HostedModel]) -> None:
     assert (
         vendors_own(provider).facts().trained_dims
         == {
@@ -122,7 +141,9 @@ def test_trained_sizes_come_from_the_family(provider, vendors_own):
     )
 
 
-def test_without_a_key_it_says_which_variable_and_asks_nobody(provider, vendors_own, server, monkeypatch):
+def test_without_a_key_it_says_which_variable_and_asks_nobody(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from hosted_servers import KEYS
 
     from mrl_sweep.errors import InputError
@@ -135,7 +156,7 @@ def test_without_a_key_it_says_which_variable_and_asks_nobody(provider, vendors_
     assert server.requests == []
 
 
-def test_canary_in_no_file_of_the_store(provider, vendors_own, tmp_path: Path):
+def test_canary_in_no_file_of_the_store(provider: Any, vendors_own: Callable[..., HostedModel], tmp_path: Path) -> None:
     embed(collection_of(TEXTS[:3]), vendors_own(provider), Store(tmp_path))
     files = tree(tmp_path)
     assert len(files) == 4

@@ -1,16 +1,22 @@
 """What happens when a vendor misbehaves: FAULTS.md rows 22, 26 and 38 to 41."""
 
+from __future__ import annotations
+
 import base64
 import json
 import threading
+from collections.abc import Callable
 from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from embedding_helpers import collection_of, tree
-from hosted_servers import CANARY, FULL, MODELS, Answer, refusal, refuse, served_vectors, serving
+from hosted_servers import CANARY, FULL, MODELS, Answer, FakeTime, Served, refusal, refuse, served_vectors, serving
 
 from mrl_sweep.embedding import Role, Store, embed
+from mrl_sweep.embedding.hosted.model import HostedModel
 from mrl_sweep.embedding.protocol import PartlyEncoded
 from mrl_sweep.errors import EnvironmentFault, InputError
 
@@ -20,15 +26,15 @@ QUERY = "which one?"
 
 
 @pytest.fixture(params=PROVIDERS)
-def provider(request):
+def provider(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
 # --- Bodies that are no answers ---------------------------------------------------------------------------------------
 
 
-def edited(change):
-    def fault(_request, answer):
+def edited(change: Any) -> Any:
+    def fault(_request: Any, answer: Any) -> Any:
         document = json.loads(answer.body)
         change(document)
         return Answer(body=json.dumps(document).encode())
@@ -36,7 +42,7 @@ def edited(change):
     return fault
 
 
-def rows_of(document):
+def rows_of(document: Any) -> Any:
     """The list of a vendor's answer that holds one entry a text."""
     if "data" in document:
         return document["data"]
@@ -44,10 +50,10 @@ def rows_of(document):
     return embeddings["float"] if isinstance(embeddings, dict) else embeddings
 
 
-def each_vector(change):
+def each_vector(change: Any) -> Any:
     """Applies `change` to every vector, whatever the vendor's layout."""
 
-    def apply(document):
+    def apply(document: Any) -> None:
         rows = rows_of(document)
         for i, row in enumerate(rows):
             if isinstance(row, list):
@@ -63,19 +69,19 @@ def each_vector(change):
     return edited(apply)
 
 
-def html(_request, _answer):
+def html(_request: Any, _answer: Any) -> Any:
     return Answer(body=b"<!DOCTYPE html><html><body>504</body></html>", headers={"content-type": "text/html"})
 
 
-def cut(_request, answer):
+def cut(_request: Any, answer: Any) -> Any:
     return Answer(body=answer.body, cut=len(answer.body) // 2)
 
 
-def cut_json(_request, answer):
+def cut_json(_request: Any, answer: Any) -> Any:
     return Answer(body=answer.body[: len(answer.body) // 2])
 
 
-def reset(_request, _answer):
+def reset(_request: Any, _answer: Any) -> Any:
     return Answer(reset=True)
 
 
@@ -102,7 +108,9 @@ PASSING_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", PASSING_FAULTS)
-def test_a_fault_that_passes_is_waited_out(provider, vendors_own, server, clock, fault):
+def test_a_fault_that_passes_is_waited_out(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime, fault: Any
+) -> None:
     server.faults = [PASSING_FAULTS[fault], PASSING_FAULTS[fault]]
     model = vendors_own(provider)
     vectors = model.encode(TEXTS[:3], Role.DOCUMENT).vectors
@@ -112,7 +120,9 @@ def test_a_fault_that_passes_is_waited_out(provider, vendors_own, server, clock,
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "reset", "cut body", "HTML", "one vector too few", "other size"])
-def test_a_fault_that_lasts_ends_in_3_and_the_work_is_kept(provider, vendors_own, server, clock, fault, tmp_path):
+def test_a_fault_that_lasts_ends_in_3_and_the_work_is_kept(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime, fault: str, tmp_path: Path
+) -> None:
     server.faults = [None, *[PASSING_FAULTS[fault]] * 50]
     with pytest.raises(EnvironmentFault) as caught:
         embed(collection_of(TEXTS), one_at_a_time(vendors_own(provider, batch_size=10)), Store(tmp_path))
@@ -125,7 +135,7 @@ def test_a_fault_that_lasts_ends_in_3_and_the_work_is_kept(provider, vendors_own
     assert sorted(server.sent) == sorted([*TEXTS, QUERY])
 
 
-def one_at_a_time(model):
+def one_at_a_time(model: Any) -> Any:
     """The same model, one call after the other: which batch meets the fault is then no matter of chance."""
     from dataclasses import replace
 
@@ -133,7 +143,9 @@ def one_at_a_time(model):
     return model
 
 
-def test_after_a_failure_in_the_middle_the_bytes_are_those_of_an_undisturbed_run(provider, vendors_own, server, tmp_path):
+def test_after_a_failure_in_the_middle_the_bytes_are_those_of_an_undisturbed_run(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, tmp_path: Path
+) -> None:
     """Four calls at a time; the disturbed run stops for good in its third request, the second run sends only what is missing."""
     server.faults = [None, None, refuse(403, "key revoked"), None, None, None]
     with pytest.raises(InputError):
@@ -150,14 +162,14 @@ def test_after_a_failure_in_the_middle_the_bytes_are_those_of_an_undisturbed_run
 
 
 @pytest.mark.parametrize("vendor", ["openai", "voyage"])
-def test_a_shuffled_answer_is_placed_by_index(vendors_own, server, vendor):
+def test_a_shuffled_answer_is_placed_by_index(vendors_own: Callable[..., HostedModel], server: Served, vendor: str) -> None:
     server.always = edited(lambda d: d["data"].reverse())
     vectors = vendors_own(vendor).encode(TEXTS, Role.DOCUMENT).vectors
     np.testing.assert_allclose(vectors, served_vectors(TEXTS, vectors.shape[1]), rtol=0, atol=1e-7)
     assert len(server.requests) == 1
 
 
-def set_index(value):
+def set_index(value: Any) -> Any:
     return edited(lambda d: d["data"][1].update(index=value))
 
 
@@ -175,15 +187,19 @@ def set_index(value):
     ],
     ids=["repeated", "too large", "negative", "text", "null", "bool", "missing"],
 )
-def test_a_wrong_index_is_refused_and_asked_again(vendors_own, server, vendor, fault):
+def test_a_wrong_index_is_refused_and_asked_again(
+    vendors_own: Callable[..., HostedModel], server: Served, vendor: str, fault: Any
+) -> None:
     server.faults = [fault]
     vectors = vendors_own(vendor).encode(TEXTS[:3], Role.DOCUMENT).vectors
     np.testing.assert_allclose(vectors, served_vectors(TEXTS[:3], vectors.shape[1]), rtol=0, atol=1e-7)
     assert len(server.requests) == 2
 
 
-def test_values_that_stay_nan_name_their_documents(provider, vendors_own, server, tmp_path):
-    def poison(request, answer):
+def test_values_that_stay_nan_name_their_documents(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, tmp_path: Path
+) -> None:
+    def poison(request: Any, answer: Any) -> Any:
         document = json.loads(answer.body)
         for i, text in enumerate(request.texts):
             if text in (TEXTS[17], TEXTS[21]):
@@ -198,14 +214,14 @@ def test_values_that_stay_nan_name_their_documents(provider, vendors_own, server
         embed(collection_of(TEXTS), vendors_own(provider), Store(tmp_path))
 
 
-def test_another_size_midway_is_refused(local, server, tmp_path):
+def test_another_size_midway_is_refused(local: Callable[..., HostedModel], server: Served, tmp_path: Path) -> None:
     """A server of unknown size: the first answer fixes it, whatever comes later."""
     server.faults = [None, None, *[each_vector(lambda row: row[:128])] * 10]
     with pytest.raises(EnvironmentFault, match="answered with 128 dimensions instead of 256"):
         embed(collection_of(TEXTS), one_at_a_time(local(batch_size=10)), Store(tmp_path))
 
 
-def test_two_sizes_in_one_batch_are_refused(local, server):
+def test_two_sizes_in_one_batch_are_refused(local: Callable[..., HostedModel], server: Served) -> None:
     model = local()
     assert model.full_dim == 256
     server.always = edited(lambda d: d["data"][0].update(embedding=[1.0]))
@@ -228,13 +244,21 @@ def test_two_sizes_in_one_batch_are_refused(local, server):
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_honoured(provider, vendors_own, server, clock, headers, seconds, status):
+def test_retry_after_is_honoured(
+    provider: Any,
+    vendors_own: Callable[..., HostedModel],
+    server: Served,
+    clock: FakeTime,
+    headers: Any,
+    seconds: float,
+    status: int,
+) -> None:
     server.faults = [lambda *_: Answer(status, b"{}", {"content-type": "application/json", **headers})]
     vendors_own(provider).encode(["a"], Role.QUERY)
     assert sum(clock.slept) == seconds
 
 
-def test_retry_after_as_a_date_is_honoured(vendors_own, server, clock):
+def test_retry_after_as_a_date_is_honoured(vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime) -> None:
     from datetime import UTC, datetime
 
     date = format_datetime(datetime.fromtimestamp(clock.seconds + 42, UTC), usegmt=True)
@@ -243,7 +267,7 @@ def test_retry_after_as_a_date_is_honoured(vendors_own, server, clock):
     assert clock.slept == [42.0]
 
 
-def test_googles_retry_delay_is_honoured(vendors_own, server, clock):
+def test_googles_retry_delay_is_honoured(vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime) -> None:
     details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]
     body = json.dumps({"error": {"code": 429, "message": "quota", "details": details}}).encode()
     server.faults = [lambda *_: Answer(429, body)]
@@ -251,7 +275,9 @@ def test_googles_retry_delay_is_honoured(vendors_own, server, clock):
     assert clock.slept == [34.0]
 
 
-def test_while_one_call_waits_as_told_the_others_are_held_back(vendors_own, server, clock):
+def test_while_one_call_waits_as_told_the_others_are_held_back(
+    vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime
+) -> None:
     model = vendors_own("openai")
     server.faults = [lambda *_: Answer(429, b"{}", {"retry-after": "30"})]
     model._gate.hold(clock.now() + 12)
@@ -259,21 +285,23 @@ def test_while_one_call_waits_as_told_the_others_are_held_back(vendors_own, serv
     assert clock.slept == [12.0, 30.0]
 
 
-def test_a_wait_beyond_all_patience_is_not_begun(provider, vendors_own, server, clock):
+def test_a_wait_beyond_all_patience_is_not_begun(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime
+) -> None:
     server.always = refuse(429, "come back tomorrow", retry_after="86400")
     with pytest.raises(EnvironmentFault, match=r"it asks to wait 86,400 s \(1 try\)"):
         vendors_own(provider).encode(["a"], Role.QUERY)
     assert clock.slept == []
 
 
-def test_waits_in_all_are_bounded(vendors_own, server, clock):
+def test_waits_in_all_are_bounded(vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime) -> None:
     server.always = refuse(429, "slow down", retry_after="250")
     with pytest.raises(EnvironmentFault, match="3 tries"):
         vendors_own("openai").encode(["a"], Role.QUERY)
     assert clock.slept == [250.0, 250.0]
 
 
-def test_backing_off_doubles_up_to_a_minute_and_jitter_only_shortens(clock):
+def test_backing_off_doubles_up_to_a_minute_and_jitter_only_shortens(clock: FakeTime) -> None:
     from mrl_sweep.embedding.hosted.wire import Transient
 
     fault = Transient("")
@@ -281,7 +309,9 @@ def test_backing_off_doubles_up_to_a_minute_and_jitter_only_shortens(clock):
     assert [clock.patience(chance=lambda: 1.0).wait_s(fault, n) for n in (1, 7)] == [0.5, 30]
 
 
-def test_a_slow_answer_is_a_time_out_and_tried_again(provider, vendors_own, server):
+def test_a_slow_answer_is_a_time_out_and_tried_again(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
     never = threading.Event()
     server.faults = [lambda *_: Answer(hold=never)]
     try:
@@ -292,7 +322,7 @@ def test_a_slow_answer_is_a_time_out_and_tried_again(provider, vendors_own, serv
     assert len(server.requests) >= 2
 
 
-def test_where_nobody_listens_the_hint_asks_for_the_server(clock):
+def test_where_nobody_listens_the_hint_asks_for_the_server(clock: FakeTime) -> None:
     from mrl_sweep.embedding.hosted.model import open_hosted
     from mrl_sweep.embedding.protocol import ModelOptions
 
@@ -304,7 +334,7 @@ def test_where_nobody_listens_the_hint_asks_for_the_server(clock):
     assert "is the server running" in caught.value.hint
 
 
-def test_ctrl_c_while_waiting_ends_the_wait(vendors_own, server, clock):
+def test_ctrl_c_while_waiting_ends_the_wait(vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime) -> None:
     server.always = refuse(503)
     clock.interrupted = True
     with pytest.raises(EnvironmentFault, match="interrupted while waiting"):
@@ -327,7 +357,9 @@ MODEL_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", [*KEY_FAULTS, *MODEL_FAULTS])
-def test_a_wrong_key_or_model_is_told_at_once_without_the_key(provider, vendors_own, server, clock, fault):
+def test_a_wrong_key_or_model_is_told_at_once_without_the_key(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime, fault: Any
+) -> None:
     server.always = {**KEY_FAULTS, **MODEL_FAULTS}[fault]
     with pytest.raises(InputError) as caught:
         vendors_own(provider).encode(TEXTS, Role.DOCUMENT)
@@ -337,7 +369,9 @@ def test_a_wrong_key_or_model_is_told_at_once_without_the_key(provider, vendors_
     assert ("key" if fault in KEY_FAULTS else "--model") in caught.value.message + caught.value.hint
 
 
-def test_an_account_without_money_is_not_asked_again(vendors_own, server, clock):
+def test_an_account_without_money_is_not_asked_again(
+    vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime
+) -> None:
     server.always = lambda *_: Answer(429, b'{"error": {"code": "insufficient_quota", "message": "You exceeded your quota"}}')
     with pytest.raises(EnvironmentFault, match="insufficient_quota"):
         vendors_own("openai").encode(["a"], Role.QUERY)
@@ -345,7 +379,9 @@ def test_an_account_without_money_is_not_asked_again(vendors_own, server, clock)
 
 
 @pytest.mark.parametrize("key", ["with space", "line\nfeed", "ключ"])
-def test_a_key_that_no_header_can_hold_is_told_without_its_value(provider, vendors_own, server, monkeypatch, key):
+def test_a_key_that_no_header_can_hold_is_told_without_its_value(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
     from hosted_servers import KEYS
 
     for variable in KEYS:
@@ -360,7 +396,9 @@ def test_a_key_that_no_header_can_hold_is_told_without_its_value(provider, vendo
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed_and_the_key_goes_nowhere(provider, vendors_own, server, status):
+def test_a_redirect_is_not_followed_and_the_key_goes_nowhere(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, status: int
+) -> None:
     with serving() as other:
         server.always = lambda *_: Answer(status, b"", {"location": f"{other.url}/v1/embeddings"})
         with pytest.raises(InputError, match="which was not followed") as caught:
@@ -374,7 +412,9 @@ def test_a_redirect_is_not_followed_and_the_key_goes_nowhere(provider, vendors_o
 # --- Too long ---------------------------------------------------------------------------------------------------------
 
 
-def test_texts_that_are_too_long_are_named_and_all_others_kept(provider, vendors_own, server, tmp_path):
+def test_texts_that_are_too_long_are_named_and_all_others_kept(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, tmp_path: Path
+) -> None:
     texts = [text + " long" * 200 if i in (13, 29) else text for i, text in enumerate(TEXTS)]
     server.most_characters = 500
     with pytest.raises(InputError, match=rf"^document d13, d29: too long for {provider}:") as caught:
@@ -387,21 +427,27 @@ def test_texts_that_are_too_long_are_named_and_all_others_kept(provider, vendors
     assert sorted(server.sent) == sorted([*TEXTS, QUERY]), "nothing was paid twice"
 
 
-def test_a_batch_that_is_too_large_for_the_server_is_halved(local, server, tmp_path):
+def test_a_batch_that_is_too_large_for_the_server_is_halved(
+    local: Callable[..., HostedModel], server: Served, tmp_path: Path
+) -> None:
     server.most_texts = 8
     embeddings = embed(collection_of(TEXTS), local(), Store(tmp_path))
     np.testing.assert_allclose(embeddings.documents.read(0, 40), served_vectors(TEXTS, 256), rtol=0, atol=1e-7)
     assert sorted(server.sent) == sorted([*TEXTS, QUERY, "size"])
 
 
-def test_a_text_that_is_refused_for_no_known_reason_is_found_by_halving(provider, vendors_own, server, tmp_path):
+def test_a_text_that_is_refused_for_no_known_reason_is_found_by_halving(
+    provider: Any, vendors_own: Callable[..., HostedModel], server: Served, tmp_path: Path
+) -> None:
     server.always = lambda request, answer: refusal(400, "no") if TEXTS[5] in request.texts else answer
     with pytest.raises(InputError, match=rf"^document d5: not accepted for {provider}:.*HTTP 400: no"):
         embed(collection_of(TEXTS), vendors_own(provider), Store(tmp_path))
     assert len(server.requests) <= 12
 
 
-def test_a_server_that_refuses_everything_is_not_asked_about_every_text(vendors_own, server):
+def test_a_server_that_refuses_everything_is_not_asked_about_every_text(
+    vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
     server.always = refuse(400, "no")
     with pytest.raises(PartlyEncoded):
         vendors_own("openai").encode([f"t{i}" for i in range(256)], Role.DOCUMENT)

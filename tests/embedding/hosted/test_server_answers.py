@@ -45,6 +45,7 @@ def ended(model: HostedModel) -> tuple[MrlSweepError, list[int]]:
         model.encode(TEXTS, Role.DOCUMENT)
     if isinstance(caught.value, PartlyEncoded):
         return caught.value.reason, list(caught.value.refused)
+    assert isinstance(caught.value, MrlSweepError)
     return caught.value, []
 
 

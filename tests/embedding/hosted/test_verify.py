@@ -1,9 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from embedding_helpers import CountingEmbedder
-from hosted_servers import FULL, MODELS, Answer, refuse
+from hosted_servers import FULL, MODELS, Answer, Served, refuse
 from test_hosted_faults import each_vector
 
+from mrl_sweep.embedding.hosted.model import HostedModel
 from mrl_sweep.embedding.hosted.verify import verify_api
 from mrl_sweep.errors import EnvironmentFault, InputError
 
@@ -11,7 +17,9 @@ TEXTS = [f"text {i} on bridges" for i in range(12)]
 
 
 @pytest.mark.parametrize("provider", ["openai", "voyage", "cohere", "gemini"])
-def test_a_vendor_whose_small_vectors_are_prefixes_is_verified(provider, vendors_own, server):
+def test_a_vendor_whose_small_vectors_are_prefixes_is_verified(
+    provider: str, vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
     found = verify_api(vendors_own(provider), TEXTS, 256)
     assert (found.dim, found.full_dim, found.texts) == (256, FULL[MODELS[provider]], 12)
     assert found.least_cosine == pytest.approx(1, abs=1e-6)
@@ -22,7 +30,9 @@ def test_a_vendor_whose_small_vectors_are_prefixes_is_verified(provider, vendors
     assert [request.dim for request in server.requests] == [None if provider == "openai" else FULL[MODELS[provider]], 256]
 
 
-def test_vectors_that_are_not_unit_length_are_compared_by_direction_and_it_is_said(vendors_own, server):
+def test_vectors_that_are_not_unit_length_are_compared_by_direction_and_it_is_said(
+    vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
     server.faults = [None, each_vector(lambda row: [value * 3 for value in row])]
     found = verify_api(vendors_own("gemini"), TEXTS, 768)
     assert found.equal
@@ -30,7 +40,9 @@ def test_vectors_that_are_not_unit_length_are_compared_by_direction_and_it_is_sa
     assert found.advice.message.endswith("its own are not of unit length and have to be normalised")
 
 
-def test_a_vendor_with_separate_heads_differs_and_the_report_says_what_follows(vendors_own, server):
+def test_a_vendor_with_separate_heads_differs_and_the_report_says_what_follows(
+    vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
     server.faults = [None, each_vector(lambda row: row[::-1])]
     found = verify_api(vendors_own("voyage"), TEXTS, 256)
     assert not found.equal
@@ -39,7 +51,7 @@ def test_a_vendor_with_separate_heads_differs_and_the_report_says_what_follows(v
     assert found.to_json()["equal"] is False
 
 
-def test_the_figures_are_those_of_a_direct_computation(vendors_own, server):
+def test_the_figures_are_those_of_a_direct_computation(vendors_own: Callable[..., HostedModel], server: Served) -> None:
     noise = np.linspace(-0.01, 0.01, 512)
     server.faults = [None, each_vector(lambda row: (np.array(row) + noise).tolist())]
     found = verify_api(vendors_own("cohere"), TEXTS, 512)
@@ -53,26 +65,26 @@ def test_the_figures_are_those_of_a_direct_computation(vendors_own, server):
     assert found.most_difference == pytest.approx(abs(cut - own).max(), abs=1e-6)
 
 
-def test_it_asks_in_the_vendors_batches(vendors_own, server):
+def test_it_asks_in_the_vendors_batches(vendors_own: Callable[..., HostedModel], server: Served) -> None:
     verify_api(vendors_own("openai", batch_size=5), TEXTS, 512)
     assert [len(request.texts) for request in server.requests] == [5, 5, 5, 5, 2, 2]
 
 
 @pytest.mark.parametrize("dim", [0, -1, 1536, 9999])
-def test_a_size_that_is_not_smaller_is_refused(vendors_own, server, dim):
+def test_a_size_that_is_not_smaller_is_refused(vendors_own: Callable[..., HostedModel], server: Served, dim: int) -> None:
     with pytest.raises(InputError, match="cannot verify 12 texts"):
         verify_api(vendors_own("openai"), TEXTS, dim)
     assert server.requests == []
 
 
-def test_a_vendor_without_that_size_is_an_error_that_says_so(vendors_own, server):
+def test_a_vendor_without_that_size_is_an_error_that_says_so(vendors_own: Callable[..., HostedModel], server: Served) -> None:
     server.faults = [None, refuse(400, "output_dimension must be one of 256, 512, 1024, 2048")]
     with pytest.raises(InputError, match="gives no vectors of 300 dimensions"):
         verify_api(vendors_own("voyage"), TEXTS, 300)
 
 
-def test_a_vendor_that_ignores_the_size_is_an_error(vendors_own, server):
-    def full(request, _answer):
+def test_a_vendor_that_ignores_the_size_is_an_error(vendors_own: Callable[..., HostedModel], server: Served) -> None:
+    def full(request: Any, _answer: Any) -> Any:
         request.document.pop("dimensions", None)
         return Answer(body=__import__("json").dumps(server._document(request)).encode())
 
@@ -81,6 +93,6 @@ def test_a_vendor_that_ignores_the_size_is_an_error(vendors_own, server):
         verify_api(vendors_own("openai"), TEXTS, 256)
 
 
-def test_a_local_model_has_nothing_to_verify():
+def test_a_local_model_has_nothing_to_verify() -> None:
     with pytest.raises(InputError, match="no hosted model"):
         verify_api(CountingEmbedder(), TEXTS, 4)
