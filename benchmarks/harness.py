@@ -19,6 +19,8 @@ PACKAGES = (
     "scipy",
     "numba",
     "faiss-cpu",
+    "usearch",
+    "numkong",
     "torch",
     "sentence-transformers",
     "pytrec_eval-terrier",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -68,6 +70,34 @@ def torch_topk(work: Workload, dims: Sequence[int]) -> None:
         queries, docs = torch.from_numpy(unit(work.queries, dim)), torch.from_numpy(unit(work.docs, dim))
         for start in range(0, len(docs), 50_000):
             torch.topk(queries @ docs[start : start + 50_000].T, DEPTH, dim=1)
+
+
+def usearch_search(work: Workload, dim: int) -> Any:
+    """USearch's exact search at one size: cut, renormalise, search."""
+    from usearch.index import MetricKind, search
+
+    return search(unit(work.docs, dim), unit(work.queries, dim), DEPTH, MetricKind.IP, exact=True, threads=available_threads())
+
+
+def numkong_search(work: Workload, dim: int) -> None:
+    """NumKong's packed products at one size, the first of each block by numpy: documents in blocks, a thread each."""
+    import numkong
+
+    queries, docs = unit(work.queries, dim), unit(work.docs, dim)
+
+    def first(start: int) -> None:
+        products = np.asarray(numkong.dots_packed(queries, numkong.dots_pack(docs[start : start + 20_000])))
+        np.argpartition(-products, DEPTH, axis=1)
+
+    with ThreadPoolExecutor(available_threads()) as pool:
+        list(pool.map(first, range(0, len(docs), 20_000)))
+
+
+PEERS: Final[dict[str, tuple[str, Callable[[Workload, int], object]]]] = {
+    "usearch": ("one USearch exact search", usearch_search),
+    "numkong": ("NumKong's products and numpy's argpartition", numkong_search),
+}
+"""Of the bench group; those that are not installed are left out, and the note says so."""
 
 
 class Precomputed:
@@ -138,6 +168,8 @@ def run() -> Table:
     took = medians(quick, rounds=5)
     took |= medians({"flat each": partial(flat_search, base, SWEEPS[24])}, rounds=1, warmups=0)
     took |= medians({"torch each": partial(torch_topk, base, SWEEPS[5])}, rounds=1)
+    installed = {name: partial(search, base, DIM) for name, (_, search) in PEERS.items() if find_spec(name)}
+    took |= medians(installed, rounds=1, warmups=0)
     took |= medians({"evaluator": partial(evaluate, base, 256)}, rounds=3)
     return table(took, (float(depths[0]), float(depths[1])))
 
@@ -155,6 +187,11 @@ def table(took: dict[str, float], depths: tuple[float, float]) -> Table:
         (f"one FAISS Flat search, {DIM} dimensions, k={DEPTH}", seconds(took["flat full"]), f"{took['flat full'] / limit:.2f}"),
         (f"a FAISS Flat search per size, 24 sizes, k={DEPTH}", seconds(took["flat each"]), f"{took['flat each'] / limit:.2f}"),
         (f"torch top-k per size, 5 sizes, k={DEPTH}", seconds(took["torch each"]), f"{took['torch each'] / limit:.2f}"),
+        *(
+            (f"{what}, {DIM} dimensions, k={DEPTH}", seconds(took[name]), f"{took[name] / limit:.2f}")
+            for name, (what, _) in PEERS.items()
+            if name in took
+        ),
         ("sentence-transformers' evaluator, one size", seconds(took["evaluator"]), f"{took['evaluator'] / limit:.2f}"),
     ]
     each, once = took["flat each"] / took["base 24"], took["flat full"] / took["base 24"]
@@ -165,12 +202,13 @@ def table(took: dict[str, float], depths: tuple[float, float]) -> Table:
         Bar("per size against the evaluator", "at least 100x faster", f"{evaluator:.0f}x", evaluator >= 100),
         Bar("two threads against one", "at least 1.8x", f"{threads:.2f}x", threads >= 1.8),
     ]
+    absent = "".join(f"{name} is not installed. " for name in PEERS if name not in took)
     note = (
         f"{DOCS:,} x {DIM} float32 documents, {QUERIES:,} queries, {available_threads()} threads throughout. Base: one judged "
         f"document a query, ties counted. Full: ten judged documents a query (median depth {depths[0]:,.0f}, 90th percentile "
         f"{depths[1]:,.0f}) and agreement at 10. The peers cut and renormalise per size, as they must; the evaluator is given "
         "precomputed vectors and run at one size (256). Ranks of 40 queries at three sizes equal a float64 count over all "
-        f"documents. Ratios are to the matrix product in the same rounds. {LIMITS}"
+        f"documents. Ratios are to the matrix product in the same rounds. {absent}{LIMITS}"
     )
     return Table("sweep: all sizes in one pass", note, ("what", "time", "ratio"), tuple(rows), tuple(bars))
 
