@@ -8,8 +8,15 @@ import faiss
 import numpy as np
 import pytest
 
-from mrl_sweep.deploying.index_spec import parse_index
-from mrl_sweep.deploying.indexes.faiss_index import FaissIndex, limited_threads, make_index, read_index, training_need
+from mrl_sweep.deploying.index_spec import IndexSpec, parse_index
+from mrl_sweep.deploying.indexes.faiss_index import (
+    SMALL_SAMPLE,
+    FaissIndex,
+    limited_threads,
+    make_index,
+    read_index,
+    training_need,
+)
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Float32Array, Similarity
 
@@ -131,3 +138,17 @@ def test_what_is_not_annealed_finds_the_same() -> None:
         index.add(rows)
         found.append(index.search(rows[:20], 5)[1])
     np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("n_rows", "n_threads"), [(SMALL_SAMPLE // 64, 1), (SMALL_SAMPLE // 64 + 1, 3)])
+def test_one_thread_trains_on_a_small_sample_and_all_on_a_larger_one(n_rows: int, n_threads: int) -> None:
+    seen: list[int] = []
+
+    class Handle:
+        def train(self, _sample: object) -> None:
+            seen.append(faiss.omp_get_max_threads())
+
+    with limited_threads(3):
+        FaissIndex(IndexSpec("PQ8"), Handle(), 1).train(np.empty((n_rows, 64), np.float32))
+        assert faiss.omp_get_max_threads() == 3
+    assert seen == [n_threads]

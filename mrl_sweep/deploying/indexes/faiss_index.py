@@ -22,6 +22,10 @@ FAISS_VERSION: Final = str(faiss.__version__)
 _UNTYPED: Final[Any] = faiss
 """For what its type stubs leave out."""
 
+SMALL_SAMPLE: Final = 2**22
+"""Numbers up to which one thread trains: k-means is then thousands of short steps, between which several wait for each other.
+On two busy cores PQ8 of 314 vectors took .6 s of processor time with two threads, .02 s with one; of 10,000, 14 s and 1.5 s."""
+
 _FEWEST_PER_CENTROID: Final = 39
 _MOST_PER_CENTROID: Final = 256
 _ENOUGH_FOR_STATISTICS: Final = 65_536
@@ -68,7 +72,9 @@ class FaissIndex:
         return int(self.handle.ntotal)
 
     def train(self, sample: Float32Array) -> None:
-        self._attempt("train", self.handle.train, sample)
+        """Learns from the sample; a small one is left to one thread."""
+        with limited_threads(1 if sample.size <= SMALL_SAMPLE else None):
+            self._attempt("train", self.handle.train, sample)
 
     def add(self, rows: Float32Array) -> None:
         """Adds rows under their running numbers, which an index with ids (`IDMap`) has to be told."""
