@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.queries import checked_queries
 from mrl_sweep.collection.reading.documents import Corpus, read_corpus
 from mrl_sweep.collection.reading.qrels import Judgment
-from mrl_sweep.collection.reading.records import Document, Query, Source
-from mrl_sweep.collection.reading.text_sources import FileSource
+from mrl_sweep.collection.reading.records import Query, Source
+from mrl_sweep.collection.reading.text_sources import FileSource, Joined
 from mrl_sweep.collection.unjudged import documents_ask, draw_documents, every_query, no_judgments
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
@@ -121,7 +121,8 @@ def _checked(parts: Parts, options: LoadOptions) -> tuple[list[Query], tuple[Adv
 def _extended(documents: Source, options: LoadOptions) -> Source:
     if options.distractors is None:
         return documents
-    return Extended(documents, FileSource.of(options.distractors, max_line_bytes=options.max_line_bytes))
+    files = documents.sources if isinstance(documents, Joined) else (documents,)
+    return Joined((*files, FileSource.of(options.distractors, max_line_bytes=options.max_line_bytes)))
 
 
 def judgments_digest(queries: Queries, by_query: Mapping[str, Mapping[str, int]]) -> str:
@@ -171,32 +172,3 @@ def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> No
 
 def _names(corpus: Corpus, rows: IntArray) -> list[str]:
     return [printable(corpus.documents.ids[row]) for row in rows[:5].tolist()]
-
-
-_BEHIND: Final = 2**62
-"""Positions from here on lie in the second source; no file is that long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Extended:
-    """A `Source` of one source's documents and then another's."""
-
-    first: Source
-    second: Source
-
-    @property
-    def label(self) -> str:
-        return f"{self.first.label} and {self.second.label}"
-
-    @property
-    def seeks(self) -> bool:
-        return self.first.seeks and self.second.seeks
-
-    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
-        if position < _BEHIND:
-            yield from self.first.scan(position)
-        for place, document in self.second.scan(max(0, position - _BEHIND)):
-            yield place + _BEHIND, document
-
-    def place(self, position: int) -> str:
-        return self.first.place(position) if position < _BEHIND else self.second.place(position - _BEHIND)

@@ -33,6 +33,7 @@ from mrl_sweep.collection.reading.folders import (
     file_sizes,
     files_digest,
     find_file,
+    find_parts,
     find_qrels,
     require_file,
     split_hint,
@@ -41,7 +42,7 @@ from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, re
 from mrl_sweep.collection.reading.qrels import Judgment, read_qrels
 from mrl_sweep.collection.reading.records import Document, Query, Source, json_object, json_queries
 from mrl_sweep.collection.reading.tables import CsvRows, TsvRows, is_parquet, json_rows, parquet_rows
-from mrl_sweep.collection.reading.text_sources import FileSource, RowSource
+from mrl_sweep.collection.reading.text_sources import FileSource, Joined, RowSource
 from mrl_sweep.collection.reading.topics import read_topics
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent
@@ -82,16 +83,19 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of a collection (`queries` and `qrels` None where a label-free reading does without), the split and a hint."""
+    """The files of a collection (`queries` and `qrels` None where a label-free reading does without), the split and a hint.
 
-    corpus: Path
+    The corpus may lie in several, one after the other.
+    """
+
+    corpus: tuple[Path, ...]
     queries: Path | None
     qrels: Path | None
     split: str
     hint: str = ""
 
     def present(self) -> list[Path]:
-        return [path for path in (self.corpus, self.queries, self.qrels) if path is not None]
+        return [path for path in (*self.corpus, self.queries, self.qrels) if path is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def load_files(source: str, layout: Layout, *, split: str | None, options: LoadO
             name=spec.name,
             source=f"{layout.scheme}{source}",
             split=files.split,
-            documents=documents_of(files.corpus, reading),
+            documents=corpus_of(files.corpus, reading),
             queries=asked,
             queries_label=str(files.queries),
             queries_place=lambda number: str(asked_at(number)),
@@ -141,11 +145,13 @@ def find_files(spec: Spec, layout: Layout, split: str | None, *, label_free: boo
         missing = [called for called, path in zip(layout.called, (corpus, asked, qrels), strict=True) if path is None]
         if corpus is None or (missing and not label_free):
             raise InputError(f"{layout.scheme}{spec.text} names no {' and no '.join(missing)}", layout.holds)
-        return Files(corpus, asked, None if label_free else qrels, "" if label_free else split or DEFAULT_SPLIT)
+        return Files((corpus,), asked, None if label_free else qrels, "" if label_free else split or DEFAULT_SPLIT)
     check_folder(folder, layout.holds)
-    corpus = corpus or require_file(folder, layout.corpus, layout.corpus_endings, layout.holds)
+    whole = corpus or find_file(folder, layout.corpus, layout.corpus_endings)
+    parts = () if whole else find_parts(folder, layout.corpus, layout.corpus_endings)
+    corpora = parts or (whole or require_file(folder, layout.corpus, layout.corpus_endings, layout.holds),)
     if label_free:
-        return Files(corpus, asked or find_file(folder, layout.queries, layout.queries_endings), None, "")
+        return Files(corpora, asked or find_file(folder, layout.queries, layout.queries_endings), None, "")
     hint = ""
     if qrels is None:
         splits = find_qrels(folder, layout.qrels_endings, layout.holds)
@@ -161,7 +167,13 @@ def find_files(spec: Spec, layout: Layout, split: str | None, *, label_free: boo
         or find_file(folder, of_split, layout.queries_endings)
         or require_file(folder, layout.queries, layout.queries_endings, layout.holds)
     )
-    return Files(corpus, asked, qrels, split, hint)
+    return Files(corpora, asked, qrels, split, hint)
+
+
+def corpus_of(paths: tuple[Path, ...], reading: Reading) -> Source:
+    """The documents of these files, one file after the other."""
+    sources = tuple(documents_of(path, reading) for path in paths)
+    return sources[0] if len(sources) == 1 else Joined(sources)
 
 
 def documents_of(path: Path, reading: Reading) -> Source:

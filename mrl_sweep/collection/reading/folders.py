@@ -38,6 +38,13 @@ def find_file(folder: Path, stems: Iterable[str], endings: Sequence[str]) -> Pat
     return next((path for name in names if (path := folder / name).exists()), None)
 
 
+def find_parts(folder: Path, stems: Iterable[str], endings: Sequence[str]) -> tuple[Path, ...]:
+    """The files of a corpus in parts, by name: `corpus-*.jsonl`, or all in a folder `corpus`, plain or compressed."""
+    names = (f"{stem}{between}*{ending}" for stem in stems for ending in endings for between in "-/")
+    found = (sorted(path for packed in COMPRESSED for path in folder.glob(name + packed)) for name in names)
+    return tuple(next(filter(None, found), ()))
+
+
 def require_file(folder: Path, stems: Sequence[str], endings: Sequence[str], holds: str) -> Path:
     """As `find_file`. Errors: InputError that says what the folder holds and what it should."""
     path = find_file(folder, stems, endings)

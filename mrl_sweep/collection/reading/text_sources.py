@@ -1,16 +1,17 @@
-"""Where documents lie: one text file addressed by byte offset, or a table addressed by row number."""
+"""Where documents lie: a text file addressed by byte offset, a table addressed by row number, or several of these in a row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from mrl_sweep.collection.options import DEFAULT_MAX_LINE_BYTES
 from mrl_sweep.collection.reading.columns import Asked, TableRow, documents
 from mrl_sweep.collection.reading.json_blocks import LEAST_BYTES, block_documents
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, compression, line_number_at, read_lines, unreadable
-from mrl_sweep.collection.reading.records import Document, json_documents
+from mrl_sweep.collection.reading.records import Document, Source, json_documents
 from mrl_sweep.errors import InputError
 
 Parse = Callable[[Iterator[NumberedLine], Path], Iterator[tuple[int, Document]]]
@@ -78,6 +79,36 @@ class RowSource:
 
     def place(self, position: int) -> str:
         return f"{self.label} row {position + 1:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The documents of several sources, one source after the other, each read where it is needed.
+
+    A position holds the number of its source above `BITS` bits of the position there; no file is that long.
+    """
+
+    sources: tuple[Source, ...]
+
+    BITS: ClassVar[int] = 48
+
+    @property
+    def label(self) -> str:
+        return " and ".join([self.sources[0].label, *(["others"] if len(self.sources) > 2 else []), self.sources[-1].label])
+
+    @property
+    def seeks(self) -> bool:
+        return all(source.seeks for source in self.sources)
+
+    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
+        first, start = divmod(position, 1 << self.BITS)
+        for number, source in enumerate(self.sources[first:], first):
+            for place, document in source.scan(start if number == first else 0):
+                yield place + (number << self.BITS), document
+
+    def place(self, position: int) -> str:
+        number, start = divmod(position, 1 << self.BITS)
+        return self.sources[number].place(start)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
