@@ -182,12 +182,14 @@ def _measure(connection: Any, index: LiveIndex, one: Configuration, trial: LiveT
 
 
 def _made_to_use_the_index(connection: Any, query: str, trial: LiveTrial, candidate: Configuration) -> tuple[Advice, ...]:
-    """What EXPLAIN says: where the planner would rather read the table, that is switched off for the measurement and told."""
+    """What EXPLAIN says: where the planner would rather read the table, that is switched off for the measurement and message."""
     if uses_index(connection, query, trial.queries[0]):
         return ()
     connection.execute("SET enable_seqscan = off")
-    told = f"{candidate}: PostgreSQL would rather read the whole table than the index; it was measured with enable_seqscan = off"
-    return (Advice("pgvector-seqscan", told, "the index pays on larger tables; EXPLAIN shows which is used"),)
+    message = (
+        f"{candidate}: PostgreSQL would rather read the whole table than the index; it was measured with enable_seqscan = off"
+    )
+    return (Advice("pgvector-seqscan", message, "the index pays on larger tables; EXPLAIN shows which is used"),)
 
 
 def uses_index(connection: Any, query: str, vector: Float32Array) -> bool:
@@ -206,9 +208,9 @@ def _search(connection: Any, query: str, trial: LiveTrial) -> tuple[IntArray, li
     times_s = []
     for i, text in enumerate(texts):
         start = time.perf_counter()
-        found = connection.execute(query, {"query": text}).fetchall()
+        answer = connection.execute(query, {"query": text}).fetchall()
         times_s.append(time.perf_counter() - start)
-        lists[i, : len(found)] = [row for (row,) in found]
+        lists[i, : len(answer)] = [row for (row,) in answer]
     return lists, times_s
 
 
@@ -229,12 +231,12 @@ def _without_own(lists: IntArray, own_rows: IntArray | None) -> IntArray:
 
 def extension_schema(connection: Any) -> str:
     """The schema, quoted, that the extension stands in. Raises InputError where the database has no pgvector."""
-    found = connection.execute(
+    row = connection.execute(
         "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'vector'"
     ).fetchone()
-    if found is None:
+    if row is None:
         raise InputError("the database has no pgvector", "CREATE EXTENSION vector; in that database")
-    return str(found[0])
+    return str(row[0])
 
 
 def first_line(error: BaseException) -> str:

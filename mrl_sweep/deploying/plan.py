@@ -1,103 +1,33 @@
-"""Fleet and bill for a planned corpus: bytes, machines, embedding, latency and monthly cost of every acceptable size."""
+"""The plan for a larger corpus: every judged configuration with its bytes, its bill, its outlook and its limits."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory, bytes_on_disk
-from mrl_sweep.deploying.index_bytes import index_bytes, vector_bytes
+from mrl_sweep.deploying.bill import (
+    GIB,
+    PlanRequest,
+    PlanRow,
+    assumptions_of,
+    bytes_beside,
+    check_request,
+    costed_row,
+    with_saving,
+)
+from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory
+from mrl_sweep.deploying.index_bytes import index_bytes
 from mrl_sweep.deploying.index_spec import parse_index
-from mrl_sweep.deploying.scaling import Band, Outlook, outlook, uses_index
+from mrl_sweep.deploying.scaling import Outlook, outlook, uses_index
 from mrl_sweep.deploying.target_plan import Placed, placed, target_weight
-from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
+from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import EXACT, FLOAT32, Advice, Configuration, Measure, full_size
 from mrl_sweep.words import asked, percent
 
 if TYPE_CHECKING:
     from mrl_sweep.deploying.tenants import TenantRow
-
-GIB: Final = 2**30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanRequest:
-    """What is planned. Prices are the user's, in the user's currency, per month where so named; None leaves a column empty.
-
-    Without `indexes`, each configuration stands in those that the run measured it in, else in the target's own. `p99_ms`,
-    `size_bytes` (of one replica's index), `recall` and `queries_per_second` are limits: what is not known to be within them is
-    not acceptable. `headroom` is the share of each machine's
-    memory that stays free. Memory is priced per GiB unless machines have a price. `documents_per_second` is the rate at which
-    texts are embedded; `tokens_per_document` and `price_per_million_tokens` are for
-    hosted models.
-    """
-
-    docs: int
-    indexes: tuple[str, ...] = ()
-    target: str = DEFAULT_TARGET
-    replicas: int = 1
-    queries_per_second: float | None = None
-    p99_ms: float | None = None
-    size_bytes: int | None = None
-    recall: float | None = None
-    currency: str = ""
-    price_gib_month: float | None = None
-    price_disk_gib_month: float | None = None
-    machine_bytes: int | None = None
-    machine_price_month: float | None = None
-    headroom: float = 0.2
-    documents_per_second: float | None = None
-    tokens_per_document: float | None = None
-    price_per_million_tokens: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanRow:
-    """One configuration at the planned corpus. Bytes are per replica, but `memory_bytes` and `disk_bytes` of the fleet.
-
-    `quality`, `kept`, `at_least` and `acceptable` are those of the run's own finding, all None where the run did not measure
-    this configuration; `reason` says why it is not acceptable, or not known to be. `acceptable` also asks for the planned
-    corpus, where quality is projected to it (`projected`). `vector_bytes` is the codes alone, `index_bytes` the index file; None,
-    with the bytes that follow from it, where the target cannot hold the configuration.
-    Latency, throughput and recall, the share of the exact first ten that the index returns, have their bands beside them (low,
-    high). `saving` is what this row costs less per month than full size with the
-    same index, `saving_share` the same as a share.
-    """
-
-    configuration: str
-    dim: int
-    precision: str
-    index: str
-    docs: int
-    acceptable: bool | None
-    kept: float | None
-    at_least: float | None
-    vector_bytes: int
-    index_bytes: int | None
-    memory_bytes: int | None
-    disk_bytes: int | None
-    embed_s: float | None
-    embed_price: float | None
-    p50_ms: float | None
-    p99_ms: float | None
-    queries_per_second: float | None
-    replicas: int
-    machines: int | None
-    monthly_cost: float | None
-    saving: float | None = None
-    saving_share: float | None = None
-    projected: Mapping[str, Any] | None = None
-    rescore: str = ""
-    quality: float | None = None
-    reason: str = ""
-    p50_band_ms: tuple[float, float] | None = None
-    p99_band_ms: tuple[float, float] | None = None
-    queries_per_second_band: tuple[float, float] | None = None
-    recall: float | None = None
-    recall_band: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +82,7 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
 
     Raises InputError for a request that makes no sense and for an index whose bytes are neither known nor measured anywhere.
     """
-    _check(request)
+    check_request(request)
     target, full = target_named(request.target), full_size(run.findings)
     exact = [c for c in run.findings if c.basis == full.basis and c.index == EXACT]
     if target.name == DEFAULT_TARGET:
@@ -168,12 +98,12 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
         built = run.measured(at.base, at.index)
         ahead = outlook(built, request.docs, run.findings.values(), run.n_documents, run.n_queries) if built else Outlook()
         notes |= dict.fromkeys(note for note in (weight[1] if weight else "", ahead.note) if note)
-        row = _row(
+        row = costed_row(
             request,
             at,
             weight[0] if weight and not at.refusal else None,
             ahead,
-            _beside(target, at.base, full.dim, request.docs),
+            bytes_beside(target, at.base, full.dim, request.docs),
         )
         rows[at.index, at.base] = _limited(_judged(row, run, at), request)
     if not rows:
@@ -181,8 +111,8 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
     judged = f"kept, at least and verdict are those of the run's {run.n_documents:,} documents"
     if run.projected:
         judged += f"; to {request.docs:,} only the exact search is projected, and what is too low there is not acceptable"
-    compared = tuple(_with_saving(row, rows.get((index, full))) for (index, _), row in rows.items())
-    return Plan(request, compared, (judged, *_assumptions(request), *notes), tuple(left_out))
+    compared = tuple(with_saving(row, rows.get((index, full))) for (index, _), row in rows.items())
+    return Plan(request, compared, (judged, *assumptions_of(request), *notes), tuple(left_out))
 
 
 def _named(base: Configuration) -> str:
@@ -211,9 +141,9 @@ def _judged(row: PlanRow, run: Evaluated, at: Placed) -> PlanRow:
 
 
 def _not_measured(exact: Finding, index: str, measure: Measure) -> str:
-    kept = exact.judgement.evidence[measure].kept
-    known = "" if kept is None else f"; the exact search of these codes keeps {percent(kept)}"
-    return f"not measured: --index {index} in the run{known}"
+    share = exact.judgement.evidence[measure].kept
+    words = "" if share is None else f"; the exact search of these codes keeps {percent(share)}"
+    return f"not measured: --index {index} in the run{words}"
 
 
 def _limited(row: PlanRow, request: PlanRequest) -> PlanRow:
@@ -273,25 +203,6 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _check(request: PlanRequest) -> None:
-    if request.docs < 1 or request.replicas < 1:
-        raise InputError("a plan needs at least one document and one replica", "--docs 50M --replicas 2")
-    if not 0 <= request.headroom < 1:
-        raise InputError(
-            f"headroom {request.headroom:g} is not a share below 1", "--headroom 0.2 leaves a fifth of the memory free"
-        )
-    for name in ("queries_per_second", "p99_ms", "size_bytes", "machine_bytes", "documents_per_second", "tokens_per_document"):
-        value = getattr(request, name)
-        if value is not None and not value > 0:
-            raise InputError(f"{name.replace('_', ' ')} must be above zero, not {value:g}", "see `mrl-sweep plan --help`")
-    for name in ("price_gib_month", "price_disk_gib_month", "machine_price_month", "price_per_million_tokens"):
-        value = getattr(request, name)
-        if value is not None and not (value >= 0 and math.isfinite(value)):
-            raise InputError(f"{name.replace('_', ' ')} must not be negative, not {value:g}", "see `mrl-sweep plan --help`")
-    if request.machine_price_month is not None and request.machine_bytes is None:
-        raise InputError("a machine has a price but no size", "--machine-memory 64GiB")
-
-
 def _weigh(index: str, base: Configuration, docs: int, run: Evaluated) -> tuple[int, str] | None:
     """Bytes of the index and a note where they are scaled from a measured one instead of known in closed form."""
     closed = index_bytes(index, base.dim, docs) if base.precision == FLOAT32 else None
@@ -304,91 +215,3 @@ def _weigh(index: str, base: Configuration, docs: int, run: Evaluated) -> tuple[
         return None
     note = f"{index}: bytes per document as measured at {run.n_documents:,} documents"
     return round(finding.cost.index_bytes * docs / run.n_documents), note
-
-
-def _beside(target: Target, base: Configuration, full_dim: int, docs: int) -> int:
-    """Bytes on disk beside the index: the target's table, else one copy of the vectors, at the size that a search may need."""
-    table = target.disk_bytes(base, full_dim, docs)
-    if table is not None:
-        return table
-    return (bytes_on_disk(base, full_dim) - bytes_in_memory(base)) * docs if base.rescore else vector_bytes(base.dim, docs)
-
-
-def _row(request: PlanRequest, at: Placed, one_index: int | None, ahead: Outlook, beside: int) -> PlanRow:
-    """Bytes, machines, latency and cost; nothing of quality. `beside` is what lies on disk beside the index."""
-    base, index = at.base, at.index
-    rate = ahead.queries_per_second.value if ahead.queries_per_second else None
-    replicas = request.replicas
-    if request.queries_per_second is not None and rate:
-        replicas = max(replicas, math.ceil(request.queries_per_second / rate))
-    memory, disk = (None, None) if one_index is None else (replicas * one_index, replicas * one_index + beside)
-    machines = None
-    if request.machine_bytes is not None and one_index is not None:
-        machines = replicas * math.ceil(one_index / (request.machine_bytes * (1 - request.headroom)))
-    tokens = None if request.tokens_per_document is None else request.tokens_per_document * request.docs
-    price = request.price_per_million_tokens
-    return PlanRow(
-        configuration=str(replace(base, index=index)),
-        dim=base.dim,
-        precision=base.precision,
-        index=index,
-        rescore=base.rescore,
-        docs=request.docs,
-        acceptable=None,
-        kept=None,
-        at_least=None,
-        vector_bytes=bytes_in_memory(base) * request.docs,
-        index_bytes=one_index,
-        memory_bytes=memory,
-        disk_bytes=disk,
-        embed_s=None if request.documents_per_second is None else request.docs / request.documents_per_second,
-        embed_price=None if tokens is None or price is None else tokens / 1e6 * price,
-        p50_ms=ahead.p50_ms.value if ahead.p50_ms else None,
-        p50_band_ms=_ends(ahead.p50_ms),
-        p99_ms=ahead.p99_ms.value if ahead.p99_ms else None,
-        p99_band_ms=_ends(ahead.p99_ms),
-        queries_per_second=rate,
-        queries_per_second_band=_ends(ahead.queries_per_second),
-        recall=ahead.recall.value if ahead.recall else None,
-        recall_band=_ends(ahead.recall),
-        replicas=replicas,
-        machines=machines,
-        monthly_cost=None if memory is None or disk is None else _monthly_cost(request, memory, disk, machines),
-    )
-
-
-def _ends(band: Band | None) -> tuple[float, float] | None:
-    return None if band is None else (band.low, band.high)
-
-
-def _monthly_cost(request: PlanRequest, memory: int, disk: int, machines: int | None) -> float | None:
-    """Machines where they have a price, else memory by the GiB; disk on top where it has one. None without any price."""
-    parts = []
-    if request.machine_price_month is not None and machines is not None:
-        parts.append(machines * request.machine_price_month)
-    elif request.price_gib_month is not None:
-        parts.append(memory / GIB * request.price_gib_month)
-    if request.price_disk_gib_month is not None:
-        parts.append(disk / GIB * request.price_disk_gib_month)
-    return sum(parts) if parts else None
-
-
-def _with_saving(row: PlanRow, full: PlanRow | None) -> PlanRow:
-    if full is None or row.monthly_cost is None or full.monthly_cost is None:
-        return row
-    saving = full.monthly_cost - row.monthly_cost
-    share = saving / full.monthly_cost if full.monthly_cost else None
-    return replace(row, saving=saving, saving_share=share)
-
-
-def _assumptions(request: PlanRequest) -> list[str]:
-    lines = ["memory holds one index per replica; disk holds the index files and one copy of the float32 vectors"]
-    if request.machine_bytes is not None:
-        lines.append(
-            f"{asked(request.headroom)} of each machine's memory stays free; an index too large for one is split over several"
-        )
-    if request.machine_price_month is None and request.price_gib_month is not None:
-        lines.append("memory is paid by the GiB, whole machines are not counted in the cost")
-    if request.documents_per_second is not None:
-        lines.append(f"texts are embedded once, at full size, {request.documents_per_second:,.0f} a second")
-    return lines

@@ -23,13 +23,13 @@ def placed(target: Target, bases: Iterable[Configuration], indexes: Callable[[Co
 
     What the target does not offer at all (a precision) is left out; what it offers but not at this size is there, refused.
     """
-    found = []
+    rows = []
     for base in sorted(bases, key=lambda base: -base.dim):
         offer = target.offer(base.precision)
         own = () if offer is None else ("Flat" if target.name == DEFAULT_TARGET else offer.index,)
-        found += [Placed(base, index, target.refusal(base)) for index in indexes(base) or own]
-    order = list(dict.fromkeys(at.index for at in found))
-    return sorted(found, key=lambda at: order.index(at.index))
+        rows += [Placed(base, index, target.refusal(base)) for index in indexes(base) or own]
+    order = list(dict.fromkeys(at.index for at in rows))
+    return sorted(rows, key=lambda at: order.index(at.index))
 
 
 def target_weight(target: Target, at: Placed, docs: int) -> tuple[int, str] | None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
-from mrl_sweep.deploying.plan import GIB, Plan, PlanRequest, PlanRow
+from mrl_sweep.deploying.bill import GIB, PlanRequest, PlanRow
+from mrl_sweep.deploying.plan import Plan
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Judgement, Measure, Outcome
 from mrl_sweep.words import asked, did_you_mean, percent, plural
@@ -83,9 +84,9 @@ def tenant_row(tenant: Tenant, plan: Plan, judge_slice: JudgeSlice, measure: Mea
                 tenant=tenant, row=row, slice_kept=evidence.kept, slice_at_least=evidence.at_least, slice_queries=queries
             )
     best = max(judged, key=lambda one: one.evidence[measure].at_least or 0.0).evidence[measure]
-    known = "" if best.at_least is None else f"; the best keeps at least {percent(best.at_least)}"
+    share = "" if best.at_least is None else f"; the best keeps at least {percent(best.at_least)}"
     of = plural(queries, "query", "queries")
-    reason = f"nothing within its limits is proven to keep {asked(retain)} of the {of} with {'='.join(tenant.slice)}{known}"
+    reason = f"nothing within its limits is proven to keep {asked(retain)} of the {of} with {'='.join(tenant.slice)}{share}"
     return TenantRow(tenant=tenant, row=None, reason=reason, slice_queries=queries)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from mrl_sweep.decision.judging import Question, judge_each
 from mrl_sweep.decision.slices import declared_slices
 from mrl_sweep.decision.units import unit_of
-from mrl_sweep.deploying.plan import GIB, Evaluated, Plan, PlanRequest, PlanRow, make_plan
+from mrl_sweep.deploying.bill import GIB, PlanRequest, PlanRow
+from mrl_sweep.deploying.plan import Evaluated, Plan, make_plan
 from mrl_sweep.deploying.target_advice import target_advice
 from mrl_sweep.deploying.tenants import Tenant, tenant_row
 from mrl_sweep.errors import InputError
@@ -32,7 +33,7 @@ def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
     precisions = {c.precision: None for c in run.findings}
     symmetric = target_of(run.report, SweepConfig.of()).compares_codes  # when it was run
     advice = (*target_advice(target_of(run.report, config), dims, precisions, symmetric=symmetric), *advice)
-    known = Evaluated(
+    evaluated = Evaluated(
         findings=run.findings,
         n_documents=run.data.ranks.n_documents,
         n_queries=len(run.data.query_ids),
@@ -48,9 +49,10 @@ def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
         return judged_on_slice(run, tenant, rows, retain)
 
     chosen = [
-        tenant_row(tenant, make_plan(tenant.request(request), known), judge_slice, known.measure, retain) for tenant in tenants
+        tenant_row(tenant, make_plan(tenant.request(request), evaluated), judge_slice, evaluated.measure, retain)
+        for tenant in tenants
     ]
-    return replace(make_plan(request, known), advice=advice, tenants=tuple(chosen))
+    return replace(make_plan(request, evaluated), advice=advice, tenants=tuple(chosen))
 
 
 def judged_on_slice(run: EarlierRun, tenant: Tenant, rows: Sequence[PlanRow], retain: float) -> tuple[list[Judgement], int]:

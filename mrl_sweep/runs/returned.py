@@ -140,12 +140,12 @@ def ranks_of(returned: Returned, data: RunData, *, own_left_out: bool = False) -
     lists = [list(_places(returned.get(query, Answer()), query if own_left_out else None)) for query in data.query_ids]
     top = np.full((n_queries, max(map(len, lists), default=0)), -1, np.int64)
     for query, places in enumerate(lists):
-        found = {}
+        standing = {}
         for i, (name, before, beside) in enumerate(places):
             top[query, i] = rows.get(name, data.ranks.n_documents)
-            found[int(top[query, i])] = (before, beside)
+            standing[int(top[query, i])] = (before, beside)
         for pair in range(int(data.qrels.offsets[query]), int(data.qrels.offsets[query + 1])):
-            above[pair], tied[pair] = found.get(int(data.qrels.rows[pair]), (NOT_RETRIEVED, 0))
+            above[pair], tied[pair] = standing.get(int(data.qrels.rows[pair]), (NOT_RETRIEVED, 0))
     answered = [len(places) for query, places in zip(data.query_ids, lists, strict=True) if query in returned]
     return ReturnedRanks(
         above,
@@ -159,19 +159,19 @@ def ranks_of(returned: Returned, data: RunData, *, own_left_out: bool = False) -
 
 def _places(answer: Answer, own: str | None) -> Iterator[tuple[str, int, int]]:
     """Each document with how many stand strictly above it and how many others share its score."""
-    kept = [i for i, name in enumerate(answer.ids) if name != own]
-    scores = [answer.scores[i] for i in kept] if answer.scores else [-float(i) for i in kept]
+    others = [i for i, name in enumerate(answer.ids) if name != own]
+    scores = [answer.scores[i] for i in others] if answer.scores else [-float(i) for i in others]
     first = {score: i for i, score in reversed(list(enumerate(scores)))}
     counts: dict[float, int] = {}
     for score in scores:
         counts[score] = counts.get(score, 0) + 1
-    for i, score in zip(kept, scores, strict=True):
+    for i, score in zip(others, scores, strict=True):
         yield answer.ids[i], first[score], counts[score] - 1
 
 
 def _refuse_strangers(returned: Returned, data: RunData) -> None:
-    known = set(data.query_ids)
-    strangers = [query for query in returned if query not in known]
+    queries = set(data.query_ids)
+    strangers = [query for query in returned if query not in queries]
     if strangers:
         named = ", ".join(strangers[:5])
         raise InputError(

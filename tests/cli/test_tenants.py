@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mrl_sweep.deploying.plan import PlanRequest
+from mrl_sweep.deploying.bill import PlanRequest
 from mrl_sweep.deploying.tenants import Tenant, TenantRow
 from mrl_sweep.errors import InputError
 from mrl_sweep.runs.plan import plan_run

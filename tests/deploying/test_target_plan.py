@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mrl_sweep.deploying.bill import PlanRequest
 from mrl_sweep.deploying.findings import Finding
 from mrl_sweep.deploying.pgvector_bytes import PAGE_BYTES, VectorType, hnsw_bytes, table_bytes
-from mrl_sweep.deploying.plan import Evaluated, Plan, PlanRequest, make_plan
+from mrl_sweep.deploying.plan import Evaluated, Plan, make_plan
 from mrl_sweep.types import Configuration, Evidence, Judgement, Measure, Outcome
 
 NDCG = Measure("nDCG", 10)

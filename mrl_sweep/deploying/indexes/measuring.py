@@ -190,7 +190,7 @@ def over_a_sample(
     trial = Trial(cut.apply(queries), nothing, own, RECALL_AT)
     with limited_threads(budget.threads):
         truth = search_all(build_index(sample, cut, parse_index("Flat")).index, trial, f"search {dim}, a sample", on_event)[2]
-    found = measure_points(
+    smaller = measure_points(
         sample,
         queries,
         dim,
@@ -210,7 +210,7 @@ def over_a_sample(
             queries_per_second=one.cost.queries_per_second,
             recall=_share_of(truth.rows, one.top_rows),
         )
-        for one in found
+        for one in smaller
     }
     return tuple(replace(one, cost=replace(one.cost, smaller=by_name.get(one.candidate))) for one in points)
 

@@ -170,12 +170,12 @@ def _lists_in_text(table: _Table) -> list[str]:
     first = next((batch for batch in table.batches(text) if len(batch)), None) if text else None
     if first is None:
         return []
-    found = []
+    lists = []
     for name in text:
         with contextlib.suppress(InputError):
             numbers_of(first.column(name)[0].as_py(), name)
-            found.append(name)
-    return found
+            lists.append(name)
+    return lists
 
 
 def _id_of(origin: str, key: str, value: Any, row: int) -> str:

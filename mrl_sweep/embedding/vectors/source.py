@@ -135,15 +135,15 @@ class _Checked:
 
     def advice(self) -> Iterator[Advice]:
         if self.n_zero:
-            told = plural(self.n_zero, "document has a zero vector", "documents have a zero vector")
-            yield Advice("zero-documents", f"{told}: {first_offenders(self.zero, self.n_zero)}")
+            message = plural(self.n_zero, "document has a zero vector", "documents have a zero vector")
+            yield Advice("zero-documents", f"{message}: {first_offenders(self.zero, self.n_zero)}")
         if self.alike:
             yield Advice("collapsed-embeddings", "collapsed embeddings: all document vectors are alike")
 
     def zero_queries(self) -> Iterator[Advice]:
         if self.n_zero:
-            told = plural(self.n_zero, "query has a zero vector and ties", "queries have a zero vector and tie")
-            yield Advice("zero-queries", f"{told} with every document: {first_offenders(self.zero, self.n_zero)}")
+            message = plural(self.n_zero, "query has a zero vector and ties", "queries have a zero vector and tie")
+            yield Advice("zero-queries", f"{message} with every document: {first_offenders(self.zero, self.n_zero)}")
 
 
 def _checked(table: VectorFile, order: IntArray | None, side: Side, on_event: OnEvent) -> _Checked:

@@ -128,14 +128,14 @@ def _query(connection: Any, address: Address) -> tuple[Any, np.dtype[Any]]:
     """The statement that reads ids as text beside vectors, and the type of their numbers."""
     from psycopg import sql
 
-    found = connection.execute(
+    columns = connection.execute(
         "SELECT attname, format_type(atttypid, NULL), attrelid::regclass::text FROM pg_attribute "
         "WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
         [address.table],
     ).fetchall()
-    if not found:
+    if not columns:
         raise InputError(f"the database has no table {printable(address.table)} that this user sees", FORMS)
-    kinds = {name: kind.rpartition(".")[2] for name, kind, _ in found}
+    kinds = {name: kind.rpartition(".")[2] for name, kind, _ in columns}
     key = address.id_column or next((name for name in ID_KEYS if name in kinds), None)
     column = address.vector_column or _vector_column(kinds)
     had = first_offenders([f"{printable(name, 40)} ({kind})" for name, kind in kinds.items()], limit=12)
@@ -151,7 +151,7 @@ def _query(connection: Any, address: Address) -> tuple[Any, np.dtype[Any]]:
         )
     cast = sql.SQL(f"::{extension_schema(connection)}.vector") if kinds[column] in _CAST else sql.SQL("")
     statement = sql.SQL("SELECT {key}::text, {column}{cast} FROM {table} ORDER BY {key}").format(
-        key=sql.Identifier(key), column=sql.Identifier(column), cast=cast, table=sql.SQL(found[0][2])
+        key=sql.Identifier(key), column=sql.Identifier(column), cast=cast, table=sql.SQL(columns[0][2])
     )
     return statement, _AS_THEY_ARE.get(kinds[column], _AS_THEY_ARE["vector"])
 

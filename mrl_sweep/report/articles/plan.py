@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mrl_sweep import words
-from mrl_sweep.deploying.plan import Plan, PlanRow, cheapest_row, plan_document
+from mrl_sweep.deploying.bill import PlanRow
+from mrl_sweep.deploying.plan import Plan, cheapest_row, plan_document
 from mrl_sweep.files import draft_file
 from mrl_sweep.report.content.layout import Article, Column, Item, Mood, Section, advice_items, by_name, table
 from mrl_sweep.types import FLOAT32

@@ -115,5 +115,5 @@ def _statements(report: Report, row: CandidateRow, target: Target) -> str:
 
 def _gate(report: Report, row: CandidateRow) -> str:
     retain = words.percent(report.verdict.retain)
-    asked = f"--dim {row.dim}" if row.configuration.is_exact_prefix else f"--config {row.configuration}"
-    return f"# in CI\nmrl-sweep gate {report.folder or 'RUN'} {asked} --retain {retain}"
+    question = f"--dim {row.dim}" if row.configuration.is_exact_prefix else f"--config {row.configuration}"
+    return f"# in CI\nmrl-sweep gate {report.folder or 'RUN'} {question} --retain {retain}"
