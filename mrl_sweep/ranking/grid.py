@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -35,7 +36,7 @@ def coded_spaces(
     others = [precision for precision in precisions if precision != FLOAT32]
     if not others:
         return
-    sample = vectors.take(training_rows(len(vectors)))
+    sample = functools.cache(lambda: vectors.take(training_rows(len(vectors))))  # not read for codes that learn nothing
     for space in spaces:
         for precision in others:
             yield from coded(space, precision, code_of(precision, symmetric=symmetric), sample)

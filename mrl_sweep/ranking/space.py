@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,9 @@ from mrl_sweep.ranking.pass_plan import COSINE, DOT, HALF
 from mrl_sweep.ranking.prefix import unit_prefix
 from mrl_sweep.ranking.task import Rotation, Turn, turned
 from mrl_sweep.types import FLOAT32, Basis, Configuration, Float32Array, Similarity
+
+Sample = Callable[[], Float32Array]
+"""Reads the (n, dim) stored rows of documents that train coders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +95,22 @@ def prefixes(
     )
 
 
-def coded(of: Space, precision: str, code: Code, sample: Float32Array) -> list[Space]:
+def coded(of: Space, precision: str, code: Code, sample: Sample) -> Iterator[Space]:
     """The passes that rank the prefixes of a float32 space at another precision: one for all sizes, or one for each.
 
-    `sample` (n, dim): stored rows of documents, which train the coders.
+    Made one by one: a coder is trained when its pass is wanted.
     """
     if precision == FLOAT32:
-        return [of]
+        yield of
+        return
     candidates = tuple(replace(candidate, precision=precision) for candidate in of.candidates)
     if code.rounds_to_half and of.similarity is Similarity.COSINE:
-        return [replace(of, candidates=candidates, half=True)]
-    if code.prefixes_share_codes:
-        return [replace(of, candidates=candidates, coder=code.fit(sample))]
-    return [_cell(of, candidate, code, sample) for candidate in candidates]
+        yield replace(of, candidates=candidates, half=True)
+    elif code.prefixes_share_codes:
+        yield replace(of, candidates=candidates, coder=code.fit(np.empty((0, max(of.columns)), np.float32)))
+    else:
+        for candidate in candidates:
+            yield _cell(of, candidate, code, sample())
 
 
 def _cell(of: Space, candidate: Configuration, code: Code, sample: Float32Array) -> Space:

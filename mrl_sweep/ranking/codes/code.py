@@ -43,7 +43,10 @@ class Code(Protocol):
         ...
 
     def fit(self, sample: Float32Array) -> Coder:
-        """The coder that this (n, dim) sample of cut documents trains; queries are never looked at."""
+        """The coder that this (n, dim) sample of cut documents trains; queries are never looked at.
+
+        Codes that prefixes share learn nothing: they are given no rows.
+        """
         ...
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from mrl_sweep.ranking.codes.code import Coder, one_thread, whole_bytes
 from mrl_sweep.ranking.codes.scalar import opened
+from mrl_sweep.ranking.codes.signs import signs
 from mrl_sweep.types import Float32Array
 
 FACTORY: Final = re.compile(r"RaBitQ(?P<bits>[2-9])?")
@@ -72,7 +73,7 @@ class OneBitCoder:
         cosine = one_norm / np.where(square < _EPSILON, 1, length) / np.sqrt(dim)
         multiplier = length / np.where(cosine < _EPSILON, 1, cosine) / np.sqrt(dim)
         out = np.empty((len(rows), rows.shape[1] + 1), np.float32)
-        out[:, :-1] = np.where(residual > 0, multiplier[:, None], -multiplier[:, None])
+        np.multiply(signs(residual), multiplier[:, None], out=out[:, :-1])
         out[:, -1] = (_squares(rows) - square) / 2
         return out
 
