@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 import typer
 
-from mrl_sweep.cli.app import PROGRAM, in_our_style, preload, program
+from mrl_sweep.cli.app import HELP, PROGRAM, in_our_style, preload, program
 from mrl_sweep.cli.console import close_quietly, open_closed_streams
 from mrl_sweep.cli.invocation import Invocation
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
@@ -76,10 +76,10 @@ def _call(invocation: Invocation) -> int:
             return int(command.invoke(context) or 0)
     except typer.Exit as ended:
         return ended.exit_code if invocation.argv else InputError.exit_code
-    except SystemExit as ended:
-        if isinstance(ended.__context__, BrokenPipeError):  # how rich ends the printing of a help page that nobody reads on
-            return 0
-        raise
+    except BrokenPipeError:  # the same, of a command's help page
+        if HELP.isdisjoint(invocation.argv):
+            raise
+        return 0
 
 
 def _file_fault(invocation: Invocation, error: OSError) -> int:

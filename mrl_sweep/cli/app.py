@@ -13,6 +13,7 @@ from mrl_sweep.cli.options import Command, Commands
 from mrl_sweep.words import nearest
 
 PROGRAM: Final = "mrl-sweep"
+HELP: Final = frozenset({"-h", "--help"})
 
 HOMES: Final = {
     "run": "run",
@@ -38,7 +39,7 @@ def program(argv: Sequence[str] = ()) -> typer.Typer:
         help="How few dimensions of a Matryoshka embedding model can you ship? Proven on your own corpus and judged queries.",
         epilog="Exit codes: 0 pass, 1 gate not met, 2 input, 3 environment, 4 inconclusive, 70 our bug, 130/143 interrupted.",
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": sorted(HELP)},
     )
     app.callback()(_options)
     for name in argv[:1] if argv and argv[0] in HOMES else HOMES:
@@ -52,7 +53,7 @@ def preload(argv: Sequence[str]) -> None:
     CPython's stack comes in pieces, and a call that straddles two of them costs an allocation: numpy at the end of a long chain
     of imports took 50 ms more.
     """
-    if argv and argv[0] in HOMES and not {"-h", "--help"} & set(argv):
+    if argv and argv[0] in HOMES and HELP.isdisjoint(argv):
         import_module("numpy")
         import_module("mrl_sweep.settings.config")
 

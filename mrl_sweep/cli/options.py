@@ -7,6 +7,7 @@ of errors. typer would import pydantic to turn texts into texts, which takes lon
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -22,6 +23,9 @@ C = TypeVar("C", bound=Callable[..., Any])
 ConfigFile = Annotated[
     Path | None, typer.Argument(metavar="CONFIG.toml", help="Settings; every option below may stand there.", show_default=False)
 ]
+
+HELP_COLUMN: Final = 26
+"""Where the texts of a help page begin."""
 
 OUTPUT: Final = ("run.format", "run.output")
 EMBED: Final = (
@@ -110,10 +114,13 @@ def _as_typed(parameters: Iterable[Any]) -> list[Any]:
 
 
 class Command(TyperCommand):
-    """A command of typer whose parameters are taken as typed."""
+    """A command of typer whose parameters are taken as typed, and whose help needs no rich, which takes longer than all else."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _as_typed(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        write_help(self, ctx, formatter, {})
 
 
 class Commands(TyperGroup):
@@ -121,6 +128,41 @@ class Commands(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _as_typed(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        commands = [(name, inspect.cleandoc(command.help or "").partition("\n\n")[0]) for name, command in self.commands.items()]
+        write_help(self, ctx, formatter, {"Commands": commands})
+
+
+def write_help(command: Any, ctx: Any, formatter: Any, more: dict[str, list[tuple[str, str]]]) -> None:
+    """Writes usage, help, the parameters panel by panel, `more` panels of names with their help, and the epilogue."""
+    command.format_usage(ctx, formatter)
+    command.format_help_text(ctx, formatter)
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(ctx):
+        title = "Arguments" if isinstance(parameter, TyperArgument) else parameter.rich_help_panel or "Options"
+        if (record := parameter.get_help_record(ctx)) is not None:
+            panels.setdefault(title, []).append(record)
+    panels |= more
+    if "Options" in panels:
+        panels["Options"] = panels.pop("Options")  # last: they are the same everywhere
+    for title, rows in panels.items():
+        with formatter.section(title):
+            for row in rows:
+                _write_row(formatter, *row)
+    command.format_epilog(ctx, formatter)
+
+
+def _write_row(formatter: Any, name: str, text: str) -> None:
+    """Writes a name and what it is, beside it where there is room; options are not broken at their hyphens."""
+    start = " " * formatter.current_indent + name
+    lines = textwrap.wrap(text, formatter.width - HELP_COLUMN, break_on_hyphens=False)
+    if len(start) > HELP_COLUMN - 2:
+        formatter.write(start + "\n")
+        start = ""
+    for line in lines:
+        formatter.write(f"{start:<{HELP_COLUMN}}{line}\n")
+        start = ""
 
 
 def _parameter(name: str, option: Any, default: int | None = None) -> inspect.Parameter:

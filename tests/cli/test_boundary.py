@@ -153,7 +153,8 @@ def test_help_imports_nothing_heavy(argv: list[str]) -> None:
     code = (
         "import sys\nfrom mrl_sweep.cli import main\n"
         f"try: main({argv!r})\nexcept SystemExit as ended: assert ended.code == 0\n"
-        "heavy = {'numpy', 'pandas', 'faiss', 'numba', 'torch', 'scipy', 'pyarrow', 'sentence_transformers', 'jinja2'}\n"
+        "heavy = {'rich', 'pydantic', 'numpy', 'pandas', 'faiss', 'numba', 'torch', 'scipy', 'pyarrow', 'jinja2'}\n"
+        "heavy |= {'sentence_transformers'}\n"
         "print('\\nloaded:', sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -190,6 +191,16 @@ def test_a_command_that_is_called_is_read_alone_and_as_in_the_whole_program() ->
         assert [param.opts for param in alone.commands[name].params] == [param.opts for param in whole.commands[name].params]
     misspelt: Any = typer.main.get_command(program(["rum"]))
     assert list(misspelt.commands) == list(HOMES)
+
+
+def test_help_puts_each_option_in_its_panel_and_breaks_none_at_a_hyphen(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["gate", "--help"])
+    page = capsys.readouterr().out
+    panels = [line for line in page.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert panels == ["Arguments:", "Decision:", "Run:", "Gate:", "Talk:", "Options:"]
+    assert "  --max-dim N             Some size up to N must be acceptable.\n" in page
+    assert "  --on-inconclusive fail|warn|pass\n                          Where the queries cannot tell: exit 4" in page
 
 
 def test_a_reader_that_goes_away_is_no_news(tmp_path: Path) -> None:
