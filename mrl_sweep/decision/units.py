@@ -49,8 +49,9 @@ def check_fields(metadata: Sequence[Mapping[str, Any]], fields: Sequence[str], o
     if not absent:
         return
     near = difflib.get_close_matches(absent[0], known, 1)
-    has = f"the fields are {first_offenders(sorted(known), limit=10)}" if known else "the queries have no metadata"
+    has = f"the fields are {first_offenders(sorted(known), limit=10)}"
     hint = f"did you mean {option} {near[0]}? {has}" if near else f"{has}; name one of them with {option}"
+    hint = hint if known else f"the queries have no metadata: leave {option} out, or give each query such a field"
     raise InputError(f"no query has the field {first_offenders(absent)}", hint)
 
 

@@ -22,6 +22,7 @@ def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | 
     """
     options = options or ModelOptions()
     if spec == "wordllama":
+        _refuse_server(spec, options)
         return _wordllama(spec, options)
     scheme, colon, rest = spec.partition(":")
     opener = SCHEMES.get(scheme.lower()) if colon else None
@@ -65,7 +66,17 @@ def _table(spec: str, _options: ModelOptions) -> VectorSource:
     return VectorTable(spec)
 
 
+def _refuse_server(spec: str, options: ModelOptions) -> None:
+    """Raise InputError where a server is named for a model that runs here."""
+    if options.base_url is not None:
+        raise InputError(
+            f"--base-url names a server, and {printable(spec, 120)} runs on this machine",
+            f"--model openai:{printable(spec, 120)} asks the server for it; or leave --base-url out",
+        )
+
+
 def _sentence_transformers(spec: str, options: ModelOptions) -> Embedder:
+    _refuse_server(spec, options)
     from mrl_sweep.embedding.local.sentence_transformers import open_model
 
     return open_model(spec, options)

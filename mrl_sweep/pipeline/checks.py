@@ -18,6 +18,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.files import json_digest
 from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.pipeline.models import Model
+from mrl_sweep.ranking.rescore import Rescore
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.folders import inputs_of
 from mrl_sweep.types import FLOAT32, Collection, Embeddings, ModelFacts, Similarity
@@ -41,6 +42,7 @@ def check_settings(config: SweepConfig) -> None:
     check_complete(config)
     check_measures(config)
     check_precisions(config)
+    check_rescore(config)
     check_executor(config)
     check_out(config)
 
@@ -110,6 +112,16 @@ def check_out(config: SweepConfig) -> None:
     _refuse_other_run(config, _other_settings)
 
 
+def check_verifiable(config: SweepConfig, model: Model) -> None:
+    """Raise InputError where a vendor is to be asked about a model that no vendor hosts."""
+    if config.model.verify_api is None:
+        return
+    from mrl_sweep.embedding.hosted.model import HostedModel
+
+    if not isinstance(model.documents, HostedModel):
+        raise InputError(f"{model.documents.name} is no hosted model: there is nothing to verify", "leave --verify-api out")
+
+
 def check_earlier(config: SweepConfig, collection: Collection, model: Model) -> None:
     """Raise InputError where `--out` holds a run of other data, another model or another sweep (FAULTS 67).
 
@@ -167,6 +179,16 @@ def _shown(value: object) -> str:
     return ",".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
+def check_rescore(config: SweepConfig) -> None:
+    """Raise InputError for a rescoring where no code is measured that it could order again."""
+    given = "sweep.precision" in config.origins or config.deploy.target == DEFAULT_TARGET  # a target has codes of its own
+    if config.sweep.rescore and given and set(config.sweep.precision) <= {FLOAT32}:
+        raise InputError(
+            f"--rescore {config.sweep.rescore[0]} orders the answers of codes again, and only float32 is measured",
+            "add --precision int8, binary, ...; or leave --rescore out",
+        )
+
+
 def check_measures(config: SweepConfig) -> None:
     """Raise InputError for measures that do not fit what is asked: agreement mixed with quality, one that cannot be projected."""
     decision, label_free = config.decision, config.collection.label_free
@@ -205,12 +227,17 @@ def check_model(config: SweepConfig, facts: ModelFacts) -> None:
 
 
 def check_sizes(config: SweepConfig, full_dim: int) -> None:
-    """Raise InputError for a funnel at sizes that the model does not have."""
+    """Raise InputError for a funnel or a rescoring at sizes that the model does not have."""
     for text in config.deploy.funnel:
         funnel = parse_funnel(text)
         if funnel.large > full_dim:
             raise InputError(
                 f"funnel {text}: the model has {full_dim} dimensions", f"--funnel {funnel.small}:{funnel.shortlist}:{full_dim}"
+            )
+    for rescore in map(Rescore.parse, config.sweep.rescore):
+        if rescore.dim is not None and rescore.dim > full_dim:
+            raise InputError(
+                f"rescoring {rescore}: the model has {full_dim} dimensions", f"--rescore {rescore.factor}x@{full_dim}"
             )
 
 

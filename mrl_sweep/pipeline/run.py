@@ -29,6 +29,7 @@ from mrl_sweep.pipeline.checks import (
     check_sizes,
     check_truncation,
     check_vectors,
+    check_verifiable,
 )
 from mrl_sweep.pipeline.deployment import measure_deployed
 from mrl_sweep.pipeline.funnels import bounded_funnels
@@ -140,6 +141,7 @@ def embed_checked(
     config = in_the_targets_terms(config)
     check_data(config, collection)
     check_earlier(config, collection, model)
+    check_verifiable(config, model)
     if collection.label_free:
         config = config.unless_given("decision", "retain", LABEL_FREE_RETAIN)
     on_event(Note(provable(config, collection)))

@@ -133,6 +133,10 @@ def _plain(number: float) -> str:
     return f"{round(number, 6):g}"
 
 
+DEVICES: Final = ("cpu", "cuda", "mps", "xpu", "npu", "hpu", "xla", "musa", "mtia")
+"""Kinds of devices that torch runs a model on."""
+
+
 def parse_text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{value!r} is not a text", "write it between quotes")
@@ -196,6 +200,16 @@ def choice_of(kind: type[E]) -> Callable[[object], E]:
             raise InputError(f"{value!r} is not accepted", f"{near} write one of: {', '.join(accepted)}".lstrip()) from None
 
     return parse
+
+
+def parse_device(value: object) -> str:
+    """A device as torch names them; which of them are here, torch knows when the model is opened."""
+    text = parse_text(value).strip().lower()
+    kind, colon, number = text.partition(":")
+    if kind not in DEVICES or (colon and not number.isdecimal()):
+        near = did_you_mean(kind, DEVICES, spelt=lambda name: repr(name + colon + number))
+        raise InputError(f"{printable(text, 40)!r} is no device", f"{near} write cpu, cuda, cuda:1 or mps".lstrip())
+    return text
 
 
 def list_of(parse: Callable[[str], T], separators: str = ",") -> Callable[[object], tuple[T, ...]]:

@@ -18,6 +18,7 @@ from mrl_sweep.settings.parsing import (
     list_of,
     parse_above_zero,
     parse_count,
+    parse_device,
     parse_dims,
     parse_indexes,
     parse_level,
@@ -43,6 +44,14 @@ class StoreDtype(StrEnum):
 
     FLOAT32 = "float32"
     FLOAT16 = "float16"
+
+
+class Backend(StrEnum):
+    """What runs a local model."""
+
+    TORCH = "torch"
+    ONNX = "onnx"
+    OPENVINO = "openvino"
 
 
 class ExecutorName(StrEnum):
@@ -135,8 +144,8 @@ class ModelTable(SettingsTable):
         "--max-length", "N", parse_positive, None, "Tokens read of each text; default: the model's own."
     )
     fail_on_truncation: bool = switch("--fail-on-truncation/--allow-truncation", "Refuse texts that the model cuts off.")
-    device: str | None = setting("--device", "NAME", parse_text, None, "cpu, cuda, mps; default: the best there is.")
-    backend: str = setting("--backend", "NAME", parse_text, "torch", "torch (default), onnx or openvino.")
+    device: str | None = setting("--device", "NAME", parse_device, None, "cpu, cuda, mps; default: the best there is.")
+    backend: Backend = choice("--backend", Backend, Backend.TORCH, "torch (default), onnx or openvino.", metavar="NAME")
     processes: int = setting("--processes", "N", parse_positive, 1, "Encode in that many processes; default 1.")
     verify_api: int | None = setting(
         "--verify-api", "N", parse_positive, None, "Ask a hosted model for N texts at a small size: is that the cut vector?"

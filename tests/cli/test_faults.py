@@ -15,6 +15,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 WORDS = ("copper lantern", "quiet river", "old violin", "green meadow", "iron anchor", "black pepper", "leather saddle")
 METADATA = [{"tenant": "north" if i % 2 else "south", "origin": f"o{i // 2}"} for i in range(len(WORDS))]
+NO_METADATA = "the queries have no metadata: leave --slice out, or give each query such a field"
 RUN = ("--model", "wordllama", "--dims", "256,64", "--index", "none", "--store", "store")
 
 
@@ -132,6 +133,23 @@ def test_row_64_a_path_that_is_not_utf_8_works_or_is_refused(process: Command, t
     assert process(*argv).returncode in (0, 2, 3)
 
 
+# Row 65
+
+
+def test_row_65_edited_facts_of_the_store_are_set_aside_and_change_no_figure(command: Command, tmp_path: Path) -> None:
+    write_collection(tmp_path / "c")
+    argv = ("run", "--collection", "c", "--model", "wordllama", "--index", "none", "--store", "store", "--format", "json")
+    before = json.loads(command(*argv, "--out", "a").stdout)
+    for file in (tmp_path / "store").rglob("model-*.json"):
+        facts = json.loads(file.read_text())
+        facts["facts"] |= {"trained_dims": [32, 16], "max_length": 7, "similarity": "dot"}
+        file.write_text(json.dumps(facts))
+    after = json.loads(command(*argv, "--out", "b").stdout)
+    assert [row["dim"] for row in after["candidates"]] == [row["dim"] for row in before["candidates"]] == [64, 128, 256]
+    assert after["verdict"] == before["verdict"]
+    assert "store-damaged" in {one["code"] for one in after["warnings"]} - {one["code"] for one in before["warnings"]}
+
+
 # Row 67
 
 
@@ -208,6 +226,24 @@ def test_row_67_the_same_run_is_repeated_under_any_name_and_with_another_share(c
         (("--measure", "R(rel=2)@10"), "error: R(rel=2)@10: no judgment has a grade of 2 or more; the highest is 1\nhint: "),
         (("--funnel", "64:5:512"), "error: funnel 64:5:512: the model has 256 dimensions\nhint: --funnel 64:5:256"),
         (("--dims", "512,64"), "error: the model has 256 dimensions, 512 asked for"),
+        (("--rescore", "4x"), "error: --rescore 4x orders the answers of codes again, and only float32 is measured"),
+        (
+            ("--rescore", "4x@768", "--precision", "int8"),
+            "error: rescoring 4x@768: the model has 256 dimensions\nhint: --rescore 4x@256",
+        ),
+        (("--rescore", "0x"), "error: --rescore: '0x' is no rescoring"),
+        (("--target", "qdrnt"), "error: there is no target 'qdrnt'\nhint: did you mean qdrant?"),
+        (("--target", "qdrant", "--precision", "int4"), "error: Qdrant offers no int4\nhint: --target qdrant has float32"),
+        (("--require", "R(rel=3)@10"), "error: R(rel=3)@10: no judgment has a grade of 3 or more; the highest is 1"),
+        (("--device", "cdua"), "error: --device: 'cdua' is no device\nhint: did you mean 'cuda'?"),
+        (("--device", "cuda:x"), "error: --device: 'cuda:x' is no device"),
+        (("--backend", "onx"), "error: --backend: 'onx' is not accepted\nhint: did you mean 'onnx'?"),
+        (("--base-url", "http://h/v1"), "hint: --model openai:wordllama asks the server for it; or leave --base-url out"),
+        (("--split", "tst"), "error: no split tst in c/qrels; the splits there are test\nhint: --split test"),
+        (("--query-model", "wordlama"), "hint: did you mean wordllama?"),
+        (("--distractors", "none.jsonl"), "error: cannot read none.jsonl"),
+        (("--verify-api", "5"), "error: wordllama is no hosted model: there is nothing to verify\nhint: leave --verify-api out"),
+        (("--label-free", "--measure", "nDCG@10"), "error: nDCG@10 needs judgments, and a label-free run has none"),
     ],
 )
 def test_row_70_what_does_not_fit_is_refused_before_anything_is_embedded(
@@ -227,7 +263,7 @@ def test_row_70_the_second_collection_is_looked_at_before_the_first_is_embedded(
     done = command("run", "--collection", "c", "--collection", "d", *RUN, "--out", "r", "--slice", "tenant")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: d: no query has the field tenant\nhint: the queries have no metadata; name one of them with --slice\n",
+        f"error: d: no query has the field tenant\nhint: {NO_METADATA}\n",
     )
     assert nothing_was_embedded(tmp_path)
 

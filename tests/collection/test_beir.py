@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.collection import LoadOptions, MissingDocs, NoRelevant, load_collection, own_rows
+from mrl_sweep.collection.reading.folders import files_digest
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection, Qrels
 
@@ -81,6 +83,7 @@ def test_facts_describe_the_collection(folder: Folder) -> None:
         "judgments": 3,
         "relevant": 2,
         "files": {name: (path / name).stat().st_size for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv")},
+        "digest": files_digest([path / name for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv")]),
     }
     json.dumps(facts)
 
@@ -179,10 +182,22 @@ def test_row_1_missing_files_are_named(folder: Folder, name: str) -> None:
 def test_row_1_missing_judgments_are_named(folder: Folder) -> None:
     path = folder()
     (path / "qrels" / "test.tsv").unlink()
-    assert refused(path).message == f"nothing to evaluate: {path / 'qrels'} holds no .tsv file"
+    assert refused(path).message == f"nothing to evaluate: {path} holds no judgments, and qrels/ holds nothing"
     (path / "qrels").rmdir()
-    missing = f"cannot read {path / 'qrels.tsv'}: no such file; the folder holds corpus.jsonl, queries.jsonl"
-    assert refused(path).message == missing
+    holds = f"{path.name}/ holds corpus.jsonl, queries.jsonl"
+    assert refused(path).message == f"nothing to evaluate: {path} holds no judgments, and {holds}"
+
+
+def test_row_1_each_way_out_that_the_hint_of_missing_judgments_names_leads_on(folder: Folder) -> None:
+    path = folder()
+    judged = (path / "qrels" / "test.tsv").rename(path / "elsewhere.tsv")
+    hint = refused(path).hint
+    named = re.findall(r"put them into (\S+), .*file: (\S+)FILE; .*(--label-free)", hint)
+    assert named == [(f"{path}/qrels/test.tsv", f"{path},qrels=", "--label-free")]
+    right = load_collection(f"{named[0][1]}{judged}").qrels.grades.tolist()
+    assert len(load_collection(str(path), options=LoadOptions(label_free=True)).qrels.grades) == 0
+    judged.rename(named[0][0])
+    assert load_collection(str(path)).qrels.grades.tolist() == right
 
 
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])

@@ -154,7 +154,7 @@ def find_files(spec: Spec, layout: Layout, split: str | None, *, label_free: boo
         return Files(corpora, asked or find_file(folder, layout.queries, layout.queries_endings), None, "")
     hint = ""
     if qrels is None:
-        splits = find_qrels(folder, layout.qrels_endings, layout.holds)
+        splits = find_qrels(folder, layout.qrels_endings, layout.holds, layout.scheme)
         split, hint = (
             choose_split(split, splits, str(folder / "qrels" if (folder / "qrels").is_dir() else folder)),
             split_hint(splits),

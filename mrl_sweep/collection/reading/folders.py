@@ -79,17 +79,20 @@ def _add_split(found: dict[str, Path], split: str, path: Path) -> None:
         )
 
 
-def find_qrels(folder: Path, endings: Sequence[str], holds: str) -> dict[str, Path]:
+def find_qrels(folder: Path, endings: Sequence[str], holds: str, scheme: str = "") -> dict[str, Path]:
     """Split to file: `qrels/<split>.…`, `qrels.<split>.…`, and `qrels.…` for `test`. Errors: InputError where there is none."""
     single = find_file(folder, ["qrels"], endings)
     found = find_splits(folder, "qrels/{}", endings) or find_splits(folder, "qrels.{}", endings)
     if single is not None and single.is_file():
         _add_split(found, DEFAULT_SPLIT, single)
-    holder = folder / "qrels"
-    if not found and holder.is_dir():
-        raise InputError(f"nothing to evaluate: {holder} holds no {endings[0]} file", holds)
     if not found:
-        require_file(folder, ["qrels"], endings, holds)
+        holder = folder / "qrels" if (folder / "qrels").is_dir() else folder
+        what = ", ".join(sorted(printable(path.name) for path in holder.iterdir())[:8]) or "nothing"
+        raise InputError(
+            f"nothing to evaluate: {printable(str(folder))} holds no judgments, and {printable(holder.name)}/ holds {what}",
+            f"put them into {folder / 'qrels' / DEFAULT_SPLIT}{endings[0]}, or name their file: {scheme}{folder},qrels=FILE; "
+            f"without judgments --label-free measures what comes back of the full size's top 10; {holds}",
+        )
     return found
 
 
