@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.collection.queries import half_characters
-from mrl_sweep.collection.reading.documents import Corpus
+from mrl_sweep.collection.reading.documents import Corpus, is_among
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries
 from mrl_sweep.words import first_offenders, plural, printable
 
@@ -78,13 +78,13 @@ def _copies(corpus: Corpus, qrels: Qrels) -> Advice | None:
     is_empty = np.zeros(len(texts), bool)
     is_empty[corpus.empty] = True
     rows, queries = qrels.rows[relevant], qrels.queries[relevant]
-    alike = np.flatnonzero(np.isin(texts, np.unique(texts[rows[~is_empty[rows]]])) & ~is_empty)
+    alike = np.flatnonzero(is_among(texts, texts[rows[~is_empty[rows]]]) & ~is_empty)
     shared, counts = np.unique(texts[alike], return_counts=True)
     shared = shared[counts > 1]
     by_text: dict[int, list[int]] = {}
-    for row in alike[np.isin(texts[alike], shared)].tolist():
+    for row in alike[is_among(texts[alike], shared)].tolist():
         by_text.setdefault(int(texts[row]), []).append(row)
-    has_copy = np.isin(texts[rows], shared)
+    has_copy = is_among(texts[rows], shared)
     judged: dict[int, set[int]] = {}
     for query in np.unique(queries[has_copy]).tolist():
         judged[query] = set(qrels.rows[qrels.offsets[query] : qrels.offsets[query + 1]].tolist())

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.collection.reading import text_sources
-from mrl_sweep.collection.reading.json_blocks import block_documents
+from mrl_sweep.collection.reading.json_blocks import block_batches
 from mrl_sweep.collection.reading.records import Document
 from mrl_sweep.collection.reading.text_sources import FileSource
 from mrl_sweep.errors import InputError
@@ -31,7 +31,8 @@ def both(path: Path, block_bytes: int = 200, limit: int = 10_000) -> Any:
             return error.message
 
     def in_blocks() -> Any:
-        return block_documents(path, max_line_bytes=limit, rest=source._lines, block_bytes=block_bytes)
+        batches = block_batches(path, max_line_bytes=limit, rest=source._lines, at_once=7, block_bytes=block_bytes)
+        return (pair for batch in batches for pair in batch.pairs())
 
     return outcome(in_blocks), outcome(lambda: source._lines(0))
 
@@ -97,7 +98,7 @@ def test_blocks_are_what_a_large_file_is_read_by_compressed_or_not(tmp_path: Pat
     (tmp_path / "packed.jsonl").write_bytes(gzip.compress(data))
     monkeypatch.setattr(text_sources, "LEAST_BYTES", 1)
     read = []
-    monkeypatch.setattr(text_sources, "block_documents", lambda *a, **k: read.append(1) or block_documents(*a, **k))
+    monkeypatch.setattr(text_sources, "block_batches", lambda *a, **k: read.append(1) or block_batches(*a, **k))
     plain, packed = (list(FileSource.of(tmp_path / name).scan()) for name in ("plain.jsonl", "packed.jsonl"))
     assert plain == packed == list(FileSource.of(tmp_path / "plain.jsonl")._lines(0))
     assert len(read) == 2

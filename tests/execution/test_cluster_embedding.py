@@ -46,30 +46,38 @@ def by_value() -> None:
 
 
 class Dying(CountingEmbedder):
-    """Kills its process at the fortieth batch, once."""
+    """Writes down what it embeds, and kills its process in the middle of the tenth batch and of the twentieth."""
 
-    mark: str = ""
+    folder: str = ""
 
     def encode(self, texts: Sequence[str], role: Role) -> Any:
-        if len(self.asked) > 40 * 4 and not Path(self.mark).exists():
-            Path(self.mark).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        with (Path(self.folder) / "embedded").open("a") as log:
+            log.write("".join(text + "\n" for text in texts))
+        for batch in (10, 20):
+            mark = Path(self.folder) / f"died-{batch}"
+            if len(self.asked) >= batch * len(texts) and not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
         return super().encode(texts, role)
 
 
 @pytest.mark.parametrize("dies", [False, True])
-def test_actors_fill_the_store_and_the_driver_embeds_nothing(
+def test_actors_fill_the_store_and_a_death_costs_one_batch(
     ray_executor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies: bool
 ) -> None:
     monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 500)
     by_value()
-    there = Dying(batching=Batching(texts=4)) if dies else CountingEmbedder()
-    if dies:
-        there.mark = str(tmp_path / "died")
+    batching = Batching(texts=20, flush_s=0.0)
+    there = Dying(batching=batching) if dies else CountingEmbedder(batching=batching)
+    if isinstance(there, Dying):
+        there.folder = str(tmp_path)
     here, store = CountingEmbedder(), Store(tmp_path / "store")
     collection = collection_of(TEXTS)
     embed_on_cluster(ray_executor, collection, (here, store), opener(tmp_path / "store", there), least=1000)
-    assert (tmp_path / "died").exists() == dies
+    if dies:
+        embedded = (tmp_path / "embedded").read_text().splitlines()
+        assert set(embedded) == set(TEXTS)
+        assert len(embedded) - len(TEXTS) == 2 * 20, "what was in hand at each of two deaths, and no more"
     embeddings = embed(collection, here, store)
     assert [text for text in here.asked if text in TEXTS] == []
     assert np.array_equal(embeddings.documents.read(0, len(TEXTS)), vectors_of(TEXTS))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress, islice, pairwise, repeat
+from itertools import compress, pairwise, repeat
 from typing import Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.collection.reading.records import Document, Source, is_whole
+from mrl_sweep.collection.reading.records import Document, Source, batches, is_whole
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import FileRows, IntArray
@@ -34,6 +34,14 @@ _OF_ITSELF: Final = 256
 """What a document takes besides its text, in characters."""
 
 
+def is_among(values: IntArray, few: IntArray) -> npt.NDArray[np.bool_]:
+    """(n,) whether each of many values is one of a few: those are sorted, where `np.isin` sorts all."""
+    ordered = np.unique(few)
+    if not len(ordered):
+        return np.zeros(len(values), np.bool_)
+    return np.asarray(ordered[np.searchsorted(ordered, values).clip(max=len(ordered) - 1)] == values)
+
+
 class Ids(Sequence[str]):
     """Strings in one block of bytes: some 35 bytes for a ten-letter id where a tuple and a dict need 200."""
 
@@ -53,9 +61,13 @@ class Ids(Sequence[str]):
 
     def extend(self, texts: Sequence[str]) -> None:
         """Appends many at once."""
-        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        ends = len(self._blob) + np.cumsum(list(map(len, encoded)), dtype=np.int64)
-        self._blob += b"".join(encoded)
+        joined = "".join(texts)
+        if joined.isascii():
+            sizes = _each(len, texts)
+        else:  # some characters take several bytes
+            sizes = np.array([len(text.encode("utf-8", "surrogatepass")) for text in texts], np.int64)
+        ends = len(self._blob) + np.cumsum(sizes)
+        self._blob += joined.encode("utf-8", "surrogatepass")
         self._ends.frombytes(ends.tobytes())
         self._hashes = None
 
@@ -112,7 +124,7 @@ class Ids(Sequence[str]):
         """(len(wanted),) the first row of each id, -1 for one that is not here."""
         names = set(wanted)
         codes = np.fromiter(map(hash, names), np.int64, len(names))
-        rows = np.flatnonzero(np.isin(self.hashes(), codes)).tolist()
+        rows = np.flatnonzero(is_among(self.hashes(), codes)).tolist()
         texts = self.take(rows)
         row_of = dict(zip(reversed(texts), reversed(rows), strict=True))
         return np.fromiter(map(row_of.get, wanted, repeat(-1)), np.int64, len(wanted))
@@ -258,32 +270,29 @@ def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
 
     Errors: InputError for none, and for one id with two texts (both places named).
     """
-    ids, positions, id_hashes, text_hashes, lengths = Ids(), array("q"), array("q"), array("q"), array("q")
-    halves = array("q")
+    ids = Ids()
+    columns: list[tuple[IntArray, ...]] = []
+    halves: list[int] = []
     held: list[Document] | None = []
     room = HELD_CHARACTERS
-    scan = source.scan()
-    while batch := list(islice(scan, min(_AT_ONCE, _REPORT_EVERY))):
-        texts = [document.full_text for _, document in batch]
-        halves.extend(i for i, text in enumerate(texts, len(ids)) if not text.isascii() and not is_whole(text))
-        names = [document.id for _, document in batch]
-        ids.extend(names)
-        positions.extend([position for position, _ in batch])
-        id_hashes.extend(map(hash, names))
-        text_hashes.extend(map(hash, texts))
-        lengths.extend(map(len, texts))
+    for batch in batches(source, min(_AT_ONCE, _REPORT_EVERY)):
+        texts, n_before = batch.full_texts(), len(ids)
+        if not all(map(str.isascii, texts)):
+            halves.extend(i for i, text in enumerate(texts, n_before) if not text.isascii() and not is_whole(text))
+        ids.extend(batch.ids)
+        positions = np.asarray(batch.positions, np.int64)
+        columns.append((positions, _each(hash, batch.ids), _each(hash, texts), _each(len, texts)))
         if held is not None:
-            held.extend(document for _, document in batch)
-            room -= sum(map(len, texts)) + _OF_ITSELF * len(batch)
+            held.extend(batch.documents())
+            room -= int(columns[-1][-1].sum()) + _OF_ITSELF * len(texts)
             held = held if room >= 0 else None
-        if not len(ids) % _REPORT_EVERY:
+        if len(ids) // _REPORT_EVERY > n_before // _REPORT_EVERY:
             on_event(Progress("reading", len(ids), None, "documents"))
     if not len(ids):
         raise InputError(f"nothing to evaluate: {source.label} holds no documents")
-    places, hashes, sizes = _column(positions), _column(text_hashes), _column(lengths)
+    places, ids._hashes, hashes, sizes = (np.concatenate(column) for column in zip(*columns, strict=True))
     is_half = np.zeros(len(ids), np.bool_)
-    is_half[_column(halves)] = True
-    ids._hashes = _column(id_hashes)
+    is_half[halves] = True
     repeated = _repeated(ids, hashes, places, source)
     file_rows: FileRows | None = None
     if repeated:
@@ -306,7 +315,7 @@ def _repeated(ids: Ids, text_hashes: IntArray, positions: IntArray, source: Sour
     first: dict[str, int] = {}
     repeated: list[int] = []
     conflicts: list[int] = []
-    for row in np.flatnonzero(np.isin(ids.hashes(), twice)).tolist():
+    for row in np.flatnonzero(is_among(ids.hashes(), twice)).tolist():
         earlier = first.setdefault(ids[row], row)
         if earlier != row:
             (repeated if text_hashes[row] == text_hashes[earlier] else conflicts).append(row)
@@ -322,5 +331,5 @@ def _repeated(ids: Ids, text_hashes: IntArray, positions: IntArray, source: Sour
     return repeated
 
 
-def _column(values: array[int]) -> npt.NDArray[np.int64]:
-    return np.frombuffer(values, dtype=np.int64) if len(values) else np.empty(0, np.int64)
+def _each(of: Callable[[str], int], texts: Sequence[str]) -> IntArray:
+    return np.fromiter(map(of, texts), np.int64, len(texts))

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.collection.reading.lines import open_binary, unreadable
-from mrl_sweep.collection.reading.records import Document
+from mrl_sweep.collection.reading.records import Batch, Document, in_batches
 
 BLOCK_BYTES: Final = 8 << 20
 PIECE_BYTES: Final = 1 << 20
@@ -27,10 +27,11 @@ Rest = Callable[[int, int], Iterator[tuple[int, Document]]]
 """The documents from a byte offset on, line by line; the second number counts the lines before it."""
 
 
-def block_documents(
-    path: Path, *, max_line_bytes: int, rest: Rest, block_bytes: int = BLOCK_BYTES
-) -> Iterator[tuple[int, Document]]:
-    """Each document with the byte offset of its line, as `json_documents` gives them. Raises InputError."""
+def block_batches(
+    path: Path, *, max_line_bytes: int, rest: Rest, at_once: int, block_bytes: int = BLOCK_BYTES
+) -> Iterator[Batch]:
+    """The documents with the byte offsets of their lines, as `json_documents` gives them: a block of them at a time, and
+    `at_once` where the lines are read one by one. Raises InputError."""
     offset = number = 0
     try:
         with open_binary(path) as file:
@@ -39,20 +40,20 @@ def block_documents(
                     block += file.readline(max_line_bytes + 2)
                 ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
                 begins = np.append(0, ends + 1)[: len(ends) + (not block.endswith(b"\n"))]
-                found = _parse(block, begins, max_line_bytes)
-                if found is None:
+                columns = _parse(block, begins, max_line_bytes)
+                if columns is None:
                     break
-                yield from zip((begins + offset).tolist(), found, strict=True)
+                yield Batch(begins + offset, *columns)
                 offset, number = offset + len(block), number + len(begins)
             else:
                 return
     except OSError as error:
         raise unreadable(path, error) from error
-    yield from rest(offset, number)
+    yield from in_batches(rest(offset, number), at_once)
 
 
-def _parse(block: bytes, begins: Any, max_line_bytes: int) -> Iterator[Document] | None:
-    """The documents of a block, one a line; None where a line needs a closer look."""
+def _parse(block: bytes, begins: Any, max_line_bytes: int) -> tuple[list[str], list[str], list[str]] | None:
+    """Ids, titles and texts of a block's documents, one a line; None where a line needs a closer look."""
     import pyarrow as pa
     from pyarrow import json
 
@@ -76,4 +77,4 @@ def _parse(block: bytes, begins: Any, max_line_bytes: int) -> Iterator[Document]
         return None
     if table["title"].null_count:
         titles = [title or "" for title in titles]
-    return map(Document, ids, titles, texts)
+    return ids, titles, texts

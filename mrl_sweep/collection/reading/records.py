@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, text_of
 from mrl_sweep.errors import InputError
+from mrl_sweep.types import IntArray
 from mrl_sweep.words import first_offenders, printable
 
 _decode = json.JSONDecoder().decode
@@ -29,6 +31,35 @@ class Document(NamedTuple):
     def name(self) -> str:
         """The title, or the beginning of the text; one line."""
         return " ".join((self.title.strip() or self.text[:400]).split())[:100]
+
+
+class Batch(NamedTuple):
+    """Documents, many at a time: the position, id, title and text of each."""
+
+    positions: Sequence[int] | IntArray
+    ids: Sequence[str]
+    titles: Sequence[str]
+    texts: Sequence[str]
+
+    def documents(self) -> Iterator[Document]:
+        return map(Document, self.ids, self.titles, self.texts)
+
+    def pairs(self) -> Iterator[tuple[int, Document]]:
+        """Each document with its position, as a scan gives them."""
+        return zip(map(int, self.positions), self.documents(), strict=True)
+
+    def full_texts(self) -> list[str]:
+        """`Document.full_text` of each."""
+        if any(self.titles):
+            return [f"{title} {text}".strip() for title, text in zip(self.titles, self.texts, strict=True)]
+        return [text.strip() for text in self.texts]
+
+
+def in_batches(scan: Iterator[tuple[int, Document]], at_once: int) -> Iterator[Batch]:
+    """The documents of a scan, so many at a time."""
+    while some := list(islice(scan, at_once)):
+        positions, documents = zip(*some, strict=True)
+        yield Batch(positions, *zip(*documents, strict=True))
 
 
 class Query(NamedTuple):
@@ -60,6 +91,20 @@ class Source(Protocol):
     def place(self, position: int) -> str:
         """`file:line` or its like, for messages; may be slow."""
         ...
+
+
+@runtime_checkable
+class BatchSource(Source, Protocol):
+    """A source that reads many documents as fast as others read a few."""
+
+    def batches(self, at_once: int) -> Iterator[Batch]:
+        """What `scan` gives, many at a time: `at_once`, or as many as lie together."""
+        ...
+
+
+def batches(source: Source, at_once: int) -> Iterator[Batch]:
+    """All documents of a source, many at a time."""
+    return source.batches(at_once) if isinstance(source, BatchSource) else in_batches(source.scan(), at_once)
 
 
 def json_object(line: NumberedLine, path: Path) -> dict[str, Any]:

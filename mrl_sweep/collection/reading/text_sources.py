@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
+
+import numpy as np
 
 from mrl_sweep.collection.options import DEFAULT_MAX_LINE_BYTES
 from mrl_sweep.collection.reading.columns import Asked, TableRow, documents
-from mrl_sweep.collection.reading.json_blocks import LEAST_BYTES, block_documents
+from mrl_sweep.collection.reading.json_blocks import LEAST_BYTES, block_batches
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, compression, line_number_at, read_lines, unreadable
-from mrl_sweep.collection.reading.records import Document, Source, json_documents
+from mrl_sweep.collection.reading.records import Batch, Document, Source, batches, in_batches, json_documents
 from mrl_sweep.errors import InputError
+
+LINES_AT_ONCE: Final = 50
+"""Of a scan, which may be left after a few."""
 
 Parse = Callable[[Iterator[NumberedLine], Path], Iterator[tuple[int, Document]]]
 
@@ -48,11 +53,22 @@ class FileSource:
         return compression(self.path) is None
 
     def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
+        if position == 0:
+            return (
+                pair for batch in self.batches(LINES_AT_ONCE) for pair in zip(batch.positions, batch.documents(), strict=True)
+            )
+        self._refuse_change()
+        return self._lines(position)
+
+    def batches(self, at_once: int) -> Iterator[Batch]:
+        self._refuse_change()
+        if self.parse is json_documents and self.stamp[0] >= LEAST_BYTES:
+            return block_batches(self.path, max_line_bytes=self.max_line_bytes, rest=self._lines, at_once=at_once)
+        return in_batches(self._lines(0), at_once)
+
+    def _refuse_change(self) -> None:
         if _stamp(self.path) != self.stamp:
             raise InputError(f"{self.path} has changed since it was read", "run again when nothing writes to it")
-        if self.parse is json_documents and position == 0 and self.stamp[0] >= LEAST_BYTES:
-            return block_documents(self.path, max_line_bytes=self.max_line_bytes, rest=self._lines)
-        return self._lines(position)
 
     def _lines(self, position: int, n_before: int = 0) -> Iterator[tuple[int, Document]]:
         """The documents from a byte offset on, line by line; `n_before` lines come before it."""
@@ -105,6 +121,11 @@ class Joined:
         for number, source in enumerate(self.sources[first:], first):
             for place, document in source.scan(start if number == first else 0):
                 yield place + (number << self.BITS), document
+
+    def batches(self, at_once: int) -> Iterator[Batch]:
+        for number, source in enumerate(self.sources):
+            for batch in batches(source, at_once):
+                yield batch._replace(positions=np.asarray(batch.positions) + (number << self.BITS))
 
     def place(self, position: int) -> str:
         number, start = divmod(position, 1 << self.BITS)
