@@ -128,6 +128,9 @@ def _judged(row: PlanRow, run: Evaluated, at: Placed) -> PlanRow:
         return replace(row, acceptable=refused, reason=at.refusal or _not_measured(run.findings[base], index, run.measure))
     evidence = finding.judgement.evidence[run.measure]
     acceptable, reason = (False, at.refusal) if at.refusal else _acceptable(finding, there, row.docs)
+    if acceptable and base.rescore and run.projected and row.docs > run.n_documents:
+        # only exact searches are projected: a shortlist that is long enough here may be too short there
+        acceptable, reason = None, f"a shortlist is not projected to {row.docs:,} documents"
     return replace(
         row,
         configuration=str(replace(base, index=index) if finding.configuration == base else finding.configuration),

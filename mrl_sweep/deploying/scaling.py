@@ -52,7 +52,8 @@ def outlook(finding: Finding, docs: int, findings: Iterable[Finding], n_document
     `n_queries` are those of the recall. At the run's own size the figures are the measured ones.
     """
     cost, times = finding.cost, docs / n_documents
-    index = parse_index(finding.configuration.index).factory
+    one = finding.configuration
+    index = f"shortlist {one.rescore}" if one.index == EXACT else parse_index(one.index).factory
     whole = Band(1.0, 1.0, 1.0) if parse_index(index).is_flat else None
     peers = [one for one in findings if _alike(one, finding)]
     if docs == n_documents:

@@ -107,6 +107,15 @@ def test_what_is_ordered_again_is_planned_with_its_vectors_on_disk() -> None:
     assert row.disk_bytes == (row.index_bytes or 0) + 1000 * 4096
 
 
+def test_a_shortlist_is_not_taken_for_good_in_a_larger_corpus() -> None:
+    """Only exact searches are projected; at the run's own size the judgement is enough."""
+    again = found("512:binary:exact:rescore=4x", 0.99, 0.98)
+    projected = {HALF.configuration: {"acceptable": True}}
+    for docs, acceptable, reason in ((1000, True, ""), (5000, None, "a shortlist is not projected to 5,000 documents")):
+        rows = make_plan(PlanRequest(docs=docs), run(FULL, HALF, again, projected=projected)).rows
+        assert [(row.acceptable, row.reason) for row in rows if row.rescore] == [(acceptable, reason)]
+
+
 LIMITED: dict[str, Any] = {"p50_ms": 1.0, "p99_ms": 2.0, "queries_per_second": 100.0, "recall": 0.98, "index_bytes": 2_400_000}
 
 

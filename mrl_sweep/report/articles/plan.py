@@ -46,8 +46,9 @@ def _closing(plan: Plan) -> str:
     cost = "" if row.monthly_cost is None else f", {row.monthly_cost:,.2f}{money} a month"
     saves = "" if not row.saving else f", {row.saving:,.2f}{money} ({words.percent(row.saving_share)}) less than full size"
     memory = f"{words.size(row.memory_bytes)} of memory"
-    coded = "" if row.precision == FLOAT32 else f" at {row.precision}"
-    return f"Cheapest acceptable: {row.dim} dimensions{coded} with {row.index}: {memory} for {row.docs:,} documents{cost}{saves}."
+    size = f"{row.dim} dimensions" if row.precision == FLOAT32 else f"{row.dim} dimensions at {row.precision}"
+    again = f", ordered again ({row.rescore})" if row.rescore else ""
+    return f"Cheapest acceptable: {size} with {row.index}{again}: {memory} for {row.docs:,} documents{cost}{saves}."
 
 
 def _cheapest(plans: Mapping[str, Plan]) -> Section:
