@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from mrl_sweep.decision.bounds import paired_bounds
 from mrl_sweep.decision.slice_search import benjamini_hochberg, judge_slices, search_slices
@@ -164,3 +165,15 @@ def test_benjamini_hochberg_equals_scipys(p: list[float]) -> None:
     from scipy.stats import false_discovery_control
 
     np.testing.assert_allclose(np.array(benjamini_hochberg(p), float), false_discovery_control(p), rtol=1e-12)
+
+
+def test_the_p_value_is_that_of_student_s_t_with_the_degrees_of_freedom_of_the_smaller_part() -> None:
+    rng = np.random.default_rng(3)
+    y, members = rng.uniform(0.4, 0.9, 60), np.arange(60) < 12
+    x = y * np.where(members, 0.95, 0.99) + 0.05 * rng.standard_normal(60)
+    (finding,) = search_slices(scores_of(np.stack([y, x])), [Slice("f", "v", members)], Policy())
+    lost = x - x.sum() / y.sum() * y
+    inside, outside = lost[members], lost[~members]
+    pooled = lost.var(ddof=1) * (1 / 12 + 1 / 48)
+    error = np.sqrt(max(pooled, inside.var(ddof=1) / 12 + outside.var(ddof=1) / 48))
+    assert finding.p_value == pytest.approx(stats.t.sf((outside.mean() - inside.mean()) / error, 11), rel=1e-9)

@@ -73,3 +73,13 @@ def test_topics_are_named_by_their_words() -> None:
     slices = topic_slices(np.array([0, 0, 0, 1, 1, 1]), texts)
     assert [s.value.split(",")[0] for s in slices] == ["file", "date"]
     assert shown(slices)[str(slices[1])] == [3, 4, 5]
+
+
+@pytest.mark.parametrize(("values", "slices"), [(12, 12), (13, 3)])
+def test_a_numeric_field_of_more_than_twelve_values_is_cut_in_three(values: int, slices: int) -> None:
+    assert len(declared_slices([{"year": i % values} for i in range(130)], ["year"])) == slices
+
+
+@pytest.mark.parametrize(("values", "slices"), [(100, 100), (101, 1)])
+def test_a_field_of_more_than_a_hundred_values_has_its_small_ones_together(values: int, slices: int) -> None:
+    assert len(declared_slices([{"tenant": f"t{i}"} for i in range(values)], ["tenant"])) == slices

@@ -225,3 +225,9 @@ def test_ten_clusters_are_never_spoken_of_as_a_thousand_queries() -> None:
     assert "but 40 clusters of judged queries prove only" in sentence(forty)
     assert f"About {needed:,} clusters of judged queries would settle it" in sentence(forty)
     assert decide(scores, Policy()).n_clusters is None
+
+
+@pytest.mark.parametrize(("sizes", "steps"), [(12, 12), (13, 1)])
+def test_up_to_twelve_sizes_are_all_walked_over(sizes: int, steps: int) -> None:
+    """Of thirteen between 987 and 999 only the smallest is a step of the ladder that is fixed beforehand."""
+    assert len(ladder([prefix(dim) for dim in range(1000 - sizes, 1000)], 1000)) == steps

@@ -205,6 +205,7 @@ def test_measurements_join_the_exact_ranks(corpus: Any, exact_ranks: Any) -> Non
 def test_a_dozen_sizes_are_all_worth_an_index() -> None:
     assert which_sizes([64, 128, 256, 256], 128) == (256, 128, 64)
     assert which_sizes(range(1, 13), None) == tuple(range(12, 0, -1))
+    assert which_sizes(range(1, 14), 7) == (13, 7, 6)
 
 
 def test_of_many_sizes_only_those_that_matter() -> None:

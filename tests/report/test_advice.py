@@ -155,3 +155,10 @@ def test_few_queries_and_a_strict_task_are_told_too() -> None:
     scores, ranks, qrels = facts(n=20)
     codes = [one.code for one in advise(decide(scores, Policy(retain=1.0)), scores, ranks, qrels)]
     assert codes == ["few-queries", "saturated-measure", "not-matryoshka", "no-loss-tolerated"]
+
+
+@pytest.mark.parametrize(("kept", "advised"), [(0.925, False), (0.9251, False), (0.9249, True)])
+def test_a_prefix_that_avoids_a_quarter_of_the_loss_of_random_axes_is_worth_more_than_they_are(
+    kept: float, advised: bool
+) -> None:
+    assert (advice.not_matryoshka(kept={128: kept}, kept_by_random={128: [0.88, 0.92]}) is not None) == advised

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from mrl_sweep.decision.losers import LosingQuery
 from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
+from mrl_sweep.report.content import view
 from mrl_sweep.report.content.build import loser_rows, slice_rows
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
 from mrl_sweep.report.content.view import worst_slice
@@ -268,3 +270,18 @@ def _bare() -> Report:
         sentence="",
     )
     return Report(status="pass", verdict=verdict, candidates=())
+
+
+@pytest.mark.parametrize(("q_value", "hit"), [(0.05, True), (0.0501, False), (None, False)])
+def test_a_slice_is_hit_where_its_false_discoveries_are_held_at_alpha(sketch: Report, q_value: float | None, hit: bool) -> None:
+    row = replace(sketch.slices[0], q_value=q_value)
+    assert view.proven_hit(row, sketch) == hit
+    assert view.proven_hit(row, replace(sketch, verdict=replace(sketch.verdict, alpha=0.1))) == (q_value is not None)
+
+
+@pytest.mark.parametrize(("sizes", "shown"), [(16, 16), (17, 4)])
+def test_up_to_sixteen_sizes_are_all_in_the_table(sketch: Report, sizes: int, shown: int) -> None:
+    """Of seventeen from 768 to 256: full size, its half, the answer, and the one above that."""
+    full = sketch.candidates[0]
+    rows = tuple(replace(full, dim=768 - 32 * i, verdict=full.verdict if i == 0 else "pass") for i in range(sizes))
+    assert len(view.shown(replace(sketch, candidates=rows))) == shown
