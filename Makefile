@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(READY)
-	$(BIN)/mrl-sweep demo
+	$(BIN)/mrl-sweep demo --precision all --rescore 4x
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --randomly-seed=$(SEED)

@@ -32,3 +32,13 @@ def steep(rng: object, n: int, dim: int) -> Float32Array:
 
 def judgments_of(relevant: IntArray) -> list[tuple[int, int, int]]:
     return [(q, int(d), 1) for q, d in enumerate(relevant)]
+
+
+def write_steep_collection(folder: Path) -> None:
+    """600 steep documents of 48 numbers and 300 queries near one each: 16 of the 48 are as good as all, 4 and 2 are not."""
+    import numpy as np
+
+    rng = np.random.default_rng(5)
+    documents, relevant = steep(rng, 600, 48), rng.integers(0, 600, 300)
+    queries = (documents[relevant] + 0.25 * rng.standard_normal((300, 48))).astype(np.float32)
+    write_collection(folder, documents, queries, judgments_of(relevant))

@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -275,33 +274,12 @@ FINE_SWEEP: Final = (
 )
 
 
-def drawn(page: Path) -> tuple[str, str]:
-    """The page's plot by dimensions as XML, drawn by the page's own script in Chromium, and the page's style."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(shutil.which("chromium") or shutil.which("google-chrome"))
-    for switch in ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"):
-        options.add_argument(switch)
-    driver = webdriver.Chrome(options=options, service=Service(str(shutil.which("chromedriver"))))
-    try:
-        driver.get(page.as_uri())
-        svg = driver.execute_script("return new XMLSerializer().serializeToString(document.getElementById('by-dims'))")
-        return str(svg), str(driver.execute_script("return document.querySelector('style').textContent"))
-    finally:
-        driver.quit()
-
-
 def curve(shell: Shell) -> str:
-    """Draws a real fine sweep into the picture's file, by the HTML page's own plot; returns what stands below it."""
-    shell.run(f"{FINE_SWEEP} --format html --output fine.html")
-    svg, style = drawn(shell.folder / "fine.html")
-    kept = [line for line in style.splitlines() if re.match(r"\s*(svg |:root|@media|\})", line)]
-    root, _, drawing = re.sub(r' (tabindex|role)="[^"]*"', "", svg).partition(">")
-    font = 'style="font-family: system-ui, sans-serif"'
-    whole = "\n".join([f"{root} {font}>", "<style>", *kept, "</style>", drawing.strip().replace("><", ">\n<"), ""])
-    PICTURE.write_text(whole, "utf-8")
+    """Draws a real fine sweep into the picture's file, as `report.plot()` does; returns what stands below it."""
+    from mrl_sweep.report.files.folder import read_report
+
+    shell.run(FINE_SWEEP)
+    read_report(shell.folder / "runs" / "fine").plot().save(PICTURE)
     sentence = " ".join(shell.run("mrl-sweep report runs/fine --quiet"))
     return (
         f"![Share of nDCG@10 kept, by dimensions: WordLlama on pydocs]({PICTURE.relative_to(ROOT)})\n\n> {sentence}\n\n"

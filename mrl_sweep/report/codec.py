@@ -19,6 +19,12 @@ _NOT_A_REPORT = "name a run folder of mrl-sweep, or the report.json in it"
 _OTHER_VERSION = "run it again with this version, or read it with the version of mrl-sweep that wrote it"
 
 
+def document(value: Any) -> dict[str, Any]:
+    """A document's dataclass as plain JSON values, its `schema_version` first."""
+    plain: dict[str, Any] = encode(value)
+    return {"schema_version": plain.pop("schema_version"), **plain}
+
+
 def encode(value: Any) -> Any:
     """Plain JSON values of a dataclass, mapping, sequence or scalar; None for NaN and infinities.
 

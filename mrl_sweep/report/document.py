@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mrl_sweep.report.codec import decode, encode, load_json
+from mrl_sweep.report.codec import decode, document, load_json
 from mrl_sweep.types import EXACT, FLOAT32, Advice, Basis, Configuration, Evidence, Outcome, Scores
 
 if TYPE_CHECKING:
@@ -336,8 +336,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The document as plain JSON values; a number that is not finite is None, `schema_version` comes first."""
-        plain: dict[str, Any] = encode(self)
-        return {"schema_version": plain.pop("schema_version"), **plain}
+        return document(self)
 
     def to_json(self) -> str:
         """The document as strict JSON in ASCII, the same text for the same report; ends without a newline."""

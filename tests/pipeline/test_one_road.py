@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from made_vectors import judgments_of, steep, write_collection
+from made_vectors import write_steep_collection
 
 import mrl_sweep
 from mrl_sweep.deploying.plan import cheapest_row
@@ -31,10 +30,7 @@ DENIED = re.compile(r"not proven|not acceptable|none is acceptable|none of|not r
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """Steep vectors: 16 of 48 dimensions are as good as all, 4 and 2 are not; nor are LSH, one bit, or a short funnel from 4."""
     folder = tmp_path_factory.mktemp("road")
-    rng = np.random.default_rng(5)
-    documents, relevant = steep(rng, 600, 48), rng.integers(0, 600, 300)
-    queries = (documents[relevant] + 0.25 * rng.standard_normal((300, 48))).astype(np.float32)
-    write_collection(folder / "c", documents, queries, judgments_of(relevant))
+    write_steep_collection(folder / "c")
     return mrl_sweep.run(
         collection=str(folder / "c"),
         model=f"vectors:{folder / 'c'}",

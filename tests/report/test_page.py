@@ -8,10 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from browser import CHROMIUM, DRIVER, open_browser, show
-from made_vectors import judgments_of, steep, write_collection
+from made_vectors import write_steep_collection
 
 import mrl_sweep
 from mrl_sweep.report.document import DocumentRow, FallenRow, FunnelRow, LoserRow, ProjectionRow, Report
@@ -33,10 +32,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def real(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """A run over a grid of sizes and codes, of which 16 of 48 dimensions are as good as all."""
     folder = tmp_path_factory.mktemp("page")
-    rng = np.random.default_rng(5)
-    documents, relevant = steep(rng, 600, 48), rng.integers(0, 600, 300)
-    queries = (documents[relevant] + 0.25 * rng.standard_normal((300, 48))).astype(np.float32)
-    write_collection(folder / "c", documents, queries, judgments_of(relevant))
+    write_steep_collection(folder / "c")
     return mrl_sweep.run(
         collection=str(folder / "c"),
         model=f"vectors:{folder / 'c'}",

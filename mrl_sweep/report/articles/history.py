@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from mrl_sweep import words
-from mrl_sweep.report.codec import encode
+from mrl_sweep.report.codec import document
 from mrl_sweep.report.content.layout import Article, Column, Mood, Section, table
 from mrl_sweep.report.content.view import ladder, model_name, mood
 from mrl_sweep.report.document import Report
@@ -52,8 +52,7 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """The document as plain JSON values."""
-        plain: dict[str, Any] = encode(self)
-        return {"schema_version": plain.pop("schema_version"), **plain}
+        return document(self)
 
 
 def history_of(reports: Iterable[Report], *, unreadable: int = 0) -> History:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mrl_sweep import words
-from mrl_sweep.report.codec import encode
+from mrl_sweep.report.codec import document
 from mrl_sweep.report.content.layout import Article, Column, Item, Section, table
 from mrl_sweep.report.content.view import mood
 from mrl_sweep.report.document import GateRow, Report
@@ -76,9 +76,8 @@ class Several:
 
     def to_dict(self) -> dict[str, Any]:
         """The document as plain JSON values."""
-        plain: dict[str, Any] = encode(replace(self, collections=()))
         reports = [report.to_dict() for report in self.collections]
-        return {"schema_version": plain.pop("schema_version"), **plain, "collections": reports}
+        return {**document(replace(self, collections=())), "collections": reports}
 
 
 def several_article(joint: Several) -> Article:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from mrl_sweep import words
 from mrl_sweep.decision.compare import Comparison
 from mrl_sweep.measures.measure import parse_measure
-from mrl_sweep.report.codec import encode
+from mrl_sweep.report.codec import document
 from mrl_sweep.report.content.layout import Article, Column, Mood, Section, by_name, table
 from mrl_sweep.report.content.view import model_name
 
@@ -71,8 +71,7 @@ class SideBySide:
 
     def to_dict(self) -> dict[str, Any]:
         """The document as plain JSON values."""
-        plain: dict[str, Any] = encode(self)
-        return {"schema_version": plain.pop("schema_version"), **plain}
+        return document(self)
 
 
 def comparison_article(compared: Mapping[str, SideBySide]) -> Article:

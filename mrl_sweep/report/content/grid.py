@@ -89,13 +89,15 @@ def _grid(report: Report, basis: str) -> Section | None:
     cells = {row.configuration: row for row in rows}
     families = sorted(dict.fromkeys(c.family for c in cells), key=lambda family: (bool(family.rescore), family.rescore))
     proven = {*report.verdict.proven_configurations}
+    smallest = next((c.dim for c in cells if str(c) == report.verdict.configuration), None)
+    stays = {dims[0], report.verdict.dimension, smallest} if dims else set()
     columns = [
         Column(title="precision", cells=tuple(_family_words(family) for family in families), right=False),
         *(
             Column(
                 title=str(dim),
                 cells=tuple(_cell(_at(cells, family, dim), report, proven) for family in families),
-                drop=0 if dim in (dims[0], report.verdict.dimension) else 1 + len(dims) - dims.index(dim),
+                drop=0 if dim in stays else 1 + len(dims) - dims.index(dim),
             )
             for dim in dims
         ),
