@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from mrl_sweep.errors import EnvironmentFault
 
-PUT_ATTEMPTS: Final = 3
+ATTEMPTS: Final = 3
 SERVICE_ATTEMPTS: Final = 10
 """How often the service's own client repeats a request that was answered with 503, with growing pauses."""
 
@@ -51,18 +51,27 @@ class ObjectStore:
 
     def put(self, source: Path, name: str) -> None:
         """Uploads a file, and looks whether it arrived: a service may lose a write, or cut it."""
-        for attempt in range(PUT_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             with source.open("rb") as read, self.files.open_output_stream(f"{self.path}/{name}") as write:
                 shutil.copyfileobj(read, write, _CHUNK_BYTES)
             if self.size(name) == source.stat().st_size:
                 return
             time.sleep(2.0**attempt / 4)
-        raise OSError(f"{self.address}/{name} was written {PUT_ATTEMPTS} times and is not there")
+        raise OSError(f"{self.address}/{name} was written {ATTEMPTS} times and is not there")
 
     def fetch(self, name: str, target: Path) -> None:
-        """Downloads an object."""
-        with self.files.open_input_stream(f"{self.path}/{name}") as read, target.open("wb") as write:
-            shutil.copyfileobj(read, write, _CHUNK_BYTES)
+        """Downloads an object. The service's client repeats no request whose refusal is longer than what was asked for."""
+        for attempt in range(ATTEMPTS):
+            try:
+                with self.files.open_input_stream(f"{self.path}/{name}") as read, target.open("wb") as write:
+                    shutil.copyfileobj(read, write, _CHUNK_BYTES)
+                return
+            except FileNotFoundError:
+                raise
+            except OSError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                time.sleep(2.0**attempt / 4)
 
     def remove(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -196,11 +196,15 @@ class Space:
     def _index(self, name: str) -> Index | None:
         """What is in a shard: nothing where it is bad; None where another process has removed it meanwhile."""
         with suppress(FileNotFoundError):
-            for _ in range(2):
+            for _ in range(3):
                 try:
                     return read_index(self.objects.open(name), self.kind)
                 except NotOurs:
                     self.objects.sound([name])  # fetches a damaged copy again
+                except OSError as error:
+                    if not self.objects.remote or isinstance(error, FileNotFoundError):
+                        raise
+                    self.objects.fetch(name)  # a busy service refuses a short range for good
             self._reject(name)
             return Index(np.empty((0, 2), np.uint64), np.empty(0, np.uint8))
         return None

@@ -13,7 +13,6 @@ from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
 from mrl_sweep.digests import text_digests
 from mrl_sweep.embedding import embed
 from mrl_sweep.errors import EnvironmentFault, InputError
-from mrl_sweep.store.objects import LocalObjects
 from mrl_sweep.store.shard import TRUNCATED, ZERO, Rows
 from mrl_sweep.store.space import Space
 from mrl_sweep.store.store import Store
@@ -31,7 +30,6 @@ def rows_of(texts: list[str], flags: int = 0, dim: int = 8) -> Rows:
 
 
 def folder_of(space: Space) -> Path:
-    assert isinstance(space.objects, LocalObjects)
     return space.objects.folder
 
 
