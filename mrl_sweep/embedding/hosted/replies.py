@@ -96,6 +96,7 @@ _CODE_MEANINGS: Final = (
     (Meaning.KEY, (frozenset({"key", "authentication", "unauthenticated", "credentials", "auth"}),)),
     (Meaning.MODEL, (frozenset({"model"}), frozenset({"not", "invalid", "unknown", "no", "unsupported", "missing"}))),
     (Meaning.TOO_LONG, (_MEASURE, _EXCESS)),
+    (Meaning.TOO_LONG, (frozenset({"too"}), frozenset({"long", "large", "big"}))),
     (Meaning.ACCESS, (frozenset({"permission", "forbidden", "access"}),)),
 )
 """What the words of a machine-readable code mean together: one of each set, first match. `context_length_exceeded`,
@@ -111,7 +112,8 @@ _OPTION_WORDS: Final = {
 _KEY_WORDS: Final = re.compile(r"api[ _-]?key|authenticat|credential|unauthori[sz]ed", re.I)
 _MODEL_WORDS: Final = re.compile(
     r"model\b.{0,80}?\b(?:not (?:found|exist|support|available|loaded)|unknown|invalid|unsupported|is not|no longer|does not)"
-    r"|(?:unknown|invalid|unsupported|no such|load(?:ing)?) model|does ?n.?t exist|not support(?:ed)? embeddings?",
+    r"|(?:unknown|invalid|unsupported|no such|not a (?:valid|known|supported)|load(?:ing)?) model"
+    r"|does ?n.?t exist|not support(?:ed)? embeddings?",
     re.I | re.S,
 )
 _AMOUNT: Final = (
@@ -120,9 +122,11 @@ _AMOUNT: Final = (
 )
 _BEYOND: Final = (
     r"(?:too (?:long|large|many|big)|exceed\w*|over the|above|longer than|larger than|greater than|more than|(?:at )?most"
-    r"|max(?:imum)?|(?:less|fewer) than|no more than|limit(?:ed)?(?: of| to| is)?)"
+    r"|max(?:imum)?|(?:less|fewer) than|no more than|limit(?:ed)?(?: of| to| is)?|<=? ?\d)"
 )
 _LONG_WORDS: Final = re.compile(rf"\b{_AMOUNT}\b.{{0,120}}?{_BEYOND}|{_BEYOND}.{{0,60}}?\b{_AMOUNT}\b", re.I | re.S)
+_PLACE_WORDS: Final = re.compile(r"\b(?:location|country|region)\b.{0,40}\bnot (?:supported|allowed|available)", re.I | re.S)
+_SPENT_WORDS: Final = re.compile(r"limit exceeded|quota|credits?\b|balance", re.I)
 _ASKED_AND_ALLOWED: Final = re.compile(r"limit\D{0,12}([\d,]+)\D{0,40}requested\D{0,12}([\d,]+)", re.I)
 
 
@@ -203,6 +207,8 @@ def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -
         return Meaning.TOO_LONG
     if status == 401 or Meaning.KEY in coded:
         return Meaning.KEY
+    if status == 403 and _SPENT_WORDS.search(words):
+        return Meaning.EMPTY
     if status == 403:
         return next((m for m in (Meaning.MODEL, Meaning.ACCESS) if m in coded), Meaning.ACCESS if words else Meaning.KEY)
     return _of_request(complaint, coded, in_success=200 <= status < 300)
@@ -218,6 +224,8 @@ def _of_request(complaint: Complaint, coded: list[Meaning], *, in_success: bool)
         return Meaning.OPTION
     if Meaning.MODEL in coded or (status != 503 and _MODEL_WORDS.search(words)) or status in (404, 410):
         return Meaning.MODEL
+    if _PLACE_WORDS.search(words) and status == 400:
+        return Meaning.ACCESS
     if _KEY_WORDS.search(words) and status == 400:
         return Meaning.KEY
     if Meaning.WAIT in coded:

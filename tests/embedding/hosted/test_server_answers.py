@@ -49,8 +49,17 @@ def ended(model: HostedModel) -> tuple[MrlSweepError, list[int]]:
     return caught.value, []
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("shape", SHAPES, ids=name_of)
+FIRST = {shape.meaning: shape for shape in reversed(SHAPES)}
+PAIRS = [
+    (shape, vendor)
+    for i, shape in enumerate(SHAPES)
+    for j, vendor in enumerate(VENDORS)
+    if i % len(VENDORS) == j or shape is FIRST[shape.meaning]
+]
+"""Every vendor with one answer of each meaning, and every answer with one vendor: what it means is decided in one place."""
+
+
+@pytest.mark.parametrize(("shape", "vendor"), PAIRS, ids=lambda value: value if isinstance(value, str) else name_of(value))
 def test_every_vendor_acts_on_it_alike(
     vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime, shape: Shape, vendor: str
 ) -> None:
