@@ -15,7 +15,7 @@ from mrl_sweep.execution.resources import Limits, RankInputs, prepare
 from mrl_sweep.ranking.counting import Checkpoint, Executor
 from mrl_sweep.ranking.exact import Pass, RankOptions, count, prepare_space
 from mrl_sweep.ranking.grid import TRAINING_ROWS, coded_spaces, join, zeros_of_float32
-from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_depth
+from mrl_sweep.ranking.rescore import Rescore, asked_documents, rescored, shortlist_depth
 from mrl_sweep.ranking.rotation import rotations
 from mrl_sweep.ranking.space import Space, prefixes
 from mrl_sweep.settings.config import SweepConfig
@@ -23,9 +23,6 @@ from mrl_sweep.types import FLOAT32, SEED, Basis, Collection, Embeddings, Float3
 
 AGREEMENT_DEPTH: Final = 10
 RUN_FILE_DEPTH: Final = 100
-
-WHOLE_RANKING: Final = 100
-"""How many documents a measure without a cut-off asks for where a shortlist must be cut somewhere."""
 
 
 def rank_all(
@@ -130,5 +127,4 @@ def kept_depth(config: SweepConfig) -> int:
 
 def deepest_cutoff(config: SweepConfig) -> int:
     """How many documents the measures that must pass ask for: the k of which a shortlist is a multiple."""
-    required = (config.decision.measures[0], *config.decision.require)
-    return max(measure.cutoff or WHOLE_RANKING for measure in required)
+    return asked_documents((config.decision.measures[0], *config.decision.require))

@@ -9,6 +9,7 @@ from typing import Any, Final
 from mrl_sweep.decision.losers import LosingQuery
 from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
 from mrl_sweep.deploying.findings import Cost, Fewest, Finding, Findings, Smaller, bytes_in_memory, bytes_on_disk
+from mrl_sweep.ranking.rescore import asked_documents
 from mrl_sweep.report.content.grid import bytes_sentence, smallest_own
 from mrl_sweep.report.content.sentence import sentence
 from mrl_sweep.report.document import (
@@ -27,7 +28,7 @@ from mrl_sweep.report.document import (
     VerdictRow,
 )
 from mrl_sweep.report.files.ranks_file import RunData
-from mrl_sweep.types import NOT_RETRIEVED, Advice, Configuration, Measure, Verdict, full_size
+from mrl_sweep.types import EXACT, FLOAT32, NOT_RETRIEVED, Advice, Configuration, Measure, Verdict, full_size
 
 NO_EXCERPTS: Final[Mapping[int, str]] = {}
 
@@ -55,11 +56,11 @@ class Facts:
 
 def build_report(verdict: Verdict, findings: Findings, scores: QueryScores, facts: Facts) -> Report:
     """One Report: a row for every finding, in their order, and the verdict on the sizes with its sentence."""
-    full = full_size(findings)
+    full, asked = full_size(findings), asked_documents((verdict.measure, *facts.required))
     return Report(
         status=str(verdict.status),
         verdict=_verdict_row(verdict, findings, facts),
-        candidates=tuple(candidate_row(finding, full) for finding in findings.values()),
+        candidates=tuple(candidate_row(finding, full, asked) for finding in findings.values()),
         slices=tuple(facts.slices),
         losers=tuple(facts.losers),
         funnels=tuple(facts.funnels),
@@ -72,9 +73,15 @@ def build_report(verdict: Verdict, findings: Findings, scores: QueryScores, fact
     )
 
 
-def candidate_row(finding: Finding, full: Configuration) -> CandidateRow:
-    """The finding as the document holds it."""
+def candidate_row(finding: Finding, full: Configuration, asked: int) -> CandidateRow:
+    """The finding as the document holds it.
+
+    The shortlist of a rescored code is a multiple of the `asked` documents, those of the measures that must pass: what looks
+    deeper was not measured there.
+    """
     one, cost = finding.configuration, finding.cost
+    is_cut = bool(one.rescore) and one.precision != FLOAT32 and one.index == EXACT
+    measured = {m: e for m, e in finding.judgement.evidence.items() if not is_cut or asked_documents([m]) <= asked}
     return CandidateRow(
         basis=str(one.basis),
         dim=one.dim,
@@ -85,7 +92,7 @@ def candidate_row(finding: Finding, full: Configuration) -> CandidateRow:
         reason=finding.judgement.reason,
         bytes_per_vector=bytes_in_memory(one),
         bytes_on_disk=bytes_on_disk(one, full.dim),
-        measures={str(measure): evidence for measure, evidence in finding.judgement.evidence.items()},
+        measures={str(measure): evidence for measure, evidence in measured.items()},
         agreement={str(k): float(share) for k, share in finding.agreement.items()},
         index_bytes=cost.index_bytes,
         build_s=cost.build_s,
