@@ -218,19 +218,22 @@ def verified(
 ) -> Embeddings:
     """The embeddings with what a hosted model said when asked for its smallest size in the sweep: is it the cut full vector?"""
     from mrl_sweep.embedding.hosted.model import NoSuchSize
-    from mrl_sweep.embedding.hosted.verify import verify_api
+    from mrl_sweep.embedding.hosted.verify import verify_api, verify_codes
 
     texts = list(collection.documents.texts(0, min(config.model.verify_api or 0, len(collection.documents))))
     try:
-        found = verify_api(embedder, texts, min(sizes(config, embeddings)))
+        smallest = min(sizes(config, embeddings))
+        found = verify_api(embedder, texts, smallest)
+        codes = verify_codes(embedder, texts, smallest, config.sweep.precision)
     except NoSuchSize as refusal:  # the full size is all that a sweep needs
         hint = "what this sweep says holds for vectors cut by you"
         return replace(embeddings, warnings=(*embeddings.warnings, Advice("api-no-size", refusal.message, hint)))
     finally:
         if isinstance(embedder, Embedder):
             embedder.close()
-    model = {**embeddings.model, "api_verified": found.to_json()}
-    return replace(embeddings, model=model, warnings=(*embeddings.warnings, found.advice))
+    model = {**embeddings.model, "api_verified": found.to_json(), "codes_verified": [code.to_json() for code in codes]}
+    said = (found.advice, *(code.advice for code in codes))
+    return replace(embeddings, model=model, warnings=(*embeddings.warnings, *said))
 
 
 def sizes(config: SweepConfig, embeddings: Embeddings) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mrl_sweep.embedding.hosted.access import Key, hidden
 from mrl_sweep.embedding.hosted.vendor import Connection, VendorModel
-from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, Transient
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, Transient, decoded
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.errors import EnvironmentFault, MissingExtra
 from mrl_sweep.types import Advice, Float32Array
@@ -28,6 +28,7 @@ class HttpVendor(ABC):
     batching: Batching
     truncates: bool = False
     asks_full_dim: bool = True
+    codes: tuple[str, ...] = ()
 
     def __init__(self, target: VendorModel) -> None:
         self.target = target
@@ -55,6 +56,10 @@ class HttpVendor(ABC):
 
     @abstractmethod
     def read(self, reply: Reply, n: int) -> Float32Array: ...
+
+    def read_codes(self, reply: Reply, n: int, code: str) -> Float32Array:
+        """Vendors whose answers hold codes under a name of their own read them otherwise."""
+        return decoded(self.read(reply, n), code)
 
 
 class HttpLine:

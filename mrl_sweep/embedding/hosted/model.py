@@ -119,6 +119,7 @@ class HostedModel:
                 "prompts": {"query": self._prompts.query, "document": self._prompts.document, "from": self._prompts.origin},
                 "parameters": {role.value: dict(self._vendor.parameters(role)) for role in Role},
                 "transform": self._transform,
+                "codes": list(self._vendor.codes),
                 "size_parameter": target.family.parameter if target.family else None,
             },
         )
@@ -138,14 +139,23 @@ class HostedModel:
         rows = np.union1d(empty, np.array(kept, np.int64)).astype(np.int64)
         raise PartlyEncoded(reason, rows=rows, encoded=self._encoded(out[rows]), refused=refused) from None
 
-    def at_size(self, texts: Sequence[str], role: Role, dim: int) -> Float32Array:
-        """(n, dim) the vendor's own vectors of a smaller size, as it gives them. Raises InputError where it has no such size."""
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The precisions of which the vendor gives codes of its own."""
+        return self._vendor.codes
+
+    def at_size(self, texts: Sequence[str], role: Role, dim: int, code: str | None = None) -> Float32Array:
+        """(n, dim) the vendor's own vectors of a size, or its own codes of them, as it gives them.
+
+        Raises InputError where it has no such size or code.
+        """
         prompt = self._prompts.of(role)
         try:
-            return self._ask(EmbedRequest(texts=[prompt + text for text in texts], role=role, dim=dim))
+            return self._ask(EmbedRequest(texts=[prompt + text for text in texts], role=role, dim=dim, code=code))
         except Refused as refusal:
             raise NoSuchSize(
-                f"{self.name} gives no vectors of {dim} dimensions ({refusal.message})", "--verify-api with another size"
+                f"{self.name} gives no {code or 'vectors'} of {dim} dimensions ({refusal.message})",
+                "--verify-api with another size",
             ) from None
         except Garbled as fault:
             raise given_up(fault, self.name) from None
@@ -225,7 +235,8 @@ class HostedModel:
                     raise
                 self._plain = True
                 reply = answered()
-            vectors = self._vendor.read(reply, len(question.texts))
+            n = len(question.texts)
+            vectors = self._vendor.read_codes(reply, n, question.code) if question.code else self._vendor.read(reply, n)
             if wanted is not None and vectors.shape[1] != wanted:
                 raise Garbled(f"answered with {vectors.shape[1]} dimensions instead of {wanted}")
             return vectors

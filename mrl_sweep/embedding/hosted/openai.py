@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from mrl_sweep.embedding.hosted.access import Key, hidden
 from mrl_sweep.embedding.hosted.vendor import Connection, VendorModel
-from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, Transient, by_index, member, parsed
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, Transient, by_index, decoded, member, parsed
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.errors import EnvironmentFault, MissingExtra
 from mrl_sweep.types import Advice, Float32Array
@@ -22,6 +22,7 @@ class OpenAi:
     url: str = "https://api.openai.com/v1"
     url_variable: str = "OPENAI_BASE_URL"
     key_variables: tuple[str, ...] = ("OPENAI_API_KEY",)
+    codes: tuple[str, ...] = ()
 
     def __init__(self, target: VendorModel) -> None:
         self.target = target
@@ -52,6 +53,9 @@ class OpenAi:
 
     def read(self, reply: Reply, n: int) -> Float32Array:
         return by_index(member(parsed(reply), "data"), n)
+
+    def read_codes(self, reply: Reply, n: int, code: str) -> Float32Array:
+        return decoded(self.read(reply, n), code)
 
     def advice(self) -> Iterator[Advice]:
         family = self.target.family

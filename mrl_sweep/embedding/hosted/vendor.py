@@ -35,13 +35,15 @@ class Connection(Protocol):
 class Vendor(Protocol):
     """One vendor's API. Making one connects to nothing.
 
-    `url` is its own address; `url_variable` and `key_variables` are the environment variables that its own client reads.
+    `codes` are the precisions of which it gives codes of its own. `url` is its own address; `url_variable` and `key_variables`
+    are the environment variables that its own client reads.
     """
 
     provider: str
     title: str
     target: VendorModel
     batching: Batching
+    codes: tuple[str, ...]
     url: str
     url_variable: str
     key_variables: tuple[str, ...]
@@ -69,6 +71,10 @@ class Vendor(Protocol):
 
     def read(self, reply: Reply, n: int) -> Float32Array:
         """(n, dim) vectors in the question's order. Raises Garbled."""
+        ...
+
+    def read_codes(self, reply: Reply, n: int, code: str) -> Float32Array:
+        """(n, dim) the vendor's own codes as `wire.decoded` gives them. Raises Garbled."""
         ...
 
     def advice(self) -> Iterator[Advice]: ...

@@ -1,4 +1,4 @@
-"""`--verify-api N`: does cutting the full vector give what the vendor gives when asked for a smaller size?"""
+"""`--verify-api N`: does cutting the full vector, and coding it, give what the vendor gives when asked for a size, or codes?"""
 
 from __future__ import annotations
 
@@ -16,6 +16,50 @@ from mrl_sweep.words import plural
 
 EQUAL_COSINE: Final = 0.9999
 """Hosted models do not answer to the last bit: the same text asked twice differs by about so much."""
+
+
+EQUAL_BITS: Final = 0.995
+"""Of the bits of one-bit codes: numbers next to 0 have either sign when the same text is asked twice."""
+
+EQUAL_INT8: Final = 0.9995
+"""Cosine: eight bits a number move a vector by less, whatever range they are spread over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeCheck:
+    """The vendor's own codes of a precision, for `texts` texts at `dim` dimensions.
+
+    `alike` is, of one bit, the share of bits that are the signs of the cut full vectors; of int8, the least cosine between a code
+    and its vector.
+    """
+
+    name: str
+    precision: str
+    dim: int
+    texts: int
+    alike: float
+
+    @property
+    def equal(self) -> bool:
+        return self.alike >= (EQUAL_BITS if self.precision == "binary" else EQUAL_INT8)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "equal": self.equal}
+
+    @property
+    def advice(self) -> Advice:
+        """One sentence for the report: `api-codes-verified`, or `api-codes-differ` with what follows from it."""
+        figure = f"{self.alike:.2%} of the bits" if self.precision == "binary" else f"least cosine {self.alike:.6f}"
+        figures = f"{plural(self.texts, 'text', 'texts')} at {self.dim:,} dimensions, {figure}"
+        if self.equal:
+            return Advice(
+                "api-codes-verified", f"{self.name}: its own {self.precision} codes are those of the vectors ({figures})"
+            )
+        return Advice(
+            "api-codes-differ",
+            f"{self.name}: its own {self.precision} codes are not those of the cut and normalised vectors ({figures})",
+            f"what this sweep says of {self.precision} holds for codes made of full vectors, not for those the vendor sends",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +124,37 @@ def verify_api(
         most_difference=float(max(abs(cut - own).max() for cut, own, _ in parts)),
         least_cosine=float(min((cut * own).sum(axis=1).min() for cut, own, _ in parts)),
         unit_length=all(bool((abs(lengths - 1) < 1e-3).all()) for _, _, lengths in parts),
+    )
+
+
+def verify_codes(
+    embedder: Embedder | VectorSource, texts: Sequence[str], dim: int, precisions: Sequence[str], *, role: Role = Role.DOCUMENT
+) -> tuple[CodeCheck, ...]:
+    """Asks for the vendor's own codes of these texts, at each precision that it has; nothing of a model without codes.
+
+    Raises as `verify_api` does.
+    """
+    wanted = [text for text in texts if text.strip()]
+    if not isinstance(embedder, HostedModel) or not wanted:
+        return ()
+    asked, size = [one for one in embedder.codes if one in precisions], embedder.batching.texts
+    alike: dict[str, list[float]] = {precision: [] for precision in asked}
+    for part in (wanted[i : i + size] for i in range(0, len(wanted), size)) if asked else ():
+        full = embedder.at_size(part, role, embedder.full_dim)
+        _, cut = _normalised(full[:, :dim].astype(np.float64))
+        for precision in asked:
+            codes = embedder.at_size(part, role, dim, precision)
+            own = (codes > 0) == (cut > 0) if precision == "binary" else _normalised(codes.astype(np.float64))[1] * cut
+            alike[precision] += (own.mean(axis=1) if precision == "binary" else own.sum(axis=1)).tolist()
+    return tuple(
+        CodeCheck(
+            name=embedder.name,
+            precision=precision,
+            dim=dim,
+            texts=len(wanted),
+            alike=float(np.mean(values) if precision == "binary" else np.min(values)),
+        )
+        for precision, values in alike.items()
     )
 
 

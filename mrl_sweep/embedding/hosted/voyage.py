@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mrl_sweep.embedding.hosted.http import HttpVendor
-from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, by_index, member, parsed
+from mrl_sweep.embedding.hosted.wire import WIRE_CODES, EmbedRequest, Reply, by_index, member, parsed
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.types import Float32Array
 
@@ -18,6 +18,7 @@ class Voyage(HttpVendor):
     title = "Voyage"
     url = "https://api.voyageai.com/v1"
     key_variables: tuple[str, ...] = ("VOYAGE_API_KEY",)
+    codes: tuple[str, ...] = ("int8", "binary")
     batching = Batching(texts=128, characters=100_000, by_length=False, calls=4)
 
     def parameters(self, role: Role) -> Mapping[str, Any]:
@@ -25,7 +26,10 @@ class Voyage(HttpVendor):
 
     def request(self, question: EmbedRequest) -> tuple[str, Mapping[str, Any]]:
         size = {} if question.dim is None else {"output_dimension": question.dim}
-        coding = {"output_dtype": "float"} if question.plain else {"output_dtype": "float", "encoding_format": "base64"}
+        dtype = WIRE_CODES[question.code] if question.code else "float"
+        coding = (
+            {"output_dtype": dtype} if question.plain or question.code else {"output_dtype": dtype, "encoding_format": "base64"}
+        )
         asked = {"model": self.target.model, "input": list(question.texts)}
         return "embeddings", {**asked, **coding, **self.parameters(question.role), **size}
 

@@ -16,6 +16,9 @@ import numpy as np
 from mrl_sweep.embedding.protocol import Role
 from mrl_sweep.types import Float32Array
 
+WIRE_CODES: Final = {"int8": "int8", "binary": "ubinary"}
+"""Precisions of which vendors have codes of their own, by the name that Voyage and Cohere give them: bits are packed in bytes."""
+
 _LITTLE_ENDIAN: Final = np.dtype("<f4")
 
 
@@ -23,13 +26,15 @@ _LITTLE_ENDIAN: Final = np.dtype("<f4")
 class EmbedRequest:
     """One call: these texts, prompts applied, at `dim` dimensions; `dim` None leaves the size to the vendor.
 
-    `plain` asks without naming an encoding, for servers that know no such option.
+    `plain` asks without naming an encoding, for servers that know no such option. `code`: not numbers but the vendor's own codes
+    are asked for, one of `WIRE_CODES`.
     """
 
     texts: Sequence[str]
     role: Role
     dim: int | None = None
     plain: bool = False
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,19 @@ def in_order(rows: Any, n: int) -> Float32Array:
     if len(bad):
         raise Garbled("returned NaN or infinite values", bad.tolist())
     return out
+
+
+def decoded(rows: Float32Array, code: str) -> Float32Array:
+    """(n, dim) what a vendor's codes are: whole numbers from -128 to 127, or -1 and 1 of bits that come highest first.
+
+    Raises Garbled for numbers that are none of these.
+    """
+    low, high = (0, 255) if code == "binary" else (-128, 127)
+    if not ((rows == np.rint(rows)) & (rows >= low) & (rows <= high)).all():
+        raise Garbled(f"answered with numbers that are no {WIRE_CODES[code]} codes")
+    if code != "binary":
+        return rows
+    return np.unpackbits(rows.astype(np.uint8), axis=1).astype(np.float32) * 2 - 1
 
 
 def _vector(row: Any) -> Float32Array:

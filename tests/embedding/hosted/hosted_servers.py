@@ -156,8 +156,13 @@ class Served:
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12)
         if request.provider == "gemini":
             return {"embeddings": [{"values": row.tolist()} for row in rows]}
+        kind = request.document.get("embedding_types", [request.document.get("output_dtype", "float")])[0]
+        if kind == "ubinary":  # eight to a byte, the first number's bit the highest
+            rows = np.packbits(rows > 0, axis=1)
+        elif kind == "int8":
+            rows = np.clip(np.rint(rows * 500), -128, 127).astype(int)
         if request.provider == "cohere":
-            return {"id": "x", "embeddings": {"float": rows.tolist()}, "meta": {"billed_units": {"input_tokens": 5}}}
+            return {"id": "x", "embeddings": {kind: rows.tolist()}, "meta": {"billed_units": {"input_tokens": 5}}}
         coded = request.document.get("encoding_format") == "base64"
         values = [base64.b64encode(row.astype("<f4").tobytes()).decode() if coded else row.tolist() for row in rows]
         data = [{"object": "embedding", "index": i, "embedding": value} for i, value in enumerate(values)]

@@ -47,7 +47,7 @@ def rows_of(document: Any) -> Any:
     if "data" in document:
         return document["data"]
     embeddings = document["embeddings"]
-    return embeddings["float"] if isinstance(embeddings, dict) else embeddings
+    return next(iter(embeddings.values())) if isinstance(embeddings, dict) else embeddings  # by kind: float, int8, …
 
 
 def each_vector(change: Any) -> Any:

@@ -10,7 +10,7 @@ from hosted_servers import FULL, MODELS, Answer, Served, refuse
 from test_hosted_faults import each_vector
 
 from mrl_sweep.embedding.hosted.model import HostedModel
-from mrl_sweep.embedding.hosted.verify import verify_api
+from mrl_sweep.embedding.hosted.verify import verify_api, verify_codes
 from mrl_sweep.errors import EnvironmentFault, InputError
 
 TEXTS = [f"text {i} on bridges" for i in range(12)]
@@ -96,3 +96,47 @@ def test_a_vendor_that_ignores_the_size_is_an_error(vendors_own: Callable[..., H
 def test_a_local_model_has_nothing_to_verify() -> None:
     with pytest.raises(InputError, match="no hosted model"):
         verify_api(CountingEmbedder(), TEXTS, 4)
+
+
+ASKED = ("float16", "int8", "binary")
+
+
+@pytest.mark.parametrize("provider", ["voyage", "cohere"])
+def test_a_vendors_own_codes_are_those_of_its_vectors(
+    provider: str, vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
+    int8, binary = verify_codes(vendors_own(provider, batch_size=8), TEXTS, 256, ASKED)
+    assert (int8.precision, int8.texts, int8.equal, binary.precision, binary.alike) == ("int8", 12, True, "binary", 1.0)
+    assert 0.999 < int8.alike < 1
+    assert [one.advice.code for one in (int8, binary)] == ["api-codes-verified"] * 2
+    assert (
+        "its own binary codes are those of the vectors (12 texts at 256 dimensions, 100.00% of the bits)" in binary.advice.message
+    )
+    name = "output_dtype" if provider == "voyage" else "embedding_types"
+    kinds = [np.ravel(request.document[name])[0] for request in server.requests]
+    assert kinds == ["float", "int8", "ubinary"] * 2
+    assert [request.dim for request in server.requests[:3]] == [FULL[MODELS[provider]], 256, 256]
+
+
+def test_codes_of_other_vectors_differ_and_the_report_says_what_follows(
+    vendors_own: Callable[..., HostedModel], server: Served
+) -> None:
+    server.faults = [None, each_vector(lambda row: row[::-1])]
+    (found,) = verify_codes(vendors_own("voyage"), TEXTS, 256, ["binary"])
+    assert 0.3 < found.alike < 0.7
+    assert not found.to_json()["equal"]
+    assert found.advice.code == "api-codes-differ"
+    assert "holds for codes made of full vectors" in found.advice.hint
+
+
+def test_numbers_that_are_no_codes_are_an_error(vendors_own: Callable[..., HostedModel], server: Served) -> None:
+    server.faults = [None, *[each_vector(lambda row: [value + 0.5 for value in row])] * 9]
+    with pytest.raises(EnvironmentFault, match="no int8 codes"):
+        verify_codes(vendors_own("cohere"), TEXTS, 256, ["int8"])
+
+
+def test_who_has_no_codes_is_not_asked(vendors_own: Callable[..., HostedModel], server: Served) -> None:
+    assert verify_codes(vendors_own("openai"), TEXTS, 256, ASKED) == ()
+    assert verify_codes(CountingEmbedder(), TEXTS, 4, ASKED) == ()
+    assert verify_codes(vendors_own("voyage"), TEXTS, 256, ["float16"]) == ()
+    assert server.requests == []
