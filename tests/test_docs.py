@@ -15,8 +15,8 @@ ROOT: Final = Path(__file__).parent.parent
 DOCS: Final = ROOT / "docs"
 PAGES: Final = [*sorted(DOCS.glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 
-OF_THE_READER: Final = {"docs.ids.txt"}
-"""Files that a page names in the reader's own folder."""
+OF_THE_READER: Final = {"docs.ids.txt", "corpus/"}
+"""Files and folders that a page names in the reader's own folder."""
 
 
 def load_make() -> Any:

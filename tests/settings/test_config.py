@@ -80,6 +80,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "run.run_files": False,
         "run.offline": False,
         "run.strict": False,
+        "run.accept": [],
         "run.threads": None,
         "run.max_memory": None,
         "run.executor": "local",
