@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import sqrt
 from typing import Final
 
 import numpy as np
@@ -10,20 +12,32 @@ import numpy as np
 from mrl_sweep.decision.student import t_quantile, t_tail
 from mrl_sweep.types import FloatArray, IntArray
 
-UNSEEN: Final = 2
-"""How many losers, and as their mirror gainers, every limit counts that were not among the queries (`with_unseen_losers`)."""
+UNSEEN: Final = 1
+"""How many losers, and as their mirror gainers, every limit counts that were not among the queries (`with_unseen_loser`)."""
+
+UNSEEN_PART: Final = 0.4
+"""An unseen query has at least this part of what the queries have on which the measure rests (`unseen_size`)."""
+
+CAUTION: Final = 1.5
+"""The skewness of a sample, times this: a sample understates the skewness that rare losers make."""
 
 UNCHANGED: Final = 1e-12
 """Differences up to this are the last bits of a sum in another order, not a change."""
+
+_STEPS: Final = 60
+_SETTLED: Final = 1e-12
+_NO_VARIANCE: Final = 1e-30
+"""Below this nothing varies: values in [0, 1] carry no more digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairedBounds:
     """Candidates against a baseline over the same `n` queries; every array is (n_candidates,).
 
-    `kept` is mean(x) / mean(y); `at_least` and `at_most` are its one-sided limits at level alpha each. `difference` is
-    mean(x - retain * y), `lower` and `upper` its limits, `sd` the standard deviation over queries. NaN where undefined:
-    the limits with fewer than two queries, the shares where the baseline's mean cannot be told from 0.
+    `kept` is mean(x) / mean(y); `at_least` and `at_most` are its one-sided limits at level alpha each. `sd` and `third` are the
+    standard deviation and the third central moment of x - retain * y over queries; `unseen` is the size of the query that was
+    not met. NaN where undefined: the limits with fewer than two queries, the shares where the baseline's mean cannot be told
+    from 0.
     """
 
     n: int
@@ -32,10 +46,9 @@ class PairedBounds:
     kept: FloatArray
     at_least: FloatArray
     at_most: FloatArray
-    difference: FloatArray
-    lower: FloatArray
-    upper: FloatArray
     sd: FloatArray
+    third: FloatArray
+    unseen: FloatArray
     lost: IntArray
     gained: IntArray
     unchanged: IntArray
@@ -44,106 +57,169 @@ class PairedBounds:
 def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) -> PairedBounds:
     """Judge candidates' values `x` (n_candidates, n) against the baseline's `y`, (n,) or one row per candidate; in [0, 1].
 
-    The limits of mean(x - retain * y) are Student's; those of the share are the roots of Fieller's equation
-    (mean x - s mean y)^2 = t^2 (var x - 2 s cov + s^2 var y) / n, so `at_least` >= retain exactly when `lower` >= 0.
-    The lower limits count two more queries that lose all (`with_unseen_losers`), the upper ones two that gain as much
-    (`with_unseen_gainers`): neither "good enough" nor "worse" may rest on rare queries that were never met. Means and counts
-    are of the queries alone.
+    The lower limit of the share is the largest s for which mean(x - s y) is proven to be above 0 at every smaller one: Student's
+    t with one query more that loses all (`with_unseen_loser`), less what its skewness makes of it (`less_skewness`). The upper
+    limit is the mirror, with one that gains as much: neither "good enough" nor "worse" may rest on rare queries that were never
+    met. Without skewness these are the roots of Fieller's equation. Means and counts are of the queries alone.
     """
     y = np.broadcast_to(y, x.shape)
     change = x - y
     changed = np.abs(change) > UNCHANGED
     difference = x - retain * y
     mean, baseline_mean = x.mean(axis=1), y.mean(axis=1)
-    lower, _, at_least, _ = _limits(*with_unseen_losers(x, y), retain=retain, alpha=alpha)
-    _, upper, _, at_most = _limits(*with_unseen_gainers(x, y), retain=retain, alpha=alpha)
+    centred = difference - difference.mean(axis=1, keepdims=True)
     return PairedBounds(
         n=x.shape[1],
         mean=mean,
         baseline_mean=baseline_mean,
         kept=np.divide(mean, baseline_mean, out=np.full(len(x), np.nan), where=baseline_mean > 0),
-        at_least=at_least,
-        at_most=at_most,
-        difference=difference.mean(axis=1),
-        lower=lower,
-        upper=upper,
+        at_least=np.maximum(_share_limit(*with_unseen_loser(x, y), side=-1, alpha=alpha), 0.0),
+        at_most=_share_limit(*with_unseen_gainer(x, y), side=1, alpha=alpha),
         sd=_deviation(difference),
+        third=(centred**3).mean(axis=1),
+        unseen=unseen_size(y),
         lost=(changed & (change < 0)).sum(axis=1),
         gained=(changed & (change > 0)).sum(axis=1),
         unchanged=(~changed).sum(axis=1),
     )
 
 
-def with_unseen_losers(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """`x` and `y` (n_candidates, n) with two queries more that lose everything an ordinary one has: x = 0, y = mean(y).
+def unseen_size(y: FloatArray) -> FloatArray:
+    """(n_candidates,) what a query that was not met has to lose: mean(y), or 0.4 sum(y^2) / sum(y) where that is more.
+
+    The second is what a query has on average by which the measure holds. Where few queries hold it (a known item that one query
+    in ten finds), it is they that can be lost, and mean(y) is far from what each of them has.
+    """
+    total = y.sum(axis=1)
+    rests_on = np.divide((y * y).sum(axis=1), total, out=np.zeros_like(total), where=total > 0)
+    return np.maximum(y.mean(axis=1), UNSEEN_PART * rests_on)
+
+
+def with_unseen_loser(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """`x` and `y` (n_candidates, n) with one query more that loses all it has: x = 0, y = `unseen_size`.
 
     A sample without losers says little of rare ones: a share of some 3 / n of the queries that lose everything cannot be
-    excluded. mean(y) stays what it was.
+    excluded.
     """
-    level = y.mean(axis=1)
-    return _joined(x, np.zeros_like(level)), _joined(y, level)
+    level = unseen_size(y)[:, None]
+    return np.hstack([x, np.zeros_like(level)]), np.hstack([y, level])
 
 
-def with_unseen_gainers(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The mirror of `with_unseen_losers`: two queries more that gain as much as an ordinary one has, x = mean(x) + mean(y)."""
-    level = y.mean(axis=1)
-    return _joined(x, x.mean(axis=1) + level), _joined(y, level)
+def with_unseen_gainer(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The mirror of `with_unseen_loser`: one query more that gains as much, x = mean(x) + `unseen_size`."""
+    level = unseen_size(y)[:, None]
+    return np.hstack([x, x.mean(axis=1, keepdims=True) + level]), np.hstack([y, level])
 
 
 def retained_p(x: FloatArray, y: FloatArray, *, retain: float) -> FloatArray:
     """(n_candidates,) the smallest alpha at which `paired_bounds` proves the share `retain`; NaN with fewer than two queries."""
     y = np.broadcast_to(y, x.shape)
-    x, y = with_unseen_losers(x, y)
+    x, y = with_unseen_loser(x, y)
     level = _p_above(y)  # the share has limits only where the baseline's mean is told from 0 at that alpha
     return np.maximum(_p_above(x - retain * y), level)
 
 
 def shortfall_p(x: FloatArray, y: FloatArray, *, retain: float) -> FloatArray:
-    """(n_candidates,) the p-value of mean(x - retain * y) >= 0 against "less", guarded as `upper` of `paired_bounds` is."""
+    """(n_candidates,) the p-value of mean(x - retain * y) >= 0 against "less", guarded as `at_most` of `paired_bounds` is."""
     y = np.broadcast_to(y, x.shape)
-    x, y = with_unseen_gainers(x, y)
+    x, y = with_unseen_gainer(x, y)
     return _p_above(retain * y - x)
 
 
+def less_skewness(t: FloatArray, a: FloatArray) -> FloatArray:
+    """Student's `t` without what skewness to the left adds to it: Hall's cubic t + a t^2 / 3 + a^2 t^3 / 27 + a / 6 (JRSS B 1992).
+
+    `a` is skewness / sqrt(n). Skewness to the right takes nothing away here: it would make a proof easier. Nor does any beyond
+    a t = -2, where the cubic's slope has fallen to a ninth: a sample that hardly changes but for one loser is no less known.
+    """
+    a = np.maximum(np.minimum(a, 0.0), -2 / np.maximum(t, 1e-300))
+    return np.asarray(t + a * t * t / 3 + a * a * t**3 / 27 + a / 6)
+
+
+def required_t(a: float, t: float) -> float:
+    """The inverse of `less_skewness` in its first argument, for t > 0: what Student's t must be at skewness / sqrt(n) = `a`."""
+    if a >= -1e-12:
+        return t
+    most = (27 * t + sqrt(729 * t * t + 468)) / 26
+    root = np.cbrt(1 + a * (t - a / 6))
+    return most if root < 1 / 3 else min(most, float(3 / a * (root - 1)))
+
+
+def skewness_over_root_n(third: float, variance: float, n: int) -> float:
+    """The `a` of `less_skewness` from moments about the mean (both divided by n): the sample's, times `CAUTION`."""
+    return CAUTION * third / (variance * sqrt(variance * n)) if variance > 0 else 0.0
+
+
 def _p_above(d: FloatArray) -> FloatArray:
-    """(n_candidates,) Student's p-value of "the mean is 0 or below", by rows of values with their unseen queries."""
+    """(n_candidates,) the p-value of "the mean is 0 or below", by rows of values with their unseen query."""
     n = d.shape[1]
     if n - UNSEEN < 2 or len(d) == 0:
         return np.full(len(d), np.nan)
-    mean, error = d.mean(axis=1), _deviation(d) / np.sqrt(n)
-    t = np.divide(mean, error, out=np.zeros_like(mean), where=error > 0)
-    return np.where(error > 0, t_tail(t, n - 1), (mean <= 0).astype(np.float64))
+    mean = d.mean(axis=1)
+    centred = d - mean[:, None]
+    square = (centred**2).mean(axis=1)
+    t = _statistic(mean, square, (centred**3).mean(axis=1), n)
+    return np.where(square > 0, t_tail(t, n - 1), (mean <= 0).astype(np.float64))
 
 
-def _joined(values: FloatArray, unseen: FloatArray) -> FloatArray:
-    return np.concatenate([values, np.repeat(unseen[:, None], UNSEEN, axis=1)], axis=1)
+def _statistic(mean: FloatArray, variance: FloatArray, third: FloatArray, n: int) -> FloatArray:
+    """Student's t less skewness, from moments about the mean that are divided by n."""
+    safe = np.maximum(variance, _NO_VARIANCE)
+    t = mean * np.sqrt((n - 1) / safe)
+    return less_skewness(t, CAUTION * third / (safe * np.sqrt(safe * n)))
 
 
-def _limits(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) -> FloatArray:
-    """(4, n_candidates): lower and upper of mean(x - retain * y), at_least and at_most of the share.
+def _share_limit(x: FloatArray, y: FloatArray, *, side: int, alpha: float) -> FloatArray:
+    """(n_candidates,) the lower (`side` -1) or upper (1) limit of mean(x) / mean(y), the unseen query among the values.
 
-    Fieller's roots are written around the share s0 = mean x / mean y with e = x - s0 y, whose mean is 0: with k = t^2 / n and
-    a = mean(y)^2 - k var y they are s0 + (-k cov(e, y) -+ sqrt(k (a var e + k cov(e, y)^2))) / a. Nothing cancels there, so
-    the limits stay exact where x and y hardly differ. Without a > 0 the baseline's mean is not told from 0: no limits. Nor
-    are there any with fewer than two queries beside the unseen ones.
+    Around the share s0 = mean x / mean y let e = x - s0 y, whose mean is 0. At a distance u from s0 the values -side * e + u y
+    have the mean u mean(y), and moments that are polynomials in u: nothing cancels, so the limits stay exact where x and y
+    hardly differ. The limit is the u at which they are proven to be above 0, found by the Illinois rule. There is none where
+    the baseline's mean is not told from 0, nor with fewer than two queries beside the unseen one.
     """
     n = x.shape[1]
     if n - UNSEEN < 2:
-        return np.full((4, len(x)), np.nan)
-    t = t_quantile(alpha, n - 1)
-    difference = x - retain * y
-    mean, margin = difference.mean(axis=1), t * _deviation(difference) / np.sqrt(n)
-    mean_y = y.mean(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = x.mean(axis=1) / mean_y
-        residual = x - share[:, None] * y
-        centred = y - mean_y[:, None]
-        k = t * t / n
-        cov = (residual * centred).sum(axis=1) / (n - 1)
-        a = mean_y**2 - k * (centred**2).sum(axis=1) / (n - 1)
-        spread = np.sqrt(k * (a * (residual**2).sum(axis=1) / (n - 1) + k * cov**2))
-        roots = np.where(a > 0, share + np.array([-1.0, 1.0])[:, None] * (spread / a) - k * cov / a, np.nan)
-    return np.stack([mean - margin, mean + margin, *np.maximum(roots, 0.0)])
+        return np.full(len(x), np.nan)
+    level = y.mean(axis=1)
+    share = np.divide(x.mean(axis=1), level, out=np.zeros_like(level), where=level > 0)
+    e, c = -side * (x - share[:, None] * y), y - level[:, None]
+    ee, cc = e * e, c * c
+    second = [m.mean(axis=1) for m in (ee, e * c, cc)]
+    third = [m.mean(axis=1) for m in (ee * e, ee * c, e * cc, cc * c)]
+    wanted = t_quantile(alpha, n - 1)
+
+    def excess(u: FloatArray) -> FloatArray:
+        variance = second[0] + u * (2 * second[1] + u * second[2])
+        skew = third[0] + u * (3 * third[1] + u * (3 * third[2] + u * third[3]))
+        return np.where(told_from_0, _statistic(u * level, variance, skew, n) - wanted, 0.0)
+
+    told_from_0 = (level > 0) & (_statistic(level, second[2], third[3], n) >= wanted)
+    distance = _first_root(excess, np.where(told_from_0, np.sqrt(second[0] / n) / np.maximum(level, 1e-300), 1.0))
+    return np.where(told_from_0, share + side * distance, np.nan)
+
+
+def _first_root(excess: Callable[[FloatArray], FloatArray], start: FloatArray) -> FloatArray:
+    """Where each row's `excess`, negative at 0, becomes 0: bracketed by doubling from `start`, then the Illinois rule."""
+    low, high = np.zeros_like(start), np.maximum(start, 1e-12)
+    below, above = excess(low), excess(high)
+    for _ in range(_STEPS):
+        if (above >= 0).all():
+            break
+        short = above < 0
+        low, below = np.where(short, high, low), np.where(short, above, below)
+        high = np.where(short, 2 * high, high)
+        above = excess(high)
+    middle, side = high, np.zeros(len(start))
+    for _ in range(_STEPS):
+        middle = high - above * (high - low) / np.where(above > below, above - below, 1.0)
+        value = excess(middle)
+        if (np.abs(value) < _SETTLED).all():
+            break
+        right = value >= 0
+        high, above = np.where(right, middle, high), np.where(right, value, above * np.where(side < 0, 0.5, 1.0))
+        low, below = np.where(right, low, middle), np.where(right, below * np.where(side > 0, 0.5, 1.0), value)
+        side = np.where(right, 1.0, -1.0)
+    return middle
 
 
 def _deviation(values: FloatArray) -> FloatArray:

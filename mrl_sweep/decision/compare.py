@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
-from mrl_sweep.decision.bounds import UNCHANGED, UNSEEN, paired_bounds
+from mrl_sweep.decision.bounds import UNCHANGED, UNSEEN, paired_bounds, required_t, skewness_over_root_n, unseen_size
 from mrl_sweep.decision.judging import known
 from mrl_sweep.decision.policy import MIN_QUERIES, falls_short, reaches
 from mrl_sweep.decision.student import t_quantile
@@ -68,14 +69,15 @@ class Regression:
 def compare_paired(first: FloatArray, second: FloatArray, *, alpha: float = 0.05, clusters: IntArray | None = None) -> Comparison:
     """Which of two runs is better on the same queries: per-query values (n_queries,) of one measure, aligned by query id.
 
-    A run is better where the two-sided limits of the paired difference exclude 0. Each limit counts two more queries for which
-    the better run lost all that an ordinary one has, as `paired_bounds` does; below 30 queries nothing is decided.
+    A run is better where the two-sided limits of the paired difference exclude 0. Each limit counts one more query for which
+    the better run lost all, and what skewness makes of it, as `paired_bounds` does; below 30 queries nothing is decided.
     """
     a, b = _units(first, second, clusters)
     d = b - a
     changed = np.abs(d) > UNCHANGED
-    low = _limit(d, unseen=-float(a.mean()), side=-1, alpha=alpha)
-    high = _limit(d, unseen=float(b.mean()), side=1, alpha=alpha)
+    low = _lower_limit(d, unseen=float(unseen_size(a[None])[0]), alpha=alpha)
+    high = _lower_limit(-d, unseen=float(unseen_size(b[None])[0]), alpha=alpha)
+    high = None if high is None else -high
     better = Better.UNDECIDED
     if len(d) >= MIN_QUERIES and low is not None and high is not None:
         better = Better.SECOND if low > 0 else Better.FIRST if high < 0 else Better.UNDECIDED
@@ -158,11 +160,15 @@ def _units(first: FloatArray, second: FloatArray, clusters: IntArray | None) -> 
     return a, b
 
 
-def _limit(d: FloatArray, *, unseen: float, side: int, alpha: float) -> float | None:
+def _lower_limit(d: FloatArray, *, unseen: float, alpha: float) -> float | None:
+    """The lower limit of the mean of `d`, one of the two at level alpha / 2, with a query more that loses `unseen`."""
     if len(d) < 2:
         return None
-    d = np.append(d, [unseen] * UNSEEN)
-    return float(d.mean() + side * t_quantile(alpha / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
+    d = np.append(d, [-unseen] * UNSEEN)
+    away = d - d.mean()
+    variance = float((away**2).mean())
+    a = skewness_over_root_n(float((away**3).mean()), variance, len(d))
+    return float(d.mean()) - required_t(a, t_quantile(alpha / 2, len(d) - 1)) * sqrt(variance / (len(d) - 1))
 
 
 def _short(value: object) -> str:

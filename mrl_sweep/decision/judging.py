@@ -129,6 +129,8 @@ def _row(bounds: PairedBounds, i: int, policy: Policy, *, is_baseline: bool) -> 
         baseline_mean=float(bounds.baseline_mean[i]),
         retain=policy.retain,
         alpha=policy.alpha,
+        third=float(bounds.third[i]),
+        unseen=float(bounds.unseen[i]),
     )
     settled = bounds.n >= policy.min_queries and (reaches(at_least, policy.retain) or falls_short(at_most, policy.retain))
     return Evidence(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import floor, isfinite, sqrt
 from typing import Final
 
-from mrl_sweep.decision.bounds import UNSEEN
+from mrl_sweep.decision.bounds import UNSEEN, required_t, skewness_over_root_n
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.decision.student import near_t_quantile, normal_quantile, t_quantile
 from mrl_sweep.words import asked, count, round_up
@@ -21,21 +21,27 @@ _MOST: Final = 2**40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What `n` queries showed of one candidate: `sd` of x - retain * y, the baseline's mean, and what was asked of it."""
+    """What `n` queries showed of one candidate, and what was asked of it.
+
+    `sd` and `third` are the standard deviation and the third central moment of x - retain * y; `unseen` is the size of the
+    query that was not met (`unseen_size`), the baseline's mean where nothing is said.
+    """
 
     n: int
     sd: float
     baseline_mean: float
     retain: float
     alpha: float
+    third: float = 0.0
+    unseen: float | None = None
 
 
 def queries_needed(sample: Sample, *, share: float = 1.0, power: float = POWER) -> int | None:
     """How many queries tell a candidate that truly keeps `share` from the margin, with this power; at least 30.
 
     Above the margin it is proven good enough, below it proven worse: n = ((z(1 - alpha) + z(power)) sd / gap)^2 with
-    gap = mean(y) |share - retain|, and the two unseen losers or gainers of `paired_bounds` outweighed too. None where no
-    number suffices.
+    gap = mean(y) |share - retain|, with the unseen loser or gainer of `paired_bounds` outweighed and skewness allowed for. None
+    where no number suffices.
     """
     if sample.baseline_mean <= 0 or share == sample.retain or not isfinite(sample.sd):
         return None
@@ -78,13 +84,13 @@ def provable_loss(sample: Sample, *, power: float = POWER) -> float | None:
 def strictest_share(n: int, *, alpha: float) -> float | None:
     """The largest share that `n` queries could prove of a size which changes nothing; None where they prove nothing at all.
 
-    With y = mean(y) throughout, n pairs of x = y and two unseen losers have the limit 0 at
-    retain = (n - t sqrt(2 n / (n + 1))) / (n + 2): the room that it leaves is some 4.3 / n. Real queries differ, and some change:
-    what they prove is less.
+    With y = mean(y) throughout, n pairs of x = y and one unseen loser have the limit retain = (n - t) / (n + 1), t being what
+    Student's t must reach at that skewness: the room that it leaves is some 4.6 / n. Real queries differ, and some change: what
+    they prove is less.
     """
     if n < MIN_QUERIES:
         return None
-    return (n - t_quantile(alpha, n + UNSEEN - 1) * sqrt(UNSEEN * n / (n + UNSEEN - 1))) / (n + UNSEEN)
+    return (n - required_t(-1.0, t_quantile(alpha, n))) / (n + 1)
 
 
 def queries_for_share(retain: float, *, alpha: float) -> int | None:
@@ -103,13 +109,19 @@ def strictest_words(n: int, *, noun: str, alpha: float) -> str:
 
 def _excess(sample: Sample, n: int, share: float, power: float) -> float:
     """By how much the limit that `n` queries are expected to have, less its chance variation, clears the margin; in sums."""
-    level = sample.baseline_mean
+    level, better = sample.baseline_mean, share > sample.retain
     gap = level * abs(share - sample.retain)
-    # what an unseen query takes away: a loser stands retain * mean(y) below the margin, a gainer mean(y) above the mean itself
-    against = sample.retain * level if share > sample.retain else level - gap
-    between = UNSEEN * n / (n + UNSEEN) * (gap + against) ** 2
-    spread = sqrt((n * sample.sd**2 + between) / (n + UNSEEN - 1))
-    error = near_t_quantile(sample.alpha, n + UNSEEN - 1) * sqrt(n + UNSEEN) * spread
+    size = level if sample.unseen is None else sample.unseen
+    # where an unseen query stands below the margin: a loser has x = 0, a gainer as much more than the mean
+    against = sample.retain * size if better else (1 - sample.retain) * size + share * level
+    total = n + UNSEEN
+    mean = (n * gap - UNSEEN * against) / total
+    met, unmet = gap - mean, -against - mean
+    variance = (n * (sample.sd**2 + met**2) + UNSEEN * unmet**2) / total
+    third = sample.third if better else -sample.third
+    third = (n * (third + 3 * sample.sd**2 * met + met**3) + UNSEEN * unmet**3) / total
+    t = required_t(skewness_over_root_n(third, variance, total), near_t_quantile(sample.alpha, total - 1))
+    error = t * total * sqrt(variance / (total - 1))
     return n * gap - UNSEEN * against - error - normal_quantile(1 - power) * sqrt(n) * sample.sd
 
 

@@ -60,11 +60,12 @@ def search_slices(
     baseline: Configuration | None = None,
     clusters: IntArray | None = None,
 ) -> tuple[SliceFinding, ...]:
-    """Every slice at every candidate (default: all sizes below the baseline), slice by slice, largest size first.
+    """Every slice at every candidate (default: all sizes below the baseline), size by size, largest first.
 
     The question is who is hit more than the others, not who lies below the margin: at a size that loses 10% everywhere every
     group lies below it, and naming them all would tell nothing. `q_value` <= 0.05 marks findings of which at most 5% are
-    expected to be chance, counted over all slices and sizes of this call. Slices without a counted query are left out.
+    expected to be chance, counted over all slices of a size: each size is a search of its own. Slices without a counted query
+    are left out.
     """
     full = baseline or full_size(scores.candidates)
     question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters)
@@ -74,8 +75,9 @@ def search_slices(
     values = scores.values[[scores.candidates.index(c) for c in (full, *sizes)], m][:, counted]
     labels = None if clusters is None else clusters[counted]
     found = [f for s in slices for f in _findings(s, s.members[counted], values, labels, sizes, policy)]
-    q_values = benjamini_hochberg([f.p_value for f in found])
-    return tuple(replace(f, q_value=q) for f, q in zip(found, q_values, strict=True))
+    at_size = [(size, [f for f in found if f.candidate == size]) for size in sizes]
+    q_values = {(size, i): q for size, own in at_size for i, q in enumerate(benjamini_hochberg([f.p_value for f in own]))}
+    return tuple(replace(f, q_value=q_values[size, i]) for size, own in at_size for i, f in enumerate(own))
 
 
 def judge_slices(findings: Sequence[SliceFinding], *, alpha: float) -> tuple[SliceJudgement, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
+from scipy.stats import skew
 
 from mrl_sweep.decision.compare import Better, compare_paired, differences, regression, require_comparable
 from mrl_sweep.errors import InputError
@@ -18,15 +20,15 @@ def runs(shift: float, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
     return first, first + rng.normal(0, 0.1, n) + shift
 
 
-def test_limits_are_scipys_with_two_unseen_losers_of_the_better_run() -> None:
-    from scipy.stats import ttest_1samp
-
+def test_limits_count_an_unseen_loser_of_the_better_run_and_skewness() -> None:
     first, second = runs(0.01)
-    c = compare_paired(first, second)
-    against_second = np.append(second - first, [-first.mean()] * 2)
-    against_first = np.append(second - first, [second.mean()] * 2)
-    assert c.low == pytest.approx(ttest_1samp(against_second, 0.0).confidence_interval(0.95).low, rel=1e-9)
-    assert c.high == pytest.approx(ttest_1samp(against_first, 0.0).confidence_interval(0.95).high, rel=1e-9)
+    c, d = compare_paired(first, second), second - first
+    for limit, change, level in ((c.low, d, first.mean()), (-(c.high or 0.0), -d, second.mean())):
+        with_unseen = np.append(change, -level)
+        a = 1.5 * skew(with_unseen) / np.sqrt(201)
+        assert a < 0
+        t = 3 / a * (np.cbrt(1 + a * (stdtrit(200, 0.975) - a / 6)) - 1)
+        assert limit == pytest.approx(with_unseen.mean() - t * with_unseen.std(ddof=1) / np.sqrt(201), rel=1e-9)
     assert c.difference == pytest.approx(c.second - c.first)
 
 
