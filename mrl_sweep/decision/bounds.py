@@ -127,7 +127,7 @@ def shortfall_p(x: FloatArray, y: FloatArray, *, retain: float) -> FloatArray:
 
 
 def less_skewness(t: FloatArray, a: FloatArray) -> FloatArray:
-    """Student's `t` without what skewness to the left adds to it: Hall's cubic t + a t^2 / 3 + a^2 t^3 / 27 + a / 6 (JRSS B 1992).
+    """Student's `t` without what skewness to the left adds: t + a t^2 / 3 + a^2 t^3 / 27 + a / 6 (Hall, JRSS B 1992).
 
     `a` is skewness / sqrt(n). Skewness to the right takes nothing away here: it would make a proof easier. Nor does any beyond
     a t = -2, where the cubic's slope has fallen to a ninth: a sample that hardly changes but for one loser is no less known.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrl_sweep.decision.controls import against_random
+from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.units import unit_of
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.budgets import Budget, Choice, choose_within
@@ -127,11 +129,13 @@ def surroundings(evaluation: Evaluation, model: Mapping[str, Any], project_docs:
         else None
     )
     acceptable = by_pca.dimension if by_pca is not None and by_pca.dimension < full.dim else None
+    question = Question(scores=evaluation.scores, policy=evaluation.policy, baseline=full, clusters=evaluation.clusters)
     family, missing = missing_prompts(model)
     return Surroundings(
         family=family,
         missing_prompts=missing,
         pca_dimension=acceptable,
+        controls=against_random(question),
         production_documents=max(project_docs, default=None),
     )
 

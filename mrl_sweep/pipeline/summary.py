@@ -21,7 +21,7 @@ from mrl_sweep.pipeline.funnels import funnel_rows
 from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surroundings
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.report.content.advice import advise
-from mrl_sweep.report.content.build import Facts, build_report, loser_rows, slice_rows
+from mrl_sweep.report.content.build import Facts, build_report, control_rows, loser_rows, slice_rows
 from mrl_sweep.report.document import LoserRow, QueryScores, Report, SliceRow
 from mrl_sweep.report.files.ranks_file import RunData, mentioned_rows
 from mrl_sweep.types import Advice, Collection, Configuration, Qrels, Ranks, full_size
@@ -43,6 +43,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     data = run_data(collection, sweep.ranks)
     findings = judge_everything(sweep)
     deploy = sweep.config.deploy
+    known = surroundings(sweep, sweep.embeddings.model, deploy.project_docs)
     projected, doubts = projection_rows(sweep, findings, deploy.project_docs)
     facts = Facts(
         required=sweep.policy.required,
@@ -51,6 +52,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
         losers=losers_of(sweep, data),
         funnels=funnel_rows(sweep, sweep.funnels, findings),
         projections=projected,
+        controls=control_rows(known.controls),
         budgets=budget_rows(
             sweep, findings, target_named(deploy.target), budget_ms=deploy.budget_ms, budget_gib=deploy.budget_gib
         ),
@@ -58,13 +60,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
             *target_warnings(sweep),
             *collection_warnings(sweep),
             *sweep.embeddings.warnings,
-            *advise(
-                sweep.verdict,
-                sweep.scores,
-                sweep.ranks,
-                collection.qrels,
-                surroundings(sweep, sweep.embeddings.model, deploy.project_docs),
-            ),
+            *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, known),
             *(advice for one in sweep.indexes for advice in one.advice),
             *sweep.left_out,
             *doubts,

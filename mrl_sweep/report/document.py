@@ -262,6 +262,23 @@ class ProjectionRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlRow:
+    """The model's own prefix against random axes of the same number; all figures are shares of full size's mean.
+
+    `low` and `high` are the limits of prefix less random. `answer` is `better`, `no better` (by `margin` or more), both proven,
+    or `cannot tell`.
+    """
+
+    dim: int
+    kept: float
+    kept_by_random: float
+    low: float | None
+    high: float | None
+    margin: float
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetRow:
     """The best acceptable configuration within a budget, `budget` being the budget in words.
 
@@ -314,6 +331,7 @@ class Report:
     projections: tuple[ProjectionRow, ...] = ()
     budgets: tuple[BudgetRow, ...] = ()
     accepted: tuple[str, ...] = ()
+    controls: tuple[ControlRow, ...] = ()
     scores: QueryScores | None = field(default=None, compare=False, repr=False, metadata=_NOT_IN_DOCUMENT)
 
     def __repr__(self) -> str:

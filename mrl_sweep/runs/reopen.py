@@ -17,7 +17,7 @@ from mrl_sweep.measures.measure import parse_measure, refuse_mixture
 from mrl_sweep.pipeline.funnels import bounded_funnels, funnel_rows
 from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surroundings
 from mrl_sweep.report.content.advice import CODES, advise
-from mrl_sweep.report.content.build import Facts, build_report, cost_of
+from mrl_sweep.report.content.build import Facts, build_report, control_rows, cost_of
 from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
 from mrl_sweep.report.files.folder import as_edited, read_report, read_run
 from mrl_sweep.report.files.ranks_file import RunData
@@ -148,6 +148,7 @@ def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings,
             budget_gib=_listed(settings, "deploy.budget_gib", float),
         ),
         projections=projections,
+        controls=control_rows(known.controls),
         warnings=(*(one for one in report.warnings if one.code not in replaced), *advice, *doubts),
     )
 

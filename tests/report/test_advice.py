@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mrl_sweep.decision.controls import AgainstRandom, RandomControl
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.report.content import advice
@@ -85,23 +86,24 @@ def test_forgotten_prompts_are_named_with_their_flags() -> None:
     assert told.hint.startswith("set --query-prompt and --document-prompt;")
 
 
-@pytest.mark.parametrize(
-    ("kept", "kept_by_random", "told"),
-    [
-        ({128: 0.462 / 0.512, 64: 0.370 / 0.512}, {128: [0.453 / 0.512], 64: [0.344 / 0.512]}, True),  # WordLlama, SciFact
-        ({512: 0.851, 256: 0.733, 128: 0.607}, {512: [0.808], 256: [0.711], 128: [0.589]}, True),  # text-embedding-3-small
-        ({128: 0.98, 64: 0.95}, {128: [0.90, 0.92], 64: [0.80, 0.84]}, False),
-        ({128: 0.999}, {128: [0.997]}, False),  # nothing is lost, so nothing can be told
-        ({128: 0.98}, {}, False),
-    ],
-)
-def test_prefixes_that_carry_no_more_than_random_axes_are_called_so(
-    kept: dict[int, float], kept_by_random: dict[int, list[float]], told: bool
-) -> None:
-    found = advice.not_matryoshka(kept=kept, kept_by_random=kept_by_random)
-    assert (found is not None) == told
-    if found:
-        assert found.message.startswith("this model's prefixes carry hardly more than random axes would: at ")
+def control(dim: int, low: float, high: float, answer: AgainstRandom) -> RandomControl:
+    return RandomControl(dim=dim, kept=0.81, kept_by_random=0.8, low=low, high=high, answer=answer)
+
+
+def test_prefixes_that_are_proven_no_better_than_random_axes_are_called_so() -> None:
+    alike, better, unknown = (
+        control(64, -0.02, 0.04, AgainstRandom.NO_BETTER),
+        control(32, 0.01, 0.2, AgainstRandom.BETTER),
+        control(16, -0.1, 0.1, AgainstRandom.OPEN),
+    )
+    found = advice.not_matryoshka(controls=[alike], alpha=0.05)
+    assert found is not None
+    assert found.message == (
+        "this model's prefixes carry hardly more than random axes would: at 64 they keep 81.0%, random axes 80.0% (4.0% of full"
+        " size better at the most, with 95% confidence)"
+    )
+    for others in ([better], [unknown], [alike, better], [alike, unknown], []):
+        assert advice.not_matryoshka(controls=others, alpha=0.05) is None
 
 
 def test_the_rest_of_the_list_speaks_when_its_fact_holds() -> None:
@@ -137,7 +139,8 @@ def test_a_run_gets_all_that_applies_in_the_order_of_the_list() -> None:
     scores, ranks, qrels = facts()
     verdict = decide(scores, Policy(retain=0.7, decide_by="mean"))  # type: ignore[arg-type]
     assert verdict.dimension == 2
-    known = Surroundings(family="F", missing_prompts={"query": "q: "}, pca_dimension=1)
+    alike = control(2, -0.02, 0.04, AgainstRandom.NO_BETTER)
+    known = Surroundings(family="F", missing_prompts={"query": "q: "}, pca_dimension=1, controls=[alike])
     codes = [one.code for one in advise(verdict, scores, ranks, qrels, known)]
     assert codes == [
         "saturated-measure",
@@ -154,11 +157,4 @@ def test_a_run_gets_all_that_applies_in_the_order_of_the_list() -> None:
 def test_few_queries_and_a_strict_task_are_told_too() -> None:
     scores, ranks, qrels = facts(n=20)
     codes = [one.code for one in advise(decide(scores, Policy(retain=1.0)), scores, ranks, qrels)]
-    assert codes == ["few-queries", "saturated-measure", "not-matryoshka", "no-loss-tolerated"]
-
-
-@pytest.mark.parametrize(("kept", "advised"), [(0.925, False), (0.9251, False), (0.9249, True)])
-def test_a_prefix_that_avoids_a_quarter_of_the_loss_of_random_axes_is_worth_more_than_they_are(
-    kept: float, advised: bool
-) -> None:
-    assert (advice.not_matryoshka(kept={128: kept}, kept_by_random={128: [0.88, 0.92]}) is not None) == advised
+    assert codes == ["few-queries", "saturated-measure", "no-loss-tolerated"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, median
 from typing import Final
 
 from mrl_sweep import words
+from mrl_sweep.decision.controls import AgainstRandom, RandomControl, verdict_on_prefixes
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.measures.coverage import judged_share
 from mrl_sweep.report.content import advice
-from mrl_sweep.types import Advice, Basis, Configuration, FloatArray, Outcome, Qrels, Ranks, Scores, Verdict
+from mrl_sweep.types import Advice, Configuration, FloatArray, Outcome, Qrels, Ranks, Scores, Verdict
 
 CODES: Final = (
     "few-queries",
@@ -32,13 +32,6 @@ SMALL_CORPUS: Final = 10_000
 NEAR_ZERO: Final = 0.05
 SATURATED: Final = 0.95
 JUDGED_OF_POSSIBLE: Final = 0.5
-LEAST_AVOIDED: Final = 0.25
-"""A prefix that avoids less than this share of the loss of random axes is hardly better than those.
-
-Measured: WordLlama on SciFact 0.15, all-MiniLM (never trained for prefixes) 0.09 to 0.15, text-embedding-3-small 0.04 to 0.22;
-vectors under their own PCA, whose leading axes carry most, avoid more than half.
-"""
-_ENOUGH_LOSS: Final = 0.005
 
 
 def few_queries(
@@ -133,21 +126,16 @@ def prompts_missing(*, family: str, missing: Mapping[str, str]) -> Advice | None
     )
 
 
-def not_matryoshka(*, kept: Mapping[int, float], kept_by_random: Mapping[int, Sequence[float]]) -> Advice | None:
-    """The model's prefixes keep hardly more than random axes of the same number.
-
-    `kept` is the prefix's share by size, `kept_by_random` the shares of the random controls, one per seed. Compared is the
-    share of the random axes' loss that the prefix avoids, over the sizes at which random axes lose anything to speak of.
-    """
-    random = {dim: fmean(shares) for dim, shares in kept_by_random.items() if shares and dim in kept}
-    avoided = {dim: (kept[dim] - share) / (1 - share) for dim, share in random.items() if 1 - share > _ENOUGH_LOSS}
-    if not avoided or median(avoided.values()) >= LEAST_AVOIDED:
+def not_matryoshka(*, controls: Sequence[RandomControl], alpha: float) -> Advice | None:
+    """The model's prefixes are proven no better than random axes of the same number, at every size where those lose enough."""
+    if verdict_on_prefixes(controls) is not AgainstRandom.NO_BETTER:
         return None
-    dim = min(avoided, key=lambda size: abs(avoided[size] - median(avoided.values())))
-    shown = f"at {dim} they keep {words.percent(kept[dim])}, random axes {words.percent(random[dim])}"
+    one = max(controls, key=lambda control: control.high or 0.0)
+    shown = f"at {one.dim} they keep {words.percent(one.kept)}, random axes {words.percent(one.kept_by_random)}"
+    most = f"{words.percent(one.high)} of full size better at the most, with {words.asked(1 - alpha)} confidence"
     return Advice(
         "not-matryoshka",
-        f"this model's prefixes carry hardly more than random axes would: {shown}",
+        f"this model's prefixes carry hardly more than random axes would: {shown} ({most})",
         "a good curve is then no sign of Matryoshka training; --basis pca shows what a fitted rotation keeps",
     )
 
@@ -220,12 +208,14 @@ class Surroundings:
     """What the run's own figures do not say.
 
     `family` and `missing_prompts` (by role) where a model was run without the prompts it was trained with; `pca_dimension` the
-    smallest size at which the PCA control is acceptable; `production_documents` the corpus size that was asked about.
+    smallest size at which the PCA control is acceptable; `controls` what random axes say of the prefixes; `production_documents`
+    the corpus size that was asked about.
     """
 
     family: str = ""
     missing_prompts: Mapping[str, str] = field(default_factory=dict)
     pca_dimension: int | None = None
+    controls: Sequence[RandomControl] = ()
     production_documents: int | None = None
 
 
@@ -242,7 +232,7 @@ def advise(
         *(() if verdict.measure.label_free else _quality(verdict, at_full)),
         None if verdict.measure.label_free else _judged_share(verdict, full, ranks, qrels),
         advice.prompts_missing(family=known.family, missing=known.missing_prompts),
-        _controls(verdict, scores, full),
+        advice.not_matryoshka(controls=known.controls, alpha=verdict.alpha),
         advice.pca_reaches_smaller(dimension=verdict.dimension, pca_dimension=known.pca_dimension),
         advice.small_corpus(**size),
         advice.no_loss_tolerated(retain=verdict.retain),
@@ -289,21 +279,3 @@ def _judged_share(verdict: Verdict, full: Configuration, ranks: Ranks, qrels: Qr
     return advice.judged_share_low(
         dim=chosen.dim, depth=depth, judged=judged, judged_at_full=at_full, judgments_per_query=per_query
     )
-
-
-def _controls(verdict: Verdict, scores: Scores, full: Configuration) -> Advice | None:
-    """The prefix against random axes of the same number; controls are named `random` or `random` and a seed."""
-    base = float(scores.of(full, verdict.measure).mean())
-    if base <= 0:
-        return None
-    kept: dict[int, float] = {}
-    by_random: dict[int, list[float]] = {}
-    for candidate in scores.candidates:
-        if candidate != candidate.at_float32 or candidate.dim >= full.dim:
-            continue
-        share = float(scores.of(candidate, verdict.measure).mean()) / base
-        if candidate.basis == Basis.PREFIX:
-            kept[candidate.dim] = share
-        elif candidate.basis.startswith(Basis.RANDOM):
-            by_random.setdefault(candidate.dim, []).append(share)
-    return advice.not_matryoshka(kept=kept, kept_by_random=by_random)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
+from mrl_sweep.decision.controls import MARGIN, RandomControl
 from mrl_sweep.decision.losers import LosingQuery
 from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
 from mrl_sweep.deploying.findings import Cost, Fewest, Finding, Findings, Smaller, bytes_in_memory, bytes_on_disk
@@ -15,6 +16,7 @@ from mrl_sweep.report.content.sentence import sentence
 from mrl_sweep.report.document import (
     BudgetRow,
     CandidateRow,
+    ControlRow,
     DocumentRow,
     FallenRow,
     FunnelRow,
@@ -49,6 +51,7 @@ class Facts:
     funnels: Sequence[FunnelRow] = ()
     projections: Sequence[ProjectionRow] = ()
     budgets: Sequence[BudgetRow] = ()
+    controls: Sequence[ControlRow] = ()
     warnings: Sequence[Advice] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
@@ -66,6 +69,7 @@ def build_report(verdict: Verdict, findings: Findings, scores: QueryScores, fact
         funnels=tuple(facts.funnels),
         projections=tuple(facts.projections),
         budgets=tuple(facts.budgets),
+        controls=tuple(facts.controls),
         warnings=_once(facts.warnings),
         excluded={reason: int(number) for reason, number in facts.excluded.items() if number},
         manifest=dict(facts.manifest),
@@ -232,6 +236,22 @@ def slice_rows(findings: Iterable[SliceFinding], judgements: Iterable[SliceJudge
             verdict=outcomes.get((finding.field, finding.value, finding.candidate)),
         )
         for finding in findings
+    )
+
+
+def control_rows(controls: Iterable[RandomControl]) -> tuple[ControlRow, ...]:
+    """A row per size at which random axes lose enough to tell anything."""
+    return tuple(
+        ControlRow(
+            dim=control.dim,
+            kept=control.kept,
+            kept_by_random=control.kept_by_random,
+            low=control.low,
+            high=control.high,
+            margin=MARGIN,
+            answer=str(control.answer),
+        )
+        for control in controls
     )
 
 

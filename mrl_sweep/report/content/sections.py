@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from mrl_sweep import words
+from mrl_sweep.decision.controls import AgainstRandom
 from mrl_sweep.deploying.budgets import pareto_front
 from mrl_sweep.report.content.grid import grids
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.content.outlook import budgets, funnels, projections
 from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit
-from mrl_sweep.report.document import CandidateRow, DocumentRow, FallenRow, LoserRow, Report, SliceRow
+from mrl_sweep.report.document import CandidateRow, ControlRow, DocumentRow, FallenRow, LoserRow, Report, SliceRow
 from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, Outcome
 
 _MOST_SLICES = 8
@@ -84,6 +85,7 @@ def controls(report: Report) -> Section | None:
     if not shares:
         return None
     dims = sorted({dim for _, dim in shares}, reverse=True)
+    tested = {row.dim: row for row in report.controls}
     prefix = {row.dim: _kept(row, report) for row in ladder(report)}
     columns = [
         Column(title="dim", cells=tuple(str(dim) for dim in dims)),
@@ -92,9 +94,35 @@ def controls(report: Report) -> Section | None:
             Column(title=basis, cells=tuple(_several(shares.get((basis, dim), [])) for dim in dims))
             for basis in dict.fromkeys(basis for basis, _ in shares)
         ),
+        Column(title="better than random by", cells=tuple(_better_by(tested.get(dim)) for dim in dims), drop=1),
     ]
     title = f"Controls: {report.verdict.measure} kept on other axes of the same number"
-    return Section(title=title, name="controls", asked=True, table=table(columns, [Mood.PLAIN] * len(dims)))
+    rows = table(columns, [Mood.PLAIN] * len(dims))
+    return Section(title=title, name="controls", asked=True, table=rows, notes=_against_random(report))
+
+
+def _better_by(row: ControlRow | None) -> str:
+    """The limits of prefix less random, in shares of full size."""
+    if row is None or row.low is None or row.high is None:
+        return words.DASH
+    return f"{100 * row.low:+.1f} to {100 * row.high:+.1f}%"
+
+
+def _against_random(report: Report) -> tuple[str, ...]:
+    """`Against random axes the prefix is better at 96 and 48 (proven); at 24 the queries cannot tell.`"""
+    by_answer: dict[str, list[str]] = {}
+    for row in report.controls:
+        by_answer.setdefault(row.answer, []).append(str(row.dim))
+    if not by_answer:
+        return ()
+    margin = words.asked(report.controls[0].margin)
+    phrases = {
+        AgainstRandom.BETTER: "is better at {} (proven)",
+        AgainstRandom.NO_BETTER: f"is no better at {{}} (proven within {margin} of full size)",
+        AgainstRandom.OPEN: "may be either at {}: the queries cannot tell",
+    }
+    parts = [phrases[AgainstRandom(answer)].format(", ".join(dims)) for answer, dims in by_answer.items()]
+    return (f"Against random axes, where those lose {margin} or more, the prefix {'; it '.join(parts)}.",)
 
 
 def indexes(report: Report) -> Section | None:

@@ -1,0 +1,87 @@
+"""Is it Matryoshka at all? The model's own prefix against random axes of the same number, paired query by query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from mrl_sweep.decision.compare import compare_paired
+from mrl_sweep.decision.judging import Question
+from mrl_sweep.decision.policy import MIN_QUERIES
+from mrl_sweep.types import Basis, Configuration, FloatArray
+
+MARGIN: Final = 0.05
+"""Random axes say something where they lose at least this share of full size; a prefix that gains less on them is no better."""
+
+
+class AgainstRandom(StrEnum):
+    """What the queries prove of a prefix: it beats random axes, it is no better (by `MARGIN` of full size), or neither."""
+
+    BETTER = "better"
+    NO_BETTER = "no better"
+    OPEN = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RandomControl:
+    """The prefix at one size against the mean of random draws there; all figures are shares of full size's mean.
+
+    `low` and `high` are the limits of the difference, prefix less random, None with fewer than two units of evidence.
+    """
+
+    dim: int
+    kept: float
+    kept_by_random: float
+    low: float | None
+    high: float | None
+    answer: AgainstRandom
+
+
+def against_random(question: Question) -> tuple[RandomControl, ...]:
+    """The prefix against random axes, by the deciding measure, at every size where those lose at least 5%; largest first.
+
+    The difference is that of each query (or cluster) to its mean over the draws; the sizes share alpha, so that the chance of
+    any wrong answer is alpha. Empty where no random axes were ranked, or full size finds nothing.
+    """
+    measure, full = question.required[0], question.baseline
+    draws: dict[int, list[Configuration]] = {}
+    for candidate in question.scores.candidates:
+        if candidate.basis.startswith(Basis.RANDOM) and candidate == candidate.at_float32 and candidate.dim < full.dim:
+            draws.setdefault(candidate.dim, []).append(candidate)
+    level = float(question.values(measure, [full]).mean()) if draws else 0.0
+    pairs: list[tuple[int, FloatArray, FloatArray]] = []
+    for dim in sorted(draws, reverse=True):
+        prefix = Configuration.exact_prefix(dim)
+        if level > 0 and prefix in question.scores.candidates:
+            own, *random = question.values(measure, [prefix, *draws[dim]])
+            pairs.append((dim, np.mean(random, axis=0), own))
+    telling = [pair for pair in pairs if pair[1].mean() <= (1 - MARGIN) * level]
+    return tuple(_control(*pair, level=level, alpha=question.policy.alpha / len(telling)) for pair in telling)
+
+
+def verdict_on_prefixes(controls: Sequence[RandomControl]) -> AgainstRandom:
+    """One answer for the model: better where any size proves it, no better where every size does."""
+    answers = {control.answer for control in controls}
+    if AgainstRandom.BETTER in answers:
+        return AgainstRandom.BETTER
+    return AgainstRandom.NO_BETTER if answers == {AgainstRandom.NO_BETTER} else AgainstRandom.OPEN
+
+
+def _control(dim: int, random: FloatArray, own: FloatArray, *, level: float, alpha: float) -> RandomControl:
+    compared = compare_paired(random, own, alpha=2 * alpha)
+    low, high = (None if limit is None else limit / level for limit in (compared.low, compared.high))
+    answer = AgainstRandom.OPEN
+    if low is not None and high is not None and compared.queries >= MIN_QUERIES:
+        answer = AgainstRandom.BETTER if low > 0 else AgainstRandom.NO_BETTER if high <= MARGIN else AgainstRandom.OPEN
+    return RandomControl(
+        dim=dim,
+        kept=float(own.mean()) / level,
+        kept_by_random=float(random.mean()) / level,
+        low=low,
+        high=high,
+        answer=answer,
+    )
