@@ -25,8 +25,9 @@ class DecideBy(StrEnum):
 class Policy:
     """What is asked: keep at least `retain` of each required measure, at error level `alpha` (one-sided).
 
-    `required` empty means the first measure of the scores; the first required measure is the one the verdict names.
-    `min_queries` is the number of units of evidence (queries, or clusters of queries) below which nothing is certified.
+    `required` empty means the first measure of the scores; the first required measure is the one the verdict names. `by_default`
+    where nobody chose `retain`. `min_queries` is the number of units of evidence (queries, or clusters of queries) below which
+    nothing is certified.
     """
 
     required: tuple[Measure, ...] = ()
@@ -34,6 +35,7 @@ class Policy:
     alpha: float = 0.05
     decide_by: DecideBy = DecideBy.BOUND
     min_queries: int = MIN_QUERIES
+    by_default: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.retain <= 1:

@@ -69,6 +69,7 @@ def decide(
         judgements=(first, *_with_curve(judged, walked)),
         n_queries=int(scores.counted[scores.measures.index(question.required[0])].sum()),
         n_clusters=None if clusters is None else question.units_of(question.required[0]),
+        by_default=policy.by_default,
     )
 
 

@@ -141,6 +141,8 @@ class VerdictRow:
     proven_configurations: tuple[str, ...] = ()
     by_share: tuple[ShareRow, ...] = ()
     """What the grid of precisions comes to at any share from 80%; empty where no code was ranked."""
+    by_default: bool = False
+    """Whether nobody chose `retain`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

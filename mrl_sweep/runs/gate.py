@@ -22,6 +22,9 @@ from mrl_sweep.settings.table import GateTable, OnInconclusive
 from mrl_sweep.types import FLOAT32, Advice, Basis, Configuration, Judgement, Outcome, Status, Verdict, exact_prefixes, full_size
 from mrl_sweep.words import UNKNOWN, asked, did_you_mean, first_offenders, keeps, percent, they
 
+HARDLY: Final = 0.1
+"""A slice is hardly tested where it must keep so much less than its share (of full size) before that is proven."""
+
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 
 
@@ -193,11 +196,27 @@ def with_advice(report: Report, judged: Sequence[SliceJudgement]) -> Report:
     if unproven:
         message = f"not proven to keep their share: {first_offenders(unproven)}"
         advice.append(Advice("slices-unproven", message, "judge more queries of these slices; only a proven loss fails the gate"))
+    blunt = [words for j in judged if (words := _hardly_tested(j)) is not None]
+    if blunt:
+        message = f"slices of so few queries could hardly have failed: {first_offenders(blunt)}"
+        advice.append(Advice("slices-hardly-tested", message, "judge more queries of these slices"))
     row = report.gate
     if row is not None and row.status == Status.INCONCLUSIVE and row.exit_code == 0:
         message = f"the gate let an open question through: {row.sentence}"
         advice.append(Advice("gate-inconclusive", message, "--on-inconclusive fail stops there"))
     return replace(report, warnings=(*report.warnings, *advice))
+
+
+def _hardly_tested(judged: SliceJudgement) -> str | None:
+    """`language=de only below 71.0%`: where a slice would have to keep far less than its share to be proven below it."""
+    finding = judged.finding
+    if judged.outcome is Outcome.FAIL or finding.kept is None:
+        return None
+    name = f"{finding.field}={finding.value}"
+    if finding.at_most is None:
+        return f"{name} at nothing"
+    fails_below = finding.retain - (finding.at_most - finding.kept)
+    return f"{name} only below {percent(max(fails_below, 0.0))}" if fails_below < finding.retain - HARDLY else None
 
 
 def _slices(report: Report, judged: Sequence[SliceJudgement]) -> tuple[SliceRow, ...]:

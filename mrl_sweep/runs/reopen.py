@@ -95,6 +95,7 @@ def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], P
         retain=now_or("retain", decision.retain, report.verdict.retain),
         alpha=now_or("alpha", decision.alpha, report.verdict.alpha),
         decide_by=now_or("decide_by", decision.decide_by, DecideBy(report.verdict.decide_by)),
+        by_default=report.verdict.by_default and "decision.retain" not in config.origins,
     )
     return tuple(dict.fromkeys((*measures, *required))), policy
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mrl_sweep import words
 from mrl_sweep.errors import InputError
+from mrl_sweep.report.content.sentence import demand
 from mrl_sweep.report.document import CandidateRow, Report
 from mrl_sweep.report.files.folder import as_edited, read_report, read_run
 from mrl_sweep.report.files.ranks_file import RunData
@@ -116,7 +117,7 @@ def _sentence(run: EarlierRun, one: Configuration, twin: Configuration, measure:
     verdict = {"pass": "proven", "fail": "too low"}.get(str(outcome), "not proven")
     text = (
         f"{one} keeps {words.percent(evidence.kept, limit=retain)} of {measure}, at least "
-        f"{words.percent(evidence.at_least, limit=retain)}; you asked for {words.asked(retain)}: {verdict}."
+        f"{words.percent(evidence.at_least, limit=retain)}; {demand(retain, by_default=run.policy.by_default)}: {verdict}."
     )
     if exact.kept is not None and evidence.kept is not None:
         text += f" Exact search of the same codes keeps {words.percent(exact.kept)}: "

@@ -14,7 +14,7 @@ from mrl_sweep.pipeline import run as pipeline
 from mrl_sweep.pipeline.checks import check_data, check_earlier, check_settings
 from mrl_sweep.pipeline.models import open_model
 from mrl_sweep.report.articles.several import CollectionRow, JointVerdict, MacroMeasure, MacroRow, Several
-from mrl_sweep.report.content.sentence import confidence
+from mrl_sweep.report.content.sentence import confidence, demand
 from mrl_sweep.report.content.view import ladder
 from mrl_sweep.report.document import CandidateRow, GateRow, Report
 from mrl_sweep.report.files.folder import RUNS_FILE, write_runs
@@ -53,6 +53,7 @@ def together(reports: Mapping[str, Report]) -> Several:
         decide_by=rule.decide_by,
         sentence="",
         by_collection=tuple(_collection_row(name, report) for name, report in reports.items()),
+        by_default=rule.by_default,
     )
     verdict = replace(verdict, sentence=_sentence(verdict, rows, by_dim))
     status = Status.PASS if dimension < full else _stopped_by(rows)
@@ -121,7 +122,7 @@ def _sentence(verdict: JointVerdict, rows: Sequence[MacroRow], by_dim: Mapping[i
     if verdict.dimension == rows[0].dim:
         return f"Keep all {verdict.dimension} dimensions for {_all(n)}: {why or 'no smaller size was tried.'}"
     row = next(row for row in rows if row.dim == verdict.dimension)
-    asked = f"you asked for {words.asked(verdict.retain)}."
+    asked = f"{demand(verdict.retain, by_default=verdict.by_default)}."
     average = f"their average keeps {words.percent(row.measures[verdict.measure].kept, limit=verdict.retain)}"
     parts = [f"Use {verdict.dimension} dimensions for {_all(n)}: {_each(verdict, by_dim[row.dim])}; {average}; {asked}"]
     if verdict.decide_by != "bound" and (verdict.proven is None or verdict.proven > verdict.dimension):

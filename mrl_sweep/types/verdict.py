@@ -62,7 +62,8 @@ class Judgement:
 class Verdict:
     """The answer: the smallest acceptable dimension under the rule in force, and both readings of the evidence.
 
-    `n_clusters` is how many units of evidence the queries make where they are clustered, else None: each is one.
+    `n_clusters` is how many units of evidence the queries make where they are clustered, else None: each is one. `by_default`
+    where nobody chose `retain`.
     """
 
     status: Status
@@ -76,6 +77,7 @@ class Verdict:
     judgements: tuple[Judgement, ...]
     n_queries: int
     n_clusters: int | None = None
+    by_default: bool = False
 
     @property
     def n_units(self) -> int:

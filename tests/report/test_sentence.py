@@ -54,6 +54,16 @@ def test_a_proven_size_is_named_with_its_bound_the_limit_and_the_saving() -> Non
     )
 
 
+def test_a_share_that_nobody_chose_is_called_the_default() -> None:
+    chosen = verdict(PASS_256, dimension=256, proven=256, measured=256)
+    assert sentence(replace(chosen, by_default=True)) == (
+        "Use 256 dimensions: it keeps 99.0% of nDCG@10, at least 98.2% with 95% confidence; 98% is the default (--retain)."
+    )
+    kept = replace(verdict(FAIL_256, dimension=768), by_default=True)
+    assert sentence(kept).endswith("at most 96.9% with 95% confidence; 98% is the default (--retain).")
+    assert "you asked for 98%" in sentence(replace(kept, by_default=False))
+
+
 def test_a_smaller_measured_size_is_told_apart_from_the_proven_one() -> None:
     lower = judged(128, Outcome.INCONCLUSIVE, 0.983, 0.97, 0.996, needed=1234)
     told = sentence(verdict(PASS_256, lower, dimension=256, proven=256, measured=128))

@@ -61,6 +61,7 @@ class JointVerdict:
     decide_by: str
     sentence: str
     by_collection: tuple[CollectionRow, ...]
+    by_default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

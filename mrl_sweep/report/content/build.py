@@ -176,6 +176,7 @@ def _verdict_row(verdict: Verdict, findings: Findings, facts: Facts) -> VerdictR
         bytes_sentence=bytes_sentence(verdict, findings, facts.fewest),
         proven_configurations=_proven(facts.fewest),
         by_share=_share_rows(facts.fewest),
+        by_default=verdict.by_default,
     )
 
 

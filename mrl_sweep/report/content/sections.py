@@ -251,8 +251,10 @@ def _searched(report: Report, every: list[SliceRow], rows: list[SliceRow], top: 
     searched = sum(row.q_value is not None for row in every)
     held = f"false discoveries held at {words.asked(report.verdict.alpha)}"
     notes = [f"Of {words.plural(searched, 'slice')} searched, {what} ({held})."] if searched else []
+    notes.append("Others: what all other queries keep. q: the share of false alarms among slices with a q up to this one.")
     if len(rows) > len(top):
-        notes.append(f"{len(rows) - len(top)} more in report.json.")
+        below = sum(row.verdict == Outcome.FAIL for row in rows) - sum(row.verdict == Outcome.FAIL for row in top)
+        notes.append(f"{len(rows) - len(top)} more in report.json{f', {below} of them below their margin' if below else ''}.")
     if len(every) > len(rows):
         small = words.plural(len(every) - len(rows), "slice")
         notes.append(f"{small} of fewer than {SMALLEST_SHOWN} queries not shown: so few say little of a slice.")

@@ -38,6 +38,11 @@ def confidence(alpha: float) -> str:
     return f"{words.asked(round(1 - alpha, 12))} confidence"
 
 
+def demand(retain: float, *, by_default: bool) -> str:
+    """`you asked for 98%`, or where nobody did `98% is the default (--retain)`."""
+    return f"{words.asked(retain)} is the default (--retain)" if by_default else f"you asked for {words.asked(retain)}"
+
+
 def _ladder(verdict: Verdict) -> list[Judgement]:
     """The exact prefixes, from full size down."""
     rows = [j for j in verdict.judgements if j.candidate.is_exact_prefix]
@@ -52,11 +57,11 @@ def _use(verdict: Verdict, chosen: Judgement) -> str:
     sure = confidence(verdict.alpha)
     proven = verdict.proven is not None and verdict.proven <= verdict.dimension
     if verdict.decide_by == "bound" or proven:
-        return f"{start}, at least {least} with {sure}; you asked for {words.asked(limit)}."
+        return f"{start}, at least {least} with {sure}; {demand(limit, by_default=verdict.by_default)}."
     verb = "returns" if verdict.measure.label_free else "keeps"
     bound = f": with {sure} it {verb} at least {least}" if evidence.at_least is not None else ""
     queries = _queries(verdict)
-    return f"{start} as measured on {queries}; you asked for {words.asked(limit)}. Measured, not proven{bound}."
+    return f"{start} as measured on {queries}; {demand(limit, by_default=verdict.by_default)}. Measured, not proven{bound}."
 
 
 def _keep_full(verdict: Verdict, ladder: list[Judgement]) -> str:
@@ -75,10 +80,10 @@ def _keep_full(verdict: Verdict, ladder: list[Judgement]) -> str:
     if first.reason and not _explains(verdict, first):
         return f"{start}: {first.candidate.dim} does not pass ({first.reason.rstrip('.')})."
     if verdict.decide_by == "mean":
-        return f"{start}: {_seen(verdict, first)} as measured; you asked for {words.asked(verdict.retain)}."
+        return f"{start}: {_seen(verdict, first)} as measured; {demand(verdict.retain, by_default=verdict.by_default)}."
     if first.outcome is Outcome.FAIL:
         most = words.percent(evidence.at_most, limit=verdict.retain)
-        rest = f"at most {most} with {confidence(verdict.alpha)}; you asked for {words.asked(verdict.retain)}"
+        rest = f"at most {most} with {confidence(verdict.alpha)}; {demand(verdict.retain, by_default=verdict.by_default)}"
         return f"{start}: {_seen(verdict, first)}, {rest}."
     return f"{start} for now: {_unproven(verdict, first)}."
 
@@ -88,7 +93,7 @@ def _unproven(verdict: Verdict, judgement: Judgement) -> str:
     least = "no share of it" if evidence.at_least is None else f"only {words.percent(evidence.at_least, limit=limit)}"
     queries = _queries(verdict, prove=True)
     shown = f"{_seen(verdict, judgement)}, but {queries} {least} with {confidence(verdict.alpha)}"
-    return f"{shown}; you asked for {words.asked(limit)}. {_would_settle(verdict, evidence)}"
+    return f"{shown}; {demand(limit, by_default=verdict.by_default)}. {_would_settle(verdict, evidence)}"
 
 
 def _would_settle(verdict: Verdict, evidence: Evidence) -> str:

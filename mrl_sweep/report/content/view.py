@@ -228,7 +228,13 @@ def _size_notes(report: Report, rows: Sequence[CandidateRow]) -> list[str]:
     notes += reasons[:_MOST_NOTES]
     if len(reasons) > _MOST_NOTES:
         notes.append(f"And {words.plural(len(reasons) - _MOST_NOTES, 'more size')} with a reason of its own, in report.json.")
-    return [*notes, *filter(None, [other_shares(report), _power(report, every)])]
+    return [*notes, *filter(None, [_legend(report, rows), other_shares(report), _power(report, every)])]
+
+
+def _legend(report: Report, rows: Sequence[CandidateRow]) -> str:
+    """What `at least` means, where any row has it."""
+    bounded = any(e is not None and e.at_least is not None for e in (measured(row, report) for row in rows))
+    return f"At least: the share that is proven, with {words.asked(1 - report.verdict.alpha)} confidence." if bounded else ""
 
 
 def other_shares(report: Report) -> str:
