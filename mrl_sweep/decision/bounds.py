@@ -92,7 +92,7 @@ def unseen_size(y: FloatArray) -> FloatArray:
     """
     total = y.sum(axis=1)
     rests_on = np.divide((y * y).sum(axis=1), total, out=np.zeros_like(total), where=total > 0)
-    return np.maximum(y.mean(axis=1), UNSEEN_PART * rests_on)
+    return np.asarray(np.maximum(y.mean(axis=1), UNSEEN_PART * rests_on))
 
 
 def with_unseen_loser(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
