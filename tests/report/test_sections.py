@@ -19,6 +19,8 @@ from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ra
 
 MIB = 1024 * 1024
 
+OTHERS = "Others: what all other queries keep. q: the share of false alarms among slices with a q up to this one."
+
 
 def index(dim: int, spec: str, mean: float, size_mib: float, p99: float, verdict: str = "pass") -> CandidateRow:
     return CandidateRow(
@@ -157,7 +159,10 @@ def test_slices_that_stand_out_come_first_and_a_lower_unproven_one_does_not_pass
     assert section.table.columns[0].cells == ("type=numeric", "type=tiny", "type=lucky")
     assert section.table.columns[-1].cells == ("hit", "-", "-")
     assert worst_slice(report) == "Worst hit: type=numeric keeps 93.0% (41 queries)."
-    assert section.notes == ("Of 2 slices searched, 1 is hit harder than the other queries (false discoveries held at 5%).",)
+    assert section.notes == (
+        "Of 2 slices searched, 1 is hit harder than the other queries (false discoveries held at 5%).",
+        OTHERS,
+    )
 
 
 def test_where_full_size_is_kept_the_slices_of_the_next_size_are_shown(sketch: Report) -> None:
