@@ -58,11 +58,10 @@ def ranked(row: Mapping[str, Any], documents: Array, queries: Array) -> tuple[Ar
         return None
     if rescore and ("@" not in rescore or not rescore.split("@")[1].isdecimal()):
         return None
-    name, _, parameters = name.partition(",efSearch=")
-    parameters = f"efSearch={parameters}" if parameters else ""
+    name, _, effort = name.partition(",efSearch=")
     built = faiss.index_factory(dim, name, faiss.METRIC_L2 if name == "LSH" else faiss.METRIC_INNER_PRODUCT)
-    if parameters:
-        faiss.ParameterSpace().set_index_parameters(built, parameters)
+    if effort:
+        faiss.ParameterSpace().set_index_parameter(built, "efSearch", float(effort))
     built.train(own)
     built.add(own)
     length, large = (int(part) for part in rescore.split("@")) if rescore else (min(DEPTH, len(own)), 0)
