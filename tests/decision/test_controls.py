@@ -63,9 +63,7 @@ def test_no_better_is_proven_within_five_percent_of_full_size() -> None:
     names = tuple(map(Configuration.parse, ("4", "2", "random-0:2")))
     for gain, answer in ((0.0, "no better"), (0.01, "better"), (0.001, "no better"), (-0.05, "no better")):
         own = random + gain + rng.normal(0, 0.02, n)
-        scores = Scores(
-            tuple(map(Configuration.parse, names)), (NDCG,), np.stack([full, own, random])[:, None], np.ones((1, n), bool)
-        )
+        scores = Scores(names, (NDCG,), np.stack([full, own, random])[:, None], np.ones((1, n), bool))
         (control,) = against_random(Question(scores=scores, policy=Policy(), baseline=Configuration.exact_prefix(4)))
         limits = compare_paired(random, own, alpha=0.1)
         assert (control.low, control.high) == (limits.low / 0.5, limits.high / 0.5)  # type: ignore[operator]
