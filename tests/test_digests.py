@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrl_sweep.digests import DigestTable, text_digests
+from mrl_sweep.files.digests import DigestTable, text_digests
 
 
 def test_a_text_digest_is_blake2b_of_its_utf8_bytes() -> None:

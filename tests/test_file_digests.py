@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mrl_sweep import file_digests as module
-from mrl_sweep.file_digests import FileDigests
+from mrl_sweep.files import file_digests as module
+from mrl_sweep.files.file_digests import FileDigests
 
 
 def test_files_are_read_once_and_again_when_they_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ ROOT = Path(mrl_sweep.__file__).parent
 
 FLOORS = (
     ("types", "errors", "events", "interrupt", "words"),
-    ("files", "digests", "file_digests", "object_store"),
+    ("files",),
     ("ranking", "measures", "decision", "projection"),
     ("settings",),
     ("collection", "store", "deploying"),
@@ -128,6 +128,60 @@ def test_libraries_stay_with_their_owners(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in modules() if room_of(p) in PURE], ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_first_floor_is_pure(path: Path) -> None:
     assert not {name.split(".")[0] for name in imported(path)} & FORBIDDEN_IN_PURE
+
+
+LONGEST = 420
+"""No page has more lines than this; most have a hundred to two hundred and fifty."""
+
+FRAGMENT = 60
+FRAGMENTS = {
+    "mrl_sweep.api",
+    "mrl_sweep.collection.unjudged",
+    "mrl_sweep.deploying.indexes.query_topics",
+    "mrl_sweep.embedding.hosted.cohere",
+    "mrl_sweep.embedding.hosted.gemini",
+    "mrl_sweep.embedding.hosted.voyage",
+    "mrl_sweep.embedding.local.static",
+    "mrl_sweep.embedding.local.wordllama",
+    "mrl_sweep.embedding.sizes",
+    "mrl_sweep.ranking.rotation",
+    "mrl_sweep.report.articles.check",
+}
+"""Modules of fewer lines than `FRAGMENT` that a single other one imports. It may shrink: a subject is read on one page."""
+
+TWINS = {"Space"}
+"""Classes of one name in two rooms."""
+
+
+def test_no_page_is_too_long_to_read() -> None:
+    lines = {name_of(path): path.read_text(encoding="utf-8").count("\n") for path in modules()}
+    assert {name: n for name, n in lines.items() if n > LONGEST} == {}
+
+
+def test_a_module_that_one_other_imports_is_a_subject_and_no_fragment() -> None:
+    importers: dict[str, set[str]] = {name_of(path): set() for path in modules()}
+    for path in modules():
+        for name in imported_anywhere(path) & importers.keys() - {name_of(path)}:
+            importers[name].add(name_of(path))
+    short = {name_of(p) for p in modules() if p.name != "__init__.py" and p.read_text(encoding="utf-8").count("\n") < FRAGMENT}
+    assert {name for name in short if len(importers[name]) == 1} <= FRAGMENTS
+
+
+def imported_anywhere(path: Path) -> set[str]:
+    """The modules of this package that a module imports, in its body or inside a function."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            named = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name for name in named if (ROOT.parent / name.replace(".", "/")).with_suffix(".py").exists()}
+            names.add(node.module or "")
+    return names
+
+
+def test_no_two_classes_share_a_name() -> None:
+    nodes = [node for path in modules() for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    classes = [node.name for node in nodes if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    assert {name for name in classes if classes.count(name) > 1} <= TWINS
 
 
 def test_no_two_test_files_share_a_name() -> None:

@@ -26,7 +26,7 @@ HOMES: Final = {
     "check": "check",
     "config": "config",
     "score": "score",
-    "merge": "merge",
+    "merge": "run",
 }
 """The module of each command, in the order of the help page."""
 

@@ -1,17 +1,19 @@
-"""`mrl-sweep run` and `mrl-sweep demo`: the main job."""
+"""`mrl-sweep run`, `demo` and `merge`: the main job, whole or in parts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from mrl_sweep.cli.console import listening, write_line
 from mrl_sweep.cli.invocation import Invocation, invocation_of
-from mrl_sweep.cli.options import SWEEP, ConfigFile, takes
+from mrl_sweep.cli.options import OUTPUT, SWEEP, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_output
+from mrl_sweep.cli.report import files_of
 from mrl_sweep.settings.folders import inputs_of
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ PartOption = Annotated[
         show_default=False,
     ),
 ]
+PartsFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The --out that the parts share.", show_default=False)]
 
 
 @takes(*SWEEP)
@@ -49,6 +52,18 @@ def demo(context: typer.Context, **flags: Any) -> None:
     """The main job on packaged real text with a real Matryoshka model; no download."""
     invocation = invocation_of(context, flags)
     run_and_show(invocation, invocation.configure(None, {**DEMO, **{name: value for name, value in flags.items() if value}}))
+
+
+@takes(*OUTPUT)
+def merge(context: typer.Context, folder: PartsFolder, **flags: Any) -> None:
+    """Put the parts of a run together (--part I/N), then go on as run does."""
+    invocation = invocation_of(context, flags)
+    output = prepare_output(invocation, invocation.configure(None, flags).run.output, files_of(folder))
+    from mrl_sweep.pipeline.parts import merge_parts
+
+    with listening(invocation) as on_event:
+        report = merge_parts(folder, on_event)
+    output.show(report)
 
 
 def run_one_part(invocation: Invocation, settings: SweepConfig, text: str) -> None:

@@ -27,7 +27,7 @@ _FEWEST: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DemoQuery:
     """A query with the grade of each answer by row."""
 
     id: str
@@ -50,7 +50,7 @@ class PydocsCorpus:
 
     entries: tuple[Entry, ...]
     bodies: Mapping[int, str]
-    asked: tuple[Asked, ...]
+    asked: tuple[DemoQuery, ...]
     absent: int
     unused: Mapping[str, int]
     facts: Mapping[str, Any]
@@ -97,7 +97,7 @@ def corpus(*, installed: bool) -> PydocsCorpus:
     judged = frozenset(row for _, grades in questions for row in grades)
     items, bodies, unused = known_items(entries, kept_whole=judged)
     asked = [
-        Asked(
+        DemoQuery(
             f"{KNOWN_ITEM}:{entries[item.rows[0]].name}",
             item.text,
             {"style": KNOWN_ITEM, **_about(entries[item.rows[0]])},
@@ -107,7 +107,7 @@ def corpus(*, installed: bool) -> PydocsCorpus:
     ]
     for question, grades in questions:
         about = _about(entries[max(grades, key=lambda row: grades[row])]) if grades else {}
-        asked.append(Asked(question.id, question.text, {"style": question.style, "topic": question.topic, **about}, grades))
+        asked.append(DemoQuery(question.id, question.text, {"style": question.style, "topic": question.topic, **about}, grades))
     facts = {
         "versions": _versions(entries, packages_distributions() if installed else {}),
         "platform": sys.platform,
@@ -158,7 +158,7 @@ def load_pydocs(*, split: str | None = None, options: LoadOptions | None = None,
     return _with_absent(collection, 0 if split == "known-item" else found.absent, unanswered)
 
 
-def _parts(found: PydocsCorpus, split: str, asked: list[Asked]) -> Parts:
+def _parts(found: PydocsCorpus, split: str, asked: list[DemoQuery]) -> Parts:
     return Parts(
         name="pydocs",
         source="pydocs",

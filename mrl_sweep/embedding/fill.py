@@ -12,11 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from mrl_sweep.digests import Uint64Array, text_digests
 from mrl_sweep.embedding.batches import batches, encodable, windows
 from mrl_sweep.embedding.protocol import Embedder, Encoded, PartlyEncoded, Role
 from mrl_sweep.errors import EnvironmentFault, MrlSweepError
 from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.files.digests import Uint64Array, text_digests
 from mrl_sweep.interrupt import held_back
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Rows

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.digests import text_digests
 from mrl_sweep.embedding import Embedder, Role, Store, VectorSource
 from mrl_sweep.embedding.batches import windows
 from mrl_sweep.embedding.fill import STAGES, Filling, fill
@@ -20,6 +19,7 @@ from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Note, OnEvent, Progress, ignore
 from mrl_sweep.execution.cluster import ask_nodes, our_error
 from mrl_sweep.execution.ray import RayExecutor
+from mrl_sweep.files.digests import text_digests
 from mrl_sweep.store.space import Space
 from mrl_sweep.types import Collection
 

@@ -83,7 +83,7 @@ class CorpusSize:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class GrowthModel:
     """Everything that does not depend on the corpus size asked for.
 
     `units` (n_counted,) numbers the unit of evidence of each counted query; `draws` (n_draws, n_units + 2) is how often each unit
@@ -106,7 +106,7 @@ class Model:
         return int(self.draws.shape[1]) - UNSEEN
 
     @classmethod
-    def of(cls, ranks: Ranks, qrels: Qrels, question: Demand, generator: np.random.Generator) -> Model:
+    def of(cls, ranks: Ranks, qrels: Qrels, question: Demand, generator: np.random.Generator) -> GrowthModel:
         exact = [c for c, candidate in enumerate(ranks.candidates) if candidate.is_exact]
         candidates = tuple(ranks.candidates[c] for c in exact)
         baseline = question.baseline or full_size(candidates)

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.projection.forecasts import MIN_QUERIES, CorpusSize, Demand, Forecast, Model
+from mrl_sweep.projection.forecasts import MIN_QUERIES, CorpusSize, Demand, Forecast, GrowthModel
 from mrl_sweep.types import Advice, Configuration, Measure, Qrels, Ranks
 
 __all__ = ["CorpusSize", "Demand", "Forecast", "Growth", "project", "refuse_unprojectable"]
@@ -62,7 +62,7 @@ def project(
     data. Raises InputError for a measure that ranks alone cannot project, and where no query has a relevant document.
     """
     refuse_unprojectable(question.measure)
-    model = Model.of(ranks, qrels, question, generator)
+    model = GrowthModel.of(ranks, qrels, question, generator)
     reach = _reach(question.measure)
     within = [n for n in corpus_sizes if n <= reach * model.n_sample]
     curve = np.geomspace(max(1, model.n_sample / 20), reach * model.n_sample, _CURVE_POINTS).astype(np.int64)
@@ -104,7 +104,7 @@ def _refusal(n_documents: int, n_sample: int, reach: int) -> CorpusSize:
     return CorpusSize(n_documents=n_documents, exact=False, refused=reason, dimension=None, forecasts=())
 
 
-def _advice(model: Model, corpus_sizes: Sequence[int], reach: int) -> tuple[Advice, ...]:
+def _advice(model: GrowthModel, corpus_sizes: Sequence[int], reach: int) -> tuple[Advice, ...]:
     advice = []
     if any(n > model.n_sample for n in corpus_sizes):
         advice.append(

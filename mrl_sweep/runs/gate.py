@@ -88,7 +88,7 @@ def answer(ask: GateTable, findings: Sequence[GateAnswer], *, question: str, con
     )
 
 
-class Asked(NamedTuple):
+class GateQuestion(NamedTuple):
     """What the gate asked in words, the configuration that it is about, and what was found."""
 
     finding: GateAnswer
@@ -96,7 +96,7 @@ class Asked(NamedTuple):
     configuration: Configuration
 
 
-def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> Asked:
+def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> GateQuestion:
     """The question of size or bytes, answered.
 
     What is named with `dim` or `config`, or else the size that is `deployed`, is one test at full alpha. Up to `max_dim` the
@@ -117,16 +117,16 @@ def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> As
         return _ask_configuration(_ranked(dim, sizes), run)
     if ask.max_dim is None:
         finding = GateAnswer(run.verdict.status, verdict_words(run.verdict))
-        return Asked(finding, "is any size below full acceptable?", Configuration.exact_prefix(run.verdict.dimension))
+        return GateQuestion(finding, "is any size below full acceptable?", Configuration.exact_prefix(run.verdict.dimension))
     return _ask_sizes(ask.max_dim, sizes, run)
 
 
-def _ask_configuration(named: Configuration, run: EarlierRun) -> Asked:
+def _ask_configuration(named: Configuration, run: EarlierRun) -> GateQuestion:
     judged = run.judge(named)
-    return Asked(_finding(judged, run.policy), f"is {named} still acceptable?", named)
+    return GateQuestion(_finding(judged, run.policy), f"is {named} still acceptable?", named)
 
 
-def _ask_sizes(max_dim: int, sizes: Sequence[Configuration], run: EarlierRun) -> Asked:
+def _ask_sizes(max_dim: int, sizes: Sequence[Configuration], run: EarlierRun) -> GateQuestion:
     """Whether some size up to `max_dim` is acceptable."""
     allowed = [c for c in sizes if c.dim <= max_dim]
     if not allowed:
@@ -135,14 +135,15 @@ def _ask_sizes(max_dim: int, sizes: Sequence[Configuration], run: EarlierRun) ->
         )
     question = f"is any size up to {max_dim} acceptable?"
     if sizes[0] in allowed:
-        return Asked(GateAnswer(Status.PASS, f"Full size, {allowed[0].dim}, is not above {max_dim}."), question, allowed[0])
+        passed = GateAnswer(Status.PASS, f"Full size, {allowed[0].dim}, is not above {max_dim}.")
+        return GateQuestion(passed, question, allowed[0])
     walk = decide(run.scores, run.policy, candidates=allowed, clusters=run.clusters, unfit=run.unfit)
     if walk.status is Status.PASS:
-        return Asked(GateAnswer(Status.PASS, verdict_words(walk)), question, Configuration.exact_prefix(walk.dimension))
-    return Asked(_finding(walk.judgements[1], run.policy), question, allowed[0])
+        return GateQuestion(GateAnswer(Status.PASS, verdict_words(walk)), question, Configuration.exact_prefix(walk.dimension))
+    return GateQuestion(_finding(walk.judgements[1], run.policy), question, allowed[0])
 
 
-def _ask_bytes(max_bytes: int, run: EarlierRun) -> Asked:
+def _ask_bytes(max_bytes: int, run: EarlierRun) -> GateQuestion:
     """Whether some configuration of at most `max_bytes` a vector in memory is proven, by the paths through those alone."""
     question, full = f"is any configuration of at most {max_bytes:,} bytes a vector proven?", full_size(run.scores.candidates)
     cells = grid_bytes(run.scores.candidates, Basis.PREFIX)
@@ -152,17 +153,17 @@ def _ask_bytes(max_bytes: int, run: EarlierRun) -> Asked:
         hint = "add smaller sizes or precisions and run again: --dims, --precision"
         raise InputError(f"no configuration takes at most {max_bytes:,} bytes a vector ({least})", hint)
     if full in allowed:
-        return Asked(GateAnswer(Status.PASS, f"Full size takes {cells[full]:,} bytes a vector."), question, full)
+        return GateQuestion(GateAnswer(Status.PASS, f"Full size takes {cells[full]:,} bytes a vector."), question, full)
     found = decide_grid(run.scores, run.policy, bytes_of=allowed, clusters=run.clusters, unfit=run.unfit)
     if found.smallest is not None:
         judged = run.judge(found.smallest)
         sentence = f"{cells[found.smallest]:,} bytes a vector: {_finding(judged, run.policy).sentence}"
-        return Asked(GateAnswer(Status.PASS, sentence), question, found.smallest)
+        return GateQuestion(GateAnswer(Status.PASS, sentence), question, found.smallest)
     first = [run.judge(path.steps[0]) for path in found.paths]
     worse = all(judgement.outcome is Outcome.FAIL for judgement in first)
     reasons = "; ".join(f"{judgement.candidate}: {judgement.reason}" for judgement in first if judgement.reason)
     sentence = f"No configuration of at most {max_bytes:,} bytes a vector is proven ({reasons})."
-    return Asked(GateAnswer(Status.FAIL if worse else Status.INCONCLUSIVE, sentence), question, found.paths[0].steps[0])
+    return GateQuestion(GateAnswer(Status.FAIL if worse else Status.INCONCLUSIVE, sentence), question, found.paths[0].steps[0])
 
 
 def ask_baseline(run: EarlierRun, before: EarlierRun, named: Configuration, *, max_regression: float) -> GateAnswer:

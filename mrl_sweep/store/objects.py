@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from mrl_sweep.file_digests import FileDigests, file_digest
-from mrl_sweep.object_store import ObjectStore
+from mrl_sweep.files.file_digests import FileDigests, file_digest
+from mrl_sweep.files.object_store import ObjectStore
 
 ASIDE: Final = "set-aside"
 DRAFT_KEPT_S: Final = 3600.0

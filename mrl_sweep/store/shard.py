@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.digests import Uint64Array
+from mrl_sweep.files.digests import Uint64Array
 from mrl_sweep.types import IntArray
 
 TRUNCATED: Final = 1

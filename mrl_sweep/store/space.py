@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.digests import DigestTable, Uint64Array
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.files import json_digest
+from mrl_sweep.files.digests import DigestTable, Uint64Array
 from mrl_sweep.store.objects import Objects
 from mrl_sweep.store.shard import SUFFIX, Index, Kind, NotOurs, Rows, map_vectors, read_index, write_shard
 from mrl_sweep.types import Advice, IntArray, ModelFacts, Vectors

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.errors import EnvironmentFault, InputError
-from mrl_sweep.file_digests import FileDigests
 from mrl_sweep.files import json_digest
-from mrl_sweep.object_store import ObjectStore, connect
+from mrl_sweep.files.file_digests import FileDigests
+from mrl_sweep.files.object_store import ObjectStore, connect
 from mrl_sweep.settings.folders import copies_of
 from mrl_sweep.store.objects import Objects
 from mrl_sweep.store.space import Space, read_facts

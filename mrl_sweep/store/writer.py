@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mrl_sweep.digests import DigestTable, Uint64Array
+from mrl_sweep.files.digests import DigestTable, Uint64Array
 from mrl_sweep.store.shard import Index, Rows, read_rows, together
 from mrl_sweep.store.space import Shard, Space
 

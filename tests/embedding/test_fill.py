@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
 
-from mrl_sweep.digests import text_digests
 from mrl_sweep.embedding import Batching, Encoded, Role, Store, embed, known_facts
 from mrl_sweep.embedding import batches as batching_module
 from mrl_sweep.embedding.batches import batches, encodable, windows
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Progress
+from mrl_sweep.files.digests import text_digests
 from mrl_sweep.store.shard import Rows
 from mrl_sweep.store.space import Space
 

@@ -10,7 +10,7 @@ import pytest
 from embedding_helpers import CountingEmbedder, collection_of, vectors_of
 
 from mrl_sweep.embedding import Store, embed, open_embedder
-from mrl_sweep.embedding.vectors.table import Address
+from mrl_sweep.embedding.vectors.table import TableAddress
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.types import Embeddings
 
@@ -170,8 +170,8 @@ def test_nothing_is_written_and_a_user_without_rights_is_told_so(schema: str, tm
 
 def test_the_address_is_taken_apart_and_shows_no_password() -> None:
     text = "postgresql://me:secret@host/db?sslmode=require&table=items&vector=v"
-    assert Address.parse(text) == Address("postgresql://me:secret@host/db?sslmode=require", "items", None, "v")
-    assert Address.parse("host=h dbname=d?table=s.t&id=k") == Address("host=h dbname=d", "s.t", "k", None)
+    assert TableAddress.parse(text) == TableAddress("postgresql://me:secret@host/db?sslmode=require", "items", None, "v")
+    assert TableAddress.parse("host=h dbname=d?table=s.t&id=k") == TableAddress("host=h dbname=d", "s.t", "k", None)
     assert open_embedder(f"pgvector:{text}").name == "pgvector:items"
     with pytest.raises(InputError, match="names no table") as caught:
         open_embedder("pgvector:postgresql://me:secret@host/db?id=x")

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
 
-from mrl_sweep.digests import text_digests
 from mrl_sweep.embedding import embed
 from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.files.digests import text_digests
 from mrl_sweep.store.shard import TRUNCATED, ZERO, Rows
 from mrl_sweep.store.space import Space
 from mrl_sweep.store.store import Store

@@ -31,7 +31,7 @@ from mrl_sweep.embedding.local.static import StaticEncoder
 from mrl_sweep.embedding.local.transforms import transformed
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, Role
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
-from mrl_sweep.file_digests import FileDigests
+from mrl_sweep.files.file_digests import FileDigests
 from mrl_sweep.types import Advice, BoolArray, IntArray, ModelFacts, Similarity
 
 _BATCH: Final = 32

@@ -12,7 +12,7 @@ from mrl_sweep.embedding.families import family_of
 from mrl_sweep.embedding.local.sentence_transformers import LocalModel, Origin
 from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import EnvironmentFault, MissingExtra
-from mrl_sweep.file_digests import FileDigests
+from mrl_sweep.files.file_digests import FileDigests
 
 _WEIGHTS: Final = "weights/l2_supercat_256.safetensors"
 _TOKENIZER: Final = "tokenizers/l2_supercat_tokenizer_config.json"

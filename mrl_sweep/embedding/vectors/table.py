@@ -31,7 +31,7 @@ _HEAD_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class TableAddress:
     """Where a table is: the database, the table, and its columns where they are named."""
 
     dsn: str
@@ -57,7 +57,7 @@ class VectorTable:
     """A `VectorSource`: the vectors of documents, or of queries, in one table, matched by id."""
 
     def __init__(self, address: str) -> None:
-        self._address = Address.parse(address)
+        self._address = TableAddress.parse(address)
         self._last: tuple[Set[str], VectorFile] | None = None
 
     @property
@@ -93,7 +93,7 @@ class VectorTable:
         return brought(table, collection, role, model, on_event)
 
 
-def read_table(address: Address, wanted: Set[str], on_event: OnEvent) -> VectorFile:
+def read_table(address: TableAddress, wanted: Set[str], on_event: OnEvent) -> VectorFile:
     """The rows of these ids, by a cursor of the server in a transaction that may only read; mapped from a file without a name."""
     with _faults_of(address.table), connected(address.dsn, FORMS) as connection:
         connection.read_only = True
@@ -124,7 +124,7 @@ def read_table(address: Address, wanted: Set[str], on_event: OnEvent) -> VectorF
                 return VectorFile(address.table, np.memmap(file, dtype.newbyteorder("="), "r", 0, (len(ids), dim)), ids)
 
 
-def _query(connection: Any, address: Address) -> tuple[Any, np.dtype[Any]]:
+def _query(connection: Any, address: TableAddress) -> tuple[Any, np.dtype[Any]]:
     """The statement that reads ids as text beside vectors, and the type of their numbers."""
     from psycopg import sql
 
