@@ -161,7 +161,7 @@ def model(folder: Path) -> object:
 
 
 def store(folder: Path) -> object:
-    """What a damaged or edited store gives is what the model gives: the figures never change (FAULTS 44, 65)."""
+    """What a damaged or edited store gives is what the model gives: the figures never change (FAULTS 65)."""
     found = embed(three(), CountingEmbedder(), Store(folder / "s"))
     right = vectors_of(["a", "b", "c"])
     assert found.trained_dims == (4, 2), "facts of the model were changed"

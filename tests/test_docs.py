@@ -81,6 +81,15 @@ def test_every_row_that_code_or_tests_cite_is_in_the_table_of_faults() -> None:
     assert cited == rows
 
 
+def test_every_fault_of_the_table_has_tests_that_exist() -> None:
+    text = (DOCS / "faults.md").read_text("utf-8")
+    rows = set(re.findall(r"^\| (\d+) \|", text, flags=re.MULTILINE)) - {"55"}  # with the commands that write
+    listed = dict(re.findall(r"^\* (\d+): (.+)$", text, flags=re.MULTILINE))
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert rows == set(listed)
+    assert [name for names in listed.values() for name in re.findall(r"`(\w+)`", names) if f"def {name}(" not in tests] == []
+
+
 def test_the_rooms_of_the_architecture_are_those_of_the_tree() -> None:
     table = re.search(r"^## The rooms\n(.*?)^## ", (DOCS / "architecture.md").read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     assert table
