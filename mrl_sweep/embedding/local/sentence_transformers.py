@@ -15,9 +15,9 @@ import numpy as np
 
 from mrl_sweep.embedding.families import Family, refuse_non_prefix, says_matryoshka, trained_dims
 from mrl_sweep.embedding.local.look import look_at
+from mrl_sweep.embedding.local.model_faults import cannot_encode, is_out_of_memory, load_faults
 from mrl_sweep.embedding.local.model_files import (
     ModelFiles,
-    cannot_load,
     family_of_files,
     find_model,
     foreign_code,
@@ -30,7 +30,7 @@ from mrl_sweep.embedding.local.model_files import (
 from mrl_sweep.embedding.local.static import StaticEncoder
 from mrl_sweep.embedding.local.transforms import transformed
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, Role
-from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
+from mrl_sweep.errors import InputError
 from mrl_sweep.files.file_digests import FileDigests
 from mrl_sweep.types import Advice, BoolArray, IntArray, ModelFacts, Similarity
 
@@ -230,7 +230,7 @@ def _open(files: ModelFiles, options: ModelOptions) -> Any:
     }
     from sentence_transformers import SentenceTransformer
 
-    with _quiet(), _load_faults(files, options):
+    with _quiet(), load_faults(files, options):
         try:
             return SentenceTransformer(spec, local_files_only=True, **common)
         except OSError:
@@ -239,65 +239,11 @@ def _open(files: ModelFiles, options: ModelOptions) -> Any:
             return SentenceTransformer(spec, local_files_only=False, **common)
 
 
-@contextlib.contextmanager
-def _load_faults(files: ModelFiles, options: ModelOptions) -> Iterator[None]:
-    """Whatever the libraries raise while they load, as a fault of ours that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise cannot_load(files.name, _first_line(error)) from error
-    except Exception as error:
-        reason = _first_line(error)
-        if "trust_remote_code" in str(error):
-            raise InputError(
-                f"{files.name} needs code from its repository to run",
-                "read that code, then pass --trust-remote-code with --revision COMMIT",
-            ) from error
-        if options.backend != "torch" and ("install" in reason or isinstance(error, ImportError)):
-            raise EnvironmentFault(
-                f"cannot load {files.name} with --backend {options.backend}: {reason}",
-                f"pip install 'sentence-transformers[{options.backend}]'",
-            ) from error
-        raise EnvironmentFault(
-            f"cannot load the model {files.name}: {reason}", "are its files whole? try --device cpu"
-        ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was short: torch's own error by its name, for older backends raise a RuntimeError that only says so."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "out of memory" in str(error).lower()
-
-
-def cannot_encode(name: str, error: Exception) -> MrlSweepError:
-    """What a library raised over a text, as a fault of ours that names its cause."""
-    if isinstance(error, MrlSweepError):
-        return error
-    if is_out_of_memory(error):
-        return EnvironmentFault(
-            f"{name}: not enough memory to encode even one text", "--device cpu, or --max-length N to read less of each text"
-        )
-    if isinstance(error, IndexError):
-        return InputError(
-            f"{name} cannot encode a text: it has fewer positions or words than the text needs ({_first_line(error)})",
-            "--max-length 512, or what the model's card says; else its tokenizer and its weights do not belong together",
-        )
-    kind = type(error).__name__
-    return EnvironmentFault(
-        f"{name} failed while encoding: {kind}: {_first_line(error)}",
-        "--device cpu, --batch-size 1 or --max-length N may avoid it",
-    )
-
-
 def _free_device_memory() -> None:
     import torch
 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextlib.contextmanager
