@@ -45,8 +45,8 @@ def _end_now(number: int) -> NoReturn:
     from mrl_sweep.cli.invocation import Invocation
 
     words = Invocation(tuple(sys.argv[1:])).say_error
-    told = ("interrupted", "what is done is kept: the same command resumes", 128 + number)
-    speaker = threading.Thread(target=words, args=told, daemon=True)  # whoever reads us may have stopped
+    message = ("interrupted", "what is done is kept: the same command resumes", 128 + number)
+    speaker = threading.Thread(target=words, args=message, daemon=True)  # whoever reads us may have stopped
     speaker.start()
     speaker.join(_LAST_WORDS_S)
     if "multiprocessing" in sys.modules:

@@ -58,8 +58,8 @@ def preload(argv: Sequence[str]) -> None:
         import_module("mrl_sweep.settings.config")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"{PROGRAM} {__version__}")
         raise typer.Exit
 

@@ -87,9 +87,9 @@ def _sections(text: str | None) -> frozenset[str]:
 
 def _typed(argv: tuple[str, ...], option: str) -> str | None:
     """The value typed for an option, as `--format json` or `--format=json`, whether or not the rest can be parsed."""
-    for here, following in zip(argv, [*argv[1:], ""], strict=False):
-        if here == option:
+    for word, following in zip(argv, [*argv[1:], ""], strict=False):
+        if word == option:
             return following
-        if here.startswith(option + "="):
-            return here.partition("=")[2]
+        if word.startswith(option + "="):
+            return word.partition("=")[2]
     return None

@@ -52,8 +52,8 @@ def for_target(report: Report, settings: SweepConfig) -> Report:
 
     name = target_named(settings.deploy.target).name
     then = report.manifest.get("settings")
-    known = then if isinstance(then, dict) else {}
-    return replace(report, manifest={**report.manifest, "settings": {**known, "deploy.target": name}})
+    settings_then = then if isinstance(then, dict) else {}
+    return replace(report, manifest={**report.manifest, "settings": {**settings_then, "deploy.target": name}})
 
 
 def judged(run: Path, settings: SweepConfig) -> Report:

@@ -37,7 +37,7 @@ def harvest(modules: Iterable[str]) -> tuple[list[Entry], list[str]]:
     An object that can be reached by several names appears once, under the first name met: modules come in the given order,
     their members in alphabetical order, and classes give their members after all modules were seen.
     """
-    found = _Found()
+    seen = _Found()
     absent: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -47,9 +47,9 @@ def harvest(modules: Iterable[str]) -> tuple[list[Entry], list[str]]:
             except ImportError:
                 absent.append(name)
                 continue
-            found.module(name, module)
-        found.members()
-    return found.entries(), absent
+            seen.module(name, module)
+        seen.members()
+    return seen.entries(), absent
 
 
 _FIRST_CLASSES: Final = frozenset({"pandas.DataFrame", "pandas.Series"})

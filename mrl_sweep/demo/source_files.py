@@ -26,12 +26,12 @@ def harvest_sources(*, exclude: Collection[str] = ()) -> list[Entry]:
     `scipy.optimize.minimize`); of two such definitions the first in order of paths stays.
     """
     tops = sorted(top for top in packages_distributions() if top not in exclude and _is_public(top))
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for top in tops:
         for module, path in _modules(top):
             for entry in _entries(top, module, path):
-                found.setdefault(entry.name, entry)
-    return sorted(merged(found.values()), key=lambda entry: entry.name)
+                entries.setdefault(entry.name, entry)
+    return sorted(merged(entries.values()), key=lambda entry: entry.name)
 
 
 def _modules(top: str) -> Iterator[tuple[str, Path]]:

@@ -19,13 +19,13 @@ SHORTEST: Final = 100
 """The shortest shortlist of the grid where no measure has a cut-off that says."""
 
 
-def bounded_funnels(evaluation: Evaluation, asked: Sequence[str]) -> tuple[FunnelRow, ...]:
+def bounded_funnels(evaluation: Evaluation, named: Sequence[str]) -> tuple[FunnelRow, ...]:
     """Every funnel bounded from the ranks, judged for every required measure; the cheapest proven one is recommended.
 
-    Those of the grid over the sizes that matter, and those `asked` for (`64:200:768`) whose two sizes were ranked. None without
+    Those of the grid over the sizes that matter, and those `named` (`64:200:768`) whose two sizes were ranked. None without
     judgments: the ranks are those of judged documents.
     """
-    funnels = () if evaluation.policy.required[0].label_free else _funnels(evaluation, asked)
+    funnels = () if evaluation.policy.required[0].label_free else _funnels(evaluation, named)
     if not funnels:
         return ()
     n, bounds = evaluation.ranks.n_documents, Bounds.of(evaluation, funnels)
@@ -88,12 +88,12 @@ class Bounds:
         return Outcome.FAIL if self.judged(self.best, funnel).outcome is Outcome.FAIL else Outcome.INCONCLUSIVE
 
     def judged(self, case: Scores, funnel: Funnel, share: float = 1.0) -> Judgement:
-        known, unfit = self.evaluation, self.evaluation.unfit
-        rule = replace(known.policy, alpha=known.policy.alpha * share)
+        of, unfit = self.evaluation, self.evaluation.unfit
+        rule = replace(of.policy, alpha=of.policy.alpha * share)
         sizes = [Configuration.exact_prefix(dim) for dim in (funnel.small, funnel.large)]
         why = next((unfit[size] for size in sizes if size in unfit), None)
         own = {} if why is None else {funnel.configuration: why}
-        return judge(case, funnel.configuration, rule, baseline=known.full, clusters=known.clusters, unfit=own)
+        return judge(case, funnel.configuration, rule, baseline=of.full, clusters=of.clusters, unfit=own)
 
 
 def _bounds(evaluation: Evaluation, chain: Sequence[Funnel], measure: Measure) -> list[Scores]:

@@ -31,10 +31,10 @@ def budget_rows(
 
     A latency is measured; bytes are also those of judged codes that were not built as an index, in the target's own terms.
     """
-    asked = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in budget_ms]
-    asked += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * 2**30))) for gib in budget_gib]
+    budgets = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in budget_ms]
+    budgets += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * 2**30))) for gib in budget_gib]
     measure, weighed = evaluation.policy.required[0], [_weighed(one, target, evaluation) for one in findings.values()]
-    return tuple(_budget_row(words, choose_within(weighed, budget, measure), measure) for words, budget in asked)
+    return tuple(_budget_row(words, choose_within(weighed, budget, measure), measure) for words, budget in budgets)
 
 
 def _weighed(finding: Finding, target: Target, evaluation: Evaluation) -> Finding:
@@ -80,8 +80,8 @@ def projection_rows(
     policy, ranks = evaluation.policy, evaluation.ranks
     if policy.required[0].label_free:
         return (), (NEEDS_JUDGMENTS,)
-    kept = [i for i, c in enumerate(ranks.candidates) if c.is_exact and c.basis == Basis.PREFIX]
-    exact = Ranks(tuple(ranks.candidates[i] for i in kept), ranks.n_documents, ranks.above[kept], ranks.tied[kept])
+    rows_kept = [i for i, c in enumerate(ranks.candidates) if c.is_exact and c.basis == Basis.PREFIX]
+    exact = Ranks(tuple(ranks.candidates[i] for i in rows_kept), ranks.n_documents, ranks.above[rows_kept], ranks.tied[rows_kept])
     rows: list[ProjectionRow] = []
     advice: dict[Advice, None] = {}
     for measure in policy.required:
@@ -98,7 +98,7 @@ def _refused(at: CorpusSize) -> Advice:
 
 
 def _rows_at(at: CorpusSize, growth: Growth, findings: Findings) -> list[ProjectionRow]:
-    here = {c for c, finding in findings.items() if finding.acceptable or at.n_documents < growth.n_sample}
+    acceptable_now = {c for c, finding in findings.items() if finding.acceptable or at.n_documents < growth.n_sample}
     return [
         ProjectionRow(
             dim=forecast.candidate.dim,
@@ -112,7 +112,7 @@ def _rows_at(at: CorpusSize, growth: Growth, findings: Findings) -> list[Project
             kept_high=forecast.at_most,
             configuration=str(forecast.candidate),
             modelled=not at.exact,
-            acceptable=None if forecast.acceptable and forecast.candidate not in here else forecast.acceptable,
+            acceptable=None if forecast.acceptable and forecast.candidate not in acceptable_now else forecast.acceptable,
             holds_up_to=growth.stops_at.get(forecast.candidate),
         )
         for forecast in at.forecasts

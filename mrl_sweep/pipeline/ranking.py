@@ -121,8 +121,8 @@ def rank_options(
 def kept_depth(config: SweepConfig) -> int:
     """How many first documents of every ranking are kept: for the agreement, for run files."""
     decision = config.decision
-    asked = [m.cutoff or 0 for m in (*decision.measures, *decision.require) if m.label_free]
-    return max(AGREEMENT_DEPTH, RUN_FILE_DEPTH if config.run.run_files else 0, *asked)
+    depths = [m.cutoff or 0 for m in (*decision.measures, *decision.require) if m.label_free]
+    return max(AGREEMENT_DEPTH, RUN_FILE_DEPTH if config.run.run_files else 0, *depths)
 
 
 def deepest_cutoff(config: SweepConfig) -> int:

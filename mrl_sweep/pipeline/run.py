@@ -223,7 +223,7 @@ def verified(
     texts = list(collection.documents.texts(0, min(config.model.verify_api or 0, len(collection.documents))))
     try:
         smallest = min(sizes(config, embeddings))
-        found = verify_api(embedder, texts, smallest)
+        check = verify_api(embedder, texts, smallest)
         codes = verify_codes(embedder, texts, smallest, config.sweep.precision)
     except NoSuchSize as refusal:  # the full size is all that a sweep needs
         hint = "what this sweep says holds for vectors cut by you"
@@ -231,8 +231,8 @@ def verified(
     finally:
         if isinstance(embedder, Embedder):
             embedder.close()
-    model = {**embeddings.model, "api_verified": found.to_json(), "codes_verified": [code.to_json() for code in codes]}
-    said = (found.advice, *(code.advice for code in codes))
+    model = {**embeddings.model, "api_verified": check.to_json(), "codes_verified": [code.to_json() for code in codes]}
+    said = (check.advice, *(code.advice for code in codes))
     return replace(embeddings, model=model, warnings=(*embeddings.warnings, *said))
 
 

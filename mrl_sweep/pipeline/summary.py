@@ -135,14 +135,14 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
     queries, qrels, table = sweep.collection.queries, sweep.collection.qrels, sweep.config.slices
     fields = table.slice or tuple(sorted({key for entry in queries.metadata for key in entry}))
     n_relevant = np.bincount(qrels.queries[qrels.grades > 0], minlength=len(queries))
-    found: list[Slice] = [
+    slices: list[Slice] = [
         *declared_slices(queries.metadata, table.slice),
         *(s for field in fields if field not in table.slice for s in found_in(queries.metadata, field)),
         *length_slices(queries.texts),
         *(() if sweep.collection.label_free else relevant_slices(n_relevant)),
         *topic_slices(topic_labels(sweep.embeddings.queries), queries.texts),
     ]
-    findings = search_slices(sweep.scores, found, sweep.policy, candidates=sizes_below_full(sweep), clusters=sweep.clusters)
+    findings = search_slices(sweep.scores, slices, sweep.policy, candidates=sizes_below_full(sweep), clusters=sweep.clusters)
     return slice_rows(findings, judge_slices(findings, alpha=sweep.policy.alpha))
 
 
@@ -212,10 +212,10 @@ def _model(sweep: Sweep) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -74,8 +74,8 @@ def refuse_exclusions(report: Report, *, allowed: Sequence[str] = ()) -> None:
 
 def answer(ask: GateTable, findings: Sequence[GateAnswer], *, question: str, configuration: Configuration) -> GateRow:
     """All findings as one answer: a failure outweighs an open question, an open question outweighs a pass."""
-    found = {finding.status for finding in findings}
-    status = next(s for s in (Status.FAIL, Status.INCONCLUSIVE, Status.PASS) if s in found)
+    statuses = {finding.status for finding in findings}
+    status = next(s for s in (Status.FAIL, Status.INCONCLUSIVE, Status.PASS) if s in statuses)
     let_through = status is Status.INCONCLUSIVE and ask.on_inconclusive is not OnInconclusive.FAIL
     return GateRow(
         question=question,
@@ -154,26 +154,26 @@ def _ask_bytes(max_bytes: int, run: EarlierRun) -> GateQuestion:
         raise InputError(f"no configuration takes at most {max_bytes:,} bytes a vector ({least})", hint)
     if full in allowed:
         return GateQuestion(GateAnswer(Status.PASS, f"Full size takes {cells[full]:,} bytes a vector."), question, full)
-    found = decide_grid(run.scores, run.policy, bytes_of=allowed, clusters=run.clusters, unfit=run.unfit)
-    if found.smallest is not None:
-        judged = run.judge(found.smallest)
-        sentence = f"{cells[found.smallest]:,} bytes a vector: {_finding(judged, run.policy).sentence}"
-        return GateQuestion(GateAnswer(Status.PASS, sentence), question, found.smallest)
-    first = [run.judge(path.steps[0]) for path in found.paths]
+    grid = decide_grid(run.scores, run.policy, bytes_of=allowed, clusters=run.clusters, unfit=run.unfit)
+    if grid.smallest is not None:
+        judged = run.judge(grid.smallest)
+        sentence = f"{cells[grid.smallest]:,} bytes a vector: {_finding(judged, run.policy).sentence}"
+        return GateQuestion(GateAnswer(Status.PASS, sentence), question, grid.smallest)
+    first = [run.judge(path.steps[0]) for path in grid.paths]
     worse = all(judgement.outcome is Outcome.FAIL for judgement in first)
     reasons = "; ".join(f"{judgement.candidate}: {judgement.reason}" for judgement in first if judgement.reason)
     sentence = f"No configuration of at most {max_bytes:,} bytes a vector is proven ({reasons})."
-    return GateQuestion(GateAnswer(Status.FAIL if worse else Status.INCONCLUSIVE, sentence), question, found.paths[0].steps[0])
+    return GateQuestion(GateAnswer(Status.FAIL if worse else Status.INCONCLUSIVE, sentence), question, grid.paths[0].steps[0])
 
 
 def ask_baseline(run: EarlierRun, before: EarlierRun, named: Configuration, *, max_regression: float) -> GateAnswer:
     """Against the baseline, query by query, at the configuration in question. Only a proven loss fails: noise never does."""
-    found = regressed(before, run, named, max_regression=max_regression)
+    change_found = regressed(before, run, named, max_regression=max_regression)
     measure, allowed = run.policy.required[0], asked(max_regression)
-    change = f"{measure} at {named} was {found.before:.4f} and is {found.after:.4f}"
-    if found.outcome is not Outcome.FAIL:
+    change = f"{measure} at {named} was {change_found.before:.4f} and is {change_found.after:.4f}"
+    if change_found.outcome is not Outcome.FAIL:
         return GateAnswer(Status.PASS, f"No proven regression: {change}.")
-    most = percent(found.at_most, limit=1 - max_regression)
+    most = percent(change_found.at_most, limit=1 - max_regression)
     return GateAnswer(Status.FAIL, f"Regression: {change}, at most {most} of the baseline; a loss of {allowed} was allowed.")
 
 
@@ -186,8 +186,8 @@ def judge_declared(run: EarlierRun, config: SweepConfig, named: Configuration) -
     if not fields:
         raise InputError("--slice-retain needs to know which slices", "name the fields with --slice")
     slices = declared_slices(run.data.query_metadata, fields)
-    found = search_slices(run.scores, slices, replace(run.policy, retain=retain), candidates=[named], clusters=run.clusters)
-    return judge_slices(found, alpha=run.policy.alpha)
+    searched = search_slices(run.scores, slices, replace(run.policy, retain=retain), candidates=[named], clusters=run.clusters)
+    return judge_slices(searched, alpha=run.policy.alpha)
 
 
 def with_advice(report: Report, judged: Sequence[SliceJudgement]) -> Report:
@@ -223,8 +223,8 @@ def _hardly_tested(judged: SliceJudgement) -> str | None:
 def _slices(report: Report, judged: Sequence[SliceJudgement]) -> tuple[SliceRow, ...]:
     """The report's rows, those of the declared slices now with what came of them."""
     rows = slice_rows([j.finding for j in judged], judged)
-    told = {(row.field, row.dim) for row in rows}
-    return (*rows, *(row for row in report.slices if (row.field, row.dim) not in told))
+    judged_fields = {(row.field, row.dim) for row in rows}
+    return (*rows, *(row for row in report.slices if (row.field, row.dim) not in judged_fields))
 
 
 def _slice_words(judged: SliceJudgement, policy: Policy) -> str:
@@ -278,10 +278,10 @@ def _known(text: str, run: EarlierRun) -> Configuration:
 
 
 def _ranked(dim: int, sizes: Sequence[Configuration]) -> Configuration:
-    found = next((candidate for candidate in sizes if candidate.dim == dim), None)
-    if found is None:
+    ranked = next((candidate for candidate in sizes if candidate.dim == dim), None)
+    if ranked is None:
         raise InputError(f"the run did not rank {dim} dimensions (it has {_listed(sizes)})", "add it to --dims and run again")
-    return found
+    return ranked
 
 
 def _listed(sizes: Sequence[Configuration]) -> str:

@@ -135,8 +135,8 @@ def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings,
     sizes = _listed(settings, "deploy.project_docs", int)
     projections, doubts = projection_rows(evaluation, findings, sizes)
     model = report.manifest.get("model")
-    known = surroundings(evaluation, model if isinstance(model, Mapping) else {}, sizes)
-    advice = advise(evaluation.verdict, evaluation.scores, evaluation.ranks, evaluation.qrels, known)
+    around = surroundings(evaluation, model if isinstance(model, Mapping) else {}, sizes)
+    advice = advise(evaluation.verdict, evaluation.scores, evaluation.ranks, evaluation.qrels, around)
     replaced = {*CODES, *(one.code for one in doubts)}
     return replace(
         report,
@@ -149,7 +149,7 @@ def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings,
             budget_gib=_listed(settings, "deploy.budget_gib", float),
         ),
         projections=projections,
-        controls=control_rows(known.controls),
+        controls=control_rows(around.controls),
         warnings=(*(one for one in report.warnings if one.code not in replaced), *advice, *doubts),
     )
 
@@ -168,8 +168,8 @@ def _another_rule(written: Report, judged: Report, config: SweepConfig) -> bool:
     before, now = written.verdict, judged.verdict
     rules = [(row.retain, row.alpha, row.decide_by, row.measure, tuple(row.required)) for row in (before, now)]
     cluster = settings_of(written).get("decision.cluster")
-    asked = config.decision.cluster if "decision.cluster" in config.origins else cluster
-    return rules[0] != rules[1] or (asked or None) != (cluster or None) or written.schema_version != judged.schema_version
+    cluster_now = config.decision.cluster if "decision.cluster" in config.origins else cluster
+    return rules[0] != rules[1] or (cluster_now or None) != (cluster or None) or written.schema_version != judged.schema_version
 
 
 def _clusters(report: Report, data: RunData, config: SweepConfig) -> IntArray | None:

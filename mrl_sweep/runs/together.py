@@ -91,9 +91,9 @@ def _means(cells: Sequence[CandidateRow]) -> dict[str, float]:
 
 
 def _joint(verdicts: Sequence[str]) -> Outcome:
-    found = {Outcome(verdict) for verdict in verdicts}
+    outcomes = {Outcome(verdict) for verdict in verdicts}
     order = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.NOT_TESTED, Outcome.PASS, Outcome.BASELINE)
-    return next(outcome for outcome in order if outcome in found)
+    return next(outcome for outcome in order if outcome in outcomes)
 
 
 def _stopped_by(rows: Sequence[MacroRow]) -> Status:
@@ -122,9 +122,9 @@ def _sentence(verdict: JointVerdict, rows: Sequence[MacroRow], by_dim: Mapping[i
     if verdict.dimension == rows[0].dim:
         return f"Keep all {verdict.dimension} dimensions for {_all(n)}: {why or 'no smaller size was tried.'}"
     row = next(row for row in rows if row.dim == verdict.dimension)
-    asked = f"{demand(verdict.retain, by_default=verdict.by_default)}."
+    limit = f"{demand(verdict.retain, by_default=verdict.by_default)}."
     average = f"their average keeps {words.percent(row.measures[verdict.measure].kept, limit=verdict.retain)}"
-    parts = [f"Use {verdict.dimension} dimensions for {_all(n)}: {_each(verdict, by_dim[row.dim])}; {average}; {asked}"]
+    parts = [f"Use {verdict.dimension} dimensions for {_all(n)}: {_each(verdict, by_dim[row.dim])}; {average}; {limit}"]
     if verdict.decide_by != "bound" and (verdict.proven is None or verdict.proven > verdict.dimension):
         parts.append("Measured, not proven.")
     return " ".join([*parts, *([why] if why else [])])
@@ -138,7 +138,7 @@ def _each(verdict: JointVerdict, cells: Mapping[str, CandidateRow]) -> str:
     """`each keeps at least 98.1% of nDCG@10 with 95% confidence (least: fiqa)`."""
     evidence = {name: cell.measures[verdict.measure] for name, cell in cells.items()}
     bound = verdict.decide_by == "bound"
-    shares = {name: share for name, found in evidence.items() if (share := _share(found, bound=bound)) is not None}
+    shares = {name: share for name, share_of_one in evidence.items() if (share := _share(share_of_one, bound=bound)) is not None}
     least = min(shares, key=lambda name: shares[name])
     how = f"with {confidence(verdict.alpha)}" if bound else "as measured"
     shown = words.percent(shares[least], limit=verdict.retain)
