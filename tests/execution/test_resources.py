@@ -74,9 +74,9 @@ def test_a_limit_makes_shards_smaller_then_threads_fewer_and_says_so() -> None:
     events = []
     options = prepare(inputs(), Limits(threads=4, max_memory=290 * MIB), on_event=events.append)
     assert (cast(LocalThreads, options.executor).n_threads, options.shard_bytes < SHARD_BYTES, events) == (4, True, [])
-    options = prepare(inputs(), Limits(threads=4, max_memory=200 * MIB), on_event=events.append)
+    options = prepare(inputs(), Limits(threads=4, max_memory=220 * MIB), on_event=events.append)
     assert cast(LocalThreads, options.executor).n_threads == 2
-    assert events == [Note("--max-memory 200MiB leaves room for 2 of 4 threads")]
+    assert events == [Note("--max-memory 220MiB leaves room for 2 of 4 threads")]
 
 
 @pytest.mark.usefixtures("holding")
