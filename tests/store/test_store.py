@@ -94,6 +94,7 @@ def test_vectors_are_mapped_and_not_copied(tmp_path: Path) -> None:
     space = Store(tmp_path).space(IDENTITY)
     (part,) = space.vectors(space.find(text_digests(LETTERS))).parts
     assert isinstance(part, np.memmap)
+    assert part.filename is not None
     assert Path(part.filename).suffix == ".arrow"
     assert not part.flags.writeable
 
