@@ -42,19 +42,19 @@ def test_text_says_who_is_better_and_ends_with_what_would_be_shipped(command: Co
     assert [" ".join(line.split()) for line in lines[-8:-4]] == [
         "By bytes of a vector",
         "bytes A nDCG@10 B nDCG@10 B - A between",
-        "1,024 256: 1.0000 256: 1.0000 +0.0000 open -0.0158 to +0.0158",
-        "512 128: 1.0000 128: 0.8155 -0.1845 worse -0.2121 to -0.1551",
+        "1,024 256: 1.0000 256: 1.0000 +0.0000 open -0.0174 to +0.0174",
+        "512 128: 1.0000 128: 0.8155 -0.1845 worse -0.2092 to -0.1587",
     ]
     assert max(map(len, lines)) <= 80
-    assert lines[-1] == "B at 256 cannot be told from A at 128: +0.0000 (-0.0158 to +0.0158) nDCG@10."
+    assert lines[-1] == "B at 256 cannot be told from A at 128: +0.0000 (-0.0174 to +0.0174) nDCG@10."
 
 
 def test_a_third_run_is_compared_with_the_first(command: Command, runs: list[str], made_run: MadeRun) -> None:
     c = made_run({256: HALF, 128: HALF}, name="c")
     done = command("compare", *runs, str(c), "-q")
     assert done.stdout == (
-        "B at 256 cannot be told from A at 128: +0.0000 (-0.0158 to +0.0158) nDCG@10. "
-        "C at 128 is proven worse than A at 128: -0.1845 (-0.2121 to -0.1551) nDCG@10.\n"
+        "B at 256 cannot be told from A at 128: +0.0000 (-0.0174 to +0.0174) nDCG@10. "
+        "C at 128 is proven worse than A at 128: -0.1845 (-0.2092 to -0.1587) nDCG@10.\n"
     )
 
 
