@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,11 @@ settings.register_profile(
 settings.load_profile("mrl-sweep")
 
 MadeRun = Callable[..., Path]
+
+
+def pytest_configure() -> None:
+    """Takes Ctrl-C as Python does: a shell starts what runs in its background with SIGINT ignored, and the tests send it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
