@@ -1,7 +1,7 @@
 # `make demo` runs the main job, `make test` the tests; both set up .venv themselves.
 PYTHON ?= python3
 INPUTS ?= 20000
-# The order of the tests: the same for everyone, so that a failure can be seen again; `make test SEED=default` draws another.
+# The order of the tests and the examples of Hypothesis: the same for everyone, so that a failure can be seen again; `make test SEED=default` draws another.
 SEED ?= 20261127
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +20,7 @@ demo: $(READY)
 	$(BIN)/mrl-sweep demo --precision all --rescore 4x
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --randomly-seed=$(SEED)
+	$(BIN)/python -m pytest --numprocesses 2 --randomly-seed=$(SEED) --hypothesis-seed=$(SEED)
 
 fuzz: $(READY)
 	$(BIN)/python tests/fuzz.py --inputs $(INPUTS)
