@@ -168,7 +168,11 @@ def _other_content(earlier: Report, collection: Collection, model: Model) -> lis
         changes.append(
             f"collection {data.get('name', 'unknown')}, whose documents or judgments are not those of {collection.name} now"
         )
-    if json_digest(embedder.get("identity")) != json_digest(model.identity()):
+    queries_then = dict(embedder.get("query_model") or {}).get("name", "none")
+    queries_now = "none" if model.queries is None else model.queries.name
+    if queries_then != queries_now:
+        changes.append(f"query model {queries_then}, now {queries_now}")
+    elif json_digest(embedder.get("identity")) != json_digest(model.identity()):
         changes.append(
             f"model {embedder.get('name', 'unknown')}, whose weights or prompts are not those of {model.documents.name} now"
         )

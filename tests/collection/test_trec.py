@@ -81,12 +81,17 @@ def test_files_must_all_be_named_without_a_folder() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "asked"), [("docs.tsv", "docs.jsonl"), ("topics.txt", "topics.txt"), ("qrels.txt", "qrels.txt")]
+    ("name", "message"),
+    [
+        ("docs.tsv", "cannot read {}/docs.jsonl: no such file; the folder holds "),
+        ("topics.txt", "cannot read {}/topics.txt: no such file; the folder holds "),
+        ("qrels.txt", "nothing to evaluate: {} holds no judgments, and "),
+    ],
 )
-def test_a_missing_file_is_named(tmp_path: Path, name: str, asked: str) -> None:
+def test_a_missing_file_is_named(tmp_path: Path, name: str, message: str) -> None:
     folder = write(tmp_path)
     (folder / name).unlink()
-    assert refused(folder).message.startswith(f"cannot read {folder / asked}: no such file; the folder holds ")
+    assert refused(folder).message.startswith(message.format(folder))
 
 
 def test_a_text_with_a_tab_is_refused_with_its_line(tmp_path: Path) -> None:

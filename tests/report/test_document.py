@@ -243,7 +243,7 @@ def test_the_document_has_every_field_of_the_contract_in_its_order() -> None:
     assert list(plain)[: len(contract)] == contract
     verdict = ["dimension", "proven", "measured", "measure", "retain", "alpha", "decide_by", "kept", "at_least", "queries"]
     added = ["configuration", "bytes_per_vector", "bytes_on_disk", "smallest", "clusters"]
-    added += ["bytes_sentence", "proven_configurations", "by_share"]
+    added += ["bytes_sentence", "proven_configurations", "by_share", "by_default"]
     assert list(plain["verdict"]) == [*verdict, "sentence", "required", *added]
     candidate = plain["candidates"][0]
     assert list(candidate["measures"]["nDCG@10"].items()) == [

@@ -113,7 +113,7 @@ def test_processes_that_share_a_store_are_all_right(tmp_path: Path, n_runs: int)
 
 
 LIVES = """
-import os, random, signal, sys, threading, time
+import os, random, select, signal, sys, threading, time
 sys.path[:0] = [{helpers!r}]
 from pathlib import Path
 from embedding_helpers import CountingEmbedder, collection_of
@@ -141,7 +141,7 @@ for life in range({lives}):
         fill()
         os._exit(0)
     if life % 3:
-        os.read(at_work[0], 1)
+        select.select([at_work[0]], [], [], 5)  # a fork may hang on a lock of a thread that it left behind: it is killed as well
     pause.wait(chance.uniform(0, {longest}))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
