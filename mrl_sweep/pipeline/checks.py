@@ -168,7 +168,7 @@ def _other_content(earlier: Report, collection: Collection, model: Model) -> lis
         changes.append(
             f"collection {data.get('name', 'unknown')}, whose documents or judgments are not those of {collection.name} now"
         )
-    queries_then = dict(embedder.get("query_model") or {}).get("name", "none")
+    queries_then = part.get("name", "none") if isinstance(part := embedder.get("query_model"), Mapping) else "none"
     queries_now = "none" if model.queries is None else model.queries.name
     if queries_then != queries_now:
         changes.append(f"query model {queries_then}, now {queries_now}")

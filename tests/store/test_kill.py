@@ -113,7 +113,7 @@ def test_processes_that_share_a_store_are_all_right(tmp_path: Path, n_runs: int)
 
 
 LIVES = """
-import os, random, select, signal, sys, threading, time
+import os, random, signal, sys, threading, time
 sys.path[:0] = [{helpers!r}]
 from pathlib import Path
 from embedding_helpers import CountingEmbedder, collection_of
@@ -140,12 +140,13 @@ for life in range({lives}):
     if not child:
         fill()
         os._exit(0)
+    os.close(at_work[1])  # so that a child that ends with nothing left to encode is read as an end
     if life % 3:
-        select.select([at_work[0]], [], [], 5)  # a fork may hang on a lock of a thread that it left behind: it is killed as well
+        os.read(at_work[0], 1)
     pause.wait(chance.uniform(0, {longest}))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-life = {lives}
+life, at_work = {lives}, os.pipe()
 fill()
 """
 
