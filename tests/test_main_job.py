@@ -104,8 +104,7 @@ def test_controls_tell_a_prefix_that_carries_more_from_one_that_does_not(control
         assert all(abs(mean(report, "prefix", dim) - by_random[dim]) < 0.1 for dim in (16, 8, 4))
         assert mean(report, "pca", 8) > mean(report, "prefix", 8) + 0.1
         assert report.controls
-        answers = [row.answer for row in report.controls]
-        assert "cannot tell" in answers, "the bound is over queries: a lucky draw of axes may be better at some sizes, not at all"
+        assert "better" not in {row.answer for row in report.controls}
 
 
 def test_the_saved_rotation_applied_outside_gives_the_reported_quality(controlled: tuple[str, Report], tmp_path: Path) -> None:

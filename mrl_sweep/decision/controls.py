@@ -30,7 +30,8 @@ class AgainstRandom(StrEnum):
 class RandomControl:
     """The prefix at one size against the mean of random draws there; all figures are shares of full size's mean.
 
-    `low` and `high` are the limits of the difference, prefix less random, None with fewer than two units of evidence.
+    `low` and `high` are the limits of the difference, prefix less random, None with fewer than two units of evidence; they are
+    over queries, and draws of axes differ too: "better" is proven against each of the draws, not against their mean alone.
     """
 
     dim: int
@@ -53,14 +54,15 @@ def against_random(question: Question) -> tuple[RandomControl, ...]:
         if candidate.basis.startswith(Basis.RANDOM) and candidate == candidate.at_float32 and candidate.dim < full.dim:
             draws.setdefault(candidate.dim, []).append(candidate)
     level = float(question.values(measure, [full]).mean()) if draws else 0.0
-    pairs: list[tuple[int, FloatArray, FloatArray]] = []
+    pairs: list[tuple[int, FloatArray, FloatArray]] = []  # size, (draws, units) on random axes, (units,) of the prefix
     for dim in sorted(draws, reverse=True):
         prefix = Configuration.exact_prefix(dim)
         if level > 0 and prefix in question.scores.candidates:
             own, *random = question.values(measure, [prefix, *draws[dim]])
-            pairs.append((dim, np.mean(random, axis=0), own))
+            pairs.append((dim, np.array(random), own))
     telling = [pair for pair in pairs if pair[1].mean() <= (1 - MARGIN) * level]
-    return tuple(_control(*pair, level=level, alpha=question.policy.alpha / len(telling)) for pair in telling)
+    alpha = question.policy.alpha
+    return tuple(_control(*pair, level=level, alpha=alpha / len(telling)) for pair in telling)
 
 
 def verdict_on_prefixes(controls: Sequence[RandomControl]) -> AgainstRandom:
@@ -71,12 +73,16 @@ def verdict_on_prefixes(controls: Sequence[RandomControl]) -> AgainstRandom:
     return AgainstRandom.NO_BETTER if answers == {AgainstRandom.NO_BETTER} else AgainstRandom.OPEN
 
 
-def _control(dim: int, random: FloatArray, own: FloatArray, *, level: float, alpha: float) -> RandomControl:
+def _control(dim: int, draws: FloatArray, own: FloatArray, *, level: float, alpha: float) -> RandomControl:
+    random = draws.mean(axis=0)
     compared = compare_paired(random, own, alpha=2 * alpha)
     low, high = (None if limit is None else limit / level for limit in (compared.low, compared.high))
     answer = AgainstRandom.OPEN
     if low is not None and high is not None and compared.queries >= MIN_QUERIES:
-        answer = AgainstRandom.BETTER if low > 0 else AgainstRandom.NO_BETTER if high <= MARGIN else AgainstRandom.OPEN
+        if low > 0 and all((compare_paired(draw, own, alpha=2 * alpha).low or 0) > 0 for draw in draws):
+            answer = AgainstRandom.BETTER
+        elif high <= MARGIN:
+            answer = AgainstRandom.NO_BETTER
     return RandomControl(
         dim=dim,
         kept=float(own.mean()) / level,
