@@ -45,8 +45,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(MODULES)}; all of them by default")
     chosen = parser.parse_args().names
-    known = [name for name in MODULES if importlib.util.find_spec(f"benchmarks.{name}")]
-    tables = {name: run_module(name) for name in chosen or known}
+    present = [name for name in MODULES if importlib.util.find_spec(f"benchmarks.{name}")]
+    tables = {name: run_module(name) for name in chosen or present}
     text = page(tables)
     if chosen:
         print(text)

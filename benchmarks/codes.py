@@ -15,8 +15,7 @@ from benchmarks.sweep import DEPTH, unit
 from benchmarks.synthetic import Workload, documents, single
 from mrl_sweep.execution.threads import LocalThreads, available_threads
 from mrl_sweep.ranking.codes.precision import ALL, code_of
-from mrl_sweep.ranking.exact import RankOptions
-from mrl_sweep.ranking.grid import rank_grid, training_rows
+from mrl_sweep.ranking.exact import RankOptions, rank_grid, training_rows
 from mrl_sweep.ranking.prefix import unit_prefix
 from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.types import FLOAT32, Configuration, Ranks, Similarity
@@ -63,9 +62,9 @@ def decoded_cells(work: Workload) -> None:
         docs, queries = unit(work.docs, dim), unit(work.queries, dim)
         for precision in ALL:
             coder = None if precision == FLOAT32 else code_of(precision).fit(docs[sample])
-            rows, asked = (docs, queries) if coder is None else (coder.documents(docs), coder.queries(queries))
+            rows, coded_queries = (docs, queries) if coder is None else (coder.documents(docs), coder.queries(queries))
             for start in range(0, len(rows), 50_000):
-                torch.topk(torch.from_numpy(asked) @ torch.from_numpy(rows[start : start + 50_000]).T, DEPTH, dim=1)
+                torch.topk(torch.from_numpy(coded_queries) @ torch.from_numpy(rows[start : start + 50_000]).T, DEPTH, dim=1)
 
 
 def check(work: Workload, ranks: Ranks, n_checked: int = 20) -> None:
@@ -75,9 +74,9 @@ def check(work: Workload, ranks: Ranks, n_checked: int = 20) -> None:
     index: Any = faiss.index_factory(dim, "SQ8", faiss.METRIC_INNER_PRODUCT)
     index.train(docs[training_rows(len(docs))])
     index.add(docs)
-    found, rows = index.search(queries, len(docs))
-    scores = np.empty_like(found)
-    np.put_along_axis(scores, rows, found, axis=1)
+    distances, rows = index.search(queries, len(docs))
+    scores = np.empty_like(distances)
+    np.put_along_axis(scores, rows, distances, axis=1)
     above = (scores > scores[np.arange(n_checked), work.qrels.rows[:n_checked]][:, None]).sum(axis=1)
     a = ranks.candidates.index(Configuration("prefix", dim, precision="int8"))
     differences = np.abs(ranks.above[a, :n_checked] - above)

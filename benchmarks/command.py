@@ -52,15 +52,15 @@ def write_collection(folder: Path) -> None:
     """A collection of SciFact's size from pydocs: its known items and the documents that come first."""
     whole = load_collection("pydocs", split="known-item")
     ids, texts = list(whole.documents.ids), list(whole.documents.texts())
-    asked = list(range(0, len(whole.queries), max(1, len(whole.queries) // QUERIES)))[:QUERIES]
-    judged = {q: whole.qrels.rows[whole.qrels.offsets[q] : whole.qrels.offsets[q + 1]].tolist() for q in asked}
-    kept = sorted({row for rows in judged.values() for row in rows})
-    kept = sorted({*kept, *[row for row in range(len(ids)) if row not in set(kept)][: DOCUMENTS - len(kept)]})
+    chosen = list(range(0, len(whole.queries), max(1, len(whole.queries) // QUERIES)))[:QUERIES]
+    judged = {q: whole.qrels.rows[whole.qrels.offsets[q] : whole.qrels.offsets[q + 1]].tolist() for q in chosen}
+    kept_rows = sorted({row for rows in judged.values() for row in rows})
+    kept_rows = sorted({*kept_rows, *[row for row in range(len(ids)) if row not in set(kept_rows)][: DOCUMENTS - len(kept_rows)]})
     (folder / "qrels").mkdir(parents=True)
     with (folder / "corpus.jsonl").open("w") as file:
-        file.writelines(json.dumps({"_id": ids[row], "title": "", "text": texts[row]}) + "\n" for row in kept)
+        file.writelines(json.dumps({"_id": ids[row], "title": "", "text": texts[row]}) + "\n" for row in kept_rows)
     with (folder / "queries.jsonl").open("w") as file:
-        file.writelines(json.dumps({"_id": whole.queries.ids[q], "text": whole.queries.texts[q]}) + "\n" for q in asked)
+        file.writelines(json.dumps({"_id": whole.queries.ids[q], "text": whole.queries.texts[q]}) + "\n" for q in chosen)
     with (folder / "qrels" / "test.tsv").open("w") as file:
         file.write("query-id\tcorpus-id\tscore\n")
         file.writelines(f"{whole.queries.ids[q]}\t{ids[row]}\t1\n" for q, rows in judged.items() for row in rows)
@@ -68,8 +68,8 @@ def write_collection(folder: Path) -> None:
 
 def call(*arguments: str, cwd: Path) -> str:
     """What the process prints. Its modules are compiled once and kept, as those of an installed program are."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment = kept | {"PYTHONPYCACHEPREFIX": str(cwd / "bytecode")}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = inherited | {"PYTHONPYCACHEPREFIX": str(cwd / "bytecode")}
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=cwd, check=False, env=environment)
     if done.returncode not in (0, 1, 4):
         raise RuntimeError(done.stderr)

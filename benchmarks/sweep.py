@@ -56,12 +56,12 @@ def unit(rows: np.ndarray[Any, np.dtype[np.float32]], dim: int) -> np.ndarray[An
 
 def flat_search(work: Workload, dims: Sequence[int]) -> list[Any]:
     """A FAISS Flat index per size: cut, renormalise, add, search."""
-    found = []
+    lists = []
     for dim in dims:
         index = faiss.IndexFlatIP(dim)
         index.add(unit(work.docs, dim))
-        found.append(index.search(unit(work.queries, dim), DEPTH)[1])
-    return found
+        lists.append(index.search(unit(work.queries, dim), DEPTH)[1])
+    return lists
 
 
 def torch_topk(work: Workload, dims: Sequence[int]) -> None:

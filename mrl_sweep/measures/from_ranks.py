@@ -9,12 +9,72 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from mrl_sweep.measures.judgments import Relevant
-from mrl_sweep.types import NOT_RETRIEVED, FloatArray, IntArray
+from mrl_sweep.types import NOT_RETRIEVED, FloatArray, IntArray, Qrels
+
+Number = TypeVar("Number", np.float64, np.int64)
+
+
+@dataclass(frozen=True)
+class Relevant:
+    """The relevant pairs of all queries: those of query q lie at offsets[q]:offsets[q + 1] of these arrays.
+
+    `columns` are their places among all judgments, `gains` their grades as float64, `queries` their query rows. Judged
+    documents that are missing from the corpus are among them: they count in R and are never retrieved.
+    """
+
+    columns: IntArray
+    queries: IntArray
+    offsets: IntArray
+    gains: FloatArray
+
+    @classmethod
+    def of(cls, qrels: Qrels, rel: int) -> Self:
+        """The pairs whose grade is `rel` or higher (rel >= 1: unjudged, zero and negative grades are not relevant)."""
+        columns = np.flatnonzero(qrels.grades >= rel)
+        offsets = np.searchsorted(columns, qrels.offsets)
+        return cls(columns, qrels.queries[columns], offsets, qrels.grades[columns].astype(np.float64))
+
+    def of_columns(self, values: IntArray) -> IntArray:
+        """(..., n_judgments) -> (..., n_pairs): the values of the relevant pairs; a view where all judgments are relevant."""
+        return values if len(self.columns) == values.shape[-1] else values[..., self.columns]
+
+    @cached_property
+    def counts(self) -> IntArray:
+        """(n_queries,) R, the number of relevant documents of each query."""
+        return np.diff(self.offsets)
+
+    def sum_by_query(self, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+        """(..., n_pairs) -> (..., n_queries): sums over each query's pairs, 0 for a query without any."""
+        return self._reduce(np.add, values, 0)
+
+    def min_by_query(self, values: IntArray, without: int) -> IntArray:
+        """(..., n_pairs) -> (..., n_queries): each query's smallest value, `without` for a query without any."""
+        return self._reduce(np.minimum, values, without)
+
+    def _reduce(self, ufunc: np.ufunc, values: npt.NDArray[Number], without: float) -> npt.NDArray[Number]:
+        filled = self.counts > 0
+        if len(filled) == len(self.columns) and filled.all():
+            return values
+        out = np.full((*values.shape[:-1], len(filled)), without, values.dtype)
+        if len(self.columns):
+            out[..., filled] = ufunc.reduceat(values, self.offsets[:-1][filled], axis=-1)
+        return out
+
+    @cached_property
+    def _best_first(self) -> tuple[FloatArray, IntArray]:
+        """Each query's gains from high to low, and the places, from 0, that they take."""
+        order = np.lexsort((-self.gains, self.queries))
+        return self.gains[order], np.arange(len(self.columns)) - self.offsets[self.queries]
+
+    def ideal(self, discounts: FloatArray) -> FloatArray:
+        """(n_queries,) the DCG of each query's best possible ranking; discounts[i] is what rank i + 1 weighs, the last 0."""
+        gains, places = self._best_first
+        return self.sum_by_query(gains * discounts[np.minimum(places, len(discounts) - 1)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +137,7 @@ class Standing:
         return Group(above, size, last - first + 1), first - start
 
 
-def found(above: IntArray, tied: IntArray, k: int) -> FloatArray:
+def chance_in_first(above: IntArray, tied: IntArray, k: int) -> FloatArray:
     """Each document's chance to be among the first k: clip(k - g, 0, t) / t, of the shape given."""
     if not tied.any():
         return (above < _limit(k)).astype(np.float64)
@@ -87,13 +147,13 @@ def found(above: IntArray, tied: IntArray, k: int) -> FloatArray:
 
 def recall(standing: Standing, k: int) -> FloatArray:
     """(n_candidates, n_queries) the share of all R relevant documents expected in the first k, in [0, 1]."""
-    hits = standing.relevant.sum_by_query(found(standing.above, standing.tied, k))
+    hits = standing.relevant.sum_by_query(chance_in_first(standing.above, standing.tied, k))
     return hits / np.maximum(standing.relevant.counts, 1)
 
 
 def precision(standing: Standing, k: int) -> FloatArray:
     """(n_candidates, n_queries) relevant documents expected in the first k, divided by k however many there are."""
-    return standing.relevant.sum_by_query(found(standing.above, standing.tied, k)) / k
+    return standing.relevant.sum_by_query(chance_in_first(standing.above, standing.tied, k)) / k
 
 
 def ndcg(standing: Standing, k: int | None) -> FloatArray:

@@ -13,11 +13,9 @@ from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.execution.resources import Limits, RankInputs, prepare
 from mrl_sweep.ranking.counting import Checkpoint, Executor
-from mrl_sweep.ranking.exact import Pass, RankOptions, count, prepare_space
-from mrl_sweep.ranking.grid import TRAINING_ROWS, coded_spaces, join, zeros_of_float32
+from mrl_sweep.ranking.exact import TRAINING_ROWS, Pass, RankOptions, coded_spaces, count, join, prepare_space, zeros_of_float32
 from mrl_sweep.ranking.rescore import Rescore, asked_documents, rescored, shortlist_depth
-from mrl_sweep.ranking.rotation import rotations
-from mrl_sweep.ranking.space import Space, prefixes
+from mrl_sweep.ranking.space import Space, prefixes, rotations
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import FLOAT32, SEED, Basis, Collection, Embeddings, Float32Array, Ranks, TopDocuments
 

@@ -16,7 +16,7 @@ from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, rel
 from mrl_sweep.deploying.findings import Fewest, Findings, fewest_of, findings_of, which_sizes
 from mrl_sweep.deploying.target_advice import target_advice
 from mrl_sweep.deploying.targets import target_named
-from mrl_sweep.measures.coverage import agreement
+from mrl_sweep.measures.score import agreement
 from mrl_sweep.pipeline.funnels import funnel_rows
 from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surroundings
 from mrl_sweep.pipeline.sweep import Sweep

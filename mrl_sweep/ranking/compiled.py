@@ -113,13 +113,13 @@ def _load_alone() -> ModuleType | None:
     """The one extension module that is needed, without the rest of scipy.linalg, which takes longer than a small ranking."""
     spec = importlib.util.find_spec("scipy")
     folders = [f"{place}/linalg" for place in (spec.submodule_search_locations or ())] if spec is not None else []
-    found = importlib.machinery.PathFinder.find_spec(_CYTHON_BLAS, folders)
-    if found is None or found.loader is None:
+    extension = importlib.machinery.PathFinder.find_spec(_CYTHON_BLAS, folders)
+    if extension is None or extension.loader is None:
         return None
-    module = importlib.util.module_from_spec(found)
+    module = importlib.util.module_from_spec(extension)
     sys.modules[_CYTHON_BLAS] = module
     try:
-        found.loader.exec_module(module)
+        extension.loader.exec_module(module)
     except ImportError:
         del sys.modules[_CYTHON_BLAS]
         return None

@@ -70,7 +70,7 @@ class Tally(NamedTuple):
     `zeros` (n_sizes,) int64 documents whose prefix is zero; `top_scores` (n_sizes, n_queries, depth) float32 and `top_rows`
     int64: the best so far, best first, ties by row; `floor` (n_sizes, n_queries) float32: what scores below is not among the
     best of all documents, whoever has counted those (infinite where none are kept). Workers that share one learn from each
-    other; one that was not told of the latest only judges more.
+    other; one that does not yet know the latest only judges more.
     """
 
     placed: Any
@@ -208,9 +208,9 @@ def as_ranks(plan: TargetOrder, tally: Tally, qrels: Qrels, candidates: tuple[Co
     n_ranked = n_documents - (t.own_rows >= 0)
     for a in range(n_sizes):
         zero = t.norms[a, query_rows] == 0
-        found = plan.pairs[plan.order[a]]
-        above[a, found] = np.where(zero, 0, sums_beyond(tally.placed[a], t.offsets))
-        tied[a, found] = np.where(zero, n_ranked[query_rows] - 1, tally.tied[a])
+        columns = plan.pairs[plan.order[a]]
+        above[a, columns] = np.where(zero, 0, sums_beyond(tally.placed[a], t.offsets))
+        tied[a, columns] = np.where(zero, n_ranked[query_rows] - 1, tally.tied[a])
     top = _top_documents(t, tally, n_documents)
     return Ranks(candidates, n_documents, above, tied, top, tally.zeros)
 

@@ -10,8 +10,7 @@ from typing import Final, Self
 import numpy as np
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.ranking.exact import RankOptions, prepare_space
-from mrl_sweep.ranking.grid import join
+from mrl_sweep.ranking.exact import RankOptions, join, prepare_space
 from mrl_sweep.ranking.pass_plan import PAIRS_AT_ONCE
 from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.types import (
@@ -59,7 +58,7 @@ class Rescore:
 
 def rescored(
     ranks: Ranks,
-    asked: Sequence[Rescore],
+    rescores: Sequence[Rescore],
     vectors: Vectors,
     queries: Float32Array,
     qrels: Qrels,
@@ -76,7 +75,7 @@ def rescored(
         raise ValueError("rescoring needs the lists of the best documents")
     codes = [c for c, candidate in enumerate(ranks.candidates) if candidate.is_exact and candidate.precision != FLOAT32]
     parts = []
-    for rescore in asked:
+    for rescore in rescores:
         lists = ranks.top.rows[codes][:, :, : rescore.shortlist(cutoff)]
         scores = _scores_of(lists, rescore.dim or vectors.dim, vectors, queries, options)
         order = np.lexsort((np.where(lists < 0, np.iinfo(np.int64).max, lists), -scores), axis=-1)
@@ -145,6 +144,6 @@ def _at_depth(top: TopDocuments, depth: int) -> TopDocuments:
     return TopDocuments(rows, np.pad(top.scores, missing, constant_values=-np.inf)[:, :, :depth])
 
 
-def shortlist_depth(asked: Sequence[Rescore], cutoff: int) -> int:
+def shortlist_depth(rescores: Sequence[Rescore], cutoff: int) -> int:
     """How deep the lists of the best must be for all of these; 0 for none."""
-    return max((rescore.shortlist(cutoff) for rescore in asked), default=0)
+    return max((rescore.shortlist(cutoff) for rescore in rescores), default=0)

@@ -1,9 +1,13 @@
-"""Where a pass ranks: what documents and queries become before they are counted. Cut, renormalise, code, in this order."""
+"""Where a pass ranks: what documents and queries become before they are counted. Cut, renormalise, code, in this order.
+
+Rotations give other axes to cut than the model's own: orthogonal ones, so that nothing changes at full size.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -11,10 +15,18 @@ from mrl_sweep.ranking.codes.code import Code, Coder
 from mrl_sweep.ranking.pass_plan import COSINE, DOT, HALF
 from mrl_sweep.ranking.prefix import unit_prefix
 from mrl_sweep.ranking.task import Rotation, Turn, turned
-from mrl_sweep.types import FLOAT32, Basis, Configuration, Float32Array, Similarity
+from mrl_sweep.types import FLOAT32, Basis, Configuration, Float32Array, Similarity, Vectors
 
 Sample = Callable[[], Float32Array]
 """Reads the (n, dim) stored rows of documents that train coders."""
+
+PCA_SAMPLE: Final = 20_000
+"""Documents that PCA is fitted on."""
+
+_ROTATED_AT_ONCE: Final = 2048
+"""Rows in float64 at once."""
+
+RANDOM_SEEDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +133,41 @@ def _cell(of: Space, candidate: Configuration, code: Code, sample: Float32Array)
     coder = code.fit(cut.documents(sample))
     columns = coder.documents(cut.documents(sample[:1])).shape[1]
     return replace(cut, columns=(columns,), coder=coder)
+
+
+def pca_rotation(sample: Float32Array) -> Float32Array:
+    """(dim, dim) orthogonal float32: the principal axes of unit-length sample rows as columns, the strongest first.
+
+    The axes of the second moment, not of the covariance: nothing is centred, so inner products are those of the rotated
+    vectors. `sample` (n, dim); fewer rows than dim leave the last axes arbitrary, yet orthogonal.
+    """
+    moment = np.zeros((sample.shape[1], sample.shape[1]))
+    for start in range(0, len(sample), _ROTATED_AT_ONCE):
+        rows = sample[start : start + _ROTATED_AT_ONCE].astype(np.float64)
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows /= np.where(norms > 0, norms, 1.0)
+        moment += rows.T @ rows
+    _, axes = np.linalg.eigh(moment)
+    return _readable(axes[:, ::-1])
+
+
+def random_rotation(dim: int, generator: np.random.Generator) -> Float32Array:
+    """(dim, dim) orthogonal float32, uniform over all rotations and reflections (Haar measure, Mezzadri 2007)."""
+    q, r = np.linalg.qr(generator.standard_normal((dim, dim)))
+    return _readable(q * np.sign(np.diag(r)))
+
+
+def _readable(axes: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Float32Array:
+    """As contiguous float32; each column's largest entry positive, since an axis has no sign of its own."""
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
+    return np.ascontiguousarray(axes * np.sign(largest), dtype=np.float32)
+
+
+def rotations(bases: Sequence[str], vectors: Vectors, generator: np.random.Generator) -> Iterator[tuple[str, Float32Array]]:
+    """Each control as (name, rotation (dim, dim)): `pca`, and `random-0`, `random-1`, … for `random`."""
+    if Basis.PCA in bases:
+        rows = np.sort(generator.choice(len(vectors), min(PCA_SAMPLE, len(vectors)), replace=False))
+        yield str(Basis.PCA), pca_rotation(vectors.take(rows))
+    if Basis.RANDOM in bases:
+        for seed in range(RANDOM_SEEDS):
+            yield f"{Basis.RANDOM}-{seed}", random_rotation(vectors.dim, generator)

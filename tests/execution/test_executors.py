@@ -14,8 +14,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.execution.parts import Part, PartsExecutor, write_part
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.counting import CountContext, count_pass, pass_key
-from mrl_sweep.ranking.exact import ONE_WORKER, RankOptions, prepare_pass, rank, rank_in
-from mrl_sweep.ranking.grid import coded_spaces
+from mrl_sweep.ranking.exact import ONE_WORKER, RankOptions, coded_spaces, prepare_pass, rank, rank_in
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.ranking.task import Partial, join_spans

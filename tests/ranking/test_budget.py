@@ -12,8 +12,7 @@ import pytest
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.budget import SMALLEST_SHARD, PassSize, Room
 from mrl_sweep.ranking.codes.precision import ALL
-from mrl_sweep.ranking.exact import RankOptions, rank
-from mrl_sweep.ranking.grid import rank_grid
+from mrl_sweep.ranking.exact import RankOptions, rank, rank_grid
 from mrl_sweep.ranking.rescore import Rescore, rescored
 from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.types import Qrels, Similarity, Vectors

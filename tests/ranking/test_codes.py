@@ -19,13 +19,11 @@ from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.codes.half import rounded
 from mrl_sweep.ranking.codes.precision import ALL, HAMMING, bytes_per_vector, code_of, parse_precision
 from mrl_sweep.ranking.compiled import to_half
-from mrl_sweep.ranking.exact import RankOptions
-from mrl_sweep.ranking.grid import TRAINING_ROWS, coded_spaces, rank_grid, training_rows
+from mrl_sweep.ranking.exact import TRAINING_ROWS, RankOptions, coded_spaces, rank_grid, training_rows
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.prefix import unit_prefix
-from mrl_sweep.ranking.rotation import random_rotation
-from mrl_sweep.ranking.space import prefixes
+from mrl_sweep.ranking.space import prefixes, random_rotation
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Similarity, Vectors
 
 FACTORIES = {"float16": "SQfp16", "int8": "SQ8", "int4": "SQ4", "rabitq": "RaBitQ"} | {

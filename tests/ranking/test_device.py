@@ -25,8 +25,7 @@ from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.device import DeviceKernel
 from mrl_sweep.ranking.device_plan import Tile, band_of, columns_of, steps_of
-from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank
-from mrl_sweep.ranking.grid import rank_grid
+from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank, rank_grid
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.types import Qrels, Similarity, Vectors

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrl_sweep.ranking.exact import rank
-from mrl_sweep.ranking.grid import join
-from mrl_sweep.ranking.rotation import pca_rotation, random_rotation, rotations
+from mrl_sweep.ranking.exact import join, rank
+from mrl_sweep.ranking.space import pca_rotation, random_rotation, rotations
 from mrl_sweep.ranking.task import Rotation
 from mrl_sweep.types import Configuration, Qrels, Vectors
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrl_sweep.measures.coverage import agreement, judged_share
+from mrl_sweep.measures.score import agreement, judged_share
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Ranks, TopDocuments
 
 FULL, HALF = Configuration("prefix", 8), Configuration("prefix", 4)
