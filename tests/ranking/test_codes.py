@@ -16,7 +16,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
-from mrl_sweep.ranking.codes.half import rounded
+from mrl_sweep.ranking.codes.half_and_signs import rounded
 from mrl_sweep.ranking.codes.precision import ALL, HAMMING, bytes_per_vector, code_of, parse_precision
 from mrl_sweep.ranking.compiled import to_half
 from mrl_sweep.ranking.exact import TRAINING_ROWS, RankOptions, coded_spaces, rank_grid, training_rows

@@ -9,10 +9,9 @@ from typing import Final
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes import rabitq, scalar
 from mrl_sweep.ranking.codes.code import Code
-from mrl_sweep.ranking.codes.half import HalfCode
+from mrl_sweep.ranking.codes.half_and_signs import HalfCode, SignCode
 from mrl_sweep.ranking.codes.rabitq import RaBitQCode
 from mrl_sweep.ranking.codes.scalar import ScalarCode
-from mrl_sweep.ranking.codes.signs import SignCode
 from mrl_sweep.types import FLOAT32
 
 ALL: Final = (FLOAT32, "float16", "int8", "int4", "rabitq", "binary")

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.ranking.codes.code import Coder, one_thread, whole_bytes
+from mrl_sweep.ranking.codes.half_and_signs import signs
 from mrl_sweep.ranking.codes.scalar import opened
-from mrl_sweep.ranking.codes.signs import signs
 from mrl_sweep.types import Float32Array
 
 FACTORY: Final = re.compile(r"RaBitQ(?P<bits>[2-9])?")
