@@ -19,7 +19,7 @@ from mrl_sweep.collection import load_collection
 DOCUMENTS: Final = 5_183
 QUERIES: Final = 300
 LIBRARIES: Final = f"import gc; gc.set_threshold({OBJECTS_BETWEEN_SEARCHES}); import numpy, faiss, typer, pyarrow.parquet"
-OWN_MODULES: Final = f"{LIBRARIES}; import mrl_sweep.cli.app, mrl_sweep.cli.run, mrl_sweep.pipeline.summary"
+OWN_MODULES: Final = f"{LIBRARIES}; import mrl_sweep.cli, mrl_sweep.cli.run, mrl_sweep.pipeline.summary"
 LIMITS: Final = (
     "Where the warm run misses its bar, the rows in the middle say why: its libraries and its own modules, "
     "above all their dataclasses and tables of settings, take about as long to import as the bar leaves for everything besides "

@@ -53,8 +53,10 @@ def embed(
                 collection = texts_of(collection, Part.parse(part))
             if dry_run:
                 price = settings.model.price_per_million
-                found = would_take(collection, model.documents, model.store, query_model=model.queries, price_per_million=price)
-                described.append(Described(collection.name, *_estimated(found)))
+                estimate = would_take(
+                    collection, model.documents, model.store, query_model=model.queries, price_per_million=price
+                )
+                described.append(Described(collection.name, *_estimated(estimate)))
             else:
                 described.append(
                     Described(collection.name, *_embedded(pipeline.embed_texts(one, collection, on_event, model, executor)))
@@ -65,32 +67,32 @@ def embed(
         write(one_text(described))
 
 
-def _embedded(found: Embeddings) -> tuple[dict[str, Any], str]:
-    documents, queries = len(found.documents), len(found.queries)
-    facts = {"model": found.model.get("name"), "dim": found.documents.dim, "documents": documents, "queries": queries}
-    return facts, f"{documents:,} documents and {queries:,} queries are stored, {found.documents.dim} dimensions each."
+def _embedded(stored: Embeddings) -> tuple[dict[str, Any], str]:
+    documents, queries = len(stored.documents), len(stored.queries)
+    facts = {"model": stored.model.get("name"), "dim": stored.documents.dim, "documents": documents, "queries": queries}
+    return facts, f"{documents:,} documents and {queries:,} queries are stored, {stored.documents.dim} dimensions each."
 
 
-def _estimated(found: WouldTake) -> tuple[dict[str, Any], str]:
-    roles = {"documents": found.documents, "queries": found.queries}
+def _estimated(estimate: WouldTake) -> tuple[dict[str, Any], str]:
+    roles = {"documents": estimate.documents, "queries": estimate.queries}
     facts = {
-        "model": found.model,
+        "model": estimate.model,
         **{name: _facts(amount) for name, amount in roles.items()},
-        "tokens_estimated": found.tokens,
-        "price_per_million": found.price_per_million,
-        "query_price_per_million": found.query_price_per_million,
-        "price": found.price,
-        "price_from": found.price_from or None,
+        "tokens_estimated": estimate.tokens,
+        "price_per_million": estimate.price_per_million,
+        "query_price_per_million": estimate.query_price_per_million,
+        "price": estimate.price,
+        "price_from": estimate.price_from or None,
     }
     lines = [_line(name, amount) for name, amount in roles.items()]
-    price = "" if found.price is None else f", {found.price:,.2f} at {_prices(found)} per million tokens"
-    origin = f" ({found.price_from})" if found.price_from else ""
-    return facts, "\n".join([*lines, f"To embed: about {found.tokens:,} tokens{price}{origin}."])
+    price = "" if estimate.price is None else f", {estimate.price:,.2f} at {_prices(estimate)} per million tokens"
+    origin = f" ({estimate.price_from})" if estimate.price_from else ""
+    return facts, "\n".join([*lines, f"To embed: about {estimate.tokens:,} tokens{price}{origin}."])
 
 
-def _prices(found: WouldTake) -> str:
+def _prices(estimate: WouldTake) -> str:
     """The price of a million tokens; of both models where their prices differ."""
-    prices = dict.fromkeys((found.price_per_million, found.query_price_per_million))
+    prices = dict.fromkeys((estimate.price_per_million, estimate.query_price_per_million))
     return " and ".join(f"{price:g}" for price in prices if price is not None)
 
 

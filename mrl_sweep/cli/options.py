@@ -107,10 +107,10 @@ class _Argument(TyperArgument):
 
 def _as_typed(parameters: Iterable[Any]) -> list[Any]:
     """The parameters, which typer makes and takes no class for, as ours."""
-    found = list(parameters)
-    for parameter in found:
+    ordered = list(parameters)
+    for parameter in ordered:
         parameter.__class__ = _Argument if isinstance(parameter, TyperArgument) else _Option
-    return found
+    return ordered
 
 
 class Command(TyperCommand):

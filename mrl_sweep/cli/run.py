@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from mrl_sweep.cli.console import listening, write_line
+from mrl_sweep.cli.finished import files_of
 from mrl_sweep.cli.invocation import Invocation, invocation_of
 from mrl_sweep.cli.options import OUTPUT, SWEEP, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_output
-from mrl_sweep.cli.report import files_of
 from mrl_sweep.settings.folders import inputs_of
 
 if TYPE_CHECKING:

@@ -235,9 +235,9 @@ class Knowledge:
         inside = (above < NOT_RETRIEVED) & (above + tied < shortlist)
         outside = above >= shortlist
         listed_in, listed_out = self._listed(shortlist)
-        known = self.pair_of >= 0
-        listed_in = np.where(known, inside[self.pair_of], listed_in) if len(inside) else listed_in
-        listed_out = np.where(known, outside[self.pair_of], listed_out) if len(outside) else listed_out
+        listed = self.pair_of >= 0
+        listed_in = np.where(listed, inside[self.pair_of], listed_in) if len(inside) else listed_in
+        listed_out = np.where(listed, outside[self.pair_of], listed_out) if len(outside) else listed_out
         possible = np.flatnonzero(~outside)
         query, inside_of = self.query[possible], inside[possible]
         large_above, large_tied = (ranks[possible] for ranks in self.large)
@@ -313,8 +313,8 @@ def _find(wanted: IntArray, among: IntArray) -> IntArray:
         return np.full(wanted.shape, -1, np.int64)
     order = np.argsort(among, kind="stable")
     at = np.minimum(np.searchsorted(among[order], wanted), len(among) - 1)
-    found = order[at]
-    return np.where(among[found] == wanted, found, -1)
+    nearest = order[at]
+    return np.where(among[nearest] == wanted, nearest, -1)
 
 
 def _cumulated(flags: BoolArray) -> IntArray:

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from mrl_sweep.deploying.bill import (
     GIB,
+    Placed,
     PlanRequest,
     PlanRow,
     assumptions_of,
     bytes_beside,
     check_request,
     costed_row,
+    placed,
+    target_weight,
     with_saving,
 )
 from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory
 from mrl_sweep.deploying.index_bytes import index_bytes
 from mrl_sweep.deploying.index_spec import parse_index
 from mrl_sweep.deploying.scaling import Outlook, outlook, uses_index
-from mrl_sweep.deploying.target_plan import Placed, placed, target_weight
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import EXACT, FLOAT32, Advice, Configuration, Measure, full_size

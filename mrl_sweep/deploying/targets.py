@@ -245,9 +245,9 @@ def _target(name: str, table: Mapping[str, Any]) -> Target:
     statements = tuple(_row(Statement, row, f"[{name}] statements") for row in table.get("statements", ()))
     if not offers:
         raise ValueError(f"[{name}] offers nothing")
-    known = {*(offer.precision for offer in offers), ANY_PRECISION}
+    precisions = {*(offer.precision for offer in offers), ANY_PRECISION}
     for statement in statements:
-        if statement.precision not in known:
+        if statement.precision not in precisions:
             raise ValueError(f"[{name}] statements: {statement.precision} is not among its offers")
     return _row(Target, {**table, "name": name, "offers": offers, "statements": statements}, f"[{name}]")
 
@@ -259,14 +259,14 @@ _KINDS: Final = {"str": str, "int": int, "bool": bool, "datetime.date": datetime
 
 def _row(kind: type[Row], values: Mapping[str, Any], where: str) -> Row:
     """A dataclass from a table of the file, each value checked against its annotation."""
-    known = {field.name: field for field in fields(kind)}
-    if unknown := [key for key in values if key not in known]:
+    columns = {field.name: field for field in fields(kind)}
+    if unknown := [key for key in values if key not in columns]:
         raise ValueError(f"{where}: unknown key {unknown[0]!r}")
-    if missing := [name for name, field in known.items() if name not in values and field.default is MISSING]:
+    if missing := [name for name, field in columns.items() if name not in values and field.default is MISSING]:
         raise ValueError(f"{where}: no {missing[0]}")
     checked = dict(values)
     for key, value in values.items():
-        expected = _KINDS.get(str(known[key].type))
+        expected = _KINDS.get(str(columns[key].type))
         if expected is not None and type(value) is not expected:
             raise ValueError(f"{where}: {key} must be {expected.__name__}, not {value!r}")
     if kind is Offer:

@@ -12,9 +12,9 @@ from mrl_sweep.decision.controls import against_random
 from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.units import unit_of
 from mrl_sweep.decision.walk import decide
-from mrl_sweep.deploying.budgets import Budget, Choice, choose_within
 from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, bytes_in_memory
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
+from mrl_sweep.deploying.tenants import Budget, Choice, choose_within
 from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.report.content.advice import Surroundings
 from mrl_sweep.report.document import BudgetRow, ProjectionRow

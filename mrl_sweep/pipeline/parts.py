@@ -23,7 +23,7 @@ from mrl_sweep.files import json_digest, prepare_folder
 from mrl_sweep.pipeline import run as job
 from mrl_sweep.pipeline.checks import check_part, check_settings
 from mrl_sweep.pipeline.models import open_model
-from mrl_sweep.pipeline.ranking import passes, rank_options
+from mrl_sweep.pipeline.sweep import passes, rank_options
 from mrl_sweep.ranking.counting import pass_key
 from mrl_sweep.ranking.exact import count
 from mrl_sweep.ranking.task import Partial

@@ -43,7 +43,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     data = run_data(collection, sweep.ranks)
     findings = judge_everything(sweep)
     deploy = sweep.config.deploy
-    known = surroundings(sweep, sweep.embeddings.model, deploy.project_docs)
+    context = surroundings(sweep, sweep.embeddings.model, deploy.project_docs)
     projected, doubts = projection_rows(sweep, findings, deploy.project_docs)
     facts = Facts(
         required=sweep.policy.required,
@@ -52,7 +52,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
         losers=losers_of(sweep, data),
         funnels=funnel_rows(sweep, sweep.funnels, findings),
         projections=projected,
-        controls=control_rows(known.controls),
+        controls=control_rows(context.controls),
         budgets=budget_rows(
             sweep, findings, target_named(deploy.target), budget_ms=deploy.budget_ms, budget_gib=deploy.budget_gib
         ),
@@ -60,7 +60,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
             *target_warnings(sweep),
             *collection_warnings(sweep),
             *sweep.embeddings.warnings,
-            *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, known),
+            *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, context),
             *(advice for one in sweep.indexes for advice in one.advice),
             *sweep.left_out,
             *doubts,

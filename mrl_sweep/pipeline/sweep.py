@@ -1,20 +1,34 @@
-"""Everything that a run knows so far, handed from step to step; it begins with the verdict on what was ranked."""
+"""What a run ranks (prefixes, control bases, every precision, rescoring), judged at once, and handed from step to step."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from mrl_sweep.collection import left_out
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.units import cluster_labels
 from mrl_sweep.deploying.findings import Evaluation
+from mrl_sweep.deploying.targets import target_named
+from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.execution.resources import Limits, RankInputs, prepare
+from mrl_sweep.ranking.counting import Checkpoint, Executor
+from mrl_sweep.ranking.exact import TRAINING_ROWS, Pass, RankOptions, coded_spaces, count, join, prepare_space, zeros_of_float32
+from mrl_sweep.ranking.rescore import Rescore, asked_documents, rescored, shortlist_depth
+from mrl_sweep.ranking.space import Space, prefixes, rotations
 from mrl_sweep.report.document import FunnelRow
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Advice, Collection, Configuration, Embeddings, Float32Array, Ranks
+from mrl_sweep.types import FLOAT32, SEED, Advice, Basis, Collection, Configuration, Embeddings, Float32Array, Ranks, TopDocuments
 
 if TYPE_CHECKING:
     from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
 
+
+AGREEMENT_DEPTH: Final = 10
+RUN_FILE_DEPTH: Final = 100
 ZERO_SHARE: Final = 0.01
 """A size at which more than this share of the documents lose all their numbers is not acceptable, whatever it scores."""
 
@@ -76,3 +90,108 @@ def unfit_candidates(embeddings: Embeddings, ranks: Ranks) -> dict[Configuration
         for candidate, n in counts.items()
         if n - at_full > ZERO_SHARE * ranks.n_documents
     }
+
+
+def rank_all(
+    config: SweepConfig,
+    collection: Collection,
+    embeddings: Embeddings,
+    dims: Sequence[int],
+    on_event: OnEvent = ignore,
+    checkpoint: Checkpoint | None = None,
+    executor: Executor | None = None,
+) -> tuple[Ranks, Float32Array | None]:
+    """The ranks of every configuration that is no index, and the rotation that PCA fitted."""
+    options = rank_options(config, collection, embeddings, dims, on_event, checkpoint, executor)
+    counted, fitted = [], None
+    for basis, rotation, one in passes(config, collection, embeddings, dims, options):
+        counted.append(one.ranks(count(one, options, on_event)))
+        fitted = rotation if basis == Basis.PCA else fitted
+    return together(config, collection, embeddings, counted, options), fitted
+
+
+def passes(
+    config: SweepConfig, collection: Collection, embeddings: Embeddings, dims: Sequence[int], options: RankOptions
+) -> Iterator[tuple[str, Float32Array | None, Pass]]:
+    """Each pass that the configuration asks for, with its basis and rotation.
+
+    First float32: the model's own prefixes, and the sizes below full on the axes of each control, which says nothing at full
+    size. Then every other precision of the model's own axes and of PCA's: one pass for all sizes of signs, one for each size of
+    the other codes, whose scale is that of the renormalised prefix.
+    """
+    vectors, similarity = embeddings.documents, config.sweep.similarity
+    own = prefixes(dims, similarity)
+    yield Basis.PREFIX, None, prepare_space(own, vectors, embeddings.queries, collection.qrels, options)
+    to_code: list[tuple[Space, Float32Array | None]] = [(own, None)]
+    smaller = [dim for dim in dims if dim < vectors.dim]
+    controls = [basis for basis in config.sweep.basis if basis != Basis.PREFIX] if smaller else []
+    for basis, rotation in rotations(controls, vectors, np.random.default_rng(SEED)) if controls else ():
+        turned = prefixes(smaller, similarity, basis=basis, rotation=rotation)
+        yield basis, rotation, prepare_space(turned, vectors, embeddings.queries, collection.qrels, options)
+        if basis == Basis.PCA:
+            to_code.append((prefixes(dims, similarity, basis=basis, rotation=rotation), rotation))
+    symmetric = target_named(config.deploy.target).compares_codes
+    for uncoded, fitted in to_code:
+        for space in coded_spaces([uncoded], config.sweep.precision, vectors, symmetric=symmetric):
+            basis = space.candidates[0].basis
+            yield basis, fitted, prepare_space(space, vectors, embeddings.queries, collection.qrels, options)
+
+
+def together(
+    config: SweepConfig, collection: Collection, embeddings: Embeddings, counted: Sequence[Ranks], options: RankOptions
+) -> Ranks:
+    """The ranks of all passes as one, with each rescoring that follows from them; lists no deeper than later commands need."""
+    vectors, ranks = embeddings.documents, zeros_of_float32(join(counted))
+    rescores = [Rescore.parse(text) for text in config.sweep.rescore]
+    if rescores and any(candidate.precision != FLOAT32 for candidate in ranks.candidates):
+        cutoff = deepest_cutoff(config)
+        ranks = rescored(ranks, rescores, vectors, embeddings.queries, collection.qrels, options, cutoff=cutoff)
+    depth = min(kept_depth(config), len(vectors))
+    if ranks.top is None or ranks.top.depth <= depth:
+        return ranks
+    return replace(ranks, top=TopDocuments(ranks.top.rows[:, :, :depth], ranks.top.scores[:, :, :depth]))
+
+
+def rank_options(
+    config: SweepConfig,
+    collection: Collection,
+    embeddings: Embeddings,
+    dims: Sequence[int],
+    on_event: OnEvent = ignore,
+    checkpoint: Checkpoint | None = None,
+    executor: Executor | None = None,
+) -> RankOptions:
+    """How the configured passes are run, with lists of the best as deep as the longest shortlist.
+
+    `executor` None: by threads of this process.
+    """
+    vectors, rescores = embeddings.documents, [Rescore.parse(text) for text in config.sweep.rescore]
+    shortlist = shortlist_depth(rescores, deepest_cutoff(config))
+    n_bases = 1 + (Basis.PCA in config.sweep.basis)
+    n_codes = len(dims) * n_bases * sum(precision != FLOAT32 for precision in config.sweep.precision)
+    inputs = RankInputs(
+        vectors=vectors,
+        qrels=collection.qrels,
+        n_sizes=len(dims),
+        depth=min(max(kept_depth(config), shortlist), len(vectors)),
+        similarity=config.sweep.similarity,
+        own_rows=left_out(collection, identical=config.sweep.exclude_identical),
+        n_kept=len(dims) * n_bases + n_codes * (1 + len(rescores)),
+        n_trained=min(TRAINING_ROWS, len(vectors)) if n_codes or n_bases > 1 else 0,
+        n_rescored=n_codes if rescores else 0,
+    )
+    limits = Limits(threads=config.run.threads, max_memory=config.run.max_memory, device=config.model.device)
+    options = prepare(inputs, limits, checkpoint=checkpoint, on_event=on_event)
+    return options if executor is None else replace(options, executor=executor)
+
+
+def kept_depth(config: SweepConfig) -> int:
+    """How many first documents of every ranking are kept: for the agreement, for run files."""
+    decision = config.decision
+    depths = [m.cutoff or 0 for m in (*decision.measures, *decision.require) if m.label_free]
+    return max(AGREEMENT_DEPTH, RUN_FILE_DEPTH if config.run.run_files else 0, *depths)
+
+
+def deepest_cutoff(config: SweepConfig) -> int:
+    """How many documents the measures that must pass ask for: the k of which a shortlist is a multiple."""
+    return asked_documents((config.decision.measures[0], *config.decision.require))

@@ -17,7 +17,7 @@ import typer
 
 from mrl_sweep import cli
 from mrl_sweep.__main__ import start
-from mrl_sweep.cli.app import HOMES, program
+from mrl_sweep.cli import HOMES, program
 from mrl_sweep.cli.invocation import Invocation
 from mrl_sweep.errors import EnvironmentFault, InputError
 

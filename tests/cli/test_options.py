@@ -12,7 +12,7 @@ import pytest
 import typer
 
 import mrl_sweep
-from mrl_sweep.cli.app import HOMES, program
+from mrl_sweep.cli import HOMES, program
 from mrl_sweep.cli.options import TALK
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import SETTINGS

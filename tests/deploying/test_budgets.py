@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrl_sweep.deploying.budgets import Budget, choose_within, pareto_front
 from mrl_sweep.deploying.findings import Cost, Finding
+from mrl_sweep.deploying.tenants import Budget, choose_within, pareto_front
 from mrl_sweep.types import Configuration, Evidence, Judgement, Measure, Outcome
 
 NDCG = Measure("nDCG", 10)

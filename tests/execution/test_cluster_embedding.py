@@ -17,7 +17,7 @@ from embedding_helpers import CountingEmbedder, collection_of, vectors_of
 from mrl_sweep.embedding import Batching, Role, Store, embed
 from mrl_sweep.embedding import batches as batching_module
 from mrl_sweep.errors import EnvironmentFault
-from mrl_sweep.pipeline.cluster_embedding import embed_on_cluster, missing, refuse_unseen
+from mrl_sweep.pipeline.models import embed_on_cluster, missing, refuse_unseen
 
 TEXTS = [f"text {i}" for i in range(3000)]
 

@@ -43,23 +43,23 @@ def collect_answers(search: Search, queries: Float32Array, depth: int, *, own_ro
     """
     k = depth + 1 + (own_rows is not None)
     rows, scores, whole = _fetch(search, queries, k, own_rows)
-    kept = Answers(at_depth(rows, depth, -1), at_depth(scores, depth, -np.inf))
+    first = Answers(at_depth(rows, depth, -1), at_depth(scores, depth, -np.inf))
     tails = {}
     pending = np.arange(len(queries))
     while len(pending):
         open_ended = np.zeros(len(pending), np.bool_)
-        reaches = (scores[:, depth:] == kept.scores[pending, -1:]) & (rows[:, depth:] >= 0)
+        reaches = (scores[:, depth:] == first.scores[pending, -1:]) & (rows[:, depth:] >= 0)
         for i in np.flatnonzero(reaches.any(axis=1)):
             query = int(pending[i])
-            tied = rows[i, (scores[i] == kept.scores[query, -1]) & (rows[i] >= 0)]
-            tails[query] = np.setdiff1d(tied, kept.rows[query])
+            tied = rows[i, (scores[i] == first.scores[query, -1]) & (rows[i] >= 0)]
+            tails[query] = np.setdiff1d(tied, first.rows[query])
             open_ended[i] = whole[i] and rows[i, rows[i] >= 0][-1] in tails[query]
         pending = pending[open_ended]
         if k >= min(n_documents, LONGEST_TIE) or not len(pending):
             break
         k = min(4 * k, n_documents, LONGEST_TIE)
         rows, scores, whole = _fetch(search, queries[pending], k, None if own_rows is None else own_rows[pending])
-    return Answers(kept.rows, kept.scores, {query: tail for query, tail in tails.items() if len(tail)})
+    return Answers(first.rows, first.scores, {query: tail for query, tail in tails.items() if len(tail)})
 
 
 def judged_ranks(answers: Answers, qrels: Qrels) -> tuple[IntArray, IntArray]:
@@ -72,11 +72,11 @@ def judged_ranks(answers: Answers, qrels: Qrels) -> tuple[IntArray, IntArray]:
         rows, scores = answers.rows[queries[part]], answers.scores[queries[part]]
         wanted = qrels.rows[part, None]
         hits = (rows == wanted) & (wanted >= 0)
-        found = hits.any(axis=1)
+        listed = hits.any(axis=1)
         score = scores[np.arange(len(scores)), hits.argmax(axis=1)][:, None]
         returned = rows >= 0
-        above[part] = np.where(found, ((scores > score) & returned).sum(axis=1), NOT_RETRIEVED)
-        tied[part] = np.where(found, ((scores == score) & returned).sum(axis=1) - 1, 0)
+        above[part] = np.where(listed, ((scores > score) & returned).sum(axis=1), NOT_RETRIEVED)
+        tied[part] = np.where(listed, ((scores == score) & returned).sum(axis=1) - 1, 0)
     for query, tail in answers.tails.items():
         last = answers.scores[query] == answers.scores[query, -1]
         group = np.concatenate([answers.rows[query, last], tail])
@@ -86,24 +86,24 @@ def judged_ranks(answers: Answers, qrels: Qrels) -> tuple[IntArray, IntArray]:
     return above, tied
 
 
-def agree(found: Answers, expected: Answers, *, tolerance: float = 2e-5) -> bool:
+def agree(answers: Answers, expected: Answers, *, tolerance: float = 2e-5) -> bool:
     """Whether two searches returned the same documents, up to those whose scores differ by no more than `tolerance`.
 
     The tolerance is relative to the largest score of the query. Both must hold the same queries; the shorter width counts.
     """
-    width = min(found.rows.shape[1], expected.rows.shape[1])
+    width = min(answers.rows.shape[1], expected.rows.shape[1])
     if width == 0 or len(expected.rows) == 0:
         return True
     returned = expected.rows[:, :width] >= 0
-    if ((found.rows[:, :width] >= 0) != returned).any():
+    if ((answers.rows[:, :width] >= 0) != returned).any():
         return False
-    a = np.where(returned, found.scores[:, :width], 0).astype(np.float64)
+    a = np.where(returned, answers.scores[:, :width], 0).astype(np.float64)
     b = np.where(returned, expected.scores[:, :width], 0).astype(np.float64)
     slack = tolerance * np.maximum(np.abs(b).max(axis=1, keepdims=True), 1e-30)
     if (np.abs(a - b) > slack).any():
         return False
     clear = returned & (b > np.where(returned, b, np.inf).min(axis=1, keepdims=True) + slack)
-    present = (expected.rows[:, :width, None] == found.rows[:, None, :]).any(axis=2)
+    present = (expected.rows[:, :width, None] == answers.rows[:, None, :]).any(axis=2)
     return bool((present | ~clear).all())
 
 
@@ -187,9 +187,9 @@ def search_all(index: FaissIndex, trial: Trial, stage: str, on_event: OnEvent = 
     for members, one in ((np.flatnonzero(~has_own), index), (np.flatnonzero(has_own), index.leaving_own_out())):
         some = trial.only(members)
         own = some.own_rows if has_own[members].any() else None
-        found = collect_answers(searching(one), some.queries, trial.depth, own_rows=own, n_documents=len(index))
-        rows[members], scores[members] = found.rows, found.scores
-        tails |= {int(members[query]): tail for query, tail in found.tails.items()}
+        group = collect_answers(searching(one), some.queries, trial.depth, own_rows=own, n_documents=len(index))
+        rows[members], scores[members] = group.rows, group.scores
+        tails |= {int(members[query]): tail for query, tail in group.tails.items()}
     answers = Answers(rows, scores, tails)
     above, tied = judged_ranks(answers, trial.qrels)
     without_direction: BoolArray = ~np.any(trial.queries, axis=1)

@@ -1,8 +1,15 @@
-"""From vectors to a filled index: truncate, renormalise, then quantise, block by block; training on a sample of documents."""
+"""From vectors to a filled index: truncate, renormalise, then quantise, block by block; training on a sample of documents.
+
+FAISS writes warnings straight to file descriptor 2: they are taken away there, and all else passes at once.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +21,6 @@ from mrl_sweep.deploying.index_bytes import index_bytes
 from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec
 from mrl_sweep.deploying.indexes.faiss_index import FaissIndex, TrainingNeed, make_index, training_need
 from mrl_sweep.deploying.indexes.latency import anonymous_bytes
-from mrl_sweep.deploying.indexes.stderr import captured_warnings
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.ranking.prefix import unit_prefix
@@ -125,8 +131,8 @@ def try_building(spec: IndexSpec, dim: int, similarity: Similarity, *, seed: int
         if not index.is_trained:
             index.train(rows)
         index.add(rows)
-        found, _ = index.search(rows[:1], 1)
-    if len(index) != len(rows) or found.shape != (1, 1):
+        rows_found, _ = index.search(rows[:1], 1)
+    if len(index) != len(rows) or rows_found.shape != (1, 1):
         raise InputError(f"index {spec.factory} at {dim} dimensions keeps {len(index)} of {len(rows)} vectors", SPEC_FORMS)
 
 
@@ -174,3 +180,77 @@ def _training_sample(vectors: Vectors, cut: IndexCut, need: TrainingNeed, seed: 
     for start in range(0, n, step):
         sample[start : start + step] = cut.apply(vectors.take(rows[start : start + step]))
     return sample
+
+
+_WARNING = re.compile(rb"WARN(?:ING)?:? [^\n]*\n")
+_UNFINISHED = re.compile(rb"WARN(?:ING)?:? [^\n]*\Z")
+_LOCK = threading.Lock()
+
+
+@contextlib.contextmanager
+def captured_warnings() -> Iterator[list[str]]:
+    """`WARNING …` lines that reach descriptor 2 inside the block, each different one once; whatever else is written passes.
+
+    The list is complete when the block has ended. Descriptors belong to the process: while one block captures, another
+    captures nothing.
+    """
+    caught: list[str] = []
+    if not _LOCK.acquire(blocking=False):
+        yield caught
+        return
+    try:
+        with _descriptor_2_piped() as pipe:
+            if pipe is None:
+                yield caught
+                return
+            read_end, original = pipe
+            sorter = threading.Thread(target=_sort, args=(read_end, original, caught), daemon=True)
+            sorter.start()
+            try:
+                yield caught
+            finally:
+                os.dup2(original, 2)
+                sorter.join()
+    finally:
+        _LOCK.release()
+
+
+@contextlib.contextmanager
+def _descriptor_2_piped() -> Iterator[tuple[int, int] | None]:
+    """(the pipe's reading end, the original descriptor), or None where the process has no descriptor 2."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.flush()
+    try:
+        original = os.dup(2)
+    except OSError:
+        yield None
+        return
+    read_end, write_end = os.pipe()
+    os.dup2(write_end, 2)
+    os.close(write_end)
+    try:
+        yield read_end, original
+    finally:
+        os.close(read_end)
+        os.close(original)
+
+
+def _sort(read_end: int, original: int, caught: list[str]) -> None:
+    """Reads until the last writer has closed; an unfinished warning is held back until its line ends."""
+    held = b""
+    while chunk := os.read(read_end, 65536):
+        held = _pass_on(held + chunk, original, caught)
+    _pass_on(held + b"\n" if held else b"", original, caught)
+
+
+def _pass_on(written: bytes, original: int, caught: list[str]) -> bytes:
+    for warning in _WARNING.findall(written):
+        text = warning.decode("utf-8", "replace").strip()
+        if text not in caught:
+            caught.append(text)
+    rest = _WARNING.sub(b"", written)
+    unfinished = _UNFINISHED.search(rest)
+    held = unfinished.group() if unfinished else b""
+    with contextlib.suppress(OSError):
+        os.write(original, rest[: len(rest) - len(held)])
+    return held

@@ -69,7 +69,7 @@ def merge_measurements(exact: Ranks, measured: Sequence[IndexMeasurement]) -> Ra
         top = TopDocuments(rows, scores)
     zero_prefixes = None
     if exact.zero_prefixes is not None:
-        known = dict(zip(exact.candidates, exact.zero_prefixes, strict=True))
-        twins = [known.get(one.candidate.exact, 0) for one in measured]
+        by_candidate = dict(zip(exact.candidates, exact.zero_prefixes, strict=True))
+        twins = [by_candidate.get(one.candidate.exact, 0) for one in measured]
         zero_prefixes = np.concatenate([exact.zero_prefixes, np.array(twins, np.int64)])
     return Ranks(candidates, exact.n_documents, above, tied, top, zero_prefixes)

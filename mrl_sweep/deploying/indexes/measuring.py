@@ -66,11 +66,11 @@ def measure_built(
     sample of queries, and it takes its ranks from there.
     """
     index, advice = built.index, list(built.advice)
-    known = _known_answers(index.spec, candidate, exact, trial.depth)
-    if known is not None and not _sample_agrees(index, trial, known[2], budget.checked_queries):
+    exact_answers = _known_answers(index.spec, candidate, exact, trial.depth)
+    if exact_answers is not None and not _sample_agrees(index, trial, exact_answers[2], budget.checked_queries):
         advice.append(Advice("flat-check", f"{candidate}: FAISS and the exact search disagree; the index was searched in full"))
-        known = None
-    above, tied, answers = known or search_all(index, trial, f"search {candidate}", on_event)
+        exact_answers = None
+    above, tied, answers = exact_answers or search_all(index, trial, f"search {candidate}", on_event)
     allowed_s = budget.share_of_build * built.build_s
     latency_s = max(budget.latency_s, min(allowed_s, budget.most_latency_s))
     throughput_s = max(budget.throughput_s, min(allowed_s / 2, budget.most_throughput_s))
@@ -94,7 +94,7 @@ def measure_built(
             certified=built.certified,
             recall=_share_of(_exact_rows(exact, candidate), answers.rows),
         ),
-        exact_by_construction=known is not None,
+        exact_by_construction=exact_answers is not None,
         advice=tuple(advice),
     )
 
@@ -141,11 +141,11 @@ def _sample_agrees(index: FaissIndex, trial: Trial, expected: Answers, n_checked
     n_queries = len(trial.queries)
     rows = np.unique(np.linspace(0, n_queries - 1, min(n_checked, n_queries)).astype(np.int64))
     some = trial.only(rows)
-    known = (expected.rows >= 0).any(axis=0).sum()
-    found = collect_answers(index.search, some.queries, trial.depth, own_rows=some.own_rows, n_documents=len(index))
+    width = (expected.rows >= 0).any(axis=0).sum()
+    returned = collect_answers(index.search, some.queries, trial.depth, own_rows=some.own_rows, n_documents=len(index))
     return agree(
-        Answers(found.rows[:, :known], found.scores[:, :known]),
-        Answers(expected.rows[rows, :known], expected.scores[rows, :known]),
+        Answers(returned.rows[:, :width], returned.scores[:, :width]),
+        Answers(expected.rows[rows, :width], expected.scores[rows, :width]),
     )
 
 
@@ -301,9 +301,9 @@ def measure_points(
 def _built(
     vectors: Vectors, cut: IndexCut, spec: IndexSpec, budget: IndexBudget, shelf: IndexShelf | None, on_event: OnEvent
 ) -> Built:
-    kept = None if shelf is None else shelf.take(vectors, cut, spec, seed=budget.seed)
-    if kept is not None:
-        return kept
+    stored = None if shelf is None else shelf.take(vectors, cut, spec, seed=budget.seed)
+    if stored is not None:
+        return stored
     built = build_index(vectors, cut, spec, seed=budget.seed, max_bytes=budget.max_bytes, on_event=on_event)
     if shelf is not None:
         shelf.put(built, vectors, cut, seed=budget.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mrl_sweep import words
 from mrl_sweep.decision.controls import AgainstRandom
-from mrl_sweep.deploying.budgets import pareto_front
+from mrl_sweep.deploying.tenants import pareto_front
 from mrl_sweep.report.content.grid import grids
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.content.outlook import budgets, funnels, projections

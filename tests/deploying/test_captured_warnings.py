@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from mrl_sweep.deploying.indexes.stderr import captured_warnings
+from mrl_sweep.deploying.indexes.building import captured_warnings
 
 
 def test_warnings_are_caught_once_each_and_other_lines_pass(capfd: pytest.CaptureFixture[str]) -> None:

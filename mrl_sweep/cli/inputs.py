@@ -1,4 +1,4 @@
-"""`mrl-sweep config`: every setting, its value, and where that came from; the text is itself a valid configuration file."""
+"""`check` and `config`: what a run would read, its collection and its settings; no model is opened, no run is written."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mrl_sweep.cli.console import listening
 from mrl_sweep.cli.invocation import invocation_of
-from mrl_sweep.cli.options import SWEEP, ConfigFile, takes
-from mrl_sweep.cli.output import prepare_text
+from mrl_sweep.cli.options import EMBED, SWEEP, ConfigFile, takes
+from mrl_sweep.cli.output import prepare_output, prepare_text
 from mrl_sweep.errors import InputError
 from mrl_sweep.settings.folders import inputs_of
 from mrl_sweep.settings.parsing import format_size, parse_size
@@ -19,6 +20,28 @@ from mrl_sweep.settings.table import SETTINGS
 
 if TYPE_CHECKING:
     from mrl_sweep.settings.config import SweepConfig
+
+
+@takes(*EMBED)
+def check(context: typer.Context, config: ConfigFile = None, **flags: Any) -> None:
+    """Validate a collection and say what is in it: sizes, judgments, gaps, text lengths, slices."""
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(config, flags)
+    from mrl_sweep.pipeline.checks import check_collection
+    from mrl_sweep.report.render import ARTICLE_FORMATS
+
+    check_collection(settings)
+    output = prepare_output(invocation, settings.run.output, inputs_of(settings), ARTICLE_FORMATS)
+    from mrl_sweep.collection.describe import describe
+    from mrl_sweep.pipeline import run as pipeline
+    from mrl_sweep.report.articles.check import check_article
+
+    with listening(invocation) as on_event:
+        descriptions = [
+            describe(pipeline.load(one, on_event), cluster=one.decision.cluster, alpha=one.decision.alpha, on_event=on_event)
+            for one in settings.each()
+        ]
+    output.show(check_article(descriptions))
 
 
 @takes(*SWEEP)

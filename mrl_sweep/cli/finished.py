@@ -1,0 +1,205 @@
+"""`report`, `plan`, `compare` and `score`: commands that read finished runs, and need no model, corpus or index."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mrl_sweep.cli.console import write_line
+from mrl_sweep.cli.invocation import Invocation, invocation_of
+from mrl_sweep.cli.options import JUDGED, OUTPUT, PLAN, SCORE, takes
+from mrl_sweep.cli.output import check_file, prepare_output
+from mrl_sweep.errors import InputError, naming
+
+if TYPE_CHECKING:
+    from mrl_sweep.report.document import Report
+    from mrl_sweep.settings.config import SweepConfig
+
+
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The folder of a finished run, or its report.json.", show_default=False)
+]
+
+
+@takes("decision", "deploy.target", "run.accept", *OUTPUT)
+def report(context: typer.Context, run: RunFolder, **flags: Any) -> None:
+    """Render an earlier run again: text, json, markdown, html, github, junit, or ship: what to paste.
+
+    As it was written; or, with another share, measure or alpha, judged by that from its ranks.
+    """
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(None, flags)
+    file = settings.run.output
+    from mrl_sweep.report.files.folder import read_runs
+
+    if several := read_runs(run):
+        from mrl_sweep.report.articles.several import several_article
+        from mrl_sweep.report.render import SEVERAL_FORMATS
+        from mrl_sweep.runs.together import together
+
+        output = prepare_output(invocation, file, [path for one in several.values() for path in files_of(one)], SEVERAL_FORMATS)
+        return output.show(several_article(together({name: judged(one, settings) for name, one in several.items()})))
+    output = prepare_output(invocation, file, files_of(run))
+    return output.show(for_target(judged(run, settings), settings))
+
+
+def for_target(report: Report, settings: SweepConfig) -> Report:
+    """The report in the terms of the target named now; of the run's own where none is."""
+    if "deploy.target" not in settings.origins:
+        return report
+    from mrl_sweep.deploying.targets import target_named
+
+    name = target_named(settings.deploy.target).name
+    then = report.manifest.get("settings")
+    settings_then = then if isinstance(then, dict) else {}
+    return replace(report, manifest={**report.manifest, "settings": {**settings_then, "deploy.target": name}})
+
+
+def judged(run: Path, settings: SweepConfig) -> Report:
+    """The report as the run wrote it; judged again from its ranks where a setting of the decision was given."""
+    if any(key.startswith("decision.") for key in settings.origins):
+        from mrl_sweep.runs.reopen import reopen
+
+        return reopen(run, settings).report.accepting(settings.run.accept)
+    from mrl_sweep.report.files.folder import read_report
+
+    return read_report(run).accepting(settings.run.accept)
+
+
+def files_of(run: Path) -> list[Path]:
+    """The files of a run, which renderings may lie beside but never replace."""
+    from mrl_sweep.report.files.folder import REPORT_FILE
+    from mrl_sweep.report.files.ranks_file import RANKS_FILE
+    from mrl_sweep.report.files.scores_file import SCORES_FILE
+
+    folder = run if run.is_dir() else run.parent
+    return [folder / name for name in (REPORT_FILE, RANKS_FILE, SCORES_FILE)]
+
+
+_PARQUET = ".parquet"
+
+
+@takes(*PLAN)
+def plan(context: typer.Context, run: RunFolder, **flags: Any) -> None:
+    """Capacity: storage, memory, latency and cost at --docs, with the quality to expect there."""
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(None, flags)
+    from mrl_sweep.report.articles.plan import plan_article, write_parquet
+    from mrl_sweep.report.files.folder import read_runs
+    from mrl_sweep.report.render import ARTICLE_FORMATS
+    from mrl_sweep.runs.plan import plan_run
+    from mrl_sweep.runs.reopen import reopen
+
+    several = read_runs(run)
+    inputs = [file for one in several.values() or [run] for file in files_of(one)]
+    output = prepare_output(invocation, settings.run.output, inputs, ARTICLE_FORMATS)
+    plans = {}
+    for name, folder in (several or {"": run}).items():
+        with naming(name) if several else nullcontext():
+            plans[name] = plan_run(reopen(folder, settings), settings)
+    file = check_file(invocation, settings.run.output, inputs)
+    if file is not None and file.suffix == _PARQUET:
+        return write_parquet(file, plans)
+    return output.show(plan_article(plans))
+
+
+Runs = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="RUN RUN...",
+        help="Folders of finished runs, or of several collections; the first is compared with.",
+        show_default=False,
+    ),
+]
+History = Annotated[
+    Path | None,
+    typer.Option("--history", metavar="DIR", help="All runs in and below a folder, a line each, by time.", show_default=False),
+]
+
+
+@takes(*JUDGED)
+def compare(context: typer.Context, runs: Runs = None, history: History = None, **flags: Any) -> None:
+    """Two models, two corpora, two days: finished runs side by side, with paired evidence."""
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(None, flags)
+    from mrl_sweep.report.articles.side_by_side import comparison_article
+    from mrl_sweep.report.files.folder import read_runs
+    from mrl_sweep.report.render import ARTICLE_FORMATS
+    from mrl_sweep.runs.compare import matched_runs, side_by_side
+    from mrl_sweep.runs.reopen import reopen
+
+    runs = runs or []
+    if history is not None:
+        return _show_history(invocation, settings, history, runs)
+    folders = [read_runs(run) for run in runs]
+    if len(runs) < 2 and not any(folders):
+        raise InputError("there is nothing to compare with", "name two or more runs")
+    inputs = [file for run, below in zip(runs, folders, strict=True) for one in below.values() or [run] for file in files_of(one)]
+    output = prepare_output(invocation, settings.run.output, inputs, ARTICLE_FORMATS)
+    compared = {name: side_by_side([reopen(run, settings) for run in same]) for name, same in matched_runs(runs, folders).items()}
+    return output.show(comparison_article(compared))
+
+
+def _show_history(invocation: Invocation, settings: SweepConfig, folder: Path, runs: Sequence[Path]) -> None:
+    if runs:
+        raise InputError("--history compares all runs of its folder", f"leave out {runs[0]}, or leave out --history")
+    from mrl_sweep.report.articles.history import history_article, history_of
+    from mrl_sweep.report.files.folder import read_history
+    from mrl_sweep.report.render import ARTICLE_FORMATS
+
+    output = prepare_output(invocation, settings.run.output, (), ARTICLE_FORMATS)
+    reports, unreadable = read_history(folder)
+    output.show(history_article(history_of(reports, unreadable=unreadable)))
+
+
+ReturnedFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--trec", metavar="FILE", help="What it returned: a TREC run file, or JSON lines of id lists.", show_default=False
+    ),
+]
+Claimed = Annotated[
+    str | None,
+    typer.Option("--codes", metavar="C", help="What it searches: 512:float16; default: the answer.", show_default=False),
+]
+IndexName = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="The index in the report; default: the file's.", show_default=False)
+]
+
+
+@takes(*SCORE)
+def score(
+    context: typer.Context,
+    run: RunFolder,
+    trec: ReturnedFile = None,
+    codes: Claimed = None,
+    name: IndexName = None,
+    **flags: Any,
+) -> None:
+    """Judge what a live database returned: one more configuration, with index loss against exact ranks. Exit 0 when judged."""
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(None, flags)
+    if trec is None:
+        raise InputError("no file is named", "--trec FILE: a TREC run file, or JSON lines of id lists")
+    output = prepare_output(invocation, settings.run.output, [*files_of(run), trec])
+    from mrl_sweep.report.files.folder import write_run
+    from mrl_sweep.report.render import escape
+    from mrl_sweep.runs.returned import read_returned
+    from mrl_sweep.runs.score import score_returned
+
+    scored = score_returned(run, settings, read_returned(trec), claimed=codes, name=name or trec.stem)
+    report = scored.run.report
+    if settings.run.out is not None:
+        if settings.run.out.resolve() in (run.resolve(), run.parent.resolve()):
+            raise InputError(f"will not write to {settings.run.out}: it is the run", "give --out another folder")
+        report = write_run(settings.run.out, report, scored.run.data)
+    if invocation.format == "text" and invocation.quiet < 2:
+        write_line(escape.plain(scored.sentence), sys.stdout if settings.run.output is None else sys.stderr)
+    if invocation.format != "text" or settings.run.output is not None:
+        output.show(report)
