@@ -183,6 +183,30 @@ def test_no_two_classes_share_a_name() -> None:
     assert {name for name in classes if classes.count(name) > 1} <= TWINS
 
 
+SAME_IDEA = {
+    "advice",  # what is unasked said: of a collection, of a run
+    "compare",  # runs side by side, and the bounds of it
+    "embed",  # the step and its command
+    "funnels",
+    "gate",
+    "grid",
+    "options",
+    "outlook",
+    "parts",
+    "plan",
+    "run",
+}
+"""Modules of one name in two rooms that hold the same idea: the figures of it, its step of the run, its words, its command."""
+
+HOMONYMS = {"columns", "families", "score", "space", "table"}
+"""Modules of one name that hold two ideas. It may shrink: a name says what a page holds."""
+
+
+def test_modules_of_one_name_hold_one_idea() -> None:
+    names = [path.stem for path in modules() if path.name != "__init__.py"]
+    assert {name for name in names if names.count(name) > 1} <= SAME_IDEA | HOMONYMS
+
+
 def test_no_two_test_files_share_a_name() -> None:
     """pytest imports them by their name alone, and collects only the first."""
     names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]

@@ -11,7 +11,7 @@ from mrl_sweep.cli.console import listening
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import EMBED, ConfigFile, takes
 from mrl_sweep.cli.output import Described, one_document, one_text, prepare_text
-from mrl_sweep.settings.folders import inputs_of
+from mrl_sweep.settings.paths import inputs_of
 from mrl_sweep.words import percent
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from mrl_sweep.cli.options import GATE, takes
 from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.run import main_job, main_jobs
 from mrl_sweep.errors import InputError, naming
-from mrl_sweep.settings.folders import inputs_of
+from mrl_sweep.settings.paths import inputs_of
 
 if TYPE_CHECKING:
     from mrl_sweep.settings.config import SweepConfig

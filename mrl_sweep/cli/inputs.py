@@ -13,8 +13,8 @@ from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import EMBED, SWEEP, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_output, prepare_text
 from mrl_sweep.errors import InputError
-from mrl_sweep.settings.folders import inputs_of
 from mrl_sweep.settings.parsing import format_size, parse_size
+from mrl_sweep.settings.paths import inputs_of
 from mrl_sweep.settings.setting import Setting
 from mrl_sweep.settings.table import SETTINGS
 

@@ -14,7 +14,7 @@ from mrl_sweep.cli.finished import files_of
 from mrl_sweep.cli.invocation import Invocation, invocation_of
 from mrl_sweep.cli.options import OUTPUT, SWEEP, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_output
-from mrl_sweep.settings.folders import inputs_of
+from mrl_sweep.settings.paths import inputs_of
 
 if TYPE_CHECKING:
     from mrl_sweep.report.document import Report

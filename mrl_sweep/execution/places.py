@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.files.object_store import connect
 from mrl_sweep.ranking.task import Span
-from mrl_sweep.settings.folders import original_of
+from mrl_sweep.settings.paths import original_of
 from mrl_sweep.store.store import copy_of
 from mrl_sweep.types import IntArray, Vectors
 

@@ -20,7 +20,7 @@ from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.pipeline.models import Model
 from mrl_sweep.ranking.rescore import Rescore
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.settings.folders import inputs_of
+from mrl_sweep.settings.paths import inputs_of
 from mrl_sweep.types import FLOAT32, Collection, Embeddings, ModelFacts, Similarity
 from mrl_sweep.words import printable
 

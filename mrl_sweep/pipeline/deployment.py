@@ -21,7 +21,7 @@ from mrl_sweep.files import json_digest
 from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.funnels import recommended_funnel
 from mrl_sweep.pipeline.sweep import Sweep
-from mrl_sweep.settings.folders import index_folder
+from mrl_sweep.settings.paths import index_folder
 from mrl_sweep.types import EXACT, SEED, Advice, Basis
 
 DEPTH: Final = 100

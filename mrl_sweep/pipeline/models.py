@@ -26,7 +26,7 @@ from mrl_sweep.execution.ray import RayExecutor
 from mrl_sweep.files.digests import text_digests
 from mrl_sweep.ranking.counting import Executor
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.settings.folders import default_store, local_store
+from mrl_sweep.settings.paths import default_store, local_store
 from mrl_sweep.store.space import Space
 from mrl_sweep.types import Collection
 

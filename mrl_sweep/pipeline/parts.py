@@ -29,7 +29,7 @@ from mrl_sweep.ranking.exact import count
 from mrl_sweep.ranking.task import Partial
 from mrl_sweep.report.document import Report
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.settings.folders import local_store
+from mrl_sweep.settings.paths import local_store
 from mrl_sweep.types import Collection, Documents, Embeddings, FileRows, Queries
 from mrl_sweep.words import first_offenders
 

@@ -43,7 +43,7 @@ from mrl_sweep.report.files.folder import write_rotation, write_run
 from mrl_sweep.report.files.trec_runs import write_trec_runs
 from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.settings.folders import local_store, run_folder
+from mrl_sweep.settings.paths import local_store, run_folder
 from mrl_sweep.types import FLOAT32, Advice, Collection, Embeddings, Similarity
 from mrl_sweep.words import asked
 

@@ -19,7 +19,7 @@ from mrl_sweep.report.content.view import ladder
 from mrl_sweep.report.document import CandidateRow, GateRow, Report
 from mrl_sweep.report.files.folder import RUNS_FILE, write_runs
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.settings.folders import readable
+from mrl_sweep.settings.paths import readable
 from mrl_sweep.types import Collection, Evidence, Outcome, Status
 from mrl_sweep.words import first_offenders
 

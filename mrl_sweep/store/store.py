@@ -13,7 +13,7 @@ from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.files import json_digest
 from mrl_sweep.files.file_digests import FileDigests
 from mrl_sweep.files.object_store import ObjectStore, connect
-from mrl_sweep.settings.folders import copies_of
+from mrl_sweep.settings.paths import copies_of
 from mrl_sweep.store.objects import Objects
 from mrl_sweep.store.space import Space, read_facts
 from mrl_sweep.types import ModelFacts

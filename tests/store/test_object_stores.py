@@ -17,7 +17,7 @@ from mrl_sweep.embedding import Batching, Role, Store, embed
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.files.digests import text_digests
 from mrl_sweep.files.object_store import connect
-from mrl_sweep.settings.folders import copies_of
+from mrl_sweep.settings.paths import copies_of
 from mrl_sweep.store.objects import Objects
 from mrl_sweep.types import Embeddings
 

@@ -15,7 +15,7 @@ from embedding_helpers import CountingEmbedder, collection_of
 
 from mrl_sweep.embedding import Store, embed
 from mrl_sweep.execution.places import places_of, unreadable
-from mrl_sweep.settings.folders import copies_of
+from mrl_sweep.settings.paths import copies_of
 
 TEXTS = [f"text {i}" for i in range(300)]
 
