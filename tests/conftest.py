@@ -50,8 +50,8 @@ def made_run(tmp_path: Path) -> MadeRun:
     from mrl_sweep.deploying.findings import Evaluation, fewest_of, findings_of
     from mrl_sweep.report.content.build import Facts, build_report
     from mrl_sweep.report.document import QueryScores
-    from mrl_sweep.report.files.folder import write_run
-    from mrl_sweep.report.files.ranks_file import RunData
+    from mrl_sweep.report.folder import write_run
+    from mrl_sweep.report.ranks_file import RunData
     from mrl_sweep.types import EXACT, Basis, Configuration, Measure, Qrels, Ranks
 
     def make(

@@ -32,7 +32,7 @@ from mrl_sweep.files.file_digests import FileDigests
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.pipeline.parts import merge_parts, run_part
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.files.folder import read_run, read_runs
+from mrl_sweep.report.folder import read_run, read_runs
 from mrl_sweep.report.render import Format, render
 from mrl_sweep.runs.compare import side_by_side
 from mrl_sweep.runs.gate import decide_gate

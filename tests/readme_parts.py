@@ -276,7 +276,7 @@ FINE_SWEEP: Final = (
 
 def curve(shell: Shell) -> str:
     """Draws a real fine sweep into the picture's file, as `report.plot()` does; returns what stands below it."""
-    from mrl_sweep.report.files.folder import read_report
+    from mrl_sweep.report.folder import read_report
 
     shell.run(FINE_SWEEP)
     read_report(shell.folder / "runs" / "fine").plot().save(PICTURE)

@@ -144,7 +144,6 @@ FRAGMENTS = {
     "mrl_sweep.embedding.local.static",
     "mrl_sweep.embedding.local.wordllama",
     "mrl_sweep.embedding.sizes",
-    "mrl_sweep.report.articles.check",
 }
 """Modules of fewer lines than `FRAGMENT` that a single other one imports. It may shrink: a subject is read on one page."""
 

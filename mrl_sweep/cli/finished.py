@@ -36,10 +36,10 @@ def report(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     invocation = invocation_of(context, flags)
     settings = invocation.configure(None, flags)
     file = settings.run.output
-    from mrl_sweep.report.files.folder import read_runs
+    from mrl_sweep.report.folder import read_runs
 
     if several := read_runs(run):
-        from mrl_sweep.report.articles.several import several_article
+        from mrl_sweep.report.articles.collections import several_article
         from mrl_sweep.report.render import SEVERAL_FORMATS
         from mrl_sweep.runs.together import together
 
@@ -67,16 +67,16 @@ def judged(run: Path, settings: SweepConfig) -> Report:
         from mrl_sweep.runs.reopen import reopen
 
         return reopen(run, settings).report.accepting(settings.run.accept)
-    from mrl_sweep.report.files.folder import read_report
+    from mrl_sweep.report.folder import read_report
 
     return read_report(run).accepting(settings.run.accept)
 
 
 def files_of(run: Path) -> list[Path]:
     """The files of a run, which renderings may lie beside but never replace."""
-    from mrl_sweep.report.files.folder import REPORT_FILE
-    from mrl_sweep.report.files.ranks_file import RANKS_FILE
-    from mrl_sweep.report.files.scores_file import SCORES_FILE
+    from mrl_sweep.report.exports import SCORES_FILE
+    from mrl_sweep.report.folder import REPORT_FILE
+    from mrl_sweep.report.ranks_file import RANKS_FILE
 
     folder = run if run.is_dir() else run.parent
     return [folder / name for name in (REPORT_FILE, RANKS_FILE, SCORES_FILE)]
@@ -91,7 +91,7 @@ def plan(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     invocation = invocation_of(context, flags)
     settings = invocation.configure(None, flags)
     from mrl_sweep.report.articles.plan import plan_article, write_parquet
-    from mrl_sweep.report.files.folder import read_runs
+    from mrl_sweep.report.folder import read_runs
     from mrl_sweep.report.render import ARTICLE_FORMATS
     from mrl_sweep.runs.plan import plan_run
     from mrl_sweep.runs.reopen import reopen
@@ -129,7 +129,7 @@ def compare(context: typer.Context, runs: Runs = None, history: History = None, 
     invocation = invocation_of(context, flags)
     settings = invocation.configure(None, flags)
     from mrl_sweep.report.articles.side_by_side import comparison_article
-    from mrl_sweep.report.files.folder import read_runs
+    from mrl_sweep.report.folder import read_runs
     from mrl_sweep.report.render import ARTICLE_FORMATS
     from mrl_sweep.runs.compare import matched_runs, side_by_side
     from mrl_sweep.runs.reopen import reopen
@@ -150,7 +150,7 @@ def _show_history(invocation: Invocation, settings: SweepConfig, folder: Path, r
     if runs:
         raise InputError("--history compares all runs of its folder", f"leave out {runs[0]}, or leave out --history")
     from mrl_sweep.report.articles.history import history_article, history_of
-    from mrl_sweep.report.files.folder import read_history
+    from mrl_sweep.report.folder import read_history
     from mrl_sweep.report.render import ARTICLE_FORMATS
 
     output = prepare_output(invocation, settings.run.output, (), ARTICLE_FORMATS)
@@ -188,7 +188,7 @@ def score(
     if trec is None:
         raise InputError("no file is named", "--trec FILE: a TREC run file, or JSON lines of id lists")
     output = prepare_output(invocation, settings.run.output, [*files_of(run), trec])
-    from mrl_sweep.report.files.folder import write_run
+    from mrl_sweep.report.folder import write_run
     from mrl_sweep.report.render import escape
     from mrl_sweep.runs.returned import read_returned
     from mrl_sweep.runs.score import score_returned

@@ -31,7 +31,7 @@ _OF_ANY_CALL: Final = frozenset({"run.format", "run.output", "run.strict", "run.
 def gate(context: typer.Context, target: Target, **flags: Any) -> int:
     """CI: judges by exit code whether --dim N, or any size up to --max-dim N, is still acceptable."""
     invocation = invocation_of(context, flags)
-    from mrl_sweep.report.files.folder import read_runs
+    from mrl_sweep.report.folder import read_runs
     from mrl_sweep.runs.gate import decide_gate
     from mrl_sweep.runs.reopen import reopen
 
@@ -53,7 +53,7 @@ def gate(context: typer.Context, target: Target, **flags: Any) -> int:
 
 def _gate_each(invocation: Invocation, settings: SweepConfig, earlier: Mapping[str, Path]) -> int:
     """The gates of several finished runs, or of several collections to run first: met where each is."""
-    from mrl_sweep.report.articles.several import several_article
+    from mrl_sweep.report.articles.collections import several_article
     from mrl_sweep.report.render import SEVERAL_FORMATS
     from mrl_sweep.runs.gate import decide_gate
     from mrl_sweep.runs.reopen import reopen

@@ -34,7 +34,7 @@ def check(context: typer.Context, config: ConfigFile = None, **flags: Any) -> No
     output = prepare_output(invocation, settings.run.output, inputs_of(settings), ARTICLE_FORMATS)
     from mrl_sweep.collection.describe import describe
     from mrl_sweep.pipeline import run as pipeline
-    from mrl_sweep.report.articles.check import check_article
+    from mrl_sweep.report.articles.collections import check_article
 
     with listening(invocation) as on_event:
         descriptions = [

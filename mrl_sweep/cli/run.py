@@ -86,7 +86,7 @@ def run_one_part(invocation: Invocation, settings: SweepConfig, text: str) -> No
 def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
     """Do the main job and print what it found; several collections have a summary of their own."""
     if len(settings.collection.sources) > 1:
-        from mrl_sweep.report.articles.several import several_article
+        from mrl_sweep.report.articles.collections import several_article
         from mrl_sweep.report.render import SEVERAL_FORMATS
         from mrl_sweep.runs.together import together
 

@@ -132,7 +132,7 @@ def check_earlier(config: SweepConfig, collection: Collection, model: Model) -> 
 
 
 def _refuse_other_run(config: SweepConfig, differences: Callable[[Report, SweepConfig], Sequence[str]]) -> None:
-    from mrl_sweep.report.files.folder import holds_run, read_report
+    from mrl_sweep.report.folder import holds_run, read_report
 
     out = config.run.out
     if out is None or config.run.force or not holds_run(out):

@@ -12,7 +12,7 @@ from mrl_sweep.decision.walk import judge
 from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, which_sizes
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks, by_sizes, cheapest_proven, funnel_grid, parse_funnel
 from mrl_sweep.measures.score import score
-from mrl_sweep.report.document import FunnelRow, FunnelShare
+from mrl_sweep.report.document_rows import FunnelRow, FunnelShare
 from mrl_sweep.types import Configuration, Evidence, Judgement, Measure, Outcome, Ranks, Scores
 
 SHORTEST: Final = 100

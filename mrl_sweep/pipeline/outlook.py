@@ -17,7 +17,7 @@ from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
 from mrl_sweep.deploying.tenants import Budget, Choice, choose_within
 from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.report.content.advice import Surroundings
-from mrl_sweep.report.document import BudgetRow, ProjectionRow
+from mrl_sweep.report.document_rows import BudgetRow, ProjectionRow
 from mrl_sweep.types import EXACT, SEED, Advice, Basis, Measure, Ranks
 
 if TYPE_CHECKING:

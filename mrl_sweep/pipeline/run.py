@@ -39,8 +39,8 @@ from mrl_sweep.pipeline.sweep import judge_sweep, rank_all
 from mrl_sweep.ranking.codes.precision import HAMMING
 from mrl_sweep.ranking.counting import Executor
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.files.folder import write_rotation, write_run
-from mrl_sweep.report.files.trec_runs import write_trec_runs
+from mrl_sweep.report.exports import write_trec_runs
+from mrl_sweep.report.folder import write_rotation, write_run
 from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import local_store, run_folder

@@ -22,8 +22,9 @@ from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surrounding
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.report.content.advice import advise
 from mrl_sweep.report.content.build import Facts, build_report, control_rows, loser_rows, slice_rows
-from mrl_sweep.report.document import LoserRow, QueryScores, Report, SliceRow
-from mrl_sweep.report.files.ranks_file import RunData, mentioned_rows
+from mrl_sweep.report.document import QueryScores, Report
+from mrl_sweep.report.document_rows import LoserRow, SliceRow
+from mrl_sweep.report.ranks_file import RunData, mentioned_rows
 from mrl_sweep.types import Advice, Collection, Configuration, Qrels, Ranks, full_size
 
 AGREEMENT_AT: Final = 10

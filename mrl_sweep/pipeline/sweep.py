@@ -19,7 +19,7 @@ from mrl_sweep.ranking.counting import Checkpoint, Executor
 from mrl_sweep.ranking.exact import TRAINING_ROWS, Pass, RankOptions, coded_spaces, count, join, prepare_space, zeros_of_float32
 from mrl_sweep.ranking.rescore import Rescore, asked_documents, rescored, shortlist_depth
 from mrl_sweep.ranking.space import Space, prefixes, rotations
-from mrl_sweep.report.document import FunnelRow
+from mrl_sweep.report.document_rows import FunnelRow
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import FLOAT32, SEED, Advice, Basis, Collection, Configuration, Embeddings, Float32Array, Ranks, TopDocuments
 

@@ -1,20 +1,38 @@
-"""The Report: everything a run found, as one versioned document that every rendering reads."""
+"""The Report: everything a run found, as one versioned document that every rendering reads; its JSON, written and checked."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import types
+import typing
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from mrl_sweep.report.codec import decode, document, load_json
-from mrl_sweep.types import EXACT, FLOAT32, Advice, Basis, Configuration, Evidence, Outcome, Scores
+from mrl_sweep.errors import InputError
+from mrl_sweep.report.document_rows import (
+    BudgetRow,
+    CandidateRow,
+    ControlRow,
+    FunnelRow,
+    GateRow,
+    LoserRow,
+    ProjectionRow,
+    SliceRow,
+    VerdictRow,
+)
+from mrl_sweep.types import EXACT, Advice, Basis, Configuration, Scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mrl_sweep.report.render.chart import Chart
+
+T = TypeVar("T")
 
 SCHEMA_VERSION: Final = 2
 READABLE: Final = (1, SCHEMA_VERSION)
@@ -25,281 +43,8 @@ NO_FAULT: Final = frozenset({"queries_without_judgments"})
 
 _NOT_IN_DOCUMENT: Final = {"document": False}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateRow:
-    """One configuration: what it keeps and what it costs. `verdict` is an `Outcome`; sizes in bytes, times in s or ms as named.
-
-    `bytes_per_vector` lie in memory, `bytes_on_disk` also count the vectors by which a shortlist is ordered again.
-    `queries_per_second` is with all `threads`, `queries_per_second_1` with one; latency is that of single queries on one.
-    `build_s` contains `train_s`. `certified` is False for an index trained on fewer vectors than it needs: `reason` says so.
-    `recall` is the share of the exact first ten that an index returns; `smaller` what it did over a sample of `docs` documents.
-    """
-
-    basis: str
-    dim: int
-    index: str
-    verdict: str
-    bytes_per_vector: int
-    measures: Mapping[str, Evidence]
-    reason: str = ""
-    agreement: Mapping[str, float] = field(default_factory=dict)
-    index_bytes: int | None = None
-    build_s: float | None = None
-    latency_ms: Mapping[str, float | None] = field(default_factory=lambda: {"p50": None, "p99": None})
-    queries_per_second: float | None = None
-    queries_per_second_1: float | None = None
-    threads: int | None = None
-    train_s: float | None = None
-    resident_bytes: int | None = None
-    certified: bool = True
-    precision: str = FLOAT32
-    rescore: str = ""
-    bytes_on_disk: int | None = None
-    recall: float | None = None
-    smaller: Mapping[str, float | None] = field(default_factory=dict)
-
-    @property
-    def configuration(self) -> Configuration:
-        return Configuration.read(self.basis, self.dim, self.index, self.precision, self.rescore)
-
-    @property
-    def acceptable(self) -> bool:
-        """Whether it may be recommended: full size itself, or what was judged to keep the share of every required measure."""
-        return self.verdict in (Outcome.BASELINE, Outcome.PASS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SliceRow:
-    """The queries whose `field` is `value`, at one size: what they keep, and what the other queries keep.
-
-    `q_value` is how sure it is, after the search over all slices and sizes, that they keep less than the others. `verdict` is
-    an `Outcome` against `retain`, the share asked of the slice, for a declared slice that was judged.
-    """
-
-    field: str
-    value: str
-    dim: int
-    queries: int
-    kept: float | None
-    at_least: float | None
-    at_most: float | None = None
-    q_value: float | None = None
-    kept_by_others: float | None = None
-    declared: bool = False
-    verdict: str | None = None
-    retain: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmallestRow:
-    """The smallest size that is proven to keep `retain`, and the configuration of the fewest bytes that is."""
-
-    retain: float
-    dimension: int
-    configuration: str
-    bytes_per_vector: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareRow:
-    """The proven cell of the grid of the fewest bytes at shares up to `retain`, down to the row before; empty: nothing is."""
-
-    retain: float
-    configuration: str
-    bytes_per_vector: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerdictRow:
-    """The answer and its evidence; `sentence` is the one a manager can act on, `required` all measures that had to pass.
-
-    `configuration` is the acceptable one of the fewest bytes a vector, `dimension` the smallest acceptable size at float32.
-    `smallest` says what other shares would have come to. `bytes_sentence` says of `configuration` what `sentence` says of the
-    dimension, at an alpha of its own; `proven_configurations` are all that the paths through the grid prove.
-    """
-
-    dimension: int
-    proven: int | None
-    measured: int | None
-    measure: str
-    retain: float
-    alpha: float
-    decide_by: str
-    kept: float | None
-    at_least: float | None
-    queries: int
-    sentence: str
-    required: tuple[str, ...] = ()
-    configuration: str = ""
-    bytes_per_vector: int | None = None
-    bytes_on_disk: int | None = None
-    smallest: tuple[SmallestRow, ...] = ()
-    clusters: int | None = None
-    """How many units of evidence the queries make under `--cluster`; None: each query is one."""
-    bytes_sentence: str = ""
-    proven_configurations: tuple[str, ...] = ()
-    by_share: tuple[ShareRow, ...] = ()
-    """What the grid of precisions comes to at any share from 80%; empty where no code was ranked."""
-    by_default: bool = False
-    """Whether nobody chose `retain`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRow:
-    """What a gate asked of the run and what came of it; `exit_code` is what the process ends with, whatever the format."""
-
-    question: str
-    status: str
-    exit_code: int
-    dim: int
-    sentence: str
-    failures: tuple[str, ...] = ()
-    configuration: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentRow:
-    """A document as a person would call it, and its beginning; `grade` None where nobody judged it for this query."""
-
-    id: str
-    title: str
-    grade: int | None = None
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FallenRow:
-    """A relevant document that stands lower than at full size; ranks from 1, the best of its ties; None: not returned."""
-
-    id: str
-    title: str
-    grade: int
-    rank_at_full: int | None
-    rank: int | None
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoserRow:
-    """A query that loses much at size `dim`: its value before and after, what left its top documents and what came in.
-
-    `fell` are the relevant documents that stand lower than at full size, the best of them first: why the value changed.
-    """
-
-    query_id: str
-    text: str
-    dim: int
-    measure: str
-    full: float
-    value: float
-    left: tuple[DocumentRow, ...] = ()
-    came_in: tuple[DocumentRow, ...] = ()
-    fell: tuple[FallenRow, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunnelShare:
-    """What a funnel keeps of one measure: bounds from the ranks, the confidence limit of the lower one, the share as measured.
-
-    Where it was measured, `at_least` is the limit of that.
-    """
-
-    kept_low: float | None = None
-    kept_high: float | None = None
-    at_least: float | None = None
-    measured_kept: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunnelRow:
-    """`shortlist` documents found at `small` dimensions, reranked at `large`: bounds from the ranks, figures where measured.
-
-    `measures` holds every measure that must pass; `kept_low`, `kept_high`, `at_least` and `measured_kept` are those of `measure`,
-    the first. `operations` are multiply-adds per query, `hot_bytes` what every query reads; `verdict` is an `Outcome` for all of
-    them, `recommended` the cheapest that is proven. What is measured comes from a real two-stage index, `configuration` among
-    the candidates.
-    """
-
-    small: int
-    shortlist: int
-    large: int
-    measure: str
-    kept_low: float | None
-    kept_high: float | None
-    at_least: float | None = None
-    operations: int | None = None
-    full_operations: int | None = None
-    hot_bytes: int | None = None
-    verdict: str = "not_tested"
-    recommended: bool = False
-    measured_kept: float | None = None
-    latency_ms: Mapping[str, float | None] = field(default_factory=dict)
-    configuration: str = ""
-    measures: Mapping[str, FunnelShare] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectionRow:
-    """One size at a corpus of `documents`: the measure expected there, its band, and the share of full size at that corpus.
-
-    `modelled` is False where the corpus is no larger than the one at hand, which is exact. `acceptable` is False where proven
-    too low there, None where neither that nor the share is proven. `kept_low` and `kept_high` are the limits of `kept`.
-    `holds_up_to` is the corpus size at which this dimension stops being acceptable, None where that lies beyond what is said.
-    """
-
-    dim: int
-    measure: str
-    documents: int
-    value: float
-    low: float | None = None
-    high: float | None = None
-    kept: float | None = None
-    kept_low: float | None = None
-    kept_high: float | None = None
-    modelled: bool = True
-    acceptable: bool | None = None
-    holds_up_to: int | None = None
-    configuration: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlRow:
-    """The model's own prefix against random axes of the same number; all figures are shares of full size's mean.
-
-    `low` and `high` are the limits of prefix less random. `answer` is `better`, `no better` (by `margin` or more), both proven,
-    or `cannot tell`.
-    """
-
-    dim: int
-    kept: float
-    kept_by_random: float
-    low: float | None
-    high: float | None
-    margin: float
-    answer: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetRow:
-    """The best acceptable configuration within a budget, `budget` being the budget in words.
-
-    `within` counts those that were measured to be within it. Where none of them is acceptable, `configuration` is empty, `dim`
-    and `quality` are None, and `reason` says why.
-    """
-
-    budget: str
-    dim: int | None = None
-    index: str = ""
-    kept: float | None = None
-    size_bytes: int | None = None
-    p99_ms: float | None = None
-    configuration: str = ""
-    quality: float | None = None
-    at_least: float | None = None
-    acceptable: bool | None = None
-    within: int | None = None
-    reason: str = ""
+_NOT_A_REPORT = "name a run folder of mrl-sweep, or the report.json in it"
+_OTHER_VERSION = "run it again with this version, or read it with the version of mrl-sweep that wrote it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +126,7 @@ class Report:
 
         From the scores in memory, else from scores.parquet beside the report. Raises InputError where there is neither.
         """
-        from mrl_sweep.report.files.scores_file import frame
+        from mrl_sweep.report.exports import frame
 
         return frame(self.scores, self.folder)
 
@@ -411,3 +156,124 @@ class Report:
     def chosen(self) -> CandidateRow | None:
         """The exact row of the dimension that the verdict names."""
         return self.candidate(self.verdict.dimension)
+
+
+def document(value: Any) -> dict[str, Any]:
+    """A document's dataclass as plain JSON values, its `schema_version` first."""
+    plain: dict[str, Any] = encode(value)
+    return {"schema_version": plain.pop("schema_version"), **plain}
+
+
+def encode(value: Any) -> Any:
+    """Plain JSON values of a dataclass, mapping, sequence or scalar; None for NaN and infinities.
+
+    Fields marked `document: False` stay out. Raises TypeError for what has no place in JSON.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {one.name: encode(getattr(value, one.name)) for one in _document_fields(type(value))}
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [encode(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy scalars and arrays, without importing numpy here
+        return encode(value.tolist())
+    raise TypeError(f"{type(value).__name__} has no place in a JSON document: {value!r}")
+
+
+def load_json(text: str | bytes, *, source: str) -> Any:
+    """The value of strict JSON text. Raises InputError with line and column, also for NaN and Infinity."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{source}:{error.lineno}:{error.colno}: not JSON: {error.msg}", _NOT_A_REPORT) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source}: not JSON: {error}", _NOT_A_REPORT) from None
+
+
+def decode(cls: type[T], data: object, *, source: str, schema: tuple[str, Collection[int]]) -> T:
+    """The dataclass `cls` that `encode` turned into `data`; its schema (key, the numbers that can be read) is checked first.
+
+    Null for a plain float is NaN; unknown keys are passed over. Raises InputError that names the place, as `source: a.b[2]`.
+    """
+    key, supported = schema
+    if not isinstance(data, Mapping) or key not in data:
+        raise InputError(f"{source}: not a report of mrl-sweep: it has no {key}", _NOT_A_REPORT)
+    version = data[key]
+    if version not in supported or isinstance(version, bool):
+        numbers = " and ".join(map(str, supported))
+        raise InputError(f"{source}: {key} is {version!r}; this version reads {numbers}", _OTHER_VERSION)
+    result: T = _decode(cls, data, source, "")
+    return result
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _document_fields(cls: Any) -> list[dataclasses.Field[Any]]:
+    return [one for one in dataclasses.fields(cls) if one.metadata.get("document", True)]
+
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _decode(hint: Any, value: Any, source: str, place: str) -> Any:
+    if hint is Any:
+        return value
+    if dataclasses.is_dataclass(hint):
+        return _decode_dataclass(hint, value, source, place)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        inner = next(argument for argument in arguments if argument is not type(None))
+        return None if value is None else _decode(inner, value, source, place)
+    if origin is tuple:
+        if not isinstance(value, list):
+            _refuse("a list", value, source, place)
+        return tuple(_decode(arguments[0], item, source, f"{place}[{i}]") for i, item in enumerate(value))
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            _refuse("an object", value, source, place)
+        return {key: _decode(arguments[1], item, source, f"{place}.{key}") for key, item in value.items()}
+    return _decode_scalar(hint, value, source, place)
+
+
+def _decode_dataclass(cls: Any, value: Any, source: str, place: str) -> Any:
+    if not isinstance(value, Mapping):
+        _refuse("an object", value, source, place)
+    hints = _hints(cls)
+    given = {}
+    for one in _document_fields(cls):
+        inner = f"{place}.{one.name}" if place else one.name
+        if one.name in value:
+            given[one.name] = _decode(hints[one.name], value[one.name], source, inner)
+        elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
+            raise InputError(f"{source}: {inner} is missing", _NOT_A_REPORT)
+    return cls(**given)
+
+
+def _decode_scalar(hint: Any, value: Any, source: str, place: str) -> Any:
+    number = not isinstance(value, bool) and (
+        (isinstance(value, int) and abs(value) < 2**63) or (isinstance(value, float) and math.isfinite(value))
+    )
+    if hint is float and (number or value is None):
+        return math.nan if value is None else float(value)
+    if hint is int and number and value == int(value):
+        return int(value)
+    if hint in (str, bool) and isinstance(value, hint):
+        return value
+    return _refuse({float: "a number", int: "a whole number", str: "text"}.get(hint, "true or false"), value, source, place)
+
+
+def _refuse(wanted: str, value: Any, source: str, place: str) -> NoReturn:
+    shown = json.dumps(value)[:40]
+    raise InputError(f"{source}: {place} should be {wanted}, not {shown}", _NOT_A_REPORT)

@@ -14,7 +14,8 @@ from mrl_sweep.deploying.findings import grid_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.precision import parse_precision
 from mrl_sweep.report.content.build import slice_rows
-from mrl_sweep.report.document import NO_FAULT, GateRow, Report, SliceRow
+from mrl_sweep.report.document import NO_FAULT, Report
+from mrl_sweep.report.document_rows import GateRow, SliceRow
 from mrl_sweep.runs.compare import regressed
 from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.settings.config import SweepConfig

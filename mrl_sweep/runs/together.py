@@ -13,11 +13,12 @@ from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline import run as pipeline
 from mrl_sweep.pipeline.checks import check_data, check_earlier, check_settings
 from mrl_sweep.pipeline.models import open_model
-from mrl_sweep.report.articles.several import CollectionRow, JointVerdict, MacroMeasure, MacroRow, Several
+from mrl_sweep.report.articles.collections import CollectionRow, JointVerdict, MacroMeasure, MacroRow, Several
 from mrl_sweep.report.content.sentence import confidence, demand
 from mrl_sweep.report.content.view import ladder
-from mrl_sweep.report.document import CandidateRow, GateRow, Report
-from mrl_sweep.report.files.folder import RUNS_FILE, write_runs
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import CandidateRow, GateRow
+from mrl_sweep.report.folder import RUNS_FILE, write_runs
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import readable
 from mrl_sweep.types import Collection, Evidence, Outcome, Status

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mrl_sweep.report.document import (
-    CandidateRow,
-    DocumentRow,
-    GateRow,
-    LoserRow,
-    Report,
-    SliceRow,
-    VerdictRow,
-)
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, GateRow, LoserRow, SliceRow, VerdictRow
 from mrl_sweep.types import Advice, Evidence
 
 MIB = 1024 * 1024

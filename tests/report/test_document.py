@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.report.document import (
+from mrl_sweep.report.document import QueryScores, Report
+from mrl_sweep.report.document_rows import (
     BudgetRow,
     CandidateRow,
     DocumentRow,
@@ -24,13 +25,11 @@ from mrl_sweep.report.document import (
     GateRow,
     LoserRow,
     ProjectionRow,
-    QueryScores,
-    Report,
     SliceRow,
     SmallestRow,
     VerdictRow,
 )
-from mrl_sweep.report.files.scores_file import SCORES_FILE, write_scores
+from mrl_sweep.report.exports import SCORES_FILE, write_scores
 from mrl_sweep.types import Advice, Configuration, Evidence, Measure, Scores
 
 text = st.text(st.characters(exclude_categories=()), max_size=8).filter(
@@ -354,7 +353,7 @@ def test_a_report_without_scores_says_where_they_are_missing(tmp_path: Path) -> 
 
 def test_reading_a_report_imports_no_heavy_package() -> None:
     code = (
-        "import sys; from mrl_sweep.report.files.folder import read_report, read_run; "
+        "import sys; from mrl_sweep.report.folder import read_report, read_run; "
         "from mrl_sweep.report.render import render; "
         "heavy = {'pandas', 'pyarrow', 'faiss', 'torch', 'numba', 'scipy', 'jinja2', 'rich'} & set(sys.modules); "
         "sys.exit(str(heavy) if heavy else 0)"

@@ -9,7 +9,8 @@ import pytest
 from mrl_sweep.report.content.layout import Section
 from mrl_sweep.report.content.outlook import _span, budgets, funnels, projections
 from mrl_sweep.report.content.view import model_name
-from mrl_sweep.report.document import BudgetRow, FunnelRow, ProjectionRow, Report
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import BudgetRow, FunnelRow, ProjectionRow
 from mrl_sweep.report.render import Format, render
 
 

@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 import pytest
 from markdown_it import MarkdownIt
 
-from mrl_sweep.report.document import CandidateRow, GateRow, Report
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import CandidateRow, GateRow
 from mrl_sweep.report.render import Format, render
 from mrl_sweep.report.render.escape import plain
 from mrl_sweep.types import Evidence

@@ -13,8 +13,9 @@ from mrl_sweep.report.content import view
 from mrl_sweep.report.content.build import loser_rows, slice_rows
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
 from mrl_sweep.report.content.view import worst_slice
-from mrl_sweep.report.document import CandidateRow, Report, SliceRow, VerdictRow
-from mrl_sweep.report.files.ranks_file import RunData
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import CandidateRow, SliceRow, VerdictRow
+from mrl_sweep.report.ranks_file import RunData
 from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ranks
 
 MIB = 1024 * 1024

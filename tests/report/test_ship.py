@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.files.folder import read_report
+from mrl_sweep.report.folder import read_report
 from mrl_sweep.report.render import Format, render
 
 

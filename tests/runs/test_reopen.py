@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.report.files.folder import read_report
+from mrl_sweep.report.folder import read_report
 from mrl_sweep.runs.reopen import reopen
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import Basis, Configuration, Measure, Outcome

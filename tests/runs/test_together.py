@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from mrl_sweep.report.articles.several import MacroMeasure
-from mrl_sweep.report.document import CandidateRow, GateRow, Report, VerdictRow
+from mrl_sweep.report.articles.collections import MacroMeasure
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import CandidateRow, GateRow, VerdictRow
 from mrl_sweep.runs.together import together
 from mrl_sweep.types import Evidence
 

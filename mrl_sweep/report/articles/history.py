@@ -8,10 +8,9 @@ from itertools import groupby
 from typing import Any, Final
 
 from mrl_sweep import words
-from mrl_sweep.report.codec import document
 from mrl_sweep.report.content.layout import Article, Column, Mood, Section, table
 from mrl_sweep.report.content.view import ladder, model_name, mood
-from mrl_sweep.report.document import Report
+from mrl_sweep.report.document import Report, document
 from mrl_sweep.report.render.chart import Chart, Line
 
 SCHEMA_VERSION: Final = 1

@@ -9,9 +9,9 @@ from typing import Any, Final
 from mrl_sweep import words
 from mrl_sweep.decision.compare import Comparison
 from mrl_sweep.measures.measure import parse_measure
-from mrl_sweep.report.codec import document
 from mrl_sweep.report.content.layout import Article, Column, Mood, Section, by_name, table
 from mrl_sweep.report.content.view import model_name
+from mrl_sweep.report.document import document
 
 SCHEMA_VERSION: Final = 1
 

@@ -10,7 +10,6 @@ from mrl_sweep import words
 from mrl_sweep.decision.controls import AgainstRandom, RandomControl, verdict_on_prefixes
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.measures.score import judged_share
-from mrl_sweep.report.content import advice
 from mrl_sweep.types import Advice, Configuration, FloatArray, Outcome, Qrels, Ranks, Scores, Verdict
 
 CODES: Final = (
@@ -231,12 +230,12 @@ def advise(
         _few_queries(verdict),
         *(() if verdict.measure.label_free else _quality(verdict, at_full)),
         None if verdict.measure.label_free else _judged_share(verdict, full, ranks, qrels),
-        advice.prompts_missing(family=known.family, missing=known.missing_prompts),
-        advice.not_matryoshka(controls=known.controls, alpha=verdict.alpha),
-        advice.pca_reaches_smaller(dimension=verdict.dimension, pca_dimension=known.pca_dimension),
-        advice.small_corpus(**size),
-        advice.no_loss_tolerated(retain=verdict.retain),
-        advice.no_production_size(**size, production_documents=known.production_documents),
+        prompts_missing(family=known.family, missing=known.missing_prompts),
+        not_matryoshka(controls=known.controls, alpha=verdict.alpha),
+        pca_reaches_smaller(dimension=verdict.dimension, pca_dimension=known.pca_dimension),
+        small_corpus(**size),
+        no_loss_tolerated(retain=verdict.retain),
+        no_production_size(**size, production_documents=known.production_documents),
     )
     return tuple(one for one in found if one is not None)
 
@@ -245,8 +244,8 @@ def _quality(verdict: Verdict, at_full: FloatArray) -> tuple[Advice | None, ...]
     """Is full size itself any good at it, and too good to tell? Agreement with itself is always whole, and says nothing."""
     measure = str(verdict.measure)
     return (
-        advice.near_zero_measure(measure=measure, full_mean=float(at_full.mean())),
-        advice.saturated_measure(measure=measure, perfect_share=float((at_full >= _PERFECT).mean())),
+        near_zero_measure(measure=measure, full_mean=float(at_full.mean())),
+        saturated_measure(measure=measure, perfect_share=float((at_full >= _PERFECT).mean())),
     )
 
 
@@ -256,7 +255,7 @@ def _few_queries(verdict: Verdict) -> Advice | None:
     if stop is not None and stop.outcome is Outcome.FAIL and verdict.n_units >= MIN_QUERIES:
         return None  # proven too low: there were queries enough
     evidence = stop.evidence.get(verdict.measure) if stop else None
-    return advice.few_queries(
+    return few_queries(
         queries=verdict.n_units,
         clustered=verdict.n_clusters is not None,
         retain=verdict.retain,
@@ -274,8 +273,6 @@ def _judged_share(verdict: Verdict, full: Configuration, ranks: Ranks, qrels: Qr
     shares = judged_share(ranks, qrels, depth)
     judged, at_full = (float(shares[ranks.candidates.index(size)]) for size in (chosen, full))
     if (qrels.grades > 0).all():
-        return advice.only_relevant_judged(dim=chosen.dim, depth=depth, judged=judged, judged_at_full=at_full)
+        return only_relevant_judged(dim=chosen.dim, depth=depth, judged=judged, judged_at_full=at_full)
     per_query = len(qrels.rows) / qrels.n_queries
-    return advice.judged_share_low(
-        dim=chosen.dim, depth=depth, judged=judged, judged_at_full=at_full, judgments_per_query=per_query
-    )
+    return judged_share_low(dim=chosen.dim, depth=depth, judged=judged, judged_at_full=at_full, judgments_per_query=per_query)

@@ -11,9 +11,9 @@ from mrl_sweep.decision.losers import LosingQuery
 from mrl_sweep.decision.slice_search import SliceFinding, SliceJudgement
 from mrl_sweep.deploying.findings import Cost, Fewest, Finding, Findings, Smaller, bytes_in_memory, bytes_on_disk
 from mrl_sweep.ranking.rescore import asked_documents
-from mrl_sweep.report.content.grid import bytes_sentence, smallest_own
-from mrl_sweep.report.content.sentence import sentence
-from mrl_sweep.report.document import (
+from mrl_sweep.report.content.sentence import bytes_sentence, sentence, smallest_own
+from mrl_sweep.report.document import QueryScores, Report
+from mrl_sweep.report.document_rows import (
     BudgetRow,
     CandidateRow,
     ControlRow,
@@ -22,14 +22,12 @@ from mrl_sweep.report.document import (
     FunnelRow,
     LoserRow,
     ProjectionRow,
-    QueryScores,
-    Report,
     ShareRow,
     SliceRow,
     SmallestRow,
     VerdictRow,
 )
-from mrl_sweep.report.files.ranks_file import RunData
+from mrl_sweep.report.ranks_file import RunData
 from mrl_sweep.types import EXACT, FLOAT32, NOT_RETRIEVED, Advice, Configuration, Measure, Verdict, full_size
 
 NO_EXCERPTS: Final[Mapping[int, str]] = {}

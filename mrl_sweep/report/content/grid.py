@@ -1,4 +1,4 @@
-"""Dimensions x precisions: the grid as a table, and the sentence that names the fewest bytes that are proven."""
+"""Dimensions x precisions: the grid as a table."""
 
 from __future__ import annotations
 
@@ -6,69 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from mrl_sweep import words
-from mrl_sweep.decision.grid import GridAnswer
-from mrl_sweep.deploying.findings import Fewest, Finding, Findings, bytes_in_memory, bytes_on_disk
 from mrl_sweep.report.content.layout import Column, Mood, Section, table
-from mrl_sweep.report.content.sentence import confidence
+from mrl_sweep.report.content.sentence import PRECISION_WORDS
 from mrl_sweep.report.content.view import measured, shown
-from mrl_sweep.report.document import CandidateRow, Report
-from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration, Verdict, full_size
-from mrl_sweep.words import keeps
-
-WORDS: Final = {"rabitq": "RaBitQ", "binary": "one bit", "LSH": "one bit against one bit"}
-"""Precisions as a reader calls them; the others are called by their names."""
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import CandidateRow
+from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration
 
 _PROVEN: Final = "*"
-
-
-def smallest_own(verdict: Verdict, fewest: Fewest | None) -> Configuration:
-    """The proven configuration of the fewest bytes over the model's own axes; the chosen size where no code needs fewer."""
-    chosen = Configuration.exact_prefix(verdict.dimension)
-    answer = fewest.own.smallest if fewest is not None else None
-    return answer if answer is not None and bytes_in_memory(answer) < bytes_in_memory(chosen) else chosen
-
-
-def bytes_sentence(verdict: Verdict, findings: Findings, fewest: Fewest | None) -> str:
-    """What to keep in how many bytes, and what axes fitted on the documents would need; empty where neither was asked."""
-    if fewest is None:
-        return ""
-    full, own = full_size(findings), smallest_own(verdict, fewest)
-    parts = []
-    if any(c.precision != FLOAT32 for c in _cells(fewest.own)):
-        parts.append(_own_words(findings[own], verdict, full))
-    turned = fewest.turned.smallest if fewest.turned is not None else None
-    if turned is not None and bytes_in_memory(turned) < bytes_in_memory(own):
-        start = f"Axes fitted on the documents (PCA) need fewer: {_cell_words(turned, full)}"
-        cost = f"a query is multiplied by a {turned.dim} x {full.dim} matrix first, which is saved with the run"
-        parts.append(f"{start} {_evidence_words(findings[turned], verdict)}; {cost}.")
-    return " ".join(parts)
-
-
-def _cells(answer: GridAnswer) -> set[Configuration]:
-    return {step for path in answer.paths for step in path.steps}
-
-
-def _own_words(finding: Finding, verdict: Verdict, full: Configuration) -> str:
-    float32 = f"{words.count(bytes_in_memory(Configuration.exact_prefix(verdict.dimension)))}"
-    if finding.configuration.is_exact_prefix:
-        return f"No code is proven to need fewer than the {float32} bytes of float32 at {verdict.dimension} dimensions."
-    label = "Smallest proven" if verdict.decide_by == "bound" else "Smallest as measured"
-    text = f"{_cell_words(finding.configuration, full)}: {_evidence_words(finding, verdict)}"
-    return f"{label}: {text}; float32 alone needs {float32}."
-
-
-def _cell_words(cell: Configuration, full: Configuration) -> str:
-    """`72 bytes a vector (512 dimensions x RaBitQ)`, with what lies on disk where a shortlist is ordered again."""
-    how = f"{cell.dim} dimensions x {WORDS.get(cell.precision, cell.precision)}"
-    if cell.rescore:
-        how += f", rescored {cell.rescore} from {words.count(bytes_on_disk(cell, full.dim))} on disk"
-    return f"{words.count(bytes_in_memory(cell))} bytes a vector ({how})"
-
-
-def _evidence_words(finding: Finding, verdict: Verdict) -> str:
-    evidence, limit = finding.judgement.evidence[verdict.measure], verdict.retain
-    kept, least = (words.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
-    return f"{keeps(verdict.measure, kept)}, at least {least} with {confidence(verdict.alpha)}"
 
 
 def grids(report: Report) -> list[Section]:
@@ -121,7 +66,7 @@ def _holds(cells: Iterable[Configuration], family: Configuration, named: str) ->
 
 
 def _family_words(family: Configuration) -> str:
-    name = WORDS.get(family.precision, family.precision)
+    name = PRECISION_WORDS.get(family.precision, family.precision)
     return f"{name}, {family.rescore}" if family.rescore else name
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from mrl_sweep import words
 from mrl_sweep.report.content.layout import Column, Mood, Section, table
 from mrl_sweep.report.content.view import mood
-from mrl_sweep.report.document import BudgetRow, FunnelRow, FunnelShare, ProjectionRow, Report
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import BudgetRow, FunnelRow, FunnelShare, ProjectionRow
 from mrl_sweep.types import Outcome
 
 _MOST_FUNNELS = 8

@@ -9,7 +9,8 @@ from mrl_sweep.report.content.grid import grids
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.content.outlook import budgets, funnels, projections
 from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit
-from mrl_sweep.report.document import CandidateRow, ControlRow, DocumentRow, FallenRow, LoserRow, Report, SliceRow
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import CandidateRow, ControlRow, DocumentRow, FallenRow, LoserRow, SliceRow
 from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, Outcome
 
 _MOST_SLICES = 8

@@ -1,13 +1,18 @@
-"""The sentence a manager can act on: the number, its uncertainty, the limit, and what would settle an open case."""
+"""The sentences a manager can act on: the size or the bytes, the uncertainty, the limit, and what would settle an open case."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from mrl_sweep import words
+from mrl_sweep.decision.grid import GridAnswer
 from mrl_sweep.decision.policy import MIN_QUERIES
-from mrl_sweep.types import Evidence, Judgement, Outcome, Verdict
+from mrl_sweep.deploying.findings import Fewest, Finding, Findings, bytes_in_memory, bytes_on_disk
+from mrl_sweep.types import FLOAT32, Configuration, Evidence, Judgement, Outcome, Verdict, full_size
 from mrl_sweep.words import keeps, queries_of
+
+PRECISION_WORDS: Final = {"rabitq": "RaBitQ", "binary": "one bit", "LSH": "one bit against one bit"}
+"""Precisions as a reader calls them; the others are called by their names."""
 
 UNJUDGED: Final = "Without judgments nobody can tell whether the documents that changed are better or worse."
 """The limit of agreement with full size: it always stands last."""
@@ -148,3 +153,56 @@ def _explains(verdict: Verdict, judgement: Judgement) -> bool:
 
 def _evidence(verdict: Verdict, judgement: Judgement) -> Evidence:
     return judgement.evidence[verdict.measure]
+
+
+# --- In bytes -----------------------------------------------------------------------------------------------------------
+
+
+def smallest_own(verdict: Verdict, fewest: Fewest | None) -> Configuration:
+    """The proven configuration of the fewest bytes over the model's own axes; the chosen size where no code needs fewer."""
+    chosen = Configuration.exact_prefix(verdict.dimension)
+    answer = fewest.own.smallest if fewest is not None else None
+    return answer if answer is not None and bytes_in_memory(answer) < bytes_in_memory(chosen) else chosen
+
+
+def bytes_sentence(verdict: Verdict, findings: Findings, fewest: Fewest | None) -> str:
+    """What to keep in how many bytes, and what axes fitted on the documents would need; empty where neither was asked."""
+    if fewest is None:
+        return ""
+    full, own = full_size(findings), smallest_own(verdict, fewest)
+    parts = []
+    if any(c.precision != FLOAT32 for c in _cells(fewest.own)):
+        parts.append(_own_words(findings[own], verdict, full))
+    turned = fewest.turned.smallest if fewest.turned is not None else None
+    if turned is not None and bytes_in_memory(turned) < bytes_in_memory(own):
+        start = f"Axes fitted on the documents (PCA) need fewer: {_cell_words(turned, full)}"
+        cost = f"a query is multiplied by a {turned.dim} x {full.dim} matrix first, which is saved with the run"
+        parts.append(f"{start} {_proof_words(findings[turned], verdict)}; {cost}.")
+    return " ".join(parts)
+
+
+def _cells(answer: GridAnswer) -> set[Configuration]:
+    return {step for path in answer.paths for step in path.steps}
+
+
+def _own_words(finding: Finding, verdict: Verdict, full: Configuration) -> str:
+    float32 = f"{words.count(bytes_in_memory(Configuration.exact_prefix(verdict.dimension)))}"
+    if finding.configuration.is_exact_prefix:
+        return f"No code is proven to need fewer than the {float32} bytes of float32 at {verdict.dimension} dimensions."
+    label = "Smallest proven" if verdict.decide_by == "bound" else "Smallest as measured"
+    text = f"{_cell_words(finding.configuration, full)}: {_proof_words(finding, verdict)}"
+    return f"{label}: {text}; float32 alone needs {float32}."
+
+
+def _cell_words(cell: Configuration, full: Configuration) -> str:
+    """`72 bytes a vector (512 dimensions x RaBitQ)`, with what lies on disk where a shortlist is ordered again."""
+    how = f"{cell.dim} dimensions x {PRECISION_WORDS.get(cell.precision, cell.precision)}"
+    if cell.rescore:
+        how += f", rescored {cell.rescore} from {words.count(bytes_on_disk(cell, full.dim))} on disk"
+    return f"{words.count(bytes_in_memory(cell))} bytes a vector ({how})"
+
+
+def _proof_words(finding: Finding, verdict: Verdict) -> str:
+    evidence, limit = finding.judgement.evidence[verdict.measure], verdict.retain
+    kept, least = (words.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
+    return f"{keeps(verdict.measure, kept)}, at least {least} with {confidence(verdict.alpha)}"

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from mrl_sweep import words
 from mrl_sweep.report.content.layout import Column, Mood, Section, advice_items, table
-from mrl_sweep.report.document import NO_FAULT, CandidateRow, Report, SliceRow
+from mrl_sweep.report.document import NO_FAULT, Report
+from mrl_sweep.report.document_rows import CandidateRow, SliceRow
 from mrl_sweep.types import AGREEMENT, FLAT, Basis, Evidence, Outcome
 
 FINE_SWEEP: Final = 16

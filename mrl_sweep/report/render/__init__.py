@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
@@ -40,15 +41,15 @@ ARTICLE_FORMATS: Final = (Format.TEXT, Format.JSON, Format.MARKDOWN, Format.HTML
 SEVERAL_FORMATS: Final = (*ARTICLE_FORMATS, Format.GITHUB, Format.JUNIT)
 """What an article of several reports is rendered in: CI systems read their verdicts."""
 
-_MODULES: Final = {
-    Format.TEXT: "terminal",
-    Format.JSON: "as_json",
-    Format.MARKDOWN: "markdown",
-    Format.HTML: "html",
-    Format.GITHUB: "github",
-    Format.JUNIT: "junit",
-    Format.SHIP: "ship",
+_RENDERERS: Final = {
+    Format.TEXT: ("terminal", "render", "render_article"),
+    Format.MARKDOWN: ("markdown", "render", "render_article"),
+    Format.HTML: ("html", "render", "render_article"),
+    Format.GITHUB: ("ci", "github", "github_of_article"),
+    Format.JUNIT: ("ci", "junit", "junit_of_article"),
+    Format.SHIP: ("ship", "render", ""),
 }
+"""Each format's module here, its function for a report, and the one for an article."""
 
 
 def render(
@@ -64,7 +65,18 @@ def render(
 
     `encoding` is that of the stream it will be written to: where it cannot hold a character, the text uses plain ASCII signs.
     """
-    module = importlib.import_module(f"mrl_sweep.report.render.{_MODULES[format]}")
-    show_document = module.render if isinstance(document, Report) else module.render_article
-    rendered: str = show_document(document, Look(width=width, color=color, encoding=encoding, show=frozenset(show)))
+    if format is Format.JSON:
+        return _json(document) + "\n"
+    module, for_report, for_article = _RENDERERS[format]
+    renderer = getattr(
+        importlib.import_module(f"mrl_sweep.report.render.{module}"), for_report if isinstance(document, Report) else for_article
+    )
+    rendered: str = renderer(document, Look(width=width, color=color, encoding=encoding, show=frozenset(show)))
     return rendered
+
+
+def _json(document: Report | Article) -> str:
+    """The document itself, that of a report being the text of report.json."""
+    if isinstance(document, Report):
+        return document.to_json()
+    return json.dumps(document.document, indent=2, allow_nan=False)

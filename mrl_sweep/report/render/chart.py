@@ -1,4 +1,4 @@
-"""Line charts as SVG that needs nothing else: a notebook's `report.plot()`, the README's picture, a history's trend."""
+"""Lines drawn as SVG that needs nothing else (`report.plot()`, the picture of the README, a trend), and as characters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Final
 
 from mrl_sweep import words
 from mrl_sweep.report.content import view
-from mrl_sweep.report.document import CandidateRow, Report
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.render.escape import plain, xml
 from mrl_sweep.types import EXACT, FLOAT32, Basis
 
@@ -20,6 +21,9 @@ _WIDTH, _HEIGHT = 760, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 24, 40, 44
 _NEAR: Final = 12
 """Points of the page that two labels of an axis keep between them."""
+_LABEL: Final = 8
+"""Columns of the labels beside a curve in characters."""
+_CURVE_HEIGHT: Final = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +185,89 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 def _text(text: str) -> str:
     return escape(xml(plain(text)))
+
+
+# --- In characters -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """The characters of a drawing."""
+
+    kept: str
+    at_least: str
+    limit: str
+    side: str
+    corner: str
+    floor: str
+
+
+UNICODE = Signs(kept="●", at_least="·", limit="┄", side="│", corner="└", floor="─")
+ASCII = Signs(kept="*", at_least=".", limit="-", side="|", corner="+", floor="_")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One size of the curve."""
+
+    dim: int
+    kept: float
+    at_least: float | None
+
+
+def curve_points(report: Report) -> list[Point]:
+    """The exact prefixes that have a share, from the smallest size up."""
+    evidence = [(row.dim, view.measured(row, report)) for row in reversed(view.ladder(report))]
+    return [Point(dim, m.kept, m.at_least) for dim, m in evidence if m is not None and m.kept is not None]
+
+
+def value_range(report: Report, drawn: list[Point]) -> tuple[float, float]:
+    """The lowest and highest share to draw, the limit among them."""
+    shares = [share for point in drawn for share in (point.kept, point.at_least) if share is not None]
+    low, high = min([*shares, report.verdict.retain]), max([*shares, report.verdict.retain, 1.0])
+    return max(low, 0.0), high
+
+
+def curve(report: Report, *, width: int, signs: Signs = UNICODE) -> list[str]:
+    """Lines of at most `width` columns: what is kept, its lower bound, and the limit as a line; [] for fewer than two sizes."""
+    drawn = curve_points(report)
+    if len(drawn) < 2 or width < 30:
+        return []
+    columns = min(width - _LABEL - 2, 96)
+    low, high = value_range(report, drawn)
+    first, last = drawn[0].dim, drawn[-1].dim
+    grid = [[" "] * columns for _ in range(_CURVE_HEIGHT)]
+
+    def line(share: float) -> int:
+        return round((high - min(max(share, low), high)) / (high - low or 1) * (_CURVE_HEIGHT - 1))
+
+    def column(dim: int) -> int:
+        return round((dim - first) / (last - first) * (columns - 1))
+
+    limit = line(report.verdict.retain)
+    grid[limit] = [signs.limit] * columns
+    for point in drawn:
+        if point.at_least is not None:
+            grid[line(point.at_least)][column(point.dim)] = signs.at_least
+    for point in drawn:
+        grid[line(point.kept)][column(point.dim)] = signs.kept
+    labels = {0: words.percent(high), _CURVE_HEIGHT - 1: words.percent(low), limit: words.asked(report.verdict.retain)}
+    lines = [f"{labels.get(i, ''):>{_LABEL}} {signs.side}{''.join(cells)}".rstrip() for i, cells in enumerate(grid)]
+    axis = " " * (_LABEL + 1) + signs.corner + signs.floor * columns
+    return [*lines, axis, _marks(report, first, last, column(report.verdict.dimension), columns), _curve_legend(report, signs)]
+
+
+def _marks(report: Report, first: int, last: int, chosen: int, columns: int) -> str:
+    """The sizes below the axis: both ends, and the answer where it finds room."""
+    left, right, middle = str(first), str(last), f"^{report.verdict.dimension}"
+    cells = [" "] * columns
+    cells[: len(left)] = left
+    cells[columns - len(right) :] = right
+    start = min(chosen, columns - len(middle))
+    if all(cell == " " for cell in cells[max(start - 1, 0) : start + len(middle) + 1]):
+        cells[start : start + len(middle)] = middle
+    return " " * (_LABEL + 2) + "".join(cells).rstrip()
+
+
+def _curve_legend(report: Report, signs: Signs) -> str:
+    return " " * (_LABEL + 2) + f"{signs.kept} {report.verdict.measure} kept   {signs.at_least} at least   by dimensions"

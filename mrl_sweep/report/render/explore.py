@@ -12,7 +12,8 @@ from mrl_sweep.decision.walk import ladder
 from mrl_sweep.report.content import view
 from mrl_sweep.report.content.layout import Column, Table, table
 from mrl_sweep.report.content.outlook import funnel_words, outlook_words, work_saved
-from mrl_sweep.report.document import CandidateRow, DocumentRow, FallenRow, FunnelRow, ProjectionRow, Report, SliceRow
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, FallenRow, FunnelRow, ProjectionRow, SliceRow
 from mrl_sweep.report.render.escape import plain
 from mrl_sweep.types import Outcome
 

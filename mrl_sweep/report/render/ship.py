@@ -6,7 +6,8 @@ from typing import Final
 
 from mrl_sweep import words
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
-from mrl_sweep.report.document import CandidateRow, Report
+from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.render import Look, escape
 from mrl_sweep.types import Basis, Configuration, Outcome
 

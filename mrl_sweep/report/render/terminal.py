@@ -13,7 +13,8 @@ from mrl_sweep.report.content import view
 from mrl_sweep.report.content.layout import Article, Item, Mood, Section, Table, fit, natural_width
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.render import Look, curve, escape
+from mrl_sweep.report.render import Look, escape
+from mrl_sweep.report.render.chart import ASCII, UNICODE, curve
 from mrl_sweep.words import plural
 
 _STYLES = {Mood.GOOD: "green", Mood.BAD: "red", Mood.OPEN: "yellow", Mood.QUIET: "dim", Mood.PLAIN: ""}
@@ -37,7 +38,7 @@ def render(report: Report, look: Look) -> str:
     text.notes(sizes.notes)
     if len(view.ladder(report)) > view.FINE_SWEEP:
         text.blank()
-        for line in curve.draw(report, width=look.width, signs=curve.UNICODE if unicode else curve.ASCII):
+        for line in curve(report, width=look.width, signs=UNICODE if unicode else ASCII):
             text.line(Text(line, no_wrap=True))
     made = sections(report)
     for section in made:

@@ -1,16 +1,17 @@
-"""Several collections asked the same question: the document, and what is shown of it, the verdicts first."""
+"""Several collections asked the same question, with the verdicts first; and what `check` says of collections before any run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mrl_sweep import words
-from mrl_sweep.report.codec import document
-from mrl_sweep.report.content.layout import Article, Column, Item, Section, table
+from mrl_sweep.collection.describe import Description
+from mrl_sweep.report.content.layout import Article, Column, Item, Mood, Section, advice_items, by_name, table
 from mrl_sweep.report.content.view import mood
-from mrl_sweep.report.document import GateRow, Report
+from mrl_sweep.report.document import Report, document
+from mrl_sweep.report.document_rows import GateRow
 from mrl_sweep.types import Outcome
 
 SCHEMA_VERSION: Final = 1
@@ -149,3 +150,42 @@ def _words(row: MacroRow, dimension: int) -> str:
     shown_as = {Outcome.PASS: "ok", Outcome.FAIL: "too low", Outcome.INCONCLUSIVE: "not proven", Outcome.NOT_TESTED: "not tested"}
     shown = shown_as.get(Outcome(row.verdict), row.verdict)
     return f"{shown}, smallest" if row.verdict == Outcome.PASS and row.dim == dimension else shown
+
+
+def check_article(descriptions: Sequence[Description]) -> Article:
+    """A table of figures for each collection, and one sentence for each."""
+    several = len(descriptions) > 1
+    sections = [_overview(descriptions)] if several else []
+    return Article(
+        title=f"check of {', '.join(one.name for one in descriptions)}",
+        document=by_name([(one.name, one.to_dict()) for one in descriptions]),
+        closing=tuple(map(_sound, descriptions)),
+        sections=(*sections, *(_figures(one, one.name if several else "") for one in descriptions)),
+        warnings=Section(title="Warnings", items=advice_items([advice for one in descriptions for advice in one.warnings])),
+    )
+
+
+def _sound(one: Description) -> str:
+    noun = "judged query" if one.judgments else "query"
+    queries = words.plural(one.queries, noun, f"{noun.removesuffix('y')}ies")
+    return f"{one.name} is sound: {words.plural(one.documents, 'document')}, {queries}."
+
+
+def _overview(descriptions: Sequence[Description]) -> Section:
+    """Each collection in one line."""
+    columns = [
+        Column(title="collection", cells=tuple(one.name for one in descriptions), right=False),
+        Column(title="documents", cells=tuple(words.count(one.documents) for one in descriptions)),
+        Column(title="queries", cells=tuple(words.count(one.queries) for one in descriptions)),
+        Column(title="judgments", cells=tuple(words.count(one.judgments) for one in descriptions)),
+        Column(title="strictest share", cells=tuple(words.percent(one.strictest_share) for one in descriptions)),
+        Column(title="warnings", cells=tuple(words.count(len(one.warnings)) for one in descriptions)),
+    ]
+    moods = [Mood.OPEN if one.warnings else Mood.GOOD for one in descriptions]
+    return Section(title=f"{len(descriptions)} collections", asked=True, table=table(columns, moods))
+
+
+def _figures(one: Description, title: str) -> Section:
+    what, figures = zip(*one.rows(), strict=True)
+    columns = [Column(title="of the collection", cells=what, right=False), Column(title="figures", cells=figures, right=False)]
+    return Section(title=title, asked=True, table=table(columns, [Mood.PLAIN] * len(what)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.report.files.trec_runs import file_name, write_trec_runs
+from mrl_sweep.report.exports import file_name, write_trec_runs
 from mrl_sweep.types import Configuration, Ranks, TopDocuments
 
 

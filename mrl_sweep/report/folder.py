@@ -13,10 +13,9 @@ import numpy as np
 
 from mrl_sweep.errors import InputError, MrlSweepError
 from mrl_sweep.files import draft_folder, write_text
-from mrl_sweep.report.codec import load_json
-from mrl_sweep.report.document import QueryScores, Report
-from mrl_sweep.report.files.ranks_file import RANKS_FILE, RunData, is_as_written, read_ranks, sign, write_ranks
-from mrl_sweep.report.files.scores_file import SCORES_FILE, write_scores
+from mrl_sweep.report.document import QueryScores, Report, load_json
+from mrl_sweep.report.exports import SCORES_FILE, write_scores
+from mrl_sweep.report.ranks_file import RANKS_FILE, RunData, is_as_written, read_ranks, sign, write_ranks
 from mrl_sweep.types import Float32Array
 
 REPORT_FILE: Final = "report.json"
