@@ -17,8 +17,7 @@ from benchmarks.harness import Bar, Table, main, medians, seconds
 from mrl_sweep.collection import load_collection
 from mrl_sweep.embedding import Embedder, ModelOptions, Role, Store
 from mrl_sweep.embedding.fill import Filling, fill
-from mrl_sweep.embedding.local.sentence_transformers import LocalModel, open_model
-from mrl_sweep.embedding.local.wordllama import open_wordllama
+from mrl_sweep.embedding.local.sentence_transformers import LocalModel, open_model, open_wordllama
 from mrl_sweep.embedding.protocol import Batching, Encoded
 from mrl_sweep.types import ModelFacts
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from benchmarks.harness import Bar, Table, main
 from mrl_sweep.demo.corpus import corpus
-from mrl_sweep.demo.known_item import known_items
+from mrl_sweep.demo.entries import known_items
 from mrl_sweep.embedding import ModelOptions, Role
-from mrl_sweep.embedding.local.wordllama import open_wordllama
+from mrl_sweep.embedding.local.sentence_transformers import open_wordllama
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
 from mrl_sweep.projection.growth import Demand, project

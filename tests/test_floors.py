@@ -136,14 +136,7 @@ LONGEST = 420
 FRAGMENT = 60
 FRAGMENTS = {
     "mrl_sweep.api",
-    "mrl_sweep.collection.unjudged",
     "mrl_sweep.deploying.indexes.query_topics",
-    "mrl_sweep.embedding.hosted.cohere",
-    "mrl_sweep.embedding.hosted.gemini",
-    "mrl_sweep.embedding.hosted.voyage",
-    "mrl_sweep.embedding.local.static",
-    "mrl_sweep.embedding.local.wordllama",
-    "mrl_sweep.embedding.sizes",
 }
 """Modules of fewer lines than `FRAGMENT` that a single other one imports. It may shrink: a subject is read on one page."""
 

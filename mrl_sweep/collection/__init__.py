@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mrl_sweep.collection.options import LoadOptions
+from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import MissingDocs, NoRelevant
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["LoadOptions", "MissingDocs", "NoRelevant", "left_out", "load_collection", "own_rows"]
 
 _LOADERS: Final = {
-    "beir": ("mrl_sweep.collection.formats.beir", "load_beir"),
-    "trec": ("mrl_sweep.collection.formats.trec", "load_trec"),
-    "csv": ("mrl_sweep.collection.formats.tabular", "load_tabular"),
+    "beir": ("mrl_sweep.collection.formats.files", "load_beir"),
+    "trec": ("mrl_sweep.collection.formats.files", "load_trec"),
+    "csv": ("mrl_sweep.collection.formats.files", "load_tabular"),
     "ir": ("mrl_sweep.collection.formats.ir", "load_ir"),
     "hf": ("mrl_sweep.collection.formats.hf", "load_hf"),
 }

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 
 from mrl_sweep.collection.advice import advice, document_advice
-from mrl_sweep.collection.judgments import evaluated, gather, to_rows
-from mrl_sweep.collection.options import LoadOptions
-from mrl_sweep.collection.queries import checked_queries
+from mrl_sweep.collection.judgments import LoadOptions, evaluated, gather, to_rows
+from mrl_sweep.collection.queries import checked_queries, documents_ask, draw_documents, every_query, no_judgments
 from mrl_sweep.collection.reading.documents import Corpus, read_corpus
 from mrl_sweep.collection.reading.qrels import Judgment
 from mrl_sweep.collection.reading.records import Query, Source
 from mrl_sweep.collection.reading.text_sources import FileSource, Joined
-from mrl_sweep.collection.unjudged import documents_ask, draw_documents, every_query, no_judgments
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries

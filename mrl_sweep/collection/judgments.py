@@ -1,4 +1,4 @@
-"""Judgments by id turned into `Qrels` by row: the one path of every loader, so that all check alike."""
+"""Judgments by id turned into `Qrels` by row, as strictly as `LoadOptions` says: the one path of every loader."""
 
 from __future__ import annotations
 
@@ -7,17 +7,38 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from operator import itemgetter
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from mrl_sweep.collection.options import LoadOptions
 from mrl_sweep.collection.reading.documents import Ids
+from mrl_sweep.collection.reading.lines import DEFAULT_MAX_LINE_BYTES
 from mrl_sweep.collection.reading.qrels import Judgment
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import BoolArray, FileRows, MissingDocs, NoRelevant, Qrels, Queries
 from mrl_sweep.words import first_offenders, printable, share_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How strictly a collection is read.
+
+    `strict` refuses what is otherwise counted and named: repeated documents and judgments, empty texts, judged documents
+    that are missing, queries without a relevant judgment. Queries without any judgment are no fault: a BEIR folder's
+    `queries.jsonl` holds those of all splits. `max_line_bytes` bounds one line (or one record) of a file. `distractors` is a
+    file of more documents, JSON lines as in corpus.jsonl, that are searched but not judged. `label_free` reads no judgments:
+    every query counts, and where there are no queries, documents serve as such.
+    """
+
+    missing_docs: MissingDocs = MissingDocs.ERROR
+    no_relevant: NoRelevant = NoRelevant.EXCLUDE
+    strict: bool = False
+    max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+    distractors: Path | None = None
+    label_free: bool = False
+
 
 Grades = Mapping[str, int]
 """The grade of each judged document of one query, in the order of document ids."""

@@ -1,4 +1,7 @@
-"""The queries of a collection, checked and cleaned once, whatever file they come from (FAULTS 61, 66)."""
+"""The queries of a collection, checked and cleaned once, whatever file they come from (FAULTS 61, 66).
+
+Without judgments every query counts, or documents drawn at random stand in for queries.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
+
+from mrl_sweep.collection.reading.documents import Corpus
 from mrl_sweep.collection.reading.records import Query, is_whole
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import Advice
+from mrl_sweep.types import SEED, Advice, IntArray, Qrels, Queries
 from mrl_sweep.words import first_offenders, plural, printable
 
 _DEEPEST: Final = 32
@@ -109,3 +115,43 @@ def _finite(value: Any, depth: int) -> Any:
     if depth < _DEEPEST and isinstance(value, Mapping):
         return {str(name): _finite(item, depth + 1) for name, item in value.items()}
     return None
+
+
+MOST_DRAWN: Final = 1000
+"""So many documents serve as queries at most: their mean agreement is known to about a hundredth."""
+
+
+def every_query(queries: Sequence[Query]) -> Queries:
+    """All queries of the file, in order."""
+    return Queries(tuple(q.id for q in queries), tuple(q.text for q in queries), tuple(q.metadata for q in queries))
+
+
+def draw_documents(corpus: Corpus, label: str) -> tuple[Queries, IntArray]:
+    """Documents in the place of queries, under their own ids, and (n_queries,) their rows, ascending; none without text.
+
+    Errors: InputError where no document has a text to ask with.
+    """
+    has_text = np.ones(len(corpus.documents), np.bool_)
+    has_text[corpus.empty] = False
+    pool = np.flatnonzero(has_text)
+    if not len(pool):
+        raise InputError(f"nothing to evaluate: no document in {label} has a text")
+    rows = np.sort(np.random.default_rng(SEED).choice(pool, min(MOST_DRAWN, len(pool)), replace=False))
+    texts = tuple(document.full_text for document in corpus.documents.take(rows.tolist()))
+    ids = tuple(corpus.documents.ids[row] for row in rows.tolist())
+    return Queries(ids, texts, tuple({} for _ in ids)), rows
+
+
+def no_judgments(n_queries: int) -> Qrels:
+    """Qrels in which no query has a judgment."""
+    return Qrels(np.zeros(n_queries + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+def documents_ask(n_queries: int) -> Advice:
+    """That no real query was asked."""
+    return Advice(
+        "documents-as-queries",
+        f"there are no queries: {plural(n_queries, 'document serves', 'documents serve')} as such, drawn at random, "
+        "each left out of its own results",
+        "real queries are shorter and may agree more or less: give queries.jsonl as soon as you have some",
+    )

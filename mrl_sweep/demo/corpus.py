@@ -11,11 +11,10 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from typing import Any, Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
-from mrl_sweep.collection.options import LoadOptions
+from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.collection.reading.qrels import Judgment
 from mrl_sweep.collection.reading.records import Document, Query
-from mrl_sweep.demo.entries import Entry
-from mrl_sweep.demo.known_item import known_items, read_questions, resolve
+from mrl_sweep.demo.entries import Entry, known_items, read_questions, resolve
 from mrl_sweep.demo.modules import harvest, module_names
 from mrl_sweep.demo.source_files import harvest_sources
 from mrl_sweep.errors import InputError

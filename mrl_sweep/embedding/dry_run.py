@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from mrl_sweep.embedding.batches import windows
+from mrl_sweep.embedding.fill import windows
 from mrl_sweep.embedding.protocol import Embedder, Role, VectorSource
 from mrl_sweep.errors import InputError
 from mrl_sweep.files.digests import DigestTable, text_digests

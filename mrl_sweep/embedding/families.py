@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from mrl_sweep.errors import InputError
+from mrl_sweep.types import Float32Array
+from mrl_sweep.words import first_offenders
 
 LAYER_NORM: Final = "layer-norm"
 """Layer norm (without weights) over all axes, before slicing: what Nomic Embed v1.5 asks for."""
@@ -251,3 +255,42 @@ def _is_there(name: str) -> bool:
         return Path(name).exists()
     except (OSError, ValueError):
         return False
+
+
+def candidate_dims(dims: str | tuple[int, ...], full: int, trained: tuple[int, ...] = ()) -> tuple[int, ...]:
+    """Ascending sizes, the full size always among them; `dims` is what `settings.parsing.parse_dims` returns.
+
+    `auto` is the model's trained sizes, else halvings down to 32; `every:8` is each multiple of 8. Raises `InputError` for a
+    size above the model's.
+    """
+    if dims == "auto":
+        return (*sorted({dim for dim in trained if 0 < dim < full} or halvings(full)), full)
+    if isinstance(dims, str):
+        step = int(dims.removeprefix("every:"))
+        return tuple(sorted({*range(step, full + 1, step), full}))
+    too_large = sorted({dim for dim in dims if dim > full})
+    if too_large:
+        raise InputError(
+            f"the model has {full} dimensions, {first_offenders([str(dim) for dim in too_large])} asked for",
+            f"--dims up to {full}",
+        )
+    return tuple(sorted({*dims, full}))
+
+
+_EPSILON = 1e-5
+
+
+def transformed(transform: str | None, rows: Float32Array) -> Float32Array:
+    """The rows as the family wants them cut; `rows` themselves where it wants nothing. Raises ValueError for an unknown name."""
+    if transform is None:
+        return rows
+    if transform == LAYER_NORM:
+        return layer_norm(rows)
+    raise ValueError(transform)
+
+
+def layer_norm(rows: Float32Array) -> Float32Array:
+    """Each row less its mean, over the root of its variance (biased, plus 1e-5), as torch's layer_norm without weights."""
+    centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
+    variance = np.square(centred).mean(axis=1, keepdims=True)
+    return np.asarray(centred / np.sqrt(variance + _EPSILON), dtype=np.float32)

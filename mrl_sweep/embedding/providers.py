@@ -45,7 +45,7 @@ def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | 
 
 
 def _wordllama(_spec: str, options: ModelOptions) -> Embedder:
-    from mrl_sweep.embedding.local.wordllama import open_wordllama
+    from mrl_sweep.embedding.local.sentence_transformers import open_wordllama
 
     return open_wordllama(options)
 

@@ -17,8 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.embedding import Embedder, ModelOptions, Role, Store, VectorSource, open_embedder
-from mrl_sweep.embedding.batches import windows
-from mrl_sweep.embedding.fill import STAGES, Filling, fill
+from mrl_sweep.embedding.fill import STAGES, Filling, fill, windows
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Note, OnEvent, Progress, ignore
 from mrl_sweep.execution.cluster import ask_nodes, our_error

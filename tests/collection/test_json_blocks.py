@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.collection.reading import text_sources
-from mrl_sweep.collection.reading.json_blocks import block_batches
 from mrl_sweep.collection.reading.records import Document
-from mrl_sweep.collection.reading.text_sources import FileSource
+from mrl_sweep.collection.reading.text_sources import FileSource, block_batches
 from mrl_sweep.errors import InputError
 
 PLAIN = [f'{{"_id": "d{i}", "title": "t{i}", "text": "some text {i}"}}' for i in range(40)]

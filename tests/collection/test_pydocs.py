@@ -17,8 +17,7 @@ import pytest
 
 from mrl_sweep.collection import load_collection
 from mrl_sweep.demo.corpus import corpus
-from mrl_sweep.demo.entries import Entry, clean, merged, split_summary
-from mrl_sweep.demo.known_item import DemoQuestion, known_items, read_questions, resolve, words
+from mrl_sweep.demo.entries import DemoQuestion, Entry, clean, known_items, merged, read_questions, resolve, split_summary, words
 from mrl_sweep.demo.modules import harvest, module_names
 from mrl_sweep.demo.source_files import harvest_sources
 from mrl_sweep.errors import InputError

@@ -13,8 +13,8 @@ import pytest
 from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
 
 from mrl_sweep.embedding import Batching, Encoded, Role, Store, embed, known_facts
-from mrl_sweep.embedding import batches as batching_module
-from mrl_sweep.embedding.batches import batches, encodable, windows
+from mrl_sweep.embedding import fill as filling_module
+from mrl_sweep.embedding.fill import batches, encodable, windows
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Progress
 from mrl_sweep.files.digests import text_digests
@@ -27,7 +27,7 @@ QUERY = "which one?"
 
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 16)
+    monkeypatch.setattr(filling_module, "WINDOW_TEXTS", 16)
 
 
 def documents_of(embedder: CountingEmbedder) -> list[str]:
@@ -38,8 +38,8 @@ def documents_of(embedder: CountingEmbedder) -> list[str]:
 
 
 def test_windows_are_cut_by_number_and_by_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 3)
-    monkeypatch.setattr(batching_module, "WINDOW_CHARACTERS", 10)
+    monkeypatch.setattr(filling_module, "WINDOW_TEXTS", 3)
+    monkeypatch.setattr(filling_module, "WINDOW_CHARACTERS", 10)
     assert list(windows(["a"] * 7)) == [["a"] * 3, ["a"] * 3, ["a"]]
     assert list(windows(["a" * 9, "b" * 9, "c"])) == [["a" * 9, "b" * 9], ["c"]]
     assert list(windows([])) == []

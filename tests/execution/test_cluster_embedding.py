@@ -15,7 +15,7 @@ import pytest
 from embedding_helpers import CountingEmbedder, collection_of, vectors_of
 
 from mrl_sweep.embedding import Batching, Role, Store, embed
-from mrl_sweep.embedding import batches as batching_module
+from mrl_sweep.embedding import fill as filling_module
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.pipeline.models import embed_on_cluster, missing, refuse_unseen
 
@@ -65,7 +65,7 @@ class Dying(CountingEmbedder):
 def test_actors_fill_the_store_and_a_death_costs_one_batch(
     ray_executor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies: bool
 ) -> None:
-    monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 500)
+    monkeypatch.setattr(filling_module, "WINDOW_TEXTS", 500)
     by_value()
     batching = Batching(texts=20, flush_s=0.0)
     there = Dying(batching=batching) if dies else CountingEmbedder(batching=batching)

@@ -12,7 +12,7 @@ import pytest
 from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
 
 from mrl_sweep.embedding import Batching, Store, embed
-from mrl_sweep.embedding import batches as batching_module
+from mrl_sweep.embedding import fill as filling_module
 
 TEXTS = [f"text {'x' * (i * 7 % 23)} {i}" for i in range(400)]
 
@@ -21,8 +21,8 @@ import os, signal, sys
 sys.path[:0] = [{helpers!r}]
 from pathlib import Path
 from embedding_helpers import CountingEmbedder, collection_of
-from mrl_sweep.embedding import Batching, Store, batches, embed
-batches.WINDOW_TEXTS = 64
+from mrl_sweep.embedding import Batching, Store, embed, fill
+fill.WINDOW_TEXTS = 64
 texts = [f"text {{'x' * (i * 7 % 23)}} {{i}}" for i in range({n})]
 class Logged(CountingEmbedder):
     calls, log = 0, open({log!r}, "a", buffering=1)
@@ -39,7 +39,7 @@ embed(collection_of(texts), Logged(batching=Batching(texts={batch}, paid={paid})
 
 @pytest.fixture(autouse=True)
 def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching_module, "WINDOW_TEXTS", 64)
+    monkeypatch.setattr(filling_module, "WINDOW_TEXTS", 64)
 
 
 def started(
@@ -117,8 +117,8 @@ import os, random, signal, sys, threading, time
 sys.path[:0] = [{helpers!r}]
 from pathlib import Path
 from embedding_helpers import CountingEmbedder, collection_of
-from mrl_sweep.embedding import Batching, Store, batches, embed
-batches.WINDOW_TEXTS = 4096
+from mrl_sweep.embedding import Batching, Store, embed, fill
+fill.WINDOW_TEXTS = 4096
 
 class Logged(CountingEmbedder):
     def encode(self, texts, role):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
-from mrl_sweep.collection.options import LoadOptions
+from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.collection.reading.columns import (
     DOCUMENT_ID_COLUMNS,
     DOCUMENT_TEXT_COLUMNS,
@@ -45,7 +45,7 @@ from mrl_sweep.collection.reading.tables import CsvRows, TsvRows, is_parquet, js
 from mrl_sweep.collection.reading.text_sources import FileSource, Joined, RowSource
 from mrl_sweep.collection.reading.topics import read_topics
 from mrl_sweep.errors import InputError
-from mrl_sweep.events import OnEvent
+from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection
 
 PARTS: Final = ("corpus", "queries", "qrels")
@@ -58,6 +58,7 @@ ALIASES: Final = {"docs": "corpus", "documents": "corpus", "topics": "queries"}
 _TABLES: Final = (".jsonl", ".parquet", ".csv", ".tsv")
 _TEXTS: Final = (".txt", ".xml", ".trec")
 _JUDGED: Final = (".tsv", ".jsonl", ".parquet", ".csv", ".txt", ".qrels", ".trec")
+_FIELDS: Final = (".csv", ".tsv", ".parquet", ".jsonl")
 _PLAIN_TSV: Final = {2: ("id", "text"), 3: ("id", "title", "text"), 4: ("id", "url", "title", "text")}
 
 
@@ -79,6 +80,55 @@ class Layout:
     qrels_endings: tuple[str, ...] = _JUDGED
     called: tuple[str, str, str] = PARTS
     """What the parts are called in messages."""
+
+
+BEIR: Final = Layout(
+    name="beir",
+    scheme="",
+    holds="a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv",
+    corpus=("corpus", "docs", "documents", "collection"),
+    queries=("queries", "topics"),
+    quoted=False,
+)
+TREC: Final = Layout(
+    name="trec",
+    scheme="trec:",
+    holds="a TREC folder holds docs.jsonl or docs.tsv, topics.txt (.xml, .jsonl, .tsv) and qrels.txt; "
+    "or name them: trec:docs=FILE,topics=FILE,qrels=FILE",
+    corpus=("docs", "corpus", "documents", "collection"),
+    queries=("topics", "queries"),
+    quoted=False,
+    queries_endings=(".txt", ".xml", ".jsonl", ".tsv", ".trec", ".parquet", ".csv"),
+    qrels_endings=(".txt", ".tsv", ".qrels", ".trec", ".jsonl", ".parquet", ".csv"),
+    called=("docs", "topics", "qrels"),
+)
+TABULAR: Final = Layout(
+    name="tabular",
+    scheme="csv:",
+    holds="the folder holds corpus, queries and qrels, each .csv, .tsv, .parquet or .jsonl; "
+    "or name them: csv:corpus=FILE,queries=FILE,qrels=FILE",
+    corpus=("corpus", "docs", "documents"),
+    queries=("queries", "topics"),
+    quoted=True,
+    corpus_endings=_FIELDS,
+    queries_endings=_FIELDS,
+    qrels_endings=(*_FIELDS, ".txt"),
+)
+
+
+def load_beir(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
+    """The collection in a BEIR or MTEB folder. Raises InputError, with file and line, for what is not as it should be."""
+    return load_files(source, BEIR, split=split, options=options, on_event=on_event)
+
+
+def load_trec(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
+    """The collection that `trec:source` names: topics in TREC's layouts, judgments with an iteration column."""
+    return load_files(source, TREC, split=split, options=options, on_event=on_event)
+
+
+def load_tabular(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
+    """The collection that `csv:source` names: tables with named columns."""
+    return load_files(source, TABULAR, split=split, options=options, on_event=on_event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
 from mrl_sweep.collection.formats.files import ALIASES, SETTINGS
-from mrl_sweep.collection.options import LoadOptions
+from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.collection.reading.columns import TableRow, judgments, parse_spec, queries
 from mrl_sweep.collection.reading.folders import choose_split, split_hint
 from mrl_sweep.collection.reading.text_sources import RowSource

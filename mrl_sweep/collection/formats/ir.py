@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
-from mrl_sweep.collection.options import LoadOptions
+from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.collection.reading.columns import TableRow
 from mrl_sweep.collection.reading.folders import DEFAULT_SPLIT
 from mrl_sweep.collection.reading.qrels import Judgment, grade_of

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
 
-from mrl_sweep.collection.options import DEFAULT_MAX_LINE_BYTES
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import LFS_POINTER
 
+DEFAULT_MAX_LINE_BYTES: Final = 32 * 2**20
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _BLOCK_BYTES: Final = 2**20

@@ -1,14 +1,27 @@
-"""The thin line to vendors whose own client is heavier than the job: one POST of JSON through httpx2 a question."""
+"""Vendors asked by one POST of JSON through httpx2, their own clients being heavier than the job: Voyage, Cohere, Gemini.
+
+Each class is a vendor's documented wire format and nothing else.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
-from mrl_sweep.embedding.hosted.access import Key, hidden
-from mrl_sweep.embedding.hosted.vendor import Connection, VendorModel
-from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, Transient, decoded
+from mrl_sweep.embedding.hosted.vendor import Connection, Key, VendorModel, hidden
+from mrl_sweep.embedding.hosted.wire import (
+    WIRE_CODES,
+    EmbedRequest,
+    Reply,
+    Transient,
+    by_index,
+    decoded,
+    in_order,
+    member,
+    parsed,
+)
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.errors import EnvironmentFault, MissingExtra
 from mrl_sweep.types import Advice, Float32Array
@@ -95,3 +108,98 @@ class HttpLine:
 
     def close(self) -> None:
         self._client.close()
+
+
+class Voyage(HttpVendor):
+    """1,000 texts and, for the largest models, 120,000 tokens a call; 1,024 dimensions unless more are asked for."""
+
+    provider = "voyage"
+    title = "Voyage"
+    url = "https://api.voyageai.com/v1"
+    key_variables: tuple[str, ...] = ("VOYAGE_API_KEY",)
+    codes: tuple[str, ...] = ("int8", "binary")
+    batching = Batching(texts=128, characters=100_000, by_length=False, calls=4)
+
+    def parameters(self, role: Role) -> Mapping[str, Any]:
+        return {"input_type": role.value, "truncation": False}
+
+    def request(self, question: EmbedRequest) -> tuple[str, Mapping[str, Any]]:
+        size = {} if question.dim is None else {"output_dimension": question.dim}
+        dtype = WIRE_CODES[question.code] if question.code else "float"
+        coding = (
+            {"output_dtype": dtype} if question.plain or question.code else {"output_dtype": dtype, "encoding_format": "base64"}
+        )
+        asked = {"model": self.target.model, "input": list(question.texts)}
+        return "embeddings", {**asked, **coding, **self.parameters(question.role), **size}
+
+    def read(self, reply: Reply, n: int) -> Float32Array:
+        return by_index(member(parsed(reply), "data"), n)
+
+
+class Cohere(HttpVendor):
+    """96 texts a call; answers come in the texts' order, without an index."""
+
+    provider = "cohere"
+    title = "Cohere"
+    url = "https://api.cohere.com"
+    url_variable = "CO_API_URL"
+    key_variables: tuple[str, ...] = ("CO_API_KEY", "COHERE_API_KEY")
+    codes: tuple[str, ...] = ("int8", "binary")
+    batching = Batching(texts=96, characters=200_000, by_length=False, calls=4)
+
+    def parameters(self, role: Role) -> Mapping[str, Any]:
+        return {"input_type": f"search_{role.value}", "truncate": "NONE"}
+
+    def request(self, question: EmbedRequest) -> tuple[str, Mapping[str, Any]]:
+        size = {} if question.dim is None else {"output_dimension": question.dim}
+        asked = {"model": self.target.model, "texts": list(question.texts), "embedding_types": [_wire_type(question.code)]}
+        return "v2/embed", {**asked, **self.parameters(question.role), **size}
+
+    def read(self, reply: Reply, n: int) -> Float32Array:
+        return in_order(member(parsed(reply), "embeddings", "float"), n)
+
+    def read_codes(self, reply: Reply, n: int, code: str) -> Float32Array:
+        return decoded(in_order(member(parsed(reply), "embeddings", _wire_type(code)), n), code)
+
+
+def _wire_type(code: str | None) -> str:
+    return WIRE_CODES[code] if code else "float"
+
+
+_TASKS: Final = {Role.QUERY: "RETRIEVAL_QUERY", Role.DOCUMENT: "RETRIEVAL_DOCUMENT"}
+
+
+class Gemini(HttpVendor):
+    """100 texts a call; answers come in the texts' order, without an index. Only the full size arrives unit length."""
+
+    provider = "gemini"
+    title = "Gemini"
+    url = "https://generativelanguage.googleapis.com"
+    url_variable = "GOOGLE_GEMINI_BASE_URL"
+    key_variables: tuple[str, ...] = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+    batching = Batching(texts=100, characters=60_000, by_length=False, calls=4)
+    truncates = True
+
+    def headers(self, key: Key) -> Mapping[str, str]:
+        return {"x-goog-api-key": key.reveal()}
+
+    def parameters(self, role: Role) -> Mapping[str, Any]:
+        return {"taskType": _TASKS[role]}
+
+    def request(self, question: EmbedRequest) -> tuple[str, Mapping[str, Any]]:
+        model = f"models/{self.target.model.removeprefix('models/')}"
+        size = {} if question.dim is None else {"outputDimensionality": question.dim}
+        common = {"model": model, **self.parameters(question.role), **size}
+        requests = [{**common, "content": {"parts": [{"text": text}]}} for text in question.texts]
+        return f"v1beta/{quote(model)}:batchEmbedContents", {"requests": requests}
+
+    def read(self, reply: Reply, n: int) -> Float32Array:
+        entries = member(parsed(reply), "embeddings")
+        return in_order([member(entry, "values") for entry in entries] if isinstance(entries, list) else entries, n)
+
+    def advice(self) -> Iterator[Advice]:
+        yield Advice(
+            "silent-truncation",
+            "Gemini reads the beginning of a text that is too long (2,048 tokens for gemini-embedding-001) and does not say so",
+            "split longer documents",
+        )

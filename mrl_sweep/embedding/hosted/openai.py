@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from mrl_sweep.embedding.hosted.access import Key, hidden
-from mrl_sweep.embedding.hosted.vendor import Connection, VendorModel
+from mrl_sweep.embedding.hosted.vendor import Connection, Key, VendorModel, hidden
 from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply, Transient, by_index, decoded, member, parsed
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.errors import EnvironmentFault, MissingExtra

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from mrl_sweep.embedding.hosted.access import Key, hidden
+from mrl_sweep.embedding.hosted.vendor import Key, hidden
 from mrl_sweep.embedding.hosted.wire import Refused, Reply, Transient
 from mrl_sweep.errors import EnvironmentFault, InputError
 

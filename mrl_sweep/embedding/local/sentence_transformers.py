@@ -1,19 +1,23 @@
-"""Local models through sentence-transformers, which is imported when a text has to be encoded and not before."""
+"""Local models through sentence-transformers: of a folder, of the hub, or the table in WordLlama's wheel.
+
+The library is imported when a text has to be encoded and not before.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.embedding.families import Family, refuse_non_prefix, says_matryoshka, trained_dims
+from mrl_sweep.embedding.families import Family, family_of, refuse_non_prefix, says_matryoshka, trained_dims, transformed
 from mrl_sweep.embedding.local.look import look_at
 from mrl_sweep.embedding.local.model_faults import cannot_encode, is_out_of_memory, load_faults
 from mrl_sweep.embedding.local.model_files import (
@@ -27,12 +31,11 @@ from mrl_sweep.embedding.local.model_files import (
     prompts_of,
     saved_settings,
 )
-from mrl_sweep.embedding.local.static import StaticEncoder
-from mrl_sweep.embedding.local.transforms import transformed
+from mrl_sweep.embedding.local.tokens import StaticEncoder, TokenCounter
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, Role
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.files.file_digests import FileDigests
-from mrl_sweep.types import Advice, BoolArray, IntArray, ModelFacts, Similarity
+from mrl_sweep.types import Advice, ModelFacts, Similarity
 
 _BATCH: Final = 32
 _STATIC_BATCH: Final = 512
@@ -297,56 +300,46 @@ def _advice(name: str, full: int, saved: Any, settings: Mapping[str, Any], origi
         )
 
 
-class TokenCounter:
-    """Listens to a model's tokeniser. Where that hands over its encodings, a text is truncated if tokens overflowed; elsewhere if
-    it fills the maximum length.
+_WEIGHTS: Final = "weights/l2_supercat_256.safetensors"
+_TOKENIZER: Final = "tokenizers/l2_supercat_tokenizer_config.json"
+
+
+def open_wordllama(options: ModelOptions) -> LocalModel:
+    """The 256-column table and its tokenizer as they lie in the wheel. The package itself is not imported.
+
+    Raises MissingExtra without the package, EnvironmentFault where a release of it has other files.
     """
+    spec = importlib.util.find_spec("wordllama")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra("wordllama", "wordllama")
+    root = Path(next(iter(spec.submodule_search_locations)))
+    files = [root / _WEIGHTS, root / _TOKENIZER]
+    missing = [str(file.relative_to(root)) for file in files if not file.is_file()]
+    if missing:
+        raise EnvironmentFault(f"this release of wordllama has no {', '.join(missing)}", "pip install 'wordllama>=0.3,<0.5'")
+    digest = FileDigests(options.cache_dir).of(files, root)
+    origin = Origin(
+        name="wordllama",
+        key={"provider": "wordllama", "model": "l2_supercat_256", "revision": digest},
+        open=lambda: _table_model(root, options),
+        family=family_of("wordllama"),
+        details={"provider": "wordllama", "name": "l2_supercat_256", "digest": digest},
+    )
+    return LocalModel(origin, options)
 
-    def __init__(self, max_length: int) -> None:
-        self._max_length = max_length
-        self._seen: dict[str, tuple[int, bool]] = {}
 
-    @classmethod
-    def on(cls, model: Any) -> Self | None:
-        """Installs a counter; None for models without a maximum length, which never truncate."""
-        length = getattr(model, "max_seq_length", None)
-        if length is None or not math.isfinite(length):
-            return None
-        counter = cls(int(length))
-        name = "preprocess" if hasattr(model, "preprocess") else "tokenize"
-        original = getattr(model, name)
+def _table_model(root: Path, options: ModelOptions) -> Any:
+    from safetensors.numpy import load_file
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
 
-        def listened(texts: Any, *args: Any, **kwargs: Any) -> Any:
-            features = original(texts, *args, **kwargs)
-            counter.note(texts, features)
-            return features
-
-        setattr(model, name, listened)
-        return counter
-
-    def begin(self) -> None:
-        """Forgets the batch before."""
-        self._seen.clear()
-
-    def note(self, texts: Any, features: Any) -> None:
-        """What the tokeniser made of these texts."""
-        encodings = getattr(features, "encodings", None)
-        mask = features.get("attention_mask") if hasattr(features, "get") else None
-        if mask is None or len(mask) != len(texts):
-            return
-        counts = [int(count) for count in mask.sum(1).tolist()]
-        if encodings is not None and len(encodings) == len(texts):
-            cut = [bool(encoding.overflowing) for encoding in encodings]
-        else:
-            cut = [count >= self._max_length for count in counts]
-        for text, count, truncated in zip(texts, counts, cut, strict=True):
-            if isinstance(text, str):
-                self._seen[text] = (count, truncated)
-
-    def take(self, texts: Sequence[str], prompt: str) -> tuple[IntArray, BoolArray] | tuple[None, None]:
-        """(n,) tokens read and (n,) truncated, of the texts of the batch; None where the tokeniser was not heard."""
-        found = [self._seen.get(text) or self._seen.get(prompt + text) for text in texts]
-        known = [entry for entry in found if entry is not None]
-        if len(known) < len(texts):
-            return None, None
-        return np.array([entry[0] for entry in known], np.int64), np.array([entry[1] for entry in known], np.bool_)
+    try:
+        from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    except ImportError:  # before sentence-transformers 6
+        from sentence_transformers.models import StaticEmbedding  # type: ignore[no-redef]
+    (table,) = load_file(root / _WEIGHTS).values()
+    tokens = Tokenizer.from_file(str(root / _TOKENIZER))
+    tokens.no_truncation()
+    tokens.no_padding()
+    module = StaticEmbedding(tokens, embedding_weights=table.astype(np.float32))
+    return SentenceTransformer(modules=[module], device=options.device or "cpu")

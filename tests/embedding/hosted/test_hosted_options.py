@@ -17,9 +17,9 @@ from embedding_helpers import collection_of, tree
 from hosted_servers import CANARY, FakeTime, Served, refuse, served_vectors
 
 from mrl_sweep.embedding import ModelOptions, Role, Store, embed, open_embedder
-from mrl_sweep.embedding.hosted.access import Key, address, hidden
+from mrl_sweep.embedding.families import layer_norm
 from mrl_sweep.embedding.hosted.model import HostedModel, open_hosted
-from mrl_sweep.embedding.local.transforms import layer_norm
+from mrl_sweep.embedding.hosted.vendor import Key, address, hidden
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 
 # --- Addresses --------------------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def test_offline_a_stored_collection_is_read_and_nothing_else_is_sent(
     collection = collection_of(["one", "two"])
     embed(collection, vendors_own("cohere"), Store(tmp_path))
     n = len(server.requests)
-    monkeypatch.setattr("mrl_sweep.embedding.hosted.access.Address.is_local", False)
+    monkeypatch.setattr("mrl_sweep.embedding.hosted.vendor.Address.is_local", False)
     monkeypatch.delenv("CO_API_KEY")
     again = embed(collection, vendors_own("cohere", offline=True), Store(tmp_path))
     assert len(again.documents) == 2
