@@ -28,7 +28,7 @@ from mrl_sweep.embedding.vectors.source import VectorFolder
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import ignore
 from mrl_sweep.execution.parts import Part
-from mrl_sweep.files.file_digests import FileDigests
+from mrl_sweep.files.digests import FileDigests
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.pipeline.parts import merge_parts, run_part
 from mrl_sweep.report.document import Report

@@ -69,23 +69,23 @@ def refuse_other_versions(ray: Any) -> None:
             from mrl_sweep import __version__
             from mrl_sweep.ranking.counting import RULES
 
-            ours = f"{__version__} (rules {RULES})"
+            release = f"{__version__} (rules {RULES})"
         except ImportError:
-            ours = "none"
-        return {"Python": platform.python_version(), "Ray": ray.__version__, "numpy": numpy.__version__, "mrl-sweep": ours}
+            release = "none"
+        return {"Python": platform.python_version(), "Ray": ray.__version__, "numpy": numpy.__version__, "mrl-sweep": release}
 
-    here = {
+    ours = {
         "Python": platform.python_version(),
         "Ray": ray.__version__,
         "numpy": np.__version__,
         "mrl-sweep": f"{__version__} (rules {RULES})",
     }
     other = []
-    for name, there in ask_nodes(ray, versions):
-        differing = [what for what in here if there[what] != here[what]]
+    for name, theirs in ask_nodes(ray, versions):
+        differing = [what for what in ours if theirs[what] != ours[what]]
         if differing:
-            theirs, ours = (" and ".join(f"{what} {facts[what]}" for what in differing) for facts in (there, here))
-            other.append(f"{name} runs {theirs}, this process {ours}")
+            there, here = (" and ".join(f"{what} {facts[what]}" for what in differing) for facts in (theirs, ours))
+            other.append(f"{name} runs {there}, this process {here}")
     if other:
         raise EnvironmentFault(
             f"the cluster's nodes differ: {first_offenders(other)}", "install the same versions on every node, or use one image"
@@ -96,9 +96,9 @@ def ask_nodes(ray: Any, question: Any, *arguments: object) -> list[tuple[str, An
     """Each node's name and what `question(*arguments)` returns there. Raises EnvironmentFault where one does not answer."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    nodes, asked = alive(ray), ray.remote(question)
+    nodes, task = alive(ray), ray.remote(question)
     strategies = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
-    refs = [asked.options(num_cpus=0, scheduling_strategy=there).remote(*arguments) for there in strategies]
+    refs = [task.options(num_cpus=0, scheduling_strategy=strategy).remote(*arguments) for strategy in strategies]
     try:
         answers = ray.get(refs, timeout=ANSWER_S)
         return [(str(node["NodeManagerHostname"]), answer) for node, answer in zip(nodes, answers, strict=True)]

@@ -12,7 +12,7 @@ from mrl_sweep.deploying.indexes.latency import anonymous_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.execution.checkpoint import FileCheckpoint
-from mrl_sweep.execution.read_ahead import ReadAhead
+from mrl_sweep.execution.places import ReadAhead
 from mrl_sweep.execution.threads import LocalThreads, available_threads
 from mrl_sweep.ranking.budget import PassSize, Room
 from mrl_sweep.ranking.counting import Checkpoint
@@ -105,12 +105,12 @@ def second_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")
     return None
 
 
-def choose_device(asked: str | None) -> str | None:
+def choose_device(device: str | None) -> str | None:
     """The GPU that is asked for, where there is one; None for the processor. Does not import torch.
 
     A GPU is not chosen by itself before its kernel was measured to be faster than the processor's.
     """
-    return asked if asked is not None and asked.startswith("cuda") and cuda_devices() else None
+    return device if device is not None and device.startswith("cuda") and cuda_devices() else None
 
 
 def make_room(inputs: RankInputs, limits: Limits, kernel: Kernel, on_event: OnEvent = ignore) -> Room:
@@ -130,14 +130,14 @@ def make_room(inputs: RankInputs, limits: Limits, kernel: Kernel, on_event: OnEv
         n_trained=inputs.n_trained,
         n_rescored=inputs.n_rescored,
     )
-    held = anonymous_bytes() or 0
-    room = size.room(limits.max_memory - held, n_threads, shard_bytes)
+    in_use = anonymous_bytes() or 0
+    room = size.room(limits.max_memory - in_use, n_threads, shard_bytes)
     if room is None:
         needed = size.needed_bytes()
         raise InputError(
             f"ranking {size.n_queries:,} queries with {size.n_pairs:,} judgments at {size.n_sizes:,} sizes takes "
-            f"{format_size(needed)} of memory besides {format_size(held)} in use; {format_size(limits.max_memory)} are allowed",
-            f"--max-memory {format_size(1.05 * (needed + held))} at least, or fewer sizes with --dims",
+            f"{format_size(needed)} of memory besides {format_size(in_use)} in use; {format_size(limits.max_memory)} are allowed",
+            f"--max-memory {format_size(1.05 * (needed + in_use))} at least, or fewer sizes with --dims",
         )
     if room.n_threads < n_threads:
         on_event(Note(f"--max-memory {format_size(limits.max_memory)} leaves room for {room.n_threads} of {n_threads} threads"))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from mrl_sweep.files.file_digests import FileDigests, file_digest
+from mrl_sweep.files.digests import FileDigests, file_digest
 from mrl_sweep.files.object_store import ObjectStore
 
 ASIDE: Final = "set-aside"

@@ -138,8 +138,8 @@ class Space:
         """Takes up the shards that other processes have put since the last look; True where there were any."""
         n_before = len(self.shards)
         while self.facts is not None and (stamp := self.objects.stamp()) != self._stamp:
-            self._stamp, known = stamp, self._bad.union(shard.name for shard in self.shards)
-            new = sorted(name for name in self.objects.names() if name.endswith(SUFFIX) and name not in known)
+            self._stamp, taken = stamp, self._bad.union(shard.name for shard in self.shards)
+            new = sorted(name for name in self.objects.names() if name.endswith(SUFFIX) and name not in taken)
             with ThreadPoolExecutor(OPENED_AT_ONCE, "mrl-sweep store") as pool:
                 indexes = dict(zip(new, pool.map(self._index, new), strict=True))
             if None in indexes.values():

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.files import json_digest
-from mrl_sweep.files.file_digests import FileDigests
+from mrl_sweep.files.digests import FileDigests
 from mrl_sweep.files.object_store import ObjectStore, connect
 from mrl_sweep.settings.paths import copies_of
 from mrl_sweep.store.objects import Objects

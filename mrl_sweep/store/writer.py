@@ -140,8 +140,8 @@ def _rewritten(space: Space, serials: Sequence[int], texts: Uint64Array) -> list
     row_of = DigestTable()
     row_of.put(rows.digests[::-1], np.arange(len(rows.flags))[::-1])  # the first of a text's rows: in whichever process the same
     mine = rows.digests[np.isin(space.find(rows.digests) >> 32, serials)]
-    found = row_of.find(np.concatenate([texts, mine]))
-    order = found[np.sort(np.unique(found, return_index=True)[1])]
+    row_of_text = row_of.find(np.concatenate([texts, mine]))
+    order = row_of_text[np.sort(np.unique(row_of_text, return_index=True)[1])]
     most = max(1, space.shard_bytes // space.kind.row_bytes)
     pieces = (rows.take(order[start : start + most]) for start in range(0, len(order), most))
     return [(space.write(piece)[0], piece.without_vectors) for piece in pieces]

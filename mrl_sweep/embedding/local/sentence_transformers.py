@@ -34,7 +34,7 @@ from mrl_sweep.embedding.local.model_files import (
 from mrl_sweep.embedding.local.tokens import StaticEncoder, TokenCounter
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, Role
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
-from mrl_sweep.files.file_digests import FileDigests
+from mrl_sweep.files.digests import FileDigests
 from mrl_sweep.types import Advice, ModelFacts, Similarity
 
 _BATCH: Final = 32

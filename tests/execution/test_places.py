@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mrl_sweep.execution.places import mapped
-from mrl_sweep.execution.read_ahead import ReadAhead
+from mrl_sweep.execution.places import ReadAhead, mapped
 from mrl_sweep.types import Vectors
 
 pytestmark = pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="no madvise here")
@@ -36,7 +35,7 @@ def advised(monkeypatch: pytest.MonkeyPatch) -> Any:
         first, last = place.begin + begin, place.begin + end
         asked.append((place.filename[-5], first // 4096, -(-last // 4096)))
 
-    monkeypatch.setattr("mrl_sweep.execution.read_ahead._will_need", record)
+    monkeypatch.setattr("mrl_sweep.execution.places._will_need", record)
     return asked
 
 
