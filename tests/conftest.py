@@ -27,6 +27,7 @@ MadeRun = Callable[..., Path]
 def pytest_configure() -> None:
     """Takes Ctrl-C as Python does: a shell starts what runs in its background with SIGINT ignored, and the tests send it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else Ray's workers give way to whatever else is tested at the time
 
 
 @pytest.fixture(scope="session")
