@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
 from mrl_sweep.decision.families import judge_all
-from mrl_sweep.decision.grid import GridAnswer, decide_grid
+from mrl_sweep.decision.grid import GridAnswer, GridByShare, Smallest, decide_grid, grid_by_share, smallest_at
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.decision.smallest import GridByShare, Smallest, grid_by_share, smallest_at
 from mrl_sweep.decision.walk import decide, judge
 from mrl_sweep.deploying.index_bytes import vector_bytes
 from mrl_sweep.measures.score import score

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.decision.losers import biggest_losers
-from mrl_sweep.decision.slice_search import judge_slices, search_slices
+from mrl_sweep.decision.losses import biggest_losers, judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
 from mrl_sweep.deploying.findings import Fewest, Findings, fewest_of, findings_of, which_sizes
 from mrl_sweep.deploying.target_advice import target_advice

@@ -7,7 +7,7 @@ import sys
 
 
 def test_deciding_needs_numpy_and_nothing_else() -> None:
-    modules = ("policy", "walk", "slice_search", "slices", "losers", "compare")
+    modules = ("policy", "walk", "losses", "slices", "compare")
     program = f"""
 import sys
 import numpy as np

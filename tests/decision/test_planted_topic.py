@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrl_sweep.decision.losers import biggest_losers
-from mrl_sweep.decision.slice_search import search_slices
+from mrl_sweep.decision.losses import biggest_losers, search_slices
 from mrl_sweep.decision.slices import Slice, topic_slices
 from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.measures.score import score

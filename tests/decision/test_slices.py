@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mrl_sweep.decision.slices import declared_slices, length_slices, relevant_slices, topic_slices
+from mrl_sweep.decision.slices import declared_slices, length_slices, relevant_slices, telling_words, topic_slices
 from mrl_sweep.errors import InputError
 
 
@@ -83,3 +83,27 @@ def test_a_numeric_field_of_more_than_twelve_values_is_cut_in_three(values: int,
 @pytest.mark.parametrize(("values", "slices"), [(100, 100), (101, 1)])
 def test_a_field_of_more_than_a_hundred_values_has_its_small_ones_together(values: int, slices: int) -> None:
     assert len(declared_slices([{"tenant": f"t{i}"} for i in range(values)], ["tenant"])) == slices
+
+
+def test_words_that_all_groups_share_do_not_tell() -> None:
+    texts = ["how do I open a socket", "how do I bind a socket", "how do I sort a list", "how do I reverse a list"]
+    names = telling_words(texts, np.array([0, 0, 5, 5]), n_words=1)
+    assert names == {0: "socket", 5: "list"}
+
+
+def test_queries_without_a_label_are_the_background() -> None:
+    names = telling_words(["kinase binding", "kinase activity", "other words"], np.array([3, 3, -1]), n_words=2)
+    assert names == {3: "kinase, activity"}
+
+
+def test_a_group_without_words_is_called_by_its_number_and_names_stay_different() -> None:
+    assert telling_words(["12 34", "56"], np.array([0, 0])) == {0: "topic 0"}
+    texts = ["same words", "same words", "else", "else"]
+    assert len(set(telling_words(texts, np.array([0, 1, 2, 2])).values())) == 3
+
+
+def test_letters_of_any_script_are_words() -> None:
+    names = telling_words(
+        ["Überweisung stornieren", "Überweisung ändern", "карта", "карта банка"], np.array([0, 0, 1, 1]), n_words=1
+    )
+    assert names == {0: "überweisung", 1: "карта"}

@@ -1,4 +1,4 @@
-"""The search for slices that are hit: found where planted, silent where there is nothing."""
+"""The search for slices that are hit: found where planted, silent where there is nothing; and the queries that lose most."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mrl_sweep.decision.bounds import paired_bounds
-from mrl_sweep.decision.slice_search import benjamini_hochberg, judge_slices, search_slices
+from mrl_sweep.decision.losses import LosingQuery, benjamini_hochberg, biggest_losers, judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice
 from mrl_sweep.decision.walk import Policy
-from mrl_sweep.types import Basis, Configuration, FloatArray, Measure, Outcome, Scores
+from mrl_sweep.types import Basis, Configuration, FloatArray, Measure, Outcome, Ranks, Scores, TopDocuments
 
 NDCG = Measure("nDCG", 10)
 DATA = Path(__file__).parent / "data" / "ndcg10.npz"
@@ -178,3 +178,34 @@ def test_the_p_value_is_that_of_student_s_t_with_the_degrees_of_freedom_of_the_s
     pooled = lost.var(ddof=1) * (1 / 12 + 1 / 48)
     error = np.sqrt(max(pooled, inside.var(ddof=1) / 12 + outside.var(ddof=1) / 48))
     assert finding.p_value == pytest.approx(stats.t.sf((outside.mean() - inside.mean()) / error, 11), rel=1e-9)
+
+
+WHOLE, SMALL = Configuration(Basis.PREFIX, 256), Configuration(Basis.PREFIX, 64)
+NDCG = Measure("nDCG", 3)
+
+
+def losing_scores() -> Scores:
+    values = np.array([[[1.0, 0.5, 0.8, 0.9, 0.2]], [[0.4, 0.5, 0.2, 0.0, 0.6]]])
+    return Scores((WHOLE, SMALL), (NDCG,), values, np.array([[True, True, True, False, True]]))
+
+
+def test_largest_loss_first_gains_and_uncounted_queries_left_out() -> None:
+    losers = biggest_losers(losing_scores(), SMALL, measure=NDCG)
+    assert [(q.query, q.before, q.after) for q in losers] == [(0, 1.0, 0.4), (2, 0.8, 0.2)]
+    assert [q.query for q in biggest_losers(losing_scores(), SMALL, measure=NDCG, n=1)] == [0]
+    assert biggest_losers(losing_scores(), WHOLE, measure=NDCG) == ()
+
+
+def test_documents_that_left_and_came_in_best_first() -> None:
+    rows = np.full((2, 5, 4), -1)
+    rows[0, 0] = [7, 3, 9, 1]
+    rows[1, 0] = [4, 9, 2, 7]
+    rows[0, 2, :2] = [5, 6]
+    rows[1, 2, :2] = [6, 5]
+    ranks = Ranks(
+        (WHOLE, SMALL), 10, np.zeros((2, 0), int), np.zeros((2, 0), int), TopDocuments(rows, np.zeros(rows.shape, np.float32))
+    )
+    first, second = biggest_losers(losing_scores(), SMALL, measure=NDCG, ranks=ranks)
+    assert first == LosingQuery(0, 1.0, 0.4, left=(7, 3), came=(4, 2))
+    assert first.loss == 0.6
+    assert (second.left, second.came) == ((), ())

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrl_sweep.decision.grid import decide_grid
+from mrl_sweep.decision.grid import decide_grid, grid_by_share, smallest_at
 from mrl_sweep.decision.policy import DecideBy, Policy
-from mrl_sweep.decision.smallest import grid_by_share, smallest_at
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration, Measure, Scores

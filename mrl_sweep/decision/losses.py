@@ -1,4 +1,4 @@
-"""The search for slices that are hit: who keeps less than the others, with false discoveries held down."""
+"""Whose queries get worse: slices that keep less than the others, false discoveries held down, and the queries that lose most."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrl_sweep.decision.bounds import paired_bounds, shortfall_p
+from mrl_sweep.decision.bounds import UNCHANGED, paired_bounds, shortfall_p
 from mrl_sweep.decision.judging import Question, known
 from mrl_sweep.decision.policy import Policy, reaches
 from mrl_sweep.decision.slices import SMALLEST_SLICE, Slice
 from mrl_sweep.decision.student import t_tail
 from mrl_sweep.decision.units import cluster_means
 from mrl_sweep.decision.walk import ladder_below
-from mrl_sweep.types import BoolArray, Configuration, FloatArray, IntArray, Measure, Outcome, Scores, full_size
+from mrl_sweep.types import BoolArray, Configuration, FloatArray, IntArray, Measure, Outcome, Ranks, Scores, full_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +74,8 @@ def search_slices(
     counted = scores.counted[m]
     values = scores.values[[scores.candidates.index(c) for c in (full, *sizes)], m][:, counted]
     labels = None if clusters is None else clusters[counted]
-    found = [f for s in slices for f in _findings(s, s.members[counted], values, labels, sizes, policy)]
-    at_size = [(size, [f for f in found if f.candidate == size]) for size in sizes]
+    every = [f for s in slices for f in _findings(s, s.members[counted], values, labels, sizes, policy)]
+    at_size = [(size, [f for f in every if f.candidate == size]) for size in sizes]
     q_values = {(size, i): q for size, own in at_size for i, q in enumerate(benjamini_hochberg([f.p_value for f in own]))}
     return tuple(replace(f, q_value=q_values[size, i]) for size, own in at_size for i, f in enumerate(own))
 
@@ -165,3 +165,56 @@ def _p_less(inside: FloatArray, outside: FloatArray) -> FloatArray:
     changed = error > 1e-12
     t = np.divide(gap, error, out=np.zeros_like(gap), where=changed)
     return np.where(changed, t_tail(t, min(n_in, n_out) - 1), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LosingQuery:
+    """Query row `query` fell from `before` at the baseline to `after`; `left` and `came` are document rows, best first."""
+
+    query: int
+    before: float
+    after: float
+    left: tuple[int, ...] = ()
+    came: tuple[int, ...] = ()
+
+    @property
+    def loss(self) -> float:
+        return self.before - self.after
+
+
+def biggest_losers(
+    scores: Scores,
+    candidate: Configuration,
+    *,
+    measure: Measure,
+    n: int = 10,
+    baseline: Configuration | None = None,
+    ranks: Ranks | None = None,
+) -> tuple[LosingQuery, ...]:
+    """Up to `n` counted queries that lose, the largest loss first (ties in query order); none where nothing is lost.
+
+    With `ranks` that hold top documents for both candidates: what left and what entered the first k, k being the measure's
+    cut-off or, where that is larger or missing, the depth that was kept.
+    """
+    full = baseline or full_size(scores.candidates)
+    m = scores.measures.index(measure)
+    before, after = (scores.values[scores.candidates.index(c), m] for c in (full, candidate))
+    loss = np.where(scores.counted[m], before - after, 0.0)
+    order = np.argsort(-np.round(loss, 12), kind="stable")[:n]
+    losing = [int(q) for q in order if loss[q] > UNCHANGED]
+    moves = {q: _moved(ranks, full, candidate, q, measure.cutoff) for q in losing}
+    return tuple(LosingQuery(q, float(before[q]), float(after[q]), *moves[q]) for q in losing)
+
+
+def _moved(
+    ranks: Ranks | None, full: Configuration, candidate: Configuration, query: int, cutoff: int | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    if ranks is None or ranks.top is None or full not in ranks.candidates or candidate not in ranks.candidates:
+        return (), ()
+    k = min(cutoff or ranks.top.depth, ranks.top.depth)
+    was, now = (_documents(ranks.top.rows[ranks.candidates.index(c), query, :k]) for c in (full, candidate))
+    return tuple(d for d in was if d not in now), tuple(d for d in now if d not in was)
+
+
+def _documents(rows: IntArray) -> list[int]:
+    return [int(row) for row in rows if row >= 0]
