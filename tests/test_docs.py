@@ -11,6 +11,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from mrl_sweep.types import ADVICE_CODES
+
 ROOT: Final = Path(__file__).parent.parent
 DOCS: Final = ROOT / "docs"
 PAGES: Final = [*sorted(DOCS.glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
@@ -45,6 +47,7 @@ def test_every_code_that_the_source_holds_is_listed() -> None:
     assert len(plain) > 30
     assert plain <= listed
     assert {"empty-queries", "truncated-documents", "zero-queries", "no-projection"} <= listed
+    assert sorted(listed) == sorted(ADVICE_CODES), "`--accept` takes what stands in types/common.py"
 
 
 def test_exit_codes_are_those_that_the_help_page_names() -> None:

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import FLOAT32
+from mrl_sweep.types import ADVICE_CODES, FLOAT32
 from mrl_sweep.words import asked, did_you_mean, printable
 
 T = TypeVar("T")
@@ -200,6 +200,15 @@ def choice_of(kind: type[E]) -> Callable[[object], E]:
             raise InputError(f"{value!r} is not accepted", f"{near} write one of: {', '.join(accepted)}".lstrip()) from None
 
     return parse
+
+
+def parse_code(value: object) -> str:
+    """The code of an advice, spelled as docs/codes.md lists it."""
+    text = parse_text(value).strip()
+    if text not in ADVICE_CODES:
+        near = did_you_mean(text, ADVICE_CODES, spelt=repr)
+        raise InputError(f"{printable(text, 40)!r} is no code of a warning", f"{near} docs/codes.md lists them".lstrip())
+    return text
 
 
 def parse_device(value: object) -> str:

@@ -17,6 +17,7 @@ from mrl_sweep.settings.parsing import (
     choice_of,
     list_of,
     parse_above_zero,
+    parse_code,
     parse_count,
     parse_device,
     parse_dims,
@@ -267,7 +268,7 @@ class RunTable(SettingsTable):
     offline: bool = switch("--offline/--online", "Never ask the network.")
     strict: bool = switch("--strict/--no-strict", "Refuse data that would be set aside and counted.")
     accept: tuple[str, ...] = several(
-        "--accept", "CODE", list_of(parse_text, ", "), "A warning that is known: counted, not shown (docs/codes.md)."
+        "--accept", "CODE", list_of(parse_code, ", "), "A warning that is known: counted, not shown (docs/codes.md)."
     )
     threads: int | None = setting("--threads", "N", parse_positive, None, "Default: all cores.")
     max_memory: int | None = setting("--max-memory", "SIZE", parse_size, None, "For ranking, such as 4GiB.")

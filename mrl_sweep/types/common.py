@@ -21,6 +21,73 @@ SEED: Final = 0
 """Of everything that is drawn at random: the same inputs give the same report."""
 
 
+ADVICE_CODES: Final = frozenset(
+    {
+        "api-codes-differ",
+        "api-codes-verified",
+        "api-differs",
+        "api-no-size",
+        "api-verified",
+        "collapsed-embeddings",
+        "default-prompt",
+        "default-size",
+        "documents-as-queries",
+        "empty-documents",
+        "empty-queries",
+        "far-projection",
+        "few-queries",
+        "flat-check",
+        "foreign-code",
+        "gate-inconclusive",
+        "half-characters",
+        "index-left-out",
+        "index-training",
+        "index-warning",
+        "judged-share-low",
+        "metadata-missing",
+        "missing-documents",
+        "near-zero-measure",
+        "no-loss-tolerated",
+        "no-production-size",
+        "no-projection",
+        "not-matryoshka",
+        "only-relevant-judged",
+        "pca-reaches-smaller",
+        "pgvector-seqscan",
+        "pooling-guessed",
+        "projection-refused",
+        "prompt-unknown",
+        "prompts-missing",
+        "prompts-not-used",
+        "pydocs-absent",
+        "queries-are-documents",
+        "random-sample",
+        "returned-missing",
+        "returned-short",
+        "saturated-measure",
+        "sent-in-clear",
+        "silent-truncation",
+        "similarity-not-offered",
+        "slices-hardly-tested",
+        "slices-unproven",
+        "small-corpus",
+        "store-damaged",
+        "target-codes",
+        "target-limit",
+        "target-note",
+        "target-steps",
+        "trec-ids-encoded",
+        "truncate-dim-forced",
+        "truncated-documents",
+        "truncated-queries",
+        "unjudged-copies",
+        "zero-documents",
+        "zero-queries",
+    }
+)
+"""Every code that an `Advice` has; docs/codes.md says what each means."""
+
+
 @dataclass(frozen=True, slots=True)
 class Advice:
     """Something the report says unasked: a stable `code`, a sentence, and what to do about it."""

@@ -124,6 +124,10 @@ def test_sigterm_ends_as_ctrl_c_does_with_its_own_code(monkeypatch: pytest.Monke
         ),
         (["config", "--retain", "2%"], "error: --retain: 2% reads as what may be lost, not as what must be kept\nhint: to lose"),
         (["config", "--format", "xml"], "error: --format: 'xml' is not accepted\nhint: write one of: text, json, markdown,"),
+        (
+            ["demo", "--accept", "small-corpus,few-querys"],
+            "error: --accept: 'few-querys' is no code of a warning\nhint: did you mean 'few-queries'? docs/codes.md lists them\n",
+        ),
         (["config", "absent.toml"], "error: cannot read absent.toml: No such file or directory\nhint: "),
         (["run"], "error: no collection given\nhint: give --collection FOLDER, or --collection pydocs"),
         (["run", "--collection", "pydocs"], "error: no model given\nhint: give --model NAME (openai:, voyage:"),
