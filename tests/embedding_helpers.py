@@ -90,3 +90,12 @@ def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, by its relative path; but for what is only remembered of files."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith("-digests.json"))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+FILL_TEXTS = [f"text {'x' * (i * 7 % 23)} {i}" for i in range(50)]
+FILL_QUERY = "which one?"
+
+
+def documents_of(embedder: CountingEmbedder) -> list[str]:
+    """The documents that were embedded, the collection's one query left out."""
+    return [text for text in embedder.asked if text != FILL_QUERY]

@@ -85,5 +85,5 @@ def left_out(collection: Collection, *, identical: bool) -> IntArray | None:
 
 
 def _function(module: str, name: str) -> Callable[..., Collection]:
-    found: Callable[..., Collection] = getattr(import_module(module), name)
-    return found
+    function: Callable[..., Collection] = getattr(import_module(module), name)
+    return function

@@ -17,7 +17,7 @@ _COMPARED: Final = 200
 
 def advice(corpus: Corpus, queries: Queries, qrels: Qrels) -> tuple[Advice, ...]:
     """Every remark that applies, most consequential first."""
-    found = (
+    remarks = (
         _own_documents(corpus, queries),
         _copies(corpus, qrels),
         _missing(qrels),
@@ -25,7 +25,7 @@ def advice(corpus: Corpus, queries: Queries, qrels: Qrels) -> tuple[Advice, ...]
         _half_documents(corpus),
         _empty_queries(queries),
     )
-    return tuple(remark for remark in found if remark is not None)
+    return tuple(remark for remark in remarks if remark is not None)
 
 
 def document_advice(corpus: Corpus) -> tuple[Advice, ...]:

@@ -84,10 +84,10 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
 
 def _unjudged(parts: Parts, options: LoadOptions, on_event: OnEvent) -> Collection:
     """The collection without its judgments: every query, or documents in their place."""
-    found, remarks = _checked(parts, options) if parts.queries is not None else ([], ())
-    asked = None if parts.queries is None else every_query(found)
+    checked, remarks = _checked(parts, options) if parts.queries is not None else ([], ())
+    all_queries = None if parts.queries is None else every_query(checked)
     corpus = read_corpus(_extended(parts.documents, options), on_event)
-    queries, drawn = (asked, None) if asked is not None else draw_documents(corpus, parts.documents.label)
+    queries, drawn = (all_queries, None) if all_queries is not None else draw_documents(corpus, parts.documents.label)
     excluded = {"repeated_documents": corpus.collapsed} if corpus.collapsed else {}
     if options.strict:
         _refuse(excluded, corpus, queries)
@@ -152,7 +152,7 @@ def _facts(parts: Parts, corpus: Corpus, queries: Queries, qrels: Qrels) -> dict
 
 def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> None:
     """Strict: nothing is set aside but the queries of other splits, and no text is empty or broken."""
-    told = [
+    reasons = [
         f"{count:,} {reason.replace('_', ' ')}" for reason, count in excluded.items() if reason != "queries_without_judgments"
     ]
     empty = [printable(name) for name, text in zip(queries.ids, queries.texts, strict=True) if not text.strip()]
@@ -161,10 +161,10 @@ def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> No
         ("documents with half a character", _names(corpus, corpus.halves), len(corpus.halves)),
         ("queries without text", empty, len(empty)),
     )
-    told += [f"{count:,} {what} ({first_offenders(names, count)})" for what, names, count in named if count]
-    if told:
+    reasons += [f"{count:,} {what} ({first_offenders(names, count)})" for what, names, count in named if count]
+    if reasons:
         raise InputError(
-            f"strict: {', '.join(told)}", "mend the collection, or leave strict mode to go on with these counted in the report"
+            f"strict: {', '.join(reasons)}", "mend the collection, or leave strict mode to go on with these counted in the report"
         )
 
 

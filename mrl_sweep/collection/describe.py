@@ -117,7 +117,7 @@ class Description:
         if self.provable:
             rows.append(("provable", self.provable))
         rows += [(reason.replace("_", " "), f"{count:,} set aside") for reason, count in self.excluded.items()]
-        return rows + [(f"slice {printable(found.name, 40)}", _values(found)) for found in self.slices]
+        return rows + [(f"slice {printable(field.name, 40)}", _values(field)) for field in self.slices]
 
 
 def describe(
@@ -137,10 +137,10 @@ def describe(
     units = count_units(cluster_labels(queries.metadata, cluster)) if cluster else len(queries)
     noun = "queries" if collection.label_free else "judged queries"
     relevant = np.bincount(qrels.queries, qrels.grades > 0, minlength=len(queries))
-    known = getattr(collection.documents, "lengths", None)  # loaders have read every text once already
-    if known is not None and count_tokens is None:
-        documents = Lengths(Spread.of(known))
-        on_event(Progress("checking", len(known), len(known), "documents"))
+    lengths = getattr(collection.documents, "lengths", None)  # loaders have read every text once already
+    if lengths is not None and count_tokens is None:
+        documents = Lengths(Spread.of(lengths))
+        on_event(Progress("checking", len(lengths), len(lengths), "documents"))
     else:
         documents = _lengths(collection.documents.texts(), len(collection.documents), count_tokens, max_tokens, on_event)
     return Description(
@@ -168,12 +168,12 @@ def describe(
 def slice_fields(metadata: Sequence[Mapping[str, Any]]) -> tuple[SliceField, ...]:
     """Every field that some query has, by name; values that are no plain text are shown as JSON."""
     names = sorted({name for fields in metadata for name in fields})
-    found = []
+    fields = []
     for name in names:
         values = Counter(_shown(fields[name]) for fields in metadata if fields.get(name) is not None)
         top = dict(sorted(values.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN_VALUES])
-        found.append(SliceField(name, top, len(values), len(metadata) - values.total()))
-    return tuple(found)
+        fields.append(SliceField(name, top, len(values), len(metadata) - values.total()))
+    return tuple(fields)
 
 
 def _lengths(
@@ -205,10 +205,10 @@ def _token_rows(noun: str, lengths: Lengths, total: int) -> list[tuple[str, str]
     return [(f"tokens a {noun}", f"{lengths.tokens}{cut}")]
 
 
-def _values(found: SliceField) -> str:
-    shown = ", ".join(f"{printable(value, 40)} {count:,}" for value, count in list(found.values.items())[:6])
-    more = f" and {found.distinct - 6:,} more values" if found.distinct > 6 else ""
-    return f"{shown}{more}" + (f"; {found.without:,} queries without" if found.without else "")
+def _values(field: SliceField) -> str:
+    shown = ", ".join(f"{printable(value, 40)} {count:,}" for value, count in list(field.values.items())[:6])
+    more = f" and {field.distinct - 6:,} more values" if field.distinct > 6 else ""
+    return f"{shown}{more}" + (f"; {field.without:,} queries without" if field.without else "")
 
 
 def _shown(value: Any) -> str:

@@ -129,16 +129,16 @@ def to_rows(queries: Queries, judgments: Judgments, ids: Ids, options: LoadOptio
 
 
 def _refuse_unknown(queries: Sequence[Query], judgments: Judgments, *, label: str, hint: str) -> None:
-    known = {query.id for query in queries}
-    unknown = [query for query in judgments.by_query if query not in known]
+    query_ids = {query.id for query in queries}
+    unknown = [query for query in judgments.by_query if query not in query_ids]
     if not unknown:
         return
     documents = {document for grades in judgments.by_query.values() for document in grades}
-    swapped = len(unknown) == len(judgments.by_query) and len(documents & known) * 2 > len(documents)
+    swapped = len(unknown) == len(judgments.by_query) and len(documents & query_ids) * 2 > len(documents)
     cause = (
         f"the columns of {judgments.label} look swapped: its document column holds query ids"
         if swapped
-        else likely_cause(unknown, known, judgments.label, label) or hint
+        else likely_cause(unknown, query_ids, judgments.label, label) or hint
     )
     share = share_of(len(unknown), len(judgments.by_query))
     raise InputError(
@@ -188,9 +188,9 @@ def likely_cause(missing: Sequence[str], present: Iterable[str], missing_in: str
     scanned = list(islice(present, _SCANNED))
     for name, normalise in _CAUSES:
         wanted = {normalise(text): text for text in sample}
-        found = {wanted[key]: text for text in scanned if (key := normalise(text)) in wanted}
-        if len(found) * 2 >= len(sample):
-            ours, theirs = next(iter(found.items()))
+        matches = {wanted[key]: text for text in scanned if (key := normalise(text)) in wanted}
+        if len(matches) * 2 >= len(sample):
+            ours, theirs = next(iter(matches.items()))
             return f"the ids differ by {name}: {_quoted(ours)} in {missing_in}, {_quoted(theirs)} in {present_in}"
     return ""
 

@@ -97,8 +97,8 @@ def _cleaned(query: Query) -> Query:
     if all(_is_plain(value) for value in query.metadata.values()):
         return query
     metadata = {name: _finite(value, 0) for name, value in query.metadata.items()}
-    kept = {name: value for name, value in metadata.items() if value is not None}
-    return query if kept == query.metadata else query._replace(metadata=kept)
+    writable = {name: value for name, value in metadata.items() if value is not None}
+    return query if writable == query.metadata else query._replace(metadata=writable)
 
 
 def _is_plain(value: object) -> bool:

@@ -49,7 +49,7 @@ class PydocsCorpus:
 
     entries: tuple[Entry, ...]
     bodies: Mapping[int, str]
-    asked: tuple[DemoQuery, ...]
+    queries: tuple[DemoQuery, ...]
     absent: int
     unused: Mapping[str, int]
     facts: Mapping[str, Any]
@@ -95,7 +95,7 @@ def corpus(*, installed: bool) -> PydocsCorpus:
     questions, absent = resolve(read_questions(), row_of)
     judged = frozenset(row for _, grades in questions for row in grades)
     items, bodies, unused = known_items(entries, kept_whole=judged)
-    asked = [
+    queries = [
         DemoQuery(
             f"{KNOWN_ITEM}:{entries[item.rows[0]].name}",
             item.text,
@@ -106,13 +106,13 @@ def corpus(*, installed: bool) -> PydocsCorpus:
     ]
     for question, grades in questions:
         about = _about(entries[max(grades, key=lambda row: grades[row])]) if grades else {}
-        asked.append(DemoQuery(question.id, question.text, {"style": question.style, "topic": question.topic, **about}, grades))
+        queries.append(DemoQuery(question.id, question.text, {"style": question.style, "topic": question.topic, **about}, grades))
     facts = {
         "versions": _versions(entries, packages_distributions() if installed else {}),
         "platform": sys.platform,
         "absent_modules": absent_modules,
     }
-    return PydocsCorpus(tuple(entries), bodies, tuple(asked), absent, unused, facts)
+    return PydocsCorpus(tuple(entries), bodies, tuple(queries), absent, unused, facts)
 
 
 def _about(entry: Entry) -> dict[str, str]:
@@ -150,30 +150,30 @@ def load_pydocs(*, split: str | None = None, options: LoadOptions | None = None,
     split = split or "test"
     if split not in SPLITS:
         raise InputError(f"pydocs has no split {printable(split)}", f"--split {' or --split '.join(SPLITS)}")
-    found = corpus(installed=installed)
-    chosen = [asked for asked in found.asked if split == "test" or asked.is_known_item == (split == "known-item")]
-    unanswered = sum(not asked.grades for asked in chosen)
-    collection = assemble(_parts(found, split, [asked for asked in chosen if asked.grades]), options or LoadOptions())
-    return _with_absent(collection, 0 if split == "known-item" else found.absent, unanswered)
+    pydocs = corpus(installed=installed)
+    chosen = [query for query in pydocs.queries if split == "test" or query.is_known_item == (split == "known-item")]
+    unanswered = sum(not query.grades for query in chosen)
+    collection = assemble(_parts(pydocs, split, [query for query in chosen if query.grades]), options or LoadOptions())
+    return _with_absent(collection, 0 if split == "known-item" else pydocs.absent, unanswered)
 
 
-def _parts(found: PydocsCorpus, split: str, asked: list[DemoQuery]) -> Parts:
+def _parts(pydocs: PydocsCorpus, split: str, queries: list[DemoQuery]) -> Parts:
     return Parts(
         name="pydocs",
         source="pydocs",
         split=split,
-        documents=found,
-        queries=[Query(query.id, query.text, query.metadata, number) for number, query in enumerate(asked)],
+        documents=pydocs,
+        queries=[Query(query.id, query.text, query.metadata, number) for number, query in enumerate(queries)],
         queries_label="pydocs",
         queries_place=str,
         judgments=[
-            Judgment(query.id, found.entries[row].name, grade, number)
-            for number, query in enumerate(asked)
+            Judgment(query.id, pydocs.entries[row].name, grade, number)
+            for number, query in enumerate(queries)
             for row, grade in query.grades.items()
         ],
         judgments_label="pydocs",
         judgments_place=str,
-        facts={**found.facts, "summaries_not_asked": dict(found.unused)},
+        facts={**pydocs.facts, "summaries_not_asked": dict(pydocs.unused)},
     )
 
 

@@ -128,9 +128,9 @@ def _price(embedder: Embedder | VectorSource, given: float | None) -> tuple[floa
     identity = {} if isinstance(embedder, VectorSource) else embedder.identity(Role.DOCUMENT)
     if "address" not in identity:
         return None, ""
-    known = list_price(str(identity["provider"]), str(identity["model"])) if identity["address"] is None else None
-    if known is not None:
-        return known, f"list price of {AS_OF}, which may have changed"
+    listed = list_price(str(identity["provider"]), str(identity["model"])) if identity["address"] is None else None
+    if listed is not None:
+        return listed, f"list price of {AS_OF}, which may have changed"
     return None, "price not known: --price-per-million FIGURE"
 
 

@@ -90,15 +90,15 @@ class _Side:
 
 def _brought(source: VectorSource, role: Role, collection: Collection, on_event: OnEvent) -> _Side:
     """Vectors that exist already."""
-    found = source.load(collection, role, on_event=on_event)
+    brought = source.load(collection, role, on_event=on_event)
     return _Side(
-        vectors=found.vectors,
-        origin=found.origin,
-        model=found.model,
+        vectors=brought.vectors,
+        origin=brought.origin,
+        model=brought.model,
         identity=dict(source.identity(role)),
-        counts={f"zero_{_plural(role)}": found.n_zero},
-        unit_length=found.unit_length,
-        warnings=found.warnings,
+        counts={f"zero_{_plural(role)}": brought.n_zero},
+        unit_length=brought.unit_length,
+        warnings=brought.warnings,
     )
 
 
@@ -223,8 +223,8 @@ class _Noted:
                 if self.role is Role.DOCUMENT
                 else ("ties with every document", "tie with every document")
             )
-            told = plural(len(zero), f"{self.role} has a zero vector and {one}", f"{noun} have a zero vector and {many}")
-            yield Advice(f"zero-{noun}", f"{told}: {names}")
+            counted = plural(len(zero), f"{self.role} has a zero vector and {one}", f"{noun} have a zero vector and {many}")
+            yield Advice(f"zero-{noun}", f"{counted}: {names}")
         if truncated:
             share = share_of(truncated, len(self.flags))
             limit = f"the model's {self.max_length:,} tokens" if self.max_length else "the model reads"

@@ -190,12 +190,12 @@ def trained_dims(family: Family | None, full: int, folder: Path | None = None) -
     sentence-transformers writes into a model card. "Any size" stands for the published sizes and the halvings.
     """
     if family is not None and family.any_from is not None:
-        found = {*family.trained, *halvings(full, max(32, family.any_from))}
+        sizes = {*family.trained, *halvings(full, max(32, family.any_from))}
     elif family is not None and family.trained:
-        found = set(family.trained)
+        sizes = set(family.trained)
     else:
-        found = set(_own_dims(folder)) if folder is not None else set()
-    return tuple(sorted((dim for dim in found if 0 < dim < full), reverse=True))
+        sizes = set(_own_dims(folder)) if folder is not None else set()
+    return tuple(sorted((dim for dim in sizes if 0 < dim < full), reverse=True))
 
 
 def halvings(full: int, least: int = 32) -> list[int]:

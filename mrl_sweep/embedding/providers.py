@@ -31,11 +31,11 @@ def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | 
             raise InputError(f"--model {spec} names no model", f"--model {scheme}:NAME")
         return opener(rest, options)
     if colon and len(scheme) > 1 and not Path(spec).exists():
-        known = ", ".join(f"{name}:" for name in SCHEMES)
+        schemes = ", ".join(f"{name}:" for name in SCHEMES)
         meant = did_you_mean(scheme, SCHEMES, spelt=lambda name: f"{name}:{rest}")
         raise InputError(
             f"unknown kind of model {scheme!r}",
-            f"{meant} one of wordllama, {known} or a sentence-transformers name or folder".lstrip(),
+            f"{meant} one of wordllama, {schemes} or a sentence-transformers name or folder".lstrip(),
         )
     if provider := hosted_by(spec):
         raise InputError(f"{spec} is a hosted model, and no provider is named", f"--model {provider}:{spec}")

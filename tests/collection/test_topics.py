@@ -44,7 +44,7 @@ XML = """<?xml version="1.0" encoding="UTF-8"?>
 def read(tmp_path: Path, content: str, **asked: str) -> list[Query]:
     path = tmp_path / "topics"
     path.write_bytes(content.encode())
-    return list(read_topics(path, asked=asked, max_line_bytes=10_000))
+    return list(read_topics(path, columns=asked, max_line_bytes=10_000))
 
 
 def refused(tmp_path: Path, content: str, **asked: str) -> InputError:

@@ -17,7 +17,7 @@ from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.collection.reading.columns import (
     DOCUMENT_ID_COLUMNS,
     DOCUMENT_TEXT_COLUMNS,
-    Asked,
+    ColumnNames,
     Spec,
     TableRow,
     documents,
@@ -165,7 +165,7 @@ def load_files(source: str, layout: Layout, *, split: str | None, options: LoadO
     reading = Reading(spec, layout.quoted and "quotes" not in spec.settings, options.max_line_bytes)
     files = find_files(spec, layout, split, label_free=options.label_free)
     judged, judged_at = (iter(()), str) if files.qrels is None else judgments_of(files.qrels, reading)
-    asked, asked_at = (None, str) if files.queries is None else queries_of(files.queries, reading)
+    topics, asked_at = (None, str) if files.queries is None else queries_of(files.queries, reading)
     present = files.present()
     return assemble(
         Parts(
@@ -173,7 +173,7 @@ def load_files(source: str, layout: Layout, *, split: str | None, options: LoadO
             source=f"{layout.scheme}{source}",
             split=files.split,
             documents=corpus_of(files.corpus, reading),
-            queries=asked,
+            queries=topics,
             queries_label=str(files.queries),
             queries_place=lambda number: str(asked_at(number)),
             judgments=judged,
@@ -189,19 +189,19 @@ def load_files(source: str, layout: Layout, *, split: str | None, options: LoadO
 
 def find_files(spec: Spec, layout: Layout, split: str | None, *, label_free: bool) -> Files:
     """The files that are named, else those that the folder holds."""
-    corpus, asked, qrels = (spec.path(part) for part in PARTS)
+    corpus, topics, qrels = (spec.path(part) for part in PARTS)
     folder = spec.folder
     if folder is None:
-        missing = [called for called, path in zip(layout.called, (corpus, asked, qrels), strict=True) if path is None]
+        missing = [called for called, path in zip(layout.called, (corpus, topics, qrels), strict=True) if path is None]
         if corpus is None or (missing and not label_free):
             raise InputError(f"{layout.scheme}{spec.text} names no {' and no '.join(missing)}", layout.holds)
-        return Files((corpus,), asked, None if label_free else qrels, "" if label_free else split or DEFAULT_SPLIT)
+        return Files((corpus,), topics, None if label_free else qrels, "" if label_free else split or DEFAULT_SPLIT)
     check_folder(folder, layout.holds)
     whole = corpus or find_file(folder, layout.corpus, layout.corpus_endings)
     parts = () if whole else find_parts(folder, layout.corpus, layout.corpus_endings)
     corpora = parts or (whole or require_file(folder, layout.corpus, layout.corpus_endings, layout.holds),)
     if label_free:
-        return Files(corpora, asked or find_file(folder, layout.queries, layout.queries_endings), None, "")
+        return Files(corpora, topics or find_file(folder, layout.queries, layout.queries_endings), None, "")
     hint = ""
     if qrels is None:
         splits = find_qrels(folder, layout.qrels_endings, layout.holds, layout.scheme)
@@ -212,12 +212,12 @@ def find_files(spec: Spec, layout: Layout, split: str | None, *, label_free: boo
         qrels = splits[split]
     split = split or DEFAULT_SPLIT
     of_split = [f"{stem}{between}{split}" for stem in layout.queries for between in "./"]
-    asked = (
-        asked
+    topics = (
+        topics
         or find_file(folder, of_split, layout.queries_endings)
         or require_file(folder, layout.queries, layout.queries_endings, layout.holds)
     )
-    return Files(corpora, asked, qrels, split, hint)
+    return Files(corpora, topics, qrels, split, hint)
 
 
 def corpus_of(paths: tuple[Path, ...], reading: Reading) -> Source:
@@ -228,74 +228,74 @@ def corpus_of(paths: tuple[Path, ...], reading: Reading) -> Source:
 
 def documents_of(path: Path, reading: Reading) -> Source:
     """The documents of a file, none of them kept in memory."""
-    asked = reading.spec.columns("corpus")
+    columns = reading.spec.columns("corpus")
     if is_parquet(path):
-        return RowSource(str(path), parquet_rows([path], asked.values()), asked)
+        return RowSource(str(path), parquet_rows([path], columns.values()), columns)
     first = _first_line(path, reading.limit)
     if first is None:
         raise InputError(f"nothing to evaluate: {path} holds no documents")
     if _is_json(first, path):
-        if not asked and "_id" in json_object(first, path):
+        if not columns and "_id" in json_object(first, path):
             return FileSource.of(path, max_line_bytes=reading.limit)  # BEIR's own lines, which are read a third faster
-        return _source(path, json_rows, asked, reading.limit)
+        return _source(path, json_rows, columns, reading.limit)
     if reading.quoted:
         rows = CsvRows.of(path, max_line_bytes=reading.limit)
-        return _source(path, rows, asked, reading.limit, keep_ends=True)
+        return _source(path, rows, columns, reading.limit, keep_ends=True)
     if reading.spec.settings.get("quotes") == "none":
         plain = CsvRows.of(path, max_line_bytes=reading.limit, quoted=False)
-        return _source(path, plain, asked, reading.limit, keep_ends=True)
-    known = [named(asked, "id", DOCUMENT_ID_COLUMNS), named(asked, "text", DOCUMENT_TEXT_COLUMNS)]
-    return _source(path, TsvRows.of(path, _PLAIN_TSV, known, max_line_bytes=reading.limit), asked, reading.limit)
+        return _source(path, plain, columns, reading.limit, keep_ends=True)
+    usual_names = [named(columns, "id", DOCUMENT_ID_COLUMNS), named(columns, "text", DOCUMENT_TEXT_COLUMNS)]
+    return _source(path, TsvRows.of(path, _PLAIN_TSV, usual_names, max_line_bytes=reading.limit), columns, reading.limit)
 
 
 def _source(
     path: Path,
     rows: Callable[[Iterator[NumberedLine], Path], Iterator[TableRow]],
-    asked: Asked,
+    columns: ColumnNames,
     limit: int,
     *,
     keep_ends: bool = False,
 ) -> FileSource:
     def parse(lines: Iterator[NumberedLine], file: Path) -> Iterator[tuple[int, Document]]:
-        return documents(rows(lines, file), asked, lambda number: Where(file, number))
+        return documents(rows(lines, file), columns, lambda number: Where(file, number))
 
     return FileSource.of(path, parse, max_line_bytes=limit, keep_ends=keep_ends)
 
 
 def queries_of(path: Path, reading: Reading) -> tuple[Iterable[Query], Callable[[int], object]]:
     """The queries of a file, and where the n-th line or row lies."""
-    asked = reading.spec.columns("queries")
+    columns = reading.spec.columns("queries")
 
     def in_lines(number: int) -> object:
         return Where(path, number)
 
     first = None if is_parquet(path) else _first_line(path, reading.limit)
-    if first is not None and _is_json(first, path) and not asked and "_id" in json_object(first, path):
+    if first is not None and _is_json(first, path) and not columns and "_id" in json_object(first, path):
         return json_queries(read_lines(path, max_line_bytes=reading.limit), path), in_lines
-    table = table_of(path, reading, asked)
+    table = table_of(path, reading, columns)
     if table is None:
-        return read_topics(path, asked=asked, max_line_bytes=reading.limit), in_lines
+        return read_topics(path, columns=columns, max_line_bytes=reading.limit), in_lines
     rows, where = table
-    return queries(rows, asked, where), where
+    return queries(rows, columns, where), where
 
 
 def judgments_of(path: Path, reading: Reading) -> tuple[Iterator[Judgment], Callable[[int], object]]:
     """The judgments of a file, and where the n-th line or row lies: a table, or lines as BEIR and TREC write them."""
-    asked = reading.spec.columns("qrels")
+    columns = reading.spec.columns("qrels")
     named_by_ending = ".csv" in path.suffixes
-    table = table_of(path, reading, asked, fields=bool(asked) or named_by_ending)
+    table = table_of(path, reading, columns, fields=bool(columns) or named_by_ending)
     if table is None:
         return read_qrels(path, max_line_bytes=reading.limit), lambda number: Where(path, number)
     rows, where = table
-    return judgments(rows, asked, where), where
+    return judgments(rows, columns, where), where
 
 
 def table_of(
-    path: Path, reading: Reading, asked: Asked, *, fields: bool | None = None
+    path: Path, reading: Reading, columns: ColumnNames, *, fields: bool | None = None
 ) -> tuple[Iterator[TableRow], Callable[[int], object]] | None:
     """The rows of Parquet, of JSON lines, and (`fields`; None: in layouts that quote) of CSV or TSV with a header; else None."""
     if is_parquet(path):
-        return parquet_rows([path], asked.values())(0), lambda number: f"{path} row {number + 1:,}"
+        return parquet_rows([path], columns.values())(0), lambda number: f"{path} row {number + 1:,}"
     first = _first_line(path, reading.limit)
 
     def where(number: int) -> object:

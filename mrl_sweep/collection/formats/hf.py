@@ -52,7 +52,7 @@ def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: O
     repository = parse_repository(place)
     configs = _configs(repository)
     corpus = _rows(repository, _choose(configs, repository, ["corpus"]), split, ["corpus"])
-    asked = _rows(repository, _choose(configs, repository, ["queries"]), split, ["queries"])
+    topics = _rows(repository, _choose(configs, repository, ["queries"]), split, ["queries"])
     judged_in, config = _qrels(configs, repository)
     splits = _splits(judged_in, config)
     split = choose_split(split, dict.fromkeys(splits), f"{judged_in.label} ({config})")
@@ -64,7 +64,7 @@ def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: O
             source=f"hf:{source}",
             split=split,
             documents=RowSource(f"{repository.label} corpus", corpus, columns("corpus"), seeks=True),
-            queries=queries(asked(0), columns("queries"), _place(f"{repository.label} queries")),
+            queries=queries(topics(0), columns("queries"), _place(f"{repository.label} queries")),
             queries_label=f"{repository.label} queries",
             queries_place=_place(f"{repository.label} queries"),
             judgments=judgments(_reader(qrels)(0), columns("qrels"), _place(f"{judged_in.label} {config}")),
@@ -96,9 +96,9 @@ def parse_repository(source: str) -> Repository:
 def _choose(configs: Sequence[str], repository: Repository, names: Sequence[str]) -> str:
     """The configuration of this part. Errors: InputError listing the subsets where one must be named."""
     wanted = [f"{repository.subset}-{name}" for name in names] if repository.subset else []
-    found = next((name for name in (*wanted, *names) if name in configs), None)
-    if found is not None:
-        return found
+    config = next((name for name in (*wanted, *names) if name in configs), None)
+    if config is not None:
+        return config
     subsets = sorted({config.removesuffix(f"-{names[0]}") for config in configs if config.endswith(f"-{names[0]}")})
     hint = f"name a subset: {repository.label}/{subsets[0]}; there are {', '.join(subsets[:20])}" if subsets else _LAYOUT
     raise InputError(
@@ -109,9 +109,9 @@ def _choose(configs: Sequence[str], repository: Repository, names: Sequence[str]
 def _qrels(configs: Sequence[str], repository: Repository) -> tuple[Repository, str]:
     subset = repository.subset
     names = [f"{subset}-qrels", subset, "qrels", "default"] if subset else ["qrels", "default"]
-    found = next((name for name in names if name in configs), None)
-    if found is not None:
-        return repository, found
+    config = next((name for name in names if name in configs), None)
+    if config is not None:
+        return repository, config
     if Path(repository.path).is_dir():
         raise InputError(
             f"{repository.label} has no judgments; its configurations are {', '.join(map(printable, configs))}", _LAYOUT

@@ -58,26 +58,26 @@ def _find(source: str, split: str | None) -> tuple[str, Any]:
         ir_datasets: Any = import_module("ir_datasets")
     except ImportError as error:
         raise MissingExtra("ir_datasets", _EXTRA) from error
-    known = list(ir_datasets.registry)
+    registry = list(ir_datasets.registry)
     for name in dict.fromkeys([f"{source}/{split or DEFAULT_SPLIT}", source]):
-        if name not in known:
+        if name not in registry:
             continue
         if split not in (None, DEFAULT_SPLIT, name.rpartition("/")[2]):
             continue
         dataset = ir_datasets.load(name)
         if dataset.has_docs() and dataset.has_queries() and dataset.has_qrels():
             return name, dataset
-    inside = [name for name in known if name.startswith(f"{source}/")]
+    inside = [name for name in registry if name.startswith(f"{source}/")]
     if inside:
         raise InputError(
             f"ir:{printable(source)} has no judgments of {split or 'its own'}",
             f"name one of its parts: {first_offenders(inside, limit=8)}",
         )
-    if source in known:
+    if source in registry:
         raise InputError(f"ir:{source} has no split {printable(split or DEFAULT_SPLIT)}", f"--split {source.rpartition('/')[2]}")
     raise InputError(
         f"ir_datasets knows no {printable(source)}",
-        did_you_mean(source, known, most=3) or "see https://ir-datasets.com",
+        did_you_mean(source, registry, most=3) or "see https://ir-datasets.com",
     )
 
 

@@ -14,7 +14,7 @@ from mrl_sweep.collection.reading.records import Document, Query, id_of, text_fi
 from mrl_sweep.errors import InputError
 from mrl_sweep.words import did_you_mean, first_offenders, printable
 
-Asked = Mapping[str, str]
+ColumnNames = Mapping[str, str]
 """The column a user names for a role: {"id": "sku", "text": "description"}."""
 
 DOCUMENT_ID_COLUMNS: Final = (
@@ -54,29 +54,29 @@ Where = Callable[[int], object]
 """A row's number as a place for messages."""
 
 
-def documents(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[tuple[int, Document]]:
+def documents(rows: Iterable[TableRow], columns: ColumnNames, where: Where) -> Iterator[tuple[int, Document]]:
     """Each row's document. Columns are found anew wherever a row has other fields than the one before."""
     names: tuple[str, ...] = ()
     key = text = title = ""
-    asked = {**asked, PART: "corpus"}
+    columns = {**columns, PART: "corpus"}
     for position, number, fields in rows:
         if tuple(fields) != names:
             names = tuple(fields)
-            key = column(names, "id", DOCUMENT_ID_COLUMNS, asked, where(number))
-            text = column(names, "text", DOCUMENT_TEXT_COLUMNS, asked, where(number))
-            title = column(names, "title", TITLE_COLUMNS, asked, where(number), needed=False)
+            key = column(names, "id", DOCUMENT_ID_COLUMNS, columns, where(number))
+            text = column(names, "text", DOCUMENT_TEXT_COLUMNS, columns, where(number))
+            title = column(names, "title", TITLE_COLUMNS, columns, where(number), needed=False)
         place = where(number)
         body = text_field(fields, text, place, default="")
         yield position, Document(id_of(fields, key, place), text_field(fields, title, place, default="") if title else "", body)
 
 
-def queries(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[Query]:
+def queries(rows: Iterable[TableRow], columns: ColumnNames, where: Where) -> Iterator[Query]:
     """Each row's query; `metadata` (an object, or JSON text of one) and other columns of plain values become its metadata."""
-    asked = {**asked, PART: "queries"}
+    columns = {**columns, PART: "queries"}
     for row in rows:
         names, place = tuple(row.fields), where(row.number)
-        key = column(names, "id", QUERY_ID_COLUMNS, asked, place)
-        text = column(names, "text", QUERY_TEXT_COLUMNS, asked, place)
+        key = column(names, "id", QUERY_ID_COLUMNS, columns, place)
+        text = column(names, "text", QUERY_TEXT_COLUMNS, columns, place)
         yield Query(
             id_of(row.fields, key, place),
             text_field(row.fields, text, place, default=""),
@@ -85,41 +85,43 @@ def queries(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[Qu
         )
 
 
-def judgments(rows: Iterable[TableRow], asked: Asked, where: Where) -> Iterator[Judgment]:
+def judgments(rows: Iterable[TableRow], columns: ColumnNames, where: Where) -> Iterator[Judgment]:
     """Each row's judgment; a table without a grade column lists relevant pairs (grade 1)."""
-    asked = {**asked, PART: "qrels"}
+    columns = {**columns, PART: "qrels"}
     for row in rows:
         names, place = tuple(row.fields), where(row.number)
-        query = column(names, "query", sorted(QUERY_NAMES), asked, place)
-        document = column(names, "document", sorted(DOCUMENT_NAMES), asked, place)
-        grade = column(names, "grade", sorted(GRADE_NAMES), asked, place, needed=False)
+        query = column(names, "query", sorted(QUERY_NAMES), columns, place)
+        document = column(names, "document", sorted(DOCUMENT_NAMES), columns, place)
+        grade = column(names, "grade", sorted(GRADE_NAMES), columns, place, needed=False)
         value = grade_of(row.fields[grade], place) if grade else 1
         yield Judgment(id_of(row.fields, query, place), id_of(row.fields, document, place), value, row.number)
 
 
-def column(names: Sequence[str], role: str, usual: Sequence[str], asked: Asked, where: object, *, needed: bool = True) -> str:
+def column(
+    names: Sequence[str], role: str, usual: Sequence[str], columns: ColumnNames, where: object, *, needed: bool = True
+) -> str:
     """The name among `names` that plays the role: the one asked for, else the first usual one; "" where none is needed."""
-    wanted = asked.get(role)
+    wanted = columns.get(role)
     if wanted is not None:
         if wanted in names:
             return wanted
         raise InputError(
             f"{where}: no column {printable(wanted)}; the columns are {_listed(names)}",
-            did_you_mean(wanted, names, spelt=printable) or f"{asked.get(PART, 'corpus')}.{role}=NAME names the column",
+            did_you_mean(wanted, names, spelt=printable) or f"{columns.get(PART, 'corpus')}.{role}=NAME names the column",
         )
     lowered = {name.strip().lower(): name for name in reversed(names)}
-    found = next((lowered[name] for name in usual if name in lowered), "")
-    if found or not needed:
-        return found
+    usual_name = next((lowered[name] for name in usual if name in lowered), "")
+    if usual_name or not needed:
+        return usual_name
     raise InputError(
         f"{where}: no column is known to hold the {role}; the columns are {_listed(names)}",
-        f"name it: {asked.get(PART, 'corpus')}.{role}=NAME (usual names are {', '.join(usual[:5])})",
+        f"name it: {columns.get(PART, 'corpus')}.{role}=NAME (usual names are {', '.join(usual[:5])})",
     )
 
 
-def named(asked: Asked, role: str, usual: Sequence[str]) -> Sequence[str]:
+def named(columns: ColumnNames, role: str, usual: Sequence[str]) -> Sequence[str]:
     """What a header may call the role, in lower case."""
-    return [*usual, asked.get(role, usual[0]).lower()]
+    return [*usual, columns.get(role, usual[0]).lower()]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -178,7 +180,7 @@ def parse_spec(text: str, keys: Iterable[str], usage: str, aliases: Mapping[str,
     """
     if Path(text).is_dir():
         return Spec(text, Path(text))
-    known = sorted(keys)
+    known_keys = sorted(keys)
     first, *rest = text.split(",")
     folder = None if "=" in first and not Path(first).exists() else Path(first)
     settings: dict[str, str] = {}
@@ -186,10 +188,10 @@ def parse_spec(text: str, keys: Iterable[str], usage: str, aliases: Mapping[str,
         key, equals, value = item.partition("=")
         part, dot, role = key.strip().partition(".")
         key = aliases.get(part, part) + dot + role
-        if key not in known:
+        if key not in known_keys:
             raise InputError(
                 f"unknown setting {printable(key)} in {printable(text)}",
-                f"{did_you_mean(key, [*known, *aliases])} {usage}".lstrip(),
+                f"{did_you_mean(key, [*known_keys, *aliases])} {usage}".lstrip(),
             )
         if not equals or not value:
             raise InputError(f"{key} needs a value in {printable(text)}", usage)

@@ -221,8 +221,8 @@ class StoredDocuments:
         if self._held is not None:
             return [self._held[int(row)] for row in rows]
         wanted = sorted(set(map(int, rows)))
-        found = dict(zip(wanted, self._ordered(wanted), strict=True))
-        return [found[int(row)] for row in rows]
+        text_of = dict(zip(wanted, self._ordered(wanted), strict=True))
+        return [text_of[int(row)] for row in rows]
 
     def place(self, row: int) -> str:
         """Where the document lies, for messages."""
@@ -241,10 +241,10 @@ class StoredDocuments:
             for row in rows:
                 yield from self.records(row, row + 1)
         elif rows:
-            asked = set(rows)
+            wanted = set(rows)
             first = rows[0] if rows[0] > rows[-1] // 2 else 0  # from its beginning a file is read by blocks
             for row, document in enumerate(self.records(first, rows[-1] + 1), first):
-                if row in asked:
+                if row in wanted:
                     yield document
 
 
@@ -321,10 +321,10 @@ def _repeated(ids: Ids, text_hashes: IntArray, positions: IntArray, source: Sour
             (repeated if text_hashes[row] == text_hashes[earlier] else conflicts).append(row)
     if conflicts:
         row = conflicts[0]
-        here, there = source.place(int(positions[row])), source.place(int(positions[first[ids[row]]]))
+        place, there = source.place(int(positions[row])), source.place(int(positions[first[ids[row]]]))
         others = first_offenders([printable(ids[i]) for i in conflicts])
         raise InputError(
-            f"{here}: document id {printable(ids[row])} is also at {there}, with another text"
+            f"{place}: document id {printable(ids[row])} is also at {there}, with another text"
             + (f"; {len(conflicts):,} such ids: {others}" if len(conflicts) > 1 else ""),
             "give each document an id of its own",
         )

@@ -41,35 +41,35 @@ def find_file(folder: Path, stems: Iterable[str], endings: Sequence[str]) -> Pat
 def find_parts(folder: Path, stems: Iterable[str], endings: Sequence[str]) -> tuple[Path, ...]:
     """The files of a corpus in parts, by name: `corpus-*.jsonl`, or all in a folder `corpus`, plain or compressed."""
     names = (f"{stem}{between}*{ending}" for stem in stems for ending in endings for between in "-/")
-    found = (sorted(path for packed in COMPRESSED for path in folder.glob(name + packed)) for name in names)
-    return tuple(next(filter(None, found), ()))
+    matches = (sorted(path for packed in COMPRESSED for path in folder.glob(name + packed)) for name in names)
+    return tuple(next(filter(None, matches), ()))
 
 
 def require_file(folder: Path, stems: Sequence[str], endings: Sequence[str], holds: str) -> Path:
     """As `find_file`. Errors: InputError that says what the folder holds and what it should."""
     path = find_file(folder, stems, endings)
     if path is None:
-        here = ", ".join(sorted(printable(p.name) for p in folder.iterdir())[:8]) or "nothing"
-        raise InputError(f"cannot read {folder / (stems[0] + endings[0])}: no such file; the folder holds {here}", holds)
+        listing = ", ".join(sorted(printable(p.name) for p in folder.iterdir())[:8]) or "nothing"
+        raise InputError(f"cannot read {folder / (stems[0] + endings[0])}: no such file; the folder holds {listing}", holds)
     return path
 
 
 def find_splits(folder: Path, pattern: str, endings: Sequence[str]) -> dict[str, Path]:
     """Split to file, for files named by `pattern` (`{}` stands for the split) + ending, plain or compressed."""
     before, _, after = pattern.partition("{}")
-    found: dict[str, Path] = {}
+    splits: dict[str, Path] = {}
     for ending in (after + ending + packed for packed in COMPRESSED for ending in endings):
         for path in sorted(folder.glob(f"{before}*{ending}")):
             name = path.relative_to(folder).as_posix()
             split = name[len(before) : len(name) - len(ending)]
             if split:
-                _add_split(found, split, path)
-    return found
+                _add_split(splits, split, path)
+    return splits
 
 
-def _add_split(found: dict[str, Path], split: str, path: Path) -> None:
+def _add_split(splits: dict[str, Path], split: str, path: Path) -> None:
     """Errors: InputError where another file holds the split too, unless one is the other packed."""
-    earlier = found.setdefault(split, path)
+    earlier = splits.setdefault(split, path)
     names = [{f"{one}{ending}" for ending in COMPRESSED} for one in (earlier, path)]
     packed = str(path) in names[0] or str(earlier) in names[1]
     if earlier != path and not packed:
@@ -82,10 +82,10 @@ def _add_split(found: dict[str, Path], split: str, path: Path) -> None:
 def find_qrels(folder: Path, endings: Sequence[str], holds: str, scheme: str = "") -> dict[str, Path]:
     """Split to file: `qrels/<split>.…`, `qrels.<split>.…`, and `qrels.…` for `test`. Errors: InputError where there is none."""
     single = find_file(folder, ["qrels"], endings)
-    found = find_splits(folder, "qrels/{}", endings) or find_splits(folder, "qrels.{}", endings)
+    splits = find_splits(folder, "qrels/{}", endings) or find_splits(folder, "qrels.{}", endings)
     if single is not None and single.is_file():
-        _add_split(found, DEFAULT_SPLIT, single)
-    if not found:
+        _add_split(splits, DEFAULT_SPLIT, single)
+    if not splits:
         holder = folder / "qrels" if (folder / "qrels").is_dir() else folder
         what = ", ".join(sorted(printable(path.name) for path in holder.iterdir())[:8]) or "nothing"
         raise InputError(
@@ -93,18 +93,18 @@ def find_qrels(folder: Path, endings: Sequence[str], holds: str, scheme: str = "
             f"put them into {folder / 'qrels' / DEFAULT_SPLIT}{endings[0]}, or name their file: {scheme}{folder},qrels=FILE; "
             f"without judgments --label-free measures what comes back of the full size's top 10; {holds}",
         )
-    return found
+    return splits
 
 
-def choose_split(asked: str | None, splits: Mapping[str, Any], where: str) -> str:
+def choose_split(split: str | None, splits: Mapping[str, Any], where: str) -> str:
     """The split asked for; unasked, `test`, or the only one there is. Errors: InputError that lists the splits there are."""
-    if asked is None:
-        asked = next(iter(splits)) if len(splits) == 1 else DEFAULT_SPLIT
-    if asked in splits:
-        return asked
-    near = nearest(asked, splits)
+    if split is None:
+        split = next(iter(splits)) if len(splits) == 1 else DEFAULT_SPLIT
+    if split in splits:
+        return split
+    near = nearest(split, splits)
     raise InputError(
-        f"no split {printable(asked)} in {where}; the splits there are {', '.join(sorted(map(printable, splits)))}",
+        f"no split {printable(split)} in {where}; the splits there are {', '.join(sorted(map(printable, splits)))}",
         f"--split {near[0] if near else sorted(splits)[0]}",
     )
 

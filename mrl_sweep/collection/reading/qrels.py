@@ -171,10 +171,11 @@ def _layout(text: str, where: Where) -> tuple[_Columns, bool]:
     if _WHOLE.fullmatch(fields[usual.grade].strip()):
         return usual, False
     names = [field.strip().strip('"').lstrip("#").strip().lower() for field in fields]
-    found = [[i for i, name in enumerate(names) if name in known] for known in (QUERY_NAMES, DOCUMENT_NAMES, GRADE_NAMES)]
-    if all(len(places) == 1 for places in found):
-        return _Columns(len(fields), *(places[0] for places in found)), True
-    if not any(found):
+    roles = (QUERY_NAMES, DOCUMENT_NAMES, GRADE_NAMES)
+    places_of = [[i for i, name in enumerate(names) if name in usual_names] for usual_names in roles]
+    if all(len(places) == 1 for places in places_of):
+        return _Columns(len(fields), *(places[0] for places in places_of)), True
+    if not any(places_of):
         grade_of(fields[usual.grade], where)
     raise InputError(
         f"{where}: neither a judgment nor a header that is understood: {printable(text)}",

@@ -34,7 +34,7 @@ class TsvRows:
 
     @classmethod
     def of(
-        cls, path: Path, usual: Mapping[int, tuple[str, ...]], known: Sequence[Container[str]], *, max_line_bytes: int
+        cls, path: Path, usual: Mapping[int, tuple[str, ...]], usual_names: Sequence[Container[str]], *, max_line_bytes: int
     ) -> TsvRows:
         """Looks at the first line. It is a header if it has a name of each of the `known` sets; else `usual` gives the names
         by their count."""
@@ -42,7 +42,7 @@ class TsvRows:
         if first is None:
             raise InputError(f"nothing to evaluate: {path} is empty")
         fields = [field.strip() for field in text_of(first, path).split("\t")]
-        if len(set(fields)) == len(fields) and all(any(field.lower() in names for field in fields) for names in known):
+        if len(set(fields)) == len(fields) and all(any(field.lower() in names for field in fields) for names in usual_names):
             return cls(tuple(fields), first.offset)
         if len(fields) not in usual:
             counts = " or ".join(f"{count} ({', '.join(names)})" for count, names in usual.items())
@@ -173,13 +173,13 @@ def is_parquet(path: Path) -> bool:
         raise unreadable(path, error) from error
 
 
-def parquet_rows(paths: Sequence[Path], asked: Iterable[str] = ()) -> Callable[[int], Iterator[TableRow]]:
+def parquet_rows(paths: Sequence[Path], columns: Iterable[str] = ()) -> Callable[[int], Iterator[TableRow]]:
     """A reader of the rows from a given one on, over all files in order; lists (vectors) are left out unless their name is one
     that is `asked` for or plays a role: then it is told that its type is wrong.
 
     The reader raises InputError for a file that is no Parquet, or that holds strings that are not UTF-8.
     """
-    wanted = NAMED | set(asked)
+    wanted = NAMED | set(columns)
 
     def rows(position: int = 0) -> Iterator[TableRow]:
         start = 0

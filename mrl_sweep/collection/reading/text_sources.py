@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from mrl_sweep.collection.reading.columns import Asked, TableRow, documents
+from mrl_sweep.collection.reading.columns import ColumnNames, TableRow, documents
 from mrl_sweep.collection.reading.lines import (
     DEFAULT_MAX_LINE_BYTES,
     NumberedLine,
@@ -109,11 +109,11 @@ class RowSource:
 
     label: str
     rows: Callable[[int], Iterator[TableRow]]
-    asked: Asked
+    columns: ColumnNames
     seeks: bool = False
 
     def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
-        return documents(self.rows(position), self.asked, self.place)
+        return documents(self.rows(position), self.columns, self.place)
 
     def place(self, position: int) -> str:
         return f"{self.label} row {position + 1:,}"

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from mrl_sweep.collection.reading.columns import QUERY_ID_COLUMNS, QUERY_TEXT_COLUMNS, Asked, named, queries
+from mrl_sweep.collection.reading.columns import QUERY_ID_COLUMNS, QUERY_TEXT_COLUMNS, ColumnNames, named, queries
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.collection.reading.tables import TsvRows, json_rows
@@ -25,7 +25,7 @@ _LABEL: Final = re.compile(r"\s*(?:Number|Topic|Description|Narrative|Summary)\s
 _NUMBERS: Final = ("number", "num", "id", "qid", "topic_id")
 
 
-def read_topics(path: Path, *, asked: Asked, max_line_bytes: int) -> Iterator[Query]:
+def read_topics(path: Path, *, columns: ColumnNames, max_line_bytes: int) -> Iterator[Query]:
     """The topics of a file. `asked["text"]` names the part that is the question; unasked, the first of `FIELDS` a topic has.
 
     Errors: InputError naming the line (in XML the topic) that has no number, or not the part asked for.
@@ -37,19 +37,19 @@ def read_topics(path: Path, *, asked: Asked, max_line_bytes: int) -> Iterator[Qu
     start = text_of(first, path).lstrip()
     lines = chain([first], lines)
     if re.match(r"<top>", start, re.IGNORECASE):
-        return _blocks(lines, path, asked)
+        return _blocks(lines, path, columns)
     if start.startswith("<"):
-        return _elements(lines, path, asked)
+        return _elements(lines, path, columns)
     if start.startswith("{"):
-        return queries(json_rows(lines, path), asked, lambda number: Where(path, number))
+        return queries(json_rows(lines, path), columns, lambda number: Where(path, number))
     if "\t" in start:
-        known = [named(asked, "id", QUERY_ID_COLUMNS), named(asked, "text", QUERY_TEXT_COLUMNS)]
-        rows = TsvRows.of(path, {2: ("id", "text")}, known, max_line_bytes=max_line_bytes)
-        return queries(rows(lines, path), asked, lambda number: Where(path, number))
+        usual_names = [named(columns, "id", QUERY_ID_COLUMNS), named(columns, "text", QUERY_TEXT_COLUMNS)]
+        rows = TsvRows.of(path, {2: ("id", "text")}, usual_names, max_line_bytes=max_line_bytes)
+        return queries(rows(lines, path), columns, lambda number: Where(path, number))
     raise InputError(f"{Where(path, first.number)}: not a topic: {printable(start, 60)}", _LAYOUTS)
 
 
-def _blocks(lines: Iterator[NumberedLine], path: Path, asked: Asked) -> Iterator[Query]:
+def _blocks(lines: Iterator[NumberedLine], path: Path, columns: ColumnNames) -> Iterator[Query]:
     """`<top> … </top>`, whose parts may be closed or not."""
     blocks: list[tuple[int, str]] = []
     begun = 0
@@ -69,7 +69,7 @@ def _blocks(lines: Iterator[NumberedLine], path: Path, asked: Asked) -> Iterator
         raise InputError(f"{Where(path, begun)}: this topic has no </top>", "was the file cut off?")
     names = _part_names([block for _, block in blocks])
     for number, block in blocks:
-        yield _topic(_parts(block, names), asked, Where(path, number), number, {})
+        yield _topic(_parts(block, names), columns, Where(path, number), number, {})
 
 
 def _part_names(blocks: Sequence[str]) -> frozenset[str]:
@@ -98,22 +98,22 @@ def _parts(block: str, names: frozenset[str]) -> dict[str, str]:
     return parts
 
 
-def _elements(lines: Iterator[NumberedLine], path: Path, asked: Asked) -> Iterator[Query]:
+def _elements(lines: Iterator[NumberedLine], path: Path, columns: ColumnNames) -> Iterator[Query]:
     """`<topic number="1">` elements, whatever they lie in; other attributes become metadata."""
     import xml.etree.ElementTree as ET
 
     text = "\n".join(text_of(line, path) for line in lines)
     text = re.sub(
-        r"<\?xml.*?\?>|<!DOCTYPE[^>\[]*(?:\[.*?\])?[^>]*>", lambda found: "\n" * found[0].count("\n"), text, flags=re.DOTALL
+        r"<\?xml.*?\?>|<!DOCTYPE[^>\[]*(?:\[.*?\])?[^>]*>", lambda match: "\n" * match[0].count("\n"), text, flags=re.DOTALL
     )
     try:
         root = ET.fromstring(f"<all>{text}</all>")
     except ET.ParseError as error:
         raise InputError(f"{path}:{error.position[0]}: not XML: {error}", _LAYOUTS) from error
-    found = [element for element in root.iter() if element.tag.lower() in ("topic", "top")]
-    if not found:
+    topics = [element for element in root.iter() if element.tag.lower() in ("topic", "top")]
+    if not topics:
         raise InputError(f"nothing to evaluate: {path} holds no <topic> element", _LAYOUTS)
-    for number, element in enumerate(found, 1):
+    for number, element in enumerate(topics, 1):
         parts = {
             _ALIASES.get(child.tag.lower(), child.tag.lower()): " ".join("".join(child.itertext()).split()) for child in element
         }
@@ -123,23 +123,23 @@ def _elements(lines: Iterator[NumberedLine], path: Path, asked: Asked) -> Iterat
         key = next((attributes.pop(name) for name in _NUMBERS if name in attributes), None)
         if key is not None:
             parts["num"] = key
-        yield _topic(parts, asked, f"{path} topic {number}", number, attributes)
+        yield _topic(parts, columns, f"{path} topic {number}", number, attributes)
 
 
-def _topic(parts: dict[str, str], asked: Asked, where: object, number: int, metadata: dict[str, Any]) -> Query:
-    key = next((parts[name] for name in (_like(parts, known) for known in _NUMBERS) if name), None)
+def _topic(parts: dict[str, str], columns: ColumnNames, where: object, number: int, metadata: dict[str, Any]) -> Query:
+    key = next((parts[name] for name in (_like(parts, usual) for usual in _NUMBERS) if name), None)
     if key is None:
         raise InputError(f"{where}: this topic has no number", _LAYOUTS)
-    wanted = asked.get("text")
+    wanted = columns.get("text")
     lowered = wanted.lower() if wanted else None
     wanted = (
         _ALIASES.get(lowered, lowered) if lowered else next((name for name in (_like(parts, f) for f in FIELDS) if name), None)
     )
     if wanted is None or wanted not in parts:
         named = sorted(parts.keys() - set(_NUMBERS))
-        here = ", ".join(map(printable, named)) or "none"
+        listing = ", ".join(map(printable, named)) or "none"
         hint = f"name one: queries.text={named[0]}" if named else _LAYOUTS
-        raise InputError(f"{where}: topic {printable(key)} has no {printable(wanted or 'text')}; its parts are {here}", hint)
+        raise InputError(f"{where}: topic {printable(key)} has no {printable(wanted or 'text')}; its parts are {listing}", hint)
     return Query(key, parts[wanted], metadata, number)
 
 

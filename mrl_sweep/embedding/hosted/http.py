@@ -129,8 +129,8 @@ class Voyage(HttpVendor):
         coding = (
             {"output_dtype": dtype} if question.plain or question.code else {"output_dtype": dtype, "encoding_format": "base64"}
         )
-        asked = {"model": self.target.model, "input": list(question.texts)}
-        return "embeddings", {**asked, **coding, **self.parameters(question.role), **size}
+        document = {"model": self.target.model, "input": list(question.texts)}
+        return "embeddings", {**document, **coding, **self.parameters(question.role), **size}
 
     def read(self, reply: Reply, n: int) -> Float32Array:
         return by_index(member(parsed(reply), "data"), n)
@@ -152,8 +152,8 @@ class Cohere(HttpVendor):
 
     def request(self, question: EmbedRequest) -> tuple[str, Mapping[str, Any]]:
         size = {} if question.dim is None else {"output_dimension": question.dim}
-        asked = {"model": self.target.model, "texts": list(question.texts), "embedding_types": [_wire_type(question.code)]}
-        return "v2/embed", {**asked, **self.parameters(question.role), **size}
+        document = {"model": self.target.model, "texts": list(question.texts), "embedding_types": [_wire_type(question.code)]}
+        return "v2/embed", {**document, **self.parameters(question.role), **size}
 
     def read(self, reply: Reply, n: int) -> Float32Array:
         return in_order(member(parsed(reply), "embeddings", "float"), n)

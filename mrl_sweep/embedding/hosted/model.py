@@ -126,13 +126,13 @@ class HostedModel:
         prompted = [prompt + text for text in texts]
         filled = np.array([i for i, text in enumerate(prompted) if text.strip()], np.int64)
         out = np.zeros((len(texts), dim), np.float32)
-        kept, refused, reason = self._in_pieces(prompted, filled, role, out)
+        answered_rows, refused, reason = self._in_pieces(prompted, filled, role, out)
         if reason is None:
             return self._encoded(out)
-        if not kept and not refused:
+        if not answered_rows and not refused:
             raise reason
         empty = np.setdiff1d(np.arange(len(texts)), filled)
-        rows = np.union1d(empty, np.array(kept, np.int64)).astype(np.int64)
+        rows = np.union1d(empty, np.array(answered_rows, np.int64)).astype(np.int64)
         raise PartlyEncoded(reason, rows=rows, encoded=self._encoded(out[rows]), refused=refused) from None
 
     @property
@@ -178,7 +178,7 @@ class HostedModel:
         Returns the rows that were filled, those to blame, and why, None where all went well. Where the vendor says that a text is
         too long the others are still sent, so that all of them can be named at once.
         """
-        kept: list[int] = []
+        answered_rows: list[int] = []
         blamed: list[int] = []
         refusal: Refused | None = None
         waiting = [rows] if len(rows) else []
@@ -186,11 +186,11 @@ class HostedModel:
             piece = waiting.pop()
             try:
                 out[piece] = self._ask(EmbedRequest(texts=[texts[i] for i in piece], role=role, dim=self._asked_dim))
-                kept += piece.tolist()
+                answered_rows += piece.tolist()
             except Refused as fault:
                 if fault.option:
                     return (
-                        kept,
+                        answered_rows,
                         [],
                         InputError(f"{self.name} does not know {fault.option} ({fault.message})", "--model, --base-url"),
                     )
@@ -203,23 +203,23 @@ class HostedModel:
                     break
             except Garbled as fault:
                 blamed = [int(piece[row]) for row in fault.rows]
-                return kept, blamed, given_up(fault, self.name)
+                return answered_rows, blamed, given_up(fault, self.name)
             except MrlSweepError as error:
-                return kept, [], error
+                return answered_rows, [], error
         if refusal is None:
-            return kept, [], None
+            return answered_rows, [], None
         what = "too long" if refusal.too_long else "not accepted"
         hint = "shorten or split it" if refusal.too_long else "look at this text, and at the model's name and options"
-        return kept, sorted(blamed), InputError(f"{what} for {self.name} ({refusal.message})", hint)
+        return answered_rows, sorted(blamed), InputError(f"{what} for {self.name} ({refusal.message})", hint)
 
     def _ask(self, question: EmbedRequest) -> Float32Array:
         """One question, as often as patience allows. Raises Refused, Garbled, InputError or EnvironmentFault."""
         target, wanted = self._vendor.target, question.dim or self._dim
 
         def answered() -> Reply:
-            line, asked = self._opened(), replace(question, plain=self._plain)
-            with answers_of_at_most(len(asked.texts), wanted or _MOST_DIMENSIONS):
-                reply = line.send(asked)
+            line, request = self._opened(), replace(question, plain=self._plain)
+            with answers_of_at_most(len(request.texts), wanted or _MOST_DIMENSIONS):
+                reply = line.send(request)
             judge(reply, self.name, target.address.url, self._key, self._patience.now())
             return reply
 

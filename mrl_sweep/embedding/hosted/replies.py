@@ -195,10 +195,10 @@ def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -
     """Codes first, then the status, then the words. `waits`: the server says when to ask again."""
     status, words = complaint.status, complaint.words
     if (status == 429 or http_status == 429) and (pair := _ASKED_AND_ALLOWED.search(words)):
-        allowed, asked = (int(number.replace(",", "") or 0) for number in pair.groups())
-        if asked > allowed:
+        allowed, wanted = (int(number.replace(",", "") or 0) for number in pair.groups())
+        if wanted > allowed:
             return Meaning.TOO_LONG  # this one call is more than a whole minute's allowance
-    coded = [found for found in map(_meaning_of_code, complaint.codes) if found is not None]
+    coded = [meaning for meaning in map(_meaning_of_code, complaint.codes) if meaning is not None]
     if status == 402 or (Meaning.EMPTY in coded and not waits):
         return Meaning.EMPTY
     if status in _AGAIN:
@@ -325,15 +325,15 @@ def _options(document: Any, depth: int) -> Iterator[str]:
         if name in ("param", "loc", "field", "parameter"):
             for place in places:
                 yield from (
-                    option for option, known in _OPTION_WORDS.items() if isinstance(place, str) and known.fullmatch(place)
+                    option for option, pattern in _OPTION_WORDS.items() if isinstance(place, str) and pattern.fullmatch(place)
                 )
 
 
 def _sayings(document: Any, depth: int) -> Iterator[str]:
     """The strings under the names that servers use for words, and the code; its other names only where there are no words."""
-    found = list(_words_in(document, depth))
-    yield from found
-    names = ("code",) if found else _NAMES_OF_CODES
+    sayings = list(_words_in(document, depth))
+    yield from sayings
+    names = ("code",) if sayings else _NAMES_OF_CODES
     yield from (value for name, value in _members(document, depth) if name in names and isinstance(value, str))
 
 

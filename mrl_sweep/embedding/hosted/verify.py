@@ -137,12 +137,12 @@ def verify_codes(
     wanted = [text for text in texts if text.strip()]
     if not isinstance(embedder, HostedModel) or not wanted:
         return ()
-    asked, size = [one for one in embedder.codes if one in precisions], embedder.batching.texts
-    alike: dict[str, list[float]] = {precision: [] for precision in asked}
-    for part in (wanted[i : i + size] for i in range(0, len(wanted), size)) if asked else ():
+    requested, size = [one for one in embedder.codes if one in precisions], embedder.batching.texts
+    alike: dict[str, list[float]] = {precision: [] for precision in requested}
+    for part in (wanted[i : i + size] for i in range(0, len(wanted), size)) if requested else ():
         full = embedder.at_size(part, role, embedder.full_dim)
         _, cut = _normalised(full[:, :dim].astype(np.float64))
-        for precision in asked:
+        for precision in requested:
             codes = embedder.at_size(part, role, dim, precision)
             own = (codes > 0) == (cut > 0) if precision == "binary" else _normalised(codes.astype(np.float64))[1] * cut
             alike[precision] += (own.mean(axis=1) if precision == "binary" else own.sum(axis=1)).tolist()

@@ -48,8 +48,8 @@ class FolderFacts:
 
     def details(self) -> dict[str, Any]:
         """For the report."""
-        found: dict[str, Any] = {"modules": [module.name for module in self.modules]}
-        return found | ({"routes": list(self.routes)} if self.routes else {})
+        entries: dict[str, Any] = {"modules": [module.name for module in self.modules]}
+        return entries | ({"routes": list(self.routes)} if self.routes else {})
 
 
 def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> FolderFacts:

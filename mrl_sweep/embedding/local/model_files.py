@@ -45,9 +45,9 @@ def find_model(name: str, options: ModelOptions) -> ModelFiles:
     if not _REPOSITORY.fullmatch(name):
         raise InputError(f"{name[:120]!r} is neither a folder nor a model's name", "--model FOLDER or --model owner/name")
     for repository in [name] if "/" in name else [f"sentence-transformers/{name}", name]:
-        found = _cached(repository, options.revision)
-        if found is not None:
-            return ModelFiles(name, found, repository, found.name)
+        snapshot = _cached(repository, options.revision)
+        if snapshot is not None:
+            return ModelFiles(name, snapshot, repository, snapshot.name)
     if options.offline:
         raise cannot_load(name, "it is not in the local cache, and --offline forbids the network")
     return _fetch(name, options.revision)
@@ -64,13 +64,13 @@ def cannot_load(name: str, reason: str) -> EnvironmentFault:
 def model_files(folder: Path, backend: str) -> list[Path]:
     """The files that decide a model's vectors: all but hidden ones, texts for people, and other backends' weights."""
     others = {"onnx", "openvino"} - {backend}
-    found = []
+    paths = []
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
         if not hidden and parts[0] not in others and path.suffix.lower() not in _WEIGHTLESS and path.is_file():
-            found.append(path)
-    return found
+            paths.append(path)
+    return paths
 
 
 def family_of_files(files: ModelFiles) -> Family | None:
@@ -102,8 +102,8 @@ def prompts_of(folder: Path | None, family: Family | None, options: ModelOptions
     texts = {}
     for role, given in ((Role.QUERY, options.query_prompt), (Role.DOCUMENT, options.document_prompt)):
         own = next((configured[name] for name in _ROLE_PROMPTS[role] if configured.get(name) is not None), None)
-        known = getattr(family, f"{role}_prompt") if family else None
-        choices = (("given", given if given is None else configured.get(given, given)), ("model", own), ("family", known))
+        of_family = getattr(family, f"{role}_prompt") if family else None
+        choices = (("given", given if given is None else configured.get(given, given)), ("model", own), ("family", of_family))
         origin, text = next(((origin, text) for origin, text in choices if text is not None), ("none", ""))
         texts[role] = str(text)
         origins.append(origin)
@@ -156,8 +156,8 @@ def _cached(repository: str, revision: str | None) -> Path | None:
     base = hub_cache() / f"models--{repository.replace('/', '--')}"
     commit = revision if pinned(revision) else _read_ref(base / "refs" / (revision or "main"))
     folder = base / "snapshots" / commit if commit else None
-    known = folder is not None and any((folder / file).exists() for file in ("modules.json", "config.json"))
-    return folder if known else None
+    is_model = folder is not None and any((folder / file).exists() for file in ("modules.json", "config.json"))
+    return folder if is_model else None
 
 
 def _read_ref(path: Path) -> str | None:

@@ -274,8 +274,8 @@ def _quiet() -> Iterator[None]:
 def _full_size(model: Any) -> int:
     """The size of what the model gives when nothing is cut."""
     size = getattr(model, "get_embedding_dimension", None) or getattr(model, "get_sentence_embedding_dimension", None)
-    known = size() if size is not None else None
-    return int(known) if known else int(model.encode(["size"], show_progress_bar=False).shape[1])
+    dim = size() if size is not None else None
+    return int(dim) if dim else int(model.encode(["size"], show_progress_bar=False).shape[1])
 
 
 def _advice(name: str, full: int, saved: Any, settings: Mapping[str, Any], origin: str) -> Iterator[Advice]:

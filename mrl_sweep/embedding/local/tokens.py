@@ -39,8 +39,8 @@ class StaticEncoder:
         flat = np.fromiter(chain.from_iterable(ids), np.int64, int(lengths.sum()))
         offsets = np.cumsum(lengths) - lengths
         with torch.inference_mode():
-            found = first.embedding(torch.from_numpy(flat).to(device), torch.from_numpy(offsets).to(device))
-            features = {"sentence_embedding": found}
+            pooled = first.embedding(torch.from_numpy(flat).to(device), torch.from_numpy(offsets).to(device))
+            features = {"sentence_embedding": pooled}
             for module in list(self._model)[1:]:
                 features = module(features)
         return np.ascontiguousarray(features["sentence_embedding"].float().cpu().numpy()), lengths
@@ -94,8 +94,8 @@ class TokenCounter:
 
     def take(self, texts: Sequence[str], prompt: str) -> tuple[IntArray, BoolArray] | tuple[None, None]:
         """(n,) tokens read and (n,) truncated, of the texts of the batch; None where the tokeniser was not heard."""
-        found = [self._seen.get(text) or self._seen.get(prompt + text) for text in texts]
-        known = [entry for entry in found if entry is not None]
-        if len(known) < len(texts):
+        entries = [self._seen.get(text) or self._seen.get(prompt + text) for text in texts]
+        noted = [entry for entry in entries if entry is not None]
+        if len(noted) < len(texts):
             return None, None
-        return np.array([entry[0] for entry in known], np.int64), np.array([entry[1] for entry in known], np.bool_)
+        return np.array([entry[0] for entry in noted], np.int64), np.array([entry[1] for entry in noted], np.bool_)

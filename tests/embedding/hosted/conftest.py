@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hosted_servers import CANARY, FULL, KEYS, MODELS, FakeTime, Served, serving
+from hosted_servers import CANARY, FULL, KEYS, MODELS, PROVIDERS, FakeTime, Served, serving
 
 from mrl_sweep.embedding.hosted.model import VENDORS, HostedModel, open_hosted
 from mrl_sweep.embedding.protocol import ModelOptions
@@ -58,3 +58,8 @@ def vendors_own(server: Served, clock: FakeTime, monkeypatch: pytest.MonkeyPatch
         return open_hosted(provider, MODELS[provider], ModelOptions(**options), clock.patience(**(patience or {})))
 
     return open_it
+
+
+@pytest.fixture(params=PROVIDERS)
+def provider(request: pytest.FixtureRequest) -> Any:
+    return request.param

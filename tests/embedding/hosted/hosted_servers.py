@@ -19,6 +19,9 @@ import numpy as np
 from mrl_sweep.embedding.hosted.retries import Patience
 
 CANARY = "sk-canary-4f1e9c77a2"
+PROVIDERS = ["openai", "voyage", "cohere", "gemini"]
+TEXTS = [f"document {i} about {'rivers and bridges ' * (i % 4)}" for i in range(40)]
+QUERY = "which one?"
 KEYS = ("OPENAI_API_KEY", "VOYAGE_API_KEY", "CO_API_KEY", "GEMINI_API_KEY")
 FULL = {"text-embedding-3-small": 1536, "voyage-4": 2048, "embed-v4.0": 1536, "gemini-embedding-001": 3072}
 MODELS = {

@@ -1,0 +1,163 @@
+"""What becomes a document or a known-item query of pydocs, and how packages are harvested."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mrl_sweep.demo.entries import Entry, clean, known_items, merged, split_summary
+from mrl_sweep.demo.modules import harvest, module_names
+from mrl_sweep.demo.source_files import harvest_sources
+
+# --- summaries and known items ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("doc", "summary", "rest"),
+    [
+        ("Do this. And that.", "Do this.", "And that."),
+        ("Do this\nover lines.\n\nMore.", "Do this over lines.", "More."),
+        ("S.find(sub) -> int\n\nReturn the index.\n\nMore.", "Return the index.", "S.find(sub) -> int\n\nMore."),
+        ("f(x)\nReturn it. Then more.", "Return it.", "f(x)\n\nThen more."),
+        ("Use e.g. A. B follows.", "Use e.g. A. B follows.", ""),
+        ("Open ``it`` with :func:`os.open`.", "Open it with os.open.", ""),
+        ("Parameters\n----------\nx : int", "", "Parameters\n----------\nx : int"),
+    ],
+)
+def test_summary_is_the_first_sentence_of_prose(doc: str, summary: str, rest: str) -> None:
+    assert split_summary(doc) == (summary, rest)
+
+
+def test_examples_references_and_addresses_are_no_prose() -> None:
+    doc = """Do it <object at 0x7f00>.
+
+    Examples
+    --------
+    >>> f(1)
+    2
+
+    Notes
+    -----
+    Stays.
+
+    References
+    ----------
+    .. [1] A book.
+    """
+    assert clean(doc) == "Do it <object>.\n\nNotes\n-----\nStays."
+
+
+REST = "Then come " + " ".join(f"word{i}" for i in range(20))
+
+
+def entry(name: str, doc: str) -> Entry:
+    return Entry(name, "function", "python", f"{name}()", doc)
+
+
+def test_a_shared_summary_has_all_its_objects_as_answers() -> None:
+    entries = [entry("a.one", f"Turn this into that here. {REST}"), entry("b.two", f"Turn this into that here. Also {REST}")]
+    items, bodies, _ = known_items(entries, kept_whole=frozenset())
+    assert [(item.text, item.rows) for item in items] == [("Turn this into that here.", (0, 1))]
+    assert bodies == {0: REST, 1: f"Also {REST}"}
+
+
+@pytest.mark.parametrize(
+    ("doc", "reason"),
+    [
+        (f"Too short. {REST}", "summary too short or too long"),
+        (f"It will rename one thing there. {REST}", "summary names its object"),
+        ("Turn this into that here. Few words left.", "too little left without the summary"),
+        (f"Turn this into that here. {REST} Turn this into that here!", "summary repeated further down"),
+        (f"A deprecated way to turn this. {REST}", "alias or deprecated"),
+    ],
+)
+def test_a_summary_that_gives_itself_away_is_not_asked(doc: str, reason: str) -> None:
+    items, bodies, unused = known_items([entry("os.rename", doc)], kept_whole=frozenset())
+    assert (items, bodies, unused[reason]) == ([], {}, 1)
+
+
+def test_a_summary_of_many_objects_is_not_asked() -> None:
+    entries = [entry(f"a.f{i}", f"Turn this into that here. {REST} {i}") for i in range(5)]
+    items, _, unused = known_items(entries, kept_whole=frozenset())
+    assert (items, unused["summary shared by many"]) == ([], 5)
+
+
+def test_documents_kept_whole_are_not_asked_for() -> None:
+    items, _, unused = known_items([entry("a.one", f"Turn this into that here. {REST}")], kept_whole=frozenset({0}))
+    assert (items, unused["judged by a question"]) == ([], 1)
+
+
+def test_the_draw_of_known_items_does_not_depend_on_the_others() -> None:
+    entries = [entry(f"a.f{i}", f"Turn number {'x' * (i + 1)} into that here. {REST}") for i in range(40)]
+    few, _, unused = known_items(entries, kept_whole=frozenset(), limit=10)
+    more, _, _ = known_items(entries, kept_whole=frozenset(), limit=20)
+    assert unused["not drawn"] == 30
+    assert {item.text for item in few} < {item.text for item in more}
+
+
+def test_equal_texts_under_one_last_name_are_one_document() -> None:
+    siblings = [entry("p.A.resize", "Make it larger now."), entry("p.B.resize", "Make it larger now."), entry("p.grow", "Other.")]
+    assert list(merged(siblings)) == [
+        Entry("p.A.resize", "function", "python", "p.A.resize()", "Make it larger now.", ("p.B.resize",)),
+        siblings[2],
+    ]
+
+
+# --- harvesting -------------------------------------------------------------------------------------------------------
+
+
+def test_a_module_that_is_not_here_is_told() -> None:
+    entries, absent = harvest(["json", "no_such_module_anywhere"])
+    assert absent == ["no_such_module_anywhere"]
+    assert {"json", "json.dumps", "json.JSONDecoder.decode"} <= {found.name for found in entries}
+
+
+def test_members_of_a_private_base_belong_to_the_public_class() -> None:
+    entries, _ = harvest(["socket", "pandas"])
+    by_name = {found.name: found for found in entries}
+    assert "socket.socket.connect" in by_name
+    assert by_name["pandas.DataFrame.head"].signature == "pandas.DataFrame.head(n)"
+    assert "pandas.Series.head" in by_name["pandas.DataFrame.head"].aliases
+    assert by_name["pandas.Series.str.split"].kind == "method"
+
+
+def test_an_inherited_docstring_makes_no_document() -> None:
+    entries, _ = harvest(["collections", "builtins"])
+    names = {found.name for found in entries}
+    assert "dict.get" in names
+    assert "collections.OrderedDict.get" not in names
+
+
+def test_modules_are_named_once() -> None:
+    assert [name for name, count in Counter(module_names()).items() if count > 1] == []
+
+
+def test_sources_are_read_without_importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "planted_package"
+    (folder / "_inner").mkdir(parents=True)
+    (folder / "tests").mkdir()
+    (folder / "__init__.py").write_text('"""A package that was planted."""\nraise RuntimeError("imported")\n')
+    (folder / "_inner" / "_deep.py").write_text(
+        "class Thing:\n"
+        '    """A thing to look at."""\n'
+        "    def __init__(self, size, *, colour=None, **rest): ...\n"
+        "    @property\n"
+        "    def weight(self):\n"
+        '        """How heavy it is."""\n'
+        "    def _hidden(self):\n"
+        '        """Nobody should see this."""\n'
+    )
+    (folder / "tests" / "test_it.py").write_text('def check():\n    """Not of the public."""\n')
+    (folder / "broken.py").write_text("def (:\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(
+        "mrl_sweep.demo.source_files.packages_distributions", lambda: {"planted_package": ["planted"], "json": ["x"]}
+    )
+    assert [(found.name, found.kind, found.signature) for found in harvest_sources()] == [
+        ("planted_package", "module", "planted_package"),
+        ("planted_package.Thing", "class", "planted_package.Thing(size, colour, rest)"),
+        ("planted_package.Thing.weight", "property", "planted_package.Thing.weight()"),
+    ]
+    assert harvest_sources(exclude={"planted_package"}) == []
