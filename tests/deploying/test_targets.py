@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,10 +85,10 @@ def test_targets_that_the_command_line_names_are_there() -> None:
         ("pinecone", "float32", 20_000),
         ("milvus", "float32", 32_768),
         ("redis", "float32", 32_768),
-        *((name, "float32", 65_535) for name in ("weaviate", "neptune")),
-        *((name, "float32", 65_536) for name in ("qdrant", "libsql")),
+        *((name, "float32", 65_535) for name in ("weaviate", "qdrant", "neptune")),
+        ("libsql", "float32", 65_536),
         ("cratedb", "float32", 2048),
-        ("neo4j", "float32", 2048),
+        ("neo4j", "float32", 4096),
         ("sqlitevec", "float32", 8192),
         ("sqlitevec", "binary", 8192),
     ],
@@ -208,6 +210,26 @@ def test_sqlite_vec_takes_what_is_pasted_returns_what_is_nearest_and_weighs_what
     assert size == target.index_bytes(shipped, 1500)
     with pytest.raises(apsw.SQLError, match="maximum 8192"):
         database.execute(pasted["table"].replace("items", "wide").replace("64", "8193"))
+
+
+@pytest.mark.parametrize(
+    ("text", "least"), [("64", 0.85), ("64:int8:exact", 0.85), ("64:rabitq:exact", 0.25), ("64:rabitq:exact:rescore=4x", 0.5)]
+)
+def test_lancedb_takes_what_is_pasted_and_returns_what_is_nearest(text: str, least: float, tmp_path: Path) -> None:
+    lancedb = pytest.importorskip("lancedb")
+    pasted = {one.purpose: words for one, words in target_named("lancedb").paste(sizes(text), 64)}
+    generator = np.random.default_rng(3)
+    documents, queries = generator.standard_normal((1500, 64)).astype("f4"), generator.standard_normal((20, 64)).astype("f4")
+    rows = [{"id": row, "vector": vector.tolist()} for row, vector in enumerate(documents)]
+    table = lancedb.connect(str(tmp_path)).create_table("items", rows)
+    exec(pasted["index"], {"table": table})
+    cosine = (queries @ documents.T) / np.linalg.norm(documents, axis=1)
+    shared = 0
+    for scores, query in zip(cosine, queries, strict=True):
+        names: dict[str, Any] = {"table": table, "query": query}
+        exec(pasted["query"], names)
+        shared += len({*names["ids"]} & {*np.argsort(-scores)[:10].tolist()})
+    assert shared / 200 >= least
 
 
 def test_a_row_that_could_not_be_verified_says_so() -> None:
