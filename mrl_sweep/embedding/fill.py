@@ -140,7 +140,7 @@ def _fill_once(space: Space, embedder: Embedder, filling: Filling) -> Filled:
             run.take(window)
         return run.end()
     except DiskFault:
-        run.abandon()
+        run.close_pool()
         raise
     except BaseException:
         run.rescue()
@@ -148,7 +148,7 @@ def _fill_once(space: Space, embedder: Embedder, filling: Filling) -> Filled:
 
 
 class _Run:
-    """The state of one filling: the texts so far, by digest, and, once one is missing, the thread that writes."""
+    """The state of one filling: the texts so far, by digest, and, once one is missing, what writes."""
 
     def __init__(self, space: Space, embedder: Embedder, filling: Filling) -> None:
         self._space, self._embedder, self._filling = space, embedder, filling
@@ -177,28 +177,22 @@ class _Run:
 
     def end(self) -> Filled:
         """Everything written, and where it lies."""
-        self._close_pool()
+        self.close_pool()
         digests = _joined(self._digests)
         if self._writer is not None:
             with self._disk():
-                self._writer.finish(digests if self._filling.rewrite else None)
+                self._writer.flush()
+                if self._filling.rewrite:
+                    self._writer.rewrite(digests)
         return Filled(self._space.find(digests), self._n_embedded, np.array(self._empty, np.int64))
 
     def rescue(self) -> None:
         """After an interruption or a fault of the provider: what came back is kept."""
-        self._close_pool()
-        try:
+        self.close_pool()
+        with contextlib.suppress(DiskFault):
             if self._writer is not None:
                 with self._disk():
-                    self._writer.finish()
-        except DiskFault:
-            self.abandon()
-
-    def abandon(self) -> None:
-        """After a fault of the disk: nothing more is written."""
-        self._close_pool()
-        if self._writer is not None:
-            self._writer.abandon()
+                    self._writer.flush()
 
     def _begin(self) -> Writer:
         """Opens model and space, which a run that finds everything never does."""
@@ -228,13 +222,12 @@ class _Run:
                 self._tell(done)
             with self._disk():
                 writer.flush()
-                if stopped := stop():
-                    writer.wait()
+            stopped = stop()
         if stopped:
             raise KeyboardInterrupt
         if writer.is_full():
             with self._disk():
-                writer.cut(_joined(self._digests[self._n_cut :]))
+                writer.rewrite(_joined(self._digests[self._n_cut :]))
             self._n_cut = len(self._digests)
 
     def _encoded(self, writer: Writer, jobs: list[_Job], stop: Callable[[], bool]) -> Iterator[tuple[_Job, Encoded]]:
@@ -323,7 +316,7 @@ class _Run:
     def _tell(self, done: int) -> None:
         self._filling.on_event(Progress(STAGES[self._filling.role], done, self._filling.total, "texts"))
 
-    def _close_pool(self) -> None:
+    def close_pool(self) -> None:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,23 +59,21 @@ class Objects:
                 if time.time() - path.stat().st_mtime > DRAFT_KEPT_S:
                     path.unlink()
 
-    def put(self, write: Callable[[Path], object], name_of: str) -> tuple[str, bool | None]:
-        """Puts what `write(path)` writes in place, whole or not at all; its name, and what was there (`sound`).
+    def put(self, write: Callable[[Path], object], name_of: str) -> tuple[str, bool]:
+        """Puts what `write(path)` writes in place, whole or not at all; its name, and whether it was there before.
 
-        The digest of its bytes stands for the braces in `name_of`.
+        The digest of its bytes stands for the braces in `name_of`: a second put of a name puts the same bytes.
         """
         with self._draft() as draft:
             write(draft)
             with draft.open("rb") as stream:
                 os.fsync(stream.fileno())
             name = name_of.format(file_digest(draft, "sha256"))
-            (sound,) = self.sound([name])
-            if sound is False:
-                self.set_aside(name)
-            if self.remote and not sound:
+            there = (self.remote.size(name) is not None) if self.remote else (self.folder / name).exists()
+            if self.remote:
                 self.remote.put(draft, name)
             draft.replace(self.folder / name)
-        return name, sound
+        return name, there
 
     def open(self, name: str) -> Any:
         """A pyarrow file to read ranges from, without fetching the rest."""
@@ -95,15 +93,20 @@ class Objects:
                 draft.replace(copy)
         return copy
 
-    def sound(self, names: Sequence[str]) -> list[bool | None]:
+    def sound(self, names: Iterable[str], *, again: bool = False) -> dict[str, bool | None]:
         """Whether each object is what its name says; None where it is gone. A damaged copy is fetched again first."""
-        checked = self._checked(names)
-        if self.remote:
-            again = [name for name, sound in checked.items() if sound is False]
-            for name in again:
+        names = list(names)
+        for name in names if self.remote else ():
+            with contextlib.suppress(FileNotFoundError):
+                self.fetch(name)
+        digests = zip(names, self._digests.each([self.folder / name for name in names]), strict=True)
+        checked = {name: None if digest is None else digest in name for name, digest in digests}
+        damaged = [name for name, sound in checked.items() if sound is False]
+        if self.remote and damaged and not again:
+            for name in damaged:
                 (self.folder / name).unlink(missing_ok=True)
-            checked |= self._checked(again)
-        return list(checked.values())
+            checked |= self.sound(damaged, again=True)
+        return checked
 
     def remove(self, name: str) -> None:
         if self.remote:
@@ -119,13 +122,6 @@ class Objects:
             else:
                 (self.folder / ASIDE).mkdir(exist_ok=True)
                 (self.folder / name).replace(self.folder / ASIDE / name)
-
-    def _checked(self, names: Sequence[str]) -> dict[str, bool | None]:
-        for name in names if self.remote else ():
-            with contextlib.suppress(FileNotFoundError):
-                self.fetch(name)
-        digests = self._digests.each([self.folder / name for name in names])
-        return {name: None if digest is None else digest in name for name, digest in zip(names, digests, strict=True)}
 
     @contextlib.contextmanager
     def _draft(self) -> Iterator[Path]:

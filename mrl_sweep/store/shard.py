@@ -49,13 +49,6 @@ class Kind:
         return self.dim * self.dtype.itemsize + 16 + 4 + 1
 
 
-class Index(NamedTuple):
-    """A shard without its vectors, read by range: (n, 2) uint64 `digests` of its texts, (n,) uint8 `flags`."""
-
-    digests: Uint64Array
-    flags: npt.NDArray[np.uint8]
-
-
 class Rows(NamedTuple):
     """Texts and their vectors: (n, dim) `vectors`, (n, 2) uint64 `digests`, (n,) uint32 `tokens`, (n,) uint8 `flags`."""
 
@@ -63,11 +56,6 @@ class Rows(NamedTuple):
     digests: Uint64Array
     tokens: npt.NDArray[np.uint32]
     flags: npt.NDArray[np.uint8]
-
-    @property
-    def without_vectors(self) -> Index:
-        """What `read_index` gives of a shard of these rows."""
-        return Index(self.digests, self.flags)
 
     def take(self, places: IntArray) -> Rows:
         return Rows(self.vectors[places], self.digests[places], self.tokens[places], self.flags[places])
@@ -98,16 +86,22 @@ def write_shard(path: Path, rows: Rows, kind: Kind) -> None:
         writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
-def read_index(file: Any, kind: Kind) -> Index:
-    """Digests and flags of a shard that is open as a pyarrow file. Raises NotOurs, or OSError."""
+def read_index(file: Any, kind: Kind) -> Rows:
+    """What a shard that is open as a pyarrow file holds besides its vectors, which are not read. Raises NotOurs, or OSError."""
     import pyarrow as pa
 
+    def column(name: str, dtype: str) -> npt.NDArray[Any]:
+        """A copy; without `to_numpy`, which imports pandas."""
+        values = np.frombuffer(batch.column(name).buffers()[1], dtype)
+        return values[: batch.num_rows * batch.column(name).type.bit_width // (8 * values.itemsize)].copy()
+
     try:
-        with file, pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=[1, 3])) as reader:
+        with file, pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=[1, 2, 3])) as reader:
             if reader.num_record_batches != 1 or reader.schema.metadata != _schema(kind).metadata:
                 raise NotOurs("it holds other vectors")
             batch = reader.get_batch(0)
-            return Index(_digests(batch), _numbers(batch, "flags", np.dtype("u1")))
+            digests = column("digest", "<u8").reshape(-1, 2).astype(np.uint64, copy=False)
+            return Rows(np.empty((0, kind.dim), kind.dtype), digests, column("tokens", "<u4"), column("flags", "u1"))
     except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError) as error:
         raise NotOurs(str(error)) from error
 
@@ -125,24 +119,10 @@ def map_vectors(path: Path, kind: Kind) -> npt.NDArray[Any]:
 
 
 def read_rows(path: Path, kind: Kind) -> Rows:
-    """Everything in a shard, its vectors mapped."""
+    """Everything in a shard, its vectors mapped. Raises NotOurs, OSError."""
     import pyarrow as pa
 
-    with pa.memory_map(os.fsencode(path)) as file:
-        batch = pa.ipc.open_file(file).get_batch(0)
-        tokens, flags = _numbers(batch, "tokens", np.dtype("<u4")), _numbers(batch, "flags", np.dtype("u1"))
-        return Rows(map_vectors(path, kind), _digests(batch), tokens, flags)
-
-
-def _digests(batch: Any) -> Uint64Array:
-    return _numbers(batch, "digest", np.dtype("<u8")).reshape(-1, 2).astype(np.uint64, copy=False)
-
-
-def _numbers(batch: Any, name: str, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """A copy of a column's values; without `to_numpy`, which imports pandas."""
-    column = batch.column(name)
-    n_bytes = batch.num_rows * column.type.bit_width // 8
-    return np.frombuffer(column.buffers()[1], dtype, n_bytes // dtype.itemsize).copy()
+    return read_index(pa.memory_map(os.fsencode(path)), kind)._replace(vectors=map_vectors(path, kind))
 
 
 def _schema(kind: Kind) -> Any:

@@ -16,7 +16,7 @@ from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.files import json_digest
 from mrl_sweep.files.digests import DigestTable, Uint64Array
 from mrl_sweep.store.objects import Objects
-from mrl_sweep.store.shard import SUFFIX, Index, Kind, NotOurs, Rows, map_vectors, read_index, write_shard
+from mrl_sweep.store.shard import SUFFIX, Kind, NotOurs, Rows, map_vectors, read_index, read_rows, together, write_shard
 from mrl_sweep.types import Advice, IntArray, ModelFacts, Vectors
 
 SMALL_SHARE: Final = 0.5
@@ -32,20 +32,17 @@ _ROW: Final = 0xFFFFFFFF
 
 @dataclass(slots=True)
 class Shard:
-    """A shard as this process knows it. `name` is empty while it is being written, and once its rows lie in another one."""
+    """A shard as this process knows it. `name` is empty once its rows lie in another one; `vectors` are mapped when needed."""
 
     name: str
     flags: npt.NDArray[np.uint8]
-    sound: bool = False
-    rows: npt.NDArray[Any] | None = None
-    """Mapped when they are needed."""
+    vectors: npt.NDArray[Any] | None = None
 
 
 class Space:
     """The vectors of one identity: shards, and in memory the table that finds a text's vector.
 
     A location is an int64: the shard's place in `shards`, times 2**32, plus the row. It is good until shards are rewritten.
-    Only `write` may run in another thread.
     """
 
     def __init__(self, objects: Objects, identity: Mapping[str, Any], *, shard_bytes: int) -> None:
@@ -104,9 +101,9 @@ class Space:
         if len(cuts) < _MOST_SLICES:
             begins, ends = locations[np.r_[0, cuts]], locations[np.r_[cuts - 1, -1]] + 1
             pairs = zip(begins.tolist(), ends.tolist(), strict=True)
-            return Vectors(parts=tuple(self._rows(a >> 32)[a & _ROW : b - (a >> 32 << 32)] for a, b in pairs))
+            return Vectors(parts=tuple(self._mapped(a >> 32)[a & _ROW : b - (a >> 32 << 32)] for a, b in pairs))
         serials = np.unique(locations >> 32)
-        parts = tuple(self._rows(serial) for serial in serials.tolist())
+        parts = tuple(self._mapped(serial) for serial in serials.tolist())
         starts = np.cumsum([0, *(len(part) for part in parts)])[:-1]
         order = starts[np.searchsorted(serials, locations >> 32)] + (locations & _ROW)
         return Vectors(parts=parts, order=order.astype(np.int64))
@@ -120,19 +117,15 @@ class Space:
         with suppress(FileNotFoundError):
             if len(self.sound(used)) == len(used):
                 for serial in used:
-                    self._rows(serial)
+                    self._mapped(serial)
                 return True
         self._read_anew()
         return False
 
     def sound(self, serials: Sequence[int]) -> list[int]:
         """Those of these shards whose bytes are what their names say. A bad one is set aside."""
-        doubtful = [self.shards[serial] for serial in serials if not self.shards[serial].sound]
-        for shard, sound in zip(doubtful, self.objects.sound([shard.name for shard in doubtful]), strict=True):
-            shard.sound = bool(sound)
-            if sound is False:
-                self._reject(shard.name)
-        return [serial for serial in serials if self.shards[serial].sound]
+        names = self._sound(self.shards[serial].name for serial in serials)
+        return [serial for serial in serials if self.shards[serial].name in names]
 
     def refresh(self) -> bool:
         """Takes up the shards that other processes have put since the last look; True where there were any."""
@@ -140,12 +133,14 @@ class Space:
         while self.facts is not None and (stamp := self.objects.stamp()) != self._stamp:
             self._stamp, taken = stamp, self._bad.union(shard.name for shard in self.shards)
             new = sorted(name for name in self.objects.names() if name.endswith(SUFFIX) and name not in taken)
+            whole = new if self.objects.remote else sorted(self._sound(new))
             with ThreadPoolExecutor(OPENED_AT_ONCE, "mrl-sweep store") as pool:
-                indexes = dict(zip(new, pool.map(self._index, new), strict=True))
-            if None in indexes.values():
+                read = zip(whole, pool.map(self._index, whole), strict=True)
+                indexes = [(name, index) for name, index in read if index is not None]
+            if len(indexes) < len(set(new) - self._bad):
                 self._stamp = None  # removed while it was read: what holds its rows now was put before that
-            whole = [(name, index) for name, index in indexes.items() if index and len(index.flags)]
-            self.add(sorted(whole, key=lambda one: len(one[1].flags)))  # where two hold a text the larger counts: it stays
+            for name, index in sorted(indexes, key=lambda one: len(one[1].flags)):
+                self.add(name, index)  # where two hold a text the larger counts: it stays
         return len(self.shards) > n_before
 
     # --- writing ---
@@ -153,28 +148,25 @@ class Space:
     def write(self, rows: Rows) -> tuple[str, bool]:
         """Puts a shard of these rows; its name for `add`, and whether it was there before."""
         kind = self.kind
-        name, sound = self.objects.put(lambda path: write_shard(path, rows, kind), f"{{}}{SUFFIX}")
-        if sound is False:  # damaged so that none of its texts was found
-            self.warnings.append(_damaged(self.objects, name, "its texts are embedded again"))
-        return name, bool(sound)
+        return self.objects.put(lambda path: write_shard(path, rows, kind), f"{{}}{SUFFIX}")
 
-    def add(self, shards: Sequence[tuple[str, Index]], *, sound: bool = False) -> None:
-        """Takes up shards, by name: their texts are found there from now on."""
-        for name, index in shards:
-            self.shards.append(Shard(name, index.flags, sound))
-        first = len(self.shards) - len(shards)
-        rows = [(serial << 32) + np.arange(len(index.flags)) for serial, (_, index) in enumerate(shards, first)]
-        if rows:
-            self._table.put(np.concatenate([index.digests for _, index in shards]), np.concatenate(rows))
+    def add(self, name: str, rows: Rows) -> None:
+        """Takes up a shard: its texts are found there from now on."""
+        self.shards.append(Shard(name, rows.flags))
+        self._table.put(rows.digests, (len(self.shards) - 1 << 32) + np.arange(len(rows.flags)))
 
-    def replace(self, serials: Sequence[int], shards: Sequence[tuple[str, Index]]) -> None:
-        """Takes up shards that hold the rows of others, and removes those."""
-        self.add(shards, sound=True)
+    def read(self, serials: Sequence[int]) -> Rows:
+        """What these shards hold, in the order of their names: in whichever process the same."""
+        return together([read_rows(self.objects.fetch(name), self.kind) for name in sorted(self._names(serials))])
+
+    def remove(self, serials: Sequence[int]) -> None:
+        """Removes shards whose rows lie in others, which were taken up before."""
+        names = self._names(serials)
         for serial in serials:
-            name, self.shards[serial].name = self.shards[serial].name, ""
+            self.shards[serial].name = ""
+        for name in names.difference(shard.name for shard in self.shards):
             with suppress(OSError):  # rows that lie in two shards do no harm
-                if name not in dict(shards):
-                    self.objects.remove(name)
+                self.objects.remove(name)
 
     def small(self) -> list[int]:
         """The serial numbers of the shards that are worth rewriting."""
@@ -193,8 +185,8 @@ class Space:
         self._stamp = None
         self.refresh()
 
-    def _index(self, name: str) -> Index | None:
-        """What is in a shard: nothing where it is bad; None where another process has removed it meanwhile."""
+    def _index(self, name: str) -> Rows | None:
+        """What is in a shard; None where it is bad, or another process has removed it meanwhile."""
         with suppress(FileNotFoundError):
             for _ in range(3):
                 try:
@@ -206,14 +198,23 @@ class Space:
                         raise
                     self.objects.fetch(name)  # a busy service refuses a short range for good
             self._reject(name)
-            return Index(np.empty((0, 2), np.uint64), np.empty(0, np.uint8))
         return None
 
-    def _rows(self, serial: int) -> npt.NDArray[Any]:
+    def _names(self, serials: Iterable[int]) -> set[str]:
+        return {self.shards[serial].name for serial in serials}
+
+    def _mapped(self, serial: int) -> npt.NDArray[Any]:
         shard = self.shards[serial]
-        if shard.rows is None:
-            shard.rows = map_vectors(self.objects.fetch(shard.name), self.kind)
-        return shard.rows
+        if shard.vectors is None:
+            shard.vectors = map_vectors(self.objects.fetch(shard.name), self.kind)
+        return shard.vectors
+
+    def _sound(self, names: Iterable[str]) -> set[str]:
+        """Those of these objects whose bytes are what their names say. A bad one is set aside."""
+        checked = self.objects.sound(names)
+        for name in [name for name, sound in checked.items() if sound is False]:
+            self._reject(name)
+        return {name for name, sound in checked.items() if sound}
 
     def _reject(self, name: str) -> None:
         self._bad.add(name)
@@ -225,7 +226,7 @@ def read_facts(objects: Objects, warnings: list[Advice]) -> ModelFacts | None:
     """The facts of the space's model. Adds a warning for each file of them whose content is not what its name says."""
     facts: ModelFacts | None = None
     names = sorted(name for name in objects.names() if name.startswith(_FACTS))
-    for name, sound in zip(names, objects.sound(names), strict=True):
+    for name, sound in objects.sound(names).items():
         if sound:
             with objects.open(name) as file:
                 facts = ModelFacts.from_json(json.loads(bytes(file.read()))["facts"])
