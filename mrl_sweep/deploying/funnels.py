@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from mrl_sweep.types import NOT_RETRIEVED, Basis, BoolArray, Configuration, Floa
 
 FUNNEL_FORMS: Final = "write SMALL:SHORTLIST:LARGE, like 64:200:768: 200 documents found at 64 dimensions, reranked at 768"
 SHORTLISTS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000)
-
-_QUERY_STEP: Final = np.int64(2**40)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -84,31 +82,46 @@ def by_sizes(funnels: Sequence[Funnel]) -> dict[tuple[int, int], list[Funnel]]:
     return chains
 
 
-def bound_ranks(ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: Measure) -> tuple[Ranks, Ranks]:
-    """(worst, best): the ranks of the documents relevant under `measure`, between which those of each measured funnel lie.
+class Bounded(NamedTuple):
+    """The worst and the best case of funnels, of those relevant pairs that any of them can return (`pairs`: their columns)."""
+
+    worst: Ranks
+    best: Ranks
+    pairs: IntArray
+
+
+def bound_ranks(ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: Measure) -> Bounded:
+    """The ranks of the documents relevant under `measure`, between which those of each measured funnel lie.
 
     Score both with `measure`: the first is a lower, the second (at most 1) an upper bound of every query's value. Candidates
     are `Funnel.configuration`, those of `funnels`, which are distinct. Needs the exact ranks at both sizes of each funnel;
     knows more with `ranks.top`.
     """
-    relevant = np.flatnonzero(qrels.grades >= (1 if measure.name == "nDCG" else measure.rel))
-    shape = (len(funnels), len(qrels.rows))
-    above = np.full((2, *shape), NOT_RETRIEVED, np.int64)
-    tied = np.zeros((2, *shape), np.int64)
     graded = measure.name == "nDCG"
+    relevant = np.flatnonzero(qrels.grades >= (1 if graded else measure.rel))
+    chains = by_sizes(funnels)
+    reached = [_within(ranks, relevant, small, max(funnel.shortlist for funnel in chain)) for (small, _), chain in chains.items()]
+    pairs = np.unique(np.concatenate(reached)) if reached else relevant[:0]
+    above = np.full((2, len(funnels), len(pairs)), NOT_RETRIEVED, np.int64)
+    tied = np.zeros_like(above)
     place = {funnel: f for f, funnel in enumerate(funnels)}
-    for (small, large), chain in by_sizes(funnels).items():
-        knowledge = Knowledge.of(ranks, qrels, relevant, *map(Configuration.exact_prefix, (small, large)))
+    for ((small, large), chain), near in zip(chains.items(), reached, strict=True):
+        knowledge = Knowledge.of(ranks, qrels, relevant, near, *map(Configuration.exact_prefix, (small, large)))
         for funnel in chain:
             f, membership = place[funnel], knowledge.at(funnel.shortlist)
-            for case, (a, t) in enumerate(
-                (_worst(membership, funnel.shortlist), _best(membership, qrels, relevant[membership.possible], graded))
-            ):
-                at = relevant[membership.possible]
+            possible = near[membership.possible]
+            at = np.searchsorted(pairs, possible)
+            cases = (_worst(membership, funnel.shortlist), _best(membership, qrels, possible, graded))
+            for case, (a, t) in enumerate(cases):
                 above[case, f, at], tied[case, f, at] = a, t
     candidates = tuple(funnel.configuration for funnel in funnels)
-    worst, best = (Ranks(candidates, ranks.n_documents, above[case], tied[case]) for case in (0, 1))
-    return worst, best
+    return Bounded(*(Ranks(candidates, ranks.n_documents, above[case], tied[case]) for case in (0, 1)), pairs)
+
+
+def _within(ranks: Ranks, relevant: IntArray, small: int, shortlist: int) -> IntArray:
+    """Those of the pairs that may be on a shortlist of this length."""
+    above = ranks.above[ranks.candidates.index(Configuration.exact_prefix(small))]
+    return relevant[above[relevant] < shortlist]
 
 
 def cheapest_proven(funnels: Sequence[Funnel], n_documents: int, proven: Callable[[int, float], bool]) -> Funnel | None:
@@ -146,10 +159,10 @@ def _best(membership: Membership, qrels: Qrels, pairs: IntArray, graded: bool) -
     query, gains = query[order], gains[order]
     whole, lowest = membership.whole[order], membership.in_above[order]
     in_query = _place_in_runs(query)
-    in_group = _place_in_runs(query * _QUERY_STEP + membership.above[order])
+    in_group = _place_in_runs(query * _STEP + membership.above[order])
     place = np.arange(len(order))
     distinct = lowest + np.where(whole, 0, in_group)
-    pushed = np.maximum.accumulate(query * _QUERY_STEP + lowest - in_query) - query * _QUERY_STEP + in_query
+    pushed = np.maximum.accumulate(query * _STEP + lowest - in_query) - query * _STEP + in_query
     pushed = np.where(whole, pushed[place - in_group], pushed)
     unlike = np.bincount(query, gains != gains[place - in_query], qrels.n_queries)[query] > 0
     above, tied = np.empty((2, len(order)), np.int64)
@@ -167,12 +180,14 @@ def _place_in_runs(keys: IntArray) -> IntArray:
 
 _STEP = np.int64(2**40)
 
+FAR: Final = -2
+
 
 @dataclass(frozen=True, slots=True)
 class Membership:
     """Of each relevant pair that may be on the shortlist, (n_possible,): its rank at the large size and what is above it.
 
-    `possible`: which of the relevant pairs these are; all others are certainly not on the shortlist. `query`: theirs.
+    `possible`: which of the near pairs these are; all others are certainly not on the shortlist. `query`: theirs.
     `above`, `tied`: at the large size. `inside`: the document is certainly on the shortlist.
     `in_above`, `out_above`: how many of the documents above it at the large size certainly are, certainly are not.
     `whole`: all that tie with it at the large size are certainly on the shortlist.
@@ -192,10 +207,12 @@ class Membership:
 class Knowledge:
     """The two rankings as far as `Ranks` holds them.
 
-    Of relevant pairs: `query`, and above/tied at both sizes. Of the large ranking's first documents (n_queries, depth): their
-    place in the small ranking's list (-1: not in it), whether there is one, and which relevant pair each is (-1: none).
-    `small_scores` (n_queries, depth + 1) are the small ranking's scores with one -inf behind them. `by_place` sorts the
-    pairs by query and large rank; those of each pair's query that stand above it are `by_place[first:end]` of `before`.
+    Of the near pairs, those that may be on the longest shortlist: `query`, and above/tied at both sizes. Of the large ranking's
+    first documents (n_queries, depth): their place in the small ranking's list (-1: not in it), whether there is one, and which
+    near pair each is (`FAR`: a relevant one that no shortlist reaches; -1: none). `small_scores` (n_queries, depth + 1) are the
+    small ranking's scores with one -inf behind them. `by_place` sorts the near pairs by query and large rank; those of each
+    pair's query that stand above it are `by_place[first:end]` of `before`. `far_above`: how many relevant documents stand above
+    each near pair at the large size, behind the list, that no shortlist reaches.
     """
 
     query: IntArray
@@ -207,27 +224,43 @@ class Knowledge:
     small_scores: Float32Array
     by_place: IntArray
     before: tuple[IntArray, IntArray]
+    far_above: IntArray
     n_documents: int
 
     @classmethod
-    def of(cls, ranks: Ranks, qrels: Qrels, relevant: IntArray, small: Configuration, large: Configuration) -> Self:
-        """For the pairs `relevant` (columns of the ranks); without `ranks.top` nothing is known but their own ranks."""
+    def of(
+        cls, ranks: Ranks, qrels: Qrels, relevant: IntArray, near: IntArray, small: Configuration, large: Configuration
+    ) -> Self:
+        """For the pairs `near` among the `relevant` ones; without `ranks.top` nothing is known but their own ranks."""
         a, b = ranks.candidates.index(small), ranks.candidates.index(large)
-        n_queries, query = qrels.n_queries, qrels.queries[relevant]
+        n_queries, queries = qrels.n_queries, qrels.queries
         if ranks.top is None:
             rows = small_rows = np.empty((n_queries, 0), np.int64)
             scores = np.empty((n_queries, 0), np.float32)
         else:
             rows, small_rows, scores = ranks.top.rows[b], ranks.top.rows[a], ranks.top.scores[a]
-        depth = rows.shape[1]
-        keys = _keys(rows)
-        flat = _find(keys, _keys(small_rows).ravel())
-        places = np.where((flat >= 0) & (rows >= 0), flat % max(depth, 1), -1)
-        pair_of = np.where(rows >= 0, _find(keys, query * _STEP + np.maximum(qrels.rows[relevant], -1)), -1)
+        flat = _find(_keys(rows), _keys(small_rows).ravel())
         padded = np.concatenate([scores, np.full((n_queries, 1), -np.inf, np.float32)], axis=1)
-        at = [(ranks.above[c, relevant], ranks.tied[c, relevant]) for c in (a, b)]
-        by_place, before = _before(query, at[1][0])
-        return cls(query, at[0], at[1], places, rows >= 0, pair_of, padded, by_place, before, ranks.n_documents)
+        query, at_small, at_large = queries[near], *((ranks.above[c, near], ranks.tied[c, near]) for c in (a, b))
+        by_place, before = _before(query, at_large[0])
+        is_near = np.zeros(len(qrels.rows), np.bool_)
+        is_near[near] = True
+        far = relevant[~is_near[relevant]]
+        above_of_far = ranks.above[b, far]
+        behind = (above_of_far >= rows.shape[1]) & (above_of_far < NOT_RETRIEVED)
+        return cls(
+            query=query,
+            small=at_small,
+            large=at_large,
+            places=np.where((flat >= 0) & (rows >= 0), flat % max(rows.shape[1], 1), -1),
+            there=rows >= 0,
+            pair_of=_pairs_of(rows, query, qrels.rows[near], queries[far], qrels.rows[far]),
+            small_scores=padded,
+            by_place=by_place,
+            before=before,
+            far_above=_count_above(query, at_large[0], by_place, queries[far[behind]], above_of_far[behind]),
+            n_documents=ranks.n_documents,
+        )
 
     def at(self, shortlist: int) -> Membership:
         """What is known when the shortlist holds so many documents."""
@@ -235,9 +268,9 @@ class Knowledge:
         inside = (above < NOT_RETRIEVED) & (above + tied < shortlist)
         outside = above >= shortlist
         listed_in, listed_out = self._listed(shortlist)
-        listed = self.pair_of >= 0
-        listed_in = np.where(listed, inside[self.pair_of], listed_in) if len(inside) else listed_in
-        listed_out = np.where(listed, outside[self.pair_of], listed_out) if len(outside) else listed_out
+        judged = self.pair_of >= 0
+        listed_in[judged], listed_out[judged] = inside[self.pair_of[judged]], outside[self.pair_of[judged]]
+        listed_in[self.pair_of == FAR], listed_out[self.pair_of == FAR] = False, True
         possible = np.flatnonzero(~outside)
         query, inside_of = self.query[possible], inside[possible]
         large_above, large_tied = (ranks[possible] for ranks in self.large)
@@ -252,7 +285,7 @@ class Knowledge:
             tied=large_tied,
             inside=inside_of,
             in_above=n_in[query, start] + self._beyond(inside, possible),
-            out_above=n_out[query, start] + self._beyond(outside, possible),
+            out_above=n_out[query, start] + self._beyond(outside, possible) + self.far_above[possible],
             whole=inside_of & (group == large_tied + 1),
         )
 
@@ -265,7 +298,7 @@ class Knowledge:
         """
         depth = self.there.shape[1]
         if shortlist >= self.n_documents:
-            return self.there, np.zeros_like(self.there)
+            return self.there.copy(), np.zeros_like(self.there)
         cut = min(shortlist, depth)
         first_out = self.small_scores[:, [cut if cut < depth else max(depth - 1, 0)]]
         own = np.take_along_axis(self.small_scores, np.where(self.places >= 0, self.places, depth), axis=1)
@@ -278,7 +311,7 @@ class Knowledge:
         return inside, self.there & below
 
     def _beyond(self, flag: BoolArray, pairs: IntArray) -> IntArray:
-        """How many flagged relevant documents stand above each of `pairs` at the large size, of those behind the list."""
+        """How many flagged near pairs stand above each of `pairs` at the large size, of those behind the list."""
         above = self.large[0]
         counted = flag & (above >= self.there.shape[1]) & (above < NOT_RETRIEVED)
         total = np.concatenate([[0], np.cumsum(counted[self.by_place], dtype=np.int64)])
@@ -300,6 +333,33 @@ def _before(query: IntArray, above: IntArray) -> tuple[IntArray, tuple[IntArray,
     for where, starts in ((first, begins), (end, ranks)):
         where[order] = np.maximum.accumulate(np.where(starts, place, 0))
     return order, (first, end)
+
+
+def _count_above(query: IntArray, above: IntArray, by_place: IntArray, far_query: IntArray, far: IntArray) -> IntArray:
+    """How many of the far pairs' ranks lie above the rank of each near pair of the same query; `by_place` sorts the near ones."""
+    keys = query[by_place] * _STEP + above[by_place]
+    first = np.searchsorted(keys, far_query * _STEP + far, side="right")  # the first near pair that stands below
+    first = first[far_query == np.append(query[by_place], -1)[first]]
+    total = np.append(0, np.cumsum(np.bincount(first, minlength=len(keys))))
+    begins = np.searchsorted(keys, query[by_place] * _STEP)
+    count = np.empty(len(keys), np.int64)
+    count[by_place] = total[1:] - total[begins]
+    return count
+
+
+def _pairs_of(rows: IntArray, query: IntArray, near: IntArray, far_query: IntArray, far: IntArray) -> IntArray:
+    """Which near pair each listed document is; `FAR` for one of the far pairs, -1 for what is not relevant or no document."""
+    keys = _keys(rows)
+    order = np.argsort(keys, axis=None)
+    ordered = keys.ravel()[order]
+    pairs = np.full(rows.size, -1, np.int64)
+    for of, documents, values in ((query, near, np.arange(len(near))), (far_query, far, np.full(len(far), FAR))):
+        there = documents >= 0
+        wanted = of[there] * _STEP + documents[there]
+        at = np.minimum(np.searchsorted(ordered, wanted), max(len(ordered) - 1, 0))
+        listed = ordered[at] == wanted if len(ordered) else np.zeros(len(at), np.bool_)
+        pairs[order[at[listed]]] = values[there][listed]
+    return pairs.reshape(rows.shape)
 
 
 def _keys(rows: IntArray) -> IntArray:

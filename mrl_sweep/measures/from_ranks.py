@@ -7,7 +7,7 @@ with the same `above` are of one group. Without ties each formula below is trec_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, Self, TypeVar
 
@@ -24,20 +24,35 @@ class Relevant:
     """The relevant pairs of all queries: those of query q lie at offsets[q]:offsets[q + 1] of these arrays.
 
     `columns` are their places among all judgments, `gains` their grades as float64, `queries` their query rows. Judged
-    documents that are missing from the corpus are among them: they count in R and are never retrieved.
+    documents that are missing from the corpus are among them: they count in R and are never retrieved. `whole`: where these are
+    some of the relevant pairs (the others add nothing to any figure), all of them, which R and the ideal ranking are made of.
     """
 
     columns: IntArray
     queries: IntArray
     offsets: IntArray
     gains: FloatArray
+    whole: Relevant | None = None
 
     @classmethod
     def of(cls, qrels: Qrels, rel: int) -> Self:
         """The pairs whose grade is `rel` or higher (rel >= 1: unjudged, zero and negative grades are not relevant)."""
         columns = np.flatnonzero(qrels.grades >= rel)
         offsets = np.searchsorted(columns, qrels.offsets)
-        return cls(columns, qrels.queries[columns], offsets, qrels.grades[columns].astype(np.float64))
+        queries = np.repeat(np.arange(qrels.n_queries), np.diff(offsets))
+        return cls(columns, queries, offsets, qrels.grades[columns].astype(np.float64))
+
+    def among(self, chosen: IntArray) -> Self:
+        """The pairs `chosen` (their places among these, ascending); R and the ideal ranking stay those of all."""
+        offsets = np.searchsorted(chosen, self.offsets)
+        return replace(
+            self,
+            columns=self.columns[chosen],
+            queries=self.queries[chosen],
+            offsets=offsets,
+            gains=self.gains[chosen],
+            whole=self.whole or self,
+        )
 
     def of_columns(self, values: IntArray) -> IntArray:
         """(..., n_judgments) -> (..., n_pairs): the values of the relevant pairs; a view where all judgments are relevant."""
@@ -46,7 +61,7 @@ class Relevant:
     @cached_property
     def counts(self) -> IntArray:
         """(n_queries,) R, the number of relevant documents of each query."""
-        return np.diff(self.offsets)
+        return np.diff((self.whole or self).offsets)
 
     def sum_by_query(self, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
         """(..., n_pairs) -> (..., n_queries): sums over each query's pairs, 0 for a query without any."""
@@ -57,7 +72,7 @@ class Relevant:
         return self._reduce(np.minimum, values, without)
 
     def _reduce(self, ufunc: np.ufunc, values: npt.NDArray[Number], without: float) -> npt.NDArray[Number]:
-        filled = self.counts > 0
+        filled = np.diff(self.offsets) > 0
         if len(filled) == len(self.columns) and filled.all():
             return values
         out = np.full((*values.shape[:-1], len(filled)), without, values.dtype)
@@ -68,13 +83,15 @@ class Relevant:
     @cached_property
     def _best_first(self) -> tuple[FloatArray, IntArray]:
         """Each query's gains from high to low, and the places, from 0, that they take."""
-        order = np.lexsort((-self.gains, self.queries))
-        return self.gains[order], np.arange(len(self.columns)) - self.offsets[self.queries]
+        gains, alike = self.gains, not len(self.gains) or self.gains.min() == self.gains.max()
+        ordered = gains if alike else gains[np.lexsort((-gains, self.queries))]
+        return ordered, np.arange(len(self.columns)) - self.offsets[self.queries]
 
     def ideal(self, discounts: FloatArray) -> FloatArray:
         """(n_queries,) the DCG of each query's best possible ranking; discounts[i] is what rank i + 1 weighs, the last 0."""
-        gains, places = self._best_first
-        return self.sum_by_query(gains * discounts[np.minimum(places, len(discounts) - 1)])
+        whole = self.whole or self
+        gains, places = whole._best_first
+        return whole.sum_by_query(gains * discounts[np.minimum(places, len(discounts) - 1)])
 
 
 @dataclass(frozen=True, slots=True)

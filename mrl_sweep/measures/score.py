@@ -7,6 +7,7 @@ of these that was judged says how far the judgments reach.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 import numpy as np
@@ -18,6 +19,9 @@ from mrl_sweep.types import BoolArray, Configuration, FloatArray, IntArray, Meas
 
 CELLS_AT_ONCE: Final = 2**18
 """Judged pairs times candidates held in one block: its arrays stay in the cache."""
+
+SPARSE: Final = 2
+"""Where fewer than one relevant pair in so many stands within the cut-offs, the others are left out of the sums."""
 
 _WHOLE: Final[dict[str, Callable[[Standing, int | None], FloatArray]]] = {
     "nDCG": from_ranks.ndcg,
@@ -32,10 +36,16 @@ _CUT: Final[dict[str, Callable[[Standing, int], FloatArray]]] = {
 
 
 def score(
-    ranks: Ranks, qrels: Qrels, measures: Sequence[Measure], *, no_relevant: Literal["exclude", "zero"] = "exclude"
+    ranks: Ranks,
+    qrels: Qrels,
+    measures: Sequence[Measure],
+    *,
+    no_relevant: Literal["exclude", "zero"] = "exclude",
+    pairs: IntArray | None = None,
 ) -> Scores:
     """Every measure as trec_eval defines it, the expectation where documents tie; see `from_ranks` for the formulas.
 
+    `pairs`: the judgments that the columns of `ranks` are of, ascending; all others are not retrieved. None: they are of all.
     Queries without a relevant judgment under a measure score 0 and are not counted; with `no_relevant="zero"` they are.
     Agreement counts every query; it raises InputError where the ranks do not hold that many first documents.
     """
@@ -49,13 +59,28 @@ def score(
         chosen = [m for m, measure in enumerate(measures) if not measure.label_free and _level(measure) == rel]
         if no_relevant == "exclude":
             counted[chosen] = relevant.counts > 0
+        if pairs is not None:
+            columns = np.flatnonzero(qrels.grades[pairs] >= rel)
+            relevant = replace(relevant.among(np.searchsorted(relevant.columns, pairs[columns])), columns=columns)
         step = max(1, CELLS_AT_ONCE // max(1, len(relevant.columns)))
         for start in range(0, len(ranks.candidates), step):
             block = slice(start, start + step)
-            standing = Standing(relevant, relevant.of_columns(ranks.above[block]), relevant.of_columns(ranks.tied[block]))
+            standing = _standing(relevant, ranks.above[block], ranks.tied[block], [measures[m] for m in chosen])
             for m in chosen:
                 values[block, m] = _measured(standing, measures[m])
     return Scores(ranks.candidates, tuple(measures), values, counted)
+
+
+def _standing(relevant: Relevant, above: IntArray, tied: IntArray, measures: Sequence[Measure]) -> Standing:
+    """Where the relevant documents stand, without those that stand too low everywhere for any of the measures."""
+    above = relevant.of_columns(above)
+    if all(measure.cutoff is not None for measure in measures):
+        within = (above < max(measure.cutoff or 0 for measure in measures)).any(axis=0)
+        if np.count_nonzero(within) * SPARSE < len(within):
+            chosen = np.flatnonzero(within)
+            few = relevant.among(chosen)
+            return Standing(few, above[:, chosen], few.of_columns(tied))
+    return Standing(relevant, above, relevant.of_columns(tied))
 
 
 def _agreed(ranks: Ranks, k: int) -> FloatArray:

@@ -10,10 +10,10 @@ import numpy as np
 
 from mrl_sweep.decision.walk import judge
 from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, which_sizes
-from mrl_sweep.deploying.funnels import Funnel, bound_ranks, by_sizes, cheapest_proven, funnel_grid, parse_funnel
+from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.document_rows import FunnelRow, FunnelShare
-from mrl_sweep.types import Configuration, Evidence, Judgement, Measure, Outcome, Ranks, Scores
+from mrl_sweep.types import Configuration, Evidence, IntArray, Judgement, Measure, Outcome, Ranks, Scores
 
 SHORTEST: Final = 100
 """The shortest shortlist of the grid where no measure has a cut-off that says."""
@@ -71,9 +71,9 @@ class Bounds:
         cases: list[list[Scores]] = [[], []]
         for measure in evaluation.policy.required:
             full = _scored(evaluation, _only(evaluation.ranks, evaluation.full), measure)
-            bounds = [_bounds(evaluation, chain, measure) for chain in by_sizes(funnels).values()]
-            for scored, chains in zip(cases, zip(*bounds, strict=True), strict=True):
-                scored.append(_below(full, chains))
+            bounded = bound_ranks(evaluation.ranks, evaluation.qrels, funnels, measure)
+            for scored, case in zip(cases, (bounded.worst, bounded.best), strict=True):
+                scored.append(_below(full, _scored(evaluation, case, measure, bounded.pairs)))
         worst, best = map(_side_by_side, cases)
         return cls(evaluation, worst, best)
 
@@ -96,14 +96,8 @@ class Bounds:
         return judge(case, funnel.configuration, rule, baseline=of.full, clusters=of.clusters, unfit=own)
 
 
-def _bounds(evaluation: Evaluation, chain: Sequence[Funnel], measure: Measure) -> list[Scores]:
-    """The worst and the best case of funnels of the same two sizes: a pair of sizes at a time, since ranks need memory."""
-    cases = bound_ranks(evaluation.ranks, evaluation.qrels, chain, measure)
-    return [_scored(evaluation, case, measure) for case in cases]
-
-
-def _scored(evaluation: Evaluation, ranks: Ranks, measure: Measure) -> Scores:
-    return score(ranks, evaluation.qrels, [measure], no_relevant=evaluation.no_relevant)
+def _scored(evaluation: Evaluation, ranks: Ranks, measure: Measure, pairs: IntArray | None = None) -> Scores:
+    return score(ranks, evaluation.qrels, [measure], no_relevant=evaluation.no_relevant, pairs=pairs)
 
 
 def _only(ranks: Ranks, candidate: Configuration) -> Ranks:
@@ -111,10 +105,10 @@ def _only(ranks: Ranks, candidate: Configuration) -> Ranks:
     return Ranks((candidate,), ranks.n_documents, ranks.above[at : at + 1], ranks.tied[at : at + 1])
 
 
-def _below(first: Scores, others: Sequence[Scores]) -> Scores:
+def _below(first: Scores, second: Scores) -> Scores:
     """Scores of different candidates under the same measures, as one."""
-    candidates = tuple(candidate for scores in (first, *others) for candidate in scores.candidates)
-    return replace(first, candidates=candidates, values=np.concatenate([first.values, *(scores.values for scores in others)]))
+    candidates = (*first.candidates, *second.candidates)
+    return replace(first, candidates=candidates, values=np.concatenate([first.values, second.values]))
 
 
 def _side_by_side(scored: Sequence[Scores]) -> Scores:

@@ -44,8 +44,10 @@ class RunData:
 def mentioned_rows(ranks: Ranks, qrels: Qrels) -> list[int]:
     """The corpus rows that a run may have to name: judged documents and those in any top list, ascending."""
     rows = [qrels.rows] if ranks.top is None else [qrels.rows, ranks.top.rows.ravel()]
-    found = np.unique(np.concatenate(rows))
-    return [int(row) for row in found[found >= 0]]
+    is_mentioned = np.zeros(ranks.n_documents, np.bool_)
+    for some in rows:
+        is_mentioned[some[some >= 0]] = True
+    return [int(row) for row in np.flatnonzero(is_mentioned)]
 
 
 def write_ranks(path: Path, data: RunData) -> None:

@@ -67,8 +67,8 @@ class World:
         return self.ranked(reranked)
 
 
-def values(ranks: Ranks, qrels: Qrels, measure: Measure) -> np.ndarray:
-    return score(ranks, qrels, [measure]).values[:, 0]
+def values(ranks: Ranks, qrels: Qrels, measure: Measure, pairs: np.ndarray | None = None) -> np.ndarray:
+    return score(ranks, qrels, [measure], pairs=pairs).values[:, 0]
 
 
 @settings(max_examples=150)
@@ -88,10 +88,10 @@ def test_every_funnel_lies_between_its_bounds(
     above, tied = world.funnel(shortlist)
     real = Ranks((funnel.configuration,), world.n, above[None], tied[None])
     for measure in MEASURES:
-        worst, best = bound_ranks(world.ranks(depth), world.qrels, [funnel], measure)
+        worst, best, pairs = bound_ranks(world.ranks(depth), world.qrels, [funnel], measure)
         actual = values(real, world.qrels, measure)
-        assert (values(worst, world.qrels, measure) <= actual + 1e-12).all(), measure
-        assert (actual <= values(best, world.qrels, measure) + 1e-12).all(), measure
+        assert (values(worst, world.qrels, measure, pairs) <= actual + 1e-12).all(), measure
+        assert (actual <= values(best, world.qrels, measure, pairs) + 1e-12).all(), measure
 
 
 @pytest.mark.parametrize("graded", [False, True])
@@ -102,9 +102,9 @@ def test_with_whole_lists_and_no_ties_the_bounds_meet(shortlist: int, graded: bo
     above, tied = world.funnel(shortlist)
     real = Ranks((funnel.configuration,), world.n, above[None], tied[None])
     for measure in MEASURES:
-        worst, best = bound_ranks(world.ranks(30), world.qrels, [funnel], measure)
-        np.testing.assert_allclose(values(worst, world.qrels, measure), values(real, world.qrels, measure), atol=1e-12)
-        np.testing.assert_allclose(values(best, world.qrels, measure), values(real, world.qrels, measure), atol=1e-12)
+        worst, best, pairs = bound_ranks(world.ranks(30), world.qrels, [funnel], measure)
+        np.testing.assert_allclose(values(worst, world.qrels, measure, pairs), values(real, world.qrels, measure), atol=1e-12)
+        np.testing.assert_allclose(values(best, world.qrels, measure, pairs), values(real, world.qrels, measure), atol=1e-12)
 
 
 def test_a_shortlist_of_everything_is_the_large_size_itself() -> None:
@@ -112,8 +112,9 @@ def test_a_shortlist_of_everything_is_the_large_size_itself() -> None:
     ranks = world.ranks(30)
     for measure in MEASURES:
         exact = values(ranks, world.qrels, measure)[1]
-        for bound in bound_ranks(ranks, world.qrels, [Funnel(SMALL, 30, LARGE)], measure):
-            np.testing.assert_allclose(values(bound, world.qrels, measure)[0], exact, atol=1e-12)
+        worst, best, pairs = bound_ranks(ranks, world.qrels, [Funnel(SMALL, 30, LARGE)], measure)
+        for bound in (worst, best):
+            np.testing.assert_allclose(values(bound, world.qrels, measure, pairs)[0], exact, atol=1e-12)
 
 
 def test_a_hand_made_case() -> None:
@@ -121,7 +122,7 @@ def test_a_hand_made_case() -> None:
     qrels = Qrels(np.array([0, 2]), np.array([10, 20]), np.array([1, 1]))
     candidates = (Configuration("prefix", SMALL), Configuration("prefix", LARGE))
     ranks = Ranks(candidates, 100, np.array([[2, 4], [1, 0]]), np.zeros((2, 2), np.int64))
-    worst, best = bound_ranks(ranks, qrels, [Funnel(SMALL, 3, LARGE), Funnel(SMALL, 5, LARGE)], parse_measure("nDCG@10"))
+    worst, best, _ = bound_ranks(ranks, qrels, [Funnel(SMALL, 3, LARGE), Funnel(SMALL, 5, LARGE)], parse_measure("nDCG@10"))
     assert worst.candidates == tuple(map(Configuration.parse, ("8:float32:exact:rescore=3@32", "8:float32:exact:rescore=5@32")))
     assert worst.above.tolist() == [[0, NOT_RETRIEVED], [1, 0]], "the document above it at the large size is not on the shortlist"
     assert best.above.tolist() == [[0, NOT_RETRIEVED], [1, 0]]
@@ -132,7 +133,7 @@ def test_a_document_of_low_gain_that_may_be_absent_pushes_no_better_one_down() -
     qrels = Qrels(np.array([0, 2]), np.array([10, 20]), np.array([1, 3]))
     candidates = (Configuration("prefix", SMALL), Configuration("prefix", LARGE))
     ranks = Ranks(candidates, 100, np.array([[2, 0], [0, 1]]), np.array([[5, 0], [0, 0]]))
-    graded, binary = (bound_ranks(ranks, qrels, [Funnel(SMALL, 3, LARGE)], parse_measure(text))[1] for text in ("nDCG@10", "AP"))
+    graded, binary = (bound_ranks(ranks, qrels, [Funnel(SMALL, 3, LARGE)], parse_measure(text)).best for text in ("nDCG@10", "AP"))
     assert graded.above.tolist() == [[0, 0]]
     assert binary.above.tolist() == [[0, 1]], "of equal gain, both found is best"
 
@@ -178,11 +179,32 @@ def test_funnels_print_as_they_are_written() -> None:
             parse_funnel(text)
 
 
-def test_funnels_bounded_together_are_bounded_as_each_alone() -> None:
-    world = World(11, levels=3, graded=True)
+def whole(case: Ranks, pairs: np.ndarray, n_pairs: int) -> tuple[np.ndarray, np.ndarray]:
+    """(above, tied) of all judged pairs: those that no shortlist reaches are not retrieved."""
+    above, tied = np.full((len(case.candidates), n_pairs), NOT_RETRIEVED), np.zeros((len(case.candidates), n_pairs), np.int64)
+    above[:, pairs], tied[:, pairs] = case.above, case.tied
+    return above, tied
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 10**6),
+    levels=st.sampled_from([1, 3, 1000]),
+    depth=st.sampled_from([None, 1, 5, 12, 30]),
+    own=st.booleans(),
+    measure=st.sampled_from(MEASURES),
+)
+def test_funnels_bounded_together_are_bounded_as_each_alone(
+    seed: int, levels: int, depth: int | None, own: bool, measure: Measure
+) -> None:
+    """Together, pairs are told apart that alone no shortlist reaches."""
+    world = World(seed, levels=levels, own=own)
     funnels = [Funnel(SMALL, shortlist, LARGE) for shortlist in (3, 12, 29)]
-    together = bound_ranks(world.ranks(5), world.qrels, funnels, MEASURES[0])
+    together = bound_ranks(world.ranks(depth), world.qrels, funnels, measure)
     for f, funnel in enumerate(funnels):
-        for case, alone in zip(together, bound_ranks(world.ranks(5), world.qrels, [funnel], MEASURES[0]), strict=True):
-            np.testing.assert_array_equal(case.above[f], alone.above[0])
-            np.testing.assert_array_equal(case.tied[f], alone.tied[0])
+        alone = bound_ranks(world.ranks(depth), world.qrels, [funnel], measure)
+        for several, one in ((together.worst, alone.worst), (together.best, alone.best)):
+            for ours, own_one in zip(
+                whole(several, together.pairs, len(world.qrels.rows)), whole(one, alone.pairs, len(world.qrels.rows)), strict=True
+            ):
+                np.testing.assert_array_equal(ours[f], own_one[0])

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import ir_measures
 import numpy as np
@@ -347,6 +348,33 @@ def test_measures_asked_together_score_as_they_do_alone() -> None:
         alone = score(ranks, qrels, [measure])
         assert alone.values[:, 0].tolist() == together.values[:, m].tolist()
         assert alone.counted[0].tolist() == together.counted[m].tolist()
+
+
+@pytest.mark.parametrize("sparse", [0, 10**9])
+def test_pairs_that_stand_beyond_every_cutoff_may_be_left_out(sparse: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0: they always are; 10**9: never."""
+    rng = np.random.default_rng(4)
+    counts = rng.integers(0, 30, 40)
+    offsets = np.cumsum([0, *counts])
+    rows = np.concatenate([rng.choice(50, n, replace=False) for n in counts])
+    qrels = Qrels(offsets, rows, rng.integers(-1, 4, len(rows)))
+    ranks = ranks_of(qrels, *np.round(4 * rng.standard_normal((3, 40, 50))))
+    measures = [parse_measure(text) for text in ("nDCG@10", "R@5", "R(rel=2)@3", "P@7", "RR@10", "AP@10", "Success@3")]
+    usual = score(ranks, qrels, measures)
+    monkeypatch.setattr("mrl_sweep.measures.score.SPARSE", sparse)
+    other = score(ranks, qrels, measures)
+    np.testing.assert_allclose(other.values, usual.values, rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(other.counted, usual.counted)
+
+
+def test_what_is_not_among_the_given_pairs_is_not_retrieved() -> None:
+    qrels = qrels_of({10: 3, 11: 1, 12: 2, 13: 0})
+    ranks = standing([0, NOT_RETRIEVED, 4, 1])
+    some = replace(ranks, above=ranks.above[:, [0, 2]], tied=ranks.tied[:, [0, 2]])
+    measures = [parse_measure(text) for text in ("nDCG", "nDCG@10", "R@4", "R(rel=2)@10", "AP", "P@10", "RR", "Success@1")]
+    given = score(some, qrels, measures, pairs=np.array([0, 2]))
+    np.testing.assert_allclose(given.values, score(ranks, qrels, measures).values, rtol=0, atol=1e-15)
+    assert given.values[0, 2, 0] == 1 / 3, "one of three relevant documents"
 
 
 def test_the_ranks_given_are_not_written_into() -> None:
