@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from mrl_sweep.collection.advice import advice, document_advice
-from mrl_sweep.collection.judgments import LoadOptions, evaluated, gather, to_rows
+from mrl_sweep.collection.judgments import LoadOptions, evaluated, gather, judgments_digest, no_judgments_of, to_rows
 from mrl_sweep.collection.queries import checked_queries, documents_ask, draw_documents, every_query, no_judgments
 from mrl_sweep.collection.reading.documents import Corpus, read_corpus
-from mrl_sweep.collection.reading.qrels import Judgment
+from mrl_sweep.collection.reading.qrels import JudgmentColumns
 from mrl_sweep.collection.reading.records import Query, Source
 from mrl_sweep.collection.reading.text_sources import FileSource, Joined
 from mrl_sweep.errors import InputError
@@ -41,7 +39,7 @@ class Parts:
     queries: Iterable[Query] | None
     queries_label: str
     queries_place: Place
-    judgments: Iterable[Judgment]
+    judgments: Iterable[JudgmentColumns]
     judgments_label: str
     judgments_place: Place
     hint: str = ""
@@ -56,12 +54,13 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
     all_queries, remarks = _checked(parts, options)
     queries, excluded = evaluated(all_queries, judgments, options, label=parts.queries_label, hint=parts.hint)
     corpus = read_corpus(_extended(parts.documents, options), on_event)
-    qrels = to_rows(queries, judgments, corpus.documents.ids, options, label=parts.documents.label)
+    judged = judgments.of(queries.ids)
+    qrels = to_rows(judged, corpus.documents.ids, options, label=parts.documents.label)
     excluded |= {
         reason: count
         for reason, count in (
             ("repeated_documents", corpus.collapsed),
-            ("missing_documents", len(_missing(queries, judgments.by_query, qrels))),
+            ("missing_documents", len(np.unique(judged.document[qrels.rows == Qrels.MISSING]))),
         )
         if count
     }
@@ -76,7 +75,7 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
         warnings=(*advice(corpus, queries, qrels), *remarks),
         facts={
             **_facts(parts, corpus, queries, qrels),
-            "judgments_digest": judgments_digest(queries, judgments.by_query),
+            "judgments_digest": judgments_digest(queries, judged),
             **parts.facts,
         },
     )
@@ -104,7 +103,7 @@ def _unjudged(parts: Parts, options: LoadOptions, on_event: OnEvent) -> Collecti
         ),
         facts={
             **_facts(parts, corpus, queries, qrels),
-            "judgments_digest": judgments_digest(queries, {name: {} for name in queries.ids}),
+            "judgments_digest": judgments_digest(queries, no_judgments_of(queries)),
             **parts.facts,
             "queries_are": "queries" if drawn is None else "documents",
         },
@@ -121,21 +120,6 @@ def _extended(documents: Source, options: LoadOptions) -> Source:
         return documents
     files = documents.sources if isinstance(documents, Joined) else (documents,)
     return Joined((*files, FileSource.of(options.distractors, max_line_bytes=options.max_line_bytes)))
-
-
-def judgments_digest(queries: Queries, by_query: Mapping[str, Mapping[str, int]]) -> str:
-    """Of what was asked and judged (ids, texts, grades), whatever the order: equal digests mean comparable figures."""
-    digest = hashlib.blake2b(digest_size=16)
-    for row in sorted(range(len(queries)), key=queries.ids.__getitem__):
-        judged = list(by_query[queries.ids[row]].items())
-        digest.update(json.dumps([queries.ids[row], queries.texts[row], judged]).encode("ascii"))
-    return digest.hexdigest()
-
-
-def _missing(queries: Queries, by_query: Mapping[str, Mapping[str, int]], qrels: Qrels) -> set[str]:
-    missing = np.flatnonzero(qrels.rows == Qrels.MISSING).tolist()
-    judged = [document for query in queries.ids for document in by_query[query]] if missing else []
-    return {judged[i] for i in missing}
 
 
 def _facts(parts: Parts, corpus: Corpus, queries: Queries, qrels: Qrels) -> dict[str, Any]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain, groupby, islice
-from operator import itemgetter
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
 from mrl_sweep.collection.reading.documents import Ids
 from mrl_sweep.collection.reading.lines import DEFAULT_MAX_LINE_BYTES
-from mrl_sweep.collection.reading.qrels import Judgment
+from mrl_sweep.collection.reading.qrels import JudgmentColumns
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import BoolArray, FileRows, MissingDocs, NoRelevant, Qrels, Queries
+from mrl_sweep.types import BoolArray, FileRows, IntArray, MissingDocs, NoRelevant, Qrels, Queries
 from mrl_sweep.words import first_offenders, printable, share_of
 
 
@@ -40,52 +42,86 @@ class LoadOptions:
     label_free: bool = False
 
 
-Grades = Mapping[str, int]
-"""The grade of each judged document of one query, in the order of document ids."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Judgments:
-    """`by_query[query id][document id]` is a grade; `label` is the file for messages; `repeated` counts equal repetitions."""
+    """All judgments of a split: those of query q lie at offsets[q]:offsets[q + 1], in the order of document ids.
+
+    `queries` in the order in which they were first judged; `documents`, ids in order, are what `document` (n,) counts in.
+    `label` is the file for messages; `repeated` counts equal repetitions.
+    """
 
     label: str
-    by_query: Mapping[str, Grades]
-    repeated: int
+    queries: tuple[str, ...]
+    documents: Sequence[str]
+    offsets: IntArray
+    document: IntArray
+    grades: IntArray
+    repeated: int = 0
+
+    @property
+    def judged(self) -> IntArray:
+        """Which of the documents have a judgment."""
+        return np.flatnonzero(np.bincount(self.document, minlength=len(self.documents)))
+
+    @cached_property
+    def number_of(self) -> Mapping[str, int]:
+        """Where each query stands in `queries`."""
+        return {name: number for number, name in enumerate(self.queries)}
+
+    @cached_property
+    def has_relevant(self) -> BoolArray:
+        """(n_queries,) whether any grade of the query is above 0."""
+        return np.maximum.reduceat(self.grades, self.offsets[:-1]) > 0
+
+    def of(self, queries: Sequence[str]) -> Self:
+        """The judgments of these queries, in this order; each has some."""
+        chosen = np.array([self.number_of[name] for name in queries], np.int64)
+        lengths = np.diff(self.offsets)[chosen]
+        offsets = np.append(0, np.cumsum(lengths))
+        at = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
+        return replace(self, queries=tuple(queries), offsets=offsets, document=self.document[at], grades=self.grades[at])
 
 
-def gather(judgments: Iterable[Judgment], label: str, place: Callable[[int], str]) -> Judgments:
+def no_judgments_of(queries: Queries) -> Judgments:
+    """Of a collection that is read without judgments."""
+    nothing = np.empty(0, np.int64)
+    return Judgments("", queries.ids, (), np.zeros(len(queries) + 1, np.int64), nothing, nothing)
+
+
+def gather(blocks: Iterable[JudgmentColumns], label: str, place: Callable[[int], str]) -> Judgments:
     """Judgments by query. A pair judged twice alike counts once. Errors: InputError where grades differ, or for none."""
-    by_query: dict[str, dict[str, int]] = {}
-    first_numbers: dict[str, list[int]] = {}
-    repeated = 0
-    for query, run in groupby(judgments, key=itemgetter(0)):
-        _, documents, run_grades, run_numbers = zip(*run, strict=True)
-        new = dict(zip(documents, run_grades, strict=True))
-        if query not in by_query and len(new) == len(documents):
-            by_query[query], first_numbers[query] = new, list(run_numbers)
-            continue
-        grades, numbers = by_query.setdefault(query, {}), first_numbers.setdefault(query, [])
-        for document, grade, number in zip(documents, run_grades, run_numbers, strict=True):
-            before = grades.setdefault(document, grade)
-            if len(grades) > len(numbers):
-                numbers.append(number)
-            elif before == grade:
-                repeated += 1
-            else:
-                first = numbers[list(grades).index(document)]
-                raise InputError(
-                    f"{place(number)}: query {printable(query)}, document {printable(document)} has grade {grade} here "
-                    f"and {before} at {place(first)}",
-                    "keep one of the two judgments",
-                )
-    if not by_query:
+    queries: dict[str, int] = {}
+    documents: dict[str, int] = {}
+    columns: list[tuple[IntArray, ...]] = []
+    for block in blocks:
+        query, document = _numbers(block.queries, queries)[block.query], _numbers(block.documents, documents)[block.document]
+        columns.append((query, document, block.grades, block.numbers))
+    if not columns:
         raise InputError(f"nothing to evaluate: {label} holds no judgments")
-    return Judgments(label, {query: _by_document(grades) for query, grades in by_query.items()}, repeated)
+    query, document, grades, numbers = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    names = sorted(documents)
+    rank = np.empty(len(names), np.int64)
+    rank[[documents[name] for name in names]] = np.arange(len(names))
+    document = rank[document]
+    keys = query * len(names) + document
+    order = np.argsort(keys, kind="stable")  # files are sorted by query, mostly: the other kinds know no use of it
+    again = keys[order[1:]] == keys[order[:-1]]
+    if again.any():
+        first = order[np.maximum.accumulate(np.where(np.append(False, again), 0, np.arange(len(order))))]
+        differs = np.flatnonzero(grades[order] != grades[first])
+        if len(differs):
+            at = differs[np.argmin(order[differs])]
+            both = [int(order[at]), int(first[at])]
+            pair = (list(queries)[int(query[both[0]])], names[int(document[both[0]])])
+            _refuse_contradiction(pair, *zip(*((int(grades[i]), place(int(numbers[i]))) for i in both), strict=True))
+        order = order[np.append(True, ~again)]
+    offsets = np.searchsorted(query[order], np.arange(len(queries) + 1))
+    return Judgments(label, tuple(queries), names, offsets, document[order], grades[order], int(again.sum()))
 
 
-def _by_document(grades: Grades) -> Grades:
-    documents = sorted(grades)
-    return dict(zip(documents, map(grades.__getitem__, documents), strict=True))
+def _numbers(names: Sequence[str], numbers: dict[str, int]) -> IntArray:
+    """(len(names),) the number of each name; those that had none get the next."""
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
 
 def evaluated(
@@ -96,8 +132,9 @@ def evaluated(
     Errors: InputError for a judged query that is not among `queries` (`hint` is added), and where none remains.
     """
     _refuse_unknown(queries, judgments, label=label, hint=hint)
-    judged = [row for row, query in enumerate(queries) if query.id in judgments.by_query]
-    relevant = [row for row in judged if max(judgments.by_query[queries[row].id].values()) > 0]
+    number_of, has_relevant = judgments.number_of, judgments.has_relevant
+    judged = [row for row, query in enumerate(queries) if query.id in number_of]
+    relevant = [row for row in judged if has_relevant[number_of[queries[row].id]]]
     rows = relevant if options.no_relevant == NoRelevant.EXCLUDE else judged
     if not relevant:
         raise InputError(
@@ -114,43 +151,74 @@ def evaluated(
     return table, {reason: count for reason, count in excluded.items() if count}
 
 
-def to_rows(queries: Queries, judgments: Judgments, ids: Ids, options: LoadOptions, *, label: str) -> Qrels:
-    """The judgments of `queries` by document row, those of a query in the order of document ids.
+def to_rows(judgments: Judgments, ids: Ids, options: LoadOptions, *, label: str) -> Qrels:
+    """The judgments of the evaluated queries by document row, those of a query in the order of document ids.
 
     Errors: InputError for judged documents that are not in the corpus, unless they are to be counted and some are there.
     """
-    graded = [judgments.by_query[query_id] for query_id in queries.ids]
-    judged = list(chain.from_iterable(graded))
-    rows = ids.rows_of(judged)
+    used = judgments.judged
+    row_of = np.full(len(judgments.documents), Qrels.MISSING, np.int64)
+    row_of[used] = ids.rows_of([judgments.documents[number] for number in used.tolist()])
+    rows = row_of[judgments.document]
     if (rows < 0).all() or (options.missing_docs == MissingDocs.ERROR and (rows < 0).any()):
-        _refuse_missing(judged, rows < 0, judgments, ids, label)
-    offsets = np.cumsum([0, *map(len, graded)], dtype=np.int64)
-    return Qrels(offsets, rows, np.fromiter(chain.from_iterable(grades.values() for grades in graded), np.int64, len(judged)))
+        _refuse_missing(judgments, rows < 0, ids, label)
+    return Qrels(judgments.offsets, rows, judgments.grades)
+
+
+def judgments_digest(queries: Queries, judgments: Judgments) -> str:
+    """Of what was asked and judged (ids, texts, grades), whatever the order: equal digests mean comparable figures.
+
+    What is digested is the JSON of [id, text, [[document, grade], ...]] for each query, put together from that of its parts.
+    """
+    names = np.array([f"[{name}, " for name in _as_json(judgments.documents)], object)
+    grades, which = np.unique(judgments.grades, return_inverse=True)
+    parts = np.empty(2 * len(judgments.grades), object)
+    parts[0::2], parts[1::2] = names[judgments.document], np.array([f"{grade}], " for grade in grades.tolist()], object)[which]
+    digest = hashlib.blake2b(digest_size=16)
+    for row in sorted(range(len(queries)), key=queries.ids.__getitem__):
+        judged = "".join(parts[2 * judgments.offsets[row] : 2 * judgments.offsets[row + 1]].tolist()).removesuffix(", ")
+        digest.update(f"{json.dumps([queries.ids[row], queries.texts[row]])[:-1]}, [{judged}]]".encode("ascii"))
+    return digest.hexdigest()
+
+
+def _as_json(texts: Sequence[str]) -> list[str]:
+    """Each text as JSON has it: encoded at once, with a character between them that JSON escapes in a text."""
+    return json.dumps(texts, separators=("\n", ":"))[1:-1].split("\n") if texts else []
+
+
+def _refuse_contradiction(pair: tuple[str, str], grades: tuple[int, int], places: tuple[str, str]) -> None:
+    """Refuses two grades of one pair of query and document: the later and the first, and where they stand."""
+    query, document = map(printable, pair)
+    raise InputError(
+        f"{places[0]}: query {query}, document {document} has grade {grades[0]} here and {grades[1]} at {places[1]}",
+        "keep one of the two judgments",
+    )
 
 
 def _refuse_unknown(queries: Sequence[Query], judgments: Judgments, *, label: str, hint: str) -> None:
     query_ids = {query.id for query in queries}
-    unknown = [query for query in judgments.by_query if query not in query_ids]
+    unknown = [query for query in judgments.queries if query not in query_ids]
     if not unknown:
         return
-    documents = {document for grades in judgments.by_query.values() for document in grades}
-    swapped = len(unknown) == len(judgments.by_query) and len(documents & query_ids) * 2 > len(documents)
+    documents = set(judgments.documents)
+    swapped = len(unknown) == len(judgments.queries) and len(documents & query_ids) * 2 > len(documents)
     cause = (
         f"the columns of {judgments.label} look swapped: its document column holds query ids"
         if swapped
         else likely_cause(unknown, query_ids, judgments.label, label) or hint
     )
-    share = share_of(len(unknown), len(judgments.by_query))
+    share = share_of(len(unknown), len(judgments.queries))
     raise InputError(
-        f"{len(unknown):,} of {len(judgments.by_query):,} judged queries ({share}) in {judgments.label} are not in {label}: "
+        f"{len(unknown):,} of {len(judgments.queries):,} judged queries ({share}) in {judgments.label} are not in {label}: "
         f"{first_offenders([printable(query) for query in unknown])}",
         cause,
     )
 
 
-def _refuse_missing(judged: Sequence[str], is_missing: BoolArray, judgments: Judgments, ids: Ids, label: str) -> None:
-    missing = list(dict.fromkeys(judged[i] for i in np.flatnonzero(is_missing).tolist()))
-    total = len(set(judged))
+def _refuse_missing(judgments: Judgments, is_missing: BoolArray, ids: Ids, label: str) -> None:
+    numbers = dict.fromkeys(judgments.document[is_missing].tolist())
+    missing = [judgments.documents[number] for number in numbers]
+    total = len(judgments.judged)
     cause = likely_cause(missing, ids, judgments.label, label)
     share = share_of(len(missing), total)
     raise InputError(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
 from mrl_sweep.collection.judgments import LoadOptions
-from mrl_sweep.collection.reading.qrels import Judgment
+from mrl_sweep.collection.reading.qrels import Judgment, in_columns
 from mrl_sweep.collection.reading.records import Document, Query
 from mrl_sweep.demo.entries import Entry, known_items, read_questions, resolve
 from mrl_sweep.demo.modules import harvest, module_names
@@ -166,11 +166,11 @@ def _parts(pydocs: PydocsCorpus, split: str, queries: list[DemoQuery]) -> Parts:
         queries=[Query(query.id, query.text, query.metadata, number) for number, query in enumerate(queries)],
         queries_label="pydocs",
         queries_place=str,
-        judgments=[
+        judgments=in_columns(
             Judgment(query.id, pydocs.entries[row].name, grade, number)
             for number, query in enumerate(queries)
             for row, grade in query.grades.items()
-        ],
+        ),
         judgments_label="pydocs",
         judgments_place=str,
         facts={**pydocs.facts, "summaries_not_asked": dict(pydocs.unused)},

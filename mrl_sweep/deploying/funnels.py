@@ -115,13 +115,15 @@ def bound_ranks(ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: 
             for case, (a, t) in enumerate(cases):
                 above[case, f, at], tied[case, f, at] = a, t
     candidates = tuple(funnel.configuration for funnel in funnels)
-    return Bounded(*(Ranks(candidates, ranks.n_documents, above[case], tied[case]) for case in (0, 1)), pairs)
+    worst, best = (Ranks(candidates, ranks.n_documents, above[case], tied[case]) for case in (0, 1))
+    return Bounded(worst, best, pairs)
 
 
 def _within(ranks: Ranks, relevant: IntArray, small: int, shortlist: int) -> IntArray:
     """Those of the pairs that may be on a shortlist of this length."""
     above = ranks.above[ranks.candidates.index(Configuration.exact_prefix(small))]
-    return relevant[above[relevant] < shortlist]
+    within: IntArray = relevant[above[relevant] < shortlist]
+    return within
 
 
 def cheapest_proven(funnels: Sequence[Funnel], n_documents: int, proven: Callable[[int, float], bool]) -> Funnel | None:

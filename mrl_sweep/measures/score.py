@@ -75,7 +75,7 @@ def _standing(relevant: Relevant, above: IntArray, tied: IntArray, measures: Seq
     """Where the relevant documents stand, without those that stand too low everywhere for any of the measures."""
     above = relevant.of_columns(above)
     if all(measure.cutoff is not None for measure in measures):
-        within = (above < max(measure.cutoff or 0 for measure in measures)).any(axis=0)
+        within: BoolArray = np.any(above < max(measure.cutoff or 0 for measure in measures), axis=0)
         if np.count_nonzero(within) * SPARSE < len(within):
             chosen = np.flatnonzero(within)
             few = relevant.among(chosen)

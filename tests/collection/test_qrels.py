@@ -18,7 +18,16 @@ IDS = st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r\ufeff"), m
 def read(tmp_path: Path, text: str) -> list[Judgment]:
     path = tmp_path / "test.tsv"
     path.write_bytes(text.encode())
-    return list(read_qrels(path, max_line_bytes=1000))
+    return judgments_in(path)
+
+
+def judgments_in(path: Path, **options: int) -> list[Judgment]:
+    """The file's judgments, one by one."""
+    return [
+        Judgment(block.queries[query], block.documents[document], grade, number)
+        for block in read_qrels(path, max_line_bytes=1000, **options)
+        for query, document, grade, number in zip(*(column.tolist() for column in block[2:]), strict=True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,25 +106,38 @@ LINES = st.sampled_from(
 
 def outcome(path: Path, block_bytes: int) -> list[Judgment] | str:
     try:
-        return list(read_qrels(path, max_line_bytes=1000, block_bytes=block_bytes))
+        return judgments_in(path, block_bytes=block_bytes)
     except InputError as error:
         return str(error)
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lines=st.lists(LINES, max_size=6), usual=LINES, block_bytes=st.sampled_from([1, 20, 10**6]), broken=st.booleans())
-def test_blocks_hold_what_the_lines_hold(tmp_path: Path, lines: list[str], usual: str, block_bytes: int, broken: bool) -> None:
+@given(
+    lines=st.lists(LINES, max_size=6),
+    usual=LINES,
+    block_bytes=st.sampled_from([1, 20, 10**6]),
+    broken=st.booleans(),
+    by_arrow=st.booleans(),
+)
+def test_blocks_hold_what_the_lines_hold(
+    tmp_path: Path, lines: list[str], usual: str, block_bytes: int, broken: bool, by_arrow: bool
+) -> None:
     path = tmp_path / "test.tsv"
     path.write_bytes((usual * 3 + "".join(lines)).encode() + b"q\td\xff\t1\n" * broken)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(qrels, "_plain", lambda *_: None)
         one_by_one = outcome(path, block_bytes)
-    assert outcome(path, block_bytes) == one_by_one
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(qrels, "FEWEST_BYTES", 0 if by_arrow else 10**9)
+        assert outcome(path, block_bytes) == one_by_one
 
 
 @pytest.mark.parametrize("between", ["\t", " "])
-def test_plain_lines_are_read_in_blocks(tmp_path: Path, between: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reader", ["_by_arrow", "_by_hand"])
+def test_plain_lines_are_read_in_blocks(tmp_path: Path, between: str, reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qrels, "_one_by_one", None)
+    monkeypatch.setattr(qrels, {"_by_arrow": "_by_hand", "_by_hand": "_by_arrow"}[reader], None)
+    monkeypatch.setattr(qrels, "FEWEST_BYTES", 0 if reader == "_by_arrow" else 10**9)
     text = "".join(between.join((f"q{i}", "0", f"d{i}", str(i % 3))) + "\r\n" for i in range(100))
     assert read(tmp_path, text) == [Judgment(f"q{i}", f"d{i}", i % 3, i + 1) for i in range(100)]
 

@@ -133,7 +133,9 @@ def test_a_document_of_low_gain_that_may_be_absent_pushes_no_better_one_down() -
     qrels = Qrels(np.array([0, 2]), np.array([10, 20]), np.array([1, 3]))
     candidates = (Configuration("prefix", SMALL), Configuration("prefix", LARGE))
     ranks = Ranks(candidates, 100, np.array([[2, 0], [0, 1]]), np.array([[5, 0], [0, 0]]))
-    graded, binary = (bound_ranks(ranks, qrels, [Funnel(SMALL, 3, LARGE)], parse_measure(text)).best for text in ("nDCG@10", "AP"))
+    graded, binary = (
+        bound_ranks(ranks, qrels, [Funnel(SMALL, 3, LARGE)], parse_measure(text)).best for text in ("nDCG@10", "AP")
+    )
     assert graded.above.tolist() == [[0, 0]]
     assert binary.above.tolist() == [[0, 1]], "of equal gain, both found is best"
 

@@ -39,7 +39,7 @@ from mrl_sweep.collection.reading.folders import (
     split_hint,
 )
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of
-from mrl_sweep.collection.reading.qrels import Judgment, read_qrels
+from mrl_sweep.collection.reading.qrels import JudgmentColumns, read_qrels
 from mrl_sweep.collection.reading.records import Document, Query, Source, json_object, json_queries
 from mrl_sweep.collection.reading.tables import CsvRows, TsvRows, is_parquet, json_rows, parquet_rows
 from mrl_sweep.collection.reading.text_sources import FileSource, Joined, RowSource
@@ -279,7 +279,7 @@ def queries_of(path: Path, reading: Reading) -> tuple[Iterable[Query], Callable[
     return queries(rows, columns, where), where
 
 
-def judgments_of(path: Path, reading: Reading) -> tuple[Iterator[Judgment], Callable[[int], object]]:
+def judgments_of(path: Path, reading: Reading) -> tuple[Iterator[JudgmentColumns], Callable[[int], object]]:
     """The judgments of a file, and where the n-th line or row lies: a table, or lines as BEIR and TREC write them."""
     columns = reading.spec.columns("qrels")
     named_by_ending = ".csv" in path.suffixes

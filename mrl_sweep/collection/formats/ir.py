@@ -11,7 +11,7 @@ from mrl_sweep.collection.assemble import Parts, assemble
 from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.collection.reading.columns import TableRow
 from mrl_sweep.collection.reading.folders import DEFAULT_SPLIT
-from mrl_sweep.collection.reading.qrels import Judgment, grade_of
+from mrl_sweep.collection.reading.qrels import Judgment, grade_of, in_columns
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.collection.reading.text_sources import RowSource
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
@@ -42,7 +42,7 @@ def load_ir(source: str, *, split: str | None, options: LoadOptions, on_event: O
             queries=_queries(_fetched(dataset.queries_iter, label)),
             queries_label=f"{label} queries",
             queries_place=place("query"),
-            judgments=_judgments(_fetched(dataset.qrels_iter, label), place("judgment")),
+            judgments=in_columns(_judgments(_fetched(dataset.qrels_iter, label), place("judgment"))),
             judgments_label=f"{label} qrels",
             judgments_place=place("judgment"),
             facts={"layout": "ir", "dataset": name},

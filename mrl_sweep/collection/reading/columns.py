@@ -9,7 +9,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from mrl_sweep.collection.reading.qrels import DOCUMENT_NAMES, GRADE_NAMES, QUERY_NAMES, Judgment, grade_of
+from mrl_sweep.collection.reading.qrels import (
+    DOCUMENT_NAMES,
+    GRADE_NAMES,
+    QUERY_NAMES,
+    Judgment,
+    JudgmentColumns,
+    grade_of,
+    in_columns,
+)
 from mrl_sweep.collection.reading.records import Document, Query, id_of, text_field
 from mrl_sweep.errors import InputError
 from mrl_sweep.words import did_you_mean, first_offenders, printable
@@ -85,8 +93,12 @@ def queries(rows: Iterable[TableRow], columns: ColumnNames, where: Where) -> Ite
         )
 
 
-def judgments(rows: Iterable[TableRow], columns: ColumnNames, where: Where) -> Iterator[Judgment]:
+def judgments(rows: Iterable[TableRow], columns: ColumnNames, where: Where) -> Iterator[JudgmentColumns]:
     """Each row's judgment; a table without a grade column lists relevant pairs (grade 1)."""
+    return in_columns(_judgments(rows, columns, where))
+
+
+def _judgments(rows: Iterable[TableRow], columns: ColumnNames, where: Where) -> Iterator[Judgment]:
     columns = {**columns, PART: "qrels"}
     for row in rows:
         names, place = tuple(row.fields), where(row.number)

@@ -36,7 +36,7 @@ _OF_ITSELF: Final = 256
 
 def is_among(values: IntArray, few: IntArray) -> npt.NDArray[np.bool_]:
     """(n,) whether each of many values is one of a few: those are sorted, where `np.isin` sorts all."""
-    ordered = np.unique(few)
+    ordered = np.sort(few)
     if not len(ordered):
         return np.zeros(len(values), np.bool_)
     return np.asarray(ordered[np.searchsorted(ordered, values).clip(max=len(ordered) - 1)] == values)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
 from mrl_sweep.collection.reading.lines import Where, is_blank, open_binary, read_lines, skip_to, text_of, unreadable
 from mrl_sweep.errors import InputError
+from mrl_sweep.types import IntArray
 from mrl_sweep.words import printable
 
 MAX_GRADE: Final = 2**31 - 1
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES: Final = 1 << 23
+FEWEST_BYTES: Final = 1 << 18
+"""Smaller blocks are not worth pyarrow's reader, which has to be imported first."""
+
+ROWS_AT_ONCE: Final = 10_000
 _MARK: Final = "\ufeff".encode()
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,400}(?:\.0*)?", re.ASCII)
 QUERY_NAMES: Final = frozenset({"query-id", "query_id", "queryid", "qid", "q_id", "query", "topic", "topic_id", "topic-id"})
@@ -37,6 +42,44 @@ class Judgment(NamedTuple):
     number: int
 
 
+class JudgmentColumns(NamedTuple):
+    """Judgments as columns: millions of them take numbers, and a text for each different id.
+
+    `queries` and `documents` are ids, without repetition; `query` and `document` (n,) say which of them each judgment is of.
+    """
+
+    queries: Sequence[str]
+    documents: Sequence[str]
+    query: IntArray
+    document: IntArray
+    grades: IntArray
+    numbers: IntArray
+
+    @classmethod
+    def of(cls, queries: Sequence[str], documents: Sequence[str], grades: Sequence[int], numbers: Sequence[int]) -> Self:
+        """Of so many judgments, each with all four."""
+        query_ids, query = _numbered(queries)
+        document_ids, document = _numbered(documents)
+        columns = (np.fromiter(values, np.int64, len(queries)) for values in (grades, numbers))
+        return cls(query_ids, document_ids, query, document, *columns)
+
+
+_Names = tuple[list[str], IntArray]
+
+
+def _numbered(names: Sequence[str]) -> _Names:
+    """The different names in the order of their first appearance, and which of them each is."""
+    different = list(dict.fromkeys(names))
+    number = dict(zip(different, range(len(different)), strict=True))
+    return different, np.fromiter(map(number.__getitem__, names), np.int64, len(names))
+
+
+def in_columns(judgments: Iterable[Judgment]) -> Iterator[JudgmentColumns]:
+    """The same judgments, some thousands at a time."""
+    while several := list(islice(judgments := iter(judgments), ROWS_AT_ONCE)):
+        yield JudgmentColumns.of(*zip(*several, strict=True))
+
+
 class _Columns(NamedTuple):
     """How many columns a line has, and which of them is what."""
 
@@ -46,9 +89,10 @@ class _Columns(NamedTuple):
     grade: int
 
 
-def read_qrels(path: Path, *, max_line_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Judgment]:
-    """The file's judgments in order. The layout is that of the first line; another further down is refused with its line.
+def read_qrels(path: Path, *, max_line_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[JudgmentColumns]:
+    """The file's judgments in order, a block at a time.
 
+    The layout is that of the first line; another further down is refused with its line.
     Lines are read a block at a time; from the first block on that is not plain, one by one, which accepts what is acceptable
     and names what is not.
     """
@@ -65,14 +109,13 @@ def read_qrels(path: Path, *, max_line_bytes: int, block_bytes: int = BLOCK_BYTE
         plain = _plain(block, columns, max_line_bytes)
         if plain is None:
             break
-        queries, documents, grades = plain
-        numbers = range(n_before + 1, n_before + 1 + len(queries))
-        # What Judgment(...) does, without a call of Python for each: it is half of the reading.
-        yield from map(tuple.__new__, repeat(Judgment), zip(queries, documents, grades, numbers, strict=True))
-        offset, n_before = offset + len(block), n_before + len(queries)
+        (queries, query), (documents, document), grades = plain
+        numbers = np.arange(n_before + 1, n_before + 1 + len(grades))
+        yield JudgmentColumns(queries, documents, query, document, grades, numbers)
+        offset, n_before = offset + len(block), n_before + len(grades)
     else:
         return
-    yield from _one_by_one(path, columns, max_line_bytes=max_line_bytes, offset=offset, n_before=n_before)
+    yield from in_columns(_one_by_one(path, columns, max_line_bytes=max_line_bytes, offset=offset, n_before=n_before))
 
 
 def _one_by_one(path: Path, columns: _Columns, *, max_line_bytes: int, offset: int, n_before: int) -> Iterator[Judgment]:
@@ -105,7 +148,7 @@ def _blocks(path: Path, offset: int, *, max_line_bytes: int, block_bytes: int) -
         raise unreadable(path, error) from error
 
 
-def _plain(block: bytes, columns: _Columns, max_line_bytes: int) -> tuple[list[str], list[str], list[int]] | None:
+def _plain(block: bytes, columns: _Columns, max_line_bytes: int) -> tuple[_Names, _Names, IntArray] | None:
     """Queries, documents and grades of a block, one a line; None where a line needs a closer look.
 
     Plain are lines with as many columns as the first, all between single tabs or all between single spaces.
@@ -123,16 +166,50 @@ def _plain(block: bytes, columns: _Columns, max_line_bytes: int) -> tuple[list[s
         return None
     if np.diff(ends[width - 1 :: width], prepend=-1).max() - 1 > max_line_bytes:
         return None
-    try:
-        fields = data.decode().replace("\n", between.decode()).split(between.decode())[:-1]
-        grades = {text: grade_of(text, "") for text in set(fields[columns.grade :: width])}
-    except (UnicodeDecodeError, InputError):
+    read = _by_arrow if len(data) >= FEWEST_BYTES else _by_hand
+    fields = read(data, between.decode(), width)
+    if fields is None:
         return None
-    queries, documents = fields[columns.query :: width], fields[columns.document :: width]
+    queries, documents, (texts, which) = fields[columns.query], fields[columns.document], fields[columns.grade]
     # An empty iteration column matters only between spaces, where two of them count as one.
-    if "" in (queries if between == b"\t" else fields) or "" in documents:
+    if any("" in names for names, _ in ((queries, documents) if between == b"\t" else fields)):
         return None
-    return queries, documents, list(map(grades.__getitem__, fields[columns.grade :: width]))
+    try:
+        grades = np.array([grade_of(text, "") for text in texts], np.int64)
+    except InputError:
+        return None
+    return queries, documents, grades[which]
+
+
+def _by_hand(data: bytes, between: str, width: int) -> list[_Names] | None:
+    """Each column of these lines; None where they are not UTF-8."""
+    try:
+        fields = data.decode().replace("\n", between).split(between)[:-1]
+    except UnicodeDecodeError:
+        return None
+    return [_numbered(fields[column::width]) for column in range(width)]
+
+
+def _by_arrow(data: bytes, between: str, width: int) -> list[_Names] | None:
+    """The same by pyarrow, which makes a text of each different field and not of every one: six times as fast."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    names = [str(column) for column in range(width)]
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(data),
+            read_options=csv.ReadOptions(column_names=names, block_size=len(data) + 1, use_threads=False),
+            parse_options=csv.ParseOptions(delimiter=between, quote_char=False, ignore_empty_lines=False),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.dictionary(pa.int32(), pa.string())), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    chunks = [table.column(name).combine_chunks() for name in names]
+    chunks = [chunk.chunk(0) if isinstance(chunk, pa.ChunkedArray) else chunk for chunk in chunks]
+    return [(chunk.dictionary.to_pylist(), chunk.indices.to_numpy().astype(np.int64)) for chunk in chunks]
 
 
 def grade_of(value: object, where: object) -> int:
