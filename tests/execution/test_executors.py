@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,36 @@ def test_every_row_comes_back_in_exactly_one_partial_and_progress_adds_up(execut
     assert join_spans(span for partial in partials for span in partial.rows) == rows
     assert sum(seen) == 1495 + 1299
     assert len(partials) > 1
+
+
+@dataclass
+class Kept:
+    """A checkpoint in memory, always due; `load` gives what was saved first: a run that was killed there."""
+
+    saved: list[Partial] = field(default_factory=list)
+
+    def load(self, key: str) -> Partial | None:  # noqa: ARG002
+        return self.saved[0] if self.saved else None
+
+    def due(self) -> bool:
+        return True
+
+    def save(self, key: str, partial: Partial) -> None:  # noqa: ARG002
+        self.saved.append(partial)
+
+
+def test_a_task_that_is_run_twice_is_counted_once(executor: Any, tmp_path: Path) -> None:
+    """A second run of the same task, whole or from where a killed one left off, gives the tally of one; both never add up."""
+    vectors, queries, qrels = case(tmp_path, "files")
+    task = prepare_pass(vectors, queries, qrels, DIMS).task
+    alone, kernel, killed = count_pass(task, ONE_WORKER, MachineKernel(), 200), MachineKernel(), Kept()
+    counted = [count_pass(task, executor, kernel, 200, checkpoint=killed) for _ in range(2)]
+    assert 0 < killed.saved[0].n_rows < N_DOCS
+    for tally in counted:
+        for name in ("placed", "tied", "zeros", "top_rows", "top_scores"):
+            np.testing.assert_array_equal(getattr(tally, name), getattr(alone, name))
+    with pytest.raises(ValueError, match="are counted twice"):
+        Partial(task.rows, counted[0]).plus(Partial(task.rows, counted[1]))
 
 
 def test_an_error_in_a_document_is_told_as_one_thread_tells_it(executor: Any, tmp_path: Path) -> None:
