@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
+from mrl_sweep.events import ignore
 from mrl_sweep.execution import cluster as module
 from mrl_sweep.execution.cluster import refuse_other_versions
 from mrl_sweep.execution.places import ArrayPlace, VectorPlaces, places_of, unreadable
@@ -102,6 +104,22 @@ def test_tasks_are_of_the_time_asked_for_once_a_core_has_shown_its_pace(ray_exec
     got = rank(vectors, queries, qrels, (16, 32), options, on_event=lambda event: sizes.append(event.done))
     assert len(sizes) > 8
     np.testing.assert_array_equal(got.above, rank(vectors, queries, qrels, (16, 32)).above)
+
+
+def test_the_workers_of_a_ray_that_is_started_here_do_not_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As threads do not. A cluster that is joined keeps its own rule, and so does a user who names one."""
+    monkeypatch.delenv("RAY_worker_niceness", raising=False)
+    started: list[tuple[str, str | None]] = []
+
+    class Recorded:
+        def init(self, *, address: str, **_: Any) -> None:
+            started.append((address, os.environ.get("RAY_worker_niceness")))
+
+    module._start(Recorded(), "head:10001", 2, ignore)
+    module._start(Recorded(), None, 2, ignore)
+    monkeypatch.setenv("RAY_worker_niceness", "7")
+    module._start(Recorded(), None, 2, ignore)
+    assert started == [("head:10001", None), ("local", "0"), ("local", "7")]
 
 
 def test_an_address_without_ray_is_refused() -> None:
