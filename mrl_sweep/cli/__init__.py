@@ -77,6 +77,8 @@ def _ended(invocation: Invocation, signals: list[int]) -> int:
         return _fail(invocation, "out of memory", "give a lower --max-memory or fewer --threads", EnvironmentFault.exit_code)
     except OSError as error:
         return _file_fault(invocation, error)
+    except ModuleNotFoundError as error:
+        return _missing_library(invocation, error)
     except Exception as error:
         return _bug(invocation, error)
 
@@ -100,6 +102,15 @@ def _call(invocation: Invocation) -> int:
         if HELP.isdisjoint(invocation.argv):
             raise
         return 0
+
+
+def _missing_library(invocation: Invocation, error: ModuleNotFoundError) -> int:
+    """A library that was left out, as `requirements/gate.txt` does, is for the user to install; a module of ours is not."""
+    library = (error.name or "").partition(".")[0]
+    if library in ("", "mrl_sweep"):
+        return _bug(invocation, error)
+    hint = f"pip install {library}; requirements/gate.txt has what judging a finished run needs, and no more"
+    return _fail(invocation, f"{library} is not installed, and this needs it", hint, EnvironmentFault.exit_code)
 
 
 def _file_fault(invocation: Invocation, error: OSError) -> int:

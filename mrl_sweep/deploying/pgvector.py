@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 
 from mrl_sweep.deploying.findings import Cost
+from mrl_sweep.deploying.index_spec import LiveIndex
 from mrl_sweep.deploying.indexes.answers import Answers, at_depth, judged_ranks
 from mrl_sweep.deploying.indexes.latency import FEWEST_CALLS_FOR_P99
 from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
@@ -21,35 +21,9 @@ from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Qrels, Vectors
 
-PREFIX: Final = "pgvector:"
-FORMS: Final = "write pgvector:hnsw, or pgvector:hnsw(m=16,ef=40): links a vector, and how many candidates a search keeps"
-
 _INDEX_NAME: Final = "items_embedding"
 _ROWS_AT_ONCE: Final = 2000
 _WARM_UP_CALLS: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class LiveIndex:
-    """An HNSW index of a live pgvector: `m` links a vector, `ef` candidates kept while searching."""
-
-    m: int = 16
-    ef: int = 40
-
-    def __str__(self) -> str:
-        return f"{PREFIX}hnsw(m={self.m},ef={self.ef})"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """`pgvector:hnsw(m=16,ef=40)`, both optional, in any order. Raises InputError on anything else."""
-        match = re.fullmatch(r"pgvector:hnsw(?:\(([^()]*)\))?", text.replace(" ", ""))
-        pairs = [word.partition("=") for word in (match[1] or "").split(",") if word] if match else []
-        if match is None or any(name not in ("m", "ef") or not value.isdecimal() for name, _, value in pairs):
-            raise InputError(f"index {text!r} is none of pgvector's", FORMS)
-        one = cls(**{name: int(value) for name, _, value in pairs})
-        if not (2 <= one.m <= 100 and 1 <= one.ef <= 1000):
-            raise InputError(f"index {text!r}: pgvector takes m from 2 to 100, ef from 1 to 1000", FORMS)
-        return one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

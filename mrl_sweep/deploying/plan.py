@@ -21,7 +21,7 @@ from mrl_sweep.deploying.bill import (
 )
 from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory
 from mrl_sweep.deploying.index_bytes import index_bytes
-from mrl_sweep.deploying.index_spec import parse_index
+from mrl_sweep.deploying.index_spec import canonical_index, parse_index
 from mrl_sweep.deploying.scaling import Outlook, outlook, uses_index
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.errors import InputError
@@ -84,6 +84,7 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
 
     Raises InputError for a request that makes no sense and for an index whose bytes are neither known nor measured anywhere.
     """
+    request = replace(request, indexes=tuple(canonical_index(index) for index in request.indexes))
     check_request(request)
     target, full = target_named(request.target), full_size(run.findings)
     exact = [c for c in run.findings if c.basis == full.basis and c.index == EXACT]

@@ -297,7 +297,7 @@ def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: 
 
 def check_live(config: SweepConfig) -> None:
     """Raise InputError for an index of a live database that is misspelt, or that no address is given for."""
-    from mrl_sweep.deploying.pgvector import LiveIndex
+    from mrl_sweep.deploying.index_spec import LiveIndex
 
     live = [LiveIndex.parse(spec) for spec in config.sweep.index if spec.startswith(LIVE)]
     if live and config.deploy.dsn is None:

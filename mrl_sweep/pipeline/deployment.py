@@ -104,7 +104,8 @@ def _measure_index(sweep: Sweep, dim: int, spec: str, on_event: OnEvent) -> tupl
 
 def _measure_live(sweep: Sweep, spec: str, on_event: OnEvent) -> tuple[IndexMeasurement, ...]:
     """A live pgvector at every configuration of the model's own axes that may be recommended, rescored ones too."""
-    from mrl_sweep.deploying.pgvector import LiveIndex, LiveTrial, measure_live
+    from mrl_sweep.deploying.index_spec import LiveIndex
+    from mrl_sweep.deploying.pgvector import LiveTrial, measure_live
 
     findings = findings_of(sweep)
     proven = [c for c, finding in findings.items() if finding.acceptable and c.index == EXACT and c.basis == Basis.PREFIX]

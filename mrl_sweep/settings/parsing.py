@@ -40,10 +40,10 @@ _THOUSANDS: Final = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 def parse_share(value: object) -> float:
     """A share to keep, in [0.5, 1]: `0.98` or `"98%"`. A share below one half is refused, for it reads as a loss ("2%")."""
     share = _fraction(value, SHARE_FORMS)
-    if share > 1 and share >= 50:
+    if share > 1 and (share >= 50 or str(value).rstrip().endswith("%")):
         raise InputError(
             f"{value} is not a share between 0 and 1",
-            f"write {asked(share / 100)} or {_plain(share / 100)}" if share <= 100 else SHARE_FORMS,
+            f"write {asked(share / 100)} or {_plain(share / 100)}" if 50 <= share <= 100 else SHARE_FORMS,
         )
     if share < 0.5 or share > 1:
         loss = share if share < 0.5 else share / 100

@@ -54,6 +54,14 @@ def test_a_verdict_passes_through(monkeypatch: pytest.MonkeyPatch, code: int) ->
             3,
             "error: No space left on device: store/a.npy\nhint: make room or choose another folder: the same command resumes\n",
         ),
+        (
+            ModuleNotFoundError("No module named 'scipy.special'", name="scipy.special"),
+            3,
+            (
+                "error: scipy is not installed, and this needs it\n"
+                "hint: pip install scipy; requirements/gate.txt has what judging a finished run needs, and no more\n"
+            ),
+        ),
         (MemoryError(), 3, "error: out of memory\nhint: give a lower --max-memory or fewer --threads\n"),
         (KeyboardInterrupt(), 130, "error: interrupted\nhint: what is done is kept: the same command resumes\n"),
         (

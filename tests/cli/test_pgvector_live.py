@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mrl_sweep.deploying.pgvector import LiveIndex, LiveTrial, connected, measure_live, text_of, uses_index
+from mrl_sweep.deploying.index_spec import LiveIndex
+from mrl_sweep.deploying.pgvector import LiveTrial, connected, measure_live, text_of, uses_index
 from mrl_sweep.deploying.pgvector_bytes import table_bytes
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.errors import EnvironmentFault, InputError

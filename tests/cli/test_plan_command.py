@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,24 @@ def test_text_markdown_and_parquet_hold_the_rows(command: Command, run: str, tmp
     frame = pd.read_parquet(tmp_path / "plan.parquet")
     assert frame[["dim", "index"]].values.tolist() == [[256, "Flat"], [128, "Flat"], [256, "HNSW32"], [128, "HNSW32"]]
     assert frame["projected_measure"].notna().tolist() == [True, True, False, False], "only the exact search is projected"
+
+
+WITHOUT = """
+import sys
+for name in ("faiss", "numba", "pandas", "psycopg", "pyarrow", "scipy", "sentence_transformers", "torch"):
+    sys.modules[name] = None
+from mrl_sweep.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "argv", [("plan", "RUN", "--docs", "20k", "--index", "HNSW32"), ("report", "RUN"), ("compare", "RUN", "RUN"), ("gate", "RUN")]
+)
+def test_a_finished_run_is_read_where_the_libraries_of_a_run_are_not_installed(run: str, argv: tuple[str, ...]) -> None:
+    words = [run if word == "RUN" else word for word in argv]
+    done = subprocess.run([sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, "not installed" in done.stderr) == (0, False), done.stderr
 
 
 def test_an_index_that_was_not_measured_is_never_the_cheapest(command: Command, run: str) -> None:

@@ -225,6 +225,15 @@ def test_the_document_is_plain_json() -> None:
     assert row["index_bytes"] == index_bytes("HNSW32", 512, 50_000_000)
 
 
+def test_a_live_index_is_planned_under_any_of_its_spellings_and_refused_where_it_is_none() -> None:
+    live = found("512:float32:pgvector:hnsw(m=16,ef=40)", 0.99, 0.981, index_bytes=2_400_000)
+    for spelling in ("pgvector:hnsw", "pgvector:hnsw(ef=40, m=16)"):
+        plan = make_plan(PlanRequest(docs=1000, indexes=(spelling,), target="pgvector"), run(FULL, HALF, live))
+        assert [row.acceptable for row in plan.rows if row.dim == 512] == [True]
+    with pytest.raises(InputError, match="'pgvector:ivfflat' is none of pgvector's"):
+        make_plan(PlanRequest(docs=1000, indexes=("pgvector:ivfflat",)), run(FULL, HALF, live))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

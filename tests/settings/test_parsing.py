@@ -40,6 +40,7 @@ def test_share_is_read_in_every_accepted_form(written: object, share: float) -> 
         (98, "write 98% or 0.98"),
         ("97.5", "write 97.5% or 0.975"),
         (980, "write the share to keep: 0.98 or 98%"),
+        ("150%", "write the share to keep: 0.98 or 98%"),
         ("much", "write the share to keep: 0.98 or 98%"),
         (True, "write the share to keep: 0.98 or 98%"),
         (float("nan"), "write the share to keep: 0.98 or 98%"),
