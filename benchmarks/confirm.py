@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from scipy import optimize, stats
 Array = npt.NDArray[np.float32]
 DEPTH: Final = 100
 SCALAR: Final = {"float16": "SQfp16", "int8": "SQ8", "int4": "SQ4"}
+EFFORT: Final = re.compile(r"(.*),(efSearch|nprobe)=(\d+)")
 CLOSE: Final = 5e-4
 """Float32 sums in another order swap near ties: a share may differ by so much and still be the same."""
 
@@ -58,10 +60,11 @@ def ranked(row: Mapping[str, Any], documents: Array, queries: Array) -> tuple[Ar
         return None
     if rescore and ("@" not in rescore or not rescore.split("@")[1].isdecimal()):
         return None
-    name, _, effort = name.partition(",efSearch=")
+    searched = EFFORT.fullmatch(name)
+    name, parameter, effort = searched.groups() if searched else (name, "", "")
     built = faiss.index_factory(dim, name, faiss.METRIC_L2 if name == "LSH" else faiss.METRIC_INNER_PRODUCT)
     if effort:
-        faiss.ParameterSpace().set_index_parameter(built, "efSearch", float(effort))
+        faiss.ParameterSpace().set_index_parameter(built, parameter, float(effort))
     built.train(own)
     built.add(own)
     length, large = (int(part) for part in rescore.split("@")) if rescore else (min(DEPTH, len(own)), 0)

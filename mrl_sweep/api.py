@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.pipeline import run as job
 from mrl_sweep.report.document import Report
 from mrl_sweep.settings.config import SweepConfig, as_config
+
+_OWN_FOLDERS: Final[set[Path]] = set()
+"""Where this program wrote runs: it has no earlier run to lose there, and a loop or a cell may use its folder again."""
 
 
 def run(config: SweepConfig | Path | str | None = None, *, on_event: OnEvent = ignore, **settings: Any) -> Report:
@@ -16,6 +20,13 @@ def run(config: SweepConfig | Path | str | None = None, *, on_event: OnEvent = i
 
     `config` is a `SweepConfig`, or the path of a TOML file; `settings` are the command line's options without dashes
     (`collection="pydocs"`, `dims=[256, 128]`, `retain="98%"`), alone or on top of the file. `on_event` hears of progress
-    (`mrl_sweep.events`). Raises `mrl_sweep.errors.MrlSweepError`, whose `message` and `hint` are those of the command.
+    (`mrl_sweep.events`). Another run in `out` is replaced where this program wrote it, else with `force=True` alone. Raises
+    `mrl_sweep.errors.MrlSweepError`, whose `message` and `hint` are those of the command.
     """
-    return job.run(as_config(config, **settings), on_event)
+    asked_for = as_config(config, **settings)
+    if asked_for.run.out is not None and asked_for.run.out.resolve() in _OWN_FOLDERS:
+        asked_for = replace(asked_for, run=replace(asked_for.run, force=True))
+    report = job.run(asked_for, on_event)
+    if report.folder is not None:
+        _OWN_FOLDERS.add(Path(report.folder).resolve())
+    return report

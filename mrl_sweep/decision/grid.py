@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-import numpy as np
-
-from mrl_sweep.decision.bounds import retained_p
+from mrl_sweep.decision.families import Path, p_values_of, walk_paths
 from mrl_sweep.decision.judging import Question
-from mrl_sweep.decision.policy import DecideBy, Policy, reaches
+from mrl_sweep.decision.policy import DecideBy, Policy
 from mrl_sweep.decision.walk import decide, ladder
 from mrl_sweep.types import Basis, Configuration, IntArray, Scores, full_size
 
@@ -27,15 +25,6 @@ LEAST_SHARE: Final = 0.8
 """The smallest share for which the answers of the grid are known beforehand."""
 
 _NO_GRID: Final[Mapping[Configuration, int]] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Path:
-    """Configurations from many bytes to few, tested in order until the first that is not proven; `share` is its part of alpha."""
-
-    name: str
-    steps: tuple[Configuration, ...]
-    share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +63,7 @@ def decide_grid(
     grid = {c: size for c, size in bytes_of.items() if c in scores.candidates and c.basis == basis and c != full}
     paths = paths_through(grid, full)
     steps = list(dict.fromkeys(step for path in paths for step in path.steps))
-    proven = walk_paths(dict(zip(steps, _p_values(question, steps), strict=True)), paths, alpha=policy.alpha)
+    proven = walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=policy.alpha)
     return GridAnswer(smallest=min(proven, key=lambda c: (grid[c], -c.dim), default=None), proven=proven, paths=paths)
 
 
@@ -97,29 +86,6 @@ def paths_through(bytes_of: Mapping[Configuration, int], full: Configuration) ->
     }
     walked = {name: steps for name, steps in named.items() if steps}
     return tuple(Path(name=name, steps=steps, share=1 / len(walked)) for name, steps in walked.items())
-
-
-def walk_paths(p_values: Mapping[Configuration, float], paths: Sequence[Path], *, alpha: float) -> tuple[Configuration, ...]:
-    """What is proven, in order: each path at its part of alpha; one that passes to its end hands that on to those still walked.
-
-    A graphical procedure (Bretz, Maurer, Brannath & Posch 2009): the chance of any false proof is at most alpha.
-    """
-    part = {path.name: alpha * path.share for path in paths}
-    left = {path.name: list(path.steps) for path in paths}
-    proven: dict[Configuration, None] = {}
-    while True:
-        before = len(proven)
-        for name, steps in left.items():
-            while steps and (steps[0] in proven or p_values[steps[0]] <= part[name]):
-                proven[steps.pop(0)] = None
-        ended = [name for name, steps in left.items() if not steps and part[name] > 0]
-        going = [name for name, steps in left.items() if steps]
-        for name in ended:
-            for other in going:
-                part[other] += part[name] / len(going)
-            part[name] = 0.0
-        if len(proven) == before and not ended:
-            return tuple(proven)
 
 
 def _bits_first(bytes_of: Mapping[Configuration, int], full: Configuration) -> tuple[Configuration, ...]:
@@ -145,23 +111,6 @@ def _by_dimension(
     order = [*preferred, *sorted({f.precision for f in families} - {*preferred})]
     chosen = min(families, key=lambda f: (order.index(f.precision), str(f.rescore)))
     return tuple(ladder(families[chosen], full.dim))
-
-
-def _p_values(question: Question, candidates: Sequence[Configuration]) -> list[float]:
-    """The p-value of "keeps less than the asked share" of each candidate: the largest over the required measures."""
-    if question.units < question.policy.min_queries:
-        return [1.0] * len(candidates)
-    retain, worst = question.policy.retain, np.zeros(len(candidates))
-    for measure in question.required:
-        values = question.values(measure, (question.baseline, *candidates))
-        question.require_share(values, measure)
-        if question.policy.decide_by is DecideBy.MEAN:
-            shares = values[1:].mean(axis=1) / values[0].mean()
-            p = np.array([0.0 if reaches(float(share), retain) else 1.0 for share in shares])
-        else:
-            p = retained_p(values[1:], values[0], retain=retain)
-        worst = np.maximum(worst, p)
-    return [1.0 if question.why_unfit(c) is not None else float(p) for c, p in zip(candidates, worst, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

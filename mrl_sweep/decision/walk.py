@@ -102,8 +102,9 @@ def ladder(candidates: Iterable[Configuration], full_dim: int) -> list[Configura
     """The sizes of one family that a walk tests, largest first: all of up to a dozen, else some fixed by their dimension alone.
 
     These are the eighths of full size, the powers of two and three times those, each the smallest size at hand that is not
-    below it. A walk stops at the first size that does not pass: over a hundred of them, mostly between two good ones, it would
-    stop early, and a fine sweep would answer worse than its own coarse part.
+    below it; whatever size a known family of models publishes is among them. A walk stops at the first size that does not
+    pass: over a hundred of them, mostly between two good ones, it would stop early, and a fine sweep would answer worse than
+    its own coarse part.
     """
     sizes = sorted(candidates, key=lambda c: -c.dim)
     if len(sizes) <= _MOST_STEPS:

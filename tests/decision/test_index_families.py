@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrl_sweep.decision.families import judge_all
+from mrl_sweep.decision.families import judge_all, p_values_of
+from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.types import Configuration, Judgement, Measure, Outcome, Scores
 
 NDCG = Measure("nDCG", 10)
 N = 600
+COUNTED = np.ones((1, N), bool)
 
 
 def scores_of(means: dict[str, float]) -> Scores:
@@ -77,3 +79,47 @@ def test_what_makes_an_exact_search_unfit_makes_its_indexes_unfit() -> None:
     found = judge_all(scores, decide(scores, policy, unfit=unfit), policy, unfit=unfit)
     assert {j.outcome for c, j in found.items() if c.dim == 32} == {Outcome.FAIL}
     assert {j.reason for c, j in found.items() if c.dim == 32} == {"zero prefixes"}
+
+
+def one_near_the_margin(*indexes: str) -> dict[str, Judgement]:
+    """Sizes of the first index that are proven at 5% and not at half of it; the other indexes lose a third."""
+    noise = 0.1 * np.random.default_rng(2).standard_normal(N)
+    noise -= noise.mean()
+    rows = {"64": np.full(N, 0.5), "32": np.full(N, 0.5)}
+    rows |= {f"{dim}:float32:{indexes[0]}": 0.4832 + noise for dim in (64, 32)}
+    rows |= {f"{dim}:float32:{index}": 0.33 + noise for dim in (64, 32) for index in indexes[1:]}
+    scores, policy = (
+        Scores(tuple(map(Configuration.parse, rows)), (NDCG,), np.stack([*rows.values()])[:, None], COUNTED),
+        Policy(retain=0.95),
+    )
+    p = p_values_of(
+        Question(scores=scores, policy=policy, baseline=scores.candidates[0]), [Configuration.parse(f"64:float32:{indexes[0]}")]
+    )
+    assert 0.025 < p[0] < 0.05
+    return {str(c): j for c, j in judge_all(scores, decide(scores, policy), policy).items()}
+
+
+def test_indexes_share_alpha_and_what_passes_alone_says_so() -> None:
+    alone, shared = one_near_the_margin("HNSW32"), one_near_the_margin("HNSW32", "LSH")
+    assert [str(alone[f"{dim}:float32:HNSW32"].outcome) for dim in (64, 32)] == ["pass", "pass"]
+    assert [str(shared[f"{dim}:float32:HNSW32"].outcome) for dim in (64, 32)] == ["inconclusive", "not_tested"]
+    assert {shared[f"{dim}:float32:HNSW32"].reason for dim in (64, 32)} == {
+        "would pass by itself, but 2 kinds of index share the error of 5%"
+    }
+    assert shared["64:float32:LSH"].outcome is Outcome.FAIL
+    assert shared["32"].outcome is Outcome.PASS
+    assert alone["64:float32:HNSW32"].evidence == shared["64:float32:HNSW32"].evidence
+
+
+def test_an_exact_index_takes_no_part_of_alpha() -> None:
+    """Flat repeats the exact search, whose answer is the verdict's."""
+    found = one_near_the_margin("HNSW32")
+    noise = 0.1 * np.random.default_rng(2).standard_normal(N)
+    noise -= noise.mean()
+    rows = {"64": np.full(N, 0.5), "32": np.full(N, 0.5), "32:float32:Flat": np.full(N, 0.5), "32:float32:HNSW32": 0.4832 + noise}
+    scores, policy = (
+        Scores(tuple(map(Configuration.parse, rows)), (NDCG,), np.stack([*rows.values()])[:, None], COUNTED),
+        Policy(retain=0.95),
+    )
+    beside_flat = judge_all(scores, decide(scores, policy), policy)
+    assert beside_flat[Configuration.parse("32:float32:HNSW32")] == found["32:float32:HNSW32"]

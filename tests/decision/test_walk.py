@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.walk import DecideBy, Policy, decide, judge, ladder
+from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.content.sentence import sentence
 from mrl_sweep.types import Basis, Configuration, Measure, Outcome, Scores, Status, full_size
@@ -197,6 +198,16 @@ def test_a_fine_sweep_is_walked_over_sizes_fixed_by_their_dimension() -> None:
     assert [c.dim for c in ladder([prefix(dim) for dim in (200, 20, 100)], 256)] == [200, 100, 20]
     thousand = [c.dim for c in ladder([prefix(dim) for dim in range(10, 1000, 10)], 1000)]
     assert thousand[:4] == [880, 770, 750, 630], "the smallest size at hand that is not below 875, 768, 750, 625"
+
+
+def test_every_size_that_a_known_family_was_trained_for_is_on_the_ladder() -> None:
+    """So a fine sweep also walks the sizes that a vendor names; what is trained beside halvings and eighths is not known yet."""
+    fulls = [768, 1024, 1536, 2048, 3072, 4096]
+    sizes = [(dim, full) for family in FAMILIES for full in ([family.full] if family.full else fulls) for dim in family.trained]
+    assert len(sizes) > 30
+    assert [
+        (dim, full) for dim, full in sizes if dim not in [c.dim for c in ladder([prefix(d) for d in range(8, full, 8)], full)]
+    ] == []
 
 
 def test_a_dip_between_the_ladders_sizes_does_not_stop_the_walk() -> None:

@@ -111,7 +111,8 @@ def outcome_words(row: CandidateRow, report: Report) -> str:
     if row.verdict == Outcome.INCONCLUSIVE:
         needed = evidence.queries_needed if evidence else None
         units = "queries" if report.verdict.clusters is None else "clusters"
-        return f"not proven, needs ~{words.about(needed)} {units}" if needed else "not proven"
+        alone = ", would pass alone" if row.reason.startswith("would pass") else ""  # it shares alpha with others
+        return f"not proven, needs ~{words.about(needed)} {units}" if needed else f"not proven{alone}"
     if row.verdict == Outcome.NOT_TESTED:
         return "not reached, would pass alone" if row.reason else "not reached"
     return "baseline" if row.verdict == Outcome.BASELINE else "too low"
