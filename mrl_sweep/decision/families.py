@@ -83,7 +83,7 @@ def _sharing_alpha(
     ]
     steps = [step for path in paths for step in path.steps]
     proven = walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=policy.alpha)
-    why = f"would pass by itself, but {len(own)} kinds of index share the error of {asked(policy.alpha)}"
+    why = f"would pass by itself, but {len(own)} indexes and efforts share the error of {asked(policy.alpha)}"
     lowered: dict[Configuration, Judgement] = {}
     for path in paths:
         unproven = [c for c in path.steps if judged[c].outcome is Outcome.PASS and c not in proven]

@@ -104,7 +104,7 @@ def test_indexes_share_alpha_and_what_passes_alone_says_so() -> None:
     assert [str(alone[f"{dim}:float32:HNSW32"].outcome) for dim in (64, 32)] == ["pass", "pass"]
     assert [str(shared[f"{dim}:float32:HNSW32"].outcome) for dim in (64, 32)] == ["inconclusive", "not_tested"]
     assert {shared[f"{dim}:float32:HNSW32"].reason for dim in (64, 32)} == {
-        "would pass by itself, but 2 kinds of index share the error of 5%"
+        "would pass by itself, but 2 indexes and efforts share the error of 5%"
     }
     assert shared["64:float32:LSH"].outcome is Outcome.FAIL
     assert shared["32"].outcome is Outcome.PASS
