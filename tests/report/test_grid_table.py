@@ -95,6 +95,19 @@ def test_the_table_has_a_row_a_precision_and_marks_what_is_proven() -> None:
     assert not grid.table.rows[2][2].endswith("*")
 
 
+def test_a_note_says_what_each_rescoring_is_and_costs_on_disk() -> None:
+    (grid,) = grids(report(KEPT | {"32:int8:exact:rescore=8x@48": 0.99}))
+    _, four, eight = grid.notes
+    assert four == "4x: a shortlist 4 times as long, ordered again by float32 vectors, 256 bytes a vector on disk besides."
+    assert eight.startswith("8x@48: a shortlist 8 times as long, ordered again by the first 48 numbers of float32 vectors, 192 ")
+
+
+def test_many_sizes_name_the_page_that_shows_them_all() -> None:
+    few, many = (grids(report({str(d): 1.0 for d in dims} | {"64:int8": 1.0}))[0] for dims in ((64, 32), (64, 48, 32, 16)))
+    assert "Sizes that do not fit the width stand on the page (--format html)." in many.notes
+    assert not any("do not fit" in note for note in few.notes)
+
+
 def test_fitted_axes_have_a_table_of_their_own() -> None:
     assert [grid.title for grid in grids(report(KEPT | PCA))] == [
         "Dimensions x precision (nDCG@10)",

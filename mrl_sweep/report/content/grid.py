@@ -15,6 +15,9 @@ from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration
 
 _PROVEN: Final = "*"
 
+_ALWAYS_FIT: Final = 3
+"""So many sizes of a grid stand in any terminal: full size, the verdict's and the smallest proven configuration's."""
+
 
 def grids(report: Report) -> list[Section]:
     """A table for the model's own axes and one for fitted ones, where any code was ranked."""
@@ -50,11 +53,21 @@ def _grid(report: Report, basis: str) -> Section | None:
     chosen = next((i for i, family in enumerate(families) if _holds(cells, family, report.verdict.configuration)), None)
     named = "" if basis == Basis.PREFIX else " on axes fitted on the documents (PCA)"
     notes = [f"A cell: kept, at least, bytes of a vector. {_PROVEN} proven, with all cells before it on a path through the grid."]
-    if any(family.rescore for family in families):
-        notes.append("4x: a shortlist four times as long, ordered again by float32 vectors, which lie on disk besides.")
+    notes += [_rescore_words(rescore, rows) for rescore in dict.fromkeys(f.rescore for f in families if f.rescore)]
+    if len(dims) > _ALWAYS_FIT:
+        notes.append("Sizes that do not fit the width stand on the page (--format html).")
     moods = [Mood.PLAIN] * len(families)
     title = f"Dimensions x precision{named} ({report.verdict.measure})"
     return Section(title=title, name="grid", asked=True, table=table(columns, moods, chosen=chosen), notes=tuple(notes))
+
+
+def _rescore_words(rescore: str, rows: Iterable[CandidateRow]) -> str:
+    """What `4x` or `4x@768` stands for, with what it costs on disk."""
+    factor, _, dim = rescore.partition("@")
+    row = next(row for row in rows if row.rescore == rescore)
+    what = f"the first {dim} numbers of float32 vectors" if dim else "float32 vectors"
+    besides = f"{words.count((row.bytes_on_disk or 0) - row.bytes_per_vector)} bytes a vector on disk besides"
+    return f"{rescore}: a shortlist {factor.removesuffix('x')} times as long, ordered again by {what}, {besides}."
 
 
 def _at(cells: dict[Configuration, CandidateRow], family: Configuration, dim: int) -> CandidateRow | None:
