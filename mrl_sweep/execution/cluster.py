@@ -20,6 +20,8 @@ from mrl_sweep.words import first_offenders
 ANSWER_S: Final = 60.0
 """How long a node may take to say which versions it runs."""
 
+NICENESS: Final = "RAY_worker_niceness"
+
 
 @contextmanager
 def cluster(address: str | None, n_cores: int, on_event: OnEvent) -> Iterator[Any]:
@@ -129,7 +131,7 @@ def _start(ray: Any, address: str | None, n_cores: int, on_event: OnEvent) -> No
         if address:
             ray.init(address=address, **dict(quiet))
             return
-        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 leaves the cores to whatever else runs; threads do not
+        os.environ.setdefault(NICENESS, "0")  # Ray's own 15 leaves the cores to whatever else runs; threads do not
         on_event(Note(f"no Ray cluster is named (--address, RAY_ADDRESS): one of {n_cores} cores is started here"))
         ray.init(address="local", num_cpus=n_cores, include_dashboard=False, **dict(quiet))
     except Exception as error:  # Ray raises ConnectionError, RuntimeError and others of its own

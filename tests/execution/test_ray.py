@@ -108,16 +108,16 @@ def test_tasks_are_of_the_time_asked_for_once_a_core_has_shown_its_pace(ray_exec
 
 def test_the_workers_of_a_ray_that_is_started_here_do_not_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """As threads do not. A cluster that is joined keeps its own rule, and so does a user who names one."""
-    monkeypatch.delenv("RAY_worker_niceness", raising=False)
+    monkeypatch.delenv(module.NICENESS, raising=False)
     started: list[tuple[str, str | None]] = []
 
     class Recorded:
         def init(self, *, address: str, **_: Any) -> None:
-            started.append((address, os.environ.get("RAY_worker_niceness")))
+            started.append((address, os.environ.get(module.NICENESS)))
 
     module._start(Recorded(), "head:10001", 2, ignore)
     module._start(Recorded(), None, 2, ignore)
-    monkeypatch.setenv("RAY_worker_niceness", "7")
+    monkeypatch.setenv(module.NICENESS, "7")
     module._start(Recorded(), None, 2, ignore)
     assert started == [("head:10001", None), ("local", "0"), ("local", "7")]
 
