@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrl_sweep.collection.reading.documents import Ids, read_corpus
+from mrl_sweep.collection.reading.documents import Ids, is_among, read_corpus
 from mrl_sweep.collection.reading.records import Document
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress
@@ -66,6 +66,12 @@ def test_slices_and_rows_of_ids_are_those_of_the_tuple(texts: list[str]) -> None
 
 def test_an_id_that_occurs_twice_is_found_at_its_first_row() -> None:
     assert Ids(["a", "b", "a"]).rows_of(["a", "b"]).tolist() == [0, 1]
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1)), st.lists(st.integers(-(2**63), 2**63 - 1)), st.integers(0, 5))
+def test_which_values_are_among_a_few_is_what_numpy_says(values: list[int], few: list[int], both: int) -> None:
+    many = np.array([*values, *few[:both], *(one ^ 1 << 40 for one in few[:both])], np.int64)
+    assert is_among(many, np.array(few, np.int64)).tolist() == np.isin(many, np.array(few, np.int64)).tolist()
 
 
 def test_ids_outside_the_corpus_raise() -> None:
