@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_evaluation import evaluated
@@ -13,7 +15,7 @@ from mrl_sweep.report.content.grid import grids
 from mrl_sweep.report.content.sections import indexes
 from mrl_sweep.report.content.view import closing
 from mrl_sweep.report.document import QueryScores, Report
-from mrl_sweep.types import Configuration, Measure, Scores
+from mrl_sweep.types import Advice, Configuration, Measure, Scores
 
 NDCG = Measure("nDCG", 10)
 N = 800
@@ -104,8 +106,19 @@ def test_a_note_says_what_each_rescoring_is_and_costs_on_disk() -> None:
 
 def test_many_sizes_name_the_page_that_shows_them_all() -> None:
     few, many = (grids(report({str(d): 1.0 for d in dims} | {"64:int8": 1.0}))[0] for dims in ((64, 32), (64, 48, 32, 16)))
-    assert "Sizes that do not fit the width stand on the page (--format html)." in many.notes
-    assert not any("do not fit" in note for note in few.notes)
+    assert "A narrow screen shows fewer sizes than the page (--format html)." in many.notes
+    assert not any("narrow screen" in note for note in few.notes)
+
+
+def test_codes_that_the_vendor_makes_itself_are_named_until_they_are_verified() -> None:
+    words = "The vendor also sends codes of its own (int8, one bit): --verify-api 20 says whether they are these."
+    made = report(KEPT | PCA)
+    hosted = replace(made, manifest={"model": {"codes": ["int8", "uint8", "binary"]}})
+    own, turned = grids(hosted)
+    assert words in own.notes
+    assert words not in turned.notes
+    verified = replace(hosted, warnings=(Advice("api-codes-verified", "the same"),))
+    assert words not in (*grids(verified)[0].notes, *grids(made)[0].notes)
 
 
 def test_fitted_axes_have_a_table_of_their_own() -> None:

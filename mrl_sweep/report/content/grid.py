@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from mrl_sweep import words
@@ -54,8 +54,10 @@ def _grid(report: Report, basis: str) -> Section | None:
     named = "" if basis == Basis.PREFIX else " on axes fitted on the documents (PCA)"
     notes = [f"A cell: kept, at least, bytes of a vector. {_PROVEN} proven, with all cells before it on a path through the grid."]
     notes += [_rescore_words(rescore, rows) for rescore in dict.fromkeys(f.rescore for f in families if f.rescore)]
+    if basis == Basis.PREFIX and (vendor := _vendor_words(report, [family.precision for family in families])):
+        notes.append(vendor)
     if len(dims) > _ALWAYS_FIT:
-        notes.append("Sizes that do not fit the width stand on the page (--format html).")
+        notes.append("A narrow screen shows fewer sizes than the page (--format html).")
     moods = [Mood.PLAIN] * len(families)
     title = f"Dimensions x precision{named} ({report.verdict.measure})"
     return Section(title=title, name="grid", asked=True, table=table(columns, moods, chosen=chosen), notes=tuple(notes))
@@ -68,6 +70,16 @@ def _rescore_words(rescore: str, rows: Iterable[CandidateRow]) -> str:
     what = f"the first {dim} numbers of float32 vectors" if dim else "float32 vectors"
     besides = f"{words.count((row.bytes_on_disk or 0) - row.bytes_per_vector)} bytes a vector on disk besides"
     return f"{rescore}: a shortlist {factor.removesuffix('x')} times as long, ordered again by {what}, {besides}."
+
+
+def _vendor_words(report: Report, precisions: Sequence[str]) -> str:
+    """Which of these codes the model's vendor makes itself, and how to see whether they are the same; empty where none."""
+    model = report.manifest.get("model")
+    codes = model.get("codes") if isinstance(model, Mapping) else None
+    own = [PRECISION_WORDS.get(code, code) for code in codes or () if code in precisions]
+    if not own or any(advice.code.startswith("api-codes-") for advice in report.warnings):
+        return ""
+    return f"The vendor also sends codes of its own ({', '.join(own)}): --verify-api 20 says whether they are these."
 
 
 def _at(cells: dict[Configuration, CandidateRow], family: Configuration, dim: int) -> CandidateRow | None:
