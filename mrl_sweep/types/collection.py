@@ -43,7 +43,7 @@ class Documents(Protocol):
         ...
 
     def excerpts(self, rows: Sequence[int]) -> list[str]:
-        """The beginnings of these documents' full texts, one line each; empty where reading them would read the whole corpus."""
+        """The beginnings of these documents' full texts, one line each."""
         ...
 
 

@@ -140,6 +140,30 @@ def test_texts_and_titles_of_any_rows(seeks: bool) -> None:
     assert corpus.titles([]) == []
 
 
+@pytest.mark.usefixtures("held_or_not")
+@pytest.mark.parametrize("seeks", [True, False])
+def test_excerpts_are_the_beginnings_of_any_rows(seeks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mrl_sweep.collection.reading.documents._EXCERPT", 8)
+    corpus = read_corpus(ListSource(documents("zero", "one\nand more", "two"), seeks)).documents
+    assert corpus.excerpts([2, 1, 2]) == ["t2 two", "t1 one …", "t2 two"]
+    assert corpus.excerpts([]) == []
+
+
+def test_a_compressed_file_is_not_read_again_for_the_excerpts_of_what_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = ListSource(documents("zero", "one", "two"), seeks=False)
+    corpus = read_corpus(source).documents
+    corpus.titles([2, 0])
+    source.read = 0
+    assert corpus.excerpts([0, 2]) == ["t0 zero", "t2 two"]
+    assert source.read == 0
+    assert corpus.excerpts([1]) == ["t1 one"], "what was not named is read"
+    monkeypatch.setattr("mrl_sweep.collection.reading.documents._BEGINNINGS", 1)
+    many = read_corpus(source).documents
+    many.titles([2, 0])
+    assert many.excerpts([0, 2]) == ["t0 zero", "t2 two"], "of too many documents nothing is kept: the file is read once more"
+    assert many._beginnings == {}
+
+
 def test_a_range_of_texts_reads_no_other_document() -> None:
     source = ListSource(documents("zero", "one", "two", "three"))
     corpus = read_corpus(source).documents

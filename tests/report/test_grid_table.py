@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +12,11 @@ from made_evaluation import evaluated
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.deploying.findings import bytes_on_disk, fewest_of, findings_of, grid_bytes
 from mrl_sweep.report.content.build import Facts, build_report
-from mrl_sweep.report.content.grid import grids
+from mrl_sweep.report.content.grid import grid_table, grids
 from mrl_sweep.report.content.sections import indexes
 from mrl_sweep.report.content.view import closing
 from mrl_sweep.report.document import QueryScores, Report
+from mrl_sweep.report.render import Format, render
 from mrl_sweep.types import Advice, Configuration, Measure, Scores
 
 NDCG = Measure("nDCG", 10)
@@ -85,7 +87,8 @@ def test_fitted_axes_are_named_second_where_they_need_fewer_bytes() -> None:
 
 
 def test_the_table_has_a_row_a_precision_and_marks_what_is_proven() -> None:
-    (grid,) = grids(report(KEPT))
+    made = report(KEPT)
+    (grid,) = (grid_table(one, made) for one in grids(made))
     assert grid.table is not None
     assert [column.title for column in grid.table.columns] == ["precision", "64", "32"]
     names = [row[0] for row in grid.table.rows]
@@ -98,33 +101,39 @@ def test_the_table_has_a_row_a_precision_and_marks_what_is_proven() -> None:
 
 
 def test_a_note_says_what_each_rescoring_is_and_costs_on_disk() -> None:
-    (grid,) = grids(report(KEPT | {"32:int8:exact:rescore=8x@48": 0.99}))
+    made = report(KEPT | {"32:int8:exact:rescore=8x@48": 0.99})
+    (grid,) = (grid_table(one, made) for one in grids(made))
     _, four, eight = grid.notes
     assert four == "4x: a shortlist 4 times as long, ordered again by float32 vectors, 256 bytes a vector on disk besides."
     assert eight.startswith("8x@48: a shortlist 8 times as long, ordered again by the first 48 numbers of float32 vectors, 192 ")
 
 
-def test_many_sizes_name_the_page_that_shows_them_all() -> None:
-    few, many = (grids(report({str(d): 1.0 for d in dims} | {"64:int8": 1.0}))[0] for dims in ((64, 32), (64, 48, 32, 16)))
-    assert "A narrow screen shows fewer sizes than the page (--format html)." in many.notes
-    assert not any("narrow screen" in note for note in few.notes)
+@pytest.mark.parametrize("format", [Format.TEXT, Format.MARKDOWN])
+def test_sizes_for_which_there_is_no_room_are_named(format: Format) -> None:
+    sizes = (64, 60, 56, 52, 48, 44, 40, 36, 32)
+    shown = render(report({str(d): 1.0 for d in sizes} | {"64:int8": 1.0}), format, width=60)
+    said = re.search(r"No room here for ([\d, ]+):", shown)
+    (line,) = [line for line in shown.splitlines() if line.lstrip("| ").startswith("precision")]
+    assert said is not None
+    assert sorted(map(int, [*said[1].split(", "), *re.findall(r"\d+", line)])) == sorted(sizes)
+    assert "No room" not in render(report({"64": 1.0, "32": 1.0, "64:int8": 1.0}), format, width=60)
 
 
 def test_codes_that_the_vendor_makes_itself_are_named_until_they_are_verified() -> None:
     words = "The vendor also sends codes of its own (int8, one bit): --verify-api 20 says whether they are these."
     made = report(KEPT | PCA)
     hosted = replace(made, manifest={"model": {"codes": ["int8", "uint8", "binary"]}})
-    own, turned = grids(hosted)
+    own, turned = (grid_table(one, hosted) for one in grids(hosted))
     assert words in own.notes
     assert words not in turned.notes
     verified = replace(hosted, warnings=(Advice("api-codes-verified", "the same"),))
-    assert words not in (*grids(verified)[0].notes, *grids(made)[0].notes)
+    assert words not in [note for one in (verified, made) for note in grid_table(grids(one)[0], one).notes]
 
 
 def test_fitted_axes_have_a_table_of_their_own() -> None:
     assert [grid.title for grid in grids(report(KEPT | PCA))] == [
-        "Dimensions x precision (nDCG@10)",
-        "Dimensions x precision on axes fitted on the documents (PCA) (nDCG@10)",
+        "Dimensions x precision",
+        "Dimensions x precision on axes fitted on the documents (PCA)",
     ]
 
 

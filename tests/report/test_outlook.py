@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from mrl_sweep.deploying.bill import PlanRequest, PlanRow
+from mrl_sweep.deploying.plan import Plan
+from mrl_sweep.report.articles.plan import plan_article
 from mrl_sweep.report.content.layout import Section
 from mrl_sweep.report.content.outlook import _span, budgets, funnels, projections
 from mrl_sweep.report.content.view import model_name
@@ -47,7 +50,7 @@ def test_the_recommended_funnel_comes_first_then_measured_then_proven_ones(sketc
     shown = cells(section)
     assert shown["funnel"] == ("32 > 500 > 768", "64 > 500 > 768", "64 > 200 > 768", "32 > 100 > 768")
     assert shown["work"] == ("15.0x less", "8.0x less", "12.0x less", "24.0x less")
-    assert shown["keeps between"][0] == "98.5% - 100.1%"
+    assert shown["keeps"][0] == "98.5% or more", "an upper bound beyond full size says nothing"
     assert shown["measured"] == ("-", "99.9%", "-", "-")
     assert shown["verdict"] == ("proven, least work", "proven", "proven", "not proven")
     assert section is not None
@@ -98,6 +101,44 @@ def test_a_projection_stands_beside_the_figures_at_hand(sketch: Report) -> None:
     assert shown["holds up to"] == ("-", "2,000,000", "-")
     assert shown["verdict"] == ("acceptable", "too low", "not proven")
     assert section.notes[0] == "There 512 dimensions are the smallest acceptable size; here it is 256."
+
+
+def test_of_codes_the_acceptable_ones_are_shown_and_the_others_counted(sketch: Report) -> None:
+    size = projected(512, 0.248, 0.992, True, None)
+    codes = (replace(size, configuration="512:int8"), replace(size, configuration="512:binary", acceptable=None))
+    report = replace(sketch, projections=(size, *codes))
+    (section,), (every,) = projections(report), projections(report, whole=True)
+    assert cells(section)["dim"] == ("512", "512:int8")
+    assert section.notes[-1] == "1 code of these that is not acceptable there: --format html."
+    assert cells(every)["dim"] == ("512", "512:int8", "512:binary")
+    assert every.notes[-1].startswith("Modelled")
+
+
+def plan_row(dim: int, precision: str, *, acceptable: bool | None, at_least: float) -> PlanRow:
+    size = dim * {"float32": 4, "int8": 1}[precision]
+    return PlanRow(
+        configuration=f"{dim}:{precision}:Flat", dim=dim, precision=precision, index="Flat", docs=1000, acceptable=acceptable,
+        kept=at_least, at_least=at_least, vector_bytes=size, index_bytes=size, memory_bytes=size, disk_bytes=size, embed_s=None,
+        embed_price=None, p50_ms=None, p99_ms=None, queries_per_second=None, replicas=1, machines=None, monthly_cost=None,
+        quality=at_least, reason="" if acceptable else "not proven",
+    )  # fmt: skip
+
+
+def test_a_long_plan_keeps_full_size_the_cheapest_acceptable_rows_and_what_nearly_is() -> None:
+    rows = [
+        plan_row(dim, precision, acceptable=dim > 64, at_least=dim / 1000)
+        for precision in ("float32", "int8")
+        for dim in range(160, 0, -16)
+    ]
+    article = plan_article({"": Plan(rows=tuple(rows), request=PlanRequest(docs=1000), assumptions=())})
+    (section,) = article.sections
+    shown = list(zip(cells(section)["dim"], cells(section)["precision"], strict=True))
+    assert shown == [("160", "float32"), *((str(dim), "int8") for dim in (160, 144, 128, 112, 96, 80, 64, 48, 32, 16))]
+    assert section.table is not None
+    assert section.table.chosen == shown.index(("80", "int8"))
+    assert section.left_out == 9
+    assert "9 more rows: --format html." in render(article, Format.TEXT)
+    assert render(article, Format.HTML).count("<tr class=") == 20
 
 
 def test_corpora_of_several_sizes_have_a_section_each(sketch: Report) -> None:

@@ -13,11 +13,14 @@ from browser import CHROMIUM, DRIVER, open_browser, show
 from made_vectors import write_steep_collection
 
 import mrl_sweep
+from mrl_sweep.report.content.grid import grids
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import DocumentRow, FallenRow, FunnelRow, LoserRow, ProjectionRow
 from mrl_sweep.report.render import Format, render
 from mrl_sweep.runs.reopen import reopen
 from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.types import Configuration
+from mrl_sweep.words import percent
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium with its driver: the page was not opened")
 
@@ -181,6 +184,64 @@ def test_at_the_asked_share_the_page_says_what_the_report_says(opened: Callable[
     said = text(opened(real), "#what-if")
     assert f"At 95.0% the smallest proven size is {real.verdict.dimension} dimensions" in said
     assert said.endswith(f"{real.verdict.bytes_per_vector} a vector, {real.verdict.configuration}.")
+
+
+def test_the_grid_is_a_plot_with_the_stair_of_what_is_proven(opened: Callable[..., Any], real: Report) -> None:
+    """Every cell tells its figures; the line runs around those that the program accepted; the slider moves it."""
+    page = opened(real)
+    cells = page.execute_script("return [...document.querySelectorAll('#grid-0 .cell')].map(c => c.getAttribute('aria-label'))")
+    grid = [row for row in real.candidates if row.index == "exact" and not (row.precision == "float32" and row.rescore)]
+    assert sorted(label.partition(",")[0] for label in cells) == sorted(str(row.configuration) for row in grid)
+    named = real.row(Configuration.parse(real.verdict.configuration))
+    assert named is not None
+    evidence = named.measures["nDCG@10"]
+    assert pointed_at(page, "#grid-0 .cell.chosen")[:4] == [
+        real.verdict.configuration,
+        f"keeps {percent(evidence.kept)} of nDCG@10",
+        f"between {percent(evidence.at_least)} and {percent(evidence.at_most)}",
+        "ok",
+    ]
+    edges = "return document.querySelector('#grid-0 .stair').getAttribute('d').split('M').length - 1"
+    families = [[cell in accepted(real) for cell in line] for line in lines_of(real)]
+    assert page.execute_script(edges) == edges_between(families)
+    ask(page, 1000)
+    assert page.execute_script(edges) < edges_between(families), "less is proven to keep all"
+
+
+def lines_of(report: Report) -> list[list[str]]:
+    return [[str(row.configuration) if row else "" for row in grid.row(f)] for grid in grids(report) for f in grid.families]
+
+
+def accepted(report: Report) -> set[str]:
+    return {str(row.configuration) for row in report.candidates if row.acceptable}
+
+
+def edges_between(inside: list[list[bool]]) -> int:
+    """Sides of cells that are inside, with a cell beyond that is not."""
+    sides = 0
+    for y, line in enumerate(inside):
+        for x, cell in enumerate(line):
+            around = [(x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)]
+            beyond = [0 <= b < len(inside) and 0 <= a < len(line) and inside[b][a] for a, b in around]
+            sides += cell * beyond.count(False)
+    return sides
+
+
+def test_arrow_keys_move_through_the_grid(opened: Callable[..., Any], real: Report) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page = opened(real)
+    focused = "return document.activeElement.getAttribute('aria-label').split(',')[0]"
+    page.execute_script("document.querySelector('#grid-0 .cell[tabindex=\"0\"]').focus()")
+    assert page.execute_script(focused) == real.verdict.configuration
+    stops = "return document.querySelectorAll('#grid-0 .cell[tabindex=\"0\"]').length"
+    assert page.execute_script(stops) == 1, "one stop for the tab key"
+    (line,) = [line for line in lines_of(real) if real.verdict.configuration in line]
+    page.switch_to.active_element.send_keys(Keys.ARROW_LEFT)
+    left = line[line.index(real.verdict.configuration) - 1]
+    assert page.execute_script(focused) == left
+    assert text(page, "#tip").startswith(f"{left}\n")
+    assert page.execute_script(stops) == 1
 
 
 def test_a_column_sorts_and_a_word_filters(opened: Callable[..., Any], sketch: Report) -> None:

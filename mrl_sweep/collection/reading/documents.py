@@ -27,6 +27,10 @@ HELD_CHARACTERS: Final = 2**24
 _EXCERPT: Final = 320
 """Characters of an excerpt."""
 
+_BEGINNINGS: Final = 100_000
+"""Of so many documents of a compressed file the beginnings are kept when their titles are read: some 50 MB. Of more, the file
+is read once more."""
+
 _DENSE: Final = 16
 """Where at least one row in so many is wanted, reading on is faster than starting anew for each."""
 
@@ -169,9 +173,10 @@ class StoredDocuments:
         self.lengths = lengths
         """(n,) characters of each text, where they were counted."""
         self._left: list[tuple[int, Iterator[tuple[int, Document]]]] = []
+        self._beginnings: dict[int, str] = {}  # of the documents whose titles were read, where reading them again is dear
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_held": None, "_left": []}
+        return {**self.__dict__, "_held": None, "_left": [], "_beginnings": {}}
 
     @property
     def file_rows(self) -> FileRows | None:
@@ -212,13 +217,15 @@ class StoredDocuments:
             yield document.full_text
 
     def titles(self, rows: Sequence[int]) -> list[str]:
-        return [document.name for document in self.take(rows)]
+        documents = self.take(rows)
+        if self._held is None and not self._source.seeks and len(rows) <= _BEGINNINGS:
+            self._beginnings = {int(row): _beginning(one.full_text) for row, one in zip(rows, documents, strict=True)}
+        return [document.name for document in documents]
 
     def excerpts(self, rows: Sequence[int]) -> list[str]:
-        if self._held is None and not self._source.seeks:
-            return [""] * len(rows)
-        texts = (" ".join(document.full_text.split()) for document in self.take(rows))
-        return [text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…" for text in texts]
+        if all(int(row) in self._beginnings for row in rows):
+            return [self._beginnings[int(row)] for row in rows]
+        return [_beginning(document.full_text) for document in self.take(rows)]
 
     def take(self, rows: Sequence[int]) -> list[Document]:
         """The documents of these rows, in that order; each row is read once, in the order of the file."""
@@ -333,6 +340,11 @@ def _repeated(ids: Ids, text_hashes: IntArray, positions: IntArray, source: Sour
             "give each document an id of its own",
         )
     return repeated
+
+
+def _beginning(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"
 
 
 def _each(of: Callable[[str], int], texts: Sequence[str]) -> IntArray:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mrl_sweep import words
 from mrl_sweep.deploying.bill import PlanRow
 from mrl_sweep.deploying.plan import Plan, cheapest_row, plan_document
 from mrl_sweep.files import draft_file
-from mrl_sweep.report.content.layout import Article, Column, Item, Mood, Section, advice_items, by_name, table
+from mrl_sweep.report.content.layout import Article, Column, Item, Mood, Section, Table, advice_items, by_name, table
 from mrl_sweep.types import FLOAT32
+
+_FEW: Final = 16
+"""So many rows are all shown; of more, these:"""
+_MOST_ACCEPTABLE: Final = 6
+_MOST_PROMISING: Final = 4
 
 
 def plan_article(plans: Mapping[str, Plan]) -> Article:
@@ -67,8 +72,35 @@ def _cheapest(plans: Mapping[str, Plan]) -> Section:
 
 
 def _rows(plan: Plan, name: str) -> Section:
-    """The rows and what their figures assume; the precision where more than one is planned with."""
-    rows = plan.rows
+    """The rows that matter and what their figures assume; all of them for a page."""
+    kept = _that_matter(plan)
+    notes = (*plan.assumptions, *(f"left out: {one}" for one in plan.left_out))
+    return Section(
+        title=name,
+        asked=True,
+        table=_table(plan, kept),
+        every=_table(plan, plan.rows) if len(kept) < len(plan.rows) else None,
+        items=tuple(Item(note) for note in notes),
+    )
+
+
+def _that_matter(plan: Plan) -> Sequence[PlanRow]:
+    """All rows where they are few; else full size, the cheapest acceptable ones, and what is cheaper still and keeps most."""
+    if len(plan.rows) <= _FEW:
+        return plan.rows
+    full = max(row.dim for row in plan.rows)
+    by_cost = sorted(plan.rows, key=lambda row: (row.monthly_cost or 0.0, row.memory_bytes or 0))
+    acceptable = [row for row in by_cost if row.acceptable]
+    cheapest = cheapest_row(plan)
+    cheaper = by_cost[: by_cost.index(cheapest)] if cheapest else by_cost
+    promising = sorted((row for row in cheaper if not row.acceptable), key=lambda row: -(row.at_least or 0.0))
+    chosen = [row for row in plan.rows if row.dim == full and row.precision == FLOAT32 and not row.rescore]
+    chosen += [*acceptable[:_MOST_ACCEPTABLE], *promising[:_MOST_PROMISING]]
+    return [row for row in plan.rows if row in chosen]
+
+
+def _table(plan: Plan, rows: Sequence[PlanRow]) -> Table:
+    """The precision stands in it where more than one is planned with."""
     money = f", {plan.request.currency}" if plan.request.currency else ""
     coded = len({row.precision for row in rows}) > 1
     cheapest = cheapest_row(plan)
@@ -92,13 +124,8 @@ def _rows(plan: Plan, name: str) -> Section:
         Column(title="saves", cells=tuple(_money(row.saving) for row in rows), drop=2),
         Column(title="verdict", cells=tuple(_verdict(row) for row in rows), right=False),
     ]
-    notes = (*plan.assumptions, *(f"left out: {one}" for one in plan.left_out))
-    return Section(
-        title=name,
-        asked=True,
-        table=table(columns, [_mood(row) for row in rows], chosen=rows.index(cheapest) if cheapest else None),
-        items=tuple(Item(note) for note in notes),
-    )
+    chosen = rows.index(cheapest) if cheapest in rows else None
+    return table(columns, [_mood(row) for row in rows], chosen=chosen)
 
 
 def _tenants(plan: Plan, title: str) -> Section:

@@ -1,8 +1,9 @@
-"""Dimensions x precisions: the grid as a table."""
+"""Dimensions x precisions: what was measured of the grid, and its table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from mrl_sweep import words
@@ -15,16 +16,33 @@ from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration
 
 _PROVEN: Final = "*"
 
-_ALWAYS_FIT: Final = 3
-"""So many sizes of a grid stand in any terminal: full size, the verdict's and the smallest proven configuration's."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The exhaustive searches over one kind of axes: sizes from large to small by precisions, and those that were measured."""
+
+    basis: str
+    dims: tuple[int, ...]
+    families: tuple[Configuration, ...]
+    cells: Mapping[Configuration, CandidateRow]
+
+    def row(self, family: Configuration) -> list[CandidateRow | None]:
+        """A precision at each size; None where that was not measured."""
+        known = {c.dim: row for c, row in self.cells.items() if c.family == family}
+        return [known.get(dim) for dim in self.dims]
+
+    @property
+    def title(self) -> str:
+        """What lies along its sides."""
+        return "Dimensions x precision" + ("" if self.basis == Basis.PREFIX else " on axes fitted on the documents (PCA)")
 
 
-def grids(report: Report) -> list[Section]:
-    """A table for the model's own axes and one for fitted ones, where any code was ranked."""
-    return [section for basis in (Basis.PREFIX, Basis.PCA) if (section := _grid(report, str(basis))) is not None]
+def grids(report: Report) -> list[Grid]:
+    """That of the model's own axes and that of fitted ones, where any code was ranked; of a fine sweep the sizes that matter."""
+    return [grid for basis in (Basis.PREFIX, Basis.PCA) if (grid := _grid(report, str(basis))) is not None]
 
 
-def _grid(report: Report, basis: str) -> Section | None:
+def _grid(report: Report, basis: str) -> Grid | None:
     rows = [
         row
         for row in report.candidates
@@ -32,35 +50,42 @@ def _grid(report: Report, basis: str) -> Section | None:
     ]
     if all(row.precision == FLOAT32 for row in rows):
         return None
-    sizes = {row.dim for row in shown(report)}
-    dims = sorted({row.dim for row in rows} & sizes, reverse=True)
     cells = {row.configuration: row for row in rows}
-    families = sorted(dict.fromkeys(c.family for c in cells), key=lambda family: (bool(family.rescore), family.rescore))
-    proven = {*report.verdict.proven_configurations}
-    smallest = next((c.dim for c in cells if str(c) == report.verdict.configuration), None)
-    stays = {dims[0], report.verdict.dimension, smallest} if dims else set()
+    return Grid(
+        basis=basis,
+        dims=tuple(sorted({row.dim for row in rows} & {row.dim for row in shown(report)}, reverse=True)),
+        families=tuple(sorted(dict.fromkeys(c.family for c in cells), key=lambda family: (bool(family.rescore), family.rescore))),
+        cells=cells,
+    )
+
+
+def grid_table(grid: Grid, report: Report) -> Section:
+    """A line a precision; where the width is short, the sizes that the answers name stay."""
+    dims, families, named = grid.dims, grid.families, report.verdict.configuration
+    smallest = next((c.dim for c in grid.cells if str(c) == named), None)
+    stays = {*dims[:1], report.verdict.dimension, smallest}
+    cells = zip(*(grid.row(family) for family in families), strict=True)
     columns = [
-        Column(title="precision", cells=tuple(_family_words(family) for family in families), right=False),
+        Column(title="precision", cells=tuple(map(family_words, families)), right=False),
         *(
             Column(
                 title=str(dim),
-                cells=tuple(_cell(_at(cells, family, dim), report, proven) for family in families),
-                drop=0 if dim in stays else 1 + len(dims) - dims.index(dim),
+                cells=tuple(_cell(row, report) for row in column),
+                drop=0 if dim in stays else 1 + len(dims) - i,
             )
-            for dim in dims
+            for i, (dim, column) in enumerate(zip(dims, cells, strict=True))
         ),
     ]
-    chosen = next((i for i, family in enumerate(families) if _holds(cells, family, report.verdict.configuration)), None)
-    named = "" if basis == Basis.PREFIX else " on axes fitted on the documents (PCA)"
-    notes = [f"A cell: kept, at least, bytes of a vector. {_PROVEN} proven, with all cells before it on a path through the grid."]
-    notes += [_rescore_words(rescore, rows) for rescore in dict.fromkeys(f.rescore for f in families if f.rescore)]
-    if basis == Basis.PREFIX and (vendor := _vendor_words(report, [family.precision for family in families])):
+    chosen = next((i for i, f in enumerate(families) if any(c.family == f and str(c) == named for c in grid.cells)), None)
+    sure = words.asked(1 - report.verdict.alpha)
+    legend = f"A cell: kept, at least, bytes of a vector. {_PROVEN} proven: all of these together with {sure} confidence."
+    notes = [f"{legend} The others fell short or were not tried."]
+    notes += [_rescore_words(rescore, grid.cells.values()) for rescore in dict.fromkeys(f.rescore for f in families if f.rescore)]
+    if grid.basis == Basis.PREFIX and (vendor := _vendor_words(report, [family.precision for family in families])):
         notes.append(vendor)
-    if len(dims) > _ALWAYS_FIT:
-        notes.append("A narrow screen shows fewer sizes than the page (--format html).")
-    moods = [Mood.PLAIN] * len(families)
-    title = f"Dimensions x precision{named} ({report.verdict.measure})"
-    return Section(title=title, name="grid", asked=True, table=table(columns, moods, chosen=chosen), notes=tuple(notes))
+    made = table(columns, [Mood.PLAIN] * len(families), chosen=chosen)
+    title = f"{grid.title} ({report.verdict.measure})"
+    return Section(title=title, name="grid", asked=True, table=made, notes=tuple(notes))
 
 
 def _rescore_words(rescore: str, rows: Iterable[CandidateRow]) -> str:
@@ -82,20 +107,13 @@ def _vendor_words(report: Report, precisions: Sequence[str]) -> str:
     return f"The vendor also sends codes of its own ({', '.join(own)}): --verify-api 20 says whether they are these."
 
 
-def _at(cells: dict[Configuration, CandidateRow], family: Configuration, dim: int) -> CandidateRow | None:
-    return next((row for c, row in cells.items() if c.dim == dim and c.family == family), None)
-
-
-def _holds(cells: Iterable[Configuration], family: Configuration, named: str) -> bool:
-    return any(c.family == family and str(c) == named for c in cells)
-
-
-def _family_words(family: Configuration) -> str:
+def family_words(family: Configuration) -> str:
+    """`one bit, 4x`: a precision, and how its answers are ordered again."""
     name = PRECISION_WORDS.get(family.precision, family.precision)
     return f"{name}, {family.rescore}" if family.rescore else name
 
 
-def _cell(row: CandidateRow | None, report: Report, proven: Sequence[str] | set[str]) -> str:
+def _cell(row: CandidateRow | None, report: Report) -> str:
     evidence = measured(row, report) if row is not None else None
     if row is None or evidence is None:
         return words.DASH
@@ -103,5 +121,5 @@ def _cell(row: CandidateRow | None, report: Report, proven: Sequence[str] | set[
     shares = words.percent(evidence.kept, limit=limit)
     if evidence.at_least is not None:
         shares += f" {words.percent(evidence.at_least, limit=limit)}"
-    mark = _PROVEN if str(row.configuration) in proven else ""
+    mark = _PROVEN if str(row.configuration) in report.verdict.proven_configurations else ""
     return f"{shares} {words.count(row.bytes_per_vector)}{mark}"

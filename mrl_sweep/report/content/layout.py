@@ -59,7 +59,8 @@ class Section:
     """A titled part of the report: a table, items, and notes in sentences, any of them absent.
 
     `name` is what `--show` calls it. A short text leaves out a section that is not `asked` for by the run's own settings, and
-    shows its `brief` sentences instead, where it has found anything.
+    shows its `brief` sentences instead, where it has found anything. `every` are all rows, which a page has room for, where
+    `table` keeps those that matter most.
     """
 
     title: str
@@ -67,8 +68,14 @@ class Section:
     asked: bool = False
     brief: tuple[str, ...] = ()
     table: Table | None = None
+    every: Table | None = None
     items: tuple[Item, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> int:
+        """How many rows `table` leaves out."""
+        return len(self.every.rows) - len(self.table.rows) if self.every and self.table else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ def funnels(report: Report, *, whole: bool = False) -> Section | None:
     others = [name for name in dict.fromkeys(name for row in top for name in row.measures) if name != top[0].measure]
     columns = [
         Column(title="funnel", cells=tuple(f"{row.small} > {row.shortlist} > {row.large}" for row in top), right=False),
-        Column(title="keeps between", cells=tuple(_span(row.kept_low, row.kept_high) for row in top)),
+        Column(title="keeps", cells=tuple(_from_ranks(row.kept_low, row.kept_high) for row in top)),
         Column(title="at least", cells=tuple(words.percent(row.at_least, limit=limit) for row in top), drop=1),
         Column(title="measured", cells=tuple(words.percent(row.measured_kept, limit=limit) for row in top)),
         *(column for name in others for column in _other_measure(name, top, limit)),
@@ -52,7 +52,7 @@ def _other_measure(name: str, rows: list[FunnelRow], limit: float) -> tuple[Colu
     """The share of another measure that must pass: as measured, else between its bounds; and its limit."""
     shares = [row.measures.get(name, FunnelShare()) for row in rows]
     kept = tuple(
-        words.percent(share.measured_kept, limit=limit) if share.measured_kept else _span(share.kept_low, share.kept_high)
+        words.percent(share.measured_kept, limit=limit) if share.measured_kept else _from_ranks(share.kept_low, share.kept_high)
         for share in shares
     )
     least = tuple(words.percent(share.at_least, limit=limit) for share in shares)
@@ -80,13 +80,17 @@ def budgets(report: Report) -> Section | None:
     return Section(title=title, name="budgets", asked=True, table=table(columns, moods), notes=notes)
 
 
-def projections(report: Report) -> list[Section]:
+def projections(report: Report, *, whole: bool = False) -> list[Section]:
     """One section per corpus size that was asked about: what each size is expected to keep there."""
-    return [_projection(report, documents) for documents in dict.fromkeys(row.documents for row in report.projections)]
+    return [
+        _projection(report, documents, whole=whole) for documents in dict.fromkeys(row.documents for row in report.projections)
+    ]
 
 
-def _projection(report: Report, documents: int) -> Section:
-    rows = sorted((row for row in report.projections if row.documents == documents), key=lambda row: (row.measure, -row.dim))
+def _projection(report: Report, documents: int, *, whole: bool) -> Section:
+    """The sizes; of their codes, which are many, those that are acceptable there, or all."""
+    every = sorted((row for row in report.projections if row.documents == documents), key=lambda row: (row.measure, -row.dim))
+    rows = [row for row in every if whole or row.acceptable or row.configuration in ("", str(row.dim))] or every
     names = dict.fromkeys(row.measure for row in rows)
     limit = report.verdict.retain
     columns = [
@@ -103,7 +107,9 @@ def _projection(report: Report, documents: int) -> Section:
     moods = [Mood.OPEN if row.acceptable is None else Mood.GOOD if row.acceptable else Mood.BAD for row in rows]
     how = "modelled from the ranks; right for a corpus of which this one is a random sample" if rows[0].modelled else "exact"
     title = f"At {words.count(documents)} documents{'' if len(names) > 1 else f' ({rows[0].measure})'}"
-    notes = (*_answer(report, rows), f"{how[0].upper()}{how[1:]}.")
+    codes = words.plural(len(every) - len(rows), "code of these that is", "codes of these that are")
+    rest = f"{codes} not acceptable there: --format html."
+    notes = (*_answer(report, rows), f"{how[0].upper()}{how[1:]}.", *([rest] if len(rows) < len(every) else []))
     return Section(title=title, name="projection", asked=True, table=table(columns, moods), notes=notes)
 
 
@@ -138,6 +144,13 @@ def _span(low: float | None, high: float | None) -> str:
         one = words.percent(high if low is None else low)
         return one if low is high else f"at most {one}" if low is None else f"at least {one}"
     return f"{words.percent(low)} - {words.percent(high)}"
+
+
+def _from_ranks(low: float | None, high: float | None) -> str:
+    """The bounds of a share; an upper one beyond full size says nothing, and is left out."""
+    if low is not None and high is not None and high > 1:
+        return f"{words.percent(low)} or more"
+    return _span(low, high)
 
 
 def _work(row: FunnelRow) -> str:

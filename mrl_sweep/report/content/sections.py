@@ -5,7 +5,7 @@ from __future__ import annotations
 from mrl_sweep import words
 from mrl_sweep.decision.controls import AgainstRandom
 from mrl_sweep.deploying.tenants import pareto_front
-from mrl_sweep.report.content.grid import grids
+from mrl_sweep.report.content.grid import grid_table, grids
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.content.outlook import budgets, funnels, projections
 from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit
@@ -23,8 +23,14 @@ _LONGEST = 70
 
 def sections(report: Report, *, whole: bool = False) -> list[Section]:
     """The sections for which something was measured, in the order in which they are read; `whole` ones leave out no row."""
-    made = [*grids(report), slices(report, whole=whole), losers(report), controls(report), indexes(report)]
-    made += [funnels(report, whole=whole), budgets(report), *projections(report)]
+    made = [
+        *(grid_table(grid, report) for grid in grids(report)),
+        slices(report, whole=whole),
+        losers(report),
+        controls(report),
+        indexes(report),
+    ]
+    made += [funnels(report, whole=whole), budgets(report), *projections(report, whole=whole)]
     return [section for section in made if section is not None]
 
 

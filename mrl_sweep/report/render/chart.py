@@ -163,12 +163,12 @@ def _rows(chart: Chart, low: float, high: float, step: float, down: Callable[[fl
 
 
 def _columns(chart: Chart, across: Callable[[float], float]) -> Iterable[str]:
-    last = -math.inf
+    free = -math.inf
     for x, label in chart.ticks:
-        at = across(x)
-        if at - last >= max(30, 7 * len(label)):
+        at, half = across(x), max(11, 3.5 * len(label))
+        if at - half >= free:
             yield f'<text x="{at}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{_text(label)}</text>'
-            last = at
+            free = at + half + 8
 
 
 def _legend(names: Sequence[str]) -> Iterable[str]:

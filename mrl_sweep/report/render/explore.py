@@ -10,6 +10,7 @@ from mrl_sweep import words
 from mrl_sweep.decision.policy import MIN_QUERIES, DecideBy
 from mrl_sweep.decision.walk import ladder
 from mrl_sweep.report.content import view
+from mrl_sweep.report.content.grid import Grid, family_words, grids
 from mrl_sweep.report.content.layout import Column, Table, table
 from mrl_sweep.report.content.outlook import funnel_words, outlook_words, work_saved
 from mrl_sweep.report.document import Report
@@ -43,6 +44,7 @@ def plot_data(report: Report) -> dict[str, Any]:
             for one in sorted(verdict.by_share, key=lambda one: one.retain)
         ],
         "rows": [_point(row, report) for row in report.candidates],
+        "grids": [_grid(grid) for grid in grids(report)],
         "funnels": [_funnel(row) for row in report.funnels],
         "growth": _growth(report),
     }
@@ -75,6 +77,18 @@ def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
     }
 
 
+def _grid(grid: Grid) -> dict[str, Any]:
+    """Its sizes, and by precision the name of what was measured at each; None where nothing was."""
+    rows = [
+        {
+            "name": plain(family_words(family)),
+            "cells": [plain(str(row.configuration)) if row else None for row in grid.row(family)],
+        }
+        for family in grid.families
+    ]
+    return {"dims": list(grid.dims), "rows": rows}
+
+
 def _funnel(row: FunnelRow) -> dict[str, Any]:
     kept = row.measured_kept if row.measured_kept is not None else row.kept_low
     return {
@@ -82,7 +96,7 @@ def _funnel(row: FunnelRow) -> dict[str, Any]:
         "kept": kept,
         "measured": row.measured_kept is not None,
         "low": row.kept_low,
-        "high": row.kept_high,
+        "high": row.kept_high if row.kept_high is not None and row.kept_high <= 1 else None,
         "work": work_saved(row) if kept is not None else None,
         "words": plain(funnel_words(row)),
         "state": _STATES.get(Outcome(row.verdict), "open"),

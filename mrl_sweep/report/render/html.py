@@ -15,6 +15,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from mrl_sweep.report.content import view
+from mrl_sweep.report.content.grid import grids
 from mrl_sweep.report.content.layout import Article, fit
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
@@ -46,6 +47,7 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
         retain=report.verdict.retain,
         measure=report.verdict.measure,
         sizes=view.sizes(report),
+        grids=[grid.title for grid in grids(report)],
         remarks=view.remarks(report),
         sections=[section for section in sections(report, whole=True) if section.name != "losers"],
         everything=every_configuration(report),

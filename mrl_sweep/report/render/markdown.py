@@ -65,7 +65,8 @@ def render_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every
 
 def _shown(section: Section) -> list[str]:
     title = f"**{safe(section.title)}**" if section.title else ""
-    return [title, _table(section.table), _items(section), *_notes(section)]
+    more = f"{plural(section.left_out, 'more row')}: `--format html`" if section.left_out else ""
+    return [title, _table(section.table), more, _items(section), *_notes(section)]
 
 
 def _folded_report(name: str, report: Report) -> str:
@@ -115,9 +116,17 @@ def _warnings(section: Section) -> str:
 
 def _folded(section: Section) -> str:
     """A part that opens on a click; the empty lines let GitHub read Markdown inside the element."""
-    body = [_table(section.table), _items(section), *_notes(section)]
+    body = [_table(section.table), _no_room(section), _items(section), *_notes(section)]
     inner = "\n\n".join(block for block in body if block)
     return f"<details><summary>{_html(section.title)}</summary>\n\n{inner}\n\n</details>"
+
+
+def _no_room(section: Section) -> str:
+    """The sizes of a grid that were left out: a reader would take them for not measured."""
+    if section.name != "grid" or section.table is None:
+        return ""
+    names = [column.title for column in section.table.columns if column not in fit(section.table, _WIDTH, gap=3).columns]
+    return f"No room here for {', '.join(names)}: `--format html`" if names else ""
 
 
 def _html(text: str) -> str:

@@ -44,6 +44,8 @@ def render(report: Report, look: Look) -> str:
     for section in made:
         if section.asked or look.shows(section.name):
             text.section(section)
+            if section.name == "grid":
+                text.left_out(section.table)
     brief = [one for section in made if not (section.asked or look.shows(section.name)) for one in section.brief]
     if brief:
         text.blank()
@@ -67,6 +69,7 @@ def render_article(article: Article, look: Look) -> str:
     for section in article.sections:
         text.section(section)
         text.left_out(section.table)
+        text.notes((f"{plural(section.left_out, 'more row')}: --format html.",) if section.left_out else ())
     text.warnings(article.warnings, most=None if look.shows("warnings") else _MOST_WARNINGS)
     text.blank()
     for failure in article.failures:

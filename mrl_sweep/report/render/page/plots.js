@@ -2,7 +2,8 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const SVG = "http://www.w3.org/2000/svg";
-  const HEIGHT = 330, LEFT = 54, RIGHT = 24, TOP = 40, BOTTOM = 30, NEAR = 12, WIDEST = 760;
+  const HEIGHT = 330, LEFT = 54, RIGHT = 40, BOTTOM = 30, NEAR = 12, WIDEST = 1060;
+  let top = 14; // of a plot; a legend takes a line more
   let width = WIDEST; // of the plots, in pixels: as the page is wide, so that their text stays readable
   let asked = data.retain;
   let whole = false; // the whole scale, or the part of it where decisions are made
@@ -73,7 +74,8 @@
     const kept = shares.filter((share) => share !== null);
     const lowest = whole ? 0 : Math.max(Math.min(...kept, asked) - .01, asked - .12);
     const highest = Math.max(1.01, ...(whole ? kept : []));
-    const at = (share) => TOP + (highest - Math.min(Math.max(share, lowest), highest)) / (highest - lowest) * (HEIGHT - TOP - BOTTOM);
+    const from = top;
+    const at = (share) => from + (highest - Math.min(Math.max(share, lowest), highest)) / (highest - lowest) * (HEIGHT - from - BOTTOM);
     const step = highest - lowest > .5 ? .2 : highest - lowest > .1 ? .02 : .01;
     const ticks = [];
     for (let share = Math.ceil(lowest / step) * step; share <= highest + 1e-9; share += step) ticks.push(share);
@@ -86,11 +88,12 @@
       if (Math.abs(y.at(share) - limit) <= NEAR) continue; // the asked share is a tick of its own, where no mark can lie
       svg.append(make("text", { x: LEFT - 8, y: y.at(share) + 4, "text-anchor": "end" }, Math.round(100 * share) + "%"));
     }
-    let last = -Infinity;
+    let free = -Infinity; // where the next label may begin
     for (const [at, label] of ticks) {
-      if (at - last < Math.max(30, 7 * label.length)) continue;
+      const half = Math.max(11, 3.5 * label.length);
+      if (at - half < free) continue;
       svg.append(make("text", { x: at, y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, label));
-      last = at;
+      free = at + half + 8;
     }
     svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     svg.closest("figure").querySelector("figcaption").textContent = title;
@@ -99,7 +102,7 @@
   };
   const legend = (svg, entries) => {
     let at = LEFT;
-    for (const [kind, name] of entries) {
+    for (const [kind, name] of entries.length > 1 ? entries : []) {
       svg.append(make("path", { class: kind + " sample", d: "M" + at + " 16h24" }));
       svg.append(make("text", { class: "name", x: at + 30, y: 20 }, name));
       at += 44 + 7 * name.length;
@@ -130,6 +133,7 @@
     if (!svg) return;
     const families = new Map();
     for (const row of rows) families.set(row.family, [...(families.get(row.family) || []), row]);
+    top = families.size > 1 ? 40 : 14;
     const x = scaleOf(rows.map((row) => row.dim)), y = upright(rows.map((row) => row.kept));
     axes(svg, y, [...new Set(rows.map((row) => row.dim))].sort((a, b) => a - b).map((dim) => [x(dim), String(dim)]),
       data.measure + " kept, by dimensions; shaded: its confidence limits; dashed: the asked share");
@@ -155,6 +159,7 @@
     const rows = data.rows.filter((row) => cost(row) > 0 && row.kept !== null);
     const svg = cleared(id, rows.length > 1);
     if (!svg) return;
+    top = 14;
     const x = scaleOf(rows.map(cost)), y = upright(rows.map((row) => row.kept));
     axes(svg, y, [...new Set(rows.map(cost))].sort((a, b) => a - b).map((value) => [x(value), label(value)]), title);
     let best = -Infinity;
@@ -170,6 +175,7 @@
     const rows = data.funnels.filter((row) => row.work > 0);
     const svg = cleared("by-work", rows.length > 1);
     if (!svg) return;
+    top = 14;
     const x = scaleOf(rows.map((row) => row.work)), y = upright(rows.map((row) => row.kept));
     const ticks = [...new Set(rows.map((row) => Number(row.work.toPrecision(2))))].sort((a, b) => a - b);
     axes(svg, y, ticks.map((work) => [x(work), work + "x"]), data.measure + " kept by a funnel, by how many times less work it is");
@@ -183,6 +189,7 @@
     const points = data.growth.flatMap((line) => line.points);
     const svg = cleared("by-growth", new Set(points.map((one) => one.documents)).size > 1);
     if (!svg) return;
+    top = 14;
     const x = scaleOf(points.map((one) => one.documents)), y = upright(points.map((one) => one.kept));
     const sizes = [...new Set(points.map((one) => one.documents))].sort((a, b) => a - b);
     axes(svg, y, sizes.map((n) => [x(n), n.toLocaleString("en")]), data.measure + " kept, by documents of the corpus");
@@ -194,7 +201,74 @@
         dot(svg, one.state, x(one.documents), y.at(one.kept), text, false);
       }
     });
-    legend(svg, data.growth.map((line, number) => [kindOf(number), line.name]));
+    const named = []; // each line at its end, where no other name stands
+    for (const line of data.growth) {
+      const end = line.points[line.points.length - 1], at = y.at(end.kept) + 4;
+      if (named.some((other) => Math.abs(other - at) < NEAR)) continue;
+      named.push(at);
+      svg.append(make("text", { class: "name", x: x(end.documents) + 9, y: at }, line.name));
+    }
+  };
+  const byName = new Map(data.rows.map((row) => [row.name, row]));
+  const drawGrid = (grid, number) => { // dimensions x precision: coloured by the share kept, with the stair of what is proven
+    const svg = cleared("grid-" + number, true);
+    if (!svg) return;
+    const named = Math.min(150, width / 4), head = 24, high = 34, wide = (width - named - 2) / grid.dims.length;
+    const fewestBytes = fewest(asked).configuration, proven = (row) => row !== null && accepted(row, asked);
+    const rows = grid.rows.map((line) => line.cells.map((name) => (name === null ? null : byName.get(name))));
+    const cells = rows.map(() => []);
+    svg.setAttribute("viewBox", `0 0 ${width} ${head + high * rows.length + 4}`);
+    grid.dims.forEach((dim, x) => svg.append(make("text", { x: named + (x + .5) * wide, y: 15, "text-anchor": "middle" }, String(dim))));
+    rows.forEach((line, y) => {
+      const label = make("text", { x: named - 8, y: head + (y + .5) * high + 4, "text-anchor": "end" }, grid.rows[y].name);
+      svg.append(label);
+      if (7 * grid.rows[y].name.length > named) label.setAttribute("textLength", named - 10);
+      line.forEach((row, x) => {
+        if (row === null || row.kept === null) return;
+        const shade = Math.min(6, Math.ceil((asked - row.kept) / .02 - 1e-9)), left = named + x * wide, above = head + y * high;
+        const chosen = row.name === fewestBytes;
+        const cell = make("g", { class: "cell " + (shade > 0 ? "below-" + shade : "over") + (chosen ? " chosen" : "") });
+        cell.append(make("rect", { x: left, y: above, width: wide, height: high }));
+        const full = wide >= 56;
+        if (wide >= 24) cell.append(make("text", { x: left + wide / 2, y: above + (full ? 15 : 21) }, wide < 46 ? (100 * row.kept).toFixed(0) : percent(row.kept)));
+        if (full) cell.append(make("text", { class: "bytes", x: left + wide / 2, y: above + 28 }, row.bytes.toLocaleString("en") + " B"));
+        point(cell, describe(row));
+        cell.setAttribute("tabindex", "-1"); // one stop for the keyboard; arrows move inside
+        svg.append(cell);
+        cells[y][x] = cell;
+        cell.addEventListener("keydown", (event) => {
+          const [right, down] = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key] || [0, 0];
+          const next = (right || down) && cells[y + down] && cells[y + down][x + right];
+          if (!next) return;
+          event.preventDefault();
+          cell.setAttribute("tabindex", "-1");
+          next.setAttribute("tabindex", "0");
+          next.focus();
+        });
+      });
+    });
+    const stair = []; // the edges between what is proven and what is not
+    const at = (x, y) => rows[y] !== undefined && rows[y][x] !== undefined && proven(rows[y][x]);
+    rows.forEach((line, y) => line.forEach((row, x) => {
+      if (!at(x, y)) return;
+      const left = named + x * wide, right = left + wide, above = head + y * high, below = above + high;
+      if (!at(x, y - 1)) stair.push(`M${left} ${above}H${right}`);
+      if (!at(x, y + 1)) stair.push(`M${left} ${below}H${right}`);
+      if (!at(x - 1, y)) stair.push(`M${left} ${above}V${below}`);
+      if (!at(x + 1, y)) stair.push(`M${right} ${above}V${below}`);
+    }));
+    svg.append(make("path", { class: "stair", d: stair.join("") }));
+    const chosen = svg.querySelector(".chosen rect");
+    if (chosen) {
+      const [x, y, w, h] = ["x", "y", "width", "height"].map((name) => Number(chosen.getAttribute(name)));
+      svg.append(make("rect", { class: "frame", x: x + 4, y: y + 3, width: w - 8, height: h - 6, rx: 3 }));
+    }
+    const first = svg.querySelector(".chosen") || svg.querySelector(".cell");
+    if (first) first.setAttribute("tabindex", "0");
+    const how = data.byMean ? "measured" : "proven";
+    svg.closest("figure").querySelector("figcaption").textContent = data.measure + " kept and bytes of a vector; green: " +
+      percent(asked) + " or more, redder for each two points less; inside the line: " + how + " by its own row" +
+      (chosen ? "; framed: the fewest bytes" : "") + ". Arrow keys move from cell to cell; the table below has the same figures.";
   };
   const draw = () => {
     width = Math.max(320, Math.min(WIDEST, document.querySelector("main").clientWidth));
@@ -203,6 +277,7 @@
     drawCost("by-latency", (row) => row.p50, (ms) => ms.toPrecision(2) + " ms", data.measure + " kept, by median latency");
     drawFunnels();
     drawGrowth();
+    data.grids.forEach(drawGrid);
   };
 
   // --- The slider: another share, the same rule
