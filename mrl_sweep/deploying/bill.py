@@ -27,16 +27,19 @@ class Placed:
     refusal: str = ""
 
 
-def placed(target: Target, bases: Iterable[Configuration], indexes: Callable[[Configuration], Sequence[str]]) -> list[Placed]:
+def placed(
+    target: Target, bases: Iterable[Configuration], indexes: Callable[[Configuration], Sequence[str]], full: int
+) -> list[Placed]:
     """Every configuration in each of its `indexes`, the largest size first; without any, in the target's own structure.
 
-    What the target does not offer at all (a precision) is left out; what it offers but not at this size is there, refused.
+    What the target does not offer at all (a precision) is left out; what it offers but not at this size, or does not order again
+    as it was measured, is there, refused. `full` is the model's size.
     """
     rows = []
     for base in sorted(bases, key=lambda base: -base.dim):
         offer = target.offer(base.precision)
         own = () if offer is None else ("Flat" if target.name == DEFAULT_TARGET else offer.index,)
-        rows += [Placed(base, index, target.refusal(base)) for index in indexes(base) or own]
+        rows += [Placed(base, index, target.refusal(base, full)) for index in indexes(base) or own]
     order = list(dict.fromkeys(at.index for at in rows))
     return sorted(rows, key=lambda at: order.index(at.index))
 

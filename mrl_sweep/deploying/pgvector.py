@@ -46,7 +46,7 @@ def measure_live(
     database has no pgvector or does not let the user create a schema, EnvironmentFault where it cannot be reached.
     """
     target = target_named("pgvector")
-    fitting = [one for one in configurations if not target.refusal(one)]
+    fitting = [one for one in configurations if not target.refusal(one, trial.vectors.dim)]
     with connected(dsn) as connection, _schema_of_its_own(connection):
         _fill(connection, trial.vectors, on_event)
         measured = []

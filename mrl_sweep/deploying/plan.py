@@ -93,7 +93,7 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
     rows: dict[tuple[str, Configuration], PlanRow] = {}
     notes: dict[str, None] = {}
     left_out: list[str] = []
-    for at in placed(target, exact, lambda base: request.indexes or run.indexes(base)):
+    for at in placed(target, exact, lambda base: request.indexes or run.indexes(base), full.dim):
         weight = target_weight(target, at, request.docs) or _weigh(at.index, at.base, request.docs, run)
         if weight is None and not at.refusal:
             left_out.append(f"{at.index} at {_named(at.base)}: its bytes are neither known in closed form nor measured")

@@ -19,7 +19,7 @@ from mrl_sweep.deploying.index_spec import parse_index
 from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, table_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.precision import bytes_per_vector
-from mrl_sweep.types import EXACT, Configuration
+from mrl_sweep.types import EXACT, Basis, Configuration
 
 SCHEMA_VERSION: Final = 1
 DEFAULT_TARGET: Final = "faiss"
@@ -115,14 +115,33 @@ class Target:
             return self.offers[0]
         return next((offer for offer in self.offers if offer.precision == precision), None)
 
-    def refusal(self, configuration: Configuration) -> str:
-        """Why the target cannot hold this configuration; empty where it can."""
+    def refusal(self, configuration: Configuration, full: int) -> str:
+        """Why the target cannot hold this configuration of vectors of `full` dimensions; empty where it can."""
         offer = self.offer(configuration.precision)
         if offer is None:
             return f"{self.title} offers no {configuration.precision}: it has {', '.join(self.precisions)}"
-        if offer.takes(configuration.dim):
+        if not offer.takes(configuration.dim):
+            return f"{self.title} indexes up to {offer.most_dims:,} dimensions as {offer.called}, not {configuration.dim:,}"
+        return self._no_rescoring(configuration, full) if configuration.rescore else ""
+
+    @property
+    def stores_full_vectors(self) -> bool:
+        """Whether whole vectors order a shortlist again; else as many numbers as were cut to, which alone are stored."""
+        return self.cuts or self.name == DEFAULT_TARGET
+
+    def _no_rescoring(self, configuration: Configuration, full: int) -> str:
+        """Why what was measured is not how the target orders a shortlist again; empty where it is."""
+        if self.name == DEFAULT_TARGET:
             return ""
-        return f"{self.title} indexes up to {offer.most_dims:,} dimensions as {offer.called}, not {configuration.dim:,}"
+        precision, dim = configuration.precision, configuration.dim
+        if not any(one.rescored and one.precision in (ANY_PRECISION, precision) for one in self.statements):
+            return f"{self.title} is not known to order a shortlist of {precision} again"
+        factor, _, reach = configuration.rescore.partition("@")
+        stored = full if self.stores_full_vectors and configuration.basis == Basis.PREFIX else dim
+        if int(reach or full) == stored and factor.endswith("x"):
+            return ""
+        how = f"{self.title} orders a shortlist again by the {stored:,} numbers that it stores"
+        return f"{how}, not by {int(reach or full):,}: --target {self.name} measures that"
 
     def index_bytes(self, configuration: Configuration, docs: int) -> int | None:
         """Bytes of the target's index over `docs` vectors; None where it is refused, or no formula is known."""
@@ -146,13 +165,15 @@ class Target:
         offer = self.offer(configuration.precision)
         if offer is None or not offer.takes(configuration.dim):
             return ()
-        candidates = k * int((re.match(r"\d+", configuration.rescore) or ["1"])[0])
+        factor = int((re.match(r"\d+", configuration.rescore) or ["1"])[0])
+        candidates = k * factor
         values = {
             "dim": configuration.dim,
             "full": full,
             "called": offer.called,
             "m": _links(offer.index if configuration.is_exact else configuration.index),
             "candidates": candidates,
+            "factor": factor,
             "effort": max(effort, candidates if configuration.rescore else 0),
             "k": k,
             "factory": faiss_code(configuration.precision) if configuration.index == EXACT else configuration.index,

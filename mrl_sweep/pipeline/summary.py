@@ -90,8 +90,8 @@ def target_warnings(sweep: Sweep) -> tuple[Advice, ...]:
 
 def fewest_in(sweep: Sweep) -> Fewest:
     """The fewest bytes that are proven, among what the target takes."""
-    refused = target_named(sweep.config.deploy.target).refusal
-    return fewest_of(sweep, refused=refused)
+    target, full = target_named(sweep.config.deploy.target), sweep.embeddings.documents.dim
+    return fewest_of(sweep, refused=lambda one: target.refusal(one, full))
 
 
 def collection_warnings(sweep: Sweep) -> tuple[Advice, ...]:

@@ -144,8 +144,9 @@ def together(
     vectors, ranks = embeddings.documents, zeros_of_float32(join(counted))
     rescores = [Rescore.parse(text) for text in config.sweep.rescore]
     if rescores and any(candidate.precision != FLOAT32 for candidate in ranks.candidates):
-        cutoff = deepest_cutoff(config)
-        ranks = rescored(ranks, rescores, vectors, embeddings.queries, collection.qrels, options, cutoff=cutoff)
+        cutoff, own = deepest_cutoff(config), not target_named(config.deploy.target).stores_full_vectors
+        queries = embeddings.queries
+        ranks = rescored(ranks, rescores, vectors, queries, collection.qrels, options, cutoff=cutoff, at_own_size=own)
     depth = min(kept_depth(config), len(vectors))
     if ranks.top is None or ranks.top.depth <= depth:
         return ranks

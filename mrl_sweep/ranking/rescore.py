@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -16,6 +16,7 @@ from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.types import (
     FLOAT32,
     NOT_RETRIEVED,
+    Configuration,
     Float32Array,
     IntArray,
     Measure,
@@ -65,17 +66,20 @@ def rescored(
     options: RankOptions,
     *,
     cutoff: int,
+    at_own_size: bool = False,
 ) -> Ranks:
     """The ranks of every coded configuration with each rescoring, behind the shortlist of `cutoff` asked documents.
 
     `ranks.top` must be as deep as the longest shortlist, or as the corpus. What is not on the shortlist is NOT_RETRIEVED; on it,
     documents stand by their float32 scores. Documents that tie at the end of the shortlist are taken in the order of the corpus.
+    `at_own_size`: a rescoring that names no size orders by as many numbers as the codes were cut to, as a database does that
+    stores vectors of this size alone.
     """
     if ranks.top is None:
         raise ValueError("rescoring needs the lists of the best documents")
-    codes = [c for c, candidate in enumerate(ranks.candidates) if candidate.is_exact and candidate.precision != FLOAT32]
+    coded = [c for c, candidate in enumerate(ranks.candidates) if candidate.is_exact and candidate.precision != FLOAT32]
     parts = []
-    for rescore in rescores:
+    for rescore, codes in _by_size(rescores, coded, ranks.candidates, at_own_size=at_own_size):
         lists = ranks.top.rows[codes][:, :, : rescore.shortlist(cutoff)]
         scores = _scores_of(lists, rescore.dim or vectors.dim, vectors, queries, options)
         order = np.lexsort((np.where(lists < 0, np.iinfo(np.int64).max, lists), -scores), axis=-1)
@@ -93,6 +97,18 @@ def rescored(
             )
         )
     return join([ranks, *parts])
+
+
+def _by_size(
+    rescores: Sequence[Rescore], coded: list[int], candidates: Sequence[Configuration], *, at_own_size: bool
+) -> Iterator[tuple[Rescore, list[int]]]:
+    """Each rescoring with the candidates that it orders again, one size of its vectors at a time."""
+    for rescore in rescores:
+        if rescore.dim is not None or not at_own_size:
+            yield rescore, coded
+            continue
+        for dim in dict.fromkeys(candidates[c].dim for c in coded):
+            yield replace(rescore, dim=dim), [c for c in coded if candidates[c].dim == dim]
 
 
 def asked_documents(measures: Iterable[Measure]) -> int:

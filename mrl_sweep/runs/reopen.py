@@ -22,7 +22,7 @@ from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
 from mrl_sweep.report.folder import as_edited, read_report, read_run
 from mrl_sweep.report.ranks_file import RunData
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Configuration, IntArray, Measure
+from mrl_sweep.types import Configuration, IntArray, Measure, full_size
 
 T = TypeVar("T")
 
@@ -65,10 +65,11 @@ def judged_run(written: Report, data: RunData, config: SweepConfig) -> EarlierRu
         costs={row.configuration: cost_of(row) for row in written.candidates},
         agreements={row.configuration: {int(k): share for k, share in row.agreement.items()} for row in written.candidates},
     )
-    facts = Facts(required=policy.required, fewest=fewest_of(run, refused=target_of(written, config).refusal))
+    target, full = target_of(written, config), full_size(run.scores.candidates).dim
+    facts = Facts(required=policy.required, fewest=fewest_of(run, refused=lambda one: target.refusal(one, full)))
     judged = judged_anew(written, build_report(run.verdict, findings, QueryScores(run.scores, data.query_ids), facts))
     if _another_rule(written, judged, config):
-        judged = recommended_anew(judged, run, findings, target_of(written, config))
+        judged = recommended_anew(judged, run, findings, target)
     return replace(run, findings=findings, report=judged)
 
 

@@ -95,8 +95,8 @@ def test_targets_that_the_command_line_names_are_there() -> None:
 )
 def test_the_largest_vector_is_taken_and_one_more_is_refused(name: str, precision: str, most: int) -> None:
     target = target_named(name)
-    assert target.refusal(sizes(f"{most}:{precision}:exact")) == ""
-    assert f"up to {most:,} dimensions" in target.refusal(sizes(f"{most + 1}:{precision}:exact"))
+    assert target.refusal(sizes(f"{most}:{precision}:exact"), most) == ""
+    assert f"up to {most:,} dimensions" in target.refusal(sizes(f"{most + 1}:{precision}:exact"), most + 1)
     assert target.index_bytes(sizes(f"{most + 1}:{precision}:exact"), 1000) is None
 
 
@@ -148,7 +148,7 @@ def test_the_first_thing_said_is_what_does_not_fit() -> None:
 def test_codes_that_are_compared_with_codes_are_told_from_those_with_float32_queries() -> None:
     target = target_named("pgvector")
     assert target.compares_codes
-    assert not target_named("qdrant").compares_codes
+    assert not target_named("elasticsearch").compares_codes
     for symmetric, words in ((False, "; binary was measured with float32 queries"), (True, ", and so binary was measured")):
         (said,) = target_advice(target, [512], ["float32", "binary"], symmetric=symmetric)
         assert (said.code, said.message) == ("target-codes", f"pgvector 0.8 compares bit codes with codes{words}")
@@ -169,6 +169,47 @@ def test_a_rescored_configuration_gets_the_query_in_two_stages() -> None:
     assert "LIMIT 40) AS shortlist ORDER BY embedding <=> %(query)s::vector LIMIT 10" in twice
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "refusal"),
+    [
+        ("pgvector", "512:binary:exact:rescore=4x", ""),
+        ("pgvector", "512:binary:exact:rescore=4x@512", "again by the 1,536 numbers that it stores, not by 512"),
+        ("pgvector", "256:float32:exact:rescore=20@512", "not known to order a shortlist of float32 again"),
+        ("pgvector", "pca:512:binary:exact:rescore=4x", "again by the 512 numbers that it stores, not by 1,536"),
+        ("qdrant", "512:binary:exact:rescore=4x@512", ""),
+        ("qdrant", "1536:binary:exact:rescore=4x", ""),
+        ("qdrant", "512:binary:exact:rescore=4x", "again by the 512 numbers that it stores, not by 1,536: --target qdrant"),
+        ("redis", "512:float16:exact:rescore=4x@512", "not known to order a shortlist of float16 again"),
+        ("sqlitevec", "512:binary:exact:rescore=4x", "not known to order a shortlist of binary again"),
+        ("faiss", "512:binary:exact:rescore=4x", ""),
+    ],
+)
+def test_a_shortlist_is_ordered_again_as_the_target_does_or_not_at_all(name: str, text: str, refusal: str) -> None:
+    """A database that is given cut vectors has nothing else to order them by: another quality than that of whole vectors."""
+    said = target_named(name).refusal(sizes(text), 1536)
+    assert refusal in said if refusal else said == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "once", "again"),
+    [
+        ("qdrant", "binary", '"rescore": false', '"oversampling": 4'),
+        ("elasticsearch", "rabitq", '"oversample": 0', '"oversample": 4'),
+        ("opensearch", "binary", '"rescore": false', '"oversample_factor": 4'),
+        ("weaviate", "binary", '"enabled": true}', '"rescoreLimit": 40'),
+        ("milvus", "int8", '"sq_type": "SQ8"}', '"refine_k": 4'),
+        ("azure", "binary", '"enableRescoring": false', '"defaultOversampling": 4'),
+    ],
+)
+def test_what_is_pasted_orders_again_where_that_was_proven_and_only_there(
+    name: str, precision: str, once: str, again: str
+) -> None:
+    for how, words in (("", once), (":rescore=4x@512", again)):
+        text = " ".join(text for _, text in target_named(name).paste(sizes(f"512:{precision}:exact{how}"), 1536))
+        assert words in text
+        assert (again in text) == bool(how)
+
+
 def test_nothing_is_pasted_into_a_target_that_refuses() -> None:
     assert target_named("pgvector").paste(sizes("3072"), 3072) == ()
 
@@ -177,8 +218,9 @@ def test_nothing_is_pasted_into_a_target_that_refuses() -> None:
 def test_every_statement_fills_in_and_every_json_body_parses(name: str) -> None:
     target = load_targets()[name]
     for offer in target.offers:
-        for statement, text in target.paste(sizes(f"512:{offer.precision}:exact"), 1536):
-            assert "$" not in text
+        pasted = [target.paste(sizes(f"512:{offer.precision}:exact{how}"), 1536) for how in ("", ":rescore=4x")]
+        for statement, text in (each for statements in pasted for each in statements):
+            assert "$" not in text.replace("$vectorSearch", "")
             if statement.language == "json":
                 assert "$dim" not in statement.text or "512" in text
                 assert isinstance(json.loads(text), dict)

@@ -31,6 +31,18 @@ def test_what_the_target_lacks_is_refused_before_the_collection_is_read(target: 
         run(SweepConfig.of(target=target, precision=[precision], collection="nowhere", model="vectors:nowhere"))
 
 
+@pytest.mark.parametrize(("target", "rescore"), [("qdrant", "4x@16"), ("pgvector", "4x")])
+def test_a_shortlist_is_ordered_again_by_what_the_target_stores(tmp_path: Path, target: str, rescore: str) -> None:
+    rng = np.random.default_rng(2)
+    documents, relevant = steep(rng, 300, 32), rng.integers(0, 300, 90)
+    queries = (documents[relevant] + 0.2 * rng.standard_normal((90, 32))).astype(np.float32)
+    write_collection(tmp_path / "c", documents, queries, judgments_of(relevant))
+    paths = {name: str(tmp_path / name) for name in ("out", "store")}
+    grid = {"dims": [32, 16], "precision": "binary", "rescore": "4x", "index": "none"}
+    report = mrl_sweep.run(collection=str(tmp_path / "c"), model=f"vectors:{tmp_path / 'c'}", target=target, **grid, **paths)
+    assert [row.rescore for row in report.candidates if row.dim == 16 and row.rescore] == [rescore]
+
+
 def test_one_bit_is_compared_as_the_target_compares_it(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     documents, relevant = steep(rng, 300, 32), rng.integers(0, 300, 90)

@@ -46,6 +46,26 @@ def test_ranks_are_those_of_a_shortlist_ordered_again(text: str) -> None:
     assert any(candidate.rescore == text for candidate in ranks.candidates)
 
 
+def test_a_database_that_stores_cut_vectors_orders_by_these() -> None:
+    """Where no size is named, each size is ordered again by its own numbers, and says so."""
+    docs, queries, qrels, own = make_case(21)
+    options = RankOptions(own_rows=own, depth=4 * CUTOFF)
+    ranks = rank_grid([prefixes(DIMS, Similarity.COSINE)], ["binary"], Vectors((docs,)), queries, qrels, options)
+
+    def again(rescore: Rescore, at_own_size: bool) -> Any:
+        return rescored(ranks, [rescore], Vectors((docs,)), queries, qrels, options, cutoff=CUTOFF, at_own_size=at_own_size)
+
+    own_size = again(Rescore(4), True)
+    assert {c.rescore for c in own_size.candidates if c.rescore} == {f"4x@{dim}" for dim in DIMS}
+    for dim in DIMS:
+        named = again(Rescore(4, dim), False)
+        (a,), (b,) = (
+            [i for i, c in enumerate(one.candidates) if (c.dim, c.rescore) == (dim, f"4x@{dim}")] for one in (own_size, named)
+        )
+        assert (own_size.above[a] == named.above[b]).all()
+        assert (own_size.tied[a] == named.tied[b]).all()
+
+
 @pytest.mark.parametrize("dim", [8, 20, 48])
 def test_lists_are_those_of_a_refining_index(dim: int) -> None:
     rng = np.random.default_rng(3)

@@ -34,7 +34,9 @@ def render(report: Report, look: Look) -> str:
 
 def shipped(report: Report, target: Target) -> CandidateRow | None:
     """The run's own answer in bytes; where the target refuses that, the acceptable exact row of fewest bytes that it holds."""
-    rows = [row for row in report.candidates if row.verdict in _ACCEPTABLE and not target.refusal(row.configuration)]
+    rows = [
+        row for row in report.candidates if row.verdict in _ACCEPTABLE and not target.refusal(row.configuration, _full(report))
+    ]
     answer = next((row for row in rows if str(row.configuration) == report.verdict.configuration), None)
     if answer is not None:
         return answer
@@ -59,6 +61,8 @@ def _evidence(report: Report, row: CandidateRow, target: Target) -> str:
             f": keeps {words.percent(evidence.kept, limit=retain)} of {report.verdict.measure}, "
             f"at least {words.percent(evidence.at_least, limit=retain)}; {words.percent(retain)} was asked"
         )
+    if row.rescore and target.rescoring:
+        text += f"\n# {target.title} orders a shortlist again: {target.rescoring}"
     if row.index == "exact":
         text += "\n# this is an exhaustive search of these codes; what the index loses on top, mrl-sweep score tells"
     return text
