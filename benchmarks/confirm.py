@@ -25,6 +25,9 @@ Array = npt.NDArray[np.float32]
 DEPTH: Final = 100
 SCALAR: Final = {"float16": "SQfp16", "int8": "SQ8", "int4": "SQ4"}
 EFFORT: Final = re.compile(r"(.*),(efSearch|nprobe)=(\d+)")
+TIED: Final = 1e-6
+ORDERS: Final = 40
+"""A tie counts as the expectation over its orders: so many random ones are averaged."""
 CLOSE: Final = 5e-4
 """Float32 sums in another order swap near ties: a share may differ by so much and still be the same."""
 
@@ -86,10 +89,27 @@ def values(
     answers = ranked(row, *vectors)
     if answers is None:
         return None
-    run = {
-        query: {ids[0][r]: float(s) for s, r in zip(scores, rows, strict=True) if r >= 0 and not (own and ids[0][r] == query)}
-        for query, scores, rows in zip(ids[1], *answers, strict=True)
-    }
+    draw = np.random.default_rng(0)
+    return np.asarray(np.mean([_one_order(*answers, ids, qrels, own, draw) for _ in range(ORDERS)], axis=0), np.float64)
+
+
+def _one_order(
+    scores: Array,
+    rows: npt.NDArray[np.int64],
+    ids: tuple[Sequence[str], Sequence[str]],
+    qrels: Mapping[str, Any],
+    own: bool,
+    draw: np.random.Generator,
+) -> npt.NDArray[np.float64]:
+    """The values where tied documents come in a random order; scores are told apart as far as float32 sums can be."""
+    run = {}
+    for query, of_query, found in zip(ids[1], scores, rows, strict=True):
+        kept = [
+            (s, r) for s, r in zip(of_query.tolist(), found.tolist(), strict=True) if r >= 0 and not (own and ids[0][r] == query)
+        ]
+        levels = np.round(np.array([s for s, _ in kept]) / TIED)
+        order = np.lexsort((draw.random(len(kept)), -levels))
+        run[query] = {ids[0][kept[at][1]]: float(-place) for place, at in enumerate(order)}
     judged = pytrec_eval.RelevanceEvaluator(dict(qrels), {"ndcg_cut_10"}).evaluate(run)
     return np.array([judged[query]["ndcg_cut_10"] if query in judged else 0.0 for query in ids[1]])
 

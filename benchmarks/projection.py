@@ -75,7 +75,7 @@ def repetition(whole: Whole, generator: np.random.Generator) -> Repetition:
     there = Qrels(qrels.offsets, row_there[qrels.rows], qrels.grades)
     ranks = rank(Vectors((whole.documents[sample],)), whole.queries[chosen], there, DIMS, RankOptions(depth=0))
     truth = Ranks(whole.ranks.candidates, n, whole.ranks.above[:, columns], whole.ranks.tied[:, columns])
-    growths = [project(ranks, there, Demand(measure=measure), [n], generator=generator) for measure in MEASURES]
+    growths = [project(ranks, there, Demand(measure=measure), [n]) for measure in MEASURES]
     forecasts = [growth.at[0].forecasts for growth in growths]
     return Repetition(
         n_queries=len(chosen),

@@ -16,8 +16,8 @@ ROOT = Path(mrl_sweep.__file__).parent
 FLOORS = (
     ("types", "errors", "events", "interrupt", "words"),
     ("files",),
-    ("ranking", "measures", "decision", "projection"),
-    ("settings",),
+    ("ranking", "measures", "decision"),
+    ("projection", "settings"),
     ("collection", "store", "deploying"),
     ("report",),
     ("embedding", "execution", "demo"),

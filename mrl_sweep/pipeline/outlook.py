@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from mrl_sweep.decision.controls import against_random
 from mrl_sweep.decision.judging import Question
@@ -18,10 +16,10 @@ from mrl_sweep.deploying.tenants import Budget, Choice, choose_within
 from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.report.content.advice import Surroundings
 from mrl_sweep.report.document_rows import BudgetRow, ProjectionRow
-from mrl_sweep.types import EXACT, SEED, Advice, Basis, Measure, Ranks
+from mrl_sweep.types import EXACT, Advice, Basis, Measure, Ranks
 
 if TYPE_CHECKING:
-    from mrl_sweep.projection.growth import CorpusSize, Growth
+    from mrl_sweep.projection.growth import CorpusSize, Forecast, Growth
 
 
 def budget_rows(
@@ -69,28 +67,51 @@ def _budget_row(words: str, choice: Choice, measure: Measure) -> BudgetRow:
 def projection_rows(
     evaluation: Evaluation, findings: Findings, corpus_sizes: Sequence[int]
 ) -> tuple[tuple[ProjectionRow, ...], tuple[Advice, ...]]:
-    """Every required measure of sizes and codes in corpora of `--project-docs`; refusals and doubts as advice.
-
-    A size that is not acceptable here is not called so in a larger corpus: it is at best one of which that cannot be told.
-    """
+    """Every required measure of sizes and codes in corpora of `--project-docs`; refusals and doubts as advice."""
     if not corpus_sizes:
         return (), ()
-    from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Demand, project
+    from mrl_sweep.projection.growth import NEEDS_JUDGMENTS
 
-    policy, ranks = evaluation.policy, evaluation.ranks
-    if policy.required[0].label_free:
+    if evaluation.policy.required[0].label_free:
         return (), (NEEDS_JUDGMENTS,)
-    rows_kept = [i for i, c in enumerate(ranks.candidates) if c.is_exact and c.basis == Basis.PREFIX]
-    exact = Ranks(tuple(ranks.candidates[i] for i in rows_kept), ranks.n_documents, ranks.above[rows_kept], ranks.tied[rows_kept])
     rows: list[ProjectionRow] = []
     advice: dict[Advice, None] = {}
-    for measure in policy.required:
-        units = None if evaluation.clusters is None else unit_of(evaluation.clusters)
-        question = Demand(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=evaluation.full, units=units)
-        growth = project(exact, evaluation.qrels, question, corpus_sizes, generator=np.random.default_rng(SEED))
+    for growth in growths(evaluation, corpus_sizes):
         advice |= dict.fromkeys((*growth.advice, *(_refused(at) for at in growth.at if at.refused)))
         rows += [row for at in growth.at if not at.refused for row in _rows_at(at, growth, findings)]
     return tuple(rows), tuple(advice)
+
+
+def growths(evaluation: Evaluation, corpus_sizes: Sequence[int], bases: Collection[str] = (Basis.PREFIX,)) -> list[Growth]:
+    """The projection of each required measure: of sizes and codes of these bases, searched exhaustively.
+
+    Raises InputError for a measure that ranks alone cannot project, and where no query has a relevant document.
+    """
+    from mrl_sweep.projection.growth import Demand, project
+
+    policy, ranks = evaluation.policy, evaluation.ranks
+    rows = [i for i, c in enumerate(ranks.candidates) if c.is_exact and c.basis in bases]
+    exact = Ranks(tuple(ranks.candidates[i] for i in rows), ranks.n_documents, ranks.above[rows], ranks.tied[rows])
+    units = None if evaluation.clusters is None else unit_of(evaluation.clusters)
+    return [
+        project(
+            exact,
+            evaluation.qrels,
+            Demand(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=evaluation.full, units=units),
+            corpus_sizes,
+        )
+        for measure in policy.required
+    ]
+
+
+def acceptable_there(forecast: Forecast, documents: int, growth: Growth, findings: Findings) -> bool | None:
+    """Whether a configuration is acceptable in a corpus of `documents`: the one answer for a report and for a plan.
+
+    What is not acceptable here is not called so in a larger corpus: it is at best one of which that cannot be told.
+    """
+    finding = findings.get(forecast.candidate)
+    held = documents < growth.n_sample or (finding is not None and finding.acceptable)
+    return None if forecast.acceptable and not held else forecast.acceptable
 
 
 def _refused(at: CorpusSize) -> Advice:
@@ -98,7 +119,6 @@ def _refused(at: CorpusSize) -> Advice:
 
 
 def _rows_at(at: CorpusSize, growth: Growth, findings: Findings) -> list[ProjectionRow]:
-    acceptable_now = {c for c, finding in findings.items() if finding.acceptable or at.n_documents < growth.n_sample}
     return [
         ProjectionRow(
             dim=forecast.candidate.dim,
@@ -112,7 +132,7 @@ def _rows_at(at: CorpusSize, growth: Growth, findings: Findings) -> list[Project
             kept_high=forecast.at_most,
             configuration=str(forecast.candidate),
             modelled=not at.exact,
-            acceptable=None if forecast.acceptable and forecast.candidate not in acceptable_now else forecast.acceptable,
+            acceptable=acceptable_there(forecast, at.n_documents, growth, findings),
             holds_up_to=growth.stops_at.get(forecast.candidate),
         )
         for forecast in at.forecasts

@@ -14,8 +14,9 @@ from typing import Final
 
 import numpy as np
 
+from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.errors import InputError
-from mrl_sweep.projection.forecasts import MIN_QUERIES, CorpusSize, Demand, Forecast, GrowthModel
+from mrl_sweep.projection.forecasts import CorpusSize, Demand, Forecast, GrowthModel
 from mrl_sweep.types import Advice, Configuration, Measure, Qrels, Ranks
 
 __all__ = ["CorpusSize", "Demand", "Forecast", "Growth", "project", "refuse_unprojectable"]
@@ -53,23 +54,21 @@ class Growth:
     excluded: Mapping[str, int]
 
 
-def project(
-    ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence[int], *, generator: np.random.Generator
-) -> Growth:
+def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence[int]) -> Growth:
     """The measure at every exact candidate for each of `corpus_sizes`, and the size of corpus that each one bears.
 
     A size beyond fifty times the sample (ten times at k = 1) is refused and one beyond ten times comes with a warning, both as
     data. Raises InputError for a measure that ranks alone cannot project, and where no query has a relevant document.
     """
     refuse_unprojectable(question.measure)
-    model = GrowthModel.of(ranks, qrels, question, generator)
+    model = GrowthModel.of(ranks, qrels, question)
     reach = _reach(question.measure)
     within = [n for n in corpus_sizes if n <= reach * model.n_sample]
     curve = np.geomspace(max(1, model.n_sample / 20), reach * model.n_sample, _CURVE_POINTS).astype(np.int64)
     looked_at = np.unique([*curve, model.n_sample, *within]).tolist()
-    points = model.at(looked_at)
-    known = {point.n_documents: point for point in points}
-    at = tuple(known[n] if n in known else _refusal(n, model.n_sample, reach) for n in corpus_sizes)
+    points = [model.at(n) for n in looked_at]
+    by_size = {point.n_documents: point for point in points}
+    at = tuple(by_size[n] if n in by_size else _refusal(n, model.n_sample, reach) for n in corpus_sizes)
     names = [forecast.candidate for forecast in points[0].forecasts]
     stops = {name: _stops(name, points, question.retain) for name in names if name != model.baseline}
     left_out = len(ranks.candidates) - len(model.candidates)
@@ -146,8 +145,8 @@ def _stops(candidate: Configuration, points: Sequence[CorpusSize], retain: float
     last = held[-1]
     if last == len(points) - 1:
         return None
-    here, there = own[last].at_least, own[last + 1].at_least
-    if here is None or there is None or here <= there:
+    before, after = own[last].at_least, own[last + 1].at_least
+    if before is None or after is None or before <= after:
         return points[last].n_documents
     smaller, larger = points[last].n_documents, points[last + 1].n_documents
-    return int(smaller * (larger / smaller) ** min(1.0, max(0.0, (here - retain) / (here - there))))
+    return int(smaller * (larger / smaller) ** min(1.0, max(0.0, (before - retain) / (before - after))))

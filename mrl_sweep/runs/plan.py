@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from mrl_sweep.decision.judging import Question, judge_each
 from mrl_sweep.decision.slices import declared_slices
-from mrl_sweep.decision.units import unit_of
 from mrl_sweep.deploying.bill import GIB, PlanRequest, PlanRow
 from mrl_sweep.deploying.plan import Evaluated, Plan, make_plan
 from mrl_sweep.deploying.target_advice import target_advice
 from mrl_sweep.deploying.tenants import Tenant, tenant_row
 from mrl_sweep.errors import InputError
+from mrl_sweep.pipeline.outlook import acceptable_there, growths
 from mrl_sweep.runs.reopen import EarlierRun, target_of
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import EXACT, SEED, Advice, Configuration, Judgement, full_size
+from mrl_sweep.types import EXACT, Advice, Configuration, Judgement, full_size
 from mrl_sweep.words import first_offenders
 
 
@@ -114,44 +112,37 @@ def projected(run: EarlierRun, docs: int) -> tuple[dict[Configuration, Mapping[s
 
     With the reason where there is none: a measure that cannot be projected, a corpus that is too large.
     """
-    policy = run.policy
     try:
-        from mrl_sweep.projection.growth import NEEDS_JUDGMENTS, Demand, project
+        from mrl_sweep.projection.growth import NEEDS_JUDGMENTS
     except ModuleNotFoundError as missing:  # a pipeline that only judges finished runs is installed without
         return {}, (Advice("no-projection", f"no quality is projected: {missing.name} is not installed", "pip install scipy"),)
-    if policy.required[0].label_free:
+    if run.policy.required[0].label_free:
         return {}, (replace(NEEDS_JUDGMENTS, code="no-projection"),)
-    growths = []
-    for measure in policy.required:
-        question = Demand(
-            measure=measure,
-            retain=policy.retain,
-            alpha=policy.alpha,
-            baseline=full_size(run.findings),
-            units=None if run.clusters is None else unit_of(run.clusters),
-        )
-        try:
-            growths.append(project(run.data.ranks, run.data.qrels, question, [docs], generator=np.random.default_rng(SEED)))
-        except InputError as refused:
-            return {}, (Advice("no-projection", refused.message, refused.hint),)
-    advice = tuple(dict.fromkeys(one for growth in growths for one in growth.advice))
-    at = growths[0].at[0]
+    try:
+        projections = growths(run, [docs], {c.basis for c in run.findings})
+    except InputError as refused:
+        return {}, (Advice("no-projection", refused.message, refused.hint),)
+    advice = tuple(dict.fromkeys(one for growth in projections for one in growth.advice))
+    at = projections[0].at[0]
     if at.refused:
         return {}, (*advice, Advice("no-projection", f"no quality is projected: {at.refused}"))
-    by_measure = [{forecast.candidate: forecast for forecast in growth.at[0].forecasts} for growth in growths]
+    answers: dict[Configuration, list[bool | None]] = {}
+    for growth in projections:
+        for forecast in growth.at[0].forecasts:
+            answers.setdefault(forecast.candidate, []).append(acceptable_there(forecast, docs, growth, run.findings))
     return {
-        candidate: {
-            "measure": str(policy.required[0]),
+        forecast.candidate: {
+            "measure": str(run.policy.required[0]),
             "mean": forecast.mean,
             "low": forecast.low,
             "high": forecast.high,
             "kept": forecast.kept,
             "at_least": forecast.at_least,
             "at_most": forecast.at_most,
-            "acceptable": _all_acceptable([of_measure[candidate].acceptable for of_measure in by_measure]),
+            "acceptable": _all_acceptable(answers[forecast.candidate]),
             "exact": at.exact,
         }
-        for candidate, forecast in by_measure[0].items()
+        for forecast in at.forecasts
     }, advice
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, ndtr
 from scipy.stats import binom
 
+from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
@@ -41,7 +42,7 @@ def means(growth: Growth, at: int = 0) -> list[float]:
 
 
 def forecasts_of(ranks: Ranks, qrels: Qrels, measure: Measure, n_documents: int) -> tuple[Forecast, ...]:
-    return project(ranks, qrels, Demand(measure=measure), [n_documents], generator=generator()).at[0].forecasts
+    return project(ranks, qrels, Demand(measure=measure), [n_documents]).at[0].forecasts
 
 
 def ranked(scores: npt.NDArray[np.float64], kept: list[int], qrels: Qrels) -> Ranks:
@@ -73,7 +74,7 @@ def test_at_the_size_of_the_sample_it_says_what_the_measures_say(seed: int, text
     above[:, 0], tied[:, 0] = 90, 0
     ranks = Ranks((FULL, HALF), 100, above, tied)
     qrels = Qrels(offsets, np.arange(offsets[-1]), grades)
-    growth = project(ranks, qrels, Demand(measure=parse_measure(text)), [100], generator=generator())
+    growth = project(ranks, qrels, Demand(measure=parse_measure(text)), [100])
     expected = score(ranks, qrels, [parse_measure(text)]).values[:, 0].mean(axis=1)
     assert means(growth) == pytest.approx(expected.tolist(), abs=1e-12)
     assert growth.at[0].exact
@@ -94,7 +95,7 @@ def test_below_the_sample_it_is_the_mean_over_every_smaller_corpus_that_keeps_th
     for n_kept in range(len(relevant), 10):
         corpora = [sorted([*relevant, *kept]) for kept in itertools.combinations(others, n_kept - len(relevant))]
         total = math.fsum(float(score(ranked(scores, kept, qrels), qrels, [measure]).values[0, 0, 0]) for kept in corpora)
-        growth = project(ranks, qrels, Demand(measure=measure), [n_kept], generator=generator())
+        growth = project(ranks, qrels, Demand(measure=measure), [n_kept])
         assert means(growth) == pytest.approx([total / len(corpora)], abs=1e-12)
 
 
@@ -102,7 +103,7 @@ def test_a_document_tied_with_thousands_is_cut_where_the_tie_is() -> None:
     ranks, qrels = one_each(np.array([[2]]), 10_000)
     ranks.tied[:] = 6399
     for k, expected in ((10, 8 / 6400), (642, 0.1)):
-        growth = project(ranks, qrels, Demand(measure=parse_measure(f"R@{k}")), [10_000], generator=generator())
+        growth = project(ranks, qrels, Demand(measure=parse_measure(f"R@{k}")), [10_000])
         assert means(growth) == pytest.approx([expected], abs=1e-12 if k == 10 else 0.01)
 
 
@@ -158,7 +159,7 @@ def test_ndcg_of_several_relevant_documents_is_predicted_from_their_common_order
     whole = np.sort(sample + np.take_along_axis(np.sort(second, axis=1), order, axis=1), axis=1)
     for text in ("nDCG@10", "R@10", "nDCG@100"):
         measure = parse_measure(text)
-        growth = project(ranks(first, n), qrels, Demand(measure=measure), [10 * n], generator=generator())
+        growth = project(ranks(first, n), qrels, Demand(measure=measure), [10 * n])
         truth = score(ranks(whole, 10 * n), qrels, [measure]).values[0, 0].mean()
         assert means(growth) == pytest.approx([truth], abs=0.02)
         assert growth.at[0].forecasts[0].low - 0.005 <= truth <= growth.at[0].forecasts[0].high + 0.005
@@ -166,7 +167,7 @@ def test_ndcg_of_several_relevant_documents_is_predicted_from_their_common_order
 
 def test_just_above_the_sample_it_continues_what_is_exact_below() -> None:
     sample = generator(1).binomial(999, planted(1, centre=3.0, spread=1.0, link=Link.PROBIT, n_queries=400))
-    growth = project(*one_each(sample, 1000), Demand(measure=R10), [1000, 1001], generator=generator())
+    growth = project(*one_each(sample, 1000), Demand(measure=R10), [1000, 1001])
     assert means(growth, 1) == pytest.approx(means(growth, 0), abs=1e-3)
     assert (growth.at[0].exact, growth.at[1].exact) == (True, False)
 
@@ -174,13 +175,13 @@ def test_just_above_the_sample_it_continues_what_is_exact_below() -> None:
 def test_the_band_moves_as_the_whole_estimate_does_when_queries_are_left_out() -> None:
     n, n_queries = 2000, 240
     sample = generator(2).binomial(n - 1, planted(2, centre=2.8, spread=1.0, link=Link.PROBIT, n_queries=n_queries))[:1]
-    whole = means(project(*one_each(sample, n), Demand(measure=R10), [10 * n], generator=generator()))[0]
+    whole = means(project(*one_each(sample, n), Demand(measure=R10), [10 * n]))[0]
     jackknife = []
     for fold in range(24):
         rest = np.delete(sample, np.arange(fold, n_queries, 24), axis=1)
-        jackknife.append(means(project(*one_each(rest, n), Demand(measure=R10), [10 * n], generator=generator()))[0])
+        jackknife.append(means(project(*one_each(rest, n), Demand(measure=R10), [10 * n]))[0])
     error = math.sqrt(23 / 24 * sum((each - whole) ** 2 for each in jackknife))
-    forecast = project(*one_each(sample, n), Demand(measure=R10), [10 * n], generator=generator()).at[0].forecasts[0]
+    forecast = project(*one_each(sample, n), Demand(measure=R10), [10 * n]).at[0].forecasts[0]
     assert (forecast.high - forecast.low) / (2 * 1.645) == pytest.approx(error, rel=0.3)
 
 
@@ -189,7 +190,7 @@ def test_the_band_moves_as_the_whole_estimate_does_when_queries_are_left_out() -
 
 @pytest.mark.parametrize("above", [0, 999])
 def test_documents_that_all_stand_first_or_last_still_give_a_figure(above: int) -> None:
-    growth = project(*one_each(np.full((2, 50), above), 1000), Demand(measure=R10), [5000, 50_000], generator=generator())
+    growth = project(*one_each(np.full((2, 50), above), 1000), Demand(measure=R10), [5000, 50_000])
     for at in growth.at:
         for forecast in at.forecasts:
             assert 0 <= forecast.low <= forecast.mean <= forecast.high <= 1
@@ -202,13 +203,13 @@ def test_a_missing_document_counts_in_recall_and_is_never_found() -> None:
     half = Qrels(qrels.offsets * 2, np.stack([qrels.rows, -np.ones_like(qrels.rows)], 1).ravel(), np.ones(400, np.int64))
     with_missing = np.stack([sample, np.full_like(sample, NOT_RETRIEVED)], axis=2).reshape(1, -1)
     both = Ranks(ranks.candidates, 1000, with_missing, np.zeros_like(with_missing))
-    alone = means(project(ranks, qrels, Demand(measure=R10), [5000], generator=generator()))[0]
-    assert means(project(both, half, Demand(measure=R10), [5000], generator=generator()))[0] == pytest.approx(alone / 2, abs=2e-3)
+    alone = means(project(ranks, qrels, Demand(measure=R10), [5000]))[0]
+    assert means(project(both, half, Demand(measure=R10), [5000]))[0] == pytest.approx(alone / 2, abs=2e-3)
 
 
 def test_far_corpora_are_warned_of_and_farther_ones_refused() -> None:
     ranks, qrels = one_each(generator(5).integers(0, 40, (2, 60)), 1000)
-    growth = project(ranks, qrels, Demand(measure=R10), [10_000, 10_001, 50_000, 50_001], generator=generator())
+    growth = project(ranks, qrels, Demand(measure=R10), [10_000, 10_001, 50_000, 50_001])
     assert [at.refused for at in growth.at] == [
         "",
         "",
@@ -217,14 +218,14 @@ def test_far_corpora_are_warned_of_and_farther_ones_refused() -> None:
     ]
     assert growth.at[3].forecasts == ()
     assert [advice.code for advice in growth.advice] == ["random-sample", "far-projection"]
-    near = project(ranks, qrels, Demand(measure=R10), [500, 10_000], generator=generator())
+    near = project(ranks, qrels, Demand(measure=R10), [500, 10_000])
     assert [advice.code for advice in near.advice] == ["random-sample"]
-    assert project(ranks, qrels, Demand(measure=R10), [1000], generator=generator()).advice == ()
+    assert project(ranks, qrels, Demand(measure=R10), [1000]).advice == ()
 
 
 def test_at_a_cutoff_of_one_ten_times_the_sample_is_the_limit() -> None:
     ranks, qrels = one_each(generator(5).integers(0, 40, (2, 60)), 1000)
-    growth = project(ranks, qrels, Demand(measure=parse_measure("R@1")), [10_000, 10_001], generator=generator())
+    growth = project(ranks, qrels, Demand(measure=parse_measure("R@1")), [10_000, 10_001])
     assert [bool(at.refused) for at in growth.at] == [False, True]
     assert "at a cut-off of 1" in growth.at[1].refused
     assert growth.looked_at[-1] == 10_000
@@ -243,16 +244,16 @@ def test_the_sample_and_every_size_asked_for_are_looked_at_so_that_crossing_and_
 def test_a_measure_that_each_rank_alone_does_not_give_is_refused(text: str) -> None:
     ranks, qrels = one_each(np.zeros((1, 40), np.int64), 100)
     with pytest.raises(InputError, match="cannot be projected"):
-        project(ranks, qrels, Demand(measure=parse_measure(text)), [1000], generator=generator())
+        project(ranks, qrels, Demand(measure=parse_measure(text)), [1000])
 
 
 def test_judgments_without_a_relevant_document_in_the_corpus_are_refused() -> None:
     ranks, qrels = one_each(np.full((1, 40), NOT_RETRIEVED), 100)
     with pytest.raises(InputError, match="no relevant document is in the corpus"):
-        project(ranks, qrels, Demand(measure=R10), [1000], generator=generator())
+        project(ranks, qrels, Demand(measure=R10), [1000])
     nothing = Qrels(qrels.offsets, qrels.rows, np.zeros(40, np.int64))
     with pytest.raises(InputError, match="no query has a relevant document"):
-        project(ranks, nothing, Demand(measure=R10), [1000], generator=generator())
+        project(ranks, nothing, Demand(measure=R10), [1000])
 
 
 # --- The acceptable size ----------------------------------------------------------------------------------------------
@@ -264,7 +265,7 @@ def sizes(measure: Measure = R10, n_queries: int = 5000) -> Growth:
     easy = 3.0 + 0.9 * random.standard_normal(n_queries)
     chances = ndtr(-np.stack([easy, easy - 0.014, easy - 0.05]))
     sample = binom.ppf(random.random(n_queries), 4999, chances).astype(np.int64)
-    return project(*one_each(sample, 5000), Demand(measure=measure), [250, 5000, 50_000], generator=generator())
+    return project(*one_each(sample, 5000), Demand(measure=measure), [250, 5000, 50_000])
 
 
 def test_a_size_that_passes_on_a_small_corpus_fails_on_a_larger_one_and_the_crossing_is_named() -> None:
@@ -285,34 +286,52 @@ def test_the_crossing_lies_where_the_lower_limit_meets_the_asked_share() -> None
     easy = 3.2 + 0.9 * random.standard_normal(3000)
     chances = ndtr(-np.stack([easy, easy - 0.018]))
     ranks, qrels = one_each(binom.ppf(random.random(3000), 4999, chances).astype(np.int64), 5000)
-    crossing = project(ranks, qrels, Demand(measure=R10), [5000], generator=generator()).stops_at[ranks.candidates[1]]
+    crossing = project(ranks, qrels, Demand(measure=R10), [5000]).stops_at[ranks.candidates[1]]
     assert crossing is not None
-    growth = project(ranks, qrels, Demand(measure=R10), [int(crossing * 0.9), int(crossing * 1.1)], generator=generator())
+    growth = project(ranks, qrels, Demand(measure=R10), [int(crossing * 0.9), int(crossing * 1.1)])
     assert [at.forecasts[1].acceptable for at in growth.at] == [True, None]
 
 
 def test_a_size_equal_to_full_size_holds_through_the_whole_reach() -> None:
     sample = generator(13).binomial(4999, planted(13, centre=3.0, spread=1.0, link=Link.PROBIT, n_queries=2000))[0]
-    growth = project(*one_each(np.stack([sample, sample]), 5000), Demand(measure=R10), [250_000], generator=generator())
+    growth = project(*one_each(np.stack([sample, sample]), 5000), Demand(measure=R10), [250_000])
     assert list(growth.stops_at.values()) == [None]
     assert growth.at[0].forecasts[1].kept == pytest.approx(1.0, abs=1e-9)
 
 
 def test_too_few_queries_accept_nothing_and_say_so() -> None:
     sample = np.zeros((2, 29), np.int64)
-    growth = project(*one_each(sample, 1000), Demand(measure=R10), [1000], generator=generator())
+    growth = project(*one_each(sample, 1000), Demand(measure=R10), [1000])
     assert growth.at[0].dimension is None
     assert list(growth.stops_at.values()) == [0]
     assert [advice.code for advice in growth.advice] == ["few-queries"]
 
 
 @pytest.mark.parametrize(("n_queries", "accepted"), [(60, False), (1000, True)])
-def test_queries_of_which_none_changed_prove_only_what_two_unseen_losers_allow(n_queries: int, accepted: bool) -> None:
-    growth = project(*one_each(np.zeros((2, n_queries), np.int64), 1000), Demand(measure=R10), [1000], generator=generator())
+def test_queries_of_which_none_changed_prove_only_what_the_unseen_loser_allows(n_queries: int, accepted: bool) -> None:
+    growth = project(*one_each(np.zeros((2, n_queries), np.int64), 1000), Demand(measure=R10), [1000])
     forecast = growth.at[0].forecasts[1]
     assert forecast.kept == 1.0
     assert forecast.acceptable is (True if accepted else None)
     assert forecast.outcome is (Outcome.PASS if accepted else Outcome.INCONCLUSIVE)
+
+
+def test_in_the_corpus_at_hand_its_limits_are_those_of_the_verdict() -> None:
+    random = generator(12)
+    easy = 3.4 + 0.8 * random.standard_normal(400)
+    chances = ndtr(-np.stack([easy, easy - 0.02, easy - 0.4]))
+    ranks, qrels = one_each(binom.ppf(random.random(400), 4999, chances).astype(np.int64), 5000)
+    units = np.arange(400) // 4
+    for labels in (None, units):
+        verdict = decide(score(ranks, qrels, [R10]), Policy(), clusters=labels)
+        (at,) = project(ranks, qrels, Demand(measure=R10, units=labels), [5000]).at
+        assert at.exact
+        for judgement, forecast in zip(verdict.judgements[1:], at.forecasts[1:], strict=True):
+            evidence = judgement.evidence[R10]
+            assert forecast.kept == pytest.approx(evidence.kept, abs=1e-12)
+            assert forecast.at_least == pytest.approx(evidence.at_least, abs=1e-9)
+            assert forecast.at_most == pytest.approx(evidence.at_most, abs=1e-9)
+            assert forecast.outcome is judgement.outcome
 
 
 def test_there_are_three_verdicts_and_two_limits_there_too() -> None:
@@ -335,8 +354,8 @@ def test_there_are_three_verdicts_and_two_limits_there_too() -> None:
 def test_clusters_are_the_units_of_the_projection() -> None:
     ranks, qrels = one_each(generator(6).integers(0, 40, (2, 400)), 1000)
     units = np.arange(400) // 20
-    alone = project(ranks, qrels, Demand(measure=R10), [5000], generator=generator())
-    few = project(ranks, qrels, Demand(measure=R10, units=units), [5000], generator=generator())
+    alone = project(ranks, qrels, Demand(measure=R10), [5000])
+    few = project(ranks, qrels, Demand(measure=R10, units=units), [5000])
     assert (alone.n_units, few.n_units) == (400, 20)
     assert few.at[0].forecasts[1].outcome is Outcome.INCONCLUSIVE
     assert [advice.message for advice in few.advice if advice.code == "few-queries"] == [
@@ -344,7 +363,7 @@ def test_clusters_are_the_units_of_the_projection() -> None:
     ]
     assert means(few) == pytest.approx(means(alone)), "clusters of one size have the mean of all"
     uneven = np.where(np.arange(400) < 200, 0, np.arange(400))
-    here = project(ranks, qrels, Demand(measure=R10, units=uneven), [1000], generator=generator())
+    here = project(ranks, qrels, Demand(measure=R10, units=uneven), [1000])
     hits = ranks.above[1] < 10
     assert means(here)[1] == pytest.approx((hits[:200].mean() + hits[200:].sum()) / 201)
 
@@ -352,7 +371,7 @@ def test_clusters_are_the_units_of_the_projection() -> None:
 def test_a_candidate_of_an_index_is_counted_and_left_out() -> None:
     ranks, qrels = one_each(generator(6).integers(0, 40, (2, 60)), 1000)
     named = Ranks((FULL, Configuration("prefix", 8, "HNSW32")), 1000, ranks.above, ranks.tied)
-    growth = project(named, qrels, Demand(measure=R10), [5000], generator=generator())
+    growth = project(named, qrels, Demand(measure=R10), [5000])
     assert [forecast.candidate for forecast in growth.at[0].forecasts] == [FULL]
     assert growth.excluded == {"candidates with an index that is not exact are not projected": 1}
 
