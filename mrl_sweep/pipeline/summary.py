@@ -19,12 +19,13 @@ from mrl_sweep.measures.score import agreement
 from mrl_sweep.pipeline.funnels import funnel_rows
 from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surroundings
 from mrl_sweep.pipeline.sweep import Sweep
+from mrl_sweep.ranking.exact import TRAINING_ROWS
 from mrl_sweep.report.content.advice import advise
 from mrl_sweep.report.content.build import Facts, build_report, control_rows, loser_rows, slice_rows
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.document_rows import LoserRow, SliceRow
 from mrl_sweep.report.ranks_file import RunData, mentioned_rows
-from mrl_sweep.types import Advice, Collection, Configuration, Qrels, Ranks, full_size
+from mrl_sweep.types import FLOAT32, SEED, Advice, Collection, Configuration, Qrels, Ranks, full_size
 
 AGREEMENT_AT: Final = 10
 LOSERS: Final = 5
@@ -198,9 +199,15 @@ def manifest(sweep: Sweep) -> dict[str, Any]:
         "identical_excluded": config.sweep.exclude_identical or collection.query_rows is not None,
         "tie_rule": TIE_RULE_OF_LISTS if collection.label_free else TIE_RULE,
         "unfit": {str(candidate): reason for candidate, reason in sweep.unfit.items()},
+        **({"codes_trained_on": _training(len(collection.documents))} if set(config.sweep.precision) - {FLOAT32} else {}),
         "settings": config.settings(),
         "versions": {"python": platform.python_version(), **_versions()},
     }
+
+
+def _training(n_documents: int) -> dict[str, int]:
+    """The sample that trained the codes: queries are never in it."""
+    return {"documents": min(TRAINING_ROWS, n_documents), "of": n_documents, "seed": SEED}
 
 
 def _model(sweep: Sweep) -> dict[str, Any]:

@@ -61,5 +61,6 @@ def test_one_bit_is_compared_as_the_target_compares_it(tmp_path: Path) -> None:
             store=str(tmp_path / "store"),
         )
         means[target] = {row.precision: row.measures["nDCG@10"].mean for row in report.candidates if row.dim == 16}
+        assert report.manifest["codes_trained_on"] == {"documents": 300, "of": 300, "seed": 0}
         assert ("target-codes" in {one.code for one in report.warnings}) == (target == "pgvector")
     assert means["pgvector"]["binary"] == means["faiss"]["LSH"] != means["faiss"]["binary"]

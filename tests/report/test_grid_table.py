@@ -130,6 +130,13 @@ def test_codes_that_the_vendor_makes_itself_are_named_until_they_are_verified() 
     assert words not in [note for one in (verified, made) for note in grid_table(grids(one)[0], one).notes]
 
 
+def test_a_sample_that_trained_the_codes_is_named() -> None:
+    for n, said in ((20_000, True), (50_000, False)):
+        made = replace(report(KEPT), manifest={"codes_trained_on": {"documents": n, "of": 50_000, "seed": 0}})
+        notes = grid_table(grids(made)[0], made).notes
+        assert ("Codes are trained on 20,000 of the 50,000 documents, drawn at random." in notes) == said
+
+
 def test_fitted_axes_have_a_table_of_their_own() -> None:
     assert [grid.title for grid in grids(report(KEPT | PCA))] == [
         "Dimensions x precision",

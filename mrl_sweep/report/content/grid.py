@@ -81,8 +81,8 @@ def grid_table(grid: Grid, report: Report) -> Section:
     legend = f"A cell: kept, at least, bytes of a vector. {_PROVEN} proven: all of these together with {sure} confidence."
     notes = [f"{legend} The others fell short or were not tried."]
     notes += [_rescore_words(rescore, grid.cells.values()) for rescore in dict.fromkeys(f.rescore for f in families if f.rescore)]
-    if grid.basis == Basis.PREFIX and (vendor := _vendor_words(report, [family.precision for family in families])):
-        notes.append(vendor)
+    if grid.basis == Basis.PREFIX:
+        notes += [note for note in (_sample_words(report), _vendor_words(report, [f.precision for f in families])) if note]
     made = table(columns, [Mood.PLAIN] * len(families), chosen=chosen)
     title = f"{grid.title} ({report.verdict.measure})"
     return Section(title=title, name="grid", asked=True, table=made, notes=tuple(notes))
@@ -95,6 +95,13 @@ def _rescore_words(rescore: str, rows: Iterable[CandidateRow]) -> str:
     what = f"the first {dim} numbers of float32 vectors" if dim else "float32 vectors"
     besides = f"{words.count((row.bytes_on_disk or 0) - row.bytes_per_vector)} bytes a vector on disk besides"
     return f"{rescore}: a shortlist {factor.removesuffix('x')} times as long, ordered again by {what}, {besides}."
+
+
+def _sample_words(report: Report) -> str:
+    """How many documents trained the codes; empty where all did."""
+    trained = report.manifest.get("codes_trained_on")
+    n, of = (trained.get("documents"), trained.get("of")) if isinstance(trained, Mapping) else (None, None)
+    return f"Codes are trained on {words.count(n)} of the {words.count(of)} documents, drawn at random." if n != of else ""
 
 
 def _vendor_words(report: Report, precisions: Sequence[str]) -> str:
