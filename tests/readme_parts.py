@@ -179,7 +179,7 @@ def command_of(name: str) -> Any:
     """The command as click knows it."""
     import typer
 
-    from mrl_sweep.cli import program
+    from mrl_sweep.cli.program import program
 
     found: Any = typer.main.get_command(program())
     return found.commands[name]
@@ -224,7 +224,7 @@ def commands_text() -> str:
     """Every command with its help line."""
     import typer
 
-    from mrl_sweep.cli import program
+    from mrl_sweep.cli.program import program
 
     found: Any = typer.main.get_command(program())
     rows = [

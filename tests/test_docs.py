@@ -53,7 +53,7 @@ def test_every_code_that_the_source_holds_is_listed() -> None:
 def test_exit_codes_are_those_that_the_help_page_names() -> None:
     from typer.testing import CliRunner
 
-    from mrl_sweep.cli import program
+    from mrl_sweep.cli.program import program
 
     help_page = " ".join(CliRunner().invoke(program(), ["--help"], env={"COLUMNS": "200"}).output.split())
     named = help_page.partition("Exit codes:")[2]

@@ -66,7 +66,7 @@ def test_performance_is_quoted_from_the_benchmarks() -> None:
 
 
 def test_every_option_of_every_command_is_told() -> None:
-    from mrl_sweep.cli import HOMES
+    from mrl_sweep.cli.help_page import HOMES
 
     missing = {
         (command, option)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from mrl_sweep.cli.console import painted, write_line
 from mrl_sweep.errors import InputError
 from mrl_sweep.words import printable
 
 if TYPE_CHECKING:
+    import typer
+
     from mrl_sweep.settings.config import SweepConfig
 
 

@@ -7,7 +7,6 @@ of errors. typer would import pydantic to turn texts into texts, which takes lon
 from __future__ import annotations
 
 import inspect
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from mrl_sweep.cli.help_page import row_lines
 from mrl_sweep.settings.setting import Setting
 from mrl_sweep.settings.table import SETTINGS
 
@@ -23,9 +23,6 @@ C = TypeVar("C", bound=Callable[..., Any])
 ConfigFile = Annotated[
     Path | None, typer.Argument(metavar="CONFIG.toml", help="Settings; every option below may stand there.", show_default=False)
 ]
-
-HELP_COLUMN: Final = 26
-"""Where the texts of a help page begin."""
 
 OUTPUT: Final = ("run.format", "run.output")
 EMBED: Final = (
@@ -149,20 +146,9 @@ def write_help(command: Any, ctx: Any, formatter: Any, more: dict[str, list[tupl
     for title, rows in panels.items():
         with formatter.section(title):
             for row in rows:
-                _write_row(formatter, *row)
+                for line in row_lines(*row, indent=formatter.current_indent, width=formatter.width):
+                    formatter.write(line + "\n")
     command.format_epilog(ctx, formatter)
-
-
-def _write_row(formatter: Any, name: str, text: str) -> None:
-    """Writes a name and what it is, beside it where there is room; options are not broken at their hyphens."""
-    start = " " * formatter.current_indent + name
-    lines = textwrap.wrap(text, formatter.width - HELP_COLUMN, break_on_hyphens=False)
-    if len(start) > HELP_COLUMN - 2:
-        formatter.write(start + "\n")
-        start = ""
-    for line in lines:
-        formatter.write(f"{start:<{HELP_COLUMN}}{line}\n")
-        start = ""
 
 
 def _parameter(name: str, option: Any, default: int | None = None) -> inspect.Parameter:

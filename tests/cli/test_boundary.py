@@ -17,8 +17,9 @@ import typer
 
 from mrl_sweep import cli
 from mrl_sweep.__main__ import start
-from mrl_sweep.cli import HOMES, program
+from mrl_sweep.cli.help_page import HOMES, PROGRAM, help_page
 from mrl_sweep.cli.invocation import Invocation
+from mrl_sweep.cli.program import program
 from mrl_sweep.errors import EnvironmentFault, InputError
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -245,3 +246,25 @@ def test_a_full_disk_on_stdout_is_an_environment_fault(tmp_path: Path) -> None:
         3,
         "error: cannot write the output: No space left on device\nhint: free some space, or give -o a file elsewhere\n",
     )
+
+
+@pytest.mark.parametrize("columns", ["20", "60", "80", "200"])
+def test_the_first_help_page_is_the_one_that_typer_would_write(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    command = typer.main.get_command(program())
+    with pytest.raises(typer.Exit):
+        command.make_context(PROGRAM, ["--help"])
+    assert help_page() == capsys.readouterr().out
+
+
+def test_the_first_help_page_needs_no_parser() -> None:
+    code = "import sys\nfrom mrl_sweep.cli import main\ntry: main(['--help'])\nexcept SystemExit as end: assert end.code == 0\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print(sorted({'typer', 'numpy', 'tomllib'} & sys.modules.keys()))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
