@@ -76,9 +76,11 @@ def invocation_of(context: typer.Context, flags: Mapping[str, Any]) -> Invocatio
 
 def _sections(text: str | None) -> frozenset[str]:
     """The sections that `--show` names."""
+    if not text:
+        return frozenset()
     from mrl_sweep.report.render import SECTIONS
 
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in SECTIONS:
             raise InputError(f"--show: there is no section {printable(name)!r}", f"--show takes {', '.join(SECTIONS)}")

@@ -67,17 +67,23 @@ def settings_of(*places: str) -> Iterator[Setting]:
 
 
 def takes(*places: str) -> Callable[[C], C]:
-    """Give a command the options of these settings: its `**flags` become keyword parameters, which typer can read."""
+    """Give a command the options of these settings; they are made where typer is to read them (`with_options`)."""
 
-    def declare(command: C) -> C:
-        own = inspect.signature(command, eval_str=True)
-        fixed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        given = [_parameter(setting.flag, _option(setting)) for setting in settings_of(*places)]
-        given += [_parameter(name, option, 0 if option.__origin__ is int else None) for name, option in TALK.items()]
-        vars(command)["__signature__"] = own.replace(parameters=[*fixed, *given])
+    def note(command: C) -> C:
+        vars(command)["options_of"] = places
         return command
 
-    return declare
+    return note
+
+
+def with_options(command: C) -> C:
+    """The command with its options in the place of `**flags`: keyword parameters, which typer can read."""
+    own = inspect.signature(command, eval_str=True)
+    fixed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    given = [_parameter(setting.flag, _option(setting)) for setting in settings_of(*vars(command)["options_of"])]
+    given += [_parameter(name, option, 0 if option.__origin__ is int else None) for name, option in TALK.items()]
+    vars(command)["__signature__"] = own.replace(parameters=[*fixed, *given])
+    return command
 
 
 class AsTyped:

@@ -10,7 +10,7 @@ import typer
 
 from mrl_sweep import __version__
 from mrl_sweep.cli.help_page import EPILOG, HELP, HOMES, PROGRAM, PURPOSE
-from mrl_sweep.cli.options import Command, Commands
+from mrl_sweep.cli.options import Command, Commands, with_options
 from mrl_sweep.words import nearest
 
 
@@ -26,7 +26,7 @@ def program(argv: Sequence[str] = ()) -> typer.Typer:
     )
     app.callback()(_options)
     for name in argv[:1] if argv and argv[0] in HOMES else HOMES:
-        app.command(cls=Command)(getattr(import_module(f"mrl_sweep.cli.{HOMES[name]}"), name))
+        app.command(cls=Command)(with_options(getattr(import_module(f"mrl_sweep.cli.{HOMES[name]}"), name)))
     return app
 
 

@@ -31,6 +31,9 @@ _HINT: Final = (
     "R(rel=2)@10 asks for grades of 2 and above; with --label-free Agreement@10"
 )
 
+WHOLE_RANKING: Final = 100
+"""How many documents a measure without a cut-off asks for where a shortlist must be cut somewhere."""
+
 
 def parse_measure(text: str) -> Measure:
     """The Measure that `text` names, whatever its case: `nDCG@10`, `recall_100`, `mrr@10`, `R(rel=2)@10`, `Agreement@10`.
@@ -83,3 +86,8 @@ def _suggestion(text: str) -> str:
         return ""
     cutoff = re.search(r"[1-9]\d*$", text.strip())
     return f": did you mean {Measure(_NAMES[near[0]], int(cutoff[0]) if cutoff else 10)}?"
+
+
+def asked_documents(measures: Iterable[Measure]) -> int:
+    """How many documents these measures ask for: the k of which a shortlist is a multiple."""
+    return max(measure.cutoff or WHOLE_RANKING for measure in measures)

@@ -12,13 +12,13 @@ from mrl_sweep.decision.units import unit_of
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, bytes_in_memory
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
-from mrl_sweep.deploying.tenants import Budget, Choice, choose_within
 from mrl_sweep.embedding.families import FAMILIES
 from mrl_sweep.report.content.advice import Surroundings
 from mrl_sweep.report.document_rows import BudgetRow, ProjectionRow
 from mrl_sweep.types import EXACT, Advice, Basis, Measure, Ranks
 
 if TYPE_CHECKING:
+    from mrl_sweep.deploying.tenants import Choice
     from mrl_sweep.projection.growth import CorpusSize, Forecast, Growth
 
 
@@ -29,6 +29,10 @@ def budget_rows(
 
     A latency is measured; bytes are also those of judged codes that were not built as an index, in the target's own terms.
     """
+    if not budget_ms and not budget_gib:
+        return ()
+    from mrl_sweep.deploying.tenants import Budget, choose_within
+
     budgets = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in budget_ms]
     budgets += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * 2**30))) for gib in budget_gib]
     measure, weighed = evaluation.policy.required[0], [_weighed(one, target, evaluation) for one in findings.values()]

@@ -15,9 +15,10 @@ from mrl_sweep.deploying.findings import Evaluation
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.execution.resources import Limits, RankInputs, prepare
+from mrl_sweep.measures.measure import asked_documents
 from mrl_sweep.ranking.counting import Checkpoint, Executor
 from mrl_sweep.ranking.exact import TRAINING_ROWS, Pass, RankOptions, coded_spaces, count, join, prepare_space, zeros_of_float32
-from mrl_sweep.ranking.rescore import Rescore, asked_documents, rescored, shortlist_depth
+from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_depth
 from mrl_sweep.ranking.space import Space, prefixes, rotations
 from mrl_sweep.report.document_rows import FunnelRow
 from mrl_sweep.settings.config import SweepConfig

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -19,7 +19,6 @@ from mrl_sweep.types import (
     Configuration,
     Float32Array,
     IntArray,
-    Measure,
     Qrels,
     Ranks,
     TopDocuments,
@@ -27,9 +26,6 @@ from mrl_sweep.types import (
 )
 
 FORMS: Final = "write 4x: four times as many candidates as are asked for; or 4x@768: ordered again by the first 768 dimensions"
-
-WHOLE_RANKING: Final = 100
-"""How many documents a measure without a cut-off asks for where a shortlist must be cut somewhere."""
 
 _STEP: Final = np.int64(2**40)
 
@@ -109,11 +105,6 @@ def _by_size(
             continue
         for dim in dict.fromkeys(candidates[c].dim for c in coded):
             yield replace(rescore, dim=dim), [c for c in coded if candidates[c].dim == dim]
-
-
-def asked_documents(measures: Iterable[Measure]) -> int:
-    """How many documents these measures ask for: the k of which a shortlist is a multiple."""
-    return max(measure.cutoff or WHOLE_RANKING for measure in measures)
 
 
 def _scores_of(lists: IntArray, dim: int, vectors: Vectors, queries: Float32Array, options: RankOptions) -> Float32Array:

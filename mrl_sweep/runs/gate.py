@@ -16,7 +16,6 @@ from mrl_sweep.ranking.codes.precision import parse_precision
 from mrl_sweep.report.content.build import slice_rows
 from mrl_sweep.report.document import NO_FAULT, Report
 from mrl_sweep.report.document_rows import GateRow, SliceRow
-from mrl_sweep.runs.compare import regressed
 from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import GateTable, OnInconclusive
@@ -169,6 +168,8 @@ def _ask_bytes(max_bytes: int, run: EarlierRun) -> GateQuestion:
 
 def ask_baseline(run: EarlierRun, before: EarlierRun, named: Configuration, *, max_regression: float) -> GateAnswer:
     """Against the baseline, query by query, at the configuration in question. Only a proven loss fails: noise never does."""
+    from mrl_sweep.runs.compare import regressed
+
     change_found = regressed(before, run, named, max_regression=max_regression)
     measure, allowed = run.policy.required[0], asked(max_regression)
     change = f"{measure} at {named} was {change_found.before:.4f} and is {change_found.after:.4f}"

@@ -81,7 +81,7 @@ def test_the_default_that_help_names_is_the_default(flag: str, key: str) -> None
 
 def test_every_option_that_a_message_names_exists() -> None:
     spelled = {name for options in OPTIONS.values() for param in options.values() for name in _spelled(param)}
-    known = spelled | {"--help", "--version", "--dry-run"}
+    known = spelled | {"--help", "--version", "--dry-run", "--install-completion", "--show-completion"}
     sources = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
     named = {(path.name, flag) for path, text in sources.items() for flag in re.findall(r"(?<![-\w])--[a-z][a-z-]+", text)}
     assert {(name, flag) for name, flag in named if flag not in known} == set()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from mrl_sweep.decision.controls import MARGIN, RandomControl
 from mrl_sweep.decision.losses import LosingQuery, SliceFinding, SliceJudgement
 from mrl_sweep.deploying.findings import Cost, Fewest, Finding, Findings, Smaller, bytes_in_memory, bytes_on_disk
-from mrl_sweep.ranking.rescore import asked_documents
+from mrl_sweep.measures.measure import asked_documents
 from mrl_sweep.report.content.sentence import bytes_sentence, sentence, smallest_own
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.document_rows import (
