@@ -78,6 +78,8 @@ def takes(*places: str) -> Callable[[C], C]:
 
 def with_options(command: C) -> C:
     """The command with its options in the place of `**flags`: keyword parameters, which typer can read."""
+    if "__signature__" in vars(command):
+        return command
     own = inspect.signature(command, eval_str=True)
     fixed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     given = [_parameter(setting.flag, _option(setting)) for setting in settings_of(*vars(command)["options_of"])]
