@@ -104,6 +104,19 @@ def test_columns_of_other_names_are_found_by_name(tmp_path: Path, kind: str) -> 
         read(tmp_path, Names.parse("id=nothing"))
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "csv", "lance"])
+def test_a_vector_of_another_name_than_the_one_that_is_meant_is_not_taken(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, kind, [{"id": f"d{i}", "embedding": row} for i, row in enumerate(ROWS)])
+    with pytest.raises(InputError, match=r"no (vector body|column of vectors); the (keys|columns) are id"):
+        read(tmp_path, Names.parse("vector=body"))
+
+
+def test_a_file_without_columns_has_none_to_name(tmp_path: Path) -> None:
+    np.save(tmp_path / "docs.npy", np.array(ROWS, np.float32))
+    with pytest.raises(InputError, match="has rows and no columns to name"):
+        read(tmp_path, Names.parse("vector=body"))
+
+
 def test_a_name_that_vectors_do_not_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="vectors have an id and a vector, no table"):
         open_embedder(f"vectors:{tmp_path}?table=x")

@@ -158,6 +158,8 @@ def _columns(origin: str, table: _Table, names: Names) -> tuple[str, str]:
         lists = [f.name for f in schema if hasattr(f.type, "value_type") and str(f.type.value_type) in _ARROW_FLOATS]
         lists = lists or _lists_in_text(table)
         column = lists[0] if len(lists) == 1 else None
+    if names.vector not in (None, column) and column is not None and not str(schema.field(column).type).startswith("struct"):
+        column = None  # another column than the one that is meant, and none that holds named vectors
     if key is None or column is None:
         had = first_offenders([f"{printable(field.name, 40)} ({field.type})" for field in schema], limit=12)
         raise InputError(f"{origin}: no column of {'ids' if key is None else 'vectors'}; the columns are {had}", ROWS)

@@ -141,7 +141,9 @@ def _read_safetensors(path: Path) -> VectorFile:
 def _array(read: Callable[[Path], VectorFile]) -> Reader:
     """A reader of a file whose rows have no names of their own."""
 
-    def reader(path: Path, names: Names) -> VectorFile:  # noqa: ARG001
+    def reader(path: Path, names: Names) -> VectorFile:
+        if names != USUAL_NAMES:
+            raise InputError(f"{path}: a {path.suffix} file has rows and no columns to name", "leave ?id= and ?vector= out")
         return read(path)
 
     return reader

@@ -134,6 +134,8 @@ def _vector_of(record: dict[str, Any], where: str, names: Names) -> Any:
         key = lists[0]
     value = record[key]
     if not isinstance(value, dict):
+        if names.vector not in (None, key):
+            raise InputError(f"{where}: no vector {printable(names.vector or '', 40)}; the keys are {_keys_of(record)}", ROWS)
         return value
     named = {name: inner for name, inner in value.items() if isinstance(inner, list | str)}
     return named[names.one_of(list(named), where)]
