@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from fuzz import fuzz, mutated
-from fuzz_readers import targets, write
+import pytest
+from fuzz import fuzz, mutated, read
+from fuzz_readers import LIGHT, Target, targets, write
+
+HOSTILE = {
+    "thousands of digits": b"9" * 5000,
+    "more than a float holds": b"9" * 400,
+    "thousands of brackets": b"[" * 20_000,
+    "a name that no file has": b'"' + b"x" * 70_000 + b'"',
+}
+BINARY = (".npz", ".npy", ".parquet", ".fvecs", ".safetensors")
+
+
+@pytest.fixture(scope="module")
+def readers() -> list[Target]:
+    return targets()
 
 
 def test_mutated_inputs_are_read_or_refused() -> None:
     assert list(fuzz(600, seed=1_000_000)) == []
 
 
-def test_unmutated_inputs_are_read(tmp_path: Path) -> None:
-    for target in targets():
+@pytest.mark.parametrize("value", HOSTILE)
+def test_what_python_cannot_parse_is_refused_by_every_reader(tmp_path: Path, readers: list[Target], value: str) -> None:
+    """In the place of one value of each text file (FAULTS 64): Python's own limits are no errors of JSON, TOML or float."""
+    for target in (reader for reader in readers if reader.turns == LIGHT):
+        for name, content in target.seeds.items():
+            places = list(re.finditer(rb'(?<=[:=\[,] )(?:-?\d+(?:\.\d+)?|"[^"]*")|(?<=[:=\[,])(?:\d+|"[^"]*")', content[:2000]))
+            if places and not name.endswith(BINARY):
+                place = places[len(places) // 2]
+                edited = content[: place.start()] + HOSTILE[value] + content[place.end() :]
+                folder = tmp_path / target.name / name.replace("/", "_")
+                write(folder, {**target.fixed, **target.seeds, name: edited})
+                assert read(target, folder) == "", f"{target.name}: {name}"
+
+
+def test_unmutated_inputs_are_read(tmp_path: Path, readers: list[Target]) -> None:
+    for target in readers:
         folder = tmp_path / target.name
         write(folder, {**target.fixed, **target.seeds})
         if not target.name.endswith("edited"):  # that one edits what it reads, and may be refused

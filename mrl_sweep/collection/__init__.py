@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.files import is_there
 from mrl_sweep.types import MissingDocs, NoRelevant
 from mrl_sweep.words import did_you_mean, printable
 
@@ -52,19 +52,12 @@ def load_collection(
 
 def _refuse_misspelt(source: str, scheme: str) -> None:
     """Raise InputError for what is no folder but nearly a kind of collection, or the packaged one."""
-    if _is_there(source) or "/" in scheme or "\\" in scheme:
+    if is_there(source.partition(",")[0]) or "/" in scheme or "\\" in scheme:
         return
     word, names = (scheme, list(_LOADERS)) if scheme else (source, ["pydocs"])
     near = did_you_mean(word, names, spelt=lambda name: source.replace(word, name, 1))
     if near:
         raise InputError(f"{printable(source)} is no folder and no kind of collection", near)
-
-
-def _is_there(source: str) -> bool:
-    try:
-        return Path(source.partition(",")[0]).exists()
-    except (OSError, ValueError):
-        return False
 
 
 def own_rows(collection: Collection) -> IntArray:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.errors import InputError
+from mrl_sweep.files import is_there
 from mrl_sweep.types import Float32Array
 from mrl_sweep.words import first_offenders
 
@@ -214,11 +215,16 @@ def says_matryoshka(folder: Path | None) -> bool:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A model's JSON file as a dict; empty where there is none or it is not one."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
+    document = json_in(path)
     return document if isinstance(document, dict) else {}
+
+
+def json_in(path: Path) -> Any:
+    """What a model's JSON file holds; None where there is none, or nothing that can be read."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _own_dims(folder: Path) -> list[int]:
@@ -235,7 +241,7 @@ def _own_dims(folder: Path) -> list[int]:
 
 def hosted_by(name: str) -> str:
     """The provider of a model that is known to be hosted only, "" for any other name and for what is a folder here."""
-    if "/" in name or _is_there(name):
+    if "/" in name or is_there(name):
         return ""
     return next((provider for provider, pattern in _HOSTED.items() if re.match(pattern, name.lower())), "")
 
@@ -247,14 +253,6 @@ _HOSTED: Final = {
     "gemini": r"gemini-embedding|text-embedding-00\d",
 }
 """How the providers' own models are called; nothing on the Hugging Face hub is called so without its owner."""
-
-
-def _is_there(name: str) -> bool:
-    """Whether a file or folder has this name, which may be one that no file can have."""
-    try:
-        return Path(name).exists()
-    except (OSError, ValueError):
-        return False
 
 
 def candidate_dims(dims: str | tuple[int, ...], full: int, trained: tuple[int, ...] = ()) -> tuple[int, ...]:

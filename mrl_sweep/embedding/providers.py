@@ -9,6 +9,7 @@ from typing import Final
 from mrl_sweep.embedding.families import hosted_by
 from mrl_sweep.embedding.protocol import Embedder, ModelOptions, VectorSource
 from mrl_sweep.errors import InputError
+from mrl_sweep.files import is_there
 from mrl_sweep.words import did_you_mean, printable
 
 Opener = Callable[[str, ModelOptions], Embedder | VectorSource]
@@ -30,7 +31,7 @@ def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | 
         if not rest:
             raise InputError(f"--model {spec} names no model", f"--model {scheme}:NAME")
         return opener(rest, options)
-    if colon and len(scheme) > 1 and not Path(spec).exists():
+    if colon and len(scheme) > 1 and not is_there(spec):
         schemes = ", ".join(f"{name}:" for name in SCHEMES)
         meant = did_you_mean(scheme, SCHEMES, spelt=lambda name: f"{name}:{rest}")
         raise InputError(
@@ -54,7 +55,7 @@ def _vectors(spec: str, options: ModelOptions) -> VectorSource:
     from mrl_sweep.embedding.vectors.rows import Names
     from mrl_sweep.embedding.vectors.source import VectorFolder
 
-    if Path(spec).expanduser().exists():
+    if is_there(Path(spec).expanduser()):
         return VectorFolder(Path(spec).expanduser(), Names(), options.cache_dir)
     folder, _, named = spec.partition("?")
     return VectorFolder(Path(folder).expanduser(), Names.parse(named), options.cache_dir)

@@ -24,6 +24,14 @@ _OWN_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/(?:self|thread-self|[0-9]+))/
 _LINKS_FOLLOWED: Final = 16
 
 
+def is_there(path: str | Path) -> bool:
+    """Whether a file or folder of this name exists; False for names that no file can have, where `Path.exists` raises."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def draft_folder(folder: Path) -> Iterator[Path]:
     """A folder inside `folder` (made if need be) to write drafts in, gone afterwards; move what is finished with `replace`.

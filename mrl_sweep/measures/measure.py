@@ -84,7 +84,7 @@ def _suggestion(text: str) -> str:
     near = nearest(typed[0].rstrip("_"), _NAMES) if typed else []
     if not near:
         return ""
-    cutoff = re.search(r"[1-9]\d*$", text.strip())
+    cutoff = re.search(rf"(?<!\d)[1-9]\d{{0,{_MOST_DIGITS - 1}}}$", text.strip())
     return f": did you mean {Measure(_NAMES[near[0]], int(cutoff[0]) if cutoff else 10)}?"
 
 

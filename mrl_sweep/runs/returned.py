@@ -84,6 +84,8 @@ def _json_lines(path: Path, lines: Sequence[tuple[int, str]]) -> dict[str, Answe
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{path}:{number}: {error.msg}", FORMS) from None
+        except (ValueError, RecursionError):  # a number of thousands of digits, thousands of brackets
+            raise InputError(f"{path}:{number}: a number or a nesting that no answer has", FORMS) from None
         query, listed = _first(record, QUERY_KEYS), _first(record, LIST_KEYS)
         if not isinstance(query, str | int) or not isinstance(listed, list):
             raise InputError(f"{path}:{number}: no query id with a list of ids", FORMS)
@@ -91,7 +93,8 @@ def _json_lines(path: Path, lines: Sequence[tuple[int, str]]) -> dict[str, Answe
             raise InputError(f"{path}:{number}: query {str(query)!r} stands here twice", "one line a query")
         pairs = [_document(item, f"{path}:{number}") for item in listed]
         ms = _first(record, TIME_KEYS)
-        answer = Answer([name for name, _ in pairs], [], float(ms) if isinstance(ms, int | float) and ms >= 0 else None)
+        duration = _finite(ms)
+        answer = Answer([name for name, _ in pairs], [], duration if duration is not None and duration >= 0 else None)
         scores = [score for _, score in pairs if score is not None]
         if len(scores) == len(pairs) and scores == sorted(scores, reverse=True):
             answer.scores = scores
@@ -105,7 +108,16 @@ def _document(item: Any, where: str) -> tuple[str, float | None]:
     name = _first(item, DOCUMENT_KEYS) if isinstance(item, dict) else item
     if isinstance(name, bool) or not isinstance(name, str | int):
         raise InputError(f"{where}: {str(item)[:60]!r} is no document id", FORMS)
-    return str(name), float(score) if isinstance(score, int | float) and math.isfinite(score) else None
+    return str(name), _finite(score)
+
+
+def _finite(value: Any) -> float | None:
+    """The value as a float; None for what is no number, not finite, or a whole number beyond floats."""
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _first(record: Any, keys: Sequence[str]) -> Any:

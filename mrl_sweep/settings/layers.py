@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.errors import InputError
+from mrl_sweep.files import is_there
 from mrl_sweep.settings.setting import ENVIRONMENT_PREFIX, Setting
 from mrl_sweep.settings.table import SETTINGS
 from mrl_sweep.words import did_you_mean
@@ -95,6 +96,8 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}:{line}: not valid TOML: {problem}", "texts stand between quotes, tables between brackets"
         ) from None
+    except (ValueError, RecursionError) as error:  # of tomllib over thousands of digits, or of brackets
+        raise InputError(f"{path}: not TOML that can be read: {error}", "`mrl-sweep config` shows every setting") from None
 
 
 def _file_layer(tables: Mapping[str, Any], path: Path, text: str, prefix: str = "") -> Layer:
@@ -150,7 +153,7 @@ def beside(path: Path, setting: Setting, value: Any) -> Any:
         scheme, colon, rest = value.partition(":")
         place, mark, named = (rest if colon else value).partition("?")
         candidate = folder / place
-        if candidate.exists():
+        if is_there(candidate):
             return f"{scheme}:{candidate}{mark}{named}" if colon else f"{candidate}{mark}{named}"
     return value
 

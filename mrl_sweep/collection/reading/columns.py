@@ -20,6 +20,7 @@ from mrl_sweep.collection.reading.qrels import (
 )
 from mrl_sweep.collection.reading.records import Document, Query, id_of, text_field
 from mrl_sweep.errors import InputError
+from mrl_sweep.files import is_there
 from mrl_sweep.words import did_you_mean, first_offenders, printable
 
 ColumnNames = Mapping[str, str]
@@ -178,7 +179,7 @@ class Spec:
         if part not in self.settings:
             return None
         inside = self.folder / self.settings[part] if self.folder is not None else None
-        return inside if inside is not None and inside.exists() else Path(self.settings[part])
+        return inside if inside is not None and is_there(inside) else Path(self.settings[part])
 
     def columns(self, part: str) -> dict[str, str]:
         """The columns named for a part, by role: `queries.text=question` gives {"text": "question"}."""
@@ -194,7 +195,7 @@ def parse_spec(text: str, keys: Iterable[str], usage: str, aliases: Mapping[str,
         return Spec(text, Path(text))
     known_keys = sorted(keys)
     first, *rest = text.split(",")
-    folder = None if "=" in first and not Path(first).exists() else Path(first)
+    folder = None if "=" in first and not is_there(first) else Path(first)
     settings: dict[str, str] = {}
     for item in rest if folder is not None else [first, *rest]:
         key, equals, value = item.partition("=")

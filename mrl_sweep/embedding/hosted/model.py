@@ -197,6 +197,8 @@ class HostedModel:
                 if len(piece) > 1:
                     waiting += [piece[(len(piece) + 1) // 2 :], piece[: (len(piece) + 1) // 2]]
                     continue
+                if fault.memory:
+                    return answered_rows, [], self._without_memory(fault)
                 refusal = refusal or fault
                 blamed += piece.tolist()
                 if not fault.too_long:
@@ -245,8 +247,17 @@ class HostedModel:
             raise
         except Refused as fault:
             if question.texts == [_PROBE]:
+                if fault.memory:
+                    raise self._without_memory(fault) from None
                 raise InputError(f"{self.name} does not answer ({fault.message})", "--model, --base-url") from None
             raise
+
+    def _without_memory(self, fault: Refused) -> EnvironmentFault:
+        """What is told where even one text is too much for the server: trying again gives it no memory."""
+        return EnvironmentFault(
+            f"{self._vendor.target.address.host} has not the memory to embed with {self._vendor.target.model} ({fault.message})",
+            "free memory there, or serve a smaller model; what was embedded is kept, run the same command again to go on",
+        )
 
     def _opened(self) -> Connection:
         with self._opening:

@@ -30,6 +30,7 @@ class Meaning(StrEnum):
     ACCESS = "access"
     MODEL = "model"
     OPTION = "option"
+    MEMORY = "memory"
     REFUSED = "refused"
     ADDRESS = "address"
 
@@ -84,6 +85,7 @@ _EXCESS: Final = frozenset(
 )
 _CODE_MEANINGS: Final = (
     (Meaning.EMPTY, (frozenset({"insufficient"}), frozenset({"quota", "credit", "credits", "balance", "funds"}))),
+    (Meaning.EMPTY, (frozenset({"credit", "credits", "balance", "spend"}), frozenset({"exhausted", "exceeded", "limit", "low"}))),
     (Meaning.EMPTY, (frozenset({"billing"}), frozenset({"limit", "active", "inactive", "hard"}))),
     (
         Meaning.WAIT,
@@ -113,7 +115,7 @@ _KEY_WORDS: Final = re.compile(r"api[ _-]?key|authenticat|credential|unauthori[s
 _MODEL_WORDS: Final = re.compile(
     r"model\b.{0,80}?\b(?:not (?:found|exist|support|available|loaded)|unknown|invalid|unsupported|is not|no longer|does not)"
     r"|(?:unknown|invalid|unsupported|no such|not a (?:valid|known|supported)|load(?:ing)?) model"
-    r"|does ?n.?t exist|not support(?:ed)? embeddings?",
+    r"|does ?n.?t exist|not support(?:ed)? embeddings?|no models? (?:is |are )?loaded|\bunimplemented\b",
     re.I | re.S,
 )
 _AMOUNT: Final = (
@@ -125,6 +127,11 @@ _BEYOND: Final = (
     r"|max(?:imum)?|(?:less|fewer) than|no more than|limit(?:ed)?(?: of| to| is)?|<=? ?\d)"
 )
 _LONG_WORDS: Final = re.compile(rf"\b{_AMOUNT}\b.{{0,120}}?{_BEYOND}|{_BEYOND}.{{0,60}}?\b{_AMOUNT}\b", re.I | re.S)
+_MEMORY_WORDS: Final = re.compile(
+    r"out[ _]of[ _]memory|(?:insufficient|not enough|(?:requires?|needs?) more) (?:\w+ ){0,2}memory"
+    r"|unable to allocate|cudaMalloc failed",
+    re.I,
+)
 _PLACE_WORDS: Final = re.compile(r"\b(?:location|country|region)\b.{0,40}\bnot (?:supported|allowed|available)", re.I | re.S)
 _SPENT_WORDS: Final = re.compile(r"limit exceeded|quota|credits?\b|balance", re.I)
 _ASKED_AND_ALLOWED: Final = re.compile(r"limit\D{0,12}([\d,]+)\D{0,40}requested\D{0,12}([\d,]+)", re.I)
@@ -145,10 +152,13 @@ def judge(reply: Reply, title: str, url: str, key: Key | None, now_s: float) -> 
     answered = f"answered {complaint.status}{f': {said}' if said else ''}"
     if meaning is Meaning.WAIT:
         raise Transient(answered, retry_after_s=retry_after_s(reply, now_s))
-    if meaning in (Meaning.TOO_LONG, Meaning.OPTION, Meaning.REFUSED):
+    if meaning in (Meaning.TOO_LONG, Meaning.OPTION, Meaning.MEMORY, Meaning.REFUSED):
         option = complaint.options[0] if meaning is Meaning.OPTION else ""
         raise Refused(
-            f"HTTP {complaint.status}{f': {said}' if said else ''}", too_long=meaning is Meaning.TOO_LONG, option=option
+            f"HTTP {complaint.status}{f': {said}' if said else ''}",
+            too_long=meaning is Meaning.TOO_LONG,
+            option=option,
+            memory=meaning is Meaning.MEMORY,
         )
     if meaning is Meaning.EMPTY:
         raise EnvironmentFault(
@@ -199,9 +209,9 @@ def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -
         if wanted > allowed:
             return Meaning.TOO_LONG  # this one call is more than a whole minute's allowance
     coded = [meaning for meaning in map(_meaning_of_code, complaint.codes) if meaning is not None]
-    if status == 402 or (Meaning.EMPTY in coded and not waits):
+    if not waits and (status == 402 or Meaning.EMPTY in coded):
         return Meaning.EMPTY
-    if status in _AGAIN:
+    if status in _AGAIN or (status == 402 and waits):
         return Meaning.WAIT
     if status in _LONG:
         return Meaning.TOO_LONG
@@ -218,6 +228,8 @@ def _of_request(complaint: Complaint, coded: list[Meaning], *, in_success: bool)
     """What a complaint means that is about the request itself: an option, a model, a length, or all of it."""
     status, words = complaint.status, complaint.words
     server = status >= 500
+    if _MEMORY_WORDS.search(words):
+        return Meaning.MEMORY
     if Meaning.TOO_LONG in coded or (not complaint.options and _LONG_WORDS.search(words) and status != 404):
         return Meaning.TOO_LONG
     if complaint.options:

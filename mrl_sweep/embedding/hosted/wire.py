@@ -65,14 +65,15 @@ class Garbled(Transient):
 
 class Refused(Exception):
     """The vendor does not take this batch as it is. `too_long`: it says that a text, or the batch, is too long; `option`: the
-    option of the request that it does not know, in OpenAI's spelling.
+    option of the request that it does not know, in OpenAI's spelling; `memory`: it has not the memory for it.
     """
 
-    def __init__(self, message: str, *, too_long: bool, option: str = "") -> None:
+    def __init__(self, message: str, *, too_long: bool, option: str = "", memory: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.too_long = too_long
         self.option = option
+        self.memory = memory
 
 
 _ENVELOPE_BYTES: Final = 1 << 20

@@ -5,14 +5,13 @@ Which model it is, its content decides (FAULTS 60).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mrl_sweep.embedding.families import read_json
+from mrl_sweep.embedding.families import json_in, read_json
 from mrl_sweep.embedding.local.model_files import ModelFiles, Prompts, saved_settings
 from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import InputError
@@ -69,11 +68,11 @@ def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> Folde
 
 def modules_of(folder: Path) -> tuple[Module, ...]:
     """The modules that modules.json lists; none where there is no such list."""
-    try:
-        listed = json.loads((folder / "modules.json").read_bytes())
-        return tuple(Module(str(entry["type"]), str(entry.get("path", ""))) for entry in listed)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    listed = json_in(folder / "modules.json")
+    entries = listed if isinstance(listed, list) else []
+    if not all(isinstance(entry, dict) and "type" in entry for entry in entries):
         return ()
+    return tuple(Module(str(entry["type"]), str(entry.get("path", ""))) for entry in entries)
 
 
 def _refuse_pointers(folder: Path) -> None:

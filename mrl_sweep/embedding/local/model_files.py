@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -114,14 +113,6 @@ def prompts_of(folder: Path | None, family: Family | None, options: ModelOptions
 def saved_settings(folder: Path | None) -> dict[str, Any]:
     """config_sentence_transformers.json; empty where the model has none."""
     return read_json(folder / "config_sentence_transformers.json") if folder else {}
-
-
-def module_names(folder: Path) -> list[str]:
-    """The class names of the model's modules, in order; empty where modules.json does not list them."""
-    try:
-        return [str(module["type"]).rpartition(".")[2] for module in json.loads((folder / "modules.json").read_bytes())]
-    except (OSError, ValueError, TypeError, KeyError):
-        return []
 
 
 def foreign_code(files: ModelFiles) -> str | None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.embedding.families import Family, family_of, refuse_non_prefix, says_matryoshka, trained_dims, transformed
-from mrl_sweep.embedding.local.look import look_at
+from mrl_sweep.embedding.local.look import look_at, modules_of
 from mrl_sweep.embedding.local.model_faults import cannot_encode, is_out_of_memory, load_faults
 from mrl_sweep.embedding.local.model_files import (
     ModelFiles,
@@ -26,7 +26,6 @@ from mrl_sweep.embedding.local.model_files import (
     find_model,
     foreign_code,
     model_files,
-    module_names,
     pinned,
     prompts_of,
     saved_settings,
@@ -161,7 +160,8 @@ class LocalModel:
 
     @property
     def _is_static(self) -> bool:
-        return self._origin.folder is None or "StaticEmbedding" in module_names(self._origin.folder)
+        folder = self._origin.folder
+        return folder is None or any(module.name == "StaticEmbedding" for module in modules_of(folder))
 
     def opened(self) -> Any:
         """The SentenceTransformer itself, at full size; opened by the first call."""

@@ -3,6 +3,7 @@ and what that means. The words are shortened or our own; status, names and nesti
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 from mrl_sweep.embedding.hosted.replies import Meaning
@@ -39,6 +40,64 @@ def llama(code: int, message: str, kind: str, **more: Any) -> dict[str, Any]:
 
 LONG, WAIT, KEY, MODEL = Meaning.TOO_LONG, Meaning.WAIT, Meaning.KEY, Meaning.MODEL
 EMPTY, ACCESS, OPTION, REFUSED, ADDRESS = Meaning.EMPTY, Meaning.ACCESS, Meaning.OPTION, Meaning.REFUSED, Meaning.ADDRESS
+MEMORY = Meaning.MEMORY
+
+SOURCES = {
+    "OpenAI": (
+        "https://platform.openai.com/docs/guides/error-codes",
+        "https://github.com/pingcap/autoflow/issues/265",  # 400, maximum context length
+        "https://github.com/SciPhi-AI/R2R/pull/768",  # 400, no dimensions
+        "https://github.com/mattvr/ShellGPT/issues/23",  # 429, insufficient_quota
+        "https://dev.to/sublynow/your-openai-api-429-is-not-always-a-rate-limit-reading-insufficientquota-by-errorcode-1mbl",
+    ),
+    "Voyage": (
+        "https://github.com/assafelovic/gpt-researcher/issues/1148",
+    ),  # 429 of a free tier, with a payment method in its words
+    "Cohere": ("https://docs.cohere.com/v1/reference/errors.md",),
+    "Gemini": (
+        "https://ai.google.dev/gemini-api/docs/troubleshooting",
+        "https://github.com/tech-shrimp/gemini-playground/issues/10",  # 429, ErrorInfo
+        "https://github.com/google-gemini/gemini-cli/issues/2020",  # 429, an error as text inside an error
+    ),
+    "TEI": (
+        "https://github.com/letta-ai/letta/issues/1453",  # 413 of the route that speaks as OpenAI does
+        "https://github.com/huggingface/text-embeddings-inference/issues/394",  # its own route
+        "https://github.com/huggingface/text-embeddings-inference/issues/61",  # 424, Backend
+        "https://github.com/huggingface/text-embeddings-inference/issues/350",  # out of memory
+    ),
+    "vLLM": (
+        "https://github.com/vllm-project/vllm/issues/15465",  # 400, dimensions
+        "https://github.com/mem0ai/mem0/issues/3101",  # 400, matryoshka
+    ),
+    "llama.cpp": (
+        "https://github.com/containers/ramalama/pull/2852",  # 500, too large, with its batch size
+        "https://github.com/ggml-org/llama.cpp/issues/11105",  # the same, before it named the size
+        "https://github.com/gpustack/gpustack/issues/1845",  # llama-box: 400, n_ctx_per_seq
+        "https://github.com/gpustack/gpustack/issues/1357",  # llama-box: 500, KV size
+    ),
+    "Ollama": (
+        "https://github.com/continuedev/continue/issues/9528",  # 500, more memory than there is
+        "https://github.com/nano-step/nano-brain/issues/208",  # 400, longer than the context
+        "https://github.com/n8n-io/n8n/issues/11144",  # 400, an elder wording
+    ),
+    "LM Studio": (
+        "https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/618",  # 200 with an error
+        "https://github.com/tinyhumansai/openhuman/issues/3687",  # 400, no models loaded
+        "https://github.com/lmstudio-ai/lms/issues/205",  # a model that is no embedding model
+    ),
+    "Infinity": ("https://github.com/michaelfeil/infinity/issues/307",),  # its bounds on strings and items
+    "LocalAI": (
+        "https://github.com/mudler/LocalAI/issues/1087",  # 500, could not load model
+        "https://github.com/mudler/LocalAI/issues/4900",  # 500, backend not found
+        "https://github.com/mudler/LocalAI/issues/1909",  # 500, unimplemented
+    ),
+    "OpenRouter": (
+        "https://openrouter.ai/docs/api/reference/errors-and-debugging",
+        "https://github.com/chatboxai/chatbox/issues/1486",  # 405 where nothing embeds
+    ),
+    "Open WebUI": ("https://github.com/open-webui/open-webui/issues/16873",),  # 400, out of memory on the device
+}
+"""Where the shapes were seen in public; a server's shapes without a mark are those of its documentation."""
 
 SHAPES = (
     Shape("OpenAI", 401, openai("Incorrect API key provided", code="invalid_api_key"), KEY, "Incorrect API key"),
@@ -182,4 +241,27 @@ SHAPES = (
     Shape("a gateway", 413, "<html>Request Entity Too Large</html>", LONG),
     Shape("a gateway", 502, "<html>Bad Gateway</html>", WAIT),
     Shape("a gateway", 200, {"success": False, "errors": ["no route"]}, ADDRESS, "no route"),
+    Shape("OpenAI", 429, openai("You exceeded your current quota", "insufficient_quota", "project_spend_limit_exceeded"), EMPTY),
+    Shape("OpenAI", 429, {"error": {"message": "no prepaid credits", "code": "credit_balance_exhausted"}}, EMPTY),
+    Shape("Gemini", 429, google(429, "Too Many Requests", json.dumps(google(429, "RESOURCE_EXHAUSTED", "exhausted"))), WAIT),
+    Shape("TEI", 413, {"message": "`inputs` must have less than 512 tokens", "code": 413, "type": "Validation"}, LONG),
+    Shape("TEI", 424, {"error": "DriverError(CUDA_ERROR_OUT_OF_MEMORY)", "error_type": "Backend"}, MEMORY, "OUT_OF_MEMORY"),
+    Shape("TEI", 424, {"error": "Backend error: CublasError(CUBLAS_STATUS_NOT_SUPPORTED)", "error_type": "Backend"}, REFUSED),
+    Shape("llama.cpp", 500, llama(500, "input is too large to process. increase the physical batch size", "server_error"), LONG),
+    Shape("llama-box", 400, llama(400, "Illegal param: prefill 744 tokens exceed n_ctx_per_seq", "invalid_request_error"), LONG),
+    Shape("llama-box", 500, llama(500, "input prompt is too big compared to KV size", "server_error"), LONG),
+    Shape("Ollama", 400, {"error": "input length exceeds maximum context length"}, LONG),
+    Shape("Ollama", 500, {"error": "model requires more system memory (5.3 GiB) than is available (3.3 GiB)"}, MEMORY, "5.3 GiB"),
+    Shape("Ollama", 500, {"error": {"message": "model requires more system memory", "type": "api_error"}}, MEMORY),
+    Shape("Ollama", 500, {"error": "llama runner process has terminated: cudaMalloc failed: out of memory"}, MEMORY),
+    Shape(
+        "LM Studio", 400, {"error": "No models loaded. Load a model in the developer page or by 'lms load'."}, MODEL, "lms load"
+    ),
+    Shape("LM Studio", 400, openai("Failed to load model x. Error: Model is not embedding.", code="model_not_found"), MODEL),
+    Shape("LocalAI", 500, llama(500, "failed to load model with internal loader: backend not found", ""), MODEL),
+    Shape("LocalAI", 500, llama(500, "could not load model: rpc error: code = Unavailable desc = EOF", ""), MODEL),
+    Shape("LocalAI", 500, llama(500, "rpc error: code = Unknown desc = unimplemented", ""), MODEL, "unimplemented"),
+    Shape("OpenRouter", 402, {"error": {"code": 402, "message": "in flight"}}, WAIT, headers=(("retry-after", "7"),)),
+    Shape("OpenRouter", 503, {"error": {"code": 503, "message": "no provider meets your routing requirements"}}, WAIT),
+    Shape("Open WebUI", 400, {"detail": "400: CUDA out of memory. Tried to allocate 388 MiB"}, MEMORY, "out of memory"),
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from answers import SHAPES, Shape
+from answers import SHAPES, SOURCES, Shape
 from hosted_servers import Answer, FakeTime, Fault, Served
 
 from mrl_sweep.embedding.hosted.model import HostedModel
@@ -37,7 +37,24 @@ def name_of(shape: Shape) -> str:
 def test_an_answer_means_what_its_server_means(shape: Shape) -> None:
     complaint = complaint_of(Reply(shape.status, {}, body_of(shape)))
     assert complaint is not None
-    assert meaning_of(complaint, shape.status) is shape.meaning
+    assert meaning_of(complaint, shape.status, waits="retry-after" in dict(shape.headers)) is shape.meaning
+
+
+def test_the_servers_that_people_ask_have_public_sources_of_their_answers() -> None:
+    asked_for = [
+        "OpenAI",
+        "Voyage",
+        "Cohere",
+        "Gemini",
+        "TEI",
+        "vLLM",
+        "llama.cpp",
+        "Ollama",
+        "Infinity",
+        "LocalAI",
+        "OpenRouter",
+    ]
+    assert {*asked_for, "LM Studio"} <= SOURCES.keys() & {shape.server for shape in SHAPES}
 
 
 def ended(model: HostedModel) -> tuple[MrlSweepError, list[int]]:
@@ -71,6 +88,7 @@ def test_every_vendor_acts_on_it_alike(
         Meaning.TOO_LONG: (InputError, 5),
         Meaning.REFUSED: (InputError, 3),
         Meaning.EMPTY: (EnvironmentFault, 1),
+        Meaning.MEMORY: (EnvironmentFault, 3),
         Meaning.OPTION: (InputError, 2 if "encoding_format" in body_of(shape).decode() else 1),
     }
     kind, requests = kinds.get(shape.meaning, (InputError, 1))
