@@ -71,7 +71,7 @@ def repetition(whole: Whole, generator: np.random.Generator) -> Repetition:
     row_there[sample] = np.arange(len(sample))
     inside = np.logical_and.reduceat(row_there[whole.qrels.rows] >= 0, whole.qrels.offsets[:-1])
     chosen = np.flatnonzero(inside)
-    qrels, columns = _only(whole.qrels, chosen)
+    qrels, columns = only(whole.qrels, chosen)
     there = Qrels(qrels.offsets, row_there[qrels.rows], qrels.grades)
     ranks = rank(Vectors((whole.documents[sample],)), whole.queries[chosen], there, DIMS, RankOptions(depth=0))
     truth = Ranks(whole.ranks.candidates, n, whole.ranks.above[:, columns], whole.ranks.tied[:, columns])
@@ -79,15 +79,15 @@ def repetition(whole: Whole, generator: np.random.Generator) -> Repetition:
     forecasts = [growth.at[0].forecasts for growth in growths]
     return Repetition(
         n_queries=len(chosen),
-        truth=_means(truth, qrels, MEASURES),
+        truth=means_of(truth, qrels, MEASURES),
         predicted=np.array([[f.mean for f in each] for each in forecasts]),
         low=np.array([[f.low for f in each] for each in forecasts]),
         high=np.array([[f.high for f in each] for each in forecasts]),
-        naive=_means(ranks, there, MEASURES),
+        naive=means_of(ranks, there, MEASURES),
     )
 
 
-def _only(qrels: Qrels, queries: IntArray) -> tuple[Qrels, IntArray]:
+def only(qrels: Qrels, queries: IntArray) -> tuple[Qrels, IntArray]:
     """The judgments of some queries, and their places among all."""
     counts = np.diff(qrels.offsets)[queries]
     offsets = np.concatenate([[0], np.cumsum(counts)])
@@ -95,7 +95,7 @@ def _only(qrels: Qrels, queries: IntArray) -> tuple[Qrels, IntArray]:
     return Qrels(offsets, qrels.rows[columns], qrels.grades[columns]), columns
 
 
-def _means(ranks: Ranks, qrels: Qrels, measures: Sequence[Measure]) -> FloatArray:
+def means_of(ranks: Ranks, qrels: Qrels, measures: Sequence[Measure]) -> FloatArray:
     means: FloatArray = score(ranks, qrels, measures).values.mean(axis=2).T
     return means
 

@@ -1,0 +1,110 @@
+"""What each size at each precision keeps in a whole corpus, predicted from random tenths of it, beside the tenth's own share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from benchmarks.harness import Bar, Table, main
+from benchmarks.projection import SHARE, Whole, means_of, only, whole_corpus
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.projection.growth import Demand, project
+from mrl_sweep.ranking.exact import RankOptions, rank_grid
+from mrl_sweep.ranking.space import prefixes
+from mrl_sweep.types import Configuration, Float32Array, FloatArray, Qrels, Ranks, Similarity, Vectors
+
+DIMS: Final = (64, 128, 256)
+PRECISIONS: Final = ("float32", "int8", "int4", "rabitq", "binary")
+MEASURE: Final = parse_measure("nDCG@10")
+DRAWS: Final = 5
+RETAIN: Final = 0.9
+
+Row = Mapping[Configuration, tuple[float, float, float, float, float, bool]]
+"""Of each configuration: the true share, the predicted one, its limits, the tenth's own, and whether it is proven there."""
+
+
+def ranked(documents: Float32Array, queries: Float32Array, qrels: Qrels) -> Ranks:
+    """The exact ranks of the grid; codes are trained on these documents."""
+    return rank_grid([prefixes(DIMS, Similarity.COSINE)], PRECISIONS, Vectors((documents,)), queries, qrels, RankOptions(depth=0))
+
+
+def repetition(whole: Whole, truth: Ranks, generator: np.random.Generator) -> Row:
+    """One random tenth, judged by the queries whose documents are all in it."""
+    n = len(whole.documents)
+    sample = np.sort(generator.choice(n, math.ceil(n / SHARE), replace=False))
+    row_there = np.full(n, -1)
+    row_there[sample] = np.arange(len(sample))
+    chosen = np.flatnonzero(np.logical_and.reduceat(row_there[whole.qrels.rows] >= 0, whole.qrels.offsets[:-1]))
+    qrels, columns = only(whole.qrels, chosen)
+    there = Qrels(qrels.offsets, row_there[qrels.rows], qrels.grades)
+    ranks = ranked(whole.documents[sample], whole.queries[chosen], there)
+    cut = Ranks(truth.candidates, n, truth.above[:, columns], truth.tied[:, columns])
+    growth = project(ranks, there, Demand(measure=MEASURE, retain=RETAIN), [n])
+    true, own = (shares(*one) for one in ((cut, qrels), (ranks, there)))
+    return {
+        f.candidate: (true[f.candidate], f.kept or 0.0, f.at_least or 0.0, f.at_most or 0.0, own[f.candidate], bool(f.acceptable))
+        for f in growth.at[0].forecasts
+    }
+
+
+def shares(ranks: Ranks, qrels: Qrels) -> dict[Configuration, float]:
+    """What every configuration keeps of full size."""
+    means: FloatArray = means_of(ranks, qrels, [MEASURE])[0]
+    full = means[ranks.candidates.index(Configuration("prefix", max(DIMS)))]
+    return {candidate: float(mean / full) for candidate, mean in zip(ranks.candidates, means, strict=True)}
+
+
+def run() -> Table:
+    """Each row is one configuration, averaged over the tenths."""
+    whole = whole_corpus()
+    truth = ranked(whole.documents, whole.queries, whole.qrels)
+    repetitions = [repetition(whole, truth, np.random.default_rng(seed)) for seed in range(DRAWS)]
+    cells = [c for c in truth.candidates if c != Configuration("prefix", max(DIMS))]
+    data = np.array([[one[c] for one in repetitions] for c in cells], float)
+    true, predicted, low, high, own, proven = np.moveaxis(data, 2, 0)
+    inside = (low <= true) & (true <= high)
+    rows = [
+        (
+            str(c),
+            f"{true[i].mean():.1%}",
+            f"{predicted[i].mean():.1%}",
+            f"{own[i].mean():.1%}",
+            f"{np.abs(predicted[i] - true[i]).mean():.1%}",
+            f"{np.abs(own[i] - true[i]).mean():.1%}",
+            f"{inside[i].sum()} of {DRAWS}",
+            f"{proven[i].sum():.0f} of {DRAWS}",
+        )
+        for i, c in enumerate(cells)
+    ]
+    coded = np.array([c.precision != "float32" for c in cells])
+    false = int((proven.astype(bool) & (true < RETAIN)).sum())
+    error, reused = (float(np.abs(one - true)[coded].mean()) for one in (predicted, own))
+    what, share = "projection x10 of codes:", float(inside.mean())
+    bars = (
+        Bar(f"{what} the share within its limits", "at least 80%", f"{share:.0%}", share >= 0.8),
+        Bar(f"{what} proven although truly below", "none", str(false), false == 0),
+        Bar(f"{what} the share is off by", f"less than the sample's own, {reused:.3f}", f"{error:.3f}", error < reused),
+    )
+    note = (
+        f"{len(whole.documents):,} docstrings of the installed packages, WordLlama; {DRAWS} random samples of one document in "
+        f"{SHARE}, as in the table before. Shares of {MEASURE} at {max(DIMS)} dimensions in float32, predicted from each "
+        f"configuration's own ranks in the sample; limits at 95% on either side. Proven: to keep {RETAIN:.0%} there."
+    )
+    columns = (
+        "configuration",
+        "whole corpus",
+        "predicted",
+        "sample's own",
+        "error, predicted",
+        "error, own",
+        "in limits",
+        "proven",
+    )
+    return Table("What codes keep in a larger corpus, predicted from a sample", note, columns, tuple(rows), bars)
+
+
+if __name__ == "__main__":
+    main(run)
