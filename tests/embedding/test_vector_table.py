@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,14 @@ def test_documents_and_queries_come_from_two_tables_by_id(schema: str, tmp_path:
             "query": {"provider": "pgvector", "table": "shelf.queries", "columns": [None, None]},
         },
     }
+
+
+def test_queries_with_the_ids_of_documents_do_not_get_their_vectors(schema: str, tmp_path: Path) -> None:
+    """Numbers as ids are usual on both sides, and a table of documents has no queries."""
+    numbered = replace(COLLECTION, queries=replace(COLLECTION.queries, ids=("d0", "d1", "q2")))
+    with pytest.raises(InputError, match="which queries of the same ids would get: d0, d1") as refused:
+        embed(numbered, open_embedder(address(schema, "shelf.items")), Store(tmp_path))
+    assert refused.value.hint.startswith("name what has the queries: --query-model")
 
 
 def test_a_model_may_embed_the_queries(schema: str, tmp_path: Path) -> None:

@@ -80,6 +80,8 @@ class VectorTable:
         """
         of_documents = role is Role.DOCUMENT or collection.query_rows is not None
         wanted = frozenset(collection.documents.ids if of_documents else collection.queries.ids)
+        if not of_documents and self._last is not None:
+            self._refuse_documents(wanted & self._last[0])
         if self._last is None or self._last[0] != wanted:
             self._last = wanted, read_table(self._address, wanted, on_event)
         table = self._last[1]
@@ -91,6 +93,15 @@ class VectorTable:
             "files": [table.name],
         }
         return brought(table, collection, role, model, on_event)
+
+    def _refuse_documents(self, shared: Set[str]) -> None:
+        """Raises InputError where queries have ids of the documents that were read: they would get the documents' vectors."""
+        if shared:
+            ids = first_offenders([printable(name) for name in sorted(shared)])
+            raise InputError(
+                f"{self._address.table} has the documents' vectors, which queries of the same ids would get: {ids}",
+                "name what has the queries: --query-model pgvector:…?table=queries, a model, or vectors:FOLDER",
+            )
 
 
 def read_table(address: TableAddress, wanted: Set[str], on_event: OnEvent) -> VectorFile:
