@@ -10,13 +10,14 @@ import typer
 from mrl_sweep.cli.console import listening
 from mrl_sweep.cli.invocation import invocation_of
 from mrl_sweep.cli.options import EMBED, ConfigFile, takes
-from mrl_sweep.cli.output import Described, one_document, one_text, prepare_text
+from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.settings.paths import inputs_of
-from mrl_sweep.words import percent
+from mrl_sweep.words import plural
 
 if TYPE_CHECKING:
     from mrl_sweep.embedding.dry_run import Amount
     from mrl_sweep.embedding.dry_run import DryRun as WouldTake
+    from mrl_sweep.report.articles.collections import EmbeddedCollection, TextsRow
     from mrl_sweep.types import Embeddings
 
 PartOfTexts = Annotated[
@@ -36,7 +37,10 @@ def embed(
     from mrl_sweep.pipeline.checks import check_complete, check_embeds
 
     check_complete(settings)
-    write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
+    from mrl_sweep.report.articles.collections import embed_article
+    from mrl_sweep.report.render import ARTICLE_FORMATS
+
+    output = prepare_output(invocation, settings.run.output, inputs_of(settings), ARTICLE_FORMATS)
     from mrl_sweep.embedding.dry_run import dry_run as would_take
     from mrl_sweep.execution.parts import Part
     from mrl_sweep.pipeline import run as pipeline
@@ -45,7 +49,7 @@ def embed(
 
     model = open_model(settings)
     check_embeds(model)
-    described: list[Described] = []
+    embedded: list[EmbeddedCollection] = []
     with listening(invocation) as on_event, nullcontext() if dry_run else pipeline.executor_of(settings, on_event) as executor:
         for one in settings.each():
             collection = pipeline.load(one, on_event)
@@ -56,38 +60,41 @@ def embed(
                 estimate = would_take(
                     collection, model.documents, model.store, query_model=model.queries, price_per_million=price
                 )
-                described.append(Described(collection.name, *_estimated(estimate)))
+                embedded.append(_estimated(collection.name, estimate))
             else:
-                described.append(
-                    Described(collection.name, *_embedded(pipeline.embed_texts(one, collection, on_event, model, executor)))
-                )
-    if invocation.format == "json":
-        write(one_document(described))
-    elif invocation.quiet < 2:
-        write(one_text(described))
+                stored = pipeline.embed_texts(one, collection, on_event, model, executor)
+                embedded.append(_embedded(collection.name, stored))
+    return output.show(embed_article(embedded))
 
 
-def _embedded(stored: Embeddings) -> tuple[dict[str, Any], str]:
+def _embedded(name: str, stored: Embeddings) -> EmbeddedCollection:
+    from mrl_sweep.report.articles.collections import EmbeddedCollection
+
     documents, queries = len(stored.documents), len(stored.queries)
     facts = {"model": stored.model.get("name"), "dim": stored.documents.dim, "documents": documents, "queries": queries}
-    return facts, f"{documents:,} documents and {queries:,} queries are stored, {stored.documents.dim} dimensions each."
+    what = f"{plural(documents, 'document')} and {plural(queries, 'query', 'queries')}"
+    sentence = f"{what} are stored, {stored.documents.dim} dimensions each."
+    return EmbeddedCollection(name=name, facts=facts, sentence=sentence)
 
 
-def _estimated(estimate: WouldTake) -> tuple[dict[str, Any], str]:
+def _estimated(name: str, estimate: WouldTake) -> EmbeddedCollection:
+    from mrl_sweep.report.articles.collections import EmbeddedCollection
+
     roles = {"documents": estimate.documents, "queries": estimate.queries}
     facts = {
         "model": estimate.model,
-        **{name: _facts(amount) for name, amount in roles.items()},
+        **{role: _facts(amount) for role, amount in roles.items()},
         "tokens_estimated": estimate.tokens,
         "price_per_million": estimate.price_per_million,
         "query_price_per_million": estimate.query_price_per_million,
         "price": estimate.price,
         "price_from": estimate.price_from or None,
     }
-    lines = [_line(name, amount) for name, amount in roles.items()]
     price = "" if estimate.price is None else f", {estimate.price:,.2f} at {_prices(estimate)} per million tokens"
     origin = f" ({estimate.price_from})" if estimate.price_from else ""
-    return facts, "\n".join([*lines, f"To embed: about {estimate.tokens:,} tokens{price}{origin}."])
+    sentence = f"To embed: about {estimate.tokens:,} tokens{price}{origin}."
+    rows = tuple(_row(role, amount) for role, amount in roles.items())
+    return EmbeddedCollection(name=name, facts=facts, sentence=sentence, rows=rows)
 
 
 def _prices(estimate: WouldTake) -> str:
@@ -107,6 +114,14 @@ def _facts(amount: Amount) -> dict[str, Any]:
     }
 
 
-def _line(name: str, amount: Amount) -> str:
-    stored = f"{amount.stored:,} stored ({percent(amount.share_stored, limit=1.0)})"
-    return f"{name:<9}  {amount.texts:,} texts  {stored}  {amount.to_embed:,} to embed  about {amount.tokens:,} tokens"
+def _row(role: str, amount: Amount) -> TextsRow:
+    from mrl_sweep.report.articles.collections import TextsRow
+
+    return TextsRow(
+        role=role,
+        texts=amount.texts,
+        stored=amount.stored,
+        share_stored=amount.share_stored,
+        to_embed=amount.to_embed,
+        tokens=amount.tokens,
+    )

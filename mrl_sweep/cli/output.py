@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from mrl_sweep.cli.console import colours, write_line
 from mrl_sweep.cli.invocation import Invocation
@@ -146,26 +145,3 @@ def append_summary(text: str) -> None:
     if page:
         with Path(page).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
-
-
-class Described(NamedTuple):
-    """What was found of a collection, as JSON values and in words."""
-
-    name: str
-    facts: dict[str, Any]
-    text: str
-
-
-def one_document(described: Sequence[Described]) -> str:
-    """The facts themselves where there is one collection, else a list of them by name."""
-    facts = described[0].facts if len(described) == 1 else {"collections": [{"name": one.name, **one.facts} for one in described]}
-    return json.dumps({"schema_version": 1, **facts}, indent=2) + "\n"
-
-
-def one_text(described: Sequence[Described]) -> str:
-    """The text itself where there is one collection, else each below its name."""
-    from mrl_sweep.report.render.escape import plain
-
-    if len(described) == 1:
-        return described[0].text + "\n"
-    return "\n\n".join(f"{plain(one.name)}\n{one.text}" for one in described) + "\n"

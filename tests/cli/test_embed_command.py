@@ -44,17 +44,19 @@ def test_a_dry_run_counts_each_missing_text_once_and_embeds_nothing(command: Com
 
 def test_what_is_stored_is_neither_counted_nor_embedded_again(command: Command) -> None:
     first = command(*ARGV)
-    assert (first.returncode, first.stdout) == (0, "3 documents and 1 queries are stored, 256 dimensions each.\n")
+    assert (first.returncode, first.stdout) == (0, "3 documents and 1 query are stored, 256 dimensions each.\n")
     again = command(*ARGV, "--dry-run")
     assert again.stdout.splitlines() == [
-        "documents  3 texts  3 stored (100.0%)  0 to embed  about 0 tokens",
-        "queries    1 texts  1 stored (100.0%)  0 to embed  about 0 tokens",
+        "  texts       number   stored    share   to embed   tokens",
+        "  documents        3        3   100.0%          0       ~0",
+        "  queries          1        1   100.0%          0       ~0",
+        "",
         "To embed: about 0 tokens.",
     ]
 
 
 def test_parts_embed_every_text_once_and_their_run_and_merge_report_what_one_run_does(command: Command) -> None:
-    for part, said in (("2/2", "2 documents and 0 queries"), ("1/2", "1 documents and 1 queries")):
+    for part, said in (("2/2", "2 documents and 0 queries"), ("1/2", "1 document and 1 query")):
         done = command(*ARGV, "--part", part)
         assert (done.returncode, done.stdout) == (0, f"{said} are stored, 256 dimensions each.\n"), done.stderr
     ready = json.loads(command(*ARGV, "--dry-run", "--format", "json").stdout)
@@ -72,6 +74,11 @@ def test_vectors_that_exist_need_no_embedding(command: Command) -> None:
     assert (done.returncode, done.stderr.startswith("error: vectors:corpus: these vectors exist already")) == (2, True)
 
 
-def test_there_is_no_page_of_an_embedding(command: Command) -> None:
-    done = command(*ARGV, "--format", "html")
-    assert (done.returncode, done.stderr) == (2, "error: there is no html format here\nhint: --format text, json\n")
+def test_what_is_stored_has_the_forms_of_an_article_and_no_verdict(command: Command) -> None:
+    page = command(*ARGV, "--dry-run", "--format", "html")
+    assert (page.returncode, page.stdout.count("<tr class="), "To embed: about 6 tokens." in page.stdout) == (0, 2, True)
+    done = command(*ARGV, "--format", "junit")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: there is no junit format here\nhint: --format text, json, markdown, html\n",
+    )

@@ -1,4 +1,4 @@
-"""Several collections asked the same question, with the verdicts first; and what `check` says of collections before any run."""
+"""Several collections: their verdicts, what `check` says of them before any run, and what `embed` stored of them."""
 
 from __future__ import annotations
 
@@ -189,3 +189,48 @@ def _figures(one: Description, title: str) -> Section:
     what, figures = zip(*one.rows(), strict=True)
     columns = [Column(title="of the collection", cells=what, right=False), Column(title="figures", cells=figures, right=False)]
     return Section(title=title, asked=True, table=table(columns, [Mood.PLAIN] * len(what)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextsRow:
+    """The texts of a role: how many there are, are stored and would be embedded, and the tokens of these."""
+
+    role: str
+    texts: int
+    stored: int
+    share_stored: float
+    to_embed: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedCollection:
+    """What `embed` did for a collection, or would do (`rows`): its document, and a sentence."""
+
+    name: str
+    facts: Mapping[str, Any]
+    sentence: str
+    rows: tuple[TextsRow, ...] = ()
+
+
+def embed_article(embedded: Sequence[EmbeddedCollection]) -> Article:
+    """A sentence for each collection; of a dry run also what is stored already."""
+    several = len(embedded) > 1
+    return Article(
+        title=f"vectors of {', '.join(one.name for one in embedded)}",
+        document=by_name([(one.name, one.facts) for one in embedded]),
+        closing=tuple(f"{one.name}: {one.sentence}" if several else one.sentence for one in embedded),
+        sections=tuple(_texts(one, one.name if several else "") for one in embedded if one.rows),
+    )
+
+
+def _texts(one: EmbeddedCollection, title: str) -> Section:
+    columns = [
+        Column(title="texts", cells=tuple(row.role for row in one.rows), right=False),
+        Column(title="number", cells=tuple(words.count(row.texts) for row in one.rows)),
+        Column(title="stored", cells=tuple(words.count(row.stored) for row in one.rows)),
+        Column(title="share", cells=tuple(words.percent(row.share_stored, limit=1.0) for row in one.rows)),
+        Column(title="to embed", cells=tuple(words.count(row.to_embed) for row in one.rows)),
+        Column(title="tokens", cells=tuple(f"~{row.tokens:,}" for row in one.rows)),
+    ]
+    return Section(title=title, asked=True, table=table(columns, [Mood.PLAIN] * len(one.rows)))
