@@ -47,6 +47,8 @@ def collections(tmp_path: Path) -> None:
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """In float64: two documents may point so nearly alike that float32 cannot tell which is the query's own."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
     return (a / np.linalg.norm(a, axis=1, keepdims=True)) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T
 
 
