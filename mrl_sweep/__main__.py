@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import dataclasses
 import gc
 import os
 import sys
 import threading
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 OBJECTS_BETWEEN_SEARCHES: Final = 250_000
 """What is imported and parsed stays: looking for garbage in it every 700 objects takes a tenth of a short run."""
@@ -24,7 +23,6 @@ def start() -> NoReturn:
     apart piece by piece takes longer, and torch's compiler tells of its own leaks on stderr while it is done.
     """
     gc.set_threshold(OBJECTS_BETWEEN_SEARCHES)
-    make_methods_late("mrl_sweep")
     from mrl_sweep.cli import main
     from mrl_sweep.cli.console import open_closed_streams
     from mrl_sweep.interrupt import GRACE_S, ended_within
@@ -40,36 +38,6 @@ def start() -> NoReturn:
             with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or never there
                 stream.flush()
         os._exit(code)
-
-
-def make_methods_late(package: str) -> None:
-    """Let dataclasses of this package make each of their methods when it is first called, until the process ends.
-
-    A gate imports a hundred dataclasses, which would make 660 methods of which it calls fewer than a hundred. Up to Python 3.12
-    each is compiled by itself, which took a seventh of the gate; from then on all of a class at once, and nothing is changed.
-    """
-    make = getattr(dataclasses, "_create_fn", None)
-    if make is None:
-        return
-
-    def later(name: str, *description: Any, **more: Any) -> Any:
-        if (more.get("globals") or {}).get("__name__", "").partition(".")[0] != package:
-            return make(name, *description, **more)
-        made: list[Any] = []
-
-        def method(self: Any, *given: Any, **named: Any) -> Any:
-            if not made:
-                made.append(make(name, *description, **more))
-                made[0].__qualname__ = method.__qualname__
-                for owner in type(self).__mro__:
-                    if owner.__dict__.get(name) is method:  # a decorator may have wrapped it, which then goes on calling this
-                        setattr(owner, name, made[0])
-            return made[0](self, *given, **named)
-
-        method.__name__ = name
-        return method
-
-    setattr(dataclasses, "_create_fn", later)  # noqa: B010 - it is private, and unknown to the type checker
 
 
 def _end_now(number: int) -> NoReturn:

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from mrl_sweep.embedding.embed_collection import embed, known_facts
     from mrl_sweep.embedding.families import candidate_dims
-    from mrl_sweep.embedding.of_collection import embed, known_facts
     from mrl_sweep.embedding.protocol import Batching, Embedder, Encoded, ModelOptions, Role, VectorSource
     from mrl_sweep.embedding.providers import open_embedder
     from mrl_sweep.store.store import Store
@@ -32,8 +32,8 @@ _HOMES: Final = {
     "ModelFacts": "mrl_sweep.types",
     "Store": "mrl_sweep.store.store",
     "candidate_dims": "mrl_sweep.embedding.families",
-    "embed": "mrl_sweep.embedding.of_collection",
-    "known_facts": "mrl_sweep.embedding.of_collection",
+    "embed": "mrl_sweep.embedding.embed_collection",
+    "known_facts": "mrl_sweep.embedding.embed_collection",
     "open_embedder": "mrl_sweep.embedding.providers",
 }
 
