@@ -12,7 +12,19 @@ from pathlib import Path
 
 from benchmarks.harness import Table, bars_grid, from_json, machine, markdown, seconds
 
-MODULES = ("sweep", "judgments", "gpu", "codes", "growth", "measures", "encode", "command", "projection", "machines")
+MODULES = (
+    "sweep",
+    "judgments",
+    "gpu",
+    "codes",
+    "growth",
+    "measures",
+    "encode",
+    "command",
+    "projection",
+    "projection_codes",
+    "machines",
+)
 README = Path(__file__).with_name("README.md")
 
 

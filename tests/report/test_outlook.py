@@ -124,6 +124,15 @@ def plan_row(dim: int, precision: str, *, acceptable: bool | None, at_least: flo
     )  # fmt: skip
 
 
+def test_a_rescored_answer_is_said_to_be_unknown_there(sketch: Report) -> None:
+    row = ProjectionRow(documents=10_000, measure="nDCG@10", dim=256, value=0.3, kept=0.99, acceptable=True)
+    for named, said in (("256:binary:exact:rescore=4x", True), ("256", False)):
+        verdict = replace(sketch.verdict, configuration=named, bytes_per_vector=32)
+        (section,) = projections(replace(sketch, verdict=verdict, projections=(row,)))
+        known = "Whether the 32 bytes of 256:binary:exact:rescore=4x hold there is not known: a shortlist is not projected."
+        assert (known in section.notes) == said
+
+
 def test_a_long_plan_keeps_full_size_the_cheapest_acceptable_rows_and_what_nearly_is() -> None:
     rows = [
         plan_row(dim, precision, acceptable=dim > 64, at_least=dim / 1000)

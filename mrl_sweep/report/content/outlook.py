@@ -109,7 +109,8 @@ def _projection(report: Report, documents: int, *, whole: bool) -> Section:
     title = f"At {words.count(documents)} documents{'' if len(names) > 1 else f' ({rows[0].measure})'}"
     codes = words.plural(len(every) - len(rows), "code of these that is", "codes of these that are")
     rest = f"{codes} not acceptable there: --format html."
-    notes = (*_answer(report, rows), f"{how[0].upper()}{how[1:]}.", *([rest] if len(rows) < len(every) else []))
+    answer = (*_answer(report, rows), *_unprojected(report, every))
+    notes = (*answer, f"{how[0].upper()}{how[1:]}.", *([rest] if len(rows) < len(every) else []))
     return Section(title=title, name="projection", asked=True, table=table(columns, moods), notes=notes)
 
 
@@ -124,6 +125,15 @@ def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
     if smallest is None:
         return ()
     return (f"There {smallest} dimensions are the smallest acceptable size; here it is {report.verdict.dimension}.",)
+
+
+def _unprojected(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
+    """What is not known there of the configuration of the fewest bytes, where that one is not projected."""
+    verdict = report.verdict
+    if not verdict.configuration or verdict.configuration in {row.configuration or str(row.dim) for row in rows}:
+        return ()
+    size = words.plural(verdict.bytes_per_vector or 0, "byte", "bytes")
+    return (f"Whether the {size} of {verdict.configuration} hold there is not known: a shortlist is not projected.",)
 
 
 def _here(report: Report, row: ProjectionRow) -> str:
