@@ -190,7 +190,7 @@ SAME_IDEA = {
 }
 """Modules of one name in two rooms that hold the same idea: the figures of it, its step of the run, its words, its command."""
 
-HOMONYMS = {"columns", "families", "score", "space", "table"}
+HOMONYMS = {"space"}
 """Modules of one name that hold two ideas. It may shrink: a name says what a page holds."""
 
 

@@ -191,7 +191,7 @@ def score(
     from mrl_sweep.report.folder import write_run
     from mrl_sweep.report.render import escape
     from mrl_sweep.runs.returned import read_returned
-    from mrl_sweep.runs.score import score_returned
+    from mrl_sweep.runs.score_returned import score_returned
 
     scored = score_returned(run, settings, read_returned(trec), claimed=codes, name=name or trec.stem)
     report = scored.run.report

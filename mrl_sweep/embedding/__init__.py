@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from mrl_sweep.embedding.embed_collection import embed, known_facts
-    from mrl_sweep.embedding.families import candidate_dims
+    from mrl_sweep.embedding.model_families import candidate_dims
     from mrl_sweep.embedding.protocol import Batching, Embedder, Encoded, ModelOptions, Role, VectorSource
     from mrl_sweep.embedding.providers import open_embedder
     from mrl_sweep.store.store import Store
@@ -31,7 +31,7 @@ __all__ = [
 _HOMES: Final = {
     "ModelFacts": "mrl_sweep.types",
     "Store": "mrl_sweep.store.store",
-    "candidate_dims": "mrl_sweep.embedding.families",
+    "candidate_dims": "mrl_sweep.embedding.model_families",
     "embed": "mrl_sweep.embedding.embed_collection",
     "known_facts": "mrl_sweep.embedding.embed_collection",
     "open_embedder": "mrl_sweep.embedding.providers",

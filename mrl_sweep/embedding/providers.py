@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from mrl_sweep.embedding.families import hosted_by
+from mrl_sweep.embedding.model_families import hosted_by
 from mrl_sweep.embedding.protocol import Embedder, ModelOptions, VectorSource
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import is_there
@@ -62,7 +62,7 @@ def _vectors(spec: str, options: ModelOptions) -> VectorSource:
 
 
 def _table(spec: str, _options: ModelOptions) -> VectorSource:
-    from mrl_sweep.embedding.vectors.table import VectorTable
+    from mrl_sweep.embedding.vectors.database import VectorTable
 
     return VectorTable(spec)
 

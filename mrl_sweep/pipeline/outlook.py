@@ -12,7 +12,7 @@ from mrl_sweep.decision.units import unit_of
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, bytes_in_memory
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
-from mrl_sweep.embedding.families import FAMILIES
+from mrl_sweep.embedding.model_families import FAMILIES
 from mrl_sweep.report.content.advice import Surroundings
 from mrl_sweep.report.document_rows import BudgetRow, ProjectionRow
 from mrl_sweep.types import EXACT, Advice, Basis, Measure, Ranks

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.walk import DecideBy, Policy, decide, judge, ladder
-from mrl_sweep.embedding.families import FAMILIES
+from mrl_sweep.embedding.model_families import FAMILIES
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.content.sentence import sentence
 from mrl_sweep.types import Basis, Configuration, Measure, Outcome, Scores, Status, full_size

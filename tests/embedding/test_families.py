@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mrl_sweep.embedding.families import (
+from mrl_sweep.embedding.model_families import (
     FAMILIES,
     LAYER_NORM,
     family_of,

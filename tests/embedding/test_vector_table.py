@@ -11,7 +11,7 @@ import pytest
 from embedding_helpers import CountingEmbedder, collection_of, vectors_of
 
 from mrl_sweep.embedding import Store, embed, open_embedder
-from mrl_sweep.embedding.vectors.table import TableAddress
+from mrl_sweep.embedding.vectors.database import TableAddress
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.types import Embeddings
 

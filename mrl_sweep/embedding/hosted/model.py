@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.embedding.families import family_of, refuse_non_prefix, trained_dims, transformed
 from mrl_sweep.embedding.hosted.http import Cohere, Gemini, Voyage
 from mrl_sweep.embedding.hosted.openai import OpenAi
 from mrl_sweep.embedding.hosted.replies import judge
@@ -18,6 +17,7 @@ from mrl_sweep.embedding.hosted.retries import Gate, Patience, given_up, patient
 from mrl_sweep.embedding.hosted.vendor import Connection, Key, Vendor, VendorModel, address, required_key
 from mrl_sweep.embedding.hosted.wire import EmbedRequest, Garbled, Refused, Reply, answers_of_at_most
 from mrl_sweep.embedding.local.model_files import prompts_of
+from mrl_sweep.embedding.model_families import family_of, refuse_non_prefix, trained_dims, transformed
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, PartlyEncoded, Role
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 from mrl_sweep.types import Advice, Float32Array, IntArray, ModelFacts

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from mrl_sweep.embedding.families import Family
 from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply
+from mrl_sweep.embedding.model_families import Family
 from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Advice, Float32Array

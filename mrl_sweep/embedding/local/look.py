@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mrl_sweep.embedding.families import json_in, read_json
 from mrl_sweep.embedding.local.model_files import ModelFiles, Prompts, saved_settings
+from mrl_sweep.embedding.model_families import json_in, read_json
 from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import LFS_POINTER

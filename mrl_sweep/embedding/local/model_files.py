@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mrl_sweep.embedding.families import Family, family_of, read_json
+from mrl_sweep.embedding.model_families import Family, family_of, read_json
 from mrl_sweep.embedding.protocol import ModelOptions, Role
 from mrl_sweep.errors import EnvironmentFault, InputError
 

@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.embedding.families import Family, family_of, refuse_non_prefix, says_matryoshka, trained_dims, transformed
 from mrl_sweep.embedding.local.look import look_at, modules_of
 from mrl_sweep.embedding.local.model_faults import cannot_encode, is_out_of_memory, load_faults
 from mrl_sweep.embedding.local.model_files import (
@@ -31,6 +30,7 @@ from mrl_sweep.embedding.local.model_files import (
     saved_settings,
 )
 from mrl_sweep.embedding.local.tokens import StaticEncoder, TokenCounter
+from mrl_sweep.embedding.model_families import Family, family_of, refuse_non_prefix, says_matryoshka, trained_dims, transformed
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, Role
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.files.digests import FileDigests

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.embedding.vectors.columns import VDF_META, read_csv, read_folder, read_lance, read_parquet, read_vdf
+from mrl_sweep.embedding.vectors.columnar import VDF_META, read_csv, read_folder, read_lance, read_parquet, read_vdf
 from mrl_sweep.embedding.vectors.rows import LAYOUT, Names, VectorFile, read_jsonl
 from mrl_sweep.errors import InputError, MrlSweepError
 from mrl_sweep.files import LFS_POINTER

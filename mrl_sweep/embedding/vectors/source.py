@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.embedding.protocol import Brought, Role
-from mrl_sweep.embedding.vectors.columns import VDF_META
+from mrl_sweep.embedding.vectors.columnar import VDF_META
 from mrl_sweep.embedding.vectors.formats import read_vectors
 from mrl_sweep.embedding.vectors.rows import LAYOUT, Names, VectorFile
 from mrl_sweep.errors import InputError

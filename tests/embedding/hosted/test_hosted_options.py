@@ -17,9 +17,9 @@ from embedding_helpers import collection_of, tree
 from hosted_servers import CANARY, FakeTime, Served, refuse, served_vectors
 
 from mrl_sweep.embedding import ModelOptions, Role, Store, embed, open_embedder
-from mrl_sweep.embedding.families import layer_norm
 from mrl_sweep.embedding.hosted.model import HostedModel, open_hosted
 from mrl_sweep.embedding.hosted.vendor import Key, address, hidden
+from mrl_sweep.embedding.model_families import layer_norm
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 
 # --- Addresses --------------------------------------------------------------------------------------------------------
