@@ -23,6 +23,7 @@ MODULES = (
     "command",
     "projection",
     "projection_codes",
+    "pgvector",
     "machines",
 )
 README = Path(__file__).with_name("README.md")

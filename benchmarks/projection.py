@@ -49,17 +49,26 @@ class Repetition:
     naive: FloatArray
 
 
-def whole_corpus() -> Whole:
-    """What all installed packages say of themselves; a summary sentence asks for the object it was taken from."""
+def known_item_texts() -> tuple[list[str], list[str], Qrels]:
+    """What all installed packages say of themselves, and queries: a summary sentence asks for the object it was taken from."""
     entries = corpus(installed=True).entries
     items, bodies, _ = known_items(list(entries), kept_whole=frozenset(), limit=N_QUERIES)
     texts = [f"{e.name} {e.signature}\n{bodies.get(row, e.doc)}".strip() for row, e in enumerate(entries)]
-    model = open_wordllama(ModelOptions())
-    documents = model.encode(texts, Role.DOCUMENT).vectors
-    queries = model.encode([item.text for item in items], Role.QUERY).vectors
     offsets = np.cumsum([0, *(len(item.rows) for item in items)])
     rows = np.array([row for item in items for row in item.rows])
-    qrels = Qrels(offsets, rows, np.ones(len(rows), np.int64))
+    return texts, [item.text for item in items], Qrels(offsets, rows, np.ones(len(rows), np.int64))
+
+
+def embedded(documents: list[str], queries: list[str]) -> tuple[Float32Array, Float32Array]:
+    """The WordLlama vectors of both."""
+    model = open_wordllama(ModelOptions())
+    return model.encode(documents, Role.DOCUMENT).vectors, model.encode(queries, Role.QUERY).vectors
+
+
+def whole_corpus() -> Whole:
+    """All of them, ranked exactly at every size."""
+    texts, asking, qrels = known_item_texts()
+    documents, queries = embedded(texts, asking)
     return Whole(documents, queries, qrels, rank(Vectors((documents,)), queries, qrels, DIMS, RankOptions(depth=0)))
 
 

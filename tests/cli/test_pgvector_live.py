@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,20 @@ def test_what_pgvector_does_not_have_is_refused(text: str) -> None:
         LiveIndex.parse(text)
 
 
+def pasted_answers(dsn: str, asked: LiveTrial, one: Configuration) -> list[dict[str, Any]]:
+    """What the statements return that a user is given to paste, for every query, as `score` reads it."""
+    pasted = {each.purpose: words for each, words in PGVECTOR.paste(one, DIM, k=100, effort=100)}
+    with connected(dsn) as connection:
+        connection.execute("CREATE TEMPORARY TABLE items (id bigint PRIMARY KEY, embedding vector(96))")
+        with connection.cursor() as cursor, cursor.copy("COPY items FROM STDIN") as copy:
+            for row, vector in enumerate(asked.vectors.read(0, len(asked.vectors))):
+                copy.write_row((row, text_of(vector)))
+        connection.execute(pasted["index"])
+        connection.execute(pasted["session"])
+        answers = [connection.execute(pasted["query"], {"query": text_of(vector)}).fetchall() for vector in asked.queries]
+    return [{"query_id": f"q{i}", "ids": [f"c{row}" for (row,) in rows]} for i, rows in enumerate(answers)]
+
+
 def test_a_run_measures_the_live_index_beside_its_exact_ranks(dsn: str, command: Any, tmp_path: Path) -> None:
     asked = trial(1200)
     (tmp_path / "c" / "qrels").mkdir(parents=True)
@@ -181,10 +196,15 @@ def test_a_run_measures_the_live_index_beside_its_exact_ranks(dsn: str, command:
     done = command("run", *told, "--format", "json")
     assert done.returncode == 0, done.stderr
     assert "canary" not in done.stdout + done.stderr
+    promised = {(row["dim"], row["index"]): row for row in json.loads(done.stdout)["candidates"] if row["precision"] == "float32"}
+    file = tmp_path / "pasted.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in pasted_answers(dsn, asked, Configuration.parse("64"))))
+    judged_again = command("score", str(tmp_path / "r"), "--trec", str(file), "--codes", "64", "--format", "json")
+    kept = json.loads(judged_again.stdout)["candidates"][-1]["measures"]["nDCG@10"]["kept"]
+    bounds = promised[64, "pgvector:hnsw(m=16,ef=100)"]["measures"]["nDCG@10"]
+    assert bounds["at_least"] <= kept <= bounds["at_most"]
     planned = command("plan", str(tmp_path / "r"), "--docs", "1200", "--index", "pgvector:hnsw(m=16,ef=100)", "--format", "json")
     assert planned.returncode == 0, planned.stderr
-    import json
-
     rows = {row["configuration"]: row for row in json.loads(planned.stdout)["rows"]}
     measured = {(row["dim"], row["index"]): row for row in json.loads(done.stdout)["candidates"] if row["precision"] == "float32"}
     for dim in (96, 64):
