@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,23 @@ def test_a_history_has_a_line_a_run_in_order_of_time(command: Command, made_run:
     )
     page = command("compare", "--history", "runs", "--format", "html").stdout
     assert (page.count("<svg"), page.count("2026-01-02: 128")) == (1, 1)
+
+
+def test_a_history_says_what_is_proven_worse_than_the_run_before(command: Command, made_run: MadeRun) -> None:
+    """Query by query at what each run ships, where the judgments are the same; the third run has others."""
+    second = [1] * len(FULL)
+    for day, above, digest in ((1, FULL, "a"), (2, second, "a"), (3, FULL, "b")):
+        collection = {"name": "shop", "judgments_digest": digest}
+        manifest = {"created": f"2026-01-0{day}T04:00:00+00:00", "collection": collection}
+        made_run({256: above, 128: above}, name=f"runs/day-{day}", manifest=manifest)
+    found = json.loads(command("compare", "--history", "runs", "--format", "json").stdout)["runs"]
+    assert [run["against_before"] is None for run in found] == [True, False, True]
+    paired = found[1]["against_before"]
+    assert (paired["queries"], paired["lost"], paired["better"]) == (len(FULL), len(FULL), "first")
+    assert paired["difference"] == pytest.approx(1 / math.log2(3) - 1)
+    text = command("compare", "--history", "runs").stdout
+    assert "-0.3691 worse" in text
+    assert " ".join(text.split()).endswith("What day-2 ships is proven worse than before.")
 
 
 @pytest.mark.parametrize(

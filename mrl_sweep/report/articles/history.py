@@ -8,10 +8,14 @@ from itertools import groupby
 from typing import Any, Final
 
 from mrl_sweep import words
+from mrl_sweep.decision.compare import Better, Comparison, compare_paired
+from mrl_sweep.errors import InputError
+from mrl_sweep.report.articles.side_by_side import paired_words
 from mrl_sweep.report.content.layout import Article, Column, Mood, Section, table
 from mrl_sweep.report.content.view import ladder, model_name, mood
 from mrl_sweep.report.document import Report, document
 from mrl_sweep.report.render.chart import Chart, Line
+from mrl_sweep.types import EXACT, FLOAT32, Basis
 
 SCHEMA_VERSION: Final = 1
 
@@ -20,7 +24,8 @@ SCHEMA_VERSION: Final = 1
 class HistoryRow:
     """One run: when, of what, by which rule, and its answer; `full` is the deciding measure's mean at full size.
 
-    `change` says what is not as in the run before it of the same collection and model.
+    `change` says what is not as in the run before it of the same collection and model; `against_before` compares what the two
+    ship, query by query, where both were judged by the same judgments in the same way.
     """
 
     created: str
@@ -39,6 +44,7 @@ class HistoryRow:
     at_least: float | None
     status: str
     change: str = ""
+    against_before: Comparison | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +63,15 @@ class History:
 def history_of(reports: Iterable[Report], *, unreadable: int = 0) -> History:
     """The runs in order of time, each with what changed since the one before it."""
     rows: list[HistoryRow] = []
-    for _, same in groupby(sorted(map(_row, reports), key=_order), key=_subject):
-        before: HistoryRow | None = None
-        for row in same:
-            rows.append(row if before is None else _changed(row, before))
-            before = row
+    pairs = sorted(((_row(report), report) for report in reports), key=lambda pair: _order(pair[0]))
+    for _, same in groupby(pairs, key=lambda pair: _subject(pair[0])):
+        before: tuple[HistoryRow, Report] | None = None
+        for row, report in same:
+            if before is not None:
+                rows.append(replace(_changed(row, before[0]), against_before=_against(report, before[1])))
+            else:
+                rows.append(row)
+            before = row, report
     return History(runs=tuple(rows), unreadable=unreadable)
 
 
@@ -126,6 +136,38 @@ def _changed(row: HistoryRow, before: HistoryRow) -> HistoryRow:
     return replace(row, change="; ".join(changes))
 
 
+def _against(report: Report, before: Report) -> Comparison | None:
+    """What this run ships against what the run before it did; None where they were not judged alike, or left no scores."""
+    first, second = _judged_by(before), _judged_by(report)
+    if first is None or first != second:
+        return None
+    try:
+        values = [_shipped(one) for one in (before, report)]
+    except InputError:  # a folder without its scores
+        return None
+    if not len(values[0]) or set(values[0].index) != set(values[1].index):
+        return None
+    earlier, later = (one.sort_index().to_numpy() for one in values)
+    return compare_paired(earlier, later, alpha=report.verdict.alpha)
+
+
+def _judged_by(report: Report) -> tuple[Any, ...] | None:
+    """What two runs must share; None where that is not known, or where queries come in clusters."""
+    known, collection = report.manifest, report.manifest.get("collection")
+    digest = collection.get("judgments_digest") if isinstance(collection, dict) else None
+    if digest is None or report.verdict.clusters is not None:
+        return None
+    return digest, report.verdict.measure, known.get("tie_rule"), known.get("identical_excluded")
+
+
+def _shipped(report: Report) -> Any:
+    """The value of each query at the chosen size, a pandas series by query id."""
+    frame = report.to_frame()
+    exact = (frame["basis"] == Basis.PREFIX) & (frame["index"] == EXACT) & (frame["precision"] == FLOAT32)
+    chosen = (frame["dim"] == report.verdict.dimension) & (frame["measure"] == report.verdict.measure)
+    return frame[exact & chosen & (frame["rescore"] == "")].set_index("query_id")["value"]
+
+
 def _table(rows: Sequence[HistoryRow]) -> Section:
     last = rows[-1]
     columns = [
@@ -138,6 +180,7 @@ def _table(rows: Sequence[HistoryRow]) -> Section:
         Column(title="bytes", cells=tuple(words.count(row.bytes_per_vector) for row in rows), drop=3),
         Column(title="kept", cells=tuple(words.percent(row.kept, limit=row.retain) for row in rows), drop=2),
         Column(title="at least", cells=tuple(words.percent(row.at_least, limit=row.retain) for row in rows)),
+        Column(title="against before", cells=tuple(paired_words(row.against_before) for row in rows), drop=2),
         Column(title="verdict", cells=tuple(row.status for row in rows), right=False),
         Column(title="change", cells=tuple(row.change or words.DASH for row in rows), right=False),
     ]
@@ -167,4 +210,6 @@ def _closing(rows: Sequence[HistoryRow]) -> str:
     if {row.dimension for row in rows} != {last.dimension}:
         sizes = f"{first.dimension} dimensions at first, {last.dimension} now"
     full = f"full size went from {words.score(first.full)} to {words.score(last.full)} {last.measure}"
-    return f"{name}: {span}: {sizes}; {full}."
+    worse = [row for row in rows if row.against_before is not None and row.against_before.better == Better.FIRST]
+    fell = "".join(f" What {row.name or row.created[:10]} ships is proven worse than before." for row in worse)
+    return f"{name}: {span}: {sizes}; {full}.{fell}"

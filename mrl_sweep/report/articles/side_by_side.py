@@ -102,7 +102,7 @@ def _chosen(compared: Mapping[str, SideBySide]) -> Section:
         Column(title="collection", cells=tuple(compared), right=False),
         *(Column(title=f"{label} ships", cells=tuple(_mean(cells[i]) for cells in own)) for i, label in enumerate(labels)),
         *(
-            Column(title=f"{label} - A", cells=tuple(_verdict(cells[i]) for cells in own))
+            Column(title=f"{label} - A", cells=tuple(paired_words(cells[i].against_first) for cells in own))
             for i, label in enumerate(labels)
             if i > 0
         ),
@@ -142,7 +142,9 @@ def _table(sides: SideBySide, others: list[int], title: str) -> Section:
         ),
     ]
     for i in others:
-        columns.append(Column(title=f"{sides.labels[i]} - A", cells=tuple(_verdict(row.cells[i]) for row in rows)))
+        columns.append(
+            Column(title=f"{sides.labels[i]} - A", cells=tuple(paired_words(row.cells[i].against_first) for row in rows))
+        )
         columns.append(Column(title="between", cells=tuple(_between(row.cells[i]) for row in rows), drop=1))
     moods = [_mood(row.cells[others[0]]) if len(others) == 1 else Mood.PLAIN for row in rows]
     return Section(title=title, asked=True, table=table(columns, moods))
@@ -176,9 +178,8 @@ def _mean(cell: Cell) -> str:
     return words.DASH if cell.mean is None else f"{cell.dim}: {words.score(cell.mean)}"
 
 
-def _verdict(cell: Cell) -> str:
+def paired_words(paired: Comparison | None) -> str:
     """`+0.0412 better`: the mean paired difference, and what is proven."""
-    paired = cell.against_first
     if paired is None:
         return words.DASH
     shown_as = {"first": "worse", "second": "better"}.get(str(paired.better), "open")
