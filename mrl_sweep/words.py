@@ -167,6 +167,11 @@ def did_you_mean(word: str, names: Iterable[str], *, spelt: Callable[[str], str]
     return f"did you mean {' or '.join(map(spelt, names))}?" if names else ""
 
 
+def listed(texts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
+
+
 def first_offenders(offenders: Sequence[str], total: int | None = None, limit: int = 5) -> str:
     """The first offenders and the total: `a, b, c, d, e and 12 more`."""
     n = len(offenders) if total is None else total

@@ -106,3 +106,7 @@ def test_a_reason_reads_on_after_dimensions() -> None:
     assert words.they("keeps at most 84.7% of nDCG@10") == "they keep at most 84.7% of nDCG@10"
     assert words.they("returns 98% of the full size's top 10") == "they return 98% of the full size's top 10"
     assert words.they("only 20 judged queries") == "only 20 judged queries"
+
+
+def test_names_are_listed_as_in_a_sentence() -> None:
+    assert [words.listed(texts) for texts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]

@@ -166,8 +166,10 @@ def test_the_hostile_report_reads_the_same_as_markdown(hostile: Report) -> None:
 def test_the_hostile_report_reads_the_same_as_github_commands(hostile: Report) -> None:
     lines = render(hostile, Format.GITHUB).split("\n")[:-1]
     commands = [re.match(r"::(\w+) title=([^:]*)::(.*)$", line) for line in lines]
-    assert [command[1] for command in commands if command] == ["error", "error", "error", "warning"]
-    assert len(lines) == 4
+    assert [command[1] for command in commands if command] == ["error", "error", "warning"], (
+        "the first failure is what the sentence says"
+    )
+    assert len(lines) == 3
     first = commands[0]
     assert first is not None
     assert first[2] == "mrl-sweep%3A fail"
@@ -218,6 +220,17 @@ def test_every_format_follows_the_gate(sketch: Report, status: str, exit_code: i
     assert f'<span class="badge {status}">{status}</span>' in render(report, Format.HTML)
     assert json.loads(render(report, Format.JSON))["gate"]["exit_code"] == exit_code
     assert "\nSo.\nUse 256 dimensions" in render(report, Format.TEXT)
+
+
+@pytest.mark.parametrize("format", [Format.GITHUB, Format.MARKDOWN, Format.HTML, Format.TEXT])
+def test_why_a_gate_is_not_met_is_said_once(sketch: Report, format: Format) -> None:
+    why, other = "256 is proven to be too low.", "Slice lang=de keeps 51.7%."
+    gate = gated(sketch, "fail", 1).gate
+    assert gate is not None
+    gate = replace(gate, sentence=why, failures=(why, other))
+    shown = render(replace(sketch, gate=gate), format, width=200)
+    assert shown.partition("</title>")[2 if format is Format.HTML else 0].count(why) == 1
+    assert (shown.count(other.replace("%", "%25" if format is Format.GITHUB else "%")) == 1) == (format is not Format.TEXT)
 
 
 def test_a_report_of_little_renders_everywhere(sketch: Report) -> None:

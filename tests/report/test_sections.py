@@ -11,9 +11,9 @@ from mrl_sweep.decision.losses import LosingQuery, SliceFinding, SliceJudgement
 from mrl_sweep.report.content import view
 from mrl_sweep.report.content.build import loser_rows, slice_rows
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
-from mrl_sweep.report.content.view import worst_slice
+from mrl_sweep.report.content.view import other_shares, worst_slice
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow, SliceRow, VerdictRow
+from mrl_sweep.report.document_rows import CandidateRow, SliceRow, SmallestRow, VerdictRow
 from mrl_sweep.report.ranks_file import RunData
 from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ranks
 
@@ -290,3 +290,17 @@ def test_up_to_sixteen_sizes_are_all_in_the_table(sketch: Report, sizes: int, sh
     full = sketch.candidates[0]
     rows = tuple(replace(full, dim=768 - 32 * i, verdict=full.verdict if i == 0 else "pass") for i in range(sizes))
     assert len(view.shown(replace(sketch, candidates=rows))) == shown
+
+
+def test_shares_with_one_answer_are_named_together(sketch: Report) -> None:
+    def said(*dimensions: int) -> str:
+        rows = [
+            SmallestRow(retain=share, dimension=dim, configuration=str(dim), bytes_per_vector=4 * dim)
+            for share, dim in zip((0.99, 0.98, 0.95, 0.9), dimensions, strict=True)
+        ]
+        return other_shares(replace(sketch, verdict=replace(sketch.verdict, smallest=tuple(rows))))
+
+    assert said(768, 768, 256, 128) == "Smallest proven at 99% and 98%: all 768; at 95%: 256; at 90%: 128."
+    assert said(768, 768, 768, 768) == "Smallest proven at 99%, 98%, 95% and 90%: all 768."
+    one = replace(sketch, candidates=tuple(row for row in sketch.candidates if row.dim == 768))
+    assert other_shares(one) == "", "one size has one answer"

@@ -98,6 +98,16 @@ class Article:
     charts: tuple[str, ...] = ()
     parts: Mapping[str, Report] = field(default_factory=dict)
 
+    @property
+    def unsaid_failures(self) -> tuple[str, ...]:
+        """The failures that no closing sentence says already."""
+        return unsaid(self.failures, self.closing)
+
+
+def unsaid(failures: Sequence[str], closing: Sequence[str]) -> tuple[str, ...]:
+    """The failures that no closing sentence says already: nobody reads a sentence twice."""
+    return tuple(failure for failure in failures if not any(failure in sentence for sentence in closing))
+
 
 def by_name(documents: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
     """The document itself where there is one, else a list of them with their names."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from mrl_sweep import words
-from mrl_sweep.report.content.layout import Column, Mood, Section, advice_items, table
+from mrl_sweep.report.content.layout import Column, Mood, Section, advice_items, table, unsaid
 from mrl_sweep.report.document import NO_FAULT, Report
 from mrl_sweep.report.document_rows import CandidateRow, SliceRow
 from mrl_sweep.types import AGREEMENT, FLAT, Basis, Evidence, Outcome
@@ -130,6 +130,11 @@ def closing(report: Report) -> list[str]:
     return [*gate, report.verdict.sentence, *filter(None, [report.verdict.bytes_sentence, worst_slice(report)])]
 
 
+def failures(report: Report) -> tuple[str, ...]:
+    """Why the gate is not met, as far as the closing sentences do not say it."""
+    return unsaid(report.gate.failures, closing(report)) if report.gate else ()
+
+
 def worst_slice(report: Report) -> str:
     """The slice that keeps least at the chosen size, among those hit harder than the others; empty where none is."""
     verdict = report.verdict
@@ -240,14 +245,19 @@ def _legend(report: Report, rows: Sequence[CandidateRow]) -> str:
 
 
 def other_shares(report: Report) -> str:
-    """`Smallest proven at 99%: all 768; at 98%: 256; at 95%: 128.`: what another share would have come to."""
-    full = max((row.dim for row in ladder(report)), default=0)
-    shown = [
-        f"at {words.asked(one.retain)}: {'all ' if one.dimension == full else ''}{one.dimension}"
-        for one in report.verdict.smallest
+    """`Smallest proven at 99% and 98%: all 768; at 95%: 256.`: what other shares would have come to; nothing of one size."""
+    dims = {row.dim for row in ladder(report)}
+    if len(dims) < 2:
+        return ""
+    by_answer: dict[int, list[str]] = {}
+    for one in report.verdict.smallest:
+        by_answer.setdefault(one.dimension, []).append(words.asked(one.retain))
+    answers = [
+        f"at {words.listed(shares)}: {'all ' if dimension == max(dims) else ''}{dimension}"
+        for dimension, shares in by_answer.items()
     ]
     how = "Smallest proven" if report.verdict.decide_by == "bound" else "Smallest as measured"
-    return f"{how} {'; '.join(shown)}." if shown else ""
+    return f"{how} {'; '.join(answers)}." if answers else ""
 
 
 def _plain_to_see(row: CandidateRow, report: Report) -> bool:

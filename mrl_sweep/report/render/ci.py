@@ -27,7 +27,7 @@ def github(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
     gate = report.gate
     level = _level(gate.status if gate else report.status, failed=gate.exit_code != 0 if gate else report.status == "fail")
     lines = [command(level, _title(report), *view.closing(report))]
-    lines += [command(level, "mrl-sweep gate", failure) for failure in (gate.failures if gate else ())]
+    lines += [command(level, "mrl-sweep gate", failure) for failure in view.failures(report)]
     lines += [command("warning", "mrl-sweep", *filter(None, (one.message, one.hint))) for one in report.open_warnings]
     return "\n".join(lines) + "\n"
 
@@ -36,7 +36,7 @@ def github_of_article(article: Article, look: Look) -> str:  # noqa: ARG001 - ev
     """One annotation for all, one per failure, one per warning with its collection's name; then the tables as lines of a log."""
     level = _level(article.status, failed=article.exit_code != 0)
     lines = [command(level, f"mrl-sweep: {article.status} in {article.title}", " ".join(article.closing))]
-    lines += [command(level, "mrl-sweep gate", failure) for failure in article.failures]
+    lines += [command(level, "mrl-sweep gate", failure) for failure in article.unsaid_failures]
     for name, report in article.parts.items():
         remarks = [(f"{name}: {one.message}", one.hint) for one in report.open_warnings]
         lines += [command("warning", "mrl-sweep", *filter(None, words)) for words in remarks]
@@ -143,7 +143,7 @@ def _verdict_case(suite: ElementTree.Element, report: Report) -> None:
     if _missed(report):
         first, *rest = view.closing(report)
         failure = ElementTree.SubElement(case, "failure", type=safe(status), message=safe(first))
-        failure.text = safe("  ".join([*(gate.failures if gate else ()), *rest]))
+        failure.text = safe("  ".join([*view.failures(report), *rest]))
 
 
 def _measure_cases(suite: ElementTree.Element, report: Report) -> None:

@@ -72,7 +72,7 @@ def render_article(article: Article, look: Look) -> str:
         text.notes((f"{plural(section.left_out, 'more row')}: --format html.",) if section.left_out else ())
     text.warnings(article.warnings, most=None if look.shows("warnings") else _MOST_WARNINGS)
     text.blank()
-    for failure in article.failures:
+    for failure in article.unsaid_failures:
         text.line(Text(failure))
     for sentence in article.closing:
         text.line(Text(sentence, style=f"bold {_STYLES[_verdict_mood(article.status)]}"))
