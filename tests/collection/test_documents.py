@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mrl_sweep.collection.reading.documents import Ids, is_among, read_corpus
 from mrl_sweep.collection.reading.records import Document
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.events import Event, Progress
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=6)
@@ -92,6 +92,31 @@ def test_an_id_appended_later_is_found() -> None:
     ids.rows_of(["a"])
     ids.append("b")
     assert ids.rows_of(["b"]).tolist() == [1]
+
+
+def test_what_is_known_of_each_document_of_a_large_corpus_lies_in_mapped_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [Document(f"döc{i}", "", f"text {i % 50}") for i in range(1500)]
+    small = read_corpus(ListSource([*made, made[3]]))
+    monkeypatch.setattr("mrl_sweep.collection.reading.documents.MAPPED_BYTES", 100)
+    large = read_corpus(ListSource([*made, made[3]]))
+    assert large.documents.ids == small.documents.ids
+    assert large.collapsed == 1
+    ids = read_corpus(ListSource(made)).documents.ids
+    mapped = (ids._bytes.values(), ids._ends.values(), ids.hashes(), read_corpus(ListSource(made)).documents._positions)
+    assert [type(column) for column in mapped] == [np.memmap] * 4
+    for some in (ids, pickle.loads(pickle.dumps(ids))):
+        assert (some[1499], some[3:5], len(some)) == ("döc1499", ["döc3", "döc4"], 1500)
+        assert some.rows_of(["döc7", "x"]).tolist() == [7, -1]
+        some.append("later")
+        assert some.rows_of(["later", "döc0"]).tolist() == [1500, 0]
+
+
+def test_where_there_is_no_room_for_them_the_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mrl_sweep.collection.reading.documents.MAPPED_BYTES", 100)
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(EnvironmentFault, match=r"cannot keep what is known of each document in .*: No space left") as caught:
+        read_corpus(ListSource(documents(*map(str, range(50)))))
+    assert "TMPDIR" in caught.value.hint
 
 
 @pytest.fixture

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from array import array
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress, pairwise, repeat
-from typing import Any, Final, overload
+from itertools import compress, islice, pairwise, repeat
+from typing import Any, BinaryIO, Final, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.collection.reading.records import Document, Source, batches, is_whole
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import FileRows, IntArray
 from mrl_sweep.words import first_offenders, printable
@@ -23,6 +23,9 @@ _AT_ONCE: Final = 500
 
 HELD_CHARACTERS: Final = 2**24
 """A corpus of no more than this stays in memory: a run asks for its texts twice and for titles once more."""
+
+MAPPED_BYTES: Final = 2**26
+"""A column of a corpus (where its documents lie, their ids, lengths, hashes) that is longer lies in a file."""
 
 _EXCERPT: Final = 320
 """Characters of an excerpt."""
@@ -50,22 +53,61 @@ def is_among(values: IntArray, few: IntArray) -> npt.NDArray[np.bool_]:
     return among
 
 
+class LongColumn:
+    """Numbers that come some at a time: in memory while they are few, then in a file without a name, which is mapped."""
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self._dtype, self._n = np.dtype(dtype), 0
+        self._parts: list[npt.NDArray[Any]] = []
+        self._file: BinaryIO | None = None
+        self._values: npt.NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return self._n
+
+    def extend(self, values: npt.ArrayLike) -> None:
+        """Raises EnvironmentFault where the disk is full."""
+        self._parts.append(np.ascontiguousarray(values, self._dtype))
+        self._values, self._n = None, self._n + len(self._parts[-1])
+        if self._file is None and self._n * self._dtype.itemsize <= MAPPED_BYTES:
+            return
+        try:
+            self._file = self._file or cast(BinaryIO, tempfile.TemporaryFile(prefix="mrl-sweep-"))  # noqa: SIM115
+            for part in self._parts:
+                self._file.write(part.data)
+            self._file.flush()
+        except OSError as error:
+            place = f"what is known of each document in {tempfile.gettempdir()}"
+            raise EnvironmentFault(f"cannot keep {place}: {error.strerror or error}", "set TMPDIR to a larger folder") from error
+        self._parts = []
+
+    def values(self) -> npt.NDArray[Any]:
+        """All of them."""
+        if self._values is None and self._file is not None:
+            self._values = np.memmap(self._file, self._dtype, "r", shape=(self._n,))
+        elif self._values is None:
+            self._values = np.concatenate([np.empty(0, self._dtype), *self._parts])
+            self._parts = [self._values]
+        return self._values
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As numbers in memory: another process has no such file."""
+        return {**self.__dict__, "_parts": [np.array(self.values())], "_file": None, "_values": None}
+
+
 class Ids(Sequence[str]):
     """Strings in one block of bytes: some 35 bytes for a ten-letter id where a tuple and a dict need 200."""
 
-    __slots__ = ("_blob", "_ends", "_hashes")
-
     def __init__(self, ids: Iterable[str] = ()) -> None:
-        self._blob = bytearray()
-        self._ends = array("q", [0])
+        self._bytes, self._ends = LongColumn(np.uint8), LongColumn(np.int64)
+        self._ends.extend([0])
         self._hashes: IntArray | None = None
-        for text in ids:
-            self.append(text)
+        texts = iter(ids)
+        while some := list(islice(texts, _REPORT_EVERY)):
+            self.extend(some)
 
     def append(self, text: str) -> None:
-        self._blob += text.encode("utf-8", "surrogatepass")
-        self._ends.append(len(self._blob))
-        self._hashes = None
+        self.extend([text])
 
     def extend(self, texts: Sequence[str]) -> None:
         """Appends many at once."""
@@ -74,9 +116,8 @@ class Ids(Sequence[str]):
             sizes = _each(len, texts)
         else:  # some characters take several bytes
             sizes = np.array([len(text.encode("utf-8", "surrogatepass")) for text in texts], np.int64)
-        ends = len(self._blob) + np.cumsum(sizes)
-        self._blob += joined.encode("utf-8", "surrogatepass")
-        self._ends.frombytes(ends.tobytes())
+        self._ends.extend(len(self._bytes) + np.cumsum(sizes))
+        self._bytes.extend(np.frombuffer(joined.encode("utf-8", "surrogatepass"), np.uint8))
         self._hashes = None
 
     def __len__(self) -> int:
@@ -94,7 +135,8 @@ class Ids(Sequence[str]):
             row += len(self)
         if not 0 <= row < len(self):
             raise IndexError(row)
-        return self._blob[self._ends[row] : self._ends[row + 1]].decode("utf-8", "surrogatepass")
+        begin, end = self._ends.values()[row : row + 2].tolist()
+        return self._text(begin, end)
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), _REPORT_EVERY):
@@ -104,23 +146,27 @@ class Ids(Sequence[str]):
         """Consecutive ids are decoded as one text and cut: a tenth of the time that one by one takes."""
         if step != 1 or stop <= start:
             return [self[row] for row in range(start, stop, step)]
-        ends = self._ends[start : stop + 1].tolist()
-        text = self._blob[ends[0] : ends[-1]].decode("utf-8", "surrogatepass")
+        ends = self._ends.values()[start : stop + 1].tolist()
+        text = self._text(ends[0], ends[-1])
         if len(text) < ends[-1] - ends[0]:  # some characters take several bytes
             return [self[row] for row in range(start, stop)]
         return [text[begin - ends[0] : end - ends[0]] for begin, end in pairwise(ends)]
 
+    def _text(self, begin: int, end: int) -> str:
+        return self._bytes.values()[begin:end].tobytes().decode("utf-8", "surrogatepass")
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Ids):
-            return self._ends == other._ends and self._blob == other._blob
+            pairs = ((self._ends, other._ends), (self._bytes, other._bytes))
+            return all(np.array_equal(mine.values(), theirs.values()) for mine, theirs in pairs)
         return isinstance(other, list | tuple) and list(self) == list(other)
 
     def __hash__(self) -> int:
-        return hash((len(self), self._ends[-1]))
+        return hash((len(self), len(self._bytes)))
 
-    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+    def __getstate__(self) -> dict[str, Any]:
         """Without the hashes: Python salts them anew in each process."""
-        return None, {"_blob": self._blob, "_ends": self._ends, "_hashes": None}
+        return {**self.__dict__, "_hashes": None}
 
     def hashes(self) -> IntArray:
         """(n,) 64-bit hash of each id, good within this process."""
@@ -282,7 +328,7 @@ def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
     Errors: InputError for none, and for one id with two texts (both places named).
     """
     ids = Ids()
-    columns: list[tuple[IntArray, ...]] = []
+    columns = [LongColumn(np.int64), LongColumn(np.int64), LongColumn(np.int64), LongColumn(np.int32)]
     halves: list[int] = []
     held: list[Document] | None = []
     room = HELD_CHARACTERS
@@ -292,16 +338,18 @@ def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
             halves.extend(i for i, text in enumerate(texts, n_before) if not text.isascii() and not is_whole(text))
         ids.extend(batch.ids)
         positions = np.asarray(batch.positions, np.int64)
-        columns.append((positions, _each(hash, batch.ids), _each(hash, texts), _each(len, texts)))
+        lengths = _each(len, texts)
+        for column, values in zip(columns, (positions, _each(hash, batch.ids), _each(hash, texts), lengths), strict=True):
+            column.extend(values)
         if held is not None:
             held.extend(batch.documents())
-            room -= int(columns[-1][-1].sum()) + _OF_ITSELF * len(texts)
+            room -= int(lengths.sum()) + _OF_ITSELF * len(texts)
             held = held if room >= 0 else None
         if len(ids) // _REPORT_EVERY > n_before // _REPORT_EVERY:
             on_event(Progress("reading", len(ids), None, "documents"))
     if not len(ids):
         raise InputError(f"nothing to evaluate: {source.label} holds no documents")
-    places, ids._hashes, hashes, sizes = (np.concatenate(column) for column in zip(*columns, strict=True))
+    places, ids._hashes, hashes, sizes = (column.values() for column in columns)
     is_half = np.zeros(len(ids), np.bool_)
     is_half[halves] = True
     repeated = _repeated(ids, hashes, places, source)
@@ -313,7 +361,7 @@ def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
         ids, places, hashes, sizes = ids.without(repeated), places[keep], hashes[keep], sizes[keep]
         is_half = is_half[keep]
         held = None if held is None else list(compress(held, keep))
-    documents = StoredDocuments(ids, places, source, file_rows, held, sizes.astype(np.int32))
+    documents = StoredDocuments(ids, places, source, file_rows, held, sizes)
     return Corpus(documents, hashes, np.flatnonzero(sizes == 0), len(repeated), np.flatnonzero(is_half), int(sizes.sum()))
 
 
