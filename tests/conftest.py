@@ -30,6 +30,16 @@ def pytest_configure() -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")  # else Ray's workers give way to whatever else is tested at the time
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` what needs a Ray, an S3 server or a PostgreSQL runs in one process: each is started once."""
+    for item in items:
+        needed = set(getattr(item, "fixturenames", ())) & {"ray_here", "s3_server", "dsn"}
+        chosen = getattr(getattr(item, "callspec", None), "params", {})
+        if needed or chosen.get("executor") == "ray":  # which fixture that takes is known only later
+            item.add_marker(pytest.mark.xdist_group("postgres" if needed == {"dsn"} else "ray"))
+
+
 @pytest.fixture(scope="session")
 def dsn() -> Iterator[str]:
     """The address of a real PostgreSQL, one server for the session, with pgvector in its database."""

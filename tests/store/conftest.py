@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -67,3 +68,20 @@ def s3(s3_server: tuple[str, Weather], tmp_path: Path, monkeypatch: pytest.Monke
     weather.calm()
     yield f"s3://{bucket}/some/prefix", weather
     weather.calm()
+
+
+@pytest.fixture
+def reported(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """`reported("run", ...)`: the report that the command prints as JSON, in this process."""
+    from mrl_sweep.cli import main
+
+    def run(*argv: str) -> dict[str, Any]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(argv)
+        printed = capsys.readouterr()
+        assert ended.value.code == 0, printed.err
+        document: dict[str, Any] = json.loads(printed.out)
+        return document
+
+    return run

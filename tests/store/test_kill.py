@@ -33,7 +33,15 @@ class Logged(CountingEmbedder):
         self.log.write("".join(text + "\\n" for text in texts))
         return super().encode(texts, role)
 
-embed(collection_of(texts), Logged(batching=Batching(texts={batch}, paid={paid})), Store(Path({store!r})))
+def fill():
+    embed(collection_of(texts), Logged(batching=Batching(texts=4, paid=True)), Store(Path({store!r})))
+
+for _ in range({beside}):
+    if not os.fork():
+        fill()
+        os._exit(0)
+fill()
+sys.exit(any(os.wait()[1] for _ in range({beside})))
 """
 
 
@@ -42,18 +50,16 @@ def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filling_module, "WINDOW_TEXTS", 64)
 
 
-def started(
-    tmp_path: Path, name: str, at: int = -1, act: str = "pass", n: int = 400, batch: int = 4, paid: bool = True
-) -> subprocess.Popen:
+def started(tmp_path: Path, name: str, at: int = -1, act: str = "pass", beside: int = 0) -> subprocess.Popen:
+    """A process that fills the store, with so many others beside it; each does `act` in its `at`-th batch."""
     code = WORKER.format(
         helpers=str(Path(__file__).parents[1]),
         log=str(tmp_path / f"{name}.log"),
         store=str(tmp_path / "store"),
         at=at,
         act=act,
-        n=n,
-        batch=batch,
-        paid=paid,
+        n=len(TEXTS),
+        beside=beside,
     )
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
 
@@ -102,9 +108,8 @@ def test_a_full_disk_in_earnest_leaves_a_whole_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n_runs", [2, 5])
 def test_processes_that_share_a_store_are_all_right(tmp_path: Path, n_runs: int) -> None:
-    workers = [started(tmp_path, f"run-{i}") for i in range(n_runs)]
-    for worker in workers:
-        assert worker.wait() == 0, worker.communicate()[1]
+    together = started(tmp_path, "runs", beside=n_runs - 1)
+    assert together.wait() == 0, together.communicate()[1]
     last = CountingEmbedder()
     embeddings = embed(collection_of(TEXTS), last, Store(tmp_path / "store"))
     assert last.asked == []

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -162,17 +160,7 @@ def test_another_machine_opens_the_vectors_of_a_task_by_their_address(
     assert unreadable([(place, 10**9), (f"{address}/space/gone.arrow", 1)]) == [place, f"{address}/space/gone.arrow"]
 
 
-def run(collection: Path, store: str, out: Path) -> dict:
-    import json
-
-    options = ["--collection", str(collection), "--model", "wordllama", "--dims", "256,64", "--index", "none", "--format", "json"]
-    command = [sys.executable, "-m", "mrl_sweep", "run", *options, "--store", store, "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def test_a_run_over_an_object_store_reports_what_a_run_over_a_folder_does(s3: Any, tmp_path: Path) -> None:
+def test_a_run_over_an_object_store_reports_what_a_run_over_a_folder_does(s3: Any, tmp_path: Path, reported: Any) -> None:
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
     words = ["apple", "bridge", "candle", "desert", "engine", "forest", "garden", "harbour", "island", "jungle"]
@@ -181,6 +169,8 @@ def test_a_run_over_an_object_store_reports_what_a_run_over_a_folder_does(s3: An
     (folder / "queries.jsonl").write_text("".join(f'{{"_id": "q{i}", "text": "{t[:14]}"}}\n' for i, t in enumerate(texts[:40])))
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(f"q{i}\td{i}\t1\n" for i in range(40)))
     address, _ = s3
-    here, there = run(folder, str(tmp_path / "store"), tmp_path / "a"), run(folder, address, tmp_path / "b")
+    same = ["run", "--collection", str(folder), "--model", "wordllama", "--dims", "256,64", "--index", "none", "--format", "json"]
+    here = reported(*same, "--store", str(tmp_path / "store"), "--out", str(tmp_path / "a"))
+    there = reported(*same, "--store", address, "--out", str(tmp_path / "b"))
     assert here["candidates"] == there["candidates"]
     assert here["verdict"] == there["verdict"]

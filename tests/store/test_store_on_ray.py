@@ -42,7 +42,7 @@ def command(*arguments: str) -> dict:
 
 
 def test_a_run_on_ray_over_a_store_that_answers_503_now_and_then_is_that_of_threads_over_a_folder(
-    s3: Any, tmp_path: Path
+    s3: Any, tmp_path: Path, reported: Any
 ) -> None:
     pytest.importorskip("ray")
     address, weather = s3
@@ -66,7 +66,7 @@ def test_a_run_on_ray_over_a_store_that_answers_503_now_and_then_is_that_of_thre
         "--format",
         "json",
     ]
-    here = command(*same, "--store", str(tmp_path / "store"), "--out", str(tmp_path / "threads"))
+    here = reported(*same, "--store", str(tmp_path / "store"), "--out", str(tmp_path / "threads"))
     weather.calm()
     weather.every = 5
     there = command(*same, "--store", address, "--out", str(tmp_path / "ray"), "--executor", "ray", "--threads", "2")
