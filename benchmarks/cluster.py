@@ -60,8 +60,8 @@ class Costs:
     """
 
     operations_per_core_s: float = 5.8e10
-    task_start_s: float = 0.016
-    driver_task_s: float = 0.004
+    task_start_s: float = 0.030
+    driver_task_s: float = 0.006
     task_s: float = TASK_S
     least_share: float = LEAST_SHARE
     driven: int = DRIVEN

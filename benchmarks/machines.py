@@ -11,8 +11,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -67,23 +69,28 @@ def spent(vectors: Vectors, queries: Float32Array, qrels: Qrels, executor: Execu
     """A pass, as the command runs it."""
     events: list[Event] = []
     before, started = processor_seconds(), time.perf_counter()
-    ranks = rank(vectors, queries, qrels, DIMS, RankOptions(depth=DEPTH, executor=executor), on_event=events.append)
+    with watched():
+        ranks = rank(vectors, queries, qrels, DIMS, RankOptions(depth=DEPTH, executor=executor), on_event=events.append)
     clock, after = time.perf_counter() - started, processor_seconds()
     driver, workers, daemons = (one - other for one, other in zip(after, before, strict=True))
     return Spent(clock=clock, driver=driver, workers=workers, daemons=daemons, n_tasks=len(events), ranks=ranks)
 
 
+_seen: dict[int, tuple[str, float]] = {}
+"""Kind and processor seconds of each process that was met: those of one that has ended count on."""
+
+
 def processor_seconds() -> tuple[float, float, float]:
     """Of this process, of Ray's workers, and of whatever else it has started, as Linux counts them."""
-    parents, times, names = {}, {}, {}
+    parents, times = {}, {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            names[int(entry.name)] = (entry / "cmdline").read_text()
+            kind = "worker" if (entry / "cmdline").read_text().startswith("ray::") else "daemon"
         except OSError:
             continue
         parents[int(entry.name)] = int(fields[1])
-        times[int(entry.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        times[int(entry.name)] = kind, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def is_ours(pid: int) -> bool:
         while pid in parents:
@@ -92,9 +99,27 @@ def processor_seconds() -> tuple[float, float, float]:
                 return True
         return False
 
-    ours = [pid for pid in times if is_ours(pid)]
-    at_work = sum(times[pid] for pid in ours if names[pid].startswith("ray::"))
-    return time.process_time(), at_work, sum(times[pid] for pid in ours) - at_work
+    _seen.update({pid: times[pid] for pid in times if is_ours(pid)})
+    totals = {kind: sum(s for one, s in _seen.values() if one == kind) for kind in ("worker", "daemon")}
+    return time.process_time(), totals["worker"], totals["daemon"]
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Looks at the processes twice a second, so that what one has spent is known when it ends."""
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.5):
+            processor_seconds()
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def tiles(n: int, generator: np.random.Generator) -> Iterator[Float32Array]:
@@ -204,7 +229,7 @@ def run() -> Table:
 
 
 def fit(vectors: Vectors, executor: RayExecutor) -> tuple[tuple[float, float], float]:
-    """Operations a second and seconds a task of the workers, by least squares; seconds a task of the driver and of Ray itself."""
+    """Operations a second and seconds a task of the workers and of Ray on their node, by least squares; those of the driver."""
     queries, qrels = asked(vectors, FIT_QUERIES)
     points: list[tuple[float, Spent]] = []
     for n_workers in (1, 2):
@@ -214,12 +239,11 @@ def fit(vectors: Vectors, executor: RayExecutor) -> tuple[tuple[float, float], f
                 part = Vectors(tuple(vectors.parts[: n * MILLION // TILE]))
                 one = spent(part, queries, qrels, replace(executor, lanes=lanes, task_s=task_s))
                 points.append((2.0 * len(part) * DIM * FIT_QUERIES, one))
-                print(n_workers, n, task_s, one.n_tasks, one.workers, one.driver, one.daemons, one.clock, file=sys.stderr)
     tasks = np.array([one.n_tasks for _, one in points])
     work = np.column_stack([[operations for operations, _ in points], tasks])
-    (by_work, by_task), *_ = np.linalg.lstsq(work, np.array([one.workers for _, one in points]), rcond=None)
-    beside = np.array([one.driver + one.daemons for _, one in points])
-    (_, by_driven), *_ = np.linalg.lstsq(np.column_stack([np.ones(len(tasks)), tasks]), beside, rcond=None)
+    (by_work, by_task), *_ = np.linalg.lstsq(work, np.array([one.workers + one.daemons for _, one in points]), rcond=None)
+    driver = np.array([one.driver for _, one in points])
+    (_, by_driven), *_ = np.linalg.lstsq(np.column_stack([np.ones(len(tasks)), tasks]), driver, rcond=None)
     return (1.0 / float(by_work), max(0.0, float(by_task))), max(0.0, float(by_driven))
 
 
@@ -255,8 +279,8 @@ def table(found: Figures) -> Table:
         ),
         ("starting Ray here", seconds(found.start_s), ""),
         ("a core's multiplications and additions a second, fitted", "", f"{rate / 1e9:.1f}e9"),
-        ("a task, of a worker, fitted", seconds(task_s), "of processor"),
-        ("a task, of the driver and Ray, fitted", seconds(found.driver_s), "of processor"),
+        ("a task, of a worker and Ray on its node, fitted", seconds(task_s), "of processor"),
+        ("a task, of the driver, fitted", seconds(found.driver_s), "of processor"),
         ("1B x 1,024 on 100 nodes of 32 cores, simulated", seconds(plan.elapsed_s), ""),
     )
     note = (

@@ -29,7 +29,7 @@ TASK_S: Final = 10.0
 """Of work in a task: long beside what starting one costs, short beside what is lost with a node."""
 
 DRIVEN: Final = 1000
-"""Workers that the driver feeds with tasks of that length: a task costs it some 4 ms. More workers get longer tasks."""
+"""Workers that the driver feeds with tasks of that length: a task costs it some 6 ms. More workers get longer tasks."""
 
 FIRST_TASK_OPERATIONS: Final = 2e10
 """Multiplications and additions of the first tasks, about a second of a core: how fast a core is, they tell."""
