@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mrl_sweep.deploying.bill import PlanRequest
-from mrl_sweep.deploying.findings import Finding
+from mrl_sweep.deploying.findings import Cost, Finding
 from mrl_sweep.deploying.pgvector_bytes import PAGE_BYTES, VectorType, hnsw_bytes, table_bytes
 from mrl_sweep.deploying.plan import Evaluated, Plan, make_plan
+from mrl_sweep.report.articles.plan import plan_article
+from mrl_sweep.report.render import Format, render
 from mrl_sweep.types import Configuration, Evidence, Judgement, Measure, Outcome
 
 NDCG = Measure("nDCG", 10)
@@ -40,6 +44,22 @@ def test_what_does_not_fit_is_there_refused_and_without_bytes() -> None:
     row = planned(FULL, found("1536")).rows[0]
     assert (row.dim, row.acceptable, row.index_bytes, row.memory_bytes, row.monthly_cost) == (3072, False, None, None, None)
     assert row.reason == "pgvector 0.8 indexes up to 2,000 dimensions as vector, not 3,072"
+
+
+def test_the_table_says_why_a_row_is_refused_and_what_was_not_measured() -> None:
+    page = " ".join(render(plan_article({"": planned(FULL, found("1536"))}), Format.MARKDOWN).split())
+    assert "pgvector 0.8 indexes up to 2,000 dimensions as vector, not 3,072 |" in page
+    assert "| not measured |" in page
+
+
+def test_a_small_bill_is_not_nothing() -> None:
+    finding = replace(found("256:float32:HNSW16"), cost=Cost(index_bytes=1000, p50_ms=1.0))
+    known = Evaluated(
+        findings={f.configuration: f for f in (FULL, found("256"), finding)}, n_documents=10, n_queries=9, measure=NDCG
+    )
+    plan = make_plan(PlanRequest(docs=10, target="qdrant", indexes=("HNSW16",), price_gib_month=3.0, currency="EUR"), known)
+    page = " ".join(render(plan_article({"": plan}), Format.TEXT).split())
+    assert "for 10 documents, under 0.01 EUR a month" in page
 
 
 def test_the_table_keeps_the_full_vectors() -> None:

@@ -48,8 +48,8 @@ def _closing(plan: Plan) -> str:
         why = f" {words.plural(unmeasured, 'index was', 'indexes were')} not measured in the run." if unmeasured else ""
         return f"None of these configurations is known to be acceptable.{why}"
     money = f" {plan.request.currency}" if plan.request.currency else ""
-    cost = "" if row.monthly_cost is None else f", {row.monthly_cost:,.2f}{money} a month"
-    saves = "" if not row.saving else f", {row.saving:,.2f}{money} ({words.percent(row.saving_share)}) less than full size"
+    cost = "" if row.monthly_cost is None else f", {_money(row.monthly_cost)}{money} a month"
+    saves = "" if not row.saving else f", {_money(row.saving)}{money} ({words.percent(row.saving_share)}) less than full size"
     memory = f"{words.size(row.memory_bytes)} of memory"
     size = f"{row.dim} dimensions" if row.precision == FLOAT32 else f"{row.dim} dimensions at {row.precision}"
     again = f", ordered again ({row.rescore})" if row.rescore else ""
@@ -169,11 +169,15 @@ def _recall(row: PlanRow) -> str:
 
 
 def _money(amount: float | None) -> str:
-    return words.DASH if amount is None else f"{amount:,.2f}"
+    if amount is None:
+        return words.DASH
+    return "under 0.01" if 0 < amount < 0.005 else f"{amount:,.2f}"
 
 
 def _verdict(row: PlanRow) -> str:
-    return "ok" if row.acceptable else "not measured" if row.quality is None else row.reason
+    if row.acceptable:
+        return "ok"
+    return "not measured" if row.acceptable is None and row.quality is None else row.reason
 
 
 def _mood(row: PlanRow) -> Mood:
