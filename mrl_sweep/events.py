@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -45,3 +48,18 @@ OnEvent = Callable[[Event], None]
 
 def ignore(event: Event) -> None:
     """Discards every event."""
+
+
+@contextmanager
+def quiet(*loggers: str) -> Iterator[None]:
+    """Inside the block these loggers of other libraries, and warnings, write nothing: what concerns a user is said by us."""
+    levels = {name: logging.getLogger(name).level for name in loggers}
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,9 @@ def test_parquet_text_kept_as_bytes_is_text_and_what_is_not_utf_8_is_named(tmp_p
         load_collection(str(write(tmp_path, {**files, "corpus.parquet": table(b"\xff\xfe")})))
 
 
-def test_hf_takes_column_names_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hf_takes_column_names_too_and_its_library_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("datasets")
     folder = write(tmp_path / "set", {f"{part}/test-0.parquet": records for part, records in _hub().items()})
     configs = "".join(f"- config_name: {part}\n  data_files: {part}/*.parquet\n" for part in _hub())
@@ -219,6 +222,10 @@ def test_hf_takes_column_names_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         load_collection(f"hf:{folder}")
     assert caught.value.hint.startswith("name it: qrels.query=NAME")
     assert judged(load_collection(f"hf:{folder},{COLUMNS}")) == RIGHT
+    (folder / "README.md").write_text(f"---\nconfigs:\n{configs.replace('data_files', 'd0ata_files')}---\n")
+    with suppress(InputError):
+        load_collection(f"hf:{folder}")
+    assert capfd.readouterr().err == ""
 
 
 def _hub() -> dict[str, list[dict[str, Any]]]:

@@ -21,7 +21,7 @@ from mrl_sweep.collection.reading.columns import TableRow, judgments, parse_spec
 from mrl_sweep.collection.reading.folders import choose_split, split_hint
 from mrl_sweep.collection.reading.text_sources import RowSource
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
-from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.events import OnEvent, ignore, quiet
 from mrl_sweep.types import Collection
 from mrl_sweep.words import printable
 
@@ -169,7 +169,8 @@ def _ask(function: str, repository: Repository, *args: Any, **kwargs: Any) -> An
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     try:
-        return getattr(datasets, function)(*args, **kwargs)
+        with quiet("datasets", "huggingface_hub", "fsspec"):
+            return getattr(datasets, function)(*args, **kwargs)
     except faults.DatasetNotFoundError as error:
         raise InputError(
             f"{repository.label}: {error}", "is the name spelt right? A private set needs `hf auth login`"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from itertools import islice
@@ -58,6 +60,8 @@ def _find(source: str, split: str | None) -> tuple[str, Any]:
         ir_datasets: Any = import_module("ir_datasets")
     except ImportError as error:
         raise MissingExtra("ir_datasets", _EXTRA) from error
+    if not sys.stderr.isatty():
+        ir_datasets.log.easy().logger().setLevel(logging.CRITICAL)
     registry = list(ir_datasets.registry)
     for name in dict.fromkeys([f"{source}/{split or DEFAULT_SPLIT}", source]):
         if name not in registry:
