@@ -330,7 +330,12 @@ def targets() -> list[Target]:
         Target("hf", hugging, hub, HEAVY),
         *(Target(f"vectors{end}", {f"docs{end}": data}, vectors, fixed={f"queries{end}": data}) for end, data in formats.items()),
         Target("vectors.ids", {"docs.ids.txt": b"d2\nd0\nd1\n"}, vectors, fixed={"docs.npy": NPY, "queries.npy": NPY}),
-        Target("model", {name: json.dumps(content).encode() for name, content in MODEL.items()}, model),
+        Target(
+            "model",
+            {name: json.dumps(content).encode() for name, content in MODEL.items()},
+            model,
+            fixed={"model.safetensors": b"x"},
+        ),
         Target("store", stored(), store),
         Target("digests", {"cache": b'{"/a": [1, 2, 3, 4, "x"]}'}, digests, fixed={"a": b"a"}),
         Target("settings", {"s.toml": SETTINGS}, lambda folder: load_config(folder / "s.toml", environ={})),

@@ -34,6 +34,7 @@ def modules(*kinds: str) -> list[dict[str, Any]]:
 
 DENSE = modules(ST + "Transformer", ST + "Pooling")
 BERT = {"model_type": "bert", "architectures": ["BertModel"], "max_position_embeddings": 512}
+POOLING = {"word_embedding_dimension": 32}
 HEAD = {"in_features": 32, "out_features": 8}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "reranker": ({"config.json": BERT | {"architectures": ["BertForSequenceClassification"]}}, "is a reranker"),
@@ -92,7 +93,8 @@ def test_what_makes_no_dense_vector_of_a_text_is_refused_by_its_files(tmp_path: 
 
 
 def test_a_maximum_length_beyond_the_positions_is_refused_and_the_hint_works(tmp_path: Path) -> None:
-    folder = str(folder_of(tmp_path, {"config.json": BERT, "modules.json": DENSE}))
+    files = {"config.json": BERT, "modules.json": DENSE, "1_Pooling/config.json": POOLING, "0_Transformer/model.safetensors": "w"}
+    folder = str(folder_of(tmp_path, files))
     with pytest.raises(InputError, match="--max-length 1024: acme has 512 positions") as caught:
         open_embedder(folder, ModelOptions(max_length=1024))
     allowed = int(caught.value.hint.split()[1].rstrip(","))

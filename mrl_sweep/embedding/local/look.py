@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.embedding.local.model_files import ModelFiles, Prompts, saved_settings
+from mrl_sweep.embedding.local.weights import quantised, refuse_misfit, refuse_missing_weights
 from mrl_sweep.embedding.model_families import json_in, read_json
 from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import InputError
@@ -21,6 +22,7 @@ from mrl_sweep.words import first_offenders
 
 _LARGE: Final = frozenset({".safetensors", ".bin", ".onnx", ".model", ".json", ".h5", ".pt", ".gguf", ".npy", ".npz"})
 _HEAD: Final = re.compile(r"(\d+)_Dense_(\d+)")
+_LATE: Final = re.compile(r"(?:hf_)?col(?:bert|pali|qwen|smol|idefics|modern)", re.I)
 _TOKEN_LEVEL: Final = frozenset({"Transformer", "Dense", "Normalize", "LayerNorm", "Dropout", "WordWeights"})
 """Modules that leave one vector a token where nothing pools them."""
 
@@ -61,8 +63,11 @@ def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> Folde
     _refuse_static_without_modules(files, config, modules)
     _refuse_heads(name, folder, modules)
     _refuse_no_pooling(name, modules)
+    refuse_misfit(name, folder, [(module.name, module.path) for module in modules])
     _refuse_length(name, config, options)
-    advice = (*_guessed_pooling(name, modules), *_unused_prompts(name, saved, prompts))
+    if files.repository is None:  # the hub's are fetched when the model is opened
+        refuse_missing_weights(folder, options.backend, [module.name for module in modules])
+    advice = (*_guessed_pooling(name, modules), *quantised(name, config), *_unused_prompts(name, saved, prompts))
     return FolderFacts(modules, _routes(folder, modules), advice)
 
 
@@ -104,11 +109,17 @@ def _refuse_other_kinds(name: str, config: Mapping[str, Any], saved: Mapping[str
             f"{name} is a reranker: it scores pairs of texts and makes no vectors",
             "take an embedding model; a reranker can only order what that has found",
         )
-    late = str(saved.get("similarity_fn_name", "")).lower() == "maxsim" or any("colbert" in one.lower() for one in architectures)
+    late = str(saved.get("similarity_fn_name", "")).lower() == "maxsim" or any(_LATE.match(one) for one in architectures)
     if late or "pylate" in declared or "multivector" in declared.replace("_", "") or "colbert" in declared:
         raise InputError(
             f"{name} is a multi-vector (late-interaction) model: it makes a vector for every token",
             "take a model of one vector a text; the size of a multi-vector index is another question",
+        )
+    both = sorted({"text_config", "vision_config"} & config.keys())
+    if not modules and len(both) > 1:
+        raise InputError(
+            f"{name} is a model of images and texts without modules.json, which would say how its texts become vectors",
+            "take its sentence-transformers version, as clip-ViT-B-32",
         )
     if "sparse" in declared or "splade" in declared:
         raise InputError(f"{name} is a sparse model: its vectors have a number for every word", "take a dense embedding model")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from mrl_sweep.embedding.local.weights import no_model
 from mrl_sweep.embedding.model_families import Family, family_of, read_json
 from mrl_sweep.embedding.protocol import ModelOptions, Role
 from mrl_sweep.errors import EnvironmentFault, InputError
@@ -38,7 +39,7 @@ def find_model(name: str, options: ModelOptions) -> ModelFiles:
     path = Path(name).expanduser()
     if name and _is_folder(path):
         if not any((path / file).is_file() for file in ("modules.json", "config.json")):
-            raise InputError(f"{path} holds no model: neither modules.json nor config.json", "--model FOLDER of a saved model")
+            raise no_model(path)
         folder = path.resolve()
         return ModelFiles(folder.name if folder.name != "model" else f"{folder.parent.name}/model", folder)
     if not _REPOSITORY.fullmatch(name):
