@@ -60,6 +60,7 @@ ADVICE_CODES: Final = frozenset(
         "prompts-missing",
         "prompts-not-used",
         "pydocs-absent",
+        "quantised-weights",
         "queries-are-documents",
         "random-sample",
         "returned-missing",
