@@ -22,7 +22,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parent.parent
 README: Final = ROOT / "README.md"
-DOCS: Final = ("deciding", "ci", "deploying", "python", "reference", "performance", "limits", "transcripts")
+DOCS: Final = ("transcripts", "deciding", "ci", "deploying", "python", "reference", "performance", "limits")
 PAGES: Final = (README, *(ROOT / "docs" / f"{name}.md" for name in DOCS))
 """Read as one text, in this order: the commands of a later page find the runs of an earlier one."""
 LEFT_OUT: Final = "..."
