@@ -51,8 +51,8 @@ class Forecast:
     full size, the less the two share their queries. None where the share is undefined. `outcome` is that of a decision: PASS
     and FAIL are proven, as far as the models hold; INCONCLUSIVE is neither.
 
-    Measured on tenths of SciFact, Cranfield, CISI, LoCoMo and the docstrings of installed packages (`benchmarks/projection.py`):
-    a single tenth's share is off by several points either way, all together by less than one, and the limits hold.
+    A single tenth's share is off by several points either way, all together by less than one, and the limits hold
+    (`benchmarks/projection.py`, docs/limits.md).
     """
 
     candidate: Configuration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from mrl_sweep.report.content.view import other_shares, worst_slice
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, SliceRow, SmallestRow, VerdictRow
 from mrl_sweep.report.ranks_file import RunData
+from mrl_sweep.report.render import Format, render
 from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ranks
 
 MIB = 1024 * 1024
@@ -304,3 +306,17 @@ def test_shares_with_one_answer_are_named_together(sketch: Report) -> None:
     assert said(768, 768, 768, 768) == "Smallest proven at 99%, 98%, 95% and 90%: all 768."
     one = replace(sketch, candidates=tuple(row for row in sketch.candidates if row.dim == 768))
     assert other_shares(one) == "", "one size has one answer"
+
+
+def test_the_page_says_on_hover_what_a_heading_means(sketch: Report) -> None:
+    page = render(sketch, Format.HTML)
+    for heading, meaning in (
+        ("at least", "the lower limit of the share kept: what is proven"),
+        ("q", "the share of false alarms to expect among all slices that stand out as much as this one"),
+        ("others", "the share that all other queries keep"),
+        (
+            "same top 10",
+            "how many of full size&#39;s first documents are among the first here too, judged or not",
+        ),
+    ):
+        assert re.search(f'<th[^>]* title="{re.escape(meaning)}">{heading}</th>', page), heading

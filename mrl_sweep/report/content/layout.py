@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from mrl_sweep.report.document import Report
@@ -22,6 +23,20 @@ class Mood(StrEnum):
     PLAIN = "plain"
 
 
+MEANINGS: Final = {
+    r"(.+ )?kept( there)?": "the share of full size's mean that is kept",
+    r"at least": "the lower limit of the share kept: what is proven",
+    r"at most": "the upper limit of the share kept: where it is below what was asked, the row is too low",
+    r"lost/gained": "how many queries lose, and how many gain, against full size",
+    r"same top \d+": "how many of full size's first documents are among the first here too, judged or not",
+    r"others": "the share that all other queries keep",
+    r"q": "the share of false alarms to expect among all slices that stand out as much as this one",
+    r"band": "where the mean lies there by either model, and by the chance of the queries",
+    r"holds up to": "the number of documents up to which the size is proven",
+}
+"""What headings mean, by a pattern of the whole heading; the page shows it on hover."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column of a table. `drop` 0 always stays; else the highest number leaves first where the width is short."""
@@ -30,6 +45,11 @@ class Column:
     cells: tuple[str, ...]
     right: bool = True
     drop: int = 0
+
+    @property
+    def meaning(self) -> str:
+        """What a heading that is no everyday word stands for; empty where it needs no more words."""
+        return next((meaning for title, meaning in MEANINGS.items() if re.fullmatch(title, self.title)), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
