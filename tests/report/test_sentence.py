@@ -167,3 +167,15 @@ def test_controls_and_indexes_are_no_sizes_to_ship() -> None:
     control = Judgement(Configuration("pca", 512), Outcome.PASS, FAIL_256.evidence)
     index = Judgement(Configuration("prefix", 512, "HNSW32"), Outcome.PASS, FAIL_256.evidence)
     assert sentence(verdict(control, index, FAIL_256, dimension=768)) == sentence(verdict(FAIL_256, dimension=768))
+
+
+def test_a_fine_sweep_is_told_by_the_walk_and_not_by_a_size_beside_it() -> None:
+    """720 lies beside the ladder of sixteen sizes, whose first step is 672: as in the sweep of its steps alone."""
+    first = judged(672, Outcome.INCONCLUSIVE, 1.002, 0.974, 1.03, needed=620)
+    rest = [judged(dim, Outcome.NOT_TESTED, 0.9, 0.85, 0.985) for dim in range(48, 768, 48) if dim != 672]
+    fine = replace(verdict(first, *rest, dimension=768, measured=672), status=Status.INCONCLUSIVE)
+    coarse = replace(verdict(first, dimension=768, measured=672), status=Status.INCONCLUSIVE)
+    assert sentence(fine) == sentence(coarse)
+    assert sentence(fine).startswith(
+        "Keep all 768 dimensions for now: 672 keeps 100.2% of nDCG@10, but 648 judged queries prove only"
+    )

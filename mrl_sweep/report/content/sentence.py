@@ -7,6 +7,7 @@ from typing import Final
 from mrl_sweep import words
 from mrl_sweep.decision.grid import GridAnswer
 from mrl_sweep.decision.policy import MIN_QUERIES
+from mrl_sweep.decision.walk import ladder
 from mrl_sweep.deploying.findings import Fewest, Finding, Findings, bytes_in_memory, bytes_on_disk
 from mrl_sweep.types import FLOAT32, Configuration, Evidence, Judgement, Outcome, Verdict, full_size
 from mrl_sweep.words import keeps, queries_of
@@ -23,14 +24,14 @@ def sentence(verdict: Verdict, *, shrink: float | None = None) -> str:
 
     `shrink` is how many times smaller the index (or, without one, a vector) is at the chosen size.
     """
-    ladder = _ladder(verdict)
-    chosen = next((j for j in ladder if j.candidate.dim == verdict.dimension), None)
-    if not ladder or chosen is None:
+    sizes = _ladder(verdict)
+    chosen = next((j for j in sizes if j.candidate.dim == verdict.dimension), None)
+    if not sizes or chosen is None:
         return f"Keep {verdict.dimension} dimensions: no other size was tried."
     if chosen.outcome is Outcome.BASELINE:
-        parts = [_keep_full(verdict, ladder), _measured_below(verdict, ladder)]
+        parts = [_keep_full(verdict, sizes), _measured_below(verdict, sizes)]
     else:
-        parts = [_use(verdict, chosen), _measured_below(verdict, ladder)]
+        parts = [_use(verdict, chosen), _measured_below(verdict, sizes)]
         if shrink is not None and shrink > 1:
             parts.append(f"The index shrinks {words.times(shrink)}.")
     if verdict.measure.label_free:
@@ -49,9 +50,10 @@ def demand(retain: float, *, by_default: bool) -> str:
 
 
 def _ladder(verdict: Verdict) -> list[Judgement]:
-    """The exact prefixes, from full size down."""
-    rows = [j for j in verdict.judgements if j.candidate.is_exact_prefix]
-    return sorted(rows, key=lambda j: -j.candidate.dim)
+    """The exact prefixes that the walk goes over, from full size down: the others of a fine sweep are a curve."""
+    rows = sorted((j for j in verdict.judgements if j.candidate.is_exact_prefix), key=lambda j: -j.candidate.dim)
+    steps = {j.candidate for j in rows[:1]} | {*ladder((j.candidate for j in rows[1:]), rows[0].candidate.dim)} if rows else set()
+    return [j for j in rows if j.candidate in steps]
 
 
 def _use(verdict: Verdict, chosen: Judgement) -> str:
@@ -69,10 +71,10 @@ def _use(verdict: Verdict, chosen: Judgement) -> str:
     return f"{start} as measured on {queries}; {demand(limit, by_default=verdict.by_default)}. Measured, not proven{bound}."
 
 
-def _keep_full(verdict: Verdict, ladder: list[Judgement]) -> str:
+def _keep_full(verdict: Verdict, sizes: list[Judgement]) -> str:
     """Full size, and why nothing smaller."""
     start = f"Keep all {verdict.dimension} dimensions"
-    below = [j for j in ladder if j.candidate.dim < verdict.dimension]
+    below = [j for j in sizes if j.candidate.dim < verdict.dimension]
     if not below:
         return f"{start}: no smaller size was tried."
     first = below[0]
@@ -122,17 +124,17 @@ def _seen(verdict: Verdict, judgement: Judgement) -> str:
     return f"{judgement.candidate.dim} {keeps(verdict.measure, kept)}"
 
 
-def _measured_below(verdict: Verdict, ladder: list[Judgement]) -> str:
+def _measured_below(verdict: Verdict, sizes: list[Judgement]) -> str:
     """The other reading of the evidence, where it names another size than the answer."""
     if verdict.decide_by == "mean":
         if verdict.proven is None or verdict.proven == verdict.dimension:
             return ""
         return f"Proven is {verdict.proven}."
-    measured = next((j for j in ladder if j.candidate.dim == verdict.measured), None)
-    below = [j for j in ladder if j.candidate.dim < verdict.dimension]
+    measured = next((j for j in sizes if j.candidate.dim == verdict.measured), None)
+    below = [j for j in sizes if j.candidate.dim < verdict.dimension]
     if measured is None or measured not in below:
         return ""
-    if measured is below[0] and verdict.dimension == ladder[0].candidate.dim:
+    if measured is below[0] and verdict.dimension == sizes[0].candidate.dim:
         return ""  # the sentence before spoke of it
     evidence = _evidence(verdict, measured)
     kept = words.percent(evidence.kept, limit=verdict.retain)
