@@ -29,9 +29,6 @@ from mrl_sweep.types import FLOAT32, SEED, Advice, Collection, Configuration, Qr
 
 AGREEMENT_AT: Final = 10
 LOSERS: Final = 5
-MANY: Final = 16
-"""Where one document in so many is mentioned, all ids are taken at once."""
-
 TIE_RULE: Final = "expectation over tied documents"
 TIE_RULE_OF_LISTS: Final = "tied documents in the order of the corpus"
 """Agreement compares lists, which have to put tied documents somewhere: all sizes alike."""
@@ -105,14 +102,14 @@ def run_data(collection: Collection, ranks: Ranks) -> RunData:
     """The ranks with the names of all that they mention."""
     rows, queries = mentioned_rows(ranks, collection.qrels), collection.queries
     ids: Sequence[str] = collection.documents.ids
-    ids = ids[:] if len(rows) * MANY > len(ids) else ids  # at once is faster than one by one
+    take = getattr(ids, "take", None)  # those that are kept compactly know when all at once is faster
     return RunData(
         ranks=ranks,
         qrels=collection.qrels,
         query_ids=queries.ids,
         query_metadata=queries.metadata,
         query_texts=queries.texts,
-        document_ids={row: ids[row] for row in rows},
+        document_ids=dict(zip(rows, take(rows) if take else [ids[row] for row in rows], strict=True)),
         document_titles=dict(zip(rows, collection.documents.titles(rows), strict=True)),
     )
 

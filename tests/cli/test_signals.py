@@ -32,6 +32,19 @@ def step(_):
         time.sleep(30)
 cli._call = step
 """
+TRAINING = """
+import numpy as np
+from mrl_sweep.deploying.index_spec import parse_index
+from mrl_sweep.deploying.indexes.faiss_index import make_index
+from mrl_sweep.types import Similarity
+rows = np.random.default_rng(0).standard_normal((40_000, 256), dtype=np.float32)
+index = make_index(parse_index("PQ32x10"), 256, Similarity.COSINE)
+def step(_):
+    threading.Timer(0.3, print, ["busy"], {"flush": True}).start()
+    index.train(rows)  # k-means over a thousand centroids, for far longer than the test waits
+    print("trained", flush=True)
+cli._call = step
+"""
 HELD = """
 from mrl_sweep.interrupt import held_back
 def step(_):
@@ -64,7 +77,11 @@ def started(body: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("body", [LONG_STEP, LEFT_BEHIND], ids=["in one long step", "with a thread left behind"])
+@pytest.mark.parametrize(
+    "body",
+    [LONG_STEP, LEFT_BEHIND, TRAINING],
+    ids=["in one long step", "with a thread left behind", "while a real PQ is trained"],
+)
 def test_row_69_a_signal_ends_the_process_within_two_seconds(body: str, number: signal.Signals) -> None:
     process = started(body)
     sent = time.perf_counter()
