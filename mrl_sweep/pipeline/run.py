@@ -107,7 +107,8 @@ def run_on(
         folder = run_folder(config, collection.name, report.manifest)
         if config.run.run_files:
             _, encoded = write_trec_runs(folder / "runs", sweep.ranks, data.query_ids, collection.documents.ids)
-            report = replace(report, warnings=(*report.warnings, *encoded))
+            # first, for text shows three: the files were asked for by name, and evaluating them as they are finds nothing
+            report = replace(report, warnings=(*encoded, *report.warnings))
         report = write_run(folder, report.accepting(config.run.accept), data)
         if sweep.rotation is not None:
             write_rotation(folder / "rotation.npy", sweep.rotation)

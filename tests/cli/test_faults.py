@@ -275,6 +275,7 @@ def test_row_70_the_second_collection_is_looked_at_before_the_first_is_embedded(
 def test_row_71_ids_that_run_files_cannot_hold_are_warned_of_in_the_report(command: Command, tmp_path: Path, name: str) -> None:
     write_collection(tmp_path / "c", ids=name)
     done = command("run", "--collection", "c", *RUN, "--out", "r", "--run-files", "--format", "json")
-    (warning,) = [one for one in json.loads(done.stdout)["warnings"] if one["code"] == "trec-ids-encoded"]
+    warning, *_ = json.loads(done.stdout)["warnings"]
+    assert warning["code"] == "trec-ids-encoded", "text shows the first three"
     assert warning["message"].startswith("7 ids hold white space or control characters")
-    assert json.loads((tmp_path / "r" / "report.json").read_text())["warnings"][-1] == warning
+    assert json.loads((tmp_path / "r" / "report.json").read_text())["warnings"][0] == warning
