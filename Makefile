@@ -20,7 +20,7 @@ demo: $(READY)
 	$(BIN)/mrl-sweep demo --precision all --rescore 4x
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --randomly-seed=$(SEED) --hypothesis-seed=$(SEED)
+	$(BIN)/python -m pytest --numprocesses 2 --randomly-seed=$(SEED) --hypothesis-seed=$(SEED)
 
 fuzz: $(READY)
 	$(BIN)/python tests/fuzz.py --inputs $(INPUTS)
@@ -33,7 +33,7 @@ check: $(READY)
 	$(BIN)/zizmor --offline --quiet action.yml .github/workflows configs/ci/github.yml
 
 coverage: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --cov --cov-report term:skip-covered
+	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report term:skip-covered
 
 docs: $(READY)
 	$(BIN)/python docs/make.py

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -30,14 +31,25 @@ def pytest_configure() -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")  # else Ray's workers give way to whatever else is tested at the time
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` what needs a Ray, an S3 server or a PostgreSQL runs in one process: each is started once."""
-    for item in items:
-        needed = set(getattr(item, "fixturenames", ())) & {"ray_here", "s3_server", "dsn"}
-        chosen = getattr(getattr(item, "callspec", None), "params", {})
-        if needed or chosen.get("executor") == "ray":  # which fixture that takes is known only later
-            item.add_marker(pytest.mark.xdist_group("postgres" if needed == {"dsn"} else "ray"))
+NEEDS_A_CLUSTER: Final = re.compile(
+    r"tests/(store/test_(store_on_ray|object_stores)|execution/test_(ray|chaos|cluster_embedding))|\[ray\b"
+)
+"""Tests of a Ray or an S3 server, by what they are called."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Has tests that need a Ray or an S3 server run in one of several processes, so that each is started once.
+
+    By their names: the groups of pytest-xdist 3.8 are lost on pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByServer(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "cluster" if NEEDS_A_CLUSTER.search(nodeid) else nodeid
+
+    return ByServer(config, log)
 
 
 @pytest.fixture(scope="session")
