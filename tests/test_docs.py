@@ -91,6 +91,9 @@ def test_every_fault_of_the_table_has_tests_that_exist() -> None:
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     assert rows == set(listed)
     assert [name for names in listed.values() for name in re.findall(r"`(\w+)`", names) if f"def {name}(" not in tests] == []
+    kinds = text.partition("## Situations by kind")[2]
+    assert len(set(re.findall(r"^\* (K\d+),", kinds, flags=re.MULTILINE))) == 10
+    assert [name for name in re.findall(r"`(test_\w+)`", kinds) if f"def {name}(" not in tests] == []
 
 
 def test_the_rooms_of_the_architecture_are_those_of_the_tree() -> None:

@@ -1,4 +1,4 @@
-"""What is killed changes no integer: a worker, a driver, a run that is interrupted; and nothing is left running."""
+"""What is killed changes no integer: a worker, a driver, a run that is interrupted; and nothing is left running (FAULTS 72)."""
 
 from __future__ import annotations
 
