@@ -153,17 +153,18 @@ def count(one: Pass, options: RankOptions, on_event: OnEvent = ignore) -> Tally:
     return count_pass(one.task, options.executor, one.kernel, rows_each, checkpoint=options.checkpoint, on_event=on_event)
 
 
-def open_kernel(device: str | None = None, cache_bytes: int | None = None) -> Kernel:
-    """The fastest kernel that works here: on the CUDA device that is named, else machine code, else numpy.
+def open_kernel(device: str | None = None, cache_bytes: int | None = None, *, readers: int = 0) -> Kernel:
+    """The kernel of the CUDA device that is named, else machine code, else numpy.
 
     `cache_bytes` is the size of the second-level cache, where it is known: blocks are made to fit. Only a device that is no
-    `cpu` imports torch; where torch or Triton cannot use it, the processor does the work.
+    `cpu` imports torch; where torch or Triton cannot use it, the processor does the work. `readers`: threads that read for a
+    device, by default a few.
     """
     if device is not None and device.startswith("cuda"):
         try:
-            from mrl_sweep.ranking.device import DeviceKernel
+            from mrl_sweep.ranking.device import READERS, DeviceKernel
 
-            return DeviceKernel(device)
+            return DeviceKernel(device, readers=readers or READERS)
         except (ImportError, RuntimeError):
             pass
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -162,7 +163,9 @@ def _sorted_by_query(thresholds: Float32Array, query_rows: IntArray) -> IntArray
 
 def prefix_norms(vectors: Float32Array, dims: Sequence[int]) -> FloatArray:
     """(n_sizes, n) float64 norms of the prefixes; exactly 0 for a zero prefix."""
-    norm2 = np.stack([np.einsum("ij,ij->i", v, v) for v in (vectors[:, :dim].astype(np.float64) for dim in dims)])
+    edges = [0, *dims]
+    slices = (vectors[:, first:last].astype(np.float64) for first, last in pairwise(edges))
+    norm2 = np.stack([np.einsum("ij,ij->i", part, part) for part in slices]).cumsum(axis=0)
     return np.sqrt(np.where(norm2 >= ZERO_SQUARED_NORM, norm2, 0.0))
 
 

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -81,6 +81,25 @@ def turned(rows: Float32Array, turns: Sequence[Turn]) -> Float32Array:
     return out
 
 
+@runtime_checkable
+class StreamKernel(Protocol):
+    """A `Kernel` that reads ahead: one of a device, which copies documents while it counts others."""
+
+    def stream(
+        self,
+        targets: Targets,
+        tally: Tally,
+        read: Callable[[int, int], Float32Array],
+        shards: Iterable[Span],
+        on_counted: Callable[[Span], None],
+    ) -> int:
+        """Add the documents of each shard; `on_counted` hears of a shard when the tally has it.
+
+        Returns the first row that is not finite, or -1.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountTask:
     """Counts the documents `rows` of `vectors`, turned by `turns` in order, against `targets`; keeps `depth` best a query.
@@ -141,13 +160,18 @@ def count_shards(
 
     Raises InputError where a vector holds NaN or infinity.
     """
+    if isinstance(kernel, StreamKernel):
+        refuse_bad_row(kernel.stream(task.targets, tally, task.read, shards, on_counted))
+        return
     for start, stop in shards:
-        bad = kernel.tally(task.targets, tally, task.read(start, stop), start)
-        if bad >= 0:
-            raise InputError(
-                f"the vector of document row {bad} is not finite, or too large for float32", "embed this document again"
-            )
+        refuse_bad_row(kernel.tally(task.targets, tally, task.read(start, stop), start))
         on_counted((start, stop))
+
+
+def refuse_bad_row(row: int) -> None:
+    """InputError where a kernel names a document's row that is not finite; -1 is none."""
+    if row >= 0:
+        raise InputError(f"the vector of document row {row} is not finite, or too large for float32", "embed this document again")
 
 
 def cut_spans(rows: Iterable[Span], rows_each: int) -> Iterator[Span]:

@@ -24,7 +24,7 @@ from ranking_cases import (
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.device import DeviceKernel
-from mrl_sweep.ranking.device_plan import Tile, band_of, columns_of, steps_of
+from mrl_sweep.ranking.device_filter import Tile, band_of, columns_of, steps_of, tile_for
 from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank, rank_grid
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.space import prefixes
@@ -36,7 +36,7 @@ if DEVICE == "cpu":
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernel's module is imported, which only a DeviceKernel does
 pytest.importorskip("triton", reason="Triton is made for Linux")
 
-SMALL_TILE = Tile(queries=32, docs=256, columns=16, judged=2048)
+SMALL_TILE = Tile(queries=32, docs=1024) if DEVICE == "cpu" else Tile()
 """The interpreter takes its time by program, not by number: few and wide ones."""
 
 
@@ -54,8 +54,8 @@ def device_kernel(**how: Any) -> Any:
 
 
 def kernels() -> Any:
-    """One block, several blocks of the narrow filter, and a list for the judge that overflows."""
-    return [device_kernel(), device_kernel(block_docs=150, precision="tf32x3"), device_kernel(listed=3000, precision="tf32")]
+    """One block, and several with a list for the judge that overflows."""
+    return [device_kernel(), device_kernel(block_docs=150, listed=3000)]
 
 
 @pytest.mark.parametrize("similarity", list(Similarity))
@@ -135,12 +135,12 @@ def test_a_device_short_of_memory_takes_smaller_blocks_and_says_so_when_none_fit
     class Short(DeviceKernel):
         fits = 100
 
-        def _block(self, t: Any, counts: Any, docs: Any, first_row: Any) -> Any:
-            if len(docs) > self.fits:
+        def _room(self, t: Any, dim: Any) -> Any:
+            if self.block_docs > self.fits:
                 raise torch.OutOfMemoryError("out of memory")
-            return super()._block(t, counts, docs, first_row)
+            return super()._room(t, dim)
 
-    docs, queries, qrels, own = make_case(8, most_judgments=5)
+    docs, queries, qrels, own = make_case(8, n_docs=250, n_queries=9, most_judgments=5)
     whole = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, depth=0))
     kernel = Short(DEVICE, block_docs=1000, tile=SMALL_TILE)
     got = rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(own_rows=own, kernel=kernel, depth=0))
@@ -148,7 +148,13 @@ def test_a_device_short_of_memory_takes_smaller_blocks_and_says_so_when_none_fit
     assert kernel.block_docs == 62
     kernel.fits = 0
     with pytest.raises(EnvironmentFault, match="memory"):
-        rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=kernel))
+        rank(
+            Vectors((docs[:40],)),
+            queries[:3],
+            Qrels(np.arange(4), np.arange(3), np.ones(3, np.int64)),
+            DIMS,
+            RankOptions(kernel=kernel),
+        )
 
 
 def test_on_a_device_many_judgments_a_query_are_placed_like_few() -> None:
@@ -167,39 +173,38 @@ def test_a_list_for_the_judge_that_overflows_is_split_down_to_a_document() -> No
     assert got.top.rows[:, 0].tolist() == [list(range(10))] * 2
 
 
-def test_the_filter_narrows_where_the_judge_gets_too_much_unless_it_was_chosen() -> None:
-    docs, queries, qrels, _ = make_case(3)
-    for precision, after in ((None, "tf32x3"), ("tf32", "tf32")):
-        kernel = device_kernel(precision=precision)
-        rank(Vectors((docs,)), queries, qrels, DIMS, RankOptions(kernel=kernel))
-        assert kernel.precision == after
-
-
-def cut(x: Any, bits: Any = 13) -> Any:
-    """float32 without its last bits: TF32, when the hardware cuts."""
-    return (x.view(np.uint32) & np.uint32(0xFFFFFFFF << bits & 0xFFFFFFFF)).view(np.float32)
+def rounded(x: Any) -> Any:
+    """float32 rounded to bfloat16, by the integers of their bits."""
+    bits = x.view(np.uint32).astype(np.uint64)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
 
 
 @pytest.mark.parametrize("dim", [16, 768])
-def test_the_band_holds_what_tf32_loses_and_little_more(dim: int) -> None:
-    worst = np.full(dim, np.nextafter(np.float32(2), np.float32(1)), np.float32)  # all bits set: cutting loses most
+def test_the_band_holds_what_the_parts_lose_and_little_more(dim: int) -> None:
+    worst = np.full(dim, np.float32(1 + 2**-8 - 3 * 2**-17), np.float32)  # both parts are rounded down by half a step
     pairs = [(worst, worst), *np.random.default_rng(1).standard_normal((50, 2, dim)).astype(np.float32)]
-    lost = {"tf32": [], "tf32x3": []}
+    lost = []
     for q, x in pairs:
-        unit = np.linalg.norm(q.astype(float)) * np.linalg.norm(x.astype(float))
-        (q0, x0), exact = (cut(q), cut(x)), q.astype(float) @ x
-        q1, x1 = cut(q - q0), cut(x - x0)
-        lost["tf32"].append(abs(q0.astype(float) @ x0 - exact) / unit)
-        lost["tf32x3"].append(abs(q0.astype(float) @ x0 + q0.astype(float) @ x1 + q1.astype(float) @ x0 - exact) / unit)
-    for precision, losses in lost.items():
-        assert max(losses) <= band_of(precision, 0) <= band_of(precision, dim)
-    assert max(lost["tf32"]) > 0.4 * band_of("tf32", 0)
+        high_q, high_x = rounded(q), rounded(x)
+        low_q, low_x = rounded(q - high_q), rounded(x - high_x)
+        total = sum(a.astype(float) @ b for a, b in ((high_q, high_x), (high_q, low_x), (low_q, high_x)))
+        lost.append(abs(total - q.astype(float) @ x) / (np.linalg.norm(q.astype(float)) * np.linalg.norm(x.astype(float))))
+    bands = {columns: band_of(steps_of([0, dim], columns), columns)[0] for columns in (16, 64)}
+    assert max(lost) <= bands[16] < bands[64] < 1e-4
+    assert max(lost) > 0.7 * bands[16]
 
 
 def test_the_way_through_the_columns_ends_every_size_once() -> None:
-    steps = steps_of([0, 8, 40, 50], 16)
-    assert steps == [(0, 8, 0), (8, 16, -1), (24, 16, 1), (40, 10, 2)]
-    assert [columns_of(edges, 32) for edges in ([0, 8, 16], [0, 3], [0, 8, 40], [0, 16, 29])] == [8, 8, 32, 16]
+    assert steps_of([0, 8, 40, 50], 16) == [(0, 8, 0), (8, 16, -1), (24, 16, 1), (40, 10, 2)]
+    assert len(band_of(steps_of([0, 8, 40, 50], 16), 16)) == 3
+    edges = ([0, 8, 16], [0, 3], [0, 32, 64], [0, 64, 128, 256], [0, 768])
+    assert [columns_of(one) for one in edges] == [16, 16, 32, 64, 64]
+
+
+def test_a_tile_is_as_tall_as_the_queries_and_two_fit_a_multiprocessor() -> None:
+    assert tile_for(227_000, 1000, 32) == Tile(queries=128, docs=64, warps=4, stages=3)
+    assert tile_for(227_000, 1000, 64).stages == tile_for(90_000, 64, 32).stages == 2
+    assert tile_for(90_000, 64, 32).queries == 64
 
 
 def test_without_a_device_the_kernel_is_another_and_torch_is_not_imported() -> None:
@@ -222,23 +227,20 @@ def test_a_device_that_torch_does_not_see_leaves_the_work_to_the_processor(monke
 
 
 COMPILED = """
-import sys
 from triton import compile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from mrl_sweep.ranking import device_kernel as kernels
+from mrl_sweep.ranking import device_programs as programs
 
-kinds = {"Q": "*fp32", "X": "*fp32", "STEPS": "*i32", "NORM2": "*fp64", "NORMS": "*fp64", "BEGIN": "*i64", "END": "*i64",
-         "zero_norm2": "fp32", **dict.fromkeys(("INVERSE", "LIMIT", "BAR", "BAND", "THRESHOLDS", "SCORES"), "*fp32"),
-         **dict.fromkeys(("OWN", "PLACED", "KEYS", "DOCS", "N_LISTED", "DIMS"), "*i32")}
-constants = {"ROWS": 8, "COLUMNS": 32, "TILE_QUERIES": 128, "TILE_DOCS": 128, "COSINE": True}
-for function, precision in ((kernels.prefix_norms2, ""), (kernels.count_tiles, "tf32"), (kernels.count_tiles, "tf32x3"),
-                            (kernels.judge, "")):
-    fixed = {name: {**constants, "PRECISION": precision}[name] for name in function.arg_names
-             if name in constants or name == "PRECISION"}
-    kind = {name: "constexpr" if name in fixed else kinds.get(name, "i32") for name in function.arg_names}
-    made = compile(ASTSource(fn=function, signature=kind, constexprs=fixed), target=GPUTarget("cuda", 80, 32),
-                   options={"num_warps": 8})
+kinds = {"*bf16": "Q_HIGH Q_LOW X_HIGH X_LOW HIGH LOW", "*fp32": "Q X INVERSE LIMIT BAR BAND THRESHOLDS SCORES", "*fp64": "NORMS",
+         "*i64": "PAIR_ROWS", "fp32": "zero_norm2 largest_norm2"}
+kind_of = {name: kind for kind, names in kinds.items() for name in names.split()}
+fixed = {"TILE_QUERIES": 64, "TILE_DOCS": 64, "COLUMNS": 32, "BEST": True, "MANY": True, "COSINE": True, "SCORING": 1, "ROWS": 8}
+for function in (programs.split_rows, programs.count_tiles, programs.judge, programs.settle):
+    constants = {name: fixed[name] for name in function.arg_names if name in fixed}
+    kind = {name: kind_of.get(name, "*i32" if name.isupper() else "i32") for name in function.arg_names}
+    source = ASTSource(fn=function, signature=kind | dict.fromkeys(constants, "constexpr"), constexprs=constants)
+    made = compile(source, target=GPUTarget("cuda", 80, 32), options={"num_warps": 4})
     print(function.__name__, "mma" in made.asm["ptx"], len(made.asm["cubin"]) > 0)
 """
 
@@ -247,10 +249,10 @@ def test_the_kernels_compile_for_a_gpu_that_is_not_there(tmp_path: Path) -> None
     environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False, env=environment)
     assert done.stdout.split("\n")[:4] == [
-        "prefix_norms2 False True",
-        "count_tiles True True",
+        "split_rows False True",
         "count_tiles True True",
         "judge False True",
+        "settle False True",
     ], done.stderr[-2000:]
 
 

@@ -1,0 +1,353 @@
+"""One pass on a GPU: its targets, its room and its counts on the device, and what is done with a block of documents.
+
+The filter (`device_programs.count_tiles`) counts what it is sure of and lists the rest; what is listed is judged by a float64
+inner product rounded to float32, as in the other kernels: so the integers are theirs. torch is passed in, never imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+
+from mrl_sweep.ranking import device_filter as filter
+from mrl_sweep.ranking.device_filter import Tile
+from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, LEAST_NORM, Tally, Targets
+from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
+from mrl_sweep.ranking.task import Span
+
+SAMPLED_DOCS: Final = 1024
+"""Of a tally whose lists of the best are empty: what a sample reaches is the first bar."""
+
+FIRST_DOCS: Final = 16_384
+"""Of a pass that keeps none, or goes on from full lists: the device waits for the first copy, which is short."""
+
+GROWTH: Final = 2
+"""So many times as much is seen after each of the first blocks: the bars of the best rise before much is shown to them."""
+
+SIZES_AT_ONCE: Final = 16
+"""Sizes whose sample is sorted together."""
+
+LAST_ROW: Final = 2**32 - 2
+"""A row beyond this cannot be packed with its score."""
+
+MERGED_AT_ONCE: Final = 2**21
+"""Documents that may be among the best: some 200 MB with what sorting them takes."""
+
+ALIGNED: Final = 16
+"""Entries of a list come in such numbers, so that both of its rows lie as Triton likes them."""
+
+JUDGED_COLUMNS: Final = 128
+"""Columns that the judge takes at once."""
+
+Tensor = Any
+"""torch.Tensor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a pass runs: torch, Triton, the programs, and the torch.device; `interpreted` in Triton's interpreter."""
+
+    torch: Any
+    triton: Any
+    programs: Any
+    device: Any
+
+    @property
+    def interpreted(self) -> bool:
+        return bool(self.device.type == "cpu")
+
+    @property
+    def judged(self) -> int:
+        """Documents of a program of the judge. The interpreter takes its time by program, not by number."""
+        return 2048 if self.interpreted else 8
+
+    def put(self, array: Any, dtype: Any = None) -> Tensor:
+        """A tensor on the device with these numbers."""
+        if self.torch.is_tensor(array):
+            return array.to(self.device)
+        array = np.ascontiguousarray(array, dtype)
+        array = array if array.flags.writeable else array.copy()
+        return self.torch.from_numpy(array).to(self.device, copy=True)
+
+    def empty(self, *shape: int, dtype: str = "int32") -> Tensor:
+        return self.torch.empty(shape, dtype=getattr(self.torch, dtype), device=self.device)
+
+    def zeros(self, *shape: int, dtype: str = "int32") -> Tensor:
+        return self.torch.zeros(shape, dtype=getattr(self.torch, dtype), device=self.device)
+
+    def judge(
+        self, queries: Tensor, docs: Tensor, norms: Tensor, dims: Tensor, keys: Tensor, rows: Tensor, cosine: int
+    ) -> Tensor:
+        """(n,) float32 scores of docs[rows[i]] for keys[i] = size * n_queries + query, rounded from float64."""
+        scores = self.empty(len(keys), dtype="float32")
+        if len(keys):
+            self.programs.judge[(self.triton.cdiv(len(keys), self.judged),)](
+                *(queries, docs, norms, dims, keys, rows, scores, len(keys), len(queries), queries.stride(0), docs.stride(0)),
+                ZERO_SQUARED_NORM,
+                SCORING=cosine,
+                ROWS=self.judged,
+                COLUMNS=JUDGED_COLUMNS,
+            )
+        return scores
+
+
+class DeviceTargets:
+    """`Targets` on the device, the queries in both parts, and the way through the columns."""
+
+    def __init__(self, device: Device, targets: Targets, tile: Tile | None, shared_memory: int) -> None:
+        self.source = targets
+        self.edges = [int(edge) for edge in targets.edges]
+        self.columns = filter.columns_of(self.edges)
+        steps = filter.steps_of(self.edges, self.columns)
+        self.n_steps, self.n_sizes, self.n_queries = len(steps), len(self.edges) - 1, len(targets.queries)
+        self.n_pairs, self.cosine = targets.rows.shape[1], int(targets.cosine)
+        self.tile = tile or filter.tile_for(shared_memory, self.n_queries, self.columns)
+        n_own = np.diff(targets.offsets)
+        self.most_pairs = int(n_own.max(initial=0))
+        query_of = np.repeat(np.arange(self.n_queries), n_own)
+        scaled = (targets.thresholds * targets.scales[:, query_of]).astype(np.float32)
+        lowest = np.full(targets.norms.shape, np.inf, np.float32)
+        lowest[:, n_own > 0] = scaled[:, targets.offsets[:-1][n_own > 0]]
+        put = device.put
+        self.queries, self.norms, self.scales = put(targets.queries), put(targets.norms), put(targets.scales)
+        self.steps, self.dims = put([*steps, (0, 0, -1)], np.int32), put(self.edges[1:], np.int32)
+        self.begin, self.end = put(targets.offsets[:-1], np.int32), put(targets.offsets[1:], np.int32)
+        self.query_of, self.thresholds, self.rows = put(query_of, np.int32), put(targets.thresholds), put(targets.rows)
+        self.scaled, self.lowest, self.own_rows = put(scaled), put(lowest), put(targets.own_rows)
+        bands = targets.bands + np.array(filter.band_of(steps, self.columns))
+        self.bands, self.silent = put(bands), self.norms == 0
+        self.parts = SplitRows(device, self, self.n_queries)
+        self.parts.split(device, self, self.queries, device.zeros(self.n_sizes), device.zeros(4))
+
+
+def padded(n_rows: int, tile: Tile) -> int:
+    """Slots for rows: whole tiles of them, and one tile more for one that begins in their midst."""
+    tallest = max(tile.queries, tile.docs)
+    return (-(-n_rows // tallest) + 1) * tallest
+
+
+class SplitRows:
+    """Both parts of up to `n_rows` rows, step by step; what scales their products, and the largest norms of their prefixes."""
+
+    def __init__(self, device: Device, t: DeviceTargets, n_rows: int) -> None:
+        self.slots = padded(n_rows, t.tile)
+        dtype = "float32" if device.interpreted else "bfloat16"  # the interpreter does not multiply bfloat16
+        self.high = device.empty(t.n_steps, self.slots, t.columns, dtype=dtype)
+        self.low = device.empty(t.n_steps, self.slots, t.columns, dtype=dtype)
+        self.inverse = device.empty(t.n_sizes, self.slots, dtype="float32")
+        self.largest = device.zeros(t.n_sizes)
+
+    def split(self, device: Device, t: DeviceTargets, rows: Tensor, zeros: Tensor, status: Tensor) -> None:
+        """Fill in `rows`; adds up their zero prefixes in `zeros`, and puts the first that is not finite in `status`."""
+        self.largest.zero_()
+        together = max(t.tile.queries, t.tile.docs) if device.interpreted else 2048 // t.columns
+        device.programs.split_rows[(padded(len(rows), t.tile) // together,)](
+            *(rows, t.steps, self.high, self.low, self.inverse, zeros, self.largest, status),
+            *(len(rows), self.slots, t.n_steps, rows.stride(0), ZERO_SQUARED_NORM, LARGEST_NORM2),
+            COSINE=t.cosine > 0,
+            ROWS=together,
+            COLUMNS=t.columns,
+        )
+
+
+@dataclass(slots=True)
+class Block:
+    """Documents from corpus row `first_row`, the slots `start` onwards of the parts; what a launch counts them with."""
+
+    docs: Tensor
+    first_row: int
+    start: int
+    limits: tuple[Tensor, Tensor, Tensor]
+
+
+class DevicePass:
+    """A tally on the device: counts start at zero and are added at the end, the best documents go on from the tally's.
+
+    `block_docs` documents at most in a block, `listed` entries in each list for the judge.
+    """
+
+    def __init__(self, device: Device, t: DeviceTargets, tally: Tally, block_docs: int, listed: int) -> None:
+        self.device, self.t, self.block_docs = device, t, block_docs
+        self.depth = tally.top_rows.shape[2]
+        self.placed, self.tied = device.zeros(t.n_sizes, t.n_pairs), device.zeros(t.n_sizes, t.n_pairs)
+        self.zeros = device.zeros(t.n_sizes)
+        self.best = _packed(device.torch, device.put(tally.top_scores), device.put(tally.top_rows))
+        self.floor = device.put(tally.floor)
+        listed = max(listed, t.n_sizes * t.n_queries, t.n_sizes * t.n_pairs)  # room for one document near everything
+        listed = -(-listed // ALIGNED) * ALIGNED
+        self.near = device.empty(2, listed)
+        self.top = device.empty(2, listed if self.depth else 1)
+        self.status = device.zeros(4)
+        self.parts = SplitRows(device, t, block_docs)
+        self.unit_limits = self._limits_for(1.0)
+        full = (tally.top_rows[..., -1:] >= 0).all(axis=-1) | (t.source.norms == 0)
+        self.n_seen = max(self.depth + 1, FIRST_DOCS) if not self.depth or full.all() else 0
+        """Documents launched so far, or more where no list of the best is empty any more."""
+        self.n_judged = 0
+
+    def spans(self, shards: Iterable[Span]) -> Iterator[tuple[Span, Span | None]]:
+        """The shards in blocks, and with the last of each the shard. The first blocks are small, each as large as all before."""
+        n_seen = self.n_seen
+        for shard in shards:
+            start, end = shard
+            while start < end:
+                n = min(self.block_docs, max(SAMPLED_DOCS, (GROWTH - 1) * n_seen), end - start)
+                n_seen += n
+                yield (start, start + n), shard if start + n == end else None
+                start += n
+
+    def launch(self, docs: Tensor, first_row: int) -> Block:
+        """Begin to count a block; `finish` must follow before the next."""
+        t, n = self.t, len(docs)
+        self.status.zero_()
+        self.status[2] = n
+        self.parts.split(self.device, t, docs, self.zeros, self.status)
+        block = Block(docs, first_row, 0, self._limits(docs))
+        self._count(block, n, sign=1)
+        self.n_seen += n
+        return block
+
+    def finish(self, block: Block) -> int:
+        """Judge what the block left; returns its first row that is not finite, or -1."""
+        n_near, n_top, bad, _ = self.status.tolist()
+        if bad < len(block.docs):
+            return block.first_row + int(bad)
+        self._judge(block, len(block.docs), n_near, n_top)
+        return -1
+
+    def add_to(self, tally: Tally) -> None:
+        """Add what was counted, and put the best documents in the place of those before."""
+        tally.placed[...] += self.placed.cpu().numpy()
+        tally.tied[...] += self.tied.cpu().numpy()
+        tally.zeros[...] += self.zeros.cpu().numpy()
+        if self.depth:
+            scores, rows = _unpacked(self.device.torch, self.best)
+            tally.top_scores[...], tally.top_rows[...] = scores.cpu().numpy(), rows.cpu().numpy()
+            np.maximum(tally.floor, tally.top_scores[..., -1], out=tally.floor)
+
+    def _limits(self, docs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """LIMIT, BAR and BAND of `device_programs.count_tiles` for a block."""
+        torch, t = self.device.torch, self.t
+        if t.cosine:
+            limit, band = self.unit_limits
+        else:
+            largest = self.parts.largest.view(torch.float32).double().clamp(min=LEAST_NORM)
+            limit, band = self._limits_for(largest)
+        if not self.depth:
+            return limit, limit, band
+        worst = torch.maximum(_unpacked(torch, self.best[:, :, -1])[0], self.floor)
+        bar = (worst.double() * t.scales).float() - band
+        if self.n_seen <= self.depth and len(docs) > self.depth:  # an empty list would let the whole block in
+            bar = torch.maximum(bar, self._sampled_bar(docs) - 2 * band)
+        bar = torch.nextafter(bar, torch.full_like(bar, -torch.inf))  # a tie may be among the best by its row
+        bar = torch.where(t.silent, torch.inf, bar)
+        return torch.minimum(limit, bar), bar, band
+
+    def _limits_for(self, largest: Tensor | float) -> tuple[Tensor, Tensor]:
+        """LIMIT without lists of the best, and BAND, where no norm exceeds `largest` (n_sizes,)."""
+        t = self.t
+        band = (t.norms * (t.bands * largest)[:, None]).float()
+        return self.device.torch.where(t.silent, self.device.torch.inf, t.lowest - band), band
+
+    def _sampled_bar(self, docs: Tensor) -> Tensor:
+        """(n_sizes, n_queries) a score that as many documents of the block reach as are kept, beside the query's own."""
+        torch, t = self.device.torch, self.t
+        sample = docs[:SAMPLED_DOCS].double()
+        reached = torch.full_like(self.floor, -torch.inf)
+        if len(sample) <= self.depth:
+            return reached
+        scores = self.device.zeros(t.n_queries, len(sample), dtype="float64")
+        scaled = self.device.empty(min(t.n_sizes, SIZES_AT_ONCE), *scores.shape, dtype="float32")
+        for size, (first, last) in enumerate(pairwise(t.edges)):
+            scores.addmm_(t.queries[:, first:last].double(), sample[:, first:last].T)
+            torch.mul(scores, self.parts.inverse[size, : len(sample)], out=scaled[size % SIZES_AT_ONCE])
+            n = size % SIZES_AT_ONCE + 1
+            if n == SIZES_AT_ONCE or size == t.n_sizes - 1:
+                reached[size + 1 - n : size + 1] = scaled[:n].topk(self.depth + 1, dim=2).values[:, :, -1]
+        return reached
+
+    def _count(self, b: Block, n: int, *, sign: int) -> None:
+        """Launch the filter over n documents of the block from its start."""
+        torch, t, tile, parts = self.device.torch, self.t, self.t.tile, self.parts
+        own = (t.own_rows - b.first_row - b.start).clamp(-1, n).to(torch.int32)
+        at = b.start * t.columns
+        grid = (self.device.triton.cdiv(t.n_queries, tile.queries) * self.device.triton.cdiv(n, tile.docs),)
+        limit, bar, band = b.limits
+        self.device.programs.count_tiles[grid](
+            *(t.parts.high, t.parts.low, parts.high.view(-1)[at:], parts.low.view(-1)[at:], t.steps),
+            *(parts.inverse.view(-1)[b.start :], limit, bar, band, t.scaled, t.begin, t.end, own, self.placed),
+            *(self.near[0], self.near[1], self.top[0], self.top[1], self.status),
+            *(t.n_queries, n, t.n_pairs, t.n_steps, t.most_pairs.bit_length(), self.near.shape[1], self.top.shape[1], sign),
+            *(t.parts.slots, parts.slots),
+            TILE_QUERIES=tile.queries,
+            TILE_DOCS=tile.docs,
+            COLUMNS=t.columns,
+            BEST=self.depth > 0,
+            MANY=t.most_pairs > self.device.programs.FEW.value,
+            num_warps=tile.warps,
+            num_stages=tile.stages,
+        )
+
+    def _judge(self, b: Block, n: int, n_near: int, n_top: int) -> None:
+        """Settle what is listed of n documents; where a list overflowed, take the count back and do the halves instead."""
+        if n_near > self.near.shape[1] or n_top > self.top.shape[1]:
+            self._again(b, n)
+            return
+        t, device = self.t, self.device
+        self.n_judged += n_near + n_top
+        docs = b.docs[b.start :]
+        if n_near:
+            device.programs.settle[(device.triton.cdiv(n_near, device.judged),)](
+                *(t.queries, docs, t.norms, t.dims, self.near[0], self.near[1], t.thresholds, t.rows, t.query_of),
+                *(t.begin, t.end, self.placed, self.tied, b.first_row + b.start, n_near, t.n_queries, t.n_pairs),
+                *(t.most_pairs.bit_length(), t.queries.stride(0), docs.stride(0), ZERO_SQUARED_NORM),
+                SCORING=t.cosine,
+                ROWS=device.judged,
+                COLUMNS=JUDGED_COLUMNS,
+            )
+        for start in range(0, n_top, MERGED_AT_ONCE):
+            keys, rows = self.top[:, start : min(start + MERGED_AT_ONCE, n_top)]
+            judged = device.judge(t.queries, docs, t.norms, t.dims, keys, rows, t.cosine)
+            self._keep_top(keys.long(), _packed(device.torch, judged, b.first_row + b.start + rows.long()))
+
+    def _again(self, b: Block, n: int) -> None:
+        """Count n documents in halves. Later blocks are half as large: they are like this one."""
+        self._count(b, n, sign=-1)
+        self.block_docs = min(self.block_docs, max(self.t.tile.docs, n // 2))
+        middle = n // 2 if n <= 2 * self.t.tile.docs else n // 2 // self.t.tile.docs * self.t.tile.docs
+        for start, size in ((b.start, middle), (b.start + middle, n - middle)):
+            half = Block(b.docs, b.first_row, start, b.limits)
+            self.status.zero_()
+            self._count(half, size, sign=1)
+            n_near, n_top, _, _ = self.status.tolist()
+            self._judge(half, size, n_near, n_top)
+
+    def _keep_top(self, keys: Tensor, packed: Tensor) -> None:
+        """Merge judged documents, `_packed`, with the best so far of their size and query. Nothing waits for the device."""
+        torch, n_lists, device = self.device.torch, self.t.n_sizes * self.t.n_queries, packed.device
+        packed, order = packed.sort(descending=True)
+        keys, by_key = keys[order].sort(stable=True)
+        begin = torch.searchsorted(keys, torch.arange(n_lists, dtype=keys.dtype, device=device))
+        place = torch.arange(len(keys), device=device) - begin[keys]
+        slot = torch.where(place < self.depth, keys * self.depth + place, n_lists * self.depth)
+        new = torch.full((n_lists * self.depth + 1,), torch.iinfo(torch.int64).min, device=device)
+        new[slot] = packed[by_key]
+        both = torch.cat([self.best.view(n_lists, -1), new[:-1].view(n_lists, -1)], 1)
+        self.best = both.sort(dim=1, descending=True).values[:, : self.depth].reshape(self.best.shape)
+
+
+def _packed(torch: Any, scores: Tensor, rows: Tensor) -> Tensor:
+    """Scores float32 and rows (from -1, below 2^32 - 1) as int64 that sort as the lists of the best do: ties by row."""
+    bits = (scores + 0.0).view(torch.int32).long()
+    return (torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits) << 32) + (LAST_ROW - rows)
+
+
+def _unpacked(torch: Any, packed: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores and rows of `_packed`."""
+    bits = packed >> 32
+    scores = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(torch.int32).view(torch.float32)
+    return scores, LAST_ROW - (packed & 0xFFFFFFFF)
