@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +10,7 @@ from mrl_sweep.deploying.indexes.latency import anonymous_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.execution.checkpoint import FileCheckpoint
+from mrl_sweep.execution.gpus import Work, cuda_devices, faster, n_workers, open_devices
 from mrl_sweep.execution.places import ReadAhead
 from mrl_sweep.execution.threads import LocalThreads, available_threads
 from mrl_sweep.ranking.budget import PassSize, Room
@@ -68,13 +67,7 @@ def prepare(
 ) -> RankOptions:
     """How to rank within these limits. Raises InputError where `max_memory` is too little for the counts alone."""
     vectors = inputs.vectors
-    if limits.device is None and python_steps(inputs) <= SMALL:
-        kernel: Kernel = PortableKernel()
-    else:
-        device = choose_device(limits.device)
-        kernel = open_kernel(device, second_level_cache())
-        if device is not None and kernel.name != "triton":
-            on_event(Note(f"--device {device}: torch and Triton cannot rank on it: the processor does, the same result"))
+    kernel = choose_kernel(inputs, limits, on_event)
     if kernel.name == "numpy" and python_steps(inputs) > SMALL:
         on_event(Note("ranking without compiled code: slower, the same result"))
     room = make_room(inputs, limits, kernel, on_event)
@@ -83,10 +76,34 @@ def prepare(
         depth=inputs.depth,
         own_rows=inputs.own_rows,
         kernel=kernel,
-        executor=LocalThreads(room.n_threads, ReadAhead(vectors)),
+        executor=LocalThreads(n_workers(kernel, room.n_threads), ReadAhead(vectors)),
         shard_bytes=room.shard_bytes,
         checkpoint=checkpoint,
     )
+
+
+def choose_kernel(inputs: RankInputs, limits: Limits, on_event: OnEvent = ignore) -> Kernel:
+    """The kernel that is done first: a GPU's where it is asked for and can be used, or where it was measured to be faster."""
+    n_threads = limits.threads or available_threads()
+    asked = limits.device is not None and limits.device.startswith("cuda")
+    if limits.device is None and python_steps(inputs) <= SMALL:
+        return PortableKernel()
+    if limits.device is not None and asked and cuda_devices():
+        kernel = open_devices(limits.device, n_threads)
+        if kernel.name == "triton":
+            return kernel
+        on_event(Note(f"--device {limits.device}: torch and Triton cannot rank on it: the processor does, the same result"))
+    processor = open_kernel(None, second_level_cache())
+    if limits.device is not None or limits.max_memory is not None or not cuda_devices():
+        return processor  # torch alone takes more memory than a limit leaves
+    work = Work(
+        vectors=inputs.vectors,
+        n_queries=inputs.qrels.n_queries,
+        n_sizes=inputs.n_sizes,
+        depth=inputs.depth,
+        similarity=inputs.similarity,
+    )
+    return faster(work, processor, n_threads, on_event)
 
 
 def python_steps(inputs: RankInputs) -> int:
@@ -103,14 +120,6 @@ def second_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")
         except (OSError, ValueError):
             return None
     return None
-
-
-def choose_device(device: str | None) -> str | None:
-    """The GPU that is asked for, where there is one; None for the processor. Does not import torch.
-
-    A GPU is not chosen by itself before its kernel was measured to be faster than the processor's.
-    """
-    return device if device is not None and device.startswith("cuda") and cuda_devices() else None
 
 
 def make_room(inputs: RankInputs, limits: Limits, kernel: Kernel, on_event: OnEvent = ignore) -> Room:
@@ -142,16 +151,3 @@ def make_room(inputs: RankInputs, limits: Limits, kernel: Kernel, on_event: OnEv
     if room.n_threads < n_threads:
         on_event(Note(f"--max-memory {format_size(limits.max_memory)} leaves room for {room.n_threads} of {n_threads} threads"))
     return room
-
-
-def cuda_devices() -> int:
-    """The NVIDIA GPUs that this process may use (the driver heeds CUDA_VISIBLE_DEVICES); 0 where there is no driver."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        driver = ctypes.CDLL(name)
-        count = ctypes.c_int(0)
-        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-            return 0
-    except (OSError, AttributeError):
-        return 0
-    return count.value

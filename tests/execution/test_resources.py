@@ -14,7 +14,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note
 from mrl_sweep.execution import resources as machine
 from mrl_sweep.execution.checkpoint import FileCheckpoint
-from mrl_sweep.execution.resources import Limits, RankInputs, choose_device, prepare, second_level_cache
+from mrl_sweep.execution.resources import Limits, RankInputs, prepare, second_level_cache
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import ROWS_TOGETHER, SHARD_BYTES
 from mrl_sweep.ranking.portable import PortableKernel
@@ -91,21 +91,34 @@ def test_a_limit_below_what_the_counts_take_is_refused_with_one_that_works() -> 
         prepare(inputs(), Limits(max_memory=int(advised / 1.06)))
 
 
-def test_a_gpu_is_chosen_where_there_is_one_and_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "cuda_devices", lambda: 1)
-    asked = [None, "cuda", "cuda:1", "cpu", "mps"]
-    assert [choose_device(one) for one in asked] == [None, "cuda", "cuda:1", None, None]
-    monkeypatch.setattr(machine, "cuda_devices", lambda: 0)
-    assert [choose_device(one) for one in asked] == [None] * 5
-
-
 def test_a_gpu_that_cannot_rank_is_told_and_the_processor_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "cuda_devices", lambda: 1)
-    monkeypatch.setattr(machine, "open_kernel", lambda *_: PortableKernel())
-    said = []
-    options = prepare(inputs(), Limits(device="cuda:3"), on_event=said.append)
-    assert options.kernel.name == "numpy"
+    monkeypatch.setattr(machine, "open_devices", lambda *_: PortableKernel())
+    said: list[Note] = []
+    options = prepare(inputs(), Limits(device="cuda:3"), on_event=cast(Any, said.append))
+    assert options.kernel.name == "numba"
     assert any("--device cuda:3" in event.text for event in said)
+
+
+@pytest.mark.parametrize("limits", [Limits(device="cpu"), Limits(device="mps"), Limits(max_memory=2**40)])
+def test_a_gpu_that_was_not_wanted_is_not_tried(monkeypatch: pytest.MonkeyPatch, limits: Limits) -> None:
+    monkeypatch.setattr(machine, "cuda_devices", lambda: 1)
+    monkeypatch.setattr(machine, "faster", lambda *_: pytest.fail("tried"))
+    assert prepare(inputs(), limits).kernel.name == "numba"
+
+
+def test_where_there_is_a_gpu_the_kernel_is_what_was_measured_to_be_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cuda_devices", lambda: 1)
+    tried: list[Any] = []
+
+    def faster(*arguments: Any) -> Any:
+        tried.append(arguments[:3])
+        return PortableKernel()
+
+    monkeypatch.setattr(machine, "faster", faster)
+    assert prepare(inputs(5000), Limits(threads=3)).kernel.name == "numpy"
+    [(work, processor, n_threads)] = tried
+    assert (work.pairs, work.n_sizes, work.depth, processor.name, n_threads) == (50_000, 24, 10, "numba", 3)
 
 
 def run(code: str, *arguments: str) -> list[str]:
@@ -117,9 +130,12 @@ def test_to_find_no_gpu_torch_is_not_imported(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     code = (
         "import sys\n"
-        "from mrl_sweep.execution.resources import choose_device\n"
-        "from mrl_sweep.ranking.exact import open_kernel\n"
-        "print(*(open_kernel(choose_device(asked)).name for asked in (None, 'cuda')), 'torch' in sys.modules)"
+        "import numpy as np\n"
+        "from mrl_sweep.execution.resources import Limits, RankInputs, choose_kernel\n"
+        "from mrl_sweep.types import Qrels, Vectors\n"
+        "qrels = Qrels(np.arange(9001), np.zeros(9000, np.int64), np.ones(9000, np.int64))\n"
+        "inputs = RankInputs(vectors=Vectors((np.zeros((10, 8), np.float32),)), qrels=qrels, n_sizes=4, depth=1)\n"
+        "print(*(choose_kernel(inputs, Limits(device=asked)).name for asked in (None, 'cuda')), 'torch' in sys.modules)"
     )
     assert run(code) == ["numba", "numba", "False"]
 
