@@ -64,6 +64,21 @@ def test_index_loss_stands_apart_from_the_loss_of_cutting(sketch: Report) -> Non
     assert cells["size"][hnsw] == "72.0 MiB"
 
 
+def test_an_index_that_would_pass_alone_says_with_what_it_shares_the_error(sketch: Report) -> None:
+    why = "would pass by itself, but 2 indexes and efforts share the error of 5%"
+    rows = [
+        replace(index(dim, "SQ8", 0.3370, 14, 1.2, verdict), reason=why)
+        for dim, verdict in ((512, "inconclusive"), (256, "not_tested"))
+    ]
+    section = indexes(with_rows(sketch, *rows))
+    assert section is not None
+    assert section.table is not None
+    cells = {column.title: column.cells for column in section.table.columns}
+    shown = [verdict for name, verdict in zip(cells["index"], cells["verdict"], strict=True) if name == "SQ8"]
+    assert sorted(shown) == ["not proven, would pass alone", "not reached, would pass alone"]
+    assert section.notes[1:] == ("Would pass alone: 2 indexes and efforts share the error of 5%.",)
+
+
 def test_the_pareto_front_holds_what_nothing_else_beats(sketch: Report) -> None:
     bare = replace(sketch, candidates=tuple(row for row in sketch.candidates if row.index == "exact"))
     report = with_rows(

@@ -157,9 +157,11 @@ def indexes(report: Report) -> Section | None:
         Column(title="verdict", cells=verdicts, right=False),
     ]
     moods = [mood(row.verdict) for row in rows]
-    note = "Best by size (or by p99): no other that is ok keeps more and is as small (or as fast)."
+    notes = ["Best by size (or by p99): no other that is ok keeps more and is as small (or as fast)."]
+    if shared := next((row.reason for row in rows if "share the error" in row.reason), ""):
+        notes.append(f"Would pass alone: {shared.partition(', but ')[2]}.")
     asked = any(row.index != FLAT and not row.rescore for row in rows)
-    return Section(title="Indexes", name="indexes", asked=asked, table=table(columns, moods), notes=(note,))
+    return Section(title="Indexes", name="indexes", asked=asked, table=table(columns, moods), notes=tuple(notes))
 
 
 def searched(report: Report) -> list[CandidateRow]:
