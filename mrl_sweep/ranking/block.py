@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.ranking.buckets import GUARDS, count_by_buckets
+from mrl_sweep.ranking.buckets import count_by_buckets
 from mrl_sweep.ranking.compiled import LANES, above_bits, accumulate_scores, count_bits, inlined, jit, lowest_bit
 from mrl_sweep.ranking.pass_plan import LEAST_NORM, Tally, Targets
 from mrl_sweep.ranking.placing import INFINITE, ONE, ONE_BIT, ZERO, add_above, first_bar, judge_pairs, limit, place_near
@@ -207,9 +207,8 @@ def count_block(
             pairs = (thresholds[begin:end], rows[begin:end], placed[begin:end], tied[begin:end])
             first, stop = buckets.offsets[q], buckets.offsets[q + 1]
             n_best = ONE
-            if n_near > FEW and stop > first:
-                limits = buckets.limits[a, begin + GUARDS * q : end + GUARDS * (q + 1)]
-                of_query = (buckets.begins[a, first:stop], limits, buckets.lows[a, q], buckets.rates[a, q])
+            if n_near > FEW and stop > first and 2.0 * unit_band <= buckets.bands[a]:
+                of_query = (buckets.begins[a, first:stop], buckets.lows[a, q], buckets.rates[a, q])
                 count_by_buckets(pairs, of_query, judge, scale, band, row, inverse, n, listing)
             elif n_near > FEW + (end - begin) // 2:
                 n_best = _count_runs(pairs, best, judge, scale, band, row, inverse, n, near, bar)

@@ -191,5 +191,5 @@ def pass_key(task: CountTask) -> str:
     for field in task.targets[:-1]:
         array = np.ascontiguousarray(field)
         digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(array.tobytes())
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

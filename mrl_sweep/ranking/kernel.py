@@ -15,13 +15,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mrl_sweep.ranking.block import FINE_COLUMNS, count_block
+from mrl_sweep.ranking.block import FINE_BAND, FINE_COLUMNS, count_block
 from mrl_sweep.ranking.buckets import AT_ONCE, Buckets, make_buckets
 from mrl_sweep.ranking.compiled import LANES, gemm_address, gemm_arguments, jit
-from mrl_sweep.ranking.pass_plan import HALF, LARGEST_NORM2, Tally, Targets
+from mrl_sweep.ranking.pass_plan import HALF, LARGEST_NORM2, LEAST_NORM, Tally, Targets
 from mrl_sweep.ranking.placing import prefix_score
 from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
-from mrl_sweep.types import Float32Array, IntArray
+from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
 BLOCK_DOCS: Final = 640
 """Enough that what is done once per query, size and block is little beside the block itself."""
@@ -35,7 +35,7 @@ SCORES_PER_CACHE: Final = 1.25
 
 MANY: Final = 64
 """From so many judged pairs on, a document is placed by a table of where the thresholds of each bucket of scores begin: some
-5 ns a document, where a run of vector compares takes .07 ns a document and threshold."""
+2 ns a document, where a run of vector compares takes .07 ns a document and threshold."""
 
 WIDER: Final = 8
 """Where there are such tables, a block holds so many times the documents and so many times fewer queries: a table of some
@@ -43,6 +43,10 @@ WIDER: Final = 8
 
 JUDGED_COLUMN: Final = 16
 """So many times what a column of sgemm costs, for each column of a product that is judged: it is read alone, from memory."""
+
+NORM_MARGIN: Final = 1.25
+"""Under the dot product a band is as wide as the longest document of its block asks: tables are good for blocks whose documents
+are up to so much longer than those of the first."""
 
 PADDING: Final = 16
 """Floats between two rows of scores: rows a power of two apart would contend for the same lines of the cache."""
@@ -105,6 +109,13 @@ def _pair_scores(queries: Any, docs: Any, query_rows: Any, edges: Any, norms: An
             out[a, i] = prefix_score(queries[q, :dim], docs[i, :dim], norms[a, q], cosine)
 
 
+def largest_norms(docs: Float32Array, edges: IntArray) -> FloatArray:
+    """(n_sizes,) the largest norm among the documents at each size."""
+    squares = np.stack([np.einsum("ij,ij->i", part, part) for part in np.split(docs, edges[1:-1], axis=1)]).astype(np.float64)
+    norms: FloatArray = np.sqrt(np.cumsum(squares, axis=0).max(axis=1, initial=LEAST_NORM**2))
+    return norms
+
+
 def queries_of_a_block(cache_bytes: int, block_docs: int = BLOCK_DOCS) -> int:
     """As many queries as keep the scores of a block of documents about within a second-level cache of this size."""
     return min(max(int(SCORES_PER_CACHE * cache_bytes) // (4 * block_docs), FEWEST_QUERIES), MOST_QUERIES)
@@ -146,7 +157,7 @@ class MachineKernel:
         return out
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
-        prepared = self._prepare(targets)
+        prepared = self._prepare(targets, docs)
         times = WIDER if prepared.buckets.longest else 1
         block_docs, block_queries = times * self.block_docs, max(self.block_queries // times, 1)
         fine = prepared.fine
@@ -155,20 +166,23 @@ class MachineKernel:
         bad = int(tally_rows(gemms, targets, prepared.buckets, tally, docs, first_row, block_docs, room))
         products = len(docs) * targets.queries.size
         if self.fine is None and targets.cosine != HALF and JUDGED_COLUMN * int(room.judged[0]) > products and not fine:
-            prepared.fine = True
+            self._prepare(targets, docs, fine=True)
         return bad
 
-    def _prepare(self, targets: Targets) -> _Prepared:
-        """What these targets are counted with, made once a pass."""
+    def _prepare(self, targets: Targets, docs: Float32Array, *, fine: bool = False) -> _Prepared:
+        """What these targets are counted with, made once a pass, and once more where its products become `fine`."""
         with self._lock:
-            if self._prepared is None or self._prepared.targets is not targets:
-                self._prepared = _Prepared(
-                    targets, make_buckets(targets, self.many_pairs), fine=bool(self.fine) and targets.cosine != HALF
-                )
+            known = self._prepared is not None and self._prepared.targets is targets
+            if self._prepared is None or not known or (fine and not self._prepared.fine):
+                fine = fine or (bool(self.fine) and targets.cosine != HALF)
+                bands = np.full(len(targets.bands), FINE_BAND) if fine else targets.bands
+                if not targets.cosine:
+                    bands = bands * NORM_MARGIN * largest_norms(docs, targets.edges)
+                self._prepared = _Prepared(targets, make_buckets(targets, self.many_pairs, bands), fine=fine)
             return self._prepared
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Prepared:
     """What the targets of a pass are counted with."""
 

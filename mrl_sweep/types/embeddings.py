@@ -70,6 +70,8 @@ class Vectors:
     def _gather(self, wanted: IntArray) -> Float32Array:
         import numpy as np
 
+        if len(self.parts) == 1:
+            return _float32(np.asarray(self.parts[0])[wanted])  # a plain array: a memory map would make one of each answer
         out = np.empty((len(wanted), self.dim), np.float32)
         start = 0
         for part in self.parts:

@@ -74,6 +74,19 @@ def test_few_and_hundreds_of_judgments_are_counted_alike(most_judgments: int) ->
         np.testing.assert_array_equal(got.tied, tied, err_msg=kernel.name)
 
 
+def test_documents_that_grow_longer_than_the_first_are_counted_alike() -> None:
+    """Under the dot product a table is good for documents up to a quarter longer than those that it was made beside."""
+    docs, queries, qrels, own = make_case(3, n_docs=900, n_queries=9, most_judgments=200)
+    docs *= np.repeat(np.float32([1, 1.2, 40]), 300)[:, None]
+    above, tied = full_sort(docs, queries, qrels, DIMS, own, cosine=False)
+    options = RankOptions(
+        own_rows=own, kernel=MachineKernel(50, many_pairs=1), similarity=Similarity.DOT, shard_bytes=300 * 4 * docs.shape[1]
+    )
+    got = rank(Vectors((docs,)), queries, qrels, DIMS, options)
+    np.testing.assert_array_equal(got.above, above)
+    np.testing.assert_array_equal(got.tied, tied)
+
+
 def test_the_product_becomes_fine_where_the_judge_would_cost_more() -> None:
     rng = np.random.default_rng(0)
     docs, queries = 1 + 0.1 * rng.standard_normal((3000, 64), np.float32), 1 + 0.1 * rng.standard_normal((8, 64), np.float32)
