@@ -1,0 +1,125 @@
+"""What a pass needs on a GPU before it sees a document: torch and Triton, the targets, and rows split into both their parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from mrl_sweep.ranking.device_filter import Tile, band_of, columns_of, steps_of, tile_for
+from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, Targets
+from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
+
+JUDGED_COLUMNS: Final = 128
+"""Columns that the judge takes at once."""
+
+Tensor = Any
+"""torch.Tensor, which is not imported here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a pass runs: torch, Triton, the programs, and the torch.device; `interpreted` in Triton's interpreter."""
+
+    torch: Any
+    triton: Any
+    programs: Any
+    device: Any
+
+    @property
+    def interpreted(self) -> bool:
+        return bool(self.device.type == "cpu")
+
+    @property
+    def judged(self) -> int:
+        """Documents of a program of the judge. The interpreter takes its time by program, not by number."""
+        return 2048 if self.interpreted else 8
+
+    def put(self, array: Any, dtype: Any = None) -> Tensor:
+        """A tensor on the device with these numbers."""
+        if self.torch.is_tensor(array):
+            return array.to(self.device)
+        array = np.ascontiguousarray(array, dtype)
+        array = array if array.flags.writeable else array.copy()
+        return self.torch.from_numpy(array).to(self.device, copy=True)
+
+    def empty(self, *shape: int, dtype: str = "int32") -> Tensor:
+        return self.torch.empty(shape, dtype=getattr(self.torch, dtype), device=self.device)
+
+    def zeros(self, *shape: int, dtype: str = "int32") -> Tensor:
+        return self.torch.zeros(shape, dtype=getattr(self.torch, dtype), device=self.device)
+
+    def judge(
+        self, queries: Tensor, docs: Tensor, norms: Tensor, dims: Tensor, keys: Tensor, rows: Tensor, cosine: int
+    ) -> Tensor:
+        """(n,) float32 scores of docs[rows[i]] for keys[i] = size * n_queries + query, rounded from float64."""
+        scores = self.empty(len(keys), dtype="float32")
+        if len(keys):
+            self.programs.judge[(self.triton.cdiv(len(keys), self.judged),)](
+                *(queries, docs, norms, dims, keys, rows, scores, len(keys), len(queries), queries.stride(0), docs.stride(0)),
+                ZERO_SQUARED_NORM,
+                SCORING=cosine,
+                ROWS=self.judged,
+                COLUMNS=JUDGED_COLUMNS,
+            )
+        return scores
+
+
+class DeviceTargets:
+    """`Targets` on the device, the queries in both parts, and the way through the columns."""
+
+    def __init__(self, device: Device, targets: Targets, tile: Tile | None, shared_memory: int) -> None:
+        self.source = targets
+        self.edges = [int(edge) for edge in targets.edges]
+        self.columns = columns_of(self.edges)
+        steps = steps_of(self.edges, self.columns)
+        self.n_steps, self.n_sizes, self.n_queries = len(steps), len(self.edges) - 1, len(targets.queries)
+        self.n_pairs, self.cosine = targets.rows.shape[1], int(targets.cosine)
+        self.tile = tile or tile_for(shared_memory, self.n_queries, self.columns)
+        n_own = np.diff(targets.offsets)
+        self.most_pairs = int(n_own.max(initial=0))
+        query_of = np.repeat(np.arange(self.n_queries), n_own)
+        scaled = (targets.thresholds * targets.scales[:, query_of]).astype(np.float32)
+        lowest = np.full(targets.norms.shape, np.inf, np.float32)
+        lowest[:, n_own > 0] = scaled[:, targets.offsets[:-1][n_own > 0]]
+        put = device.put
+        self.queries, self.norms, self.scales = put(targets.queries), put(targets.norms), put(targets.scales)
+        self.steps, self.dims = put([*steps, (0, 0, -1)], np.int32), put(self.edges[1:], np.int32)
+        self.begin, self.end = put(targets.offsets[:-1], np.int32), put(targets.offsets[1:], np.int32)
+        self.query_of, self.thresholds, self.rows = put(query_of, np.int32), put(targets.thresholds), put(targets.rows)
+        self.scaled, self.lowest, self.own_rows = put(scaled), put(lowest), put(targets.own_rows)
+        bands = targets.bands + np.array(band_of(steps, self.columns))
+        self.bands, self.silent = put(bands), self.norms == 0
+        self.parts = SplitRows(device, self, self.n_queries)
+        self.parts.split(device, self, self.queries, device.zeros(self.n_sizes), device.zeros(4))
+
+
+def padded(n_rows: int, tile: Tile) -> int:
+    """Slots for rows: whole tiles of them, and one tile more for one that begins in their midst."""
+    tallest = max(tile.queries, tile.docs)
+    return (-(-n_rows // tallest) + 1) * tallest
+
+
+class SplitRows:
+    """Both parts of up to `n_rows` rows, step by step; what scales their products, and the largest norms of their prefixes."""
+
+    def __init__(self, device: Device, t: DeviceTargets, n_rows: int) -> None:
+        self.slots = padded(n_rows, t.tile)
+        dtype = "float32" if device.interpreted else "bfloat16"  # the interpreter does not multiply bfloat16
+        self.high = device.empty(t.n_steps, self.slots, t.columns, dtype=dtype)
+        self.low = device.empty(t.n_steps, self.slots, t.columns, dtype=dtype)
+        self.inverse = device.empty(t.n_sizes, self.slots, dtype="float32")
+        self.largest = device.zeros(t.n_sizes)
+
+    def split(self, device: Device, t: DeviceTargets, rows: Tensor, zeros: Tensor, status: Tensor) -> None:
+        """Fill in `rows`; adds up their zero prefixes in `zeros`, and puts the first that is not finite in `status`."""
+        self.largest.zero_()
+        together = max(t.tile.queries, t.tile.docs) if device.interpreted else 2048 // t.columns
+        device.programs.split_rows[(padded(len(rows), t.tile) // together,)](
+            *(rows, t.steps, self.high, self.low, self.inverse, zeros, self.largest, status),
+            *(len(rows), self.slots, t.n_steps, rows.stride(0), ZERO_SQUARED_NORM, LARGEST_NORM2),
+            COSINE=t.cosine > 0,
+            ROWS=together,
+            COLUMNS=t.columns,
+        )
