@@ -28,6 +28,9 @@ from mrl_sweep.types import Float32Array, IntArray, Qrels, Similarity, Vectors
 WORTH_S: Final = 20.0
 """Seconds of the processor from which a GPU is tried."""
 
+LEAST_OPERATIONS: Final = 4e11
+"""Multiplications and additions that no machine with a GPU takes so long for: below, nothing is tried."""
+
 PROCESSOR_DOCS: Final = 4096
 DEVICE_DOCS: Final = 65_536
 """Documents of a trial."""
@@ -112,6 +115,8 @@ def open_devices(device: str, n_threads: int) -> Kernel:
 
 def faster(work: Work, processor: Kernel, n_threads: int, on_event: OnEvent, rate: Rate | None = None) -> Kernel:
     """The processor's kernel, or that of this machine's GPUs where they were measured to be done earlier."""
+    if 2 * work.pairs * work.vectors.dim < LEAST_OPERATIONS:
+        return processor
     rate = rate or SpeedTrial(work).rate
     processor_s = work.pairs / rate(processor, LocalThreads(n_threads), PROCESSOR_DOCS * n_threads)
     if processor_s < WORTH_S:

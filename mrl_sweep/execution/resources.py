@@ -85,10 +85,9 @@ def prepare(
 def choose_kernel(inputs: RankInputs, limits: Limits, on_event: OnEvent = ignore) -> Kernel:
     """The kernel that is done first: a GPU's where it is asked for and can be used, or where it was measured to be faster."""
     n_threads = limits.threads or available_threads()
-    asked = limits.device is not None and limits.device.startswith("cuda")
     if limits.device is None and python_steps(inputs) <= SMALL:
         return PortableKernel()
-    if limits.device is not None and asked and cuda_devices():
+    if limits.device is not None and limits.device.startswith("cuda") and cuda_devices():
         kernel = open_devices(limits.device, n_threads)
         if kernel.name == "triton":
             return kernel

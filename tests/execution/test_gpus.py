@@ -42,6 +42,13 @@ def work(n_docs: int = 1000, n_queries: int = 100) -> Work:
     return Work(vectors=Vectors((docs,)), n_queries=n_queries, n_sizes=3, depth=5)
 
 
+@pytest.fixture
+def all_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little work there is."""
+    monkeypatch.setattr(gpus, "LEAST_OPERATIONS", 0.0)
+
+
+@pytest.mark.usefixtures("all_is_tried")
 @pytest.mark.parametrize(
     ("processor", "device", "opened", "chosen", "note"),
     [
@@ -69,6 +76,12 @@ def test_the_gpu_is_chosen_where_it_was_measured_to_be_faster(
     assert note is None or note in said[0].text
 
 
+def test_for_little_work_nothing_is_tried() -> None:
+    processor = PortableKernel()
+    assert faster(work(), processor, 1, lambda _: None, lambda *_: pytest.fail("tried")) is processor
+
+
+@pytest.mark.usefixtures("all_is_tried")
 def test_a_gpu_that_cannot_rank_leaves_the_work_to_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpus, "open_devices", lambda *_: PortableKernel())
     processor = PortableKernel()
