@@ -30,8 +30,9 @@ class AgainstRandom(StrEnum):
 class RandomControl:
     """The prefix at one size against the mean of random draws there; all figures are shares of full size's mean.
 
-    `low` and `high` are the limits of the difference, prefix less random, None with fewer than two units of evidence; they are
-    over queries, and draws of axes differ too: "better" is proven against each of the draws, not against their mean alone.
+    `low` and `high` are the limits of the difference, prefix less random, None with fewer than two units of evidence. They are
+    over queries, and draws of axes differ too: `low` is the least of those against the mean and against each draw, so that
+    "better" is proven against each; `high` is against the mean.
     """
 
     dim: int
@@ -75,14 +76,13 @@ def verdict_on_prefixes(controls: Sequence[RandomControl]) -> AgainstRandom:
 
 def _control(dim: int, draws: FloatArray, own: FloatArray, *, level: float, alpha: float) -> RandomControl:
     random = draws.mean(axis=0)
-    compared = compare_paired(random, own, alpha=2 * alpha)
-    low, high = (None if limit is None else limit / level for limit in (compared.low, compared.high))
+    compared = [compare_paired(each, own, alpha=2 * alpha) for each in (random, *draws)]
+    lows, high = [one.low for one in compared if one.low is not None], compared[0].high
+    low = min(lows) / level if lows else None
+    high = None if high is None else high / level
     answer = AgainstRandom.OPEN
-    if low is not None and high is not None and compared.queries >= MIN_QUERIES:
-        if low > 0 and all((compare_paired(draw, own, alpha=2 * alpha).low or 0) > 0 for draw in draws):
-            answer = AgainstRandom.BETTER
-        elif high <= MARGIN:
-            answer = AgainstRandom.NO_BETTER
+    if low is not None and high is not None and compared[0].queries >= MIN_QUERIES:
+        answer = AgainstRandom.BETTER if low > 0 else AgainstRandom.NO_BETTER if high <= MARGIN else AgainstRandom.OPEN
     return RandomControl(
         dim=dim,
         kept=float(own.mean()) / level,

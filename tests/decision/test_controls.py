@@ -84,3 +84,20 @@ def test_where_random_axes_lose_nothing_there_is_nothing_to_tell() -> None:
     scores = Scores(names, (NDCG,), np.stack([full, full, full * 0.96])[:, None], np.ones((1, 100), bool))
     assert against_random(Question(scores=scores, policy=Policy(), baseline=names[0])) == ()
     assert verdict_on_prefixes(()) is AgainstRandom.OPEN
+
+
+def test_the_printed_limit_is_that_of_the_best_draw() -> None:
+    """The prefix beats the mean of three draws and two of them, and not the third: its lower limit says so."""
+    n, rng = 2_000, np.random.default_rng(1)
+    full = np.full(n, 0.5)
+    draws = [full - lost + rng.normal(0, 0.02, n) for lost in (0.16, 0.16, 0.1)]
+    own = full - 0.1 + rng.normal(0, 0.02, n)
+    names = tuple(map(Configuration.parse, ("4", "2", "random-0:2", "random-1:2", "random-2:2")))
+    scores = Scores(names, (NDCG,), np.stack([full, own, *draws])[:, None], np.ones((1, n), bool))
+    (control,) = against_random(Question(scores=scores, policy=Policy(), baseline=names[0]))
+    against_mean, against_best = (compare_paired(random, own, alpha=0.1) for random in (np.mean(draws, axis=0), draws[2]))
+    assert against_mean.low is not None
+    assert against_best.low is not None
+    assert against_mean.low > 0.03
+    assert control.low == against_best.low / 0.5 < 0
+    assert control.answer is AgainstRandom.OPEN
