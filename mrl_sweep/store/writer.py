@@ -17,8 +17,8 @@ from mrl_sweep.store.space import Space
 class Writer:
     """Writes to one space. What the disk refuses is an OSError; rows that it refused are not written again.
 
-    Rows wait at most `flush_s` for a shard, longer where an object store would be busy with many small ones, and are found in
-    the space from then on. At 0 every batch is stored before `add` returns.
+    Rows wait at most `flush_s` for a shard (longer where an object store would be busy with many small ones) or until they fill
+    one, and are found in the space from then on. At 0 every batch is stored before `add` returns.
     """
 
     def __init__(self, space: Space, *, flush_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +33,8 @@ class Writer:
     def add(self, rows: Rows) -> None:
         """Takes a batch."""
         self._rows.append(rows)
-        if self._clock() - self._flushed_at >= self._flush_s:
+        n_bytes = sum(len(some.flags) for some in self._rows) * self._space.kind.row_bytes
+        if self._clock() - self._flushed_at >= self._flush_s or n_bytes >= self._space.shard_bytes:
             self.flush()
 
     def flush(self) -> None:

@@ -212,6 +212,17 @@ def test_rows_wait_for_a_second_at_most(tmp_path: Path) -> None:
     assert waiting == [1, 2, 3, 4, 5, 6, 7, 0] * 7 + [1, 2, 3, 4]
 
 
+def test_rows_that_fill_a_shard_do_not_wait(tmp_path: Path) -> None:
+    space = Store(tmp_path, shard_bytes=4 * (8 * 4 + 21)).space(IDENTITY)
+    space.begin(FACTS)
+    writer = Writer(space, flush_s=1e9)
+    safe = []
+    for letter in "abcdefghi":
+        writer.add(rows_of([letter]))
+        safe.append(writer.n_safe)
+    assert safe == [0, 0, 0, 4, 4, 4, 4, 8, 8]
+
+
 def test_a_row_that_another_shard_held_stays_where_that_one_is_gone_by_now(tmp_path: Path) -> None:
     """Two processes that rewrite at once must not each rely on what the other removes."""
     space = Store(tmp_path).space(IDENTITY)
