@@ -152,7 +152,7 @@ def run() -> Table:
         report = command(folder, "run", *sweep, "--store", "s", "--out", "r")
         plan = command(folder, "plan", "r", "--target", "pgvector", "--docs", str(DOCUMENTS))
         measured = {text_of_row(row): row for row in report["candidates"] if row["index"] == LIVE}
-        planned = {(row["dim"], row["precision"]): row["index_bytes"] for row in plan["rows"]}
+        planned = {(row["dim"], row["precision"]): row["index_bytes"] for row in plan["rows"] if row["index_bytes"] is not None}
         rows: list[Compared] = []
         with filled(dsn, sample) as connection:
             table_size = connection.execute("SELECT pg_table_size('items')").fetchone()[0]
