@@ -170,8 +170,19 @@ def test_all_of_it_is_in_every_rendering(sketch: Report) -> None:
     for format in (Format.TEXT, Format.MARKDOWN, Format.HTML):
         shown = render(report, format, width=120, show=["funnels"])
         funnels = "A shortlist of 200 at 64" if format is Format.MARKDOWN else "Funnels: shortlist"
-        for words in ("10,000,000 documents", funnels, "nothing is within"):
+        budget = "within each budget" if format is Format.MARKDOWN else "nothing is within"
+        for words in ("10,000,000 documents", funnels, budget):
             assert words in shown
+
+
+def test_a_comment_stays_short_and_names_what_the_page_has(sketch: Report) -> None:
+    """A section is folded into it where there is room, and else named."""
+    rows = tuple(projected(dim, 0.248, 0.992, True, None) for dim in (768, 512, 256, 128, 64))
+    long, short = (replace(sketch, budgets=(BudgetRow(budget="2 ms"),), projections=p) for p in (rows, ()))
+    comment = render(long, Format.MARKDOWN)
+    assert comment.count("\n") <= 30
+    assert comment.endswith("; At 10,000,000 documents (nDCG@10).\n")
+    assert "nothing is within" in render(replace(short, warnings=(), excluded={}), Format.MARKDOWN)
 
 
 def test_one_limit_alone_says_which_it_is() -> None:

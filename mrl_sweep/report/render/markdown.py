@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from mrl_sweep.report.content import view
@@ -19,6 +20,9 @@ _WIDTH = 110
 MARKER = "<!-- mrl-sweep -->"
 
 _MOST_WARNINGS = 3
+
+_LONGEST = 30
+"""Lines of a comment: nobody reads more, and a longer one is muted."""
 
 _SIGNS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "❔ inconclusive"}
 
@@ -39,12 +43,26 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
         "\n".join(f"- {safe(failure)}" for failure in view.failures(report)),
         safe(" · ".join(view.headline(report))),
         _table(sizes.table),
-        *_notes(sizes),
+        " ".join(_notes(sizes)),
         "\n".join(safe(sentence) for section in made for sentence in section.brief),
-        *(_folded(section) for section in made if section.asked),
         _warnings(view.remarks(report)),
     ]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    text = "\n\n".join(block for block in blocks if block)
+    return text + _folded_where_short(text, [section for section in made if section.asked]) + "\n"
+
+
+def _folded_where_short(text: str, sections: Sequence[Section]) -> str:
+    """What comes after the text: the sections that open on a click, as far as the comment stays short; the others by name."""
+    more = ""
+    left: list[str] = []
+    for section in sections:
+        folded = f"\n\n{_folded(section)}"
+        pointer = 2 if left or section is not sections[-1] else 0
+        if (text + more + folded).count("\n") + 1 + pointer <= _LONGEST:
+            more += folded
+        else:
+            left.append(safe(section.title))
+    return more + (f"\n\nOn the page (`--format html`): {'; '.join(left)}." if left else "")
 
 
 def render_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
