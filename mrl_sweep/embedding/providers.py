@@ -31,7 +31,7 @@ def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | 
         if not rest:
             raise InputError(f"--model {spec} names no model", f"--model {scheme}:NAME")
         return opener(rest, options)
-    if colon and len(scheme) > 1 and not is_there(spec):
+    if colon and len(scheme) > 1 and not is_there(spec) and scheme.lower() not in ("http", "https"):
         schemes = ", ".join(f"{name}:" for name in SCHEMES)
         meant = did_you_mean(scheme, SCHEMES, spelt=lambda name: f"{name}:{rest}")
         raise InputError(

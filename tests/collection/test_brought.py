@@ -124,6 +124,26 @@ def test_each_hint_of_a_missing_column_leads_to_the_next(tmp_path: Path, scheme:
     raise AssertionError("the hints lead nowhere")
 
 
+NO_LINES = {
+    "a zip archive or a spreadsheet": (b"PK\x03\x04\x14\x00\x00\x00\x08\x00", "save the sheet as CSV"),
+    "a web page": (b"\xef\xbb\xbf\n<!DOCTYPE HTML><html>404</html>\n", "download the file itself"),
+    "a PDF": (b"%PDF-1.7\n", "its text as JSON lines"),
+    "an SQLite database": (b"SQLite format 3\x00\x10\x00", "export its table"),
+    "one JSON array": (b'[\n {"_id": "d1", "text": "a"}]', "jq -c '.[]' "),
+}
+
+
+@pytest.mark.parametrize("what", NO_LINES)
+@pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, what: str, name: str) -> None:
+    content, hint = NO_LINES[what]
+    folder = write(tmp_path, {**BEIR, "qrels/test.tsv": tsv(JUDGED)})
+    (folder / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"is {what}, not lines of text") as caught:
+        load_collection(str(folder))
+    assert hint in caught.value.hint
+
+
 # K7
 
 

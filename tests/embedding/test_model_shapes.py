@@ -194,3 +194,48 @@ def test_the_hint_of_a_model_one_folder_down_is_followed(tmp_path: Path) -> None
 def test_the_hint_of_another_backend_is_followed(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, REFUSED["ONNX only"].files)
     assert isinstance(open_embedder(str(folder), ModelOptions(backend="onnx")), LocalModel)
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "hint"),
+    [
+        ("docs.npy", "a file of data", "--model vectors:{}"),
+        ("m.gguf", "weights for llama.cpp", "--model openai:m --base-url"),
+        ("model.safetensors", "a model is a folder", "--model {}"),
+    ],
+)
+def test_a_file_in_the_place_of_a_model_is_answered_with_what_takes_it(tmp_path: Path, name: str, says: str, hint: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=says) as caught:
+        open_embedder(str(tmp_path / name))
+    assert hint.format(tmp_path) in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "https://huggingface.co/acme/small",
+        "https://hf.co/acme/small/",
+        "acme/small/",
+        "https://huggingface.co/acme/small/tree/main",
+    ],
+)
+def test_an_address_of_the_hub_is_answered_with_the_models_name(spec: str) -> None:
+    with pytest.raises(InputError) as caught:
+        open_embedder(spec)
+    assert caught.value.hint == "--model acme/small"
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("localhost:8080", "--base-url http://localhost:8080"),
+        ("10.0.0.7/v1", "--base-url http://10.0.0.7/v1"),
+        ("http://localhost:8080/v1/embeddings", "--base-url http://localhost:8080/v1"),
+        ("ftp://host/v1", "--base-url https://HOST/v1"),
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_answered_with_one_that_can(url: str, hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        open_embedder("openai:small", ModelOptions(base_url=url))
+    assert caught.value.hint == hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,19 @@ from mrl_sweep.files import LFS_POINTER
 DEFAULT_MAX_LINE_BYTES: Final = 32 * 2**20
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_SNIFFED: Final = 64
+_NO_LINES: Final = (
+    (re.compile(rb"PK\x03\x04"), "a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV"),
+    (
+        re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html)", re.I),
+        "a web page",
+        "download the file itself, not the page about it",
+    ),
+    (re.compile(rb"%PDF-"), "a PDF", "write its text as JSON lines"),
+    (re.compile(rb"SQLite format 3\x00"), "an SQLite database", "export its table as CSV"),
+    (re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{"), "one JSON array", "write an object a line: jq -c '.[]' {path} > lines.jsonl"),
+)
+"""How files begin that are taken for text by their names, what they are, and what to do."""
 _BLOCK_BYTES: Final = 2**20
 _BUFFER_BYTES: Final = 2**16
 
@@ -41,11 +55,14 @@ def compression(path: Path) -> str | None:
     """`gzip`, `zstd` or None, by the file's first bytes, whatever its name says."""
     try:
         with path.open("rb") as file:
-            start = file.read(len(LFS_POINTER))
+            start = file.read(_SNIFFED)
     except OSError as error:
         raise unreadable(path, error) from error
-    if start == LFS_POINTER:
+    if start.startswith(LFS_POINTER):
         raise InputError(f"{path} is a Git LFS pointer, not the file itself", f"git -C {path.parent} lfs pull")
+    for looks, what, hint in _NO_LINES:
+        if looks.match(start):
+            raise InputError(f"{path} is {what}, not lines of text", hint.format(path=path))
     if start.startswith(_GZIP):
         return "gzip"
     return "zstd" if start.startswith(_ZSTD) else None

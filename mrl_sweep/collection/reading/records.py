@@ -115,7 +115,7 @@ def json_object(line: NumberedLine, path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise InputError(
             f"{Where(path, line.number)}: not JSON: {error.msg} at column {error.colno}: {printable(text[:60])}",
-            "each line must hold one whole JSON object; was the file cut off?",
+            "each line must hold one whole JSON object (jq -c . puts one on a line); was the file cut off?",
         ) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{Where(path, line.number)}: not JSON that can be read: {error}") from error

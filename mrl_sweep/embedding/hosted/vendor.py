@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -98,7 +99,12 @@ def address(url: str) -> Address:
         whole = False
         parts = urlsplit("")
     if not whole:
-        raise InputError("the base URL is not an http or https address", "--base-url https://HOST/v1")
+        bare = url.strip() if re.fullmatch(r"[\w.-]+(?::\d+)?(?:/[\w/.-]*)?", url.strip()) else ""
+        hint = f"--base-url http://{bare}" if bare else "--base-url https://HOST/v1"
+        raise InputError("the base URL is not an http or https address", hint)
+    if parts.path.rstrip("/").endswith("/embeddings"):
+        whole_url = url.strip().rstrip("/").removesuffix("/embeddings")
+        raise InputError("the base URL ends in /embeddings, which is added to it", f"--base-url {whole_url}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InputError(
             f"the base URL for {parts.hostname} carries a password, a query or a fragment",

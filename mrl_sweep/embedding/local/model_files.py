@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mrl_sweep.embedding.local.weights import no_model
+from mrl_sweep.embedding.local.weights import a_file, no_model
 from mrl_sweep.embedding.model_families import Family, family_of, read_json
 from mrl_sweep.embedding.protocol import ModelOptions, Role
 from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.files import is_there
+from mrl_sweep.words import printable
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
@@ -42,6 +44,12 @@ def find_model(name: str, options: ModelOptions) -> ModelFiles:
             raise no_model(path)
         folder = path.resolve()
         return ModelFiles(folder.name if folder.name != "model" else f"{folder.parent.name}/model", folder)
+    if name and is_there(path):
+        raise a_file(path)
+    if (
+        inner := re.sub(r"^https?://(?:huggingface\.co|hf\.co)/|/(?:tree/[^/]+)?/?$", "", name)
+    ) != name and _REPOSITORY.fullmatch(inner):
+        raise InputError(f"{printable(name, 120)} is an address, not a model's name", f"--model {inner}")
     if not _REPOSITORY.fullmatch(name):
         raise InputError(f"{name[:120]!r} is neither a folder nor a model's name", "--model FOLDER or --model owner/name")
     for repository in [name] if "/" in name else [f"sentence-transformers/{name}", name]:

@@ -39,6 +39,17 @@ def no_model(folder: Path) -> InputError:
     return InputError(f"{folder} holds no model: neither modules.json nor config.json", "--model FOLDER of a saved model")
 
 
+def a_file(path: Path) -> InputError:
+    """Why one file is no model, and what to type instead: its folder, a server, or vectors that exist already."""
+    if path.suffix == ".gguf":
+        return _gguf(path.parent, [path])
+    if path.suffix in (".npy", ".npz", ".parquet", ".fvecs", ".jsonl", ".csv"):
+        return InputError(
+            f"{path} is a file of data, not a model", f"--model vectors:{path.parent} takes vectors that exist already"
+        )
+    return InputError(f"{path} is a file, and a model is a folder", f"--model {path.parent}")
+
+
 def refuse_missing_weights(folder: Path, backend: str, modules: Sequence[str]) -> None:
     """Raise InputError where the folder describes a model and lacks what the backend would read of it."""
     if modules and not {"Transformer", "StaticEmbedding", "CLIPModel"} & set(modules):

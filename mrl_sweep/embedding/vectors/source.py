@@ -40,7 +40,10 @@ class VectorFolder:
 
     def __init__(self, folder: Path, names: Names, cache_dir: Path | None = None) -> None:
         if not folder.is_dir():
-            raise InputError(f"cannot read {folder}: it is not a folder", "--model vectors:FOLDER; " + LAYOUT)
+            raise InputError(
+                f"cannot read {folder}: it is not a folder",
+                f"--model vectors:{folder.parent if folder.is_file() else 'FOLDER'}; " + LAYOUT,
+            )
         self._folder, self._names, self._digests = folder, names, FileDigests(cache_dir)
         self._files: dict[tuple[str, ...], VectorFile] = {}
 
