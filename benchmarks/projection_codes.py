@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.harness import Bar, Table, main
 from benchmarks.projection import SHARE, Whole, means_of, only, whole_corpus
 from mrl_sweep.measures.measure import parse_measure
-from mrl_sweep.projection.growth import Demand, project
+from mrl_sweep.projection.forecasts import Demand, GrowthModel
 from mrl_sweep.ranking.exact import RankOptions, rank_grid
 from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.types import Configuration, Float32Array, FloatArray, Qrels, Ranks, Similarity, Vectors
@@ -42,11 +42,11 @@ def repetition(whole: Whole, truth: Ranks, generator: np.random.Generator) -> Ro
     there = Qrels(qrels.offsets, row_there[qrels.rows], qrels.grades)
     ranks = ranked(whole.documents[sample], whole.queries[chosen], there)
     cut = Ranks(truth.candidates, n, truth.above[:, columns], truth.tied[:, columns])
-    growth = project(ranks, there, Demand(measure=MEASURE, retain=RETAIN), [n])
+    grown = GrowthModel.of(ranks, there, Demand(measure=MEASURE, retain=RETAIN)).at(n)  # the one size, without a curve
     true, own = (shares(*one) for one in ((cut, qrels), (ranks, there)))
     return {
         f.candidate: (true[f.candidate], f.kept or 0.0, f.at_least or 0.0, f.at_most or 0.0, own[f.candidate], bool(f.acceptable))
-        for f in growth.at[0].forecasts
+        for f in grown.forecasts
     }
 
 
