@@ -22,8 +22,8 @@ TEXTS = [f"text {i}" for i in range(300)]
 
 def test_a_machine_without_a_copy_fetches_the_objects_of_the_rows_that_it_reads_and_no_others(s3: Any) -> None:
     address, _ = s3
-    for some in (TEXTS[:100], TEXTS):
-        embed(collection_of(some), CountingEmbedder(), Store(address, shard_bytes=1))
+    for some, new in ((TEXTS[:100], 100), (TEXTS, 200)):  # a shard each, and neither is small beside the other
+        embed(collection_of(some), CountingEmbedder(), Store(address, shard_bytes=new * (8 * 4 + 21)))
     vectors = embed(collection_of(TEXTS), CountingEmbedder(), Store(address)).documents
     rows, places = vectors.read(0, 50), places_of(vectors)
     assert len(places.files) == 2
@@ -35,7 +35,7 @@ def test_a_machine_without_a_copy_fetches_the_objects_of_the_rows_that_it_reads_
 
 def command(*arguments: str) -> dict:
     done = subprocess.run(
-        [sys.executable, "-m", "mrl_sweep", *arguments], capture_output=True, text=True, check=False, timeout=150
+        [sys.executable, "-m", "mrl_sweep", *arguments], capture_output=True, text=True, check=False, timeout=230
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
