@@ -28,6 +28,8 @@ EFFORT: Final = re.compile(r"(.*),(efSearch|nprobe)=(\d+)")
 TIED: Final = 1e-6
 ORDERS: Final = 40
 """A tie counts as the expectation over its orders: so many random ones are averaged."""
+BLOCK_BYTES: Final = 32 * 2**20
+"""Documents are added to an index in blocks of so many bytes at full size."""
 CLOSE: Final = 5e-4
 """Float32 sums in another order swap near ties: a share may differ by so much and still be the same."""
 
@@ -69,7 +71,9 @@ def ranked(row: Mapping[str, Any], documents: Array, queries: Array) -> tuple[Ar
     if effort:
         faiss.ParameterSpace().set_index_parameter(built, parameter, float(effort))
     built.train(own)
-    built.add(own)
+    step = BLOCK_BYTES // (4 * documents.shape[1])
+    for start in range(0, len(own), step):  # an HNSW graph depends on which documents come together
+        built.add(own[start : start + step])
     length, large = (int(part) for part in rescore.split("@")) if rescore else (min(DEPTH, len(own)), 0)
     scores, rows = built.search(cut_queries, length)
     if rescore:
@@ -90,8 +94,12 @@ def values(
     if answers is None:
         return None
     draw, levels = np.random.default_rng(0), np.sort(np.round(answers[0] / TIED), axis=1)
-    orders = ORDERS if (np.diff(levels, axis=1) == 0).any() else 1
-    return np.stack([_one_order(*answers, ids, qrels, own, draw) for _ in range(orders)])
+    tied = np.flatnonzero((np.diff(levels, axis=1) == 0).any(axis=1))
+    orders = np.tile(_one_order(*answers, ids, qrels, own, draw), (ORDERS, 1))
+    some = (ids[0], [ids[1][i] for i in tied.tolist()])
+    for order in orders if len(tied) else ():
+        order[tied] = _one_order(answers[0][tied], answers[1][tied], some, qrels, own, draw)
+    return orders
 
 
 def _one_order(
