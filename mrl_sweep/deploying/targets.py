@@ -156,11 +156,11 @@ class Target:
         return table_bytes(full, docs) if self.name == "pgvector" and configuration.dim <= full else None
 
     def paste(
-        self, configuration: Configuration, full: int, *, k: int = 10, effort: int = 40
+        self, configuration: Configuration, full: int, *, k: int = 10, effort: int | None = None
     ) -> tuple[tuple[Statement, str], ...]:
         """The statements for this configuration, filled in, for the best `k`; none where the target refuses it.
 
-        A search keeps `effort` candidates at least, and as many as are rescored.
+        A search keeps `effort` candidates at least, and as many as are rescored; by default 40, and never fewer than `k`.
         """
         offer = self.offer(configuration.precision)
         if offer is None or not offer.takes(configuration.dim):
@@ -174,7 +174,7 @@ class Target:
             "m": _links(offer.index if configuration.is_exact else configuration.index),
             "candidates": candidates,
             "factor": factor,
-            "effort": max(effort, candidates if configuration.rescore else 0),
+            "effort": max(max(40, k) if effort is None else effort, candidates if configuration.rescore else 0),
             "k": k,
             "factory": faiss_code(configuration.precision) if configuration.index == EXACT else configuration.index,
         }

@@ -50,14 +50,15 @@ def lance_lists(vectors: Path, dim: int, folder: Path, *, index: bool) -> list[d
     rows = [{"id": f"d{i}", "vector": row.tolist()} for i, row in enumerate(documents)]
     table = lancedb.connect(str(folder)).create_table("items", rows)
     pasted = {
-        one.purpose: text for one, text in target_named("lancedb").paste(Configuration("prefix", dim, precision="int8"), DIM)
+        one.purpose: text
+        for one, text in target_named("lancedb").paste(Configuration("prefix", dim, precision="int8"), DIM, k=100)
     }
     if index:
         exec(pasted["index"], {"table": table})
     found = []
     for i, query in enumerate(queries):
         names: dict[str, Any] = {"table": table, "query": query}
-        exec(pasted["query"].replace("limit(10)", "limit(100)"), names)
+        exec(pasted["query"], names)
         found.append({"query_id": f"q{i}", "ids": names["ids"]})
     return found
 
