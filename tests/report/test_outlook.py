@@ -150,6 +150,17 @@ def test_a_long_plan_keeps_full_size_the_cheapest_acceptable_rows_and_what_nearl
     assert render(article, Format.HTML).count("<tr class=") == 20
 
 
+def test_what_is_said_alike_of_several_indexes_is_said_once() -> None:
+    assumptions = ("memory holds one index", "Flat: no latency: why", "HNSW32: another", "HNSW32: no latency: why")
+    row = plan_row(64, "float32", acceptable=True, at_least=0.9)
+    (section,) = plan_article({"": Plan(rows=(row,), request=PlanRequest(docs=1000), assumptions=assumptions)}).sections
+    assert [item.text for item in section.items] == [
+        "memory holds one index",
+        "Flat, HNSW32: no latency: why",
+        "HNSW32: another",
+    ]
+
+
 def test_corpora_of_several_sizes_have_a_section_each(sketch: Report) -> None:
     one = projected(256, 0.22, 0.88, False, None)
     report = replace(sketch, projections=(one, replace(one, documents=1000, modelled=False)))

@@ -74,7 +74,7 @@ def _cheapest(plans: Mapping[str, Plan]) -> Section:
 def _rows(plan: Plan, name: str) -> Section:
     """The rows that matter and what their figures assume; all of them for a page."""
     kept = _that_matter(plan)
-    notes = (*plan.assumptions, *(f"left out: {one}" for one in plan.left_out))
+    notes = (*_merged_notes(plan.assumptions), *(f"left out: {one}" for one in plan.left_out))
     return Section(
         title=name,
         asked=True,
@@ -82,6 +82,15 @@ def _rows(plan: Plan, name: str) -> Section:
         every=_table(plan, plan.rows) if len(kept) < len(plan.rows) else None,
         items=tuple(Item(note) for note in notes),
     )
+
+
+def _merged_notes(notes: Sequence[str]) -> list[str]:
+    """What is said alike of several indexes (`HNSW32: ...`) is said once, of all of them."""
+    indexes: dict[str, list[str]] = {}
+    for note in notes:
+        index, colon, text = note.partition(": ")
+        indexes.setdefault(text if colon else note, []).extend([index] if colon else [])
+    return [f"{', '.join(names)}: {text}" if names else text for text, names in indexes.items()]
 
 
 def _that_matter(plan: Plan) -> Sequence[PlanRow]:
