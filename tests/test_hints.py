@@ -44,7 +44,7 @@ def sayings() -> Iterator[Saying]:
         joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
         inside = {id(part) for node in joined for part in ast.walk(node) if part is not node}
         for node in ast.walk(tree):
-            if id(node) in docs or id(node) in inside:
+            if not isinstance(node, ast.Constant | ast.JoinedStr) or id(node) in docs or id(node) in inside:
                 continue
             text = ""
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,17 +148,22 @@ def test_a_run_on_stored_texts_embeds_nothing_and_never_imports_torch(tmp_path: 
 def test_a_program_may_write_into_its_own_run_again_and_not_into_an_earlier_ones(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     documents = steep(rng, 80, 8)
-    settings = {"model": f"vectors:{tmp_path / 'c'}", "dims": [8, 4], "index": ["none"], "store": str(tmp_path / "store")}
-    out = {"collection": str(tmp_path / "c"), "out": str(tmp_path / "run")}
+    settings: dict[str, Any] = {
+        "model": f"vectors:{tmp_path / 'c'}",
+        "dims": [8, 4],
+        "index": ["none"],
+        "store": str(tmp_path / "store"),
+    }
+    settings |= {"collection": str(tmp_path / "c"), "out": str(tmp_path / "run")}
     write_collection(tmp_path / "c", documents, documents[:40], judgments_of(np.arange(40)))
-    assert mrl_sweep.run(**out, **settings).candidate(8).measures["nDCG@10"].mean == 1.0
+    assert mrl_sweep.run(**settings).candidate(8).measures["nDCG@10"].mean == 1.0
     write_collection(tmp_path / "d", documents, documents[:40], judgments_of(np.arange(40) + 40))
     (tmp_path / "c").rename(tmp_path / "before")
     (tmp_path / "d").rename(tmp_path / "c")
-    assert mrl_sweep.run(**out, **settings).candidate(8).measures["nDCG@10"].mean < 0.5
+    assert mrl_sweep.run(**settings).candidate(8).measures["nDCG@10"].mean < 0.5
     api._OWN_FOLDERS.clear()  # as in a new program
     (tmp_path / "c").rename(tmp_path / "d")
     (tmp_path / "before").rename(tmp_path / "c")
     with pytest.raises(InputError, match="holds another run"):
-        mrl_sweep.run(**out, **settings)
-    assert mrl_sweep.run(**out, **settings, force=True).candidate(8).measures["nDCG@10"].mean == 1.0
+        mrl_sweep.run(**settings)
+    assert mrl_sweep.run(**settings, force=True).candidate(8).measures["nDCG@10"].mean == 1.0

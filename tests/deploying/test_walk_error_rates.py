@@ -69,7 +69,11 @@ def test_nothing_that_is_truly_too_low_is_named_in_more_than_six_percent(n: int,
     wrong = dict.fromkeys(("verdict", "index", "index at full alpha each", "int8", "funnel"), 0)
     for r in range(REPETITIONS):
         p = {c: float(of_each[r]) for c, of_each in p_values.items()}
-        funnel = cheapest_proven(FUNNELS, N_DOCUMENTS, lambda i, share, p=p: p[FUNNELS[i].configuration] <= POLICY.alpha * share)
+
+        def passes(i: int, share: float, p: dict[Configuration, float] = p) -> bool:
+            return p[FUNNELS[i].configuration] <= POLICY.alpha * share
+
+        funnel = cheapest_proven(FUNNELS, N_DOCUMENTS, passes)
         each_alone = [c for path in paths() for c in walked(p, list(path.steps))]
         named = {
             "verdict": walked(p, [Configuration.exact_prefix(dim) for dim in SIZES]),

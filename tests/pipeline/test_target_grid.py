@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,8 +38,8 @@ def test_a_shortlist_is_ordered_again_by_what_the_target_stores(tmp_path: Path, 
     documents, relevant = steep(rng, 300, 32), rng.integers(0, 300, 90)
     queries = (documents[relevant] + 0.2 * rng.standard_normal((90, 32))).astype(np.float32)
     write_collection(tmp_path / "c", documents, queries, judgments_of(relevant))
-    paths = {name: str(tmp_path / name) for name in ("out", "store")}
-    grid = {"dims": [32, 16], "precision": "binary", "rescore": "4x", "index": "none"}
+    paths: dict[str, Any] = {name: str(tmp_path / name) for name in ("out", "store")}
+    grid: dict[str, Any] = {"dims": [32, 16], "precision": "binary", "rescore": "4x", "index": "none"}
     report = mrl_sweep.run(collection=str(tmp_path / "c"), model=f"vectors:{tmp_path / 'c'}", target=target, **grid, **paths)
     assert [row.rescore for row in report.candidates if row.dim == 16 and row.rescore] == [rescore]
 

@@ -77,7 +77,7 @@ def test_few_and_hundreds_of_judgments_are_counted_alike(most_judgments: int) ->
 def test_documents_that_grow_longer_than_the_first_are_counted_alike() -> None:
     """Under the dot product a table is good for documents up to a quarter longer than those that it was made beside."""
     docs, queries, qrels, own = make_case(3, n_docs=900, n_queries=9, most_judgments=200)
-    docs *= np.repeat(np.float32([1, 1.2, 40]), 300)[:, None]
+    docs *= np.repeat(np.array([1, 1.2, 40], np.float32), 300)[:, None]
     above, tied = full_sort(docs, queries, qrels, DIMS, own, cosine=False)
     options = RankOptions(
         own_rows=own, kernel=MachineKernel(50, many_pairs=1), similarity=Similarity.DOT, shard_bytes=300 * 4 * docs.shape[1]
