@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mrl_sweep.errors import EnvironmentFault
-from mrl_sweep.files import draft_file, draft_folder, json_digest, replacing, write_text
+from mrl_sweep.files import draft_file, draft_folder, json_digest, read_arrays, replacing, write_text
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
@@ -49,3 +52,39 @@ def test_a_digest_names_facts_in_any_order_and_no_others() -> None:
     assert json_digest({"a": 1, "b": Path("x")}) == json_digest({"b": "x", "a": 1}) == "13ef931ba19b351e"
     assert json_digest({"a": 1}) != json_digest({"a": "1"})
     assert len(json_digest([], size=5)) == 10
+
+
+def test_arrays_are_read_by_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", rows=np.arange(3), facts=np.zeros(2))
+    arrays = read_arrays(tmp_path / "a.npz", ["rows"])
+    assert list(arrays) == ["rows"]
+    assert arrays["rows"].tolist() == [0, 1, 2]
+    with pytest.raises(KeyError):
+        read_arrays(tmp_path / "a.npz", ["others"])
+    with pytest.raises(FileNotFoundError):
+        read_arrays(tmp_path / "b.npz", ["rows"])
+
+
+@pytest.mark.parametrize(
+    "damage", ["rubbish", "empty", "cut", "a bare array", "no array", "encrypted", "another method", "pickled"]
+)
+def test_whatever_is_wrong_with_arrays_is_one_kind_of_error(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "a.npz"
+    np.savez_compressed(file, rows=np.array([1, 2], object if damage == "pickled" else np.int64))
+    whole = bytearray(file.read_bytes())
+    entry = whole.rindex(b"PK\x01\x02")  # the directory's entry: flags at 8, method at 10
+    if damage == "encrypted":
+        whole[entry + 8] |= 1
+    elif damage == "another method":
+        whole[entry + 10 : entry + 12] = struct.pack("<H", 97)
+    damaged = {"rubbish": b"rubbish", "empty": b"", "cut": bytes(whole[:-30])}
+    file.write_bytes(damaged.get(damage, bytes(whole)))
+    if damage == "a bare array":
+        with file.open("wb") as out:
+            np.save(out, np.arange(3))
+    elif damage == "no array":
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("rows", b"text")
+    with pytest.raises(ValueError) as error:
+        read_arrays(file, ["rows"])
+    assert str(error.value)

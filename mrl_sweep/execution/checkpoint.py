@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.execution.places import mapped
-from mrl_sweep.files import replacing
+from mrl_sweep.files import read_arrays, replacing
 from mrl_sweep.ranking.pass_plan import Tally
 from mrl_sweep.ranking.task import Partial, join_spans
 from mrl_sweep.types import Vectors
@@ -22,8 +21,6 @@ from mrl_sweep.types import Vectors
 EVERY_S: Final = 30.0
 STALE_S: Final = 30 * 24 * 3600.0
 """Counts that nobody came back for are removed when others are saved, this long after they were kept."""
-
-_UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 class FileCheckpoint:
@@ -54,10 +51,10 @@ class FileCheckpoint:
             return None
         path = self._path(key)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                rows = join_spans((int(start), int(stop)) for start, stop in file["rows"])
-                partial = Partial(rows, Tally(*(file[name] for name in Tally._fields)))
-        except _UNREADABLE:
+            arrays = read_arrays(path, ("rows", *Tally._fields))
+            rows = join_spans((int(start), int(stop)) for start, stop in arrays["rows"])
+            partial = Partial(rows, Tally(*(arrays[name] for name in Tally._fields)))
+        except (OSError, ValueError, KeyError, TypeError):
             return None
         self._used.add(path)
         self._on_event(Note(f"going on from {partial.n_rows:,} documents ranked by an interrupted run"))

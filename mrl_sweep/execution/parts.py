@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.files import draft_folder
+from mrl_sweep.files import draft_folder, read_arrays
 from mrl_sweep.ranking.counting import CountContext, pass_key
 from mrl_sweep.ranking.pass_plan import Tally
 from mrl_sweep.ranking.task import CountTask, Partial, Span, join_spans
@@ -141,10 +140,9 @@ class PartsExecutor:
 def _arrays(folder: Path, part: Part, names: list[str]) -> dict[str, Any]:
     file = part.file(folder)
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
+        return read_arrays(file, names)
     except KeyError as error:
         hint = f"remove {folder / PARTS_FOLDER} and run all parts again, or give another --out"
         raise InputError(f"part {part} in {folder} was counted of other data or other settings", hint) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read {file}: {error}", "remove it and run that part again") from error

@@ -10,12 +10,15 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from mrl_sweep.errors import EnvironmentFault, InputError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
 """How the text begins that Git keeps in place of a large file."""
@@ -30,6 +33,23 @@ def is_there(path: str | Path) -> bool:
         return Path(path).exists()
     except (OSError, ValueError):
         return False
+
+
+def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+    """These arrays of an `.npz`. Raises KeyError for one that it lacks, OSError, and ValueError for whatever is wrong with it."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in names}
+    except (KeyError, OSError):
+        raise
+    except Exception as error:  # a zip of numpy arrays: its readers raise whatever they stumble over
+        raise ValueError(f"{error}" or "it is damaged") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{name} is no array")
+    return arrays
 
 
 @contextmanager
