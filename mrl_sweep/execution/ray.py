@@ -49,6 +49,9 @@ FAN_IN: Final = 8
 FLOOR_EVERY_S: Final = 1.0
 """How often tasks are told of a higher floor."""
 
+ENDING_S: Final = 0.2
+"""Tasks that end within this time are not cancelled."""
+
 Ref = Any
 """ray.ObjectRef, which is not imported here."""
 
@@ -220,9 +223,16 @@ class _Flights:
         return partial
 
     def cancel(self) -> None:
-        """Stop whatever is under way."""
-        for ref in self._under_way:
+        """Stop whatever is under way.
+
+        What is about to end is let end: Ray aborts the process where a task ends while it is cancelled (ray-project/ray#54527).
+        """
+        running = list(self._under_way)
+        if running:
             with suppress(Exception):  # the cluster may be gone already
+                running = self.executor.ray.wait(running, num_returns=len(running), timeout=ENDING_S, fetch_local=False)[1]
+        for ref in running:
+            with suppress(Exception):
                 self.executor.ray.cancel(ref, force=True)
         self._under_way.clear()
 
