@@ -45,7 +45,7 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]
     except (KeyError, OSError):
         raise
     except Exception as error:  # a zip of numpy arrays: its readers raise whatever they stumble over
-        raise ValueError(f"{error}" or "it is damaged") from error
+        raise ValueError(str(error) or "it is damaged") from error
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
             raise ValueError(f"{name} is no array")
