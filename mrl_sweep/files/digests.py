@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mrl_sweep.files import replacing
 from mrl_sweep.types import IntArray
 
 Uint64Array = npt.NDArray[np.uint64]
@@ -143,11 +144,10 @@ class FileDigests:
         """A cache: where it cannot be written, the next run reads the files again."""
         if self._path is None:
             return
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(entries, indent=0, sort_keys=True), encoding="utf-8")
-            temporary.replace(self._path)
+            with replacing(self._path) as draft:
+                draft.write_text(json.dumps(entries, indent=0, sort_keys=True), encoding="utf-8")
 
 
 def _is_of(entry: Any, stamp: list[int]) -> bool:

@@ -6,8 +6,19 @@ from mrl_sweep.types.collection import Collection, Documents, FileRows, MissingD
 from mrl_sweep.types.common import ADVICE_CODES, SEED, Advice, BoolArray, Float32Array, FloatArray, Format, IntArray
 from mrl_sweep.types.configuration import EXACT, FLAT, FLOAT32, Basis, Configuration, exact_prefixes, full_size
 from mrl_sweep.types.embeddings import Embeddings, ModelFacts, Similarity, Vectors
-from mrl_sweep.types.ranks import AGREEMENT, NOT_RETRIEVED, Measure, Ranks, Scores, TopDocuments
-from mrl_sweep.types.verdict import Evidence, Judgement, Outcome, Status, Verdict
+from mrl_sweep.types.results import (
+    AGREEMENT,
+    NOT_RETRIEVED,
+    Evidence,
+    Judgement,
+    Measure,
+    Outcome,
+    Ranks,
+    Scores,
+    Status,
+    TopDocuments,
+    Verdict,
+)
 
 __all__ = [
     "ADVICE_CODES",
