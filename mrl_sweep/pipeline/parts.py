@@ -15,10 +15,10 @@ from mrl_sweep.execution.parts import (
     PartsExecutor,
     finished_parts,
     missing_parts,
+    open_checkpoint,
     read_facts,
     write_part,
 )
-from mrl_sweep.execution.resources import open_checkpoint
 from mrl_sweep.files import json_digest, prepare_folder
 from mrl_sweep.pipeline import run as job
 from mrl_sweep.pipeline.checks import check_part, check_settings

@@ -15,7 +15,7 @@ from mrl_sweep.deploying.findings import which_sizes
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.embedding import Embedder, VectorSource, candidate_dims, embed, known_facts
 from mrl_sweep.events import Note, OnEvent, Stage, Timing, ignore
-from mrl_sweep.execution.resources import open_checkpoint
+from mrl_sweep.execution.parts import open_checkpoint
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline.checks import (
     check_data,

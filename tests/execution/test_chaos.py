@@ -18,7 +18,7 @@ import pytest
 
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Note
-from mrl_sweep.execution.checkpoint import FileCheckpoint
+from mrl_sweep.execution.parts import FileCheckpoint
 from mrl_sweep.ranking.exact import ONE_WORKER, Pass, RankOptions, count, prepare_pass, rank
 from mrl_sweep.types import Qrels, Vectors
 
@@ -103,7 +103,7 @@ from dataclasses import replace
 from pathlib import Path
 sys.path[:0] = [{here!r}]
 from test_chaos import DIMS, stored
-from mrl_sweep.execution.checkpoint import FileCheckpoint
+from mrl_sweep.execution.parts import FileCheckpoint
 from mrl_sweep.execution.ray import joined
 from mrl_sweep.ranking.exact import RankOptions, rank
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.events import Note
-from mrl_sweep.execution.checkpoint import STALE_S, FileCheckpoint, identity_of
+from mrl_sweep.execution.parts import STALE_S, FileCheckpoint, identity_of
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.pass_plan import Tally
@@ -136,7 +136,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path[:0] = [{here!r}]
 from test_checkpoint import question, stored
-from mrl_sweep.execution.checkpoint import FileCheckpoint
+from mrl_sweep.execution.parts import FileCheckpoint
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.portable import PortableKernel

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mrl_sweep.events import Note
-from mrl_sweep.execution import gpus
-from mrl_sweep.execution.gpus import SeveralDevices, SpeedTrial, Work, faster, n_workers, open_devices
+from mrl_sweep.execution import resources
+from mrl_sweep.execution.resources import RankInputs, SeveralDevices, faster, n_workers, open_devices, scores_a_second
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.portable import PortableKernel
@@ -37,15 +37,16 @@ class Device(PortableKernel):
         return -1
 
 
-def work(n_docs: int = 1000, n_queries: int = 100) -> Work:
+def work(n_docs: int = 1000, n_queries: int = 100) -> RankInputs:
     docs = np.random.default_rng(0).standard_normal((n_docs, 16), np.float32)
-    return Work(vectors=Vectors((docs,)), n_queries=n_queries, n_sizes=3, depth=5)
+    qrels = Qrels(np.arange(n_queries + 1), np.zeros(n_queries, np.int64), np.ones(n_queries, np.int64))
+    return RankInputs(vectors=Vectors((docs,)), qrels=qrels, n_sizes=3, depth=5)
 
 
 @pytest.fixture
 def all_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """However little work there is."""
-    monkeypatch.setattr(gpus, "LEAST_OPERATIONS", 0.0)
+    monkeypatch.setattr(resources, "LEAST_OPERATIONS", 0.0)
 
 
 @pytest.mark.usefixtures("all_is_tried")
@@ -67,7 +68,7 @@ def test_the_gpu_is_chosen_where_it_was_measured_to_be_faster(
         tried.append(Device())
         return tried[-1]
 
-    monkeypatch.setattr(gpus, "open_devices", open_device)
+    monkeypatch.setattr(resources, "open_devices", open_device)
     said: list[Any] = []
     rates = {"numpy": processor, "triton": device}
     kernel = faster(work(), PortableKernel(), 2, said.append, lambda one, *_: rates[one.name])
@@ -83,27 +84,27 @@ def test_for_little_work_nothing_is_tried() -> None:
 
 @pytest.mark.usefixtures("all_is_tried")
 def test_a_gpu_that_cannot_rank_leaves_the_work_to_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "open_devices", lambda *_: PortableKernel())
+    monkeypatch.setattr(resources, "open_devices", lambda *_: PortableKernel())
     processor = PortableKernel()
     assert faster(work(), processor, 1, lambda _: None, lambda *_: 1.0) is processor
 
 
 def test_a_trial_ranks_a_part_of_the_work() -> None:
     kernel = Device()
-    rate = SpeedTrial(work(n_docs=1000, n_queries=100)).rate(kernel, LocalThreads(1), 600)
+    rate = scores_a_second(work(n_docs=1000, n_queries=100), kernel, LocalThreads(1), 600)
     assert sum(stop - start for start, stop in kernel.counted) == 600
     assert 0 < rate < np.inf
 
 
 def test_all_gpus_are_one_kernel_and_a_number_is_one_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "cuda_devices", lambda: 3)
+    monkeypatch.setattr(resources, "cuda_devices", lambda: 3)
     readers: list[int] = []
 
     def open_one(name: str, **how: Any) -> Device:
         readers.append(how["readers"])
         return Device(name)
 
-    monkeypatch.setattr(gpus, "open_kernel", open_one)
+    monkeypatch.setattr(resources, "open_kernel", open_one)
     several = open_devices("cuda", 8)
     assert isinstance(several, SeveralDevices)
     assert [kernel.place for kernel in several.kernels] == ["cuda:0", "cuda:1", "cuda:2"]

@@ -13,7 +13,7 @@ import pytest
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note
 from mrl_sweep.execution import resources as machine
-from mrl_sweep.execution.checkpoint import FileCheckpoint
+from mrl_sweep.execution.parts import FileCheckpoint
 from mrl_sweep.execution.resources import Limits, RankInputs, prepare, second_level_cache
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import ROWS_TOGETHER, SHARD_BYTES
@@ -118,7 +118,7 @@ def test_where_there_is_a_gpu_the_kernel_is_what_was_measured_to_be_faster(monke
     monkeypatch.setattr(machine, "faster", faster)
     assert prepare(inputs(5000), Limits(threads=3)).kernel.name == "numpy"
     [(work, processor, n_threads)] = tried
-    assert (work.pairs, work.n_sizes, work.depth, processor.name, n_threads) == (50_000, 24, 10, "numba", 3)
+    assert (work.n_scores, work.n_sizes, work.depth, processor.name, n_threads) == (50_000, 24, 10, "numba", 3)
 
 
 def run(code: str, *arguments: str) -> list[str]:
@@ -144,7 +144,7 @@ MEMORY = """
 import sys
 import numpy as np
 from pathlib import Path
-from mrl_sweep.execution.checkpoint import FileCheckpoint
+from mrl_sweep.execution.parts import FileCheckpoint
 from mrl_sweep.execution.resources import Limits, RankInputs, prepare
 from mrl_sweep.ranking.exact import rank
 from mrl_sweep.types import Qrels, Vectors
