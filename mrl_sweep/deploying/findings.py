@@ -28,6 +28,7 @@ from mrl_sweep.types import (
     Qrels,
     Ranks,
     Scores,
+    SearchCost,
     Verdict,
     exact_prefixes,
     full_size,
@@ -54,25 +55,11 @@ class Smaller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What a configuration's index costs, as measured; None is "not measured". Sizes in bytes, times in s or ms as named.
+class Cost(SearchCost):
+    """What a configuration's index costs, the latency of single queries on one thread in ms, and what `smaller` it did."""
 
-    `queries_per_second` is with all `threads`, `queries_per_second_1` with one; latency is that of single queries on one.
-    `build_s` contains `train_s`. `certified` is False for an index trained on fewer vectors than it needs. `recall` is the share
-    of the exact search's first ten that the index returns among its own, `smaller` the same index over a sample of the corpus.
-    """
-
-    index_bytes: int | None = None
-    build_s: float | None = None
     p50_ms: float | None = None
     p99_ms: float | None = None
-    queries_per_second: float | None = None
-    queries_per_second_1: float | None = None
-    threads: int | None = None
-    train_s: float | None = None
-    resident_bytes: int | None = None
-    certified: bool = True
-    recall: float | None = None
     smaller: Smaller | None = None
 
 

@@ -218,8 +218,11 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
+@functools.cache
 def _document_fields(cls: Any) -> list[dataclasses.Field[Any]]:
-    return [one for one in dataclasses.fields(cls) if one.metadata.get("document", True)]
+    """Those that a document holds: a class's own before those it inherits, so that a row begins with what it is about."""
+    kept = (one for one in dataclasses.fields(cls) if one.metadata.get("document", True))
+    return sorted(kept, key=lambda one: one.name not in cls.__annotations__)
 
 
 @functools.cache

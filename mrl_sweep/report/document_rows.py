@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mrl_sweep.types import FLOAT32, Configuration, Evidence, Outcome
+from mrl_sweep.types import FLOAT32, Configuration, Evidence, Outcome, SearchCost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateRow:
+class CandidateRow(SearchCost):
     """One configuration: what it keeps and what it costs. `verdict` is an `Outcome`; sizes in bytes, times in s or ms as named.
 
-    `bytes_per_vector` lie in memory, `bytes_on_disk` also count the vectors by which a shortlist is ordered again.
-    `queries_per_second` is with all `threads`, `queries_per_second_1` with one; latency is that of single queries on one.
-    `build_s` contains `train_s`. `certified` is False for an index trained on fewer vectors than it needs: `reason` says so.
-    `recall` is the share of the exact first ten that an index returns; `smaller` what it did over a sample of `docs` documents.
+    `bytes_per_vector` lie in memory, `bytes_on_disk` also count the vectors by which a shortlist is ordered again. Latency is
+    that of single queries on one thread. Where it is not `certified`, `reason` says so. `smaller` is what the same index did
+    over a sample of `docs` documents.
     """
 
     basis: str
@@ -26,19 +25,10 @@ class CandidateRow:
     measures: Mapping[str, Evidence]
     reason: str = ""
     agreement: Mapping[str, float] = field(default_factory=dict)
-    index_bytes: int | None = None
-    build_s: float | None = None
     latency_ms: Mapping[str, float | None] = field(default_factory=lambda: {"p50": None, "p99": None})
-    queries_per_second: float | None = None
-    queries_per_second_1: float | None = None
-    threads: int | None = None
-    train_s: float | None = None
-    resident_bytes: int | None = None
-    certified: bool = True
     precision: str = FLOAT32
     rescore: str = ""
     bytes_on_disk: int | None = None
-    recall: float | None = None
     smaller: Mapping[str, float | None] = field(default_factory=dict)
 
     @property

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from mrl_sweep.types.common import BoolArray, Float32Array, FloatArray, IntArray
 from mrl_sweep.types.configuration import Configuration
@@ -166,3 +166,27 @@ class Verdict:
     def n_units(self) -> int:
         """How many units of evidence there are: clusters, or queries."""
         return self.n_queries if self.n_clusters is None else self.n_clusters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchCost:
+    """What a configuration's index costs, as measured; None is "not measured". Sizes in bytes, times in s.
+
+    `queries_per_second` is with all `threads`, `queries_per_second_1` with one. `build_s` contains `train_s`. `certified` is
+    False for an index trained on fewer vectors than it needs. `recall` is the share of the exact search's first ten that the
+    index returns among its own.
+    """
+
+    index_bytes: int | None = None
+    build_s: float | None = None
+    queries_per_second: float | None = None
+    queries_per_second_1: float | None = None
+    threads: int | None = None
+    train_s: float | None = None
+    resident_bytes: int | None = None
+    certified: bool = True
+    recall: float | None = None
+
+    def shared(self) -> dict[str, Any]:
+        """These figures by name: a `Cost` and a row of the report hold the same."""
+        return {one.name: getattr(self, one.name) for one in fields(SearchCost)}

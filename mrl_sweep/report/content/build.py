@@ -95,36 +95,16 @@ def candidate_row(finding: Finding, full: Configuration, asked: int) -> Candidat
         bytes_on_disk=bytes_on_disk(one, full.dim),
         measures={str(measure): evidence for measure, evidence in measured.items()},
         agreement={str(k): float(share) for k, share in finding.agreement.items()},
-        index_bytes=cost.index_bytes,
-        build_s=cost.build_s,
         latency_ms={"p50": cost.p50_ms, "p99": cost.p99_ms},
-        queries_per_second=cost.queries_per_second,
-        queries_per_second_1=cost.queries_per_second_1,
-        threads=cost.threads,
-        train_s=cost.train_s,
-        resident_bytes=cost.resident_bytes,
-        certified=cost.certified,
-        recall=cost.recall,
         smaller={} if cost.smaller is None else asdict(cost.smaller),
+        **cost.shared(),
     )
 
 
 def cost_of(row: CandidateRow) -> Cost:
     """What the document says of a configuration's cost: the inverse of `candidate_row`."""
-    return Cost(
-        index_bytes=row.index_bytes,
-        build_s=row.build_s,
-        p50_ms=row.latency_ms.get("p50"),
-        p99_ms=row.latency_ms.get("p99"),
-        queries_per_second=row.queries_per_second,
-        queries_per_second_1=row.queries_per_second_1,
-        threads=row.threads,
-        train_s=row.train_s,
-        resident_bytes=row.resident_bytes,
-        certified=row.certified,
-        recall=row.recall,
-        smaller=_smaller(row.smaller),
-    )
+    p50, p99 = row.latency_ms.get("p50"), row.latency_ms.get("p99")
+    return Cost(p50_ms=p50, p99_ms=p99, smaller=_smaller(row.smaller), **row.shared())
 
 
 def _smaller(values: Mapping[str, float | None]) -> Smaller | None:
