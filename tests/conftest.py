@@ -73,8 +73,7 @@ def made_run(tmp_path: Path) -> MadeRun:
     from mrl_sweep.deploying.findings import Evaluation, fewest_of, findings_of
     from mrl_sweep.report.content.build import Facts, build_report
     from mrl_sweep.report.document import QueryScores
-    from mrl_sweep.report.folder import write_run
-    from mrl_sweep.report.ranks_file import RunData
+    from mrl_sweep.report.folder import RunData, write_run
     from mrl_sweep.types import EXACT, Basis, Configuration, Measure, Qrels, Ranks
 
     def make(

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from readme_parts import ROOT, command_of, small_corpus
 
-from mrl_sweep.report.render.markdown import MARKER
+from mrl_sweep.report.render.ci import MARKER
 
 MadeRun = Callable[..., Path]
 

@@ -13,8 +13,8 @@ import typer
 
 from mrl_sweep.cli.console import write_line
 from mrl_sweep.cli.invocation import Invocation, invocation_of
-from mrl_sweep.cli.options import JUDGED, OUTPUT, PLAN, SCORE, takes
 from mrl_sweep.cli.output import check_file, prepare_output
+from mrl_sweep.cli.program import JUDGED, OUTPUT, PLAN, SCORE, takes
 from mrl_sweep.errors import InputError, naming
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def report(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     from mrl_sweep.report.folder import read_runs
 
     if several := read_runs(run):
-        from mrl_sweep.report.articles.collections import several_article
+        from mrl_sweep.report.collections import several_article
         from mrl_sweep.report.render import SEVERAL_FORMATS
         from mrl_sweep.runs.together import together
 
@@ -75,8 +75,7 @@ def judged(run: Path, settings: SweepConfig) -> Report:
 def files_of(run: Path) -> list[Path]:
     """The files of a run, which renderings may lie beside but never replace."""
     from mrl_sweep.report.exports import SCORES_FILE
-    from mrl_sweep.report.folder import REPORT_FILE
-    from mrl_sweep.report.ranks_file import RANKS_FILE
+    from mrl_sweep.report.folder import RANKS_FILE, REPORT_FILE
 
     folder = run if run.is_dir() else run.parent
     return [folder / name for name in (REPORT_FILE, RANKS_FILE, SCORES_FILE)]
@@ -90,8 +89,8 @@ def plan(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     """Capacity: storage, memory, latency and cost at --docs, with the quality to expect there."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(None, flags)
-    from mrl_sweep.report.articles.plan import plan_article, write_parquet
     from mrl_sweep.report.folder import read_runs
+    from mrl_sweep.report.plan import plan_article, write_parquet
     from mrl_sweep.report.render import ARTICLE_FORMATS
     from mrl_sweep.runs.plan import plan_run
     from mrl_sweep.runs.reopen import reopen
@@ -128,7 +127,7 @@ def compare(context: typer.Context, runs: Runs = None, history: History = None, 
     """Two models, two corpora, two days: finished runs side by side, with paired evidence."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(None, flags)
-    from mrl_sweep.report.articles.side_by_side import comparison_article
+    from mrl_sweep.report.compare import comparison_article
     from mrl_sweep.report.folder import read_runs
     from mrl_sweep.report.render import ARTICLE_FORMATS
     from mrl_sweep.runs.compare import matched_runs, side_by_side
@@ -149,7 +148,7 @@ def compare(context: typer.Context, runs: Runs = None, history: History = None, 
 def _show_history(invocation: Invocation, settings: SweepConfig, folder: Path, runs: Sequence[Path]) -> None:
     if runs:
         raise InputError("--history compares all runs of its folder", f"leave out {runs[0]}, or leave out --history")
-    from mrl_sweep.report.articles.history import history_article, history_of
+    from mrl_sweep.report.compare import history_article, history_of
     from mrl_sweep.report.folder import read_history
     from mrl_sweep.report.render import ARTICLE_FORMATS
 

@@ -15,9 +15,9 @@ EPILOG: Final = "Exit codes: 0 pass, 1 gate not met, 2 input, 3 environment, 4 i
 
 HOMES: Final = {
     "run": "run",
-    "gate": "gate",
+    "gate": "run",
     "plan": "finished",
-    "embed": "embed",
+    "embed": "inputs",
     "report": "finished",
     "compare": "finished",
     "demo": "run",

@@ -1,25 +1,31 @@
-"""`check` and `config`: what a run would read, its collection and its settings; no model is opened, no run is written."""
+"""`check`, `config` and `embed`: what a run would read, its settings and its vectors; no run is written."""
 
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mrl_sweep.cli.console import listening
 from mrl_sweep.cli.invocation import invocation_of
-from mrl_sweep.cli.options import EMBED, SWEEP, ConfigFile, takes
 from mrl_sweep.cli.output import prepare_output, prepare_text
+from mrl_sweep.cli.program import EMBED, SWEEP, ConfigFile, takes
 from mrl_sweep.errors import InputError
 from mrl_sweep.settings.parsing import format_size, parse_size
 from mrl_sweep.settings.paths import inputs_of
 from mrl_sweep.settings.setting import Setting
 from mrl_sweep.settings.table import SETTINGS
+from mrl_sweep.words import plural
 
 if TYPE_CHECKING:
+    from mrl_sweep.embedding.dry_run import Amount
+    from mrl_sweep.embedding.dry_run import DryRun as WouldTake
+    from mrl_sweep.report.collections import EmbeddedCollection, TextsRow
     from mrl_sweep.settings.config import SweepConfig
+    from mrl_sweep.types import Embeddings
 
 
 @takes(*EMBED)
@@ -34,7 +40,7 @@ def check(context: typer.Context, config: ConfigFile = None, **flags: Any) -> No
     output = prepare_output(invocation, settings.run.output, inputs_of(settings), ARTICLE_FORMATS)
     from mrl_sweep.collection.describe import describe
     from mrl_sweep.pipeline import run as pipeline
-    from mrl_sweep.report.articles.collections import check_article
+    from mrl_sweep.report.collections import check_article
 
     with listening(invocation) as on_event:
         descriptions = [
@@ -81,3 +87,110 @@ def _assignment(setting: Setting, value: Any) -> str:
     text = format_size(value) if setting.row.parse is parse_size else value
     # TOML's strings, numbers, truth values and arrays are spelled as JSON spells them.
     return f"{setting.key} = {json.dumps(text, ensure_ascii=False)}"
+
+
+PartOfTexts = Annotated[
+    str | None,
+    typer.Option("--part", metavar="I/N", help="Embed one part of the documents; the first also queries.", show_default=False),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how many texts and tokens, at what price; embed nothing.")]
+
+
+@takes(*EMBED)
+def embed(
+    context: typer.Context, config: ConfigFile = None, dry_run: DryRun = False, part: PartOfTexts = None, **flags: Any
+) -> None:
+    """Only fill the store; --dry-run says what that would take. A run then embeds nothing."""
+    invocation = invocation_of(context, flags)
+    settings = invocation.configure(config, flags)
+    from mrl_sweep.pipeline.checks import check_complete, check_embeds
+
+    check_complete(settings)
+    from mrl_sweep.report.collections import embed_article
+    from mrl_sweep.report.render import ARTICLE_FORMATS
+
+    output = prepare_output(invocation, settings.run.output, inputs_of(settings), ARTICLE_FORMATS)
+    from mrl_sweep.embedding.dry_run import dry_run as would_take
+    from mrl_sweep.execution.parts import Part
+    from mrl_sweep.pipeline import run as pipeline
+    from mrl_sweep.pipeline.models import open_model
+    from mrl_sweep.pipeline.parts import texts_of
+
+    model = open_model(settings)
+    check_embeds(model)
+    embedded: list[EmbeddedCollection] = []
+    with listening(invocation) as on_event, nullcontext() if dry_run else pipeline.executor_of(settings, on_event) as executor:
+        for one in settings.each():
+            collection = pipeline.load(one, on_event)
+            if part is not None:
+                collection = texts_of(collection, Part.parse(part))
+            if dry_run:
+                price = settings.model.price_per_million
+                estimate = would_take(
+                    collection, model.documents, model.store, query_model=model.queries, price_per_million=price
+                )
+                embedded.append(_estimated(collection.name, estimate))
+            else:
+                stored = pipeline.embed_texts(one, collection, on_event, model, executor)
+                embedded.append(_embedded(collection.name, stored))
+    return output.show(embed_article(embedded))
+
+
+def _embedded(name: str, stored: Embeddings) -> EmbeddedCollection:
+    from mrl_sweep.report.collections import EmbeddedCollection
+
+    documents, queries = len(stored.documents), len(stored.queries)
+    facts = {"model": stored.model.get("name"), "dim": stored.documents.dim, "documents": documents, "queries": queries}
+    what = f"{plural(documents, 'document')} and {plural(queries, 'query', 'queries')}"
+    sentence = f"{what} are stored, {stored.documents.dim} dimensions each."
+    return EmbeddedCollection(name=name, facts=facts, sentence=sentence)
+
+
+def _estimated(name: str, estimate: WouldTake) -> EmbeddedCollection:
+    from mrl_sweep.report.collections import EmbeddedCollection
+
+    roles = {"documents": estimate.documents, "queries": estimate.queries}
+    facts = {
+        "model": estimate.model,
+        **{role: _facts(amount) for role, amount in roles.items()},
+        "tokens_estimated": estimate.tokens,
+        "price_per_million": estimate.price_per_million,
+        "query_price_per_million": estimate.query_price_per_million,
+        "price": estimate.price,
+        "price_from": estimate.price_from or None,
+    }
+    price = "" if estimate.price is None else f", {estimate.price:,.2f} at {_prices(estimate)} per million tokens"
+    origin = f" ({estimate.price_from})" if estimate.price_from else ""
+    sentence = f"To embed: about {estimate.tokens:,} tokens{price}{origin}."
+    rows = tuple(_row(role, amount) for role, amount in roles.items())
+    return EmbeddedCollection(name=name, facts=facts, sentence=sentence, rows=rows)
+
+
+def _prices(estimate: WouldTake) -> str:
+    """The price of a million tokens; of both models where their prices differ."""
+    prices = dict.fromkeys((estimate.price_per_million, estimate.query_price_per_million))
+    return " and ".join(f"{price:g}" for price in prices if price is not None)
+
+
+def _facts(amount: Amount) -> dict[str, Any]:
+    return {
+        "texts": amount.texts,
+        "stored": amount.stored,
+        "share_stored": amount.share_stored,
+        "to_embed": amount.to_embed,
+        "characters": amount.characters,
+        "tokens_estimated": amount.tokens,
+    }
+
+
+def _row(role: str, amount: Amount) -> TextsRow:
+    from mrl_sweep.report.collections import TextsRow
+
+    return TextsRow(
+        role=role,
+        texts=amount.texts,
+        stored=amount.stored,
+        share_stored=amount.share_stored,
+        to_embed=amount.to_embed,
+        tokens=amount.tokens,
+    )

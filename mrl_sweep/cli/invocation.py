@@ -41,7 +41,7 @@ class Invocation:
 
     def configure(self, path: Path | None, flags: Mapping[str, Any]) -> SweepConfig:
         """The settings of this call: the configuration file at `path` with the options on top."""
-        from mrl_sweep.cli.options import TALK
+        from mrl_sweep.cli.program import TALK
         from mrl_sweep.settings.config import load_config
 
         config = load_config(path, {name: value for name, value in flags.items() if name not in TALK})

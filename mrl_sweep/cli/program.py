@@ -1,17 +1,182 @@
-"""The program as typer has it: its commands, what every command needs beforehand, and typer's errors in our words."""
+"""The program as typer has it: its commands, their options, read off the table of settings, and typer's errors in our words.
+
+Options only carry what was typed: the settings parse it, so that flag, environment and file are read by one reader with one set
+of errors. typer would import pydantic to turn texts into texts, which takes longer than a warm gate.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from mrl_sweep import __version__
-from mrl_sweep.cli.help_page import EPILOG, HELP, HOMES, PROGRAM, PURPOSE
-from mrl_sweep.cli.options import Command, Commands, with_options
+from mrl_sweep.cli.help_page import EPILOG, HELP, HOMES, PROGRAM, PURPOSE, row_lines
+from mrl_sweep.settings.setting import Setting
+from mrl_sweep.settings.table import SETTINGS
 from mrl_sweep.words import nearest
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+ConfigFile = Annotated[
+    Path | None, typer.Argument(metavar="CONFIG.toml", help="Settings; every option below may stand there.", show_default=False)
+]
+
+OUTPUT: Final = ("run.format", "run.output")
+EMBED: Final = (
+    "collection",
+    "model",
+    "run.store",
+    "run.store_dtype",
+    "run.offline",
+    "run.strict",
+    "run.executor",
+    "run.address",
+    *OUTPUT,
+)
+JUDGED: Final = ("decision", "slices", "run.accept", *OUTPUT)
+"""Of a command on finished runs."""
+
+SWEEP: Final = ("collection", "model", "sweep", "decision", "slices", "deploy", "run")
+GATE: Final = (*JUDGED, "gate", "run.strict", "run.store", "run.offline", "run.out", "run.threads")
+SCORE: Final = (*JUDGED, "run.out")
+PLAN: Final = (*JUDGED, "plan", "model.price_per_million", "deploy.target", "deploy.budget_ms", "deploy.budget_gib")
+
+
+def _talk(names: str, help_text: str, **more: Any) -> Any:
+    return typer.Option(*names.split(), help=help_text, rich_help_panel="Talk", show_default=False, **more)
+
+
+TALK: Final[dict[str, Any]] = {
+    "quiet": Annotated[int, _talk("-q --quiet", "Only the verdict; -qq: nothing, the exit code tells.", metavar="", count=True)],
+    "verbose": Annotated[int, _talk("-v --verbose", "Every section, and how long each stage took.", metavar="", count=True)],
+    "show": Annotated[
+        str | None,
+        _talk("--show", "Parts of the text in full: indexes, funnels, slices, losers, controls, warnings; all.", metavar="NAMES"),
+    ],
+    "debug": Annotated[bool, _talk("--debug", "Show the traceback of an error.")],
+}
+"""Options that say how much is printed, not what is done; they are no settings."""
+
+
+def settings_of(*places: str) -> Iterator[Setting]:
+    """The settings that stand in one of these places, whole tables (`decision`) or single rows (`run.store`), in table order."""
+    yield from (setting for setting in SETTINGS if setting.table in places or setting.path in places)
+
+
+def takes(*places: str) -> Callable[[C], C]:
+    """Give a command the options of these settings; they are made where typer is to read them (`with_options`)."""
+
+    def note(command: C) -> C:
+        vars(command)["options_of"] = places
+        return command
+
+    return note
+
+
+def with_options(command: C) -> C:
+    """The command with its options in the place of `**flags`: keyword parameters, which typer can read."""
+    if "__signature__" in vars(command):
+        return command
+    own = inspect.signature(command, eval_str=True)
+    fixed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    given = [_parameter(setting.flag, _option(setting)) for setting in settings_of(*vars(command)["options_of"])]
+    given += [_parameter(name, option, 0 if option.__origin__ is int else None) for name, option in TALK.items()]
+    vars(command)["__signature__"] = own.replace(parameters=[*fixed, *given])
+    return command
+
+
+class AsTyped:
+    """Takes values as the parser of the command line gives them; only paths become what they are. A `RuntimeParam` of typer."""
+
+    def coerce(self, value: Any, param: Any, ctx: typer.Context) -> Any:  # noqa: ARG002 - typer gives it
+        """None for what is not given, a list where there may be several."""
+        several, kind = param.multiple or param.nargs == -1, param.type_descriptor.annotation
+        if value is None:
+            return () if several else None
+        make = Path if kind in (Path, list[Path]) else lambda text: text
+        return [make(each) for each in value] if several else make(value)
+
+
+class _Option(TyperOption):
+    def get_runtime_param(self) -> Any:
+        return AsTyped()
+
+
+class _Argument(TyperArgument):
+    def get_runtime_param(self) -> Any:
+        return AsTyped()
+
+
+def _as_typed(parameters: Iterable[Any]) -> list[Any]:
+    """The parameters, which typer makes and takes no class for, as ours."""
+    ordered = list(parameters)
+    for parameter in ordered:
+        parameter.__class__ = _Argument if isinstance(parameter, TyperArgument) else _Option
+    return ordered
+
+
+class Command(TyperCommand):
+    """A command of typer whose parameters are taken as typed, and whose help needs no rich, which takes longer than all else."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _as_typed(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        write_help(self, ctx, formatter, {})
+
+
+class Commands(TyperGroup):
+    """The same for the program itself."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _as_typed(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        commands = [(name, inspect.cleandoc(command.help or "").partition("\n\n")[0]) for name, command in self.commands.items()]
+        write_help(self, ctx, formatter, {"Commands": commands})
+
+
+def write_help(command: Any, ctx: Any, formatter: Any, more: dict[str, list[tuple[str, str]]]) -> None:
+    """Writes usage, help, the parameters panel by panel, `more` panels of names with their help, and the epilogue."""
+    command.format_usage(ctx, formatter)
+    command.format_help_text(ctx, formatter)
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(ctx):
+        title = "Arguments" if isinstance(parameter, TyperArgument) else parameter.rich_help_panel or "Options"
+        if (record := parameter.get_help_record(ctx)) is not None:
+            panels.setdefault(title, []).append(record)
+    panels |= more
+    if "Options" in panels:
+        panels["Options"] = panels.pop("Options")  # last: they are the same everywhere
+    for title, rows in panels.items():
+        with formatter.section(title):
+            for row in rows:
+                for line in row_lines(*row, indent=formatter.current_indent, width=formatter.width):
+                    formatter.write(line + "\n")
+    command.format_epilog(ctx, formatter)
+
+
+def _parameter(name: str, option: Any, default: int | None = None) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option)
+
+
+def _option(setting: Setting) -> Any:
+    """The option as typer reads it: a switch where there is an opposite, a list where it may be repeated, else a text."""
+    row = setting.row
+    kind = bool | None if "/" in row.options else list[str] | None if row.repeatable else str | None
+    help_text = f"{row.help} Repeatable." if row.repeatable else row.help
+    return Annotated[
+        kind,
+        typer.Option(
+            *row.options.split(), metavar=row.metavar, help=help_text, rich_help_panel=setting.panel, show_default=False
+        ),
+    ]
 
 
 def program(argv: Sequence[str] = ()) -> typer.Typer:

@@ -24,7 +24,7 @@ from mrl_sweep.report.content.advice import advise
 from mrl_sweep.report.content.build import Facts, build_report, control_rows, loser_rows, slice_rows
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.document_rows import LoserRow, SliceRow
-from mrl_sweep.report.ranks_file import RunData, mentioned_rows
+from mrl_sweep.report.folder import RunData, mentioned_rows
 from mrl_sweep.types import FLOAT32, SEED, Advice, Collection, Configuration, Qrels, Ranks, full_size
 
 AGREEMENT_AT: Final = 10

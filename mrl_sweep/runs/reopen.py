@@ -19,8 +19,7 @@ from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surrounding
 from mrl_sweep.report.content.advice import CODES, advise
 from mrl_sweep.report.content.build import Facts, build_report, control_rows, cost_of
 from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
-from mrl_sweep.report.folder import as_edited, read_report, read_run
-from mrl_sweep.report.ranks_file import RunData
+from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import Configuration, IntArray, Measure, full_size
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.report.ranks_file import RunData
+from mrl_sweep.report.folder import RunData
 from mrl_sweep.types import NOT_RETRIEVED, IntArray
 
 FORMS: Final = (

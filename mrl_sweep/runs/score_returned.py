@@ -14,8 +14,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.report.content.sentence import demand
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow
-from mrl_sweep.report.folder import as_edited, read_report, read_run
-from mrl_sweep.report.ranks_file import RunData
+from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run
 from mrl_sweep.runs.reopen import EarlierRun, judged_run
 from mrl_sweep.runs.returned import Returned, ReturnedRanks, ranks_of
 from mrl_sweep.settings.config import SweepConfig

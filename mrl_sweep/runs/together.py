@@ -13,7 +13,7 @@ from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline import run as pipeline
 from mrl_sweep.pipeline.checks import check_data, check_earlier, check_settings
 from mrl_sweep.pipeline.models import open_model
-from mrl_sweep.report.articles.collections import CollectionRow, JointVerdict, MacroMeasure, MacroRow, Several
+from mrl_sweep.report.collections import CollectionRow, JointVerdict, MacroMeasure, MacroRow, Several
 from mrl_sweep.report.content.sentence import confidence, demand
 from mrl_sweep.report.content.view import ladder
 from mrl_sweep.report.document import Report

@@ -13,8 +13,7 @@ import typer
 
 import mrl_sweep
 from mrl_sweep.cli.help_page import HOMES
-from mrl_sweep.cli.options import TALK
-from mrl_sweep.cli.program import program
+from mrl_sweep.cli.program import TALK, program
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import SETTINGS
 

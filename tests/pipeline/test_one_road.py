@@ -12,10 +12,10 @@ from made_vectors import write_steep_collection
 
 import mrl_sweep
 from mrl_sweep.deploying.plan import cheapest_row
-from mrl_sweep.report.articles.plan import plan_article
 from mrl_sweep.report.content.sections import pareto, sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow
+from mrl_sweep.report.plan import plan_article
 from mrl_sweep.report.render import ARTICLE_FORMATS, Format, render
 from mrl_sweep.runs.gate import decide_gate
 from mrl_sweep.runs.plan import plan_run

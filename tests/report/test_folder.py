@@ -13,8 +13,7 @@ from mrl_sweep.files import prepare_folder, write_text
 from mrl_sweep.report import folder as folder_module
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.document_rows import VerdictRow
-from mrl_sweep.report.folder import read_report, read_run, write_run
-from mrl_sweep.report.ranks_file import RunData, mentioned_rows
+from mrl_sweep.report.folder import RunData, mentioned_rows, read_report, read_run, write_run
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, Scores, TopDocuments
 
 CANDIDATES = (Configuration("prefix", 4), Configuration("prefix", 2, "IVF4,Flat"))

@@ -12,12 +12,12 @@ from made_evaluation import evaluated
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.deploying.findings import bytes_on_disk, fewest_of, findings_of, grid_bytes
 from mrl_sweep.report.content.build import Facts, build_report
-from mrl_sweep.report.content.grid import grid_table, grids
+from mrl_sweep.report.content.further_tables import grid_table, grids
 from mrl_sweep.report.content.sections import indexes
 from mrl_sweep.report.content.view import closing
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.render import Format, render
-from mrl_sweep.report.render.markdown import _folded as folded
+from mrl_sweep.report.render.ci import _folded as folded
 from mrl_sweep.types import Advice, Configuration, Measure, Scores
 
 NDCG = Measure("nDCG", 10)

@@ -15,7 +15,7 @@ from mrl_sweep.report.content.sections import controls, indexes, losers, pareto,
 from mrl_sweep.report.content.view import other_shares, worst_slice
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, SliceRow, SmallestRow, VerdictRow
-from mrl_sweep.report.ranks_file import RunData
+from mrl_sweep.report.folder import RunData
 from mrl_sweep.report.render import Format, render
 from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ranks
 

@@ -11,7 +11,7 @@ from mrl_sweep.deploying.findings import fewest_of, findings_of
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.content.build import Facts, build_report
 from mrl_sweep.report.document import QueryScores
-from mrl_sweep.report.ranks_file import RunData
+from mrl_sweep.report.folder import RunData
 from mrl_sweep.runs.gate import decide_gate
 from mrl_sweep.runs.reopen import EarlierRun
 from mrl_sweep.settings.config import SweepConfig

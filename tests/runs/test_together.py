@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from mrl_sweep.report.articles.collections import MacroMeasure
+from mrl_sweep.report.collections import MacroMeasure
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, GateRow, VerdictRow
 from mrl_sweep.runs.together import together

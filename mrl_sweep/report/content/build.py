@@ -26,7 +26,7 @@ from mrl_sweep.report.document_rows import (
     SmallestRow,
     VerdictRow,
 )
-from mrl_sweep.report.ranks_file import RunData
+from mrl_sweep.report.folder import RunData
 from mrl_sweep.types import EXACT, FLOAT32, NOT_RETRIEVED, Advice, Configuration, Measure, Verdict, full_size
 
 NO_EXCERPTS: Final[Mapping[int, str]] = {}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from mrl_sweep import words
 from mrl_sweep.decision.controls import AgainstRandom
 from mrl_sweep.deploying.tenants import pareto_front
-from mrl_sweep.report.content.grid import grid_table, grids
+from mrl_sweep.report.content.further_tables import budgets, funnels, grid_table, grids, projections
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
-from mrl_sweep.report.content.outlook import budgets, funnels, projections
 from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, ControlRow, DocumentRow, FallenRow, LoserRow, SliceRow

@@ -43,7 +43,7 @@ SEVERAL_FORMATS: Final = (*ARTICLE_FORMATS, Format.GITHUB, Format.JUNIT)
 
 _RENDERERS: Final = {
     Format.TEXT: ("terminal", "render", "render_article"),
-    Format.MARKDOWN: ("markdown", "render", "render_article"),
+    Format.MARKDOWN: ("ci", "comment", "comment_of_article"),
     Format.HTML: ("html", "render", "render_article"),
     Format.GITHUB: ("ci", "github", "github_of_article"),
     Format.JUNIT: ("ci", "junit", "junit_of_article"),

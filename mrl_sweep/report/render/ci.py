@@ -1,22 +1,165 @@
-"""What CI systems read: GitHub's workflow commands, an annotation a finding; and JUnit XML, a case for all that can fail."""
+"""What pull requests and CI systems read: a comment in Markdown, GitHub's annotations (one a finding), and JUnit XML."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from html import escape
 from xml.etree import ElementTree
 
 from mrl_sweep import words
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.layout import Article, Table
+from mrl_sweep.report.content.layout import Article, Section, Table, fit
+from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
-from mrl_sweep.report.render.escape import github_data, github_line, github_property
-from mrl_sweep.report.render.escape import xml as safe
+from mrl_sweep.report.render.escape import github_data, github_line, github_property, markdown, plain, xml
 from mrl_sweep.types import Configuration, Evidence, Outcome
+from mrl_sweep.words import plural
+
+_WIDTH = 110
+"""Characters of a table that a comment shows without scrolling."""
+
+MARKER = "<!-- mrl-sweep -->"
+
+_MOST_WARNINGS = 3
+
+_LONGEST = 30
+"""Lines of a comment: nobody reads more, and a longer one is muted."""
+
+_SIGNS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "❔ inconclusive"}
 
 _NAME = "mrl-sweep"
 _WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _NO_TIME = "1970-01-01T00:00:00"
+
+
+def comment(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
+    """A comment of some thirty lines: the status, the closing sentences, the table of sizes, what else was found, warnings.
+
+    It begins with a marker, by which a workflow finds its own comment again.
+    """
+    status = report.gate.status if report.gate else report.status
+    first, *more = (markdown(sentence) for sentence in view.closing(report))
+    sizes = view.sizes(report)
+    made = sections(report)
+    blocks = [
+        f"{MARKER}\n### mrl-sweep: {_SIGNS.get(status, markdown(status))}",
+        f"**{first}**",
+        *more,
+        "\n".join(f"- {markdown(failure)}" for failure in view.failures(report)),
+        markdown(" · ".join(view.headline(report))),
+        _table(sizes.table),
+        " ".join(_notes(sizes)),
+        "\n".join(markdown(sentence) for section in made for sentence in section.brief),
+        _warnings(view.remarks(report)),
+    ]
+    text = "\n\n".join(block for block in blocks if block)
+    return text + _folded_where_short(text, [section for section in made if section.asked]) + "\n"
+
+
+def _folded_where_short(text: str, sections: Sequence[Section]) -> str:
+    """What comes after the text: the sections that open on a click, as far as the comment stays short; the others by name."""
+    more = ""
+    left: list[str] = []
+    for section in sections:
+        folded = f"\n\n{_folded(section)}"
+        pointer = 2 if left or section is not sections[-1] else 0
+        if (text + more + folded).count("\n") + 1 + pointer <= _LONGEST:
+            more += folded
+        else:
+            left.append(markdown(section.title))
+    return more + (f"\n\nOn the page (`--format html`): {'; '.join(left)}." if left else "")
+
+
+def comment_of_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
+    """What to act on, then the sections; the reports that belong to it open on a click."""
+    title = markdown(article.title) + (f": {_SIGNS.get(article.status, markdown(article.status))}" if article.status else "")
+    first, *more = (markdown(sentence) for sentence in article.closing)
+    blocks = [
+        f"{MARKER}\n### mrl-sweep: {title}",
+        f"**{first}**",
+        *more,
+        "\n".join(f"- {markdown(failure)}" for failure in article.unsaid_failures),
+        *(block for section in article.sections for block in _shown(section)),
+        _warnings(article.warnings),
+        *(_folded_report(name, report) for name, report in article.parts.items()),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _shown(section: Section) -> list[str]:
+    title = f"**{markdown(section.title)}**" if section.title else ""
+    more = f"{plural(section.left_out, 'more row')}: `--format html`" if section.left_out else ""
+    return [title, _table(section.table), more, _items(section), *_notes(section)]
+
+
+def _folded_report(name: str, report: Report) -> str:
+    """One report behind its name: the answer and its table of sizes."""
+    inner = "\n\n".join([*(markdown(sentence) for sentence in view.closing(report)), _table(view.sizes(report).table)])
+    return f"<details><summary>{_html(name)}</summary>\n\n{inner}\n\n</details>"
+
+
+def _table(table: Table | None) -> str:
+    if table is None:
+        return ""
+    table = fit(table, _WIDTH, gap=3)
+    lines = [
+        _line([markdown(column.title) for column in table.columns]),
+        _line(["---:" if column.right else ":---" for column in table.columns]),
+    ]
+    for i, cells in enumerate(table.rows):
+        shown = [markdown(cell) for cell in cells]
+        lines.append(_line([f"**{cell}**" for cell in shown] if i == table.chosen else shown))
+    return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _notes(section: Section) -> list[str]:
+    return [markdown(note) for note in section.notes]
+
+
+def _items(section: Section) -> str:
+    lines = []
+    for item in section.items:
+        lines.append(f"- {markdown(item.text)}")
+        lines += [f"  - {markdown(detail)}" for detail in item.details]
+    return "\n".join(lines)
+
+
+def _warnings(section: Section) -> str:
+    """The first warnings without their hints, which the text and the page give."""
+    lines = [f"- ⚠️ {markdown(item.text)}" for item in section.items[:_MOST_WARNINGS]]
+    rest = len(section.items) - _MOST_WARNINGS
+    if rest > 0:
+        lines.append(f"- {plural(rest, 'more warning')} in report.json")
+    return "\n\n".join(filter(None, ["\n".join(lines), *_notes(section)]))
+
+
+def _folded(section: Section) -> str:
+    """A part that opens on a click; the empty lines let GitHub read Markdown inside the element."""
+    body = [_table(section.table), _no_room(section), _items(section), *_notes(section)]
+    inner = "\n\n".join(block for block in body if block)
+    return f"<details><summary>{_html(section.title)}</summary>\n\n{inner}\n\n</details>"
+
+
+def _no_room(section: Section) -> str:
+    """The sizes of a grid that were left out: a reader would take them for not measured."""
+    if section.name != "grid" or section.table is None:
+        return ""
+    names = [column.title for column in section.table.columns if column not in fit(section.table, _WIDTH, gap=3).columns]
+    return f"No room here for {', '.join(names)}: `--format html`" if names else ""
+
+
+def _html(text: str) -> str:
+    """Inside a line of HTML, Markdown's escapes would show: only HTML's own apply."""
+    return escape(plain(text))
+
+
+# --- Annotations ------------------------------------------------------------------------------------------------------
 
 
 def github(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
@@ -68,6 +211,9 @@ def command(level: str, title: str, *lines: str) -> str:
     return f"::{level} title={github_property(title)}::{github_data(*lines)}"
 
 
+# --- JUnit ------------------------------------------------------------------------------------------------------------
+
+
 def junit(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
     """A `testsuites` document of one suite.
 
@@ -85,7 +231,7 @@ def junit_of_article(article: Article, look: Look) -> str:  # noqa: ARG001 - eve
     for number, (name, report) in enumerate(article.parts.items()):
         suite = _add_suite(root, report)
         suite.set("id", str(number))
-        suite.set("name", safe(f"{_NAME} {name}"))
+        suite.set("name", xml(f"{_NAME} {name}"))
     return _written(root)
 
 
@@ -95,8 +241,8 @@ def _add_suite(root: ElementTree.Element, report: Report) -> ElementTree.Element
     _verdict_case(suite, report)
     _measure_cases(suite, report)
     _slice_cases(suite, report)
-    ElementTree.SubElement(suite, "system-out").text = safe("  ".join(view.closing(report)))
-    ElementTree.SubElement(suite, "system-err").text = safe("  ".join(warning.message for warning in report.open_warnings))
+    ElementTree.SubElement(suite, "system-out").text = xml("  ".join(view.closing(report)))
+    ElementTree.SubElement(suite, "system-err").text = xml("  ".join(warning.message for warning in report.open_warnings))
     _count(suite, report)
     return suite
 
@@ -133,7 +279,7 @@ def _properties(suite: ElementTree.Element, report: Report) -> None:
         facts["exit_code"] = str(report.gate.exit_code)
     holder = ElementTree.SubElement(suite, "properties")
     for name, value in facts.items():
-        ElementTree.SubElement(holder, "property", name=name, value=safe(value))
+        ElementTree.SubElement(holder, "property", name=name, value=xml(value))
 
 
 def _verdict_case(suite: ElementTree.Element, report: Report) -> None:
@@ -142,8 +288,8 @@ def _verdict_case(suite: ElementTree.Element, report: Report) -> None:
     case = _case(suite, "verdict", gate.question if gate else "which size to ship")
     if _missed(report):
         first, *rest = view.closing(report)
-        failure = ElementTree.SubElement(case, "failure", type=safe(status), message=safe(first))
-        failure.text = safe("  ".join([*view.failures(report), *rest]))
+        failure = ElementTree.SubElement(case, "failure", type=xml(status), message=xml(first))
+        failure.text = xml("  ".join([*view.failures(report), *rest]))
 
 
 def _measure_cases(suite: ElementTree.Element, report: Report) -> None:
@@ -157,7 +303,7 @@ def _measure_cases(suite: ElementTree.Element, report: Report) -> None:
             continue
         case = _case(suite, "measures", f"{named} {name}")
         if _missed(report) and _short(evidence, report):
-            ElementTree.SubElement(case, "failure", type="fail", message=safe(_figures(evidence, report)))
+            ElementTree.SubElement(case, "failure", type="fail", message=xml(_figures(evidence, report)))
 
 
 def _slice_cases(suite: ElementTree.Element, report: Report) -> None:
@@ -168,7 +314,7 @@ def _slice_cases(suite: ElementTree.Element, report: Report) -> None:
             case = _case(suite, "slices", f"{dim} {row.field}={row.value}")
             if row.verdict == Outcome.FAIL and _missed(report):
                 kept = words.percent(row.kept, limit=row.retain or report.verdict.retain)
-                ElementTree.SubElement(case, "failure", type="fail", message=safe(f"keeps {kept}"))
+                ElementTree.SubElement(case, "failure", type="fail", message=xml(f"keeps {kept}"))
 
 
 def _missed(report: Report) -> bool:
@@ -189,4 +335,4 @@ def _figures(evidence: Evidence, report: Report) -> str:
 
 
 def _case(suite: ElementTree.Element, group: str, name: str) -> ElementTree.Element:
-    return ElementTree.SubElement(suite, "testcase", classname=safe(f"{_NAME}.{group}"), name=safe(name), time="0")
+    return ElementTree.SubElement(suite, "testcase", classname=xml(f"{_NAME}.{group}"), name=xml(name), time="0")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from typing import Any, Final
@@ -14,14 +16,27 @@ from typing import Any, Final
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from mrl_sweep import words
+from mrl_sweep.decision.policy import MIN_QUERIES, DecideBy
+from mrl_sweep.decision.walk import ladder
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.grid import grids
+from mrl_sweep.report.content.further_tables import (
+    Grid,
+    every_configuration,
+    every_slice,
+    family_words,
+    funnel_words,
+    grids,
+    outlook_words,
+    work_saved,
+)
 from mrl_sweep.report.content.layout import Article, fit
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
+from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, FallenRow, FunnelRow, ProjectionRow, SliceRow
 from mrl_sweep.report.render import Look
 from mrl_sweep.report.render.escape import plain
-from mrl_sweep.report.render.explore import every_configuration, every_slice, heat_map, losing_queries, plot_data
+from mrl_sweep.types import Outcome
 
 _WIDTH: Final = 130
 """Characters of a table beside which its verdicts are still seen; "every configuration" has the other figures."""
@@ -29,6 +44,12 @@ _WIDTH: Final = 130
 _SENTENCE_END: Final = re.compile(r"(?<=\.) (?=[A-Z])")
 
 _LONGEST_TITLE: Final = 60
+
+_SHADES: Final = 6
+_POINTS_A_SHADE: Final = 0.02
+"""A cell of the heat map is one shade darker for each two points of a share below what was asked."""
+
+_STATES: Final = {Outcome.PASS: "pass", Outcome.FAIL: "fail", Outcome.BASELINE: "baseline"}
 
 
 def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
@@ -129,3 +150,226 @@ def _embedded(value: Any) -> str:
 def _finalize(value: Any) -> Any:
     """Every string on the page, ours or not, loses what could act on it; markup made by the template's macros stays."""
     return plain(value) if type(value) is str else value
+
+
+# --- Plots ------------------------------------------------------------------------------------------------------------
+
+
+def plot_data(report: Report) -> dict[str, Any]:
+    """Plain figures of every configuration, funnel and corpus size, and what the slider needs to answer as the program does."""
+    verdict, rows = report.verdict, view.ladder(report)
+    sizes = [row.configuration for row in rows]
+    units = verdict.queries if verdict.clusters is None else verdict.clusters
+    return {
+        "measure": plain(verdict.measure),
+        "retain": verdict.retain,
+        "byMean": verdict.decide_by == DecideBy.MEAN,
+        "enough": units >= MIN_QUERIES,
+        "walk": [c.dim for c in (*sizes[:1], *ladder(sizes[1:], sizes[0].dim))] if sizes else [],
+        "byShare": [
+            {"retain": one.retain, "configuration": plain(one.configuration), "bytes": one.bytes_per_vector}
+            for one in sorted(verdict.by_share, key=lambda one: one.retain)
+        ],
+        "rows": [_point(row, report) for row in report.candidates],
+        "grids": [_grid(grid) for grid in grids(report)],
+        "funnels": [_funnel(row) for row in report.funnels],
+        "growth": _growth(report),
+    }
+
+
+def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
+    verdict, evidence = report.verdict, view.measured(row, report)
+    required = [row.measures.get(name) for name in dict.fromkeys((verdict.measure, *verdict.required))]
+    limits = [(one.kept if verdict.decide_by == DecideBy.MEAN else one.at_least) if one else None for one in required]
+    unfit = report.manifest.get("unfit")
+    name = str(row.configuration)
+    return {
+        "name": plain(name),
+        "family": plain(view.control_name(row.basis)),
+        "dim": row.dim,
+        "index": plain(row.index),
+        "rescore": plain(row.rescore),
+        "precision": plain(row.precision),
+        "exactPrefix": row.configuration.is_exact_prefix,
+        "baseline": row.verdict == Outcome.BASELINE,
+        "sound": row.certified and not (isinstance(unfit, dict) and name in unfit),
+        "accepted": row.acceptable,
+        "words": plain(view.outcome_words(row, report)),
+        "bytes": row.bytes_per_vector,
+        "kept": evidence.kept if evidence else None,
+        "atLeast": evidence.at_least if evidence else None,
+        "atMost": evidence.at_most if evidence else None,
+        "limits": limits,
+        "p50": row.latency_ms.get("p50"),
+    }
+
+
+def _grid(grid: Grid) -> dict[str, Any]:
+    """Its sizes, and by precision the name of what was measured at each; None where nothing was."""
+    rows = [
+        {
+            "name": plain(family_words(family)),
+            "cells": [plain(str(row.configuration)) if row else None for row in grid.row(family)],
+        }
+        for family in grid.families
+    ]
+    return {"dims": list(grid.dims), "rows": rows}
+
+
+def _funnel(row: FunnelRow) -> dict[str, Any]:
+    kept = row.measured_kept if row.measured_kept is not None else row.kept_low
+    return {
+        "name": f"{row.shortlist:,} at {row.small}, ordered again at {row.large}",
+        "kept": kept,
+        "measured": row.measured_kept is not None,
+        "low": row.kept_low,
+        "high": row.kept_high if row.kept_high is not None and row.kept_high <= 1 else None,
+        "work": work_saved(row) if kept is not None else None,
+        "words": plain(funnel_words(row)),
+        "state": _STATES.get(Outcome(row.verdict), "open"),
+        "chosen": row.recommended,
+    }
+
+
+def _growth(report: Report) -> list[dict[str, Any]]:
+    """A line for each size that is projected: the share here, then at each corpus size that was asked about."""
+    measure = report.verdict.measure
+    lines: dict[str, list[ProjectionRow]] = {}
+    for row in report.projections:
+        if row.measure == measure and row.kept is not None and row.configuration in ("", str(row.dim)):
+            lines.setdefault(str(row.dim), []).append(row)
+    collection = report.manifest.get("collection")
+    here = collection.get("documents") if isinstance(collection, dict) else None
+    known = {str(row.configuration): row for row in report.candidates}
+    made = []
+    for name, rows in lines.items():
+        points = [] if name not in known or not isinstance(here, int) else _here(known[name], report, here)
+        points += [
+            {
+                "documents": row.documents,
+                "kept": row.kept,
+                "low": row.kept_low,
+                "high": row.kept_high,
+                "words": outlook_words(row),
+                "state": "open" if row.acceptable is None else "pass" if row.acceptable else "fail",
+            }
+            for row in sorted(rows, key=lambda row: row.documents)
+            if row.documents != here
+        ]
+        made.append({"name": plain(name), "points": points})
+    return made
+
+
+def _here(row: CandidateRow, report: Report, documents: int) -> list[dict[str, Any]]:
+    evidence = view.measured(row, report)
+    if evidence is None or evidence.kept is None:
+        return []
+    words_here, state = plain(view.outcome_words(row, report)), _STATES.get(Outcome(row.verdict), "open")
+    limits = {"low": evidence.at_least, "high": evidence.at_most}
+    return [{"documents": documents, "kept": evidence.kept, **limits, "words": words_here, "state": state}]
+
+
+# --- Tables -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatCell:
+    """A slice at a size: its share, how many shades it is darkened, whether it is proven to be hit, and its figures in words."""
+
+    text: str
+    shade: int = 0
+    hit: bool = False
+    tip: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatMap:
+    """Slices by dimensions; the slices that lose most at the answer's size come first."""
+
+    dims: tuple[int, ...]
+    rows: tuple[tuple[str, int, tuple[HeatCell, ...]], ...]
+
+
+def heat_map(report: Report) -> HeatMap | None:
+    """Every slice at every size that was searched; None where there are none."""
+    cells: dict[tuple[str, str], dict[int, SliceRow]] = {}
+    for row in report.slices:
+        cells.setdefault((row.field, row.value), {})[row.dim] = row
+    if not cells:
+        return None
+    dims = tuple(sorted({row.dim for row in report.slices}, reverse=True))
+    dim = report.verdict.dimension if report.verdict.dimension in dims else dims[0]
+
+    def kept(by_dim: dict[int, SliceRow]) -> float:
+        row = by_dim.get(dim)
+        return row.kept if row is not None and row.kept is not None else 2.0
+
+    ordered = sorted(cells.items(), key=lambda item: kept(item[1]))
+    return HeatMap(
+        dims=dims,
+        rows=tuple(
+            (
+                f"{field}={value}",
+                max(row.queries for row in by_dim.values()),
+                tuple(_heat_cell(by_dim.get(one), report) for one in dims),
+            )
+            for (field, value), by_dim in ordered
+        ),
+    )
+
+
+def _heat_cell(row: SliceRow | None, report: Report) -> HeatCell:
+    if row is None or row.kept is None:
+        return HeatCell(text=words.DASH)
+    asked = row.retain or report.verdict.retain
+    lines = [f"{row.field}={row.value} at {row.dim}", f"keeps {words.percent(row.kept)}, {words.count(row.queries)} queries"]
+    if row.at_least is not None and row.at_most is not None:
+        lines.append(f"between {words.percent(row.at_least)} and {words.percent(row.at_most)}")
+    if row.kept_by_others is not None:
+        lines.append(f"the others keep {words.percent(row.kept_by_others)}")
+    if row.q_value is not None:
+        lines.append(f"q {row.q_value:.3f}")
+    below = max(0.0, asked - row.kept)
+    return HeatCell(
+        text=words.percent(row.kept, limit=asked),
+        shade=min(_SHADES, math.ceil(below / _POINTS_A_SHADE)),
+        hit=view.proven_hit(row, report),
+        tip=" · ".join(lines),
+    )
+
+
+# --- Losing queries ---------------------------------------------------------------------------------------------------
+
+
+def losing_queries(report: Report) -> list[dict[str, Any]]:
+    """Each query that loses much, with its text, and the documents that fell, left and came in, with their beginnings."""
+    return [
+        {
+            "id": row.query_id,
+            "text": row.text or row.query_id,
+            "change": f"{row.full:.2f} -> {row.value:.2f}",
+            "groups": [
+                (title, [(_called(one), one.text.removeprefix(one.title).strip(), note(one)) for one in documents])
+                for title, documents, note in (
+                    ("Relevant documents that fell", row.fell, _places),
+                    ("Left the top", row.left, _graded),
+                    ("Came in", row.came_in, _graded),
+                )
+                if documents
+            ],
+        }
+        for row in sorted(report.losers, key=lambda row: row.value - row.full)
+    ]
+
+
+def _called(document: DocumentRow | FallenRow) -> str:
+    return f"{document.title} [{document.id}]" if document.title else f"[{document.id}]"
+
+
+def _graded(document: Any) -> str:
+    return "" if document.grade is None else f"grade {document.grade}"
+
+
+def _places(document: Any) -> str:
+    places = ("nowhere" if rank is None else words.count(rank) for rank in (document.rank_at_full, document.rank))
+    return "grade {}, rank {} to {}".format(document.grade, *places)

@@ -8,12 +8,12 @@ import pytest
 
 from mrl_sweep.deploying.bill import PlanRequest, PlanRow
 from mrl_sweep.deploying.plan import Plan
-from mrl_sweep.report.articles.plan import plan_article
+from mrl_sweep.report.content.further_tables import _span, budgets, funnels, projections
 from mrl_sweep.report.content.layout import Section
-from mrl_sweep.report.content.outlook import _span, budgets, funnels, projections
 from mrl_sweep.report.content.view import model_name
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import BudgetRow, FunnelRow, ProjectionRow
+from mrl_sweep.report.plan import plan_article
 from mrl_sweep.report.render import Format, render
 
 
