@@ -38,8 +38,7 @@ from mrl_sweep.runs.compare import side_by_side
 from mrl_sweep.runs.gate import decide_gate
 from mrl_sweep.runs.plan import plan_run
 from mrl_sweep.runs.reopen import reopen
-from mrl_sweep.runs.returned import read_returned
-from mrl_sweep.runs.score_returned import score_returned
+from mrl_sweep.runs.returned import read_returned, score_returned
 from mrl_sweep.settings.config import SweepConfig, load_config
 from mrl_sweep.types import Collection
 

@@ -136,7 +136,6 @@ LONGEST = 420
 FRAGMENT = 60
 FRAGMENTS = {
     "mrl_sweep.api",
-    "mrl_sweep.deploying.indexes.query_topics",
 }
 """Modules of fewer lines than `FRAGMENT` that a single other one imports. It may shrink: a subject is read on one page."""
 

@@ -189,8 +189,7 @@ def score(
     output = prepare_output(invocation, settings.run.output, [*files_of(run), trec])
     from mrl_sweep.report.folder import write_run
     from mrl_sweep.report.render import escape
-    from mrl_sweep.runs.returned import read_returned
-    from mrl_sweep.runs.score_returned import score_returned
+    from mrl_sweep.runs.returned import read_returned, score_returned
 
     scored = score_returned(run, settings, read_returned(trec), claimed=codes, name=name or trec.stem)
     report = scored.run.report

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mrl_sweep.deploying.findings import bytes_in_memory, bytes_on_disk
-from mrl_sweep.deploying.index_bytes import vector_bytes
+from mrl_sweep.deploying.index_spec import vector_bytes
 from mrl_sweep.deploying.scaling import Band, Outlook
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
 from mrl_sweep.errors import InputError

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
-from mrl_sweep.deploying.index_bytes import vector_bytes
+from mrl_sweep.deploying.index_spec import vector_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import NOT_RETRIEVED, Basis, BoolArray, Configuration, Float32Array, IntArray, Measure, Qrels, Ranks
 

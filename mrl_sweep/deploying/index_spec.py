@@ -1,4 +1,7 @@
-"""How people name an index: a FAISS factory string, with search parameters behind it, or one of a live pgvector."""
+"""How people name an index, and what the name tells: search parameters, and the bytes of FAISS's file in closed form.
+
+A name is a FAISS factory string with search parameters behind it, or an index of a live pgvector.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from mrl_sweep.errors import InputError
+from mrl_sweep.ranking.codes.scalar import ScalarCode
+from mrl_sweep.ranking.codes.signs import RaBitQCode
 
 SPEC_FORMS: Final = (
     "--index takes FAISS factory strings: Flat, HNSW32, IVF1024,Flat, SQ8, SQfp16, PQ64, IVF1024,PQ64, RaBitQ, LSH, "
@@ -84,3 +89,158 @@ def parse_index(text: str) -> IndexSpec:
     if _DEGENERATE.search(factory):
         raise InputError(f"index {text!r}: FAISS breaks on this count of links or lists", SPEC_FORMS)
     return IndexSpec(factory, tuple(parameters))
+
+
+FLOAT_BYTES: Final = 4
+ID_BYTES: Final = 8
+
+_HEADER: Final = 45
+_FAST_SCAN_BLOCK: Final = 32
+_QUANTISER_BITS: Final = {"SQ8": 8, "SQ6": 6, "SQ4": 4, "SQfp16": 16, "SQbf16": 16, "SQ8_direct": 8, "SQ8_direct_signed": 8}
+_TRAINED_RANGES: Final = ("SQ8", "SQ6", "SQ4")
+_TURBO_MSE_BITS: Final = (1, 2, 3, 4, 8)
+_TURBO_BITS: Final = (2, 3, 4, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBytes:
+    """How one vector is stored: bytes each (`block` of them at a time), what is stored once, and what of it in inverted lists."""
+
+    per_vector: int
+    once: int
+    once_in_lists: int
+    block: int = 1
+
+    def bytes(self, n: int) -> int:
+        return self.once + self.per_vector * _round_up(n, self.block)
+
+
+def vector_bytes(dim: int, n: int = 1) -> int:
+    """Bytes of n float32 vectors."""
+    return FLOAT_BYTES * dim * n
+
+
+def index_bytes(spec: str, dim: int, n: int) -> int | None:
+    """Bytes of the FAISS index `spec` over n vectors of `dim`, as `faiss.serialize_index` gives them; None where unknown.
+
+    Known: Flat, SQ4/6/8/fp16/bf16, TurboQuant, PQ, fast-scan PQ, LSH, RaBitQ; HNSW and IVF over any of them; PCA, OPQ, RR and
+    L2norm in front; RFlat and Refine(…) behind. What the data or chance decide (the upper links of HNSW, how full the last
+    block of a fast-scan list is) stands at its expectation. All else FAISS builds (RQ, LSQ, NSG …) is measured only.
+    """
+    words = [word.strip() for word in parse_index(spec).factory.split(",")]
+    total = 0
+    while words and (front := _transform(words[0], dim)) is not None:
+        total, dim, words = total + front[0], front[1], words[1:]
+    if words and (behind := _refinement(words[-1], dim)) is not None:
+        total, words = total + behind.bytes(n), words[:-1]
+    core = _core(words, dim, n)
+    return None if core is None else total + core
+
+
+def code_of(word: str, dim: int) -> CodeBytes | None:
+    """How a flat index or an inverted list stores one vector under this codec; None where it is not known."""
+    if word == "Flat":
+        return CodeBytes(FLOAT_BYTES * dim, _HEADER, 0)
+    if word in _QUANTISER_BITS:
+        ranges = 2 * FLOAT_BYTES * dim if word in _TRAINED_RANGES else 0
+        return CodeBytes(_bits(dim * _QUANTISER_BITS[word]), 81 + ranges, 45 + ranges)
+    if match := re.fullmatch(r"LSH(r?)(t?)", word):
+        rotation, thresholds = (FLOAT_BYTES * dim * dim if match[1] else 0), (FLOAT_BYTES * dim if match[2] else 0)
+        return CodeBytes(_bits(dim), 93 + rotation + thresholds, 0)
+    if match := re.fullmatch(r"PQ(\d+)(?:x(\d+))?(fsr?)?(?:_(\d+))?(?:np)?", word):
+        parts, bits = int(match[1]), int(match[2] or 8)
+        centroids = FLOAT_BYTES * dim * 2**bits
+        if match[3]:
+            block = int(match[4] or _FAST_SCAN_BLOCK)
+            return CodeBytes(_bits(_round_up(parts, 2) * bits), 105 + centroids, 69 + centroids, block)
+        return CodeBytes(_bits(parts * bits), 86 + centroids, 41 + centroids)
+    return _turbo_quant(word, dim) or _rabitq(word, dim)
+
+
+def _rabitq(word: str, dim: int) -> CodeBytes | None:
+    """RaBitQ: a bit (or more) a number and two (or five) numbers a vector; the fast-scan variant knows one bit, in blocks."""
+    if match := re.fullmatch(r"RaBitQfs(?:_(\d+))?", word):
+        return CodeBytes(_bits(dim) + 8, 110 + FLOAT_BYTES * dim, 67, int(match[1] or _FAST_SCAN_BLOCK))
+    if match := re.fullmatch(r"RaBitQ(\d*)", word):
+        bits = int(match[1] or 1)
+        once = 74 if bits == 1 else 82
+        return CodeBytes(RaBitQCode(bits).bytes_per_vector(dim), once + FLOAT_BYTES * dim, once - 44)
+    return None
+
+
+def _turbo_quant(word: str, dim: int) -> CodeBytes | None:
+    """TurboQuant: b bits a number, 2^b levels with the bounds between them; `SQtq` gives one bit to the residual, and norms."""
+    if (match := re.fullmatch(r"SQtqmse(\d)", word)) and int(match[1]) in _TURBO_MSE_BITS:
+        bits, residual = int(match[1]), 0
+    elif (match := re.fullmatch(r"SQtq(\d)", word)) and int(match[1]) in _TURBO_BITS:
+        bits, residual = int(match[1]) - 1, 12
+    else:
+        return None
+    levels = FLOAT_BYTES * (2 ** (bits + 1) - 1) + residual
+    return CodeBytes(ScalarCode(word).bytes_per_vector(dim), 81 + levels, 45 + levels)
+
+
+def _core(words: list[str], dim: int, n: int) -> int | None:
+    """An index without what stands in front of or behind it: a codec alone, a graph over one, or inverted lists of one."""
+    if not words:
+        return None
+    first, storage = words[0], words[1] if len(words) > 1 else "Flat"
+    if len(words) <= 2 and (match := re.fullmatch(r"HNSW(\d*)(?:_([A-Za-z0-9]+))?", first)):
+        code = code_of(match[2] or storage, dim)
+        return None if code is None else code.bytes(n) + _graph(int(match[1] or 32), n)
+    if len(words) == 2 and (match := re.fullmatch(r"IVF(\d+)(?:_HNSW(\d*)|\(HNSW(\d*)\))?", first)):
+        code = code_of(storage, dim)
+        return None if code is None else _lists(match, code, dim, n)
+    if len(words) == 1:
+        code = code_of(first, dim)
+        return None if code is None else code.bytes(n)
+    return None
+
+
+def _graph(links: int, n: int) -> int:
+    """HNSW's links: 2M on the ground, M on each upper level that a vector reaches with chance M^-level; a level and an offset."""
+    per_vector = 4 + 8 + 4 * 2 * links + 4 * links / (links - 1)
+    return 181 + round(n * per_vector)
+
+
+def _lists(match: re.Match[str], code: CodeBytes, dim: int, n: int) -> int:
+    """Inverted lists: coarse centroids (in a graph where so named), an id beside each code, half a block of padding a list."""
+    n_lists, coarse_links = int(match[1]), match[2] if match[2] is not None else match[3]
+    coarse = _HEADER + FLOAT_BYTES * dim * n_lists
+    if coarse_links is not None:
+        coarse += _graph(int(coarse_links or 32), n_lists)
+    blocks = 0
+    if code.block > 1:
+        # a fast-scan list has its length beside it, and half a block of padding at its end
+        blocks = 8 * n_lists + round(n_lists * code.per_vector * (code.block - 1) / 2)
+    return coarse + 94 + 8 * n_lists + code.once_in_lists + n * (ID_BYTES + code.per_vector) + blocks
+
+
+def _transform(word: str, dim: int) -> tuple[int, int] | None:
+    """Bytes of a transform in front of an index, and the size it leaves; None where the word is no transform."""
+    if match := re.fullmatch(r"PCA[RW]*(\d+)", word):
+        out = int(match[1])
+        return FLOAT_BYTES * (dim * dim + dim * out + 2 * dim + out) + 108, out
+    if match := re.fullmatch(r"OPQ\d+(?:_(\d+))?|RR(\d+)", word):
+        out = int(match[1] or match[2] or dim)
+        return FLOAT_BYTES * dim * out + 71, out
+    return (58, dim) if word == "L2norm" else None
+
+
+def _refinement(word: str, dim: int) -> CodeBytes | None:
+    """The second store of a refining index, which reranks what the first returns."""
+    if word == "RFlat":
+        return CodeBytes(FLOAT_BYTES * dim, _HEADER + 41, 0)
+    if match := re.fullmatch(r"Refine\((\w+)\)", word):
+        code = code_of(match[1], dim)
+        return None if code is None else CodeBytes(code.per_vector, code.once + 41, 0, code.block)
+    return None
+
+
+def _bits(count: int) -> int:
+    """Whole bytes for so many bits."""
+    return (count + 7) // 8
+
+
+def _round_up(count: int, step: int) -> int:
+    return -(-count // step) * step

@@ -13,9 +13,8 @@ import numpy as np
 
 from mrl_sweep.deploying.findings import Cost
 from mrl_sweep.deploying.index_spec import LiveIndex
-from mrl_sweep.deploying.indexes.answers import Answers, at_depth, judged_ranks
-from mrl_sweep.deploying.indexes.latency import FEWEST_CALLS_FOR_P99
-from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
+from mrl_sweep.deploying.indexes.answers import Answers, judged_ranks
+from mrl_sweep.deploying.indexes.measurement import FEWEST_CALLS_FOR_P99, IndexMeasurement, at_depth
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.events import OnEvent, Progress, ignore

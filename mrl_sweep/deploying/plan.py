@@ -20,8 +20,7 @@ from mrl_sweep.deploying.bill import (
     with_saving,
 )
 from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory
-from mrl_sweep.deploying.index_bytes import index_bytes
-from mrl_sweep.deploying.index_spec import canonical_index, parse_index
+from mrl_sweep.deploying.index_spec import canonical_index, index_bytes, parse_index
 from mrl_sweep.deploying.scaling import Outlook, outlook, uses_index
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.errors import InputError

@@ -1,4 +1,7 @@
-"""The databases a configuration goes into: their limits, precisions, bytes and statements, read from targets.toml."""
+"""The databases a configuration goes into: their limits, precisions, bytes and statements, read from targets.toml.
+
+And what their users are told first: what does not fit, and where bytes stay and fall.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import datetime
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from functools import cache
@@ -14,12 +17,11 @@ from importlib import resources
 from string import Template
 from typing import Any, Final, TypeVar
 
-from mrl_sweep.deploying.index_bytes import index_bytes
-from mrl_sweep.deploying.index_spec import parse_index
-from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, table_bytes
+from mrl_sweep.deploying.index_spec import index_bytes, parse_index
+from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, step_of, table_bytes
 from mrl_sweep.errors import InputError
-from mrl_sweep.ranking.codes.precision import bytes_per_vector
-from mrl_sweep.types import EXACT, Basis, Configuration
+from mrl_sweep.ranking.codes.precision import HAMMING, bytes_per_vector
+from mrl_sweep.types import EXACT, Advice, Basis, Configuration
 
 SCHEMA_VERSION: Final = 1
 DEFAULT_TARGET: Final = "faiss"
@@ -295,3 +297,82 @@ def _row(kind: type[Row], values: Mapping[str, Any], where: str) -> Row:
         if checked.get("layout", "") not in LAYOUTS:
             raise ValueError(f"{where}: there is no layout {checked['layout']!r}")
     return kind(**checked)
+
+
+def check_target(target: Target, precisions: Iterable[str]) -> None:
+    """Raises InputError where a precision is asked for that the target does not offer: ask before embedding."""
+    for precision in precisions:
+        if target.offer(precision) is None:
+            raise InputError(
+                f"{target.title} offers no {precision}", f"--target {target.name} has {', '.join(target.precisions)}"
+            )
+
+
+def target_advice(
+    target: Target, dims: Sequence[int], precisions: Iterable[str], *, symmetric: bool = False
+) -> tuple[Advice, ...]:
+    """What does not fit, then the steps of the staircase that the sizes of this sweep stand on, for each precision.
+
+    `symmetric`: the sweep compared signs with signs.
+    """
+    offers = [offer for precision in precisions if (offer := target.offer(precision)) is not None]
+    note = [Advice("target-note", f"{target.title}: {target.note}")] if target.note else []
+    codes = [offer for offer in offers if offer.codes and offer.precision != HAMMING]
+    return (
+        *_misfit(target, max(dims)),
+        *(_codes(target, offer, symmetric=symmetric) for offer in codes),
+        *(step for offer in _by_name(offers) for step in _steps(target, offer, dims)),
+        *note,
+    )
+
+
+def _by_name(offers: Sequence[Offer]) -> list[Offer]:
+    """One offer of each of the target's own names."""
+    return list({offer.called: offer for offer in offers}.values())
+
+
+def _codes(target: Target, offer: Offer, *, symmetric: bool) -> Advice:
+    compares = f"{target.title} compares {offer.called} codes with codes"
+    if symmetric:
+        return Advice(
+            "target-codes", f"{compares}, and so {offer.precision} was measured", "--rescore 4x makes up for much of it"
+        )
+    hint = f"run with --target {target.name} measures codes against codes; --rescore 4x makes up for much of it"
+    return Advice("target-codes", f"{compares}; {offer.precision} was measured with float32 queries", hint)
+
+
+def _misfit(target: Target, full: int) -> list[Advice]:
+    refused = [offer for offer in target.offers if not offer.takes(full)]
+    if not refused:
+        return []
+    limits = [f"{offer.most_dims:,} as {offer.called}" for offer in _by_name(target.offers) if offer.most_dims]
+    holding = [offer for offer in target.offers if offer.takes(full)]
+    called = " or ".join(offer.called for offer in refused)
+    message = f"full size, {full:,} dimensions, has no index in {target.title} as {called}: it takes up to {', '.join(limits)}"
+    hint = (
+        f"ship a smaller size, or --precision {holding[0].precision}: {holding[0].called}" if holding else "ship a smaller size"
+    )
+    return [Advice("target-limit", message, hint)]
+
+
+def _steps(target: Target, offer: Offer, dims: Sequence[int]) -> list[Advice]:
+    """The sizes that cost what a larger one costs; nothing where every dimension less saves bytes."""
+    if not offer.layout.startswith("pgvector:"):
+        return []
+    descending = sorted(dims, reverse=True)
+    by_step: dict[tuple[int, int], list[int]] = {}
+    for dim in descending:
+        step = step_of(VectorType(offer.called), dim)
+        if step is not None:
+            by_step.setdefault(step, []).append(dim)
+    advice = []
+    for (first, _), (largest, *others) in by_step.items():
+        below = [dim for dim in descending if dim < first]
+        if not others:
+            continue
+        verb = "cost" if len(others) > 1 else "costs"
+        message = f"as {offer.called}, {' and '.join(f'{dim:,}' for dim in others)} {verb} what {largest:,} costs"
+        if below:
+            message += f"; the next step down is {below[0]:,} (it begins at {first - 1:,})"
+        advice.append(Advice("target-steps", f"{target.title}: {message}"))
+    return advice

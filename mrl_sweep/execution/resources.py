@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.deploying.indexes.latency import anonymous_bytes
+from mrl_sweep.deploying.indexes.measurement import anonymous_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.execution.places import ReadAhead

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 from mrl_sweep.decision.units import check_fields
 from mrl_sweep.deploying.funnels import parse_funnel
 from mrl_sweep.deploying.index_spec import LIVE, parse_index
-from mrl_sweep.deploying.target_advice import check_target
-from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
+from mrl_sweep.deploying.targets import DEFAULT_TARGET, check_target, target_named
 from mrl_sweep.embedding import Embedder
 from mrl_sweep.embedding.protocol import GUESSED
 from mrl_sweep.errors import InputError

@@ -12,7 +12,7 @@ from mrl_sweep.collection import left_out
 from mrl_sweep.deploying.findings import findings_of, which_sizes
 from mrl_sweep.deploying.funnels import Funnel, parse_funnel
 from mrl_sweep.deploying.index_spec import LIVE
-from mrl_sweep.deploying.indexes.cache import IndexShelf
+from mrl_sweep.deploying.indexes.building import IndexShelf
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements
 from mrl_sweep.deploying.indexes.measuring import measure_funnel, measure_points, over_a_sample
 from mrl_sweep.errors import InputError

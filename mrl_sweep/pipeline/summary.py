@@ -13,8 +13,7 @@ import numpy as np
 from mrl_sweep.decision.losses import biggest_losers, judge_slices, search_slices
 from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
 from mrl_sweep.deploying.findings import Fewest, Findings, fewest_of, findings_of, which_sizes
-from mrl_sweep.deploying.target_advice import target_advice
-from mrl_sweep.deploying.targets import target_named
+from mrl_sweep.deploying.targets import target_advice, target_named
 from mrl_sweep.measures.score import agreement
 from mrl_sweep.pipeline.funnels import funnel_rows
 from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surroundings
@@ -128,7 +127,7 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
 
     Without judgments there is no number of relevant documents to slice by.
     """
-    from mrl_sweep.deploying.indexes.query_topics import topic_labels
+    from mrl_sweep.deploying.indexes.faiss_index import topic_labels
 
     queries, qrels, table = sweep.collection.queries, sweep.collection.qrels, sweep.config.slices
     fields = table.slice or tuple(sorted({key for entry in queries.metadata for key in entry}))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mrl_sweep.decision.compare import Regression, compare_paired, differences, regression, require_comparable
-from mrl_sweep.deploying.index_bytes import vector_bytes
+from mrl_sweep.deploying.index_spec import vector_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import json_digest
 from mrl_sweep.measures.score import score

@@ -10,7 +10,7 @@ from mrl_sweep.decision.judging import Question, judge_each
 from mrl_sweep.decision.slices import declared_slices
 from mrl_sweep.deploying.bill import GIB, PlanRequest, PlanRow
 from mrl_sweep.deploying.plan import Evaluated, Plan, make_plan
-from mrl_sweep.deploying.target_advice import target_advice
+from mrl_sweep.deploying.targets import target_advice
 from mrl_sweep.deploying.tenants import Tenant, tenant_row
 from mrl_sweep.errors import InputError
 from mrl_sweep.pipeline.outlook import acceptable_there, growths

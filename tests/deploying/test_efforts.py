@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.deploying.indexes import measuring
-from mrl_sweep.deploying.indexes.building import build_index
-from mrl_sweep.deploying.indexes.cache import IndexShelf
+from mrl_sweep.deploying.indexes.building import IndexShelf, build_index
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement
 from mrl_sweep.deploying.indexes.measuring import measure_points
 from mrl_sweep.events import Event, Progress

@@ -1,4 +1,4 @@
-"""Making, training, filling, weighing and storing real FAISS indexes."""
+"""Making, training, filling, weighing and storing real FAISS indexes; topics of planted queries."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mrl_sweep.deploying.indexes.faiss_index import (
     limited_threads,
     make_index,
     read_index,
+    topic_labels,
     training_need,
 )
 from mrl_sweep.errors import InputError
@@ -152,3 +153,20 @@ def test_one_thread_trains_on_a_small_sample_and_all_on_a_larger_one(n_rows: int
         FaissIndex(IndexSpec("PQ8"), Handle(), 1).train(np.empty((n_rows, 64), np.float32))
         assert faiss.omp_get_max_threads() == 3
     assert seen == [n_threads]
+
+
+def test_planted_topics_are_found_whole() -> None:
+    generator = np.random.default_rng(0)
+    planted = np.repeat([0, 1, 2], 60)
+    queries = 10 * np.eye(8, dtype=np.float32)[planted] + generator.standard_normal((180, 8), np.float32)
+    labels = topic_labels(queries)
+    assert len({(a, b) for a, b in zip(planted.tolist(), labels.tolist(), strict=True)}) == 3
+
+
+def test_the_same_queries_give_the_same_topics() -> None:
+    queries = np.random.default_rng(1).standard_normal((300, 16), np.float32)
+    assert topic_labels(queries).tolist() == topic_labels(queries).tolist()
+
+
+def test_fewer_than_a_hundred_queries_have_no_topics() -> None:
+    assert topic_labels(np.ones((99, 4), np.float32)).tolist() == [-1] * 99

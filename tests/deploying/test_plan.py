@@ -11,7 +11,7 @@ import pytest
 
 from mrl_sweep.deploying.bill import GIB, PlanRequest
 from mrl_sweep.deploying.findings import Cost, Finding, Smaller
-from mrl_sweep.deploying.index_bytes import index_bytes
+from mrl_sweep.deploying.index_spec import index_bytes
 from mrl_sweep.deploying.plan import Evaluated, cheapest_row, make_plan, plan_document
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration, Evidence, Judgement, Measure, Outcome

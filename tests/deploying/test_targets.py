@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mrl_sweep.deploying.index_bytes import index_bytes
+from mrl_sweep.deploying.index_spec import index_bytes
 from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, table_bytes
-from mrl_sweep.deploying.target_advice import check_target, target_advice
-from mrl_sweep.deploying.targets import LAYOUTS, Verified, load_targets, read_targets, target_named
+from mrl_sweep.deploying.targets import LAYOUTS, Verified, check_target, load_targets, read_targets, target_advice, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from mrl_sweep.deploying.indexes.faiss_index import FaissIndex
+from mrl_sweep.deploying.indexes.measurement import at_depth
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import NOT_RETRIEVED, BoolArray, Float32Array, IntArray, Qrels
 
@@ -105,13 +105,6 @@ def agree(answers: Answers, expected: Answers, *, tolerance: float = 2e-5) -> bo
     clear = returned & (b > np.where(returned, b, np.inf).min(axis=1, keepdims=True) + slack)
     present = (expected.rows[:, :width, None] == answers.rows[:, None, :]).any(axis=2)
     return bool((present | ~clear).all())
-
-
-def at_depth(lists: npt.NDArray[Any], depth: int, fill: float) -> npt.NDArray[Any]:
-    """The first `depth` columns, with `fill` where there are fewer."""
-    out = np.full((len(lists), depth), fill, lists.dtype)
-    out[:, : lists.shape[1]] = lists[:, :depth]
-    return out
 
 
 def _fetch(search: Search, queries: Float32Array, k: int, own_rows: IntArray | None) -> tuple[IntArray, Float32Array, BoolArray]:

@@ -1,4 +1,4 @@
-"""The only file that knows FAISS: make, train, fill, search, weigh and store one index."""
+"""The only file that knows FAISS: make, train, fill, search, weigh and store one index; k-means of the queries' topics."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec
 from mrl_sweep.errors import InputError
+from mrl_sweep.ranking.prefix import unit_prefix
 from mrl_sweep.types import Float32Array, IntArray, Similarity
 from mrl_sweep.words import did_you_mean
 
@@ -284,3 +285,22 @@ def _reason(error: BaseException) -> str:
     text = str(error) or type(error).__name__
     text = re.sub(r"^Error in .*? at \S+:\d+: ", "", text, flags=re.DOTALL)
     return " ".join(text.split())
+
+
+QUERIES_PER_TOPIC: Final = 50
+MOST_TOPICS: Final = 12
+WORTH_THREADS: Final = 20_000
+"""Queries below which starting threads takes longer than the clustering."""
+
+
+def topic_labels(queries: Float32Array, *, seed: int = 0) -> IntArray:
+    """(n_queries,) the topic of each query vector, from 0 on; all -1 where the queries are too few for two topics."""
+    n_topics = min(MOST_TOPICS, len(queries) // QUERIES_PER_TOPIC)
+    if n_topics < 2:
+        return np.full(len(queries), -1, np.int64)
+    rows = unit_prefix(queries, queries.shape[1])
+    means = faiss.Kmeans(rows.shape[1], n_topics, niter=25, spherical=True, seed=seed, min_points_per_centroid=1)
+    with limited_threads(1 if len(rows) < WORTH_THREADS else None):
+        means.train(rows)
+        labels: IntArray = means.index.search(rows, 1)[1][:, 0].astype(np.int64)
+    return labels

@@ -11,9 +11,16 @@ import numpy as np
 from mrl_sweep.deploying.findings import Cost, Smaller
 from mrl_sweep.deploying.funnels import Funnel
 from mrl_sweep.deploying.index_spec import IndexSpec, parse_index
-from mrl_sweep.deploying.indexes.answers import Answers, Trial, agree, at_depth, collect_answers, search_all
-from mrl_sweep.deploying.indexes.building import Built, IndexCut, build_index, fill_index, refuse_too_few, try_building
-from mrl_sweep.deploying.indexes.cache import IndexShelf
+from mrl_sweep.deploying.indexes.answers import Answers, Trial, agree, collect_answers, search_all
+from mrl_sweep.deploying.indexes.building import (
+    Built,
+    IndexCut,
+    IndexShelf,
+    build_index,
+    fill_index,
+    refuse_too_few,
+    try_building,
+)
 from mrl_sweep.deploying.indexes.faiss_index import (
     FaissIndex,
     limited_threads,
@@ -23,8 +30,14 @@ from mrl_sweep.deploying.indexes.faiss_index import (
     training_need,
     tunable_parameters,
 )
-from mrl_sweep.deploying.indexes.latency import Latency, measure_latency, measure_throughput
-from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement
+from mrl_sweep.deploying.indexes.measurement import (
+    IndexBudget,
+    IndexMeasurement,
+    Latency,
+    at_depth,
+    measure_latency,
+    measure_throughput,
+)
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors

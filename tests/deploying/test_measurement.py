@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mrl_sweep.deploying.indexes.latency import measure_latency, measure_throughput
+from mrl_sweep.deploying.indexes.measurement import measure_latency, measure_throughput
 
 
 class Clock:
