@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
 import subprocess
 import sys
+import types
+import typing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,185 +21,41 @@ from hypothesis import strategies as st
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.document import QueryScores, Report
-from mrl_sweep.report.document_rows import (
-    BudgetRow,
-    CandidateRow,
-    DocumentRow,
-    FunnelRow,
-    GateRow,
-    LoserRow,
-    ProjectionRow,
-    SliceRow,
-    SmallestRow,
-    VerdictRow,
-)
+from mrl_sweep.report.document_rows import CandidateRow, SliceRow, VerdictRow
 from mrl_sweep.report.exports import SCORES_FILE, write_scores
-from mrl_sweep.types import Advice, Configuration, Evidence, Measure, Scores
+from mrl_sweep.types import Configuration, Evidence, Measure, Scores
 
 text = st.text(st.characters(exclude_categories=()), max_size=8).filter(
     lambda s: not re.search("[\ud800-\udbff][\udc00-\udfff]", s)
 )
 number = st.floats(allow_nan=False, allow_infinity=False)
-maybe = st.none() | number
 whole = st.integers(0, 10**12)
-maybe_whole = st.none() | whole
 json_value = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | number | text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
     max_leaves=6,
 )
-measure_rows = st.builds(
-    Evidence,
-    mean=number,
-    kept=maybe,
-    at_least=maybe,
-    at_most=maybe,
-    lost=maybe_whole,
-    gained=maybe_whole,
-    unchanged=maybe_whole,
-    provable_loss=maybe,
-    queries_needed=maybe_whole,
-)
-candidate_rows = st.builds(
-    CandidateRow,
-    basis=text,
-    dim=whole,
-    index=text,
-    verdict=text,
-    bytes_per_vector=whole,
-    measures=st.dictionaries(text, measure_rows, max_size=2),
-    reason=text,
-    agreement=st.dictionaries(text, number, max_size=2),
-    index_bytes=maybe_whole,
-    build_s=maybe,
-    latency_ms=st.dictionaries(text, maybe, max_size=2),
-    queries_per_second=maybe,
-    precision=text,
-    rescore=text,
-    bytes_on_disk=maybe_whole,
-)
-slice_rows = st.builds(
-    SliceRow,
-    field=text,
-    value=text,
-    dim=whole,
-    queries=whole,
-    kept=maybe,
-    at_least=maybe,
-    at_most=maybe,
-    q_value=maybe,
-    kept_by_others=maybe,
-    declared=st.booleans(),
-    verdict=st.none() | text,
-    retain=maybe,
-)
-verdict_rows = st.builds(
-    VerdictRow,
-    dimension=whole,
-    proven=maybe_whole,
-    measured=maybe_whole,
-    measure=text,
-    retain=number,
-    alpha=number,
-    decide_by=text,
-    kept=maybe,
-    at_least=maybe,
-    queries=whole,
-    sentence=text,
-    required=st.lists(text, max_size=2).map(tuple),
-    configuration=text,
-    bytes_per_vector=maybe_whole,
-    bytes_on_disk=maybe_whole,
-    smallest=st.lists(
-        st.builds(SmallestRow, retain=number, dimension=whole, configuration=text, bytes_per_vector=whole), max_size=2
-    ).map(tuple),
-)
-document_rows = st.lists(st.builds(DocumentRow, id=text, title=text, grade=maybe_whole), max_size=2).map(tuple)
-loser_rows = st.builds(
-    LoserRow,
-    query_id=text,
-    text=text,
-    dim=whole,
-    measure=text,
-    full=number,
-    value=number,
-    left=document_rows,
-    came_in=document_rows,
-)
-gate_rows = st.builds(
-    GateRow,
-    question=text,
-    status=text,
-    exit_code=whole,
-    dim=whole,
-    sentence=text,
-    failures=st.lists(text, max_size=2).map(tuple),
-)
-funnel_rows = st.builds(
-    FunnelRow,
-    small=whole,
-    shortlist=whole,
-    large=whole,
-    measure=text,
-    kept_low=maybe,
-    kept_high=maybe,
-    at_least=maybe,
-    operations=maybe_whole,
-    full_operations=maybe_whole,
-    hot_bytes=maybe_whole,
-    verdict=text,
-    recommended=st.booleans(),
-    measured_kept=maybe,
-    latency_ms=st.dictionaries(text, maybe, max_size=2),
-)
-projection_rows = st.builds(
-    ProjectionRow,
-    dim=whole,
-    measure=text,
-    documents=whole,
-    value=number,
-    low=maybe,
-    high=maybe,
-    kept=maybe,
-    kept_low=maybe,
-    kept_high=maybe,
-    modelled=st.booleans(),
-    acceptable=st.none() | st.booleans(),
-    holds_up_to=maybe_whole,
-)
-budget_rows = st.builds(
-    BudgetRow,
-    budget=text,
-    dim=maybe_whole,
-    index=text,
-    kept=maybe,
-    size_bytes=maybe_whole,
-    p99_ms=maybe,
-    configuration=text,
-    quality=maybe,
-    at_least=maybe,
-    acceptable=st.none() | st.booleans(),
-    within=maybe_whole,
-    reason=text,
-)
-reports = st.builds(
-    Report,
-    status=text,
-    verdict=verdict_rows,
-    candidates=st.lists(candidate_rows, max_size=2).map(tuple),
-    slices=st.lists(slice_rows, max_size=2).map(tuple),
-    warnings=st.lists(st.builds(Advice, text, text, text), max_size=2).map(tuple),
-    excluded=st.dictionaries(text, whole, max_size=2),
-    manifest=st.dictionaries(text, json_value, max_size=3),
-    losers=st.lists(loser_rows, max_size=2).map(tuple),
-    gate=st.none() | gate_rows,
-    funnels=st.lists(funnel_rows, max_size=1).map(tuple),
-    projections=st.lists(projection_rows, max_size=1).map(tuple),
-    budgets=st.lists(budget_rows, max_size=1).map(tuple),
-)
 
 
-@given(report=reports)
+def values(hint: Any) -> st.SearchStrategy[Any]:
+    """Whatever a field of this type may hold."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        held = [
+            one.name for one in dataclasses.fields(hint) if one.metadata.get("document", True) and one.name != "schema_version"
+        ]
+        return st.builds(hint, **{name: values(hints[name]) for name in held})
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return st.none() | values(arguments[0])
+    if origin is tuple:
+        return st.lists(values(arguments[0]), max_size=1).map(tuple)
+    if origin is not None:
+        return st.dictionaries(text, values(arguments[1]), max_size=1)
+    return {str: text, float: number, int: whole, bool: st.booleans(), Any: json_value}[hint]
+
+
+@given(report=values(Report))
 @settings(max_examples=60)
 def test_a_report_survives_json_unchanged(report: Report) -> None:
     written = report.to_json()
