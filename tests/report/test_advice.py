@@ -47,6 +47,10 @@ def test_a_measure_that_is_always_or_never_met_tells_nothing() -> None:
     full = advice.saturated_measure(measure="R@100", perfect_share=0.97)
     assert full is not None
     assert full.message == "R@100 is 1 for 97.0% of the queries at full size: it hardly tells sizes apart"
+    assert full.hint == "decide by a stricter measure (--measure nDCG@10, or a smaller cut-off), or add harder queries"
+    already = advice.saturated_measure(measure="nDCG@10", perfect_share=1.0)
+    assert already is not None
+    assert already.hint == "decide by a stricter measure (a smaller cut-off), or add harder queries"
     assert advice.near_zero_measure(measure="nDCG@10", full_mean=0.05) is None
     empty = advice.near_zero_measure(measure="nDCG@10", full_mean=0.0123)
     assert empty is not None

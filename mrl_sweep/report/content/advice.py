@@ -73,10 +73,11 @@ def saturated_measure(*, measure: str, perfect_share: float) -> Advice | None:
     """Nearly every query scores 1 at full size: the measure cannot tell sizes apart. `perfect_share` in [0, 1]."""
     if perfect_share < SATURATED:
         return None
+    stricter = "a smaller cut-off" if measure.startswith("nDCG") else "--measure nDCG@10, or a smaller cut-off"
     return Advice(
         "saturated-measure",
         f"{measure} is 1 for {words.percent(perfect_share)} of the queries at full size: it hardly tells sizes apart",
-        "decide by a stricter measure (--measure nDCG@10, or a smaller cut-off), or add harder queries",
+        f"decide by a stricter measure ({stricter}), or add harder queries",
     )
 
 
