@@ -23,7 +23,7 @@ from benchmarks.synthetic import Workload, documents, single
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.codes.precision import ALL, code_of
 from mrl_sweep.ranking.exact import RankOptions, coded_spaces, rank_grid, rank_in, training_rows
-from mrl_sweep.ranking.prefix import unit_prefix
+from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.types import FLOAT32, Configuration, Ranks, Similarity
 

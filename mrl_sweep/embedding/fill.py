@@ -18,7 +18,7 @@ from mrl_sweep.errors import EnvironmentFault, MrlSweepError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.files.digests import Uint64Array, text_digests
 from mrl_sweep.interrupt import held_back
-from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
+from mrl_sweep.ranking.pass_plan import ZERO_SQUARED_NORM
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Rows
 from mrl_sweep.store.space import Space
 from mrl_sweep.store.writer import Writer

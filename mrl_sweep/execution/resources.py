@@ -24,8 +24,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.execution.places import ReadAhead
 from mrl_sweep.execution.threads import LocalThreads, available_threads
-from mrl_sweep.ranking.budget import PassSize, Room
-from mrl_sweep.ranking.counting import Checkpoint, Executor
+from mrl_sweep.ranking.counting import Checkpoint, Executor, PassSize, Room
 from mrl_sweep.ranking.exact import ONE_WORKER, ROWS_TOGETHER, SHARD_BYTES, RankOptions, open_kernel, rank
 from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets
 from mrl_sweep.ranking.portable import BLOCK_DOCS, PortableKernel

@@ -11,7 +11,7 @@ import numpy as np
 from mrl_sweep.decision.walk import judge
 from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, which_sizes
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
-from mrl_sweep.measures.score import score
+from mrl_sweep.measures.measure import score
 from mrl_sweep.report.document_rows import FunnelRow, FunnelShare
 from mrl_sweep.types import Configuration, Evidence, IntArray, Judgement, Measure, Outcome, Ranks, Scores
 

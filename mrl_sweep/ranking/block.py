@@ -15,10 +15,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.ranking.buckets import count_by_buckets
 from mrl_sweep.ranking.compiled import LANES, above_bits, accumulate_scores, count_bits, inlined, jit, lowest_bit
 from mrl_sweep.ranking.pass_plan import LEAST_NORM, Tally, Targets
-from mrl_sweep.ranking.placing import INFINITE, ONE, ONE_BIT, ZERO, add_above, first_bar, judge_pairs, limit, place_near
+from mrl_sweep.ranking.placing import (
+    INFINITE,
+    ONE,
+    ONE_BIT,
+    ZERO,
+    add_above,
+    count_by_buckets,
+    first_bar,
+    judge_pairs,
+    limit,
+    place_near,
+)
 
 FEW: Final = 16
 """So many documents are placed one by one sooner than they are counted by runs; half a document more for each judged pair."""

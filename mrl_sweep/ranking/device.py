@@ -17,9 +17,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from mrl_sweep.errors import EnvironmentFault
-from mrl_sweep.ranking.device_filter import PART_BYTES, Tile
 from mrl_sweep.ranking.device_pass import DevicePass
-from mrl_sweep.ranking.device_targets import Device, DeviceTargets, Tensor
+from mrl_sweep.ranking.device_targets import PART_BYTES, Device, DeviceTargets, Tensor, Tile
 from mrl_sweep.ranking.pass_plan import Tally, Targets
 from mrl_sweep.ranking.task import Span
 from mrl_sweep.types import Float32Array, IntArray

@@ -14,8 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.ranking.device_targets import JUDGED_COLUMNS, Device, DeviceTargets, SplitRows, Tensor
-from mrl_sweep.ranking.pass_plan import LEAST_NORM, Tally
-from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
+from mrl_sweep.ranking.pass_plan import LEAST_NORM, ZERO_SQUARED_NORM, Tally
 from mrl_sweep.ranking.task import Span
 
 SAMPLED_DOCS: Final = 1024

@@ -1,10 +1,11 @@
 """The fused pass in Triton: scores stay in a chip's registers, and only what has to be judged leaves it.
 
-`split_rows` prepares documents: both parts of their numbers (`device_filter`), norms. `count_tiles` is the filter: a program owns
-a tile of queries by documents and adds up its inner products step by step on the tensor cores. Where a step ends a size, the tile
-is scaled by the documents' inverse norms and compared with one limit a query. Below it nothing is to be done, which is nearly
-always. Beyond it the documents of the tile are counted against the sorted thresholds of each query, and whatever is closer to one
-than the filter's error is appended to a list. `settle` judges that list in float64 and counts it; `judge` only scores.
+`split_rows` prepares documents: both parts of their numbers (`device_targets`), norms. `count_tiles` is the filter: a program
+owns a tile of queries by documents and adds up its inner products step by step on the tensor cores. Where a step ends a size, the
+tile is scaled by the documents' inverse norms and compared with one limit a query. Below it nothing is to be done, which is
+nearly always. Beyond it the documents of the tile are counted against the sorted thresholds of each query, and whatever is
+closer to one than the filter's error is appended to a list. `settle` judges that list in float64 and counts it; `judge` only
+scores.
 
 STEPS (n_steps + 1, 3) int32 are the `Step`s, and a last one that is not taken. Parts are stored step by step, (n_steps, slots,
 COLUMNS), so that a tile is one stretch of memory; a slot is a row, or behind the last one padding.

@@ -16,11 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.ranking.block import FINE_BAND, FINE_COLUMNS, count_block
-from mrl_sweep.ranking.buckets import AT_ONCE, Buckets, make_buckets
 from mrl_sweep.ranking.compiled import LANES, gemm_address, gemm_arguments, jit
-from mrl_sweep.ranking.pass_plan import HALF, LARGEST_NORM2, LEAST_NORM, Tally, Targets
-from mrl_sweep.ranking.placing import prefix_score
-from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
+from mrl_sweep.ranking.pass_plan import HALF, LARGEST_NORM2, LEAST_NORM, ZERO_SQUARED_NORM, Tally, Targets
+from mrl_sweep.ranking.placing import AT_ONCE, Buckets, make_buckets, prefix_score
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
 BLOCK_DOCS: Final = 640

@@ -1,4 +1,4 @@
-"""What one pass counts against (`Targets`), what it has counted (`Tally`), and how the counts become `Ranks`."""
+"""What a pass counts against (`Targets`), what it has counted (`Tally`), how counts become `Ranks`; what a prefix is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
 from mrl_sweep.types import (
     NOT_RETRIEVED,
     BoolArray,
@@ -18,9 +17,16 @@ from mrl_sweep.types import (
     IntArray,
     Qrels,
     Ranks,
+    Similarity,
     TopDocuments,
     Vectors,
 )
+
+ZERO_SQUARED_NORM: Final = 1e-30
+"""A prefix whose squared norm is below this is a zero vector: it has no direction, and scores 0 with everything."""
+
+_CUT_AT_ONCE: Final = 256
+"""Rows in float64 at once: they stay in the cache."""
 
 LARGEST_NORM2: Final = 1e30
 """A squared norm beyond this, or one that is not a number, is refused: float32 scores would overflow."""
@@ -236,3 +242,21 @@ def _top_documents(t: Targets, tally: Tally, n_documents: int) -> TopDocuments |
         rows[zero[:, q], q] = np.pad(first, (0, depth - len(first)), constant_values=-1)
         scores[zero[:, q], q] = np.where(np.arange(depth) < len(first), 0.0, -np.inf)
     return TopDocuments(rows, scores)
+
+
+def unit_prefix(rows: Float32Array, dim: int, *, similarity: Similarity = Similarity.COSINE) -> Float32Array:
+    """The first `dim` columns of (n, full) rows as new C-contiguous (n, dim) float32; unit length where similarity is cosine.
+
+    Norms are taken in float64 after the cut, since a slice of a unit vector is not of unit length. Zero prefixes become 0.
+    """
+    cut = np.array(rows[:, :dim], dtype=np.float32, order="C")
+    if similarity is not Similarity.COSINE:
+        return cut
+    squared = np.empty(len(cut))
+    for start in range(0, len(cut), _CUT_AT_ONCE):
+        wide = cut[start : start + _CUT_AT_ONCE].astype(np.float64)
+        np.einsum("ij,ij->i", wide, wide, out=squared[start : start + _CUT_AT_ONCE])
+    zero = squared < ZERO_SQUARED_NORM
+    cut *= (1.0 / np.sqrt(np.where(zero, 1.0, squared))).astype(np.float32)[:, None]
+    cut[zero] = 0.0
+    return cut

@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from mrl_sweep.ranking.codes.scalar import rounded
-from mrl_sweep.ranking.pass_plan import COSINE, HALF, LARGEST_NORM2, LEAST_NORM, Tally, Targets, prefix_norms
-from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM, unit_prefix
+from mrl_sweep.ranking.pass_plan import (
+    COSINE,
+    HALF,
+    LARGEST_NORM2,
+    LEAST_NORM,
+    ZERO_SQUARED_NORM,
+    Tally,
+    Targets,
+    prefix_norms,
+    unit_prefix,
+)
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
 BLOCK_DOCS = 8192

@@ -12,8 +12,7 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.ranking.codes.code import Code, Coder
-from mrl_sweep.ranking.pass_plan import COSINE, DOT, HALF
-from mrl_sweep.ranking.prefix import unit_prefix
+from mrl_sweep.ranking.pass_plan import COSINE, DOT, HALF, unit_prefix
 from mrl_sweep.ranking.task import Rotation, Turn, turned
 from mrl_sweep.types import FLOAT32, Basis, Configuration, Float32Array, Similarity, Vectors
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from mrl_sweep.measures.score import agreement, judged_share
-from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Ranks, TopDocuments
+from mrl_sweep.errors import InputError
+from mrl_sweep.measures.measure import agreement, judged_share, score
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, TopDocuments
 
 FULL, HALF = Configuration("prefix", 8), Configuration("prefix", 4)
 QRELS = Qrels(np.array([0, 2, 3]), np.array([5, 6, -1]), np.array([1, 0, 1]))
@@ -63,3 +64,17 @@ def test_agreement_deeper_than_the_lists_kept_is_refused() -> None:
         agreement(ranks, ranks.candidates[0], 5)
     with pytest.raises(ValueError, match="needs the first 5 documents"):
         agreement(Ranks(ranks.candidates, 9, ranks.above, ranks.tied), ranks.candidates[0], 5)
+
+
+def test_agreement_is_the_share_of_the_full_size_s_first_documents_and_counts_every_query() -> None:
+    full, half = Configuration("prefix", 8), Configuration("prefix", 4)
+    top = np.array([[[1, 2, 3], [4, 5, 6]], [[3, 2, 9], [6, 7, 8]]])
+    none = np.zeros((2, 0), np.int64)
+    ranks = Ranks((half, full), 100, none, none, TopDocuments(top[::-1], np.zeros(top.shape, np.float32)))
+    unjudged = Qrels(np.zeros(3, np.int64), none[0], none[0])
+    scores = score(ranks, unjudged, [Measure("Agreement", 3), Measure("Agreement", 1)])
+    assert scores.of(full, Measure("Agreement", 3)).tolist() == [1, 1]
+    assert scores.of(half, Measure("Agreement", 3)).tolist() == [2 / 3, 1 / 3]
+    assert scores.of(half, Measure("Agreement", 1)).tolist() == [0, 0]
+    with pytest.raises(InputError, match="Agreement@4 needs the first 4 documents of every ranking; 3 were kept"):
+        score(ranks, unjudged, [Measure("Agreement", 4)])

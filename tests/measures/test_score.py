@@ -14,10 +14,8 @@ import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrl_sweep.errors import InputError
-from mrl_sweep.measures.measure import parse_measure
-from mrl_sweep.measures.score import score
-from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, Scores, TopDocuments
+from mrl_sweep.measures.measure import parse_measure, score
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, Scores
 
 FULL = Configuration("prefix", 8)
 Grades = dict[int, int]
@@ -336,7 +334,7 @@ def test_candidates_scored_together_score_as_they_do_alone(monkeypatch: pytest.M
     together = score(ranks_of(qrels, *tables), qrels, ALL)
     for c, table in enumerate(tables):
         assert score(ranks_of(qrels, table), qrels, ALL).values[0].tolist() == together.values[c].tolist()
-    monkeypatch.setattr("mrl_sweep.measures.score.CELLS_AT_ONCE", 1)
+    monkeypatch.setattr("mrl_sweep.measures.measure.CELLS_AT_ONCE", 1)
     assert score(ranks_of(qrels, *tables), qrels, ALL).values.tolist() == together.values.tolist()
 
 
@@ -361,7 +359,7 @@ def test_pairs_that_stand_beyond_every_cutoff_may_be_left_out(sparse: int, monke
     ranks = ranks_of(qrels, *np.round(4 * rng.standard_normal((3, 40, 50))))
     measures = [parse_measure(text) for text in ("nDCG@10", "R@5", "R(rel=2)@3", "P@7", "RR@10", "AP@10", "Success@3")]
     usual = score(ranks, qrels, measures)
-    monkeypatch.setattr("mrl_sweep.measures.score.SPARSE", sparse)
+    monkeypatch.setattr("mrl_sweep.measures.measure.SPARSE", sparse)
     other = score(ranks, qrels, measures)
     np.testing.assert_allclose(other.values, usual.values, rtol=0, atol=1e-15)
     np.testing.assert_array_equal(other.counted, usual.counted)
@@ -385,17 +383,3 @@ def test_the_ranks_given_are_not_written_into() -> None:
     score(ranks, qrels, ALL)
     assert (ranks.above == above).all()
     assert (ranks.tied == tied).all()
-
-
-def test_agreement_is_the_share_of_the_full_size_s_first_documents_and_counts_every_query() -> None:
-    full, half = Configuration("prefix", 8), Configuration("prefix", 4)
-    top = np.array([[[1, 2, 3], [4, 5, 6]], [[3, 2, 9], [6, 7, 8]]])
-    none = np.zeros((2, 0), np.int64)
-    ranks = Ranks((half, full), 100, none, none, TopDocuments(top[::-1], np.zeros(top.shape, np.float32)))
-    unjudged = Qrels(np.zeros(3, np.int64), none[0], none[0])
-    scores = score(ranks, unjudged, [Measure("Agreement", 3), Measure("Agreement", 1)])
-    assert scores.of(full, Measure("Agreement", 3)).tolist() == [1, 1]
-    assert scores.of(half, Measure("Agreement", 3)).tolist() == [2 / 3, 1 / 3]
-    assert scores.of(half, Measure("Agreement", 1)).tolist() == [0, 0]
-    with pytest.raises(InputError, match="Agreement@4 needs the first 4 documents of every ranking; 3 were kept"):
-        score(ranks, unjudged, [Measure("Agreement", 4)])

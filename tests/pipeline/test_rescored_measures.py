@@ -9,7 +9,7 @@ import pytest
 from made_vectors import judgments_of, steep, write_collection
 
 import mrl_sweep
-from mrl_sweep.ranking.prefix import unit_prefix
+from mrl_sweep.ranking.pass_plan import unit_prefix
 
 
 @pytest.mark.parametrize("require", [[], ["R@100"]])

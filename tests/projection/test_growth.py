@@ -13,8 +13,7 @@ from scipy.stats import binom
 
 from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.errors import InputError
-from mrl_sweep.measures.measure import parse_measure
-from mrl_sweep.measures.score import score
+from mrl_sweep.measures.measure import parse_measure, score
 from mrl_sweep.projection.distractors import standing, wanted
 from mrl_sweep.projection.forecasts import Grower
 from mrl_sweep.projection.growth import Demand, Forecast, Growth, project

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mrl_sweep.execution.threads import LocalThreads
-from mrl_sweep.ranking.budget import SMALLEST_SHARD, PassSize, Room
 from mrl_sweep.ranking.codes.precision import ALL
+from mrl_sweep.ranking.counting import SMALLEST_SHARD, PassSize, Room
 from mrl_sweep.ranking.exact import RankOptions, rank, rank_grid
 from mrl_sweep.ranking.rescore import Rescore, rescored
 from mrl_sweep.ranking.space import prefixes

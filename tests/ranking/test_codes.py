@@ -14,15 +14,14 @@ from ranking_cases import DIMS, make_case
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.execution.threads import LocalThreads
-from mrl_sweep.measures.measure import parse_measure
-from mrl_sweep.measures.score import score
+from mrl_sweep.measures.measure import parse_measure, score
 from mrl_sweep.ranking.codes.precision import ALL, HAMMING, bytes_per_vector, code_of, parse_precision
 from mrl_sweep.ranking.codes.scalar import rounded
 from mrl_sweep.ranking.compiled import to_half
 from mrl_sweep.ranking.exact import TRAINING_ROWS, RankOptions, coded_spaces, rank_grid, training_rows
 from mrl_sweep.ranking.kernel import MachineKernel
+from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.ranking.portable import PortableKernel
-from mrl_sweep.ranking.prefix import unit_prefix
 from mrl_sweep.ranking.space import prefixes, random_rotation
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Similarity, Vectors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrl_sweep.ranking.prefix import unit_prefix
+from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.types import Similarity
 
 

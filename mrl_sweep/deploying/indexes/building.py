@@ -27,7 +27,7 @@ from mrl_sweep.deploying.indexes.measurement import anonymous_bytes
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.files import json_digest, replacing
-from mrl_sweep.ranking.prefix import unit_prefix
+from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.types import Advice, Float32Array, Similarity, Vectors
 
 BLOCK_BYTES: Final = 32 * 2**20

@@ -14,7 +14,7 @@ import numpy as np
 
 from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec
 from mrl_sweep.errors import InputError
-from mrl_sweep.ranking.prefix import unit_prefix
+from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.types import Float32Array, IntArray, Similarity
 from mrl_sweep.words import did_you_mean
 

@@ -16,7 +16,7 @@ from mrl_sweep.embedding.vectors.rows import LAYOUT, Names, VectorFile
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress
 from mrl_sweep.files.digests import FileDigests
-from mrl_sweep.ranking.prefix import ZERO_SQUARED_NORM
+from mrl_sweep.ranking.pass_plan import ZERO_SQUARED_NORM
 from mrl_sweep.types import Advice, Collection, FileRows, Float32Array, IntArray, Vectors
 from mrl_sweep.words import first_offenders, plural
 
