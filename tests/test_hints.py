@@ -15,7 +15,7 @@ import typer.main
 
 import mrl_sweep
 from mrl_sweep.cli.program import program
-from mrl_sweep.collection.formats.files import SETTINGS as COLUMN_SETTINGS
+from mrl_sweep.collection.files import SETTINGS as COLUMN_SETTINGS
 from mrl_sweep.errors import InputError
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import SETTINGS

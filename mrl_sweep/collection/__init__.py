@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["LoadOptions", "MissingDocs", "NoRelevant", "left_out", "load_collection", "own_rows"]
 
 _LOADERS: Final = {
-    "beir": ("mrl_sweep.collection.formats.files", "load_beir"),
-    "trec": ("mrl_sweep.collection.formats.files", "load_trec"),
-    "csv": ("mrl_sweep.collection.formats.files", "load_tabular"),
-    "ir": ("mrl_sweep.collection.formats.ir", "load_ir"),
-    "hf": ("mrl_sweep.collection.formats.hf", "load_hf"),
+    "beir": ("mrl_sweep.collection.files", "load_beir"),
+    "trec": ("mrl_sweep.collection.files", "load_trec"),
+    "csv": ("mrl_sweep.collection.files", "load_tabular"),
+    "ir": ("mrl_sweep.collection.catalogues", "load_ir"),
+    "hf": ("mrl_sweep.collection.catalogues", "load_hf"),
 }
 
 
@@ -62,7 +62,7 @@ def _refuse_misspelt(source: str, scheme: str) -> None:
 
 def own_rows(collection: Collection) -> IntArray:
     """(n_queries,) the row of the document whose id is the query's own, -1 where there is none."""
-    from mrl_sweep.collection.advice import own_rows as find
+    from mrl_sweep.collection.describe import own_rows as find
 
     return find(collection)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mrl_sweep.collection.advice import advice, document_advice
+from mrl_sweep.collection.describe import advice, document_advice
 from mrl_sweep.collection.judgments import LoadOptions, evaluated, gather, judgments_digest, no_judgments_of, to_rows
 from mrl_sweep.collection.queries import checked_queries, documents_ask, draw_documents, every_query, no_judgments
 from mrl_sweep.collection.reading.documents import Corpus, read_corpus

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mrl_sweep.collection import load_collection
-from mrl_sweep.collection.formats.hf import Repository, parse_repository
+from mrl_sweep.collection.catalogues import Repository, parse_repository
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 
 CORPUS: dict[str, list[object]] = {"_id": ["d1", "d2"], "text": ["a", "b"], "vector": [[1.0], [2.0]]}

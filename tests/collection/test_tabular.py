@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.collection import LoadOptions, load_collection
-from mrl_sweep.collection.formats.files import Reading, documents_of, table_of
-from mrl_sweep.collection.reading.columns import Spec
+from mrl_sweep.collection.files import Reading, documents_of, table_of
+from mrl_sweep.collection.reading.folders import Spec
 from mrl_sweep.collection.reading.tables import parquet_rows
 from mrl_sweep.collection.reading.text_sources import RowSource
 from mrl_sweep.errors import InputError

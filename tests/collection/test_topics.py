@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mrl_sweep.collection.queries import read_topics
 from mrl_sweep.collection.reading.records import Query
-from mrl_sweep.collection.reading.topics import read_topics
 from mrl_sweep.errors import InputError
 
 OLD = """<top>

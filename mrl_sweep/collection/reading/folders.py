@@ -1,18 +1,75 @@
-"""Folders of a collection: which file plays which part, which splits there are, what was probably meant."""
+"""What a person names: a folder, files, columns; which file of a folder plays which part, and which splits there are."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from mrl_sweep.collection.reading.lines import unreadable
 from mrl_sweep.errors import InputError
+from mrl_sweep.files import is_there
 from mrl_sweep.words import did_you_mean, nearest, printable
 
 COMPRESSED: Final = ("", ".gz", ".zst")
 DEFAULT_SPLIT: Final = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """`folder` (None where every file is named) and the settings given after it."""
+
+    text: str
+    folder: Path | None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What a report calls the collection: the folder, or that of the documents."""
+        if self.folder is not None:
+            return self.folder.resolve().name
+        first = next(iter(self.settings.values()))
+        return Path(first).resolve().parent.name
+
+    def path(self, part: str) -> Path | None:
+        """The file named for a part, looked for in the folder first; None where the folder must tell."""
+        if part not in self.settings:
+            return None
+        inside = self.folder / self.settings[part] if self.folder is not None else None
+        return inside if inside is not None and is_there(inside) else Path(self.settings[part])
+
+    def columns(self, part: str) -> dict[str, str]:
+        """The columns named for a part, by role: `queries.text=question` gives {"text": "question"}."""
+        return {key.partition(".")[2]: name for key, name in self.settings.items() if key.startswith(f"{part}.")}
+
+
+def parse_spec(text: str, keys: Iterable[str], usage: str, aliases: Mapping[str, str] = MappingProxyType({})) -> Spec:
+    """A folder and the settings after it, a part's other names (`aliases`) turned into its own.
+
+    A folder may hold commas where it exists. Raises InputError for an unknown setting, with the nearest known one.
+    """
+    if Path(text).is_dir():
+        return Spec(text, Path(text))
+    known_keys = sorted(keys)
+    first, *rest = text.split(",")
+    folder = None if "=" in first and not is_there(first) else Path(first)
+    settings: dict[str, str] = {}
+    for item in rest if folder is not None else [first, *rest]:
+        key, equals, value = item.partition("=")
+        part, dot, role = key.strip().partition(".")
+        key = aliases.get(part, part) + dot + role
+        if key not in known_keys:
+            raise InputError(
+                f"unknown setting {printable(key)} in {printable(text)}",
+                f"{did_you_mean(key, [*known_keys, *aliases])} {usage}".lstrip(),
+            )
+        if not equals or not value:
+            raise InputError(f"{key} needs a value in {printable(text)}", usage)
+        settings[key] = value
+    return Spec(text, folder, settings)
 
 
 def check_folder(folder: Path, holds: str) -> None:

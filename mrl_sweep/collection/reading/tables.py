@@ -1,19 +1,166 @@
-"""Text files of rows, streamed: JSON lines, CSV and TSV with quoted fields, plain TSV without."""
+"""Tables: rows of text files, streamed, and which of their columns plays which role.
+
+JSON lines, CSV and TSV with quoted fields, plain TSV without.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from mrl_sweep.collection.reading.columns import NAMED, TableRow
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of, unreadable
-from mrl_sweep.collection.reading.records import json_object
+from mrl_sweep.collection.reading.qrels import (
+    DOCUMENT_NAMES,
+    GRADE_NAMES,
+    QUERY_NAMES,
+    Judgment,
+    JudgmentColumns,
+    grade_of,
+    in_columns,
+)
+from mrl_sweep.collection.reading.records import Document, Query, id_of, json_object, text_field
 from mrl_sweep.errors import InputError
-from mrl_sweep.words import plural, printable
+from mrl_sweep.words import did_you_mean, first_offenders, plural, printable
+
+ColumnNames = Mapping[str, str]
+"""The column a user names for a role: {"id": "sku", "text": "description"}."""
+
+DOCUMENT_ID_COLUMNS: Final = (
+    "_id",
+    "id",
+    "docno",
+    "doc_id",
+    "docid",
+    "doc-id",
+    "corpus-id",
+    "corpus_id",
+    "document_id",
+    "pid",
+    "passage_id",
+)
+QUERY_ID_COLUMNS: Final = ("_id", "id", "query_id", "query-id", "qid", "topic_id", "topic-id", "topic", "number", "num")
+TITLE_COLUMNS: Final = ("title", "headline", "heading")
+DOCUMENT_TEXT_COLUMNS: Final = ("text", "contents", "content", "body", "passage", "segment", "abstract", "document")
+QUERY_TEXT_COLUMNS: Final = ("text", "query", "question", "title", "description", "contents")
+METADATA: Final = "metadata"
+PART: Final = ""
+"""Under this key, which no role has, the columns asked for say of which part they are."""
+
+NAMED: Final = frozenset({*DOCUMENT_ID_COLUMNS, *QUERY_ID_COLUMNS, *TITLE_COLUMNS, *DOCUMENT_TEXT_COLUMNS, *QUERY_TEXT_COLUMNS})
+"""Names that play a role wherever they stand: a column of such a name is read whatever its type, so that the type can be told."""
+
+
+class TableRow(NamedTuple):
+    """One record of a table: where it begins (byte offset or row), its number for messages, its fields."""
+
+    position: int
+    number: int
+    fields: Mapping[str, Any]
+
+
+PlaceOf = Callable[[int], object]
+"""A row's number as a place for messages."""
+
+
+def documents(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> Iterator[tuple[int, Document]]:
+    """Each row's document. Columns are found anew wherever a row has other fields than the one before."""
+    names: tuple[str, ...] = ()
+    key = text = title = ""
+    columns = {**columns, PART: "corpus"}
+    for position, number, fields in rows:
+        if tuple(fields) != names:
+            names = tuple(fields)
+            key = column(names, "id", DOCUMENT_ID_COLUMNS, columns, where(number))
+            text = column(names, "text", DOCUMENT_TEXT_COLUMNS, columns, where(number))
+            title = column(names, "title", TITLE_COLUMNS, columns, where(number), needed=False)
+        place = where(number)
+        body = text_field(fields, text, place, default="")
+        yield position, Document(id_of(fields, key, place), text_field(fields, title, place, default="") if title else "", body)
+
+
+def queries(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> Iterator[Query]:
+    """Each row's query; `metadata` (an object, or JSON text of one) and other columns of plain values become its metadata."""
+    columns = {**columns, PART: "queries"}
+    for row in rows:
+        names, place = tuple(row.fields), where(row.number)
+        key = column(names, "id", QUERY_ID_COLUMNS, columns, place)
+        text = column(names, "text", QUERY_TEXT_COLUMNS, columns, place)
+        yield Query(
+            id_of(row.fields, key, place),
+            text_field(row.fields, text, place, default=""),
+            _metadata(row.fields, (key, text), place),
+            row.number,
+        )
+
+
+def judgments(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> Iterator[JudgmentColumns]:
+    """Each row's judgment; a table without a grade column lists relevant pairs (grade 1)."""
+    return in_columns(_judgments(rows, columns, where))
+
+
+def _judgments(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> Iterator[Judgment]:
+    columns = {**columns, PART: "qrels"}
+    for row in rows:
+        names, place = tuple(row.fields), where(row.number)
+        query = column(names, "query", sorted(QUERY_NAMES), columns, place)
+        document = column(names, "document", sorted(DOCUMENT_NAMES), columns, place)
+        grade = column(names, "grade", sorted(GRADE_NAMES), columns, place, needed=False)
+        value = grade_of(row.fields[grade], place) if grade else 1
+        yield Judgment(id_of(row.fields, query, place), id_of(row.fields, document, place), value, row.number)
+
+
+def column(
+    names: Sequence[str], role: str, usual: Sequence[str], columns: ColumnNames, where: object, *, needed: bool = True
+) -> str:
+    """The name among `names` that plays the role: the one asked for, else the first usual one; "" where none is needed."""
+    wanted = columns.get(role)
+    if wanted is not None:
+        if wanted in names:
+            return wanted
+        raise InputError(
+            f"{where}: no column {printable(wanted)}; the columns are {_listed(names)}",
+            did_you_mean(wanted, names, spelt=printable) or f"{columns.get(PART, 'corpus')}.{role}=NAME names the column",
+        )
+    lowered = {name.strip().lower(): name for name in reversed(names)}
+    usual_name = next((lowered[name] for name in usual if name in lowered), "")
+    if usual_name or not needed:
+        return usual_name
+    raise InputError(
+        f"{where}: no column is known to hold the {role}; the columns are {_listed(names)}",
+        f"name it: {columns.get(PART, 'corpus')}.{role}=NAME (usual names are {', '.join(usual[:5])})",
+    )
+
+
+def named(columns: ColumnNames, role: str, usual: Sequence[str]) -> Sequence[str]:
+    """What a header may call the role, in lower case."""
+    return [*usual, columns.get(role, usual[0]).lower()]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return first_offenders([printable(name, 40) for name in names], limit=12) or "none"
+
+
+def _metadata(fields: Mapping[str, Any], taken: tuple[str, ...], where: object) -> dict[str, Any]:
+    given = fields.get(METADATA) or {}
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError as error:
+            raise InputError(f"{where}: {METADATA} is not JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise InputError(f"{where}: {METADATA} must be an object, not {printable(str(given), 60)}")
+    others = {
+        name.removeprefix(METADATA + "."): value
+        for name, value in fields.items()
+        if name not in (*taken, METADATA) and isinstance(value, str | int | float) and value != ""
+    }
+    return {**others, **{name: value for name, value in given.items() if value is not None}}
+
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from mrl_sweep.collection.reading.columns import ColumnNames, TableRow, documents
 from mrl_sweep.collection.reading.lines import (
     DEFAULT_MAX_LINE_BYTES,
     NumberedLine,
@@ -26,6 +25,7 @@ from mrl_sweep.collection.reading.lines import (
     unreadable,
 )
 from mrl_sweep.collection.reading.records import Batch, Document, Source, batches, in_batches, json_documents
+from mrl_sweep.collection.reading.tables import ColumnNames, TableRow, documents
 from mrl_sweep.errors import InputError
 
 LINES_AT_ONCE: Final = 50

@@ -14,20 +14,10 @@ from typing import Final
 
 from mrl_sweep.collection.assemble import Parts, assemble
 from mrl_sweep.collection.judgments import LoadOptions
-from mrl_sweep.collection.reading.columns import (
-    DOCUMENT_ID_COLUMNS,
-    DOCUMENT_TEXT_COLUMNS,
-    ColumnNames,
-    Spec,
-    TableRow,
-    documents,
-    judgments,
-    named,
-    parse_spec,
-    queries,
-)
+from mrl_sweep.collection.queries import read_topics
 from mrl_sweep.collection.reading.folders import (
     DEFAULT_SPLIT,
+    Spec,
     check_folder,
     choose_split,
     file_sizes,
@@ -35,15 +25,29 @@ from mrl_sweep.collection.reading.folders import (
     find_file,
     find_parts,
     find_qrels,
+    parse_spec,
     require_file,
     split_hint,
 )
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of
 from mrl_sweep.collection.reading.qrels import JudgmentColumns, read_qrels
 from mrl_sweep.collection.reading.records import Document, Query, Source, json_object, json_queries
-from mrl_sweep.collection.reading.tables import CsvRows, TsvRows, is_parquet, json_rows, parquet_rows
+from mrl_sweep.collection.reading.tables import (
+    DOCUMENT_ID_COLUMNS,
+    DOCUMENT_TEXT_COLUMNS,
+    ColumnNames,
+    CsvRows,
+    TableRow,
+    TsvRows,
+    documents,
+    is_parquet,
+    json_rows,
+    judgments,
+    named,
+    parquet_rows,
+    queries,
+)
 from mrl_sweep.collection.reading.text_sources import FileSource, Joined, RowSource
-from mrl_sweep.collection.reading.topics import read_topics
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection
