@@ -175,7 +175,6 @@ def test_no_two_classes_share_a_name() -> None:
 
 
 SAME_IDEA = {
-    "advice",  # what is unasked said: of a collection, of a run
     "compare",  # runs side by side, and the bounds of it
     "embed",  # the step and its command
     "funnels",

@@ -21,8 +21,8 @@ from mrl_sweep.settings.table import SETTINGS
 from mrl_sweep.words import plural
 
 if TYPE_CHECKING:
-    from mrl_sweep.embedding.dry_run import Amount
-    from mrl_sweep.embedding.dry_run import DryRun as WouldTake
+    from mrl_sweep.embedding.embed_collection import Amount
+    from mrl_sweep.embedding.embed_collection import DryRun as WouldTake
     from mrl_sweep.report.collections import EmbeddedCollection, TextsRow
     from mrl_sweep.settings.config import SweepConfig
     from mrl_sweep.types import Embeddings
@@ -110,7 +110,7 @@ def embed(
     from mrl_sweep.report.render import ARTICLE_FORMATS
 
     output = prepare_output(invocation, settings.run.output, inputs_of(settings), ARTICLE_FORMATS)
-    from mrl_sweep.embedding.dry_run import dry_run as would_take
+    from mrl_sweep.embedding.embed_collection import dry_run as would_take
     from mrl_sweep.execution.parts import Part
     from mrl_sweep.pipeline import run as pipeline
     from mrl_sweep.pipeline.models import open_model

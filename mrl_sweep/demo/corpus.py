@@ -15,8 +15,7 @@ from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.collection.reading.qrels import Judgment, in_columns
 from mrl_sweep.collection.reading.records import Document, Query
 from mrl_sweep.demo.entries import Entry, known_items, read_questions, resolve
-from mrl_sweep.demo.modules import harvest, module_names
-from mrl_sweep.demo.source_files import harvest_sources
+from mrl_sweep.demo.harvest import harvest, harvest_sources, module_names
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Advice, Collection
 from mrl_sweep.words import plural, printable

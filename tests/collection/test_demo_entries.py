@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from mrl_sweep.demo.entries import Entry, clean, known_items, merged, split_summary
-from mrl_sweep.demo.modules import harvest, module_names
-from mrl_sweep.demo.source_files import harvest_sources
+from mrl_sweep.demo.harvest import harvest, harvest_sources, module_names
 
 # --- summaries and known items ----------------------------------------------------------------------------------------
 
@@ -152,9 +151,7 @@ def test_sources_are_read_without_importing(tmp_path: Path, monkeypatch: pytest.
     (folder / "tests" / "test_it.py").write_text('def check():\n    """Not of the public."""\n')
     (folder / "broken.py").write_text("def (:\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(
-        "mrl_sweep.demo.source_files.packages_distributions", lambda: {"planted_package": ["planted"], "json": ["x"]}
-    )
+    monkeypatch.setattr("mrl_sweep.demo.harvest.packages_distributions", lambda: {"planted_package": ["planted"], "json": ["x"]})
     assert [(found.name, found.kind, found.signature) for found in harvest_sources()] == [
         ("planted_package", "module", "planted_package"),
         ("planted_package.Thing", "class", "planted_package.Thing(size, colour, rest)"),

@@ -17,7 +17,7 @@ import pytest
 from mrl_sweep.collection import load_collection
 from mrl_sweep.demo.corpus import corpus
 from mrl_sweep.demo.entries import DemoQuestion, read_questions, resolve, words
-from mrl_sweep.demo.modules import harvest
+from mrl_sweep.demo.harvest import harvest
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
 
@@ -170,7 +170,7 @@ def test_stripped_docstrings_are_an_input_error() -> None:
 
 
 def test_the_larger_corpus_adds_what_other_packages_say(monkeypatch: pytest.MonkeyPatch, pydocs: Collection) -> None:
-    monkeypatch.setattr("mrl_sweep.demo.source_files.packages_distributions", lambda: {"pluggy": ["pluggy"]})
+    monkeypatch.setattr("mrl_sweep.demo.harvest.packages_distributions", lambda: {"pluggy": ["pluggy"]})
     larger = corpus.__wrapped__(installed=True)
     names = [found.name for found in larger.entries]
     assert names == sorted(set(names))

@@ -8,7 +8,7 @@ from embedding_helpers import CountingEmbedder, collection_of, tree
 
 from mrl_sweep.embedding import ModelOptions, Store, embed, open_embedder
 from mrl_sweep.embedding import fill as filling_module
-from mrl_sweep.embedding.dry_run import dry_run
+from mrl_sweep.embedding.embed_collection import dry_run
 from mrl_sweep.errors import InputError
 
 TEXTS = ["twelve chars", "eight ch", "eight ch", "été"]

@@ -10,7 +10,7 @@ import pytest
 from embedding_helpers import CountingEmbedder, collection_of, vectors_of
 
 from mrl_sweep.embedding import Role, Store, embed, open_embedder
-from mrl_sweep.embedding.dry_run import dry_run
+from mrl_sweep.embedding.embed_collection import dry_run
 from mrl_sweep.errors import InputError
 
 TEXTS, QUESTIONS = ["one", "two", "three"], ["which?", "where?"]

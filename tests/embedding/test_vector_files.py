@@ -10,7 +10,7 @@ import pytest
 from embedding_helpers import collection_of
 
 from mrl_sweep.embedding import Store, embed, open_embedder
-from mrl_sweep.embedding.vectors.formats import read_vectors
+from mrl_sweep.embedding.vectors.source import read_vectors
 from mrl_sweep.errors import InputError
 
 DOCS = np.random.default_rng(1).standard_normal((5, 8)).astype(np.float32)

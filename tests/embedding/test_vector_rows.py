@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from mrl_sweep.embedding import open_embedder
-from mrl_sweep.embedding.vectors.formats import USUAL_NAMES, read_vectors
 from mrl_sweep.embedding.vectors.rows import ID_KEYS, VECTOR_KEYS, Names
+from mrl_sweep.embedding.vectors.source import USUAL_NAMES, read_vectors
 from mrl_sweep.errors import InputError
 
 ROWS = [[0.5, 1.0, 2.0], [1.5, -1.0, 0.25]]

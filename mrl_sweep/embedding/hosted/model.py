@@ -10,11 +10,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.embedding.hosted.http import Cohere, Gemini, Voyage
-from mrl_sweep.embedding.hosted.openai import OpenAi
+from mrl_sweep.embedding.hosted.known_vendors import Cohere, Gemini, OpenAi, Voyage
 from mrl_sweep.embedding.hosted.replies import judge
-from mrl_sweep.embedding.hosted.retries import Gate, Patience, given_up, patiently
-from mrl_sweep.embedding.hosted.vendor import Connection, Key, Vendor, VendorModel, address, required_key
+from mrl_sweep.embedding.hosted.vendor import (
+    Connection,
+    Gate,
+    Key,
+    Patience,
+    Vendor,
+    VendorModel,
+    address,
+    given_up,
+    patiently,
+    required_key,
+)
 from mrl_sweep.embedding.hosted.wire import EmbedRequest, Garbled, Refused, Reply, answers_of_at_most
 from mrl_sweep.embedding.local.model_files import prompts_of
 from mrl_sweep.embedding.model_families import family_of, refuse_non_prefix, trained_dims, transformed

@@ -1,22 +1,27 @@
-"""A vendor: at which address and with which key it is asked, and what `HostedModel` needs to know of it.
+"""A vendor: at which address, with which key and how patiently it is asked, and what `HostedModel` needs to know of it.
 
-Keys come from the environment only, are checked, and are never shown.
+Keys come from the environment only, are checked, and are never shown. What a vendor asks for is waited, the rest backs off
+with jitter, and all of it is bounded.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from mrl_sweep.embedding.hosted.wire import EmbedRequest, Reply
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, Garbled, Reply, Transient
 from mrl_sweep.embedding.model_families import Family
 from mrl_sweep.embedding.protocol import Batching, Role
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
+from mrl_sweep.interrupt import pause
 from mrl_sweep.types import Advice, Float32Array
 from mrl_sweep.words import printable
 
@@ -185,3 +190,110 @@ def required_key(vendor: Vendor) -> Key | None:
     if key is None and vendor.target.own_address:
         raise InputError(f"no API key for {vendor.title}", f"export {vendor.key_variables[0]}=…")
     return key
+
+
+T = TypeVar("T")
+
+_KEPT = "what was embedded is kept; run the same command again to go on"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How often and how long a batch is tried. All in seconds.
+
+    Between tries it waits what the vendor asks for, else `first_s` doubled each time up to `most_s`, less a random part of up to
+    a half; never more than `total_s` for one batch. `unreachable` bounds the tries where nobody listens, `garbled` those with
+    answers that make no sense. `sleep` returns True where it was interrupted.
+    """
+
+    attempts: int = 8
+    unreachable: int = 4
+    garbled: int = 4
+    total_s: float = 600.0
+    first_s: float = 1.0
+    most_s: float = 60.0
+    timeout_s: float = 120.0
+    sleep: Callable[[float], bool] = pause
+    now: Callable[[], float] = time.time
+    chance: Callable[[], float] = random.random
+
+    def most(self, fault: Transient) -> int:
+        """How many tries this kind of fault is worth."""
+        if fault.unreachable:
+            return self.unreachable
+        return self.garbled if isinstance(fault, Garbled) else self.attempts
+
+    def wait_s(self, fault: Transient, attempt: int) -> float:
+        """Before the try after the `attempt`-th."""
+        if fault.retry_after_s is not None:
+            return fault.retry_after_s
+        return min(self.most_s, self.first_s * 2.0 ** (attempt - 1)) * (1 - 0.5 * self.chance())
+
+
+class Gate:
+    """Holds all of a model's calls back while one of them was told to wait."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._lock = threading.Lock()
+
+    def hold(self, until: float) -> None:
+        with self._lock:
+            self._until = max(self._until, until)
+
+    def wait_s(self, now: float) -> float:
+        with self._lock:
+            return max(0.0, self._until - now)
+
+
+def patiently(call: Callable[[], T], title: str, patience: Patience, gate: Gate) -> T:
+    """What `call` returns, however many tries the `patience` allows. Raises EnvironmentFault when it is used up.
+
+    A `Garbled` that lasts is raised as it is: whoever asked knows the texts' names.
+    """
+    try:
+        import tenacity
+    except ImportError:
+        raise MissingExtra("tenacity", "hosted") from None
+
+    def fault_of(state: tenacity.RetryCallState) -> Transient:
+        fault = state.outcome.exception() if state.outcome else None
+        assert isinstance(fault, Transient)
+        return fault
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        fault = fault_of(state)
+        seconds = patience.wait_s(fault, state.attempt_number)
+        if fault.retry_after_s is not None and state.idle_for + seconds <= patience.total_s:
+            gate.hold(patience.now() + seconds)
+        return seconds
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        spent = state.idle_for + state.upcoming_sleep
+        return state.attempt_number >= patience.most(fault_of(state)) or spent > patience.total_s
+
+    def sleep(seconds: float) -> None:
+        if seconds > 0 and patience.sleep(seconds):
+            raise EnvironmentFault(f"{title}: interrupted while waiting to try again", _KEPT)
+
+    def gated() -> T:
+        sleep(gate.wait_s(patience.now()))
+        return call()
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(Transient), wait=wait, stop=stop, sleep=sleep, reraise=True
+    )
+    try:
+        return retrying(gated)
+    except Garbled:
+        raise
+    except Transient as fault:
+        raise given_up(fault, title, int(retrying.statistics["attempt_number"])) from None
+
+
+def given_up(fault: Transient, title: str, attempts: int | None = None) -> EnvironmentFault:
+    """What the user is told when trying again has not helped."""
+    tries = f" ({attempts} {'try' if attempts == 1 else 'tries'})" if attempts else ""
+    wait = f"; it asks to wait {fault.retry_after_s:,.0f} s" if fault.retry_after_s else ""
+    hint = f"is the server running, and --base-url right? {_KEPT}" if fault.unreachable else _KEPT
+    return EnvironmentFault(f"{title} {fault}{wait}{tries}", hint)

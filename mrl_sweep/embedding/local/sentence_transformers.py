@@ -17,8 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.embedding.local.look import look_at, modules_of
-from mrl_sweep.embedding.local.model_faults import cannot_encode, is_out_of_memory, load_faults
+from mrl_sweep.embedding.local.look import cannot_encode, is_out_of_memory, load_faults, look_at, modules_of
 from mrl_sweep.embedding.local.model_files import (
     ModelFiles,
     family_of_files,

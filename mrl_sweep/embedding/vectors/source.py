@@ -1,24 +1,185 @@
-"""Vectors that exist already, matched with the collection by file order or by id, and checked once."""
+"""Vectors that exist already: their files, told by their endings, matched with the collection by file order or by id.
+
+.npy, .safetensors and .fvecs are read here, tables of ids and vectors in `rows.py`. Nothing is unpickled.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from mrl_sweep.embedding.protocol import Brought, Role
-from mrl_sweep.embedding.vectors.columnar import VDF_META
-from mrl_sweep.embedding.vectors.formats import read_vectors
-from mrl_sweep.embedding.vectors.rows import LAYOUT, Names, VectorFile
-from mrl_sweep.errors import InputError
+from mrl_sweep.embedding.vectors.rows import (
+    LAYOUT,
+    VDF_META,
+    Names,
+    VectorFile,
+    read_csv,
+    read_folder,
+    read_jsonl,
+    read_lance,
+    read_parquet,
+    read_vdf,
+)
+from mrl_sweep.errors import InputError, MrlSweepError
 from mrl_sweep.events import OnEvent, Progress
+from mrl_sweep.files import LFS_POINTER
 from mrl_sweep.files.digests import FileDigests
 from mrl_sweep.ranking.pass_plan import ZERO_SQUARED_NORM
 from mrl_sweep.types import Advice, Collection, FileRows, Float32Array, IntArray, Vectors
 from mrl_sweep.words import first_offenders, plural
+
+
+class Reader(Protocol):
+    """Reads a file, or a folder that is a table; `names` are those of its columns."""
+
+    def __call__(self, path: Path, names: Names) -> VectorFile: ...
+
+
+USUAL_NAMES: Final = Names()
+
+_PICKLES: Final = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib")
+_TENSOR_TYPES: Final = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
+_TENSOR_NAMES: Final = ("vectors", "embeddings", "embedding", "vector")
+_MOST_HEADER_BYTES: Final = 100 << 20
+
+
+def read_vectors(folder: Path, stems: Sequence[str], names: Names = USUAL_NAMES) -> VectorFile:
+    """The first file, or table in a folder, of these names in a format we read, memory-mapped where the format allows.
+
+    Raises InputError where there is none, or where it is damaged, pickled, or no table of floating-point numbers.
+    """
+    if (folder / VDF_META).is_file():
+        return _read(folder / VDF_META, lambda path: read_vdf(path.parent, stems, names))
+    for path, reader in ((folder / f"{stem}{suffix}", reader) for stem in stems for suffix, reader in _READERS.items()):
+        if path.is_dir() if reader in _OF_FOLDERS else path.is_file():
+            table = _named(_read(path, partial(reader, names=names)), folder / f"{path.stem}.ids.txt")
+            if table.rows.ndim != 2 or not table.rows.shape[1]:
+                raise InputError(f"{path}: vectors must be a table of rows, found shape {table.rows.shape}", LAYOUT)
+            return table
+    pickled = [path.name for path in sorted(folder.iterdir()) if path.stem in stems and path.suffix in _PICKLES]
+    if pickled:
+        raise InputError(
+            f"{folder / pickled[0]}: pickles are refused, they can run code when they are read",
+            "numpy.save(..., allow_pickle=False)",
+        )
+    raise InputError(f"{folder} has no vectors of the {'documents' if 'docs' in stems else 'queries'}", LAYOUT)
+
+
+def _read(path: Path, reader: Callable[[Path], VectorFile]) -> VectorFile:
+    """The file's table. Whatever a library raises over a damaged file is the file's fault."""
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(LFS_POINTER)) == LFS_POINTER:
+                    raise InputError(f"{path} is a Git LFS pointer, not the file itself", f"git -C {path.parent} lfs pull")
+        return reader(path)
+    except MrlSweepError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}", LAYOUT) from error
+    except Exception as error:
+        raise InputError(f"cannot read {path}: it is damaged ({type(error).__name__}: {error})", LAYOUT) from error
+
+
+def _named(table: VectorFile, ids_path: Path) -> VectorFile:
+    """The table with the ids of the text file beside it, one a line."""
+    if table.ids is not None or not ids_path.is_file():
+        return table
+    try:
+        lines = ids_path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{ids_path}: byte {error.start} is not UTF-8", "save the file as UTF-8") from error
+    ids = [line.removesuffix("\r") for line in (lines[:-1] if lines and not lines[-1] else lines)]
+    if len(ids) != len(table.rows):
+        raise InputError(f"{ids_path} has {len(ids):,} lines, {table.name} has {len(table.rows):,} rows", "one id a line")
+    return replace(table, ids=ids)
+
+
+def _read_npy(path: Path) -> VectorFile:
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        pickled = any(word in str(error).lower() for word in ("pickle", "object"))
+        reason = "it holds pickled objects" if pickled else str(error)
+        raise InputError(f"{path}: not a plain .npy file: {reason}", "numpy.save a float32 array") from error
+    if rows.dtype.kind != "f" or rows.dtype.itemsize not in (2, 4, 8):
+        raise InputError(f"{path}: vectors of {rows.dtype}; float16, float32 and float64 are read", "convert them to float32")
+    return VectorFile(str(path), rows)
+
+
+def _read_fvecs(path: Path) -> VectorFile:
+    """Each row as its int32 size and so many float32, little endian; the sizes are all checked."""
+    total = path.stat().st_size
+    dim = int(np.fromfile(path, "<i4", 1)[0]) if total >= 4 else 0
+    width = 4 + 4 * dim
+    if dim <= 0 or total % width:
+        raise InputError(f"{path}: not an .fvecs file of one size ({total:,} bytes, rows of {dim})", LAYOUT)
+    records = np.memmap(path, np.dtype([("dim", "<i4"), ("vector", "<f4", (dim,))]), "r")
+    other = np.flatnonzero(records["dim"] != dim)
+    if len(other):
+        raise InputError(f"{path}: row {other[0]} says {records['dim'][other[0]]} dimensions, the first {dim}", LAYOUT)
+    return VectorFile(str(path), records["vector"])
+
+
+def _read_safetensors(path: Path) -> VectorFile:
+    """The one table in the file, or the one called `vectors` or `embeddings`. bfloat16 is widened to float32."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if length > min(size - 8, _MOST_HEADER_BYTES):
+                raise ValueError("its header is longer than the file")
+            tensors = {name: entry for name, entry in json.loads(stream.read(length)).items() if name != "__metadata__"}
+        tables = {name: entry for name, entry in tensors.items() if len(entry["shape"]) == 2}
+        chosen = next((name for name in _TENSOR_NAMES if name in tables), next(iter(tables), None) if len(tables) == 1 else None)
+        if chosen is None:
+            raise InputError(f"{path}: which tensor holds the vectors? {first_offenders(list(tensors))}", "call it `vectors`")
+        kind, shape, (begin, end) = (tables[chosen][key] for key in ("dtype", "shape", "data_offsets"))
+        if kind not in _TENSOR_TYPES:
+            raise InputError(f"{path}: vectors of {kind}; F16, BF16, F32 and F64 are read", "convert them to float32")
+        dtype = np.dtype(_TENSOR_TYPES[kind])
+        if end - begin != shape[0] * shape[1] * dtype.itemsize or 8 + length + end > size:
+            raise ValueError(f"{chosen} does not fit the file")
+        if not shape[0]:
+            raise ValueError(f"{chosen} is empty")
+        rows: npt.NDArray[Any] = np.memmap(path, dtype, "r", 8 + length + begin, (shape[0], shape[1]))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: not a whole .safetensors file: {error}", LAYOUT) from error
+    return VectorFile(str(path), (rows.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else rows)
+
+
+def _array(read: Callable[[Path], VectorFile]) -> Reader:
+    """A reader of a file whose rows have no names of their own."""
+
+    def reader(path: Path, names: Names) -> VectorFile:
+        if names != USUAL_NAMES:
+            raise InputError(f"{path}: a {path.suffix} file has rows and no columns to name", "leave ?id= and ?vector= out")
+        return read(path)
+
+    return reader
+
+
+_READERS: Final[dict[str, Reader]] = {
+    ".npy": _array(_read_npy),
+    ".parquet": read_parquet,
+    ".safetensors": _array(_read_safetensors),
+    ".fvecs": _array(_read_fvecs),
+    ".jsonl": read_jsonl,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".lance": read_lance,
+    "": read_folder,
+}
+_OF_FOLDERS: Final = (read_lance, read_folder)
+
 
 STEMS: Final = {Role.DOCUMENT: ("docs", "documents", "corpus"), Role.QUERY: ("queries",)}
 """What the files of a role are called."""
