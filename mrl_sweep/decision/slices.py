@@ -1,19 +1,24 @@
-"""Slices: groups of queries by a declared field, by length, by number of relevant documents, or by topic."""
+"""Whose queries get worse: slices that keep less than the others, false discoveries held down, and the queries that lose most."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log, sqrt
 from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.decision.units import check_fields
-from mrl_sweep.types import BoolArray, IntArray
+from mrl_sweep.decision.bounds import UNCHANGED, paired_bounds, shortfall_p
+from mrl_sweep.decision.judging import Question, known
+from mrl_sweep.decision.policy import Policy, reaches
+from mrl_sweep.decision.student import t_tail
+from mrl_sweep.decision.units import check_fields, cluster_means
+from mrl_sweep.decision.walk import ladder_below
+from mrl_sweep.types import BoolArray, Configuration, FloatArray, IntArray, Measure, Outcome, Ranks, Scores, full_size
 
 MOST_VALUES: Final = 12
 """A numeric field with more different values than this is cut into terciles."""
@@ -152,3 +157,206 @@ def _telling(inside: int, n_inside: int, outside: int, n_outside: int) -> float:
     counts = [c + _PRIOR for c in (inside, n_inside - inside, outside, n_outside - outside)]
     odds = log(counts[0] / counts[1]) - log(counts[2] / counts[3])
     return odds / sqrt(sum(1 / c for c in counts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceFinding:
+    """One slice at one candidate: the share of the baseline it keeps, its one-sided limits, and the evidence against it.
+
+    `queries` counts units of evidence. `p_value` is that of "this slice keeps no less than the other queries", `q_value` the
+    same after Benjamini-Hochberg over the whole search; None where the slice was too small to test. `p_below` is the p-value
+    of "this slice keeps `retain`", the share asked of it (`Policy.retain` of the search).
+    """
+
+    field: str
+    value: str
+    declared: bool
+    candidate: Configuration
+    retain: float
+    queries: int
+    kept: float | None
+    kept_by_others: float | None
+    at_least: float | None
+    at_most: float | None
+    p_value: float | None
+    q_value: float | None = None
+    p_below: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceJudgement:
+    """A declared slice against its own margin: PASS proven to keep it, FAIL proven not to, INCONCLUSIVE neither."""
+
+    finding: SliceFinding
+    outcome: Outcome
+    q_below: float | None
+
+
+def search_slices(
+    scores: Scores,
+    slices: Sequence[Slice],
+    policy: Policy,
+    *,
+    candidates: Sequence[Configuration] | None = None,
+    measure: Measure | None = None,
+    baseline: Configuration | None = None,
+    clusters: IntArray | None = None,
+) -> tuple[SliceFinding, ...]:
+    """Every slice at every candidate (default: all sizes below the baseline), size by size, largest first.
+
+    The question is who is hit more than the others, not who lies below the margin: at a size that loses 10% everywhere every
+    group lies below it, and naming them all would tell nothing. `q_value` <= 0.05 marks findings of which at most 5% are
+    expected to be chance, counted over all slices of a size: each size is a search of its own. Slices without a counted query
+    are left out.
+    """
+    full = baseline or full_size(scores.candidates)
+    question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters)
+    sizes = list(candidates) if candidates is not None else ladder_below(scores, full)
+    m = scores.measures.index(measure or question.required[0])
+    counted = scores.counted[m]
+    values = scores.values[[scores.candidates.index(c) for c in (full, *sizes)], m][:, counted]
+    labels = None if clusters is None else clusters[counted]
+    every = [f for s in slices for f in _findings(s, s.members[counted], values, labels, sizes, policy)]
+    at_size = [(size, [f for f in every if f.candidate == size]) for size in sizes]
+    q_values = {(size, i): q for size, own in at_size for i, q in enumerate(benjamini_hochberg([f.p_value for f in own]))}
+    return tuple(replace(f, q_value=q_values[size, i]) for size, own in at_size for i, f in enumerate(own))
+
+
+def judge_slices(findings: Sequence[SliceFinding], *, alpha: float) -> tuple[SliceJudgement, ...]:
+    """The declared slices against the share that the search asked of them: `replace(policy, retain=slice_retain)`.
+
+    FAIL only on proof: the shortfall is significant after Benjamini-Hochberg over these slices, so that many slices which all
+    keep their share do not turn a gate red by chance. PASS where the lower limit holds the margin.
+    """
+    declared = [f for f in findings if f.declared]
+    q_below = benjamini_hochberg([f.p_below for f in declared])
+    judged = []
+    for finding, q in zip(declared, q_below, strict=True):
+        failed = q is not None and q <= alpha
+        held = finding.queries >= SMALLEST_SLICE and reaches(finding.at_least, finding.retain)
+        outcome = Outcome.FAIL if failed else Outcome.PASS if held else Outcome.INCONCLUSIVE
+        judged.append(SliceJudgement(finding=finding, outcome=outcome, q_below=q))
+    return tuple(judged)
+
+
+def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
+    """The q-value of each p-value (Benjamini & Hochberg 1995, step-up); None stays None and is not counted."""
+    tested = [i for i, p in enumerate(p_values) if p is not None]
+    p = np.array([p_values[i] for i in tested], np.float64)
+    order = np.argsort(p, kind="stable")
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    q = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    result: list[float | None] = [None] * len(p_values)
+    for position, value in zip(order, q, strict=True):
+        result[tested[position]] = float(value)
+    return result
+
+
+def _findings(
+    own: Slice, members: BoolArray, values: FloatArray, labels: IntArray | None, sizes: Sequence[Configuration], policy: Policy
+) -> list[SliceFinding]:
+    """This slice's findings, `values` (1 + n_sizes, n_queries) with the baseline first; no q-values yet."""
+    if not members.any() or not sizes:
+        return []
+    inside, outside = (_units(values, part, labels) for part in (members, ~members))
+    bounds = paired_bounds(inside[1:], inside[0], retain=policy.retain, alpha=policy.alpha)
+    testable = min(inside.shape[1], outside.shape[1]) >= SMALLEST_SLICE
+    p_values = _p_less(inside, outside) if testable else np.full(len(sizes), np.nan)
+    below = shortfall_p(inside[1:], inside[0], retain=policy.retain) if inside.shape[1] >= SMALLEST_SLICE else p_values * np.nan
+    others = outside[1:].mean(axis=1) / outside[0].mean() if outside.size and outside[0].any() else np.full(len(sizes), np.nan)
+    return [
+        SliceFinding(
+            field=own.field,
+            value=own.value,
+            declared=own.declared,
+            candidate=candidate,
+            retain=policy.retain,
+            queries=inside.shape[1],
+            kept=known(bounds.kept[i]),
+            kept_by_others=known(others[i]),
+            at_least=known(bounds.at_least[i]),
+            at_most=known(bounds.at_most[i]),
+            p_value=known(p_values[i]),
+            p_below=known(below[i]),
+        )
+        for i, candidate in enumerate(sizes)
+    ]
+
+
+def _units(values: FloatArray, part: BoolArray, labels: IntArray | None) -> FloatArray:
+    return values[:, part] if labels is None else cluster_means(values[:, part], labels[part])
+
+
+def _p_less(inside: FloatArray, outside: FloatArray) -> FloatArray:
+    """(n_sizes,) p-values of "the slice keeps no less than the other queries" against "it keeps less".
+
+    With s the share that all keep together, D = x - s y has mean 0 over all; the slice's mean of D is compared with the
+    others'. The standard error is the larger of Welch's, which sees the slice's own spread, and the pooled one, which sees
+    what the slice happened not to contain (a slice without any of the rare gains has hardly a spread); the degrees of
+    freedom are those of the smaller part. Both choices err towards no finding.
+    """
+    together = np.hstack([inside, outside])
+    total = together[0].sum()
+    share = together[1:].sum(axis=1, keepdims=True) / (total if total > 0 else 1.0)
+    d_in, d_out = (part[1:] - share * part[0] for part in (inside, outside))
+    n_in, n_out = inside.shape[1], outside.shape[1]
+    pooled = np.hstack([d_in, d_out]).var(axis=1, ddof=1) * (1 / n_in + 1 / n_out)
+    welch = d_in.var(axis=1, ddof=1) / n_in + d_out.var(axis=1, ddof=1) / n_out
+    error = np.sqrt(np.maximum(pooled, welch))
+    gap = d_out.mean(axis=1) - d_in.mean(axis=1)
+    changed = error > 1e-12
+    t = np.divide(gap, error, out=np.zeros_like(gap), where=changed)
+    return np.where(changed, t_tail(t, min(n_in, n_out) - 1), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LosingQuery:
+    """Query row `query` fell from `before` at the baseline to `after`; `left` and `came` are document rows, best first."""
+
+    query: int
+    before: float
+    after: float
+    left: tuple[int, ...] = ()
+    came: tuple[int, ...] = ()
+
+    @property
+    def loss(self) -> float:
+        return self.before - self.after
+
+
+def biggest_losers(
+    scores: Scores,
+    candidate: Configuration,
+    *,
+    measure: Measure,
+    n: int = 10,
+    baseline: Configuration | None = None,
+    ranks: Ranks | None = None,
+) -> tuple[LosingQuery, ...]:
+    """Up to `n` counted queries that lose, the largest loss first (ties in query order); none where nothing is lost.
+
+    With `ranks` that hold top documents for both candidates: what left and what entered the first k, k being the measure's
+    cut-off or, where that is larger or missing, the depth that was kept.
+    """
+    full = baseline or full_size(scores.candidates)
+    m = scores.measures.index(measure)
+    before, after = (scores.values[scores.candidates.index(c), m] for c in (full, candidate))
+    loss = np.where(scores.counted[m], before - after, 0.0)
+    order = np.argsort(-np.round(loss, 12), kind="stable")[:n]
+    losing = [int(q) for q in order if loss[q] > UNCHANGED]
+    moves = {q: _moved(ranks, full, candidate, q, measure.cutoff) for q in losing}
+    return tuple(LosingQuery(q, float(before[q]), float(after[q]), *moves[q]) for q in losing)
+
+
+def _moved(
+    ranks: Ranks | None, full: Configuration, candidate: Configuration, query: int, cutoff: int | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    if ranks is None or ranks.top is None or full not in ranks.candidates or candidate not in ranks.candidates:
+        return (), ()
+    k = min(cutoff or ranks.top.depth, ranks.top.depth)
+    was, now = (_documents(ranks.top.rows[ranks.candidates.index(c), query, :k]) for c in (full, candidate))
+    return tuple(d for d in was if d not in now), tuple(d for d in now if d not in was)
+
+
+def _documents(rows: IntArray) -> list[int]:
+    return [int(row) for row in rows if row >= 0]

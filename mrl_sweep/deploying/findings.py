@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
-from mrl_sweep.decision.families import judge_all
-from mrl_sweep.decision.grid import GridAnswer, GridByShare, Smallest, decide_grid, grid_by_share, smallest_at
+from mrl_sweep.decision.grid import GridAnswer, GridByShare, Smallest, decide_grid, grid_by_share, judge_all, smallest_at
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide, judge
 from mrl_sweep.deploying.index_spec import vector_bytes

@@ -32,8 +32,8 @@ from mrl_sweep.pipeline.checks import (
     check_verifiable,
 )
 from mrl_sweep.pipeline.deployment import measure_deployed
-from mrl_sweep.pipeline.funnels import bounded_funnels
 from mrl_sweep.pipeline.models import Model, embed_there, open_model
+from mrl_sweep.pipeline.outlook import bounded_funnels
 from mrl_sweep.pipeline.summary import summarise
 from mrl_sweep.pipeline.sweep import judge_sweep, rank_all
 from mrl_sweep.ranking.codes.precision import HAMMING

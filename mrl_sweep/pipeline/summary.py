@@ -10,13 +10,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.decision.losses import biggest_losers, judge_slices, search_slices
-from mrl_sweep.decision.slices import Slice, declared_slices, length_slices, relevant_slices, topic_slices
+from mrl_sweep.decision.slices import (
+    Slice,
+    biggest_losers,
+    declared_slices,
+    judge_slices,
+    length_slices,
+    relevant_slices,
+    search_slices,
+    topic_slices,
+)
 from mrl_sweep.deploying.findings import Fewest, Findings, fewest_of, findings_of, which_sizes
 from mrl_sweep.deploying.targets import target_advice, target_named
 from mrl_sweep.measures.measure import agreement
-from mrl_sweep.pipeline.funnels import funnel_rows
-from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surroundings
+from mrl_sweep.pipeline.outlook import budget_rows, funnel_rows, projection_rows, surroundings
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.ranking.exact import TRAINING_ROWS
 from mrl_sweep.report.content.advice import advise

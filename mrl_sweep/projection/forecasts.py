@@ -17,8 +17,20 @@ from mrl_sweep.decision.policy import MIN_QUERIES, falls_short, reaches
 from mrl_sweep.decision.student import t_quantile
 from mrl_sweep.decision.units import cluster_means, count_units
 from mrl_sweep.errors import InputError
-from mrl_sweep.projection.distractors import DistractorCounts, Wanted, in_a_sample, standing, wanted
-from mrl_sweep.projection.population import Link, Population, Quadrature, fit, quadrature, rounded, scores
+from mrl_sweep.projection.population import (
+    DistractorCounts,
+    Link,
+    Population,
+    Quadrature,
+    Wanted,
+    fit,
+    in_a_sample,
+    quadrature,
+    rounded,
+    scores,
+    standing,
+    wanted,
+)
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, FloatArray, IntArray, Measure, Outcome, Qrels, Ranks, full_size
 
 

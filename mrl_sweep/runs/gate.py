@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from mrl_sweep.decision.grid import decide_grid
-from mrl_sweep.decision.losses import SliceJudgement, judge_slices, search_slices
-from mrl_sweep.decision.slices import declared_slices
+from mrl_sweep.decision.slices import SliceJudgement, declared_slices, judge_slices, search_slices
 from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.deploying.findings import grid_bytes
 from mrl_sweep.errors import InputError

@@ -14,8 +14,7 @@ from mrl_sweep.deploying.findings import Evaluation, Findings, fewest_of, findin
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure, refuse_mixture
-from mrl_sweep.pipeline.funnels import bounded_funnels, funnel_rows
-from mrl_sweep.pipeline.outlook import budget_rows, projection_rows, surroundings
+from mrl_sweep.pipeline.outlook import bounded_funnels, budget_rows, funnel_rows, projection_rows, surroundings
 from mrl_sweep.report.content.advice import CODES, advise
 from mrl_sweep.report.content.build import Facts, build_report, control_rows, cost_of
 from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.bounds import retained_p
-from mrl_sweep.decision.families import Path, walk_paths
-from mrl_sweep.decision.grid import decide_grid, paths_through
+from mrl_sweep.decision.grid import Path, decide_grid, paths_through, walk_paths
 from mrl_sweep.decision.policy import DecideBy, Policy
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration, FloatArray, Measure, Scores

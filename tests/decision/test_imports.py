@@ -7,7 +7,7 @@ import sys
 
 
 def test_deciding_needs_numpy_and_nothing_else() -> None:
-    modules = ("policy", "walk", "losses", "slices", "compare")
+    modules = ("policy", "walk", "slices", "compare")
     program = f"""
 import sys
 import numpy as np

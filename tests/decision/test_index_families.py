@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrl_sweep.decision.families import judge_all, p_values_of
+from mrl_sweep.decision.grid import judge_all, p_values_of
 from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide

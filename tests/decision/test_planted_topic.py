@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrl_sweep.decision.losses import biggest_losers, search_slices
-from mrl_sweep.decision.slices import Slice, topic_slices
+from mrl_sweep.decision.slices import Slice, biggest_losers, search_slices, topic_slices
 from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.measures.measure import score
 from mrl_sweep.ranking.exact import RankOptions, rank

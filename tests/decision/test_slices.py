@@ -1,14 +1,33 @@
-"""Slices from metadata, lengths, numbers of relevant documents and topics."""
+"""Slices from metadata, lengths, numbers and topics; the search for those that are hit; and the queries that lose most."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
-from mrl_sweep.decision.slices import declared_slices, length_slices, relevant_slices, telling_words, topic_slices
+from mrl_sweep.decision.bounds import paired_bounds
+from mrl_sweep.decision.slices import (
+    LosingQuery,
+    Slice,
+    benjamini_hochberg,
+    biggest_losers,
+    declared_slices,
+    judge_slices,
+    length_slices,
+    relevant_slices,
+    search_slices,
+    telling_words,
+    topic_slices,
+)
+from mrl_sweep.decision.walk import Policy
 from mrl_sweep.errors import InputError
+from mrl_sweep.types import Basis, Configuration, FloatArray, Measure, Outcome, Ranks, Scores, TopDocuments
 
 
 def shown(slices: object) -> dict[str, list[int]]:
@@ -107,3 +126,198 @@ def test_letters_of_any_script_are_words() -> None:
         ["Überweisung stornieren", "Überweisung ändern", "карта", "карта банка"], np.array([0, 0, 1, 1]), n_words=1
     )
     assert names == {0: "überweisung", 1: "карта"}
+
+
+NDCG = Measure("nDCG", 10)
+DATA = Path(__file__).parent / "data" / "ndcg10.npz"
+
+
+def scores_of(values: FloatArray) -> Scores:
+    candidates = tuple(Configuration(Basis.PREFIX, 256 - i) for i in range(len(values)))
+    return Scores(candidates, (NDCG,), values[:, None], np.ones((1, values.shape[1]), bool))
+
+
+@pytest.fixture(scope="module")
+def scifact() -> FloatArray:
+    with np.load(DATA, allow_pickle=False) as arrays:
+        return arrays["scifact"][[0, 4, 8, 10]].astype(np.float64)
+
+
+def random_slices(n: int, count: int, rng: np.random.Generator) -> list[Slice]:
+    sizes = rng.choice([12, 20, 40, 100], count)
+    return [Slice("random", str(i), rng.permutation(n) < size, declared=True) for i, size in enumerate(sizes)]
+
+
+def test_two_hundred_random_slices_raise_no_more_than_the_promised_false_alarms(scifact: FloatArray) -> None:
+    """All alarms are false here, so the false discovery rate is the share of searches with any; each size is one."""
+    rng = np.random.default_rng(4)
+    alarms, below = [], []
+    for _ in range(10):
+        found = search_slices(scores_of(scifact), random_slices(300, 200, rng), Policy())
+        assert len(found) == 600
+        alarmed = {f.candidate for f in found if f.q_value is not None and f.q_value <= 0.05}
+        alarms += [size in alarmed for size in dict.fromkeys(f.candidate for f in found)]
+        below.append(np.mean([f.p_value is not None and f.p_value <= 0.05 for f in found]))
+    assert np.mean(alarms) <= 0.05
+    assert np.mean(below) <= 0.05
+
+
+def test_rare_gains_outside_do_not_accuse_a_slice_without_any(scifact: FloatArray) -> None:
+    rng = np.random.default_rng(5)
+    y = np.tile(scifact[0], 3)
+    gained = np.where(rng.random(900) < 0.03, 1.0, y)
+    found = search_slices(scores_of(np.stack([y, gained])), random_slices(900, 200, rng), Policy())
+    assert min(f.q_value for f in found if f.q_value is not None) > 0.05
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_planted_slice_is_found_among_two_hundred_random_ones(scifact: FloatArray, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    planted = rng.permutation(300) < 30
+    values = scifact.copy()
+    values[2:, planted] *= 0.3 * rng.random((2, 30))
+    slices = [*random_slices(300, 200, rng), Slice("topic", "planted", planted)]
+    found = search_slices(scores_of(values), slices, Policy())
+    hits = [f for f in found if f.q_value is not None and f.q_value <= 0.05]
+    for size in (254, 253):
+        worst = min((f for f in hits if f.candidate == Configuration(Basis.PREFIX, size)), key=lambda f: f.kept or 0.0)
+        assert worst.value == "planted"
+    assert sum(f.value != "planted" for f in hits) <= 1
+    assert not any(f.candidate.dim == 255 for f in hits)
+
+
+def test_a_slice_carries_its_own_share_limits_and_size() -> None:
+    y = np.ones(100)
+    x = np.where(np.arange(100) < 40, np.where(np.arange(100) % 2, 0.5, 0.7), np.where(np.arange(100) % 2, 1.0, 0.9))
+    members = np.arange(100) < 40
+    (found,) = search_slices(scores_of(np.stack([y, x])), [Slice("f", "v", members)], Policy())
+    limits = paired_bounds(x[None, :40], y[:40], retain=0.98, alpha=0.05)
+    assert (found.queries, found.kept, found.kept_by_others) == (40, pytest.approx(0.6), pytest.approx(0.95))
+    assert (found.at_least, found.at_most) == (limits.at_least[0], limits.at_most[0])
+    assert found.q_value is not None
+    assert found.q_value < 1e-9
+
+
+def test_a_slice_too_small_is_shown_but_not_tested() -> None:
+    rng = np.random.default_rng(1)
+    y = rng.random(100)
+    nine = np.arange(100) < 9
+    small, rest, none = search_slices(
+        scores_of(np.stack([y, y * 0.5])),
+        [
+            Slice("f", "nine", nine),
+            Slice("f", "all but nine", ~nine),
+            Slice("f", "nobody", nine & False),
+            Slice("f", "all", y >= 0),
+        ],
+        Policy(),
+    )
+    assert (small.queries, small.p_value, small.q_value, small.p_below) == (9, None, None, None)
+    assert (rest.queries, rest.p_value, rest.q_value) == (91, None, None)
+    assert rest.p_below is not None
+    assert (none.value, none.kept_by_others, none.p_value) == ("all", None, None)
+
+
+def test_uncounted_queries_are_in_no_slice() -> None:
+    scores = scores_of(np.ones((2, 60)))
+    scores.counted[0, :20] = False
+    (found,) = search_slices(scores, [Slice("f", "v", np.arange(60) < 35)], Policy())
+    assert found.queries == 15
+
+
+def test_clusters_are_the_units_of_a_slice() -> None:
+    rng = np.random.default_rng(1)
+    y = rng.random(120)
+    (found,) = search_slices(
+        scores_of(np.stack([y, y * 0.9])), [Slice("f", "v", np.arange(120) < 60)], Policy(), clusters=np.arange(120) // 4
+    )
+    assert found.queries == 15
+
+
+def test_the_slice_gate_fails_only_on_proof() -> None:
+    rng = np.random.default_rng(2)
+    y = rng.uniform(0.5, 1, 300)
+    x = y * rng.uniform(0.985, 1, 300)
+    x[:60] = y[:60] * rng.uniform(0.7, 0.9, 60)
+    x[60:75] *= rng.uniform(0.8, 1.15, 15)
+    part = np.digitize(np.arange(300), [60, 75])
+    slices = [Slice("lang", name, part == i, declared=True) for i, name in enumerate(("hit", "unclear", "fine"))]
+    found = search_slices(scores_of(np.stack([y, x])), [*slices, Slice("length", "hit too", part == 0)], Policy(retain=0.95))
+    judged = judge_slices(found, alpha=0.05)
+    assert {j.finding.value: j.outcome for j in judged} == {
+        "hit": Outcome.FAIL,
+        "unclear": Outcome.INCONCLUSIVE,
+        "fine": Outcome.PASS,
+    }
+
+
+def test_fifty_slices_at_their_margin_rarely_turn_the_gate_red(scifact: FloatArray) -> None:
+    """Every slice keeps exactly the asked share: any FAIL is noise, and it comes in at most about alpha of the runs."""
+    rng = np.random.default_rng(9)
+    y, x = scifact[0], scifact[2]
+    retain = float(x.mean() / y.mean())
+    red = 0
+    for _ in range(50):
+        drawn = rng.integers(0, 300, 2_000)
+        slices = [Slice("tenant", str(i), np.arange(2_000) // 40 == i, declared=True) for i in range(50)]
+        found = search_slices(scores_of(np.stack([y[drawn], x[drawn]])), slices, Policy(retain=retain))
+        red += any(j.outcome is Outcome.FAIL for j in judge_slices(found, alpha=0.05))
+    assert red <= 4
+
+
+def test_benjamini_hochberg_by_hand() -> None:
+    # sorted 0.01 0.02 0.03 0.04 of four: 0.04, 0.04, 0.04, 0.04; with a gap: 0.005*4/1, 0.04*4/2 -> min with 0.05*4/3
+    assert benjamini_hochberg([0.04, 0.01, None, 0.03, 0.02]) == [0.04, 0.04, None, 0.04, 0.04]
+    assert benjamini_hochberg([0.005, 0.05, 0.04, 0.9]) == pytest.approx([0.02, 0.2 / 3, 0.2 / 3, 0.9])
+    assert benjamini_hochberg([]) == []
+    assert benjamini_hochberg([None]) == [None]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
+def test_benjamini_hochberg_equals_scipys(p: list[float]) -> None:
+    from scipy.stats import false_discovery_control
+
+    np.testing.assert_allclose(np.array(benjamini_hochberg(p), float), false_discovery_control(p), rtol=1e-12)
+
+
+def test_the_p_value_is_that_of_student_s_t_with_the_degrees_of_freedom_of_the_smaller_part() -> None:
+    rng = np.random.default_rng(3)
+    y, members = rng.uniform(0.4, 0.9, 60), np.arange(60) < 12
+    x = y * np.where(members, 0.95, 0.99) + 0.05 * rng.standard_normal(60)
+    (finding,) = search_slices(scores_of(np.stack([y, x])), [Slice("f", "v", members)], Policy())
+    lost = x - x.sum() / y.sum() * y
+    inside, outside = lost[members], lost[~members]
+    pooled = lost.var(ddof=1) * (1 / 12 + 1 / 48)
+    error = np.sqrt(max(pooled, inside.var(ddof=1) / 12 + outside.var(ddof=1) / 48))
+    assert finding.p_value == pytest.approx(stats.t.sf((outside.mean() - inside.mean()) / error, 11), rel=1e-9)
+
+
+WHOLE, SMALL = Configuration(Basis.PREFIX, 256), Configuration(Basis.PREFIX, 64)
+NDCG = Measure("nDCG", 3)
+
+
+def losing_scores() -> Scores:
+    values = np.array([[[1.0, 0.5, 0.8, 0.9, 0.2]], [[0.4, 0.5, 0.2, 0.0, 0.6]]])
+    return Scores((WHOLE, SMALL), (NDCG,), values, np.array([[True, True, True, False, True]]))
+
+
+def test_largest_loss_first_gains_and_uncounted_queries_left_out() -> None:
+    losers = biggest_losers(losing_scores(), SMALL, measure=NDCG)
+    assert [(q.query, q.before, q.after) for q in losers] == [(0, 1.0, 0.4), (2, 0.8, 0.2)]
+    assert [q.query for q in biggest_losers(losing_scores(), SMALL, measure=NDCG, n=1)] == [0]
+    assert biggest_losers(losing_scores(), WHOLE, measure=NDCG) == ()
+
+
+def test_documents_that_left_and_came_in_best_first() -> None:
+    rows = np.full((2, 5, 4), -1)
+    rows[0, 0] = [7, 3, 9, 1]
+    rows[1, 0] = [4, 9, 2, 7]
+    rows[0, 2, :2] = [5, 6]
+    rows[1, 2, :2] = [6, 5]
+    ranks = Ranks(
+        (WHOLE, SMALL), 10, np.zeros((2, 0), int), np.zeros((2, 0), int), TopDocuments(rows, np.zeros(rows.shape, np.float32))
+    )
+    first, second = biggest_losers(losing_scores(), SMALL, measure=NDCG, ranks=ranks)
+    assert first == LosingQuery(0, 1.0, 0.4, left=(7, 3), came=(4, 2))
+    assert first.loss == 0.6
+    assert (second.left, second.came) == ((), ())

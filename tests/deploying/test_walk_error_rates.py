@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.bounds import retained_p
-from mrl_sweep.decision.families import Path, judge_all, walk_paths
+from mrl_sweep.decision.grid import Path, judge_all, walk_paths
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide, judge
 from mrl_sweep.deploying.funnels import Funnel, cheapest_proven

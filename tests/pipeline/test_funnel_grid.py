@@ -10,7 +10,7 @@ from made_evaluation import evaluated
 
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.measures.measure import parse_measure, score
-from mrl_sweep.pipeline.funnels import bounded_funnels
+from mrl_sweep.pipeline.outlook import bounded_funnels
 from mrl_sweep.types import Configuration, Qrels, Ranks
 
 

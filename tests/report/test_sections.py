@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrl_sweep.decision.losses import LosingQuery, SliceFinding, SliceJudgement
+from mrl_sweep.decision.slices import LosingQuery, SliceFinding, SliceJudgement
 from mrl_sweep.report.content import view
 from mrl_sweep.report.content.build import loser_rows, slice_rows
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from mrl_sweep.decision.controls import MARGIN, RandomControl
-from mrl_sweep.decision.losses import LosingQuery, SliceFinding, SliceJudgement
+from mrl_sweep.decision.slices import LosingQuery, SliceFinding, SliceJudgement
 from mrl_sweep.deploying.findings import Cost, Fewest, Finding, Findings, Smaller, bytes_in_memory, bytes_on_disk
 from mrl_sweep.measures.measure import asked_documents
 from mrl_sweep.report.content.sentence import bytes_sentence, sentence, smallest_own
