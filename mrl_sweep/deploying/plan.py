@@ -107,12 +107,14 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
             ahead,
             bytes_beside(target, at.base, full.dim, request.docs),
         )
-        rows[at.index, at.base] = _limited(_judged(row, run, at), request)
+        rows[at.index, at.base] = _limited(_judged(row, run, at), request, run.n_documents)
     if not rows:
         raise InputError("; ".join(left_out), "run with --index and the same index first, or plan with Flat, SQ8, HNSW32 …")
-    judged = f"kept, at least and verdict are those of the run's {run.n_documents:,} documents"
-    if run.projected:
-        judged += f"; to {request.docs:,} only the exact search is projected, and what is too low there is not acceptable"
+    judged = f"kept and at least are those of the run's {run.n_documents:,} documents"
+    if request.docs > run.n_documents:
+        judged += (
+            f"; acceptable is only what is projected to {request.docs:,}: exact searches, and an index with the recall asked"
+        )
     compared = tuple(with_saving(row, rows.get((index, full))) for (index, _), row in rows.items())
     return Plan(request, compared, (judged, *assumptions_of(request), *notes), tuple(left_out))
 
@@ -129,10 +131,7 @@ def _judged(row: PlanRow, run: Evaluated, at: Placed) -> PlanRow:
         refused = False if at.refusal else None
         return replace(row, acceptable=refused, reason=at.refusal or _not_measured(run.findings[base], index, run.measure))
     evidence = finding.judgement.evidence[run.measure]
-    acceptable, reason = (False, at.refusal) if at.refusal else _acceptable(finding, there, row.docs)
-    if acceptable and base.rescore and run.projected and row.docs > run.n_documents:
-        # only exact searches are projected: a shortlist that is long enough here may be too short there
-        acceptable, reason = None, f"a shortlist is not projected to {row.docs:,} documents"
+    acceptable, reason = (False, at.refusal) if at.refusal else _acceptable(finding, base, there, row, run)
     return replace(
         row,
         configuration=str(replace(base, index=index) if finding.configuration == base else finding.configuration),
@@ -151,8 +150,11 @@ def _not_measured(exact: Finding, index: str, measure: Measure) -> str:
     return f"not measured: --index {index} in the run{words}"
 
 
-def _limited(row: PlanRow, request: PlanRequest) -> PlanRow:
-    """The row held against the limits: excluded where it exceeds one, not known where a band straddles it or nothing is known."""
+def _limited(row: PlanRow, request: PlanRequest, n_documents: int) -> PlanRow:
+    """The row held against the limits: excluded where it exceeds one, not known where a band straddles it or nothing is known.
+
+    In a larger corpus than the run's `n_documents` an index needs a limit of recall: its own loss grows and is not projected.
+    """
     if row.acceptable is not True:
         return row
     size, p99, recall = row.index_bytes, row.p99_band_ms, row.recall_band
@@ -175,18 +177,31 @@ def _limited(row: PlanRow, request: PlanRequest) -> PlanRow:
         if limit is not None and within is not True:
             state = "not proven" if within is False else "not known"
             return replace(row, acceptable=None, reason=f"{named} is {state} at {row.docs:,} documents")
+    if request.recall is None and row.docs > n_documents and not parse_index(row.index).is_flat:
+        lost = f"what {row.index} loses at {row.docs:,} documents is not known: --recall names what is enough"
+        return replace(row, acceptable=None, reason=lost)
     return row
 
 
-def _acceptable(finding: Finding, there: Mapping[str, Any] | None, docs: int) -> tuple[bool | None, str]:
-    """Whether it may be recommended for the planned corpus, and why not; None where the queries cannot tell."""
+def _acceptable(
+    finding: Finding, base: Configuration, there: Mapping[str, Any] | None, row: PlanRow, run: Evaluated
+) -> tuple[bool | None, str]:
+    """Whether it may be recommended for the planned corpus, and why not; None where that is not known.
+
+    In a larger corpus than the run's that takes a projection of the exact search, and for an index, whose own loss grows too,
+    the recall that the request asks of it there (`_limited`). Full size is what the others are held against.
+    """
     if not finding.acceptable:
         return False, finding.judgement.reason or f"not acceptable: {finding.judgement.outcome}"
+    docs = f"{row.docs:,} documents"
+    if row.docs > run.n_documents:
+        if base.rescore:  # a shortlist that is long enough here may be too short there
+            return None, f"a shortlist is not projected to {docs}"
+        if there is None and base != full_size(run.findings):
+            return None, f"not projected to {docs}"
     if there is None or there["acceptable"] is True:
         return True, ""
-    if there["acceptable"] is None:
-        return None, f"not proven at {docs:,} documents"
-    return False, f"too low at {docs:,} documents"
+    return (None, f"not proven at {docs}") if there["acceptable"] is None else (False, f"too low at {docs}")
 
 
 def cheapest_row(plan: Plan) -> PlanRow | None:

@@ -53,7 +53,13 @@ def _closing(plan: Plan) -> str:
     memory = f"{words.size(row.memory_bytes)} of memory"
     size = f"{row.dim} dimensions" if row.precision == FLOAT32 else f"{row.dim} dimensions at {row.precision}"
     again = f", ordered again ({row.rescore})" if row.rescore else ""
-    return f"Cheapest acceptable: {size} with {row.index}{again}: {memory} for {row.docs:,} documents{cost}{saves}."
+    open_ones = sum(one.acceptable is None and one.quality is not None and _costs(one) < _costs(row) for one in plan.rows)
+    doubt = f" Of {words.plural(open_ones, 'cheaper one')} this is not known." if open_ones else ""
+    return f"Cheapest acceptable: {size} with {row.index}{again}: {memory} for {row.docs:,} documents{cost}{saves}.{doubt}"
+
+
+def _costs(row: PlanRow) -> tuple[float, int]:
+    return row.monthly_cost or 0.0, row.memory_bytes or 0
 
 
 def _cheapest(plans: Mapping[str, Plan]) -> Section:
@@ -98,7 +104,7 @@ def _that_matter(plan: Plan) -> Sequence[PlanRow]:
     if len(plan.rows) <= _FEW:
         return plan.rows
     full = max(row.dim for row in plan.rows)
-    by_cost = sorted(plan.rows, key=lambda row: (row.monthly_cost or 0.0, row.memory_bytes or 0))
+    by_cost = sorted(plan.rows, key=_costs)
     acceptable = [row for row in by_cost if row.acceptable]
     cheapest = cheapest_row(plan)
     cheaper = by_cost[: by_cost.index(cheapest)] if cheapest else by_cost

@@ -44,6 +44,7 @@ def test_the_sentence_names_the_cheapest_acceptable_row(command: Command, run: s
 def test_too_large_a_corpus_gets_bytes_but_no_quality(command: Command, run: str) -> None:
     found = json.loads(command("plan", run, "--docs", "50M", "--format", "json").stdout)
     assert found["rows"][0]["projected"] is None
+    assert {row["dim"]: row["acceptable"] for row in found["rows"] if row["index"] == "Flat"} == {256: True, 128: None}
     assert "no-projection" in [one["code"] for one in found["warnings"]]
 
 

@@ -14,6 +14,7 @@ from mrl_sweep.deploying.findings import Cost, Finding, Smaller
 from mrl_sweep.deploying.index_spec import index_bytes
 from mrl_sweep.deploying.plan import Evaluated, cheapest_row, make_plan, plan_document
 from mrl_sweep.errors import InputError
+from mrl_sweep.report.plan import plan_article
 from mrl_sweep.types import Configuration, Evidence, Judgement, Measure, Outcome
 
 NDCG = Measure("nDCG", 10)
@@ -116,6 +117,39 @@ def test_a_shortlist_is_not_taken_for_good_in_a_larger_corpus() -> None:
         assert [(row.acceptable, row.reason) for row in rows if row.rescore] == [(acceptable, reason)]
 
 
+def test_beyond_the_projection_nothing_below_full_size_is_acceptable() -> None:
+    """The run's own verdict is one on its 1,000 documents: of a hundred million it says nothing."""
+    again = found("512:binary:exact:rescore=4x", 0.99, 0.98)
+    index = found("512:float32:HNSW32", 0.99, 0.981, index_bytes=2_400_000)
+    request = PlanRequest(docs=100_000_000, indexes=("Flat", "HNSW32"))
+    plan = make_plan(request, run(FULL, HALF, again, index, BAD))
+    rows = {row.configuration: (row.acceptable, row.reason) for row in plan.rows if row.quality is not None}
+    assert rows == {
+        "1024:float32:Flat": (True, ""),
+        "512:float32:Flat": (None, "not projected to 100,000,000 documents"),
+        "512:binary:Flat:rescore=4x": (None, "a shortlist is not projected to 100,000,000 documents"),
+        "512:float32:HNSW32": (None, "not projected to 100,000,000 documents"),
+    }
+    assert plan_article({"": plan}).closing[0].startswith("Cheapest acceptable: 1024 dimensions with Flat")
+    assert plan_article({"": plan}).closing[0].endswith("Of 3 cheaper ones this is not known.")
+
+
+def test_an_index_in_a_larger_corpus_needs_a_recall_that_is_known_there() -> None:
+    """The exact search of its codes is projected; what the index loses is known where it was measured at two sizes."""
+    smaller = grown(p50_ms=0.4, recall=0.99)
+    index = found("512:float32:HNSW32", 0.991, p50_ms=1.0, recall=0.99, smaller=smaller, index_bytes=2_400_000)
+    there = {HALF.configuration: {"acceptable": True}}
+
+    def answer(docs: int, **limit: Any) -> tuple[bool | None, str]:
+        row = make_plan(PlanRequest(docs=docs, indexes=("HNSW32",), **limit), run(FULL, HALF, index, projected=there)).rows[1]
+        return row.acceptable, row.reason
+
+    assert answer(1000) == (True, "")
+    assert answer(2000) == (None, "what HNSW32 loses at 2,000 documents is not known: --recall names what is enough")
+    assert answer(2000, recall=0.9) == (True, "")
+    assert answer(2000, recall=0.97) == (None, "a recall of 97% is not proven at 2,000 documents")
+
+
 LIMITED: dict[str, Any] = {"p50_ms": 1.0, "p99_ms": 2.0, "queries_per_second": 100.0, "recall": 0.98, "index_bytes": 2_400_000}
 
 
@@ -139,7 +173,8 @@ def test_limits_exclude_what_exceeds_them_and_what_is_not_known(
     limit: dict[str, Any], docs: int, acceptable: bool | None, reason: str
 ) -> None:
     one = found("512:float32:HNSW32,efSearch=64", 0.99, 0.981, **LIMITED)
-    row = make_plan(PlanRequest(docs=docs, indexes=("HNSW32",), **limit), run(FULL, HALF, one)).rows[1]
+    there = {HALF.configuration: {"acceptable": True}} if docs > 1000 else None
+    row = make_plan(PlanRequest(docs=docs, indexes=("HNSW32",), **limit), run(FULL, HALF, one, projected=there)).rows[1]
     assert (row.acceptable, row.reason) == (acceptable, reason)
 
 
@@ -169,9 +204,7 @@ def test_the_cheapest_acceptable_row_is_one_that_was_measured_and_judged() -> No
     """SQ8 at 512 was never measured, SQ4 was and is too low: neither is ever the cheapest."""
     good = found("1024:float32:SQ8", 0.999, 0.985)
     bad = found("512:float32:SQ4", 0.95, 0.94, Outcome.FAIL, "keeps at most 96% of nDCG@10; 98% was asked")
-    plan = make_plan(
-        PlanRequest(docs=MILLION, indexes=("Flat", "SQ8", "SQ4"), price_gib_month=1), run(FULL, HALF, BAD, good, bad)
-    )
+    plan = make_plan(PlanRequest(docs=1000, indexes=("Flat", "SQ8", "SQ4"), price_gib_month=1), run(FULL, HALF, BAD, good, bad))
     rows = {row.configuration: (row.acceptable, row.quality, row.at_least, row.reason) for row in plan.rows}
     assert rows == {
         "1024:float32:Flat": (True, 0.5, None, ""),
@@ -184,7 +217,7 @@ def test_the_cheapest_acceptable_row_is_one_that_was_measured_and_judged() -> No
     best = cheapest_row(plan)
     assert best is not None
     assert best.configuration == "1024:float32:SQ8"
-    assert best.index_bytes == index_bytes("SQ8", 1024, MILLION)
+    assert best.index_bytes == index_bytes("SQ8", 1024, 1000)
 
 
 def test_of_several_efforts_the_first_acceptable_one_is_planned_else_the_last() -> None:
