@@ -86,8 +86,10 @@ def refuse_other_versions(ray: Any) -> None:
     for name, theirs in ask_nodes(ray, versions):
         differing = [what for what in ours if theirs[what] != ours[what]]
         if differing:
-            there, here = (" and ".join(f"{what} {facts[what]}" for what in differing) for facts in (theirs, ours))
-            other.append(f"{name} runs {there}, this process {here}")
+            their_versions, our_versions = (
+                " and ".join(f"{what} {facts[what]}" for what in differing) for facts in (theirs, ours)
+            )
+            other.append(f"{name} runs {their_versions}, this process {our_versions}")
     if other:
         raise EnvironmentFault(
             f"the cluster's nodes differ: {first_offenders(other)}", "install the same versions on every node, or use one image"

@@ -112,7 +112,7 @@ def _verdicts(joint: Several, n: int) -> Section:
         Column(title="verdict", cells=tuple(row.status for row in rows), right=False),
     ]
     title = f"{n} collections, each by itself"
-    return Section(title=title, asked=True, table=table(columns, [mood(row.status) for row in rows]))
+    return Section(title=title, always=True, table=table(columns, [mood(row.status) for row in rows]))
 
 
 def _averages(joint: Several, n: int) -> Section:
@@ -136,14 +136,14 @@ def _averages(joint: Several, n: int) -> Section:
     ]
     chosen = next((i for i, row in enumerate(rows) if row.dim == verdict.dimension), None)
     title = f"Averages over the {n} collections, each counting the same"
-    return Section(title=title, asked=True, table=table(columns, [mood(row.verdict) for row in rows], chosen=chosen))
+    return Section(title=title, always=True, table=table(columns, [mood(row.verdict) for row in rows], chosen=chosen))
 
 
 def _details(parts: Mapping[str, Report]) -> Section:
     """The command that shows one collection's report; empty for reports that were never written."""
     folders = {name: report.folder for name, report in parts.items() if report.folder is not None}
     items = tuple(Item(f"{name}: mrl-sweep report {folder}") for name, folder in folders.items())
-    return Section(title="Details" if items else "", asked=True, items=items)
+    return Section(title="Details" if items else "", always=True, items=items)
 
 
 def _words(row: MacroRow, dimension: int) -> str:
@@ -182,13 +182,13 @@ def _overview(descriptions: Sequence[Description]) -> Section:
         Column(title="warnings", cells=tuple(words.count(len(one.warnings)) for one in descriptions)),
     ]
     moods = [Mood.OPEN if one.warnings else Mood.GOOD for one in descriptions]
-    return Section(title=f"{len(descriptions)} collections", asked=True, table=table(columns, moods))
+    return Section(title=f"{len(descriptions)} collections", always=True, table=table(columns, moods))
 
 
 def _figures(one: Description, title: str) -> Section:
     what, figures = zip(*one.rows(), strict=True)
     columns = [Column(title="of the collection", cells=what, right=False), Column(title="figures", cells=figures, right=False)]
-    return Section(title=title, asked=True, table=table(columns, [Mood.PLAIN] * len(what)))
+    return Section(title=title, always=True, table=table(columns, [Mood.PLAIN] * len(what)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,4 +233,4 @@ def _texts(one: EmbeddedCollection, title: str) -> Section:
         Column(title="to embed", cells=tuple(words.count(row.to_embed) for row in one.rows)),
         Column(title="tokens", cells=tuple(f"~{row.tokens:,}" for row in one.rows)),
     ]
-    return Section(title=title, asked=True, table=table(columns, [Mood.PLAIN] * len(one.rows)))
+    return Section(title=title, always=True, table=table(columns, [Mood.PLAIN] * len(one.rows)))

@@ -111,7 +111,7 @@ def _chosen(compared: Mapping[str, SideBySide]) -> Section:
             if i > 0
         ),
     ]
-    return Section(title="What each run would ship", asked=True, table=table(columns, [Mood.PLAIN] * len(own)))
+    return Section(title="What each run would ship", always=True, table=table(columns, [Mood.PLAIN] * len(own)))
 
 
 def _legend(sides: SideBySide) -> Section:
@@ -125,7 +125,7 @@ def _legend(sides: SideBySide) -> Section:
         Column(title="chosen", cells=tuple(str(run.dimension) for run in runs)),
         Column(title="verdict", cells=tuple(run.status for run in runs), right=False),
     ]
-    return Section(title="Runs", asked=True, table=table(columns, [Mood.PLAIN] * len(runs)))
+    return Section(title="Runs", always=True, table=table(columns, [Mood.PLAIN] * len(runs)))
 
 
 def _tables(sides: SideBySide) -> list[Section]:
@@ -151,7 +151,7 @@ def _table(sides: SideBySide, others: list[int], title: str) -> Section:
         )
         columns.append(Column(title="between", cells=tuple(_between(row.cells[i]) for row in rows), drop=1))
     moods = [_mood(row.cells[others[0]]) if len(others) == 1 else Mood.PLAIN for row in rows]
-    return Section(title=title, asked=True, table=table(columns, moods))
+    return Section(title=title, always=True, table=table(columns, moods))
 
 
 def _closing(sides: SideBySide) -> str:
@@ -163,10 +163,10 @@ def _closing(sides: SideBySide) -> str:
         elif cell.against_first is not None:
             first = sides.runs[0].dimension
             shown_as = {"first": "is proven worse than", "second": "is proven better than"}
-            found = shown_as.get(str(cell.against_first.better), "cannot be told from")
+            standing = shown_as.get(str(cell.against_first.better), "cannot be told from")
             limits = f" ({between})" if (between := _between(cell)) != words.DASH else ""
             difference = f"{cell.against_first.difference:+.4f}{limits} {sides.measure}"
-            sentences.append(f"{label} at {cell.dim} {found} A at {first}: {difference}.")
+            sentences.append(f"{label} at {cell.dim} {standing} A at {first}: {difference}.")
     if sides.label_free:
         sentences.append(
             f"{sides.measure} is agreement with each run's own full size; whose documents are better it cannot tell."
@@ -267,7 +267,7 @@ def history_article(history: History) -> Article:
     notes = (f"{unread} that cannot be read.",) if history.unreadable else ()
     sections = [_history_table(rows) for rows in groups]
     if notes:
-        sections.append(Section(title="", asked=True, notes=notes))
+        sections.append(Section(title="", always=True, notes=notes))
     return Article(
         title=f"{words.plural(len(history.runs), 'run')} over time",
         document=history.to_dict(),
@@ -278,11 +278,11 @@ def history_article(history: History) -> Article:
 
 
 def _row(report: Report) -> HistoryRow:
-    verdict, known = report.verdict, report.manifest
-    collection, model = (known[key] if isinstance(known.get(key), dict) else {} for key in ("collection", "model"))
+    verdict, manifest = report.verdict, report.manifest
+    collection, model = (manifest[key] if isinstance(manifest.get(key), dict) else {} for key in ("collection", "model"))
     full, documents = ladder(report)[0].measures.get(verdict.measure), collection.get("documents")
     return HistoryRow(
-        created=str(known.get("created", "")),
+        created=str(manifest.get("created", "")),
         name=report.folder.name if report.folder else "",
         collection=str(collection.get("name", "")),
         model=model_name(str(model.get("name", ""))),
@@ -338,11 +338,11 @@ def _against(report: Report, before: Report) -> Comparison | None:
 
 def _judged_by(report: Report) -> tuple[Any, ...] | None:
     """What two runs must share; None where that is not known, or where queries come in clusters."""
-    known, collection = report.manifest, report.manifest.get("collection")
+    manifest, collection = report.manifest, report.manifest.get("collection")
     digest = collection.get("judgments_digest") if isinstance(collection, dict) else None
     if digest is None or report.verdict.clusters is not None:
         return None
-    return digest, report.verdict.measure, known.get("tie_rule"), known.get("identical_excluded")
+    return digest, report.verdict.measure, manifest.get("tie_rule"), manifest.get("identical_excluded")
 
 
 def _shipped(report: Report) -> Any:
@@ -370,7 +370,7 @@ def _history_table(rows: Sequence[HistoryRow]) -> Section:
         Column(title="change", cells=tuple(row.change or words.DASH for row in rows), right=False),
     ]
     moods: list[Mood] = [mood(row.status) for row in rows]
-    return Section(title=f"{last.collection}, {last.model}", asked=True, table=table(columns, moods))
+    return Section(title=f"{last.collection}, {last.model}", always=True, table=table(columns, moods))
 
 
 def _trend(rows: Sequence[HistoryRow]) -> Chart:

@@ -290,9 +290,9 @@ def _check(data: RunData) -> None:
         expected["top scores"] = (data.ranks.top.scores.shape, data.ranks.top.rows.shape)
     if data.ranks.zero_prefixes is not None:
         expected["zero prefixes"] = (data.ranks.zero_prefixes.shape, (n_candidates,))
-    for name, (found, wanted) in expected.items():
-        if found != wanted:
-            raise ValueError(f"{name} have the shape {found}, not {wanted}")
+    for name, (shape, wanted) in expected.items():
+        if shape != wanted:
+            raise ValueError(f"{name} have the shape {shape}, not {wanted}")
     if int(data.qrels.offsets[-1]) != n_pairs:
         raise ValueError(f"the last judgment is number {int(data.qrels.offsets[-1])}, not {n_pairs}")
     _check_values(data)

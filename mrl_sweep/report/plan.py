@@ -74,7 +74,7 @@ def _cheapest(plans: Mapping[str, Plan]) -> Section:
         Column(title="a month", cells=tuple(_money(row.monthly_cost if row else None) for row in rows)),
     ]
     moods = [Mood.GOOD if row else Mood.OPEN for row in rows]
-    return Section(title="The cheapest acceptable configuration of each", asked=True, table=table(columns, moods))
+    return Section(title="The cheapest acceptable configuration of each", always=True, table=table(columns, moods))
 
 
 def _rows(plan: Plan, name: str) -> Section:
@@ -83,7 +83,7 @@ def _rows(plan: Plan, name: str) -> Section:
     notes = (*_merged_notes(plan.assumptions), *(f"left out: {one}" for one in plan.left_out))
     return Section(
         title=name,
-        asked=True,
+        always=True,
         table=_table(plan, kept),
         every=_table(plan, plan.rows) if len(kept) < len(plan.rows) else None,
         items=tuple(Item(note) for note in notes),
@@ -160,7 +160,7 @@ def _tenants(plan: Plan, title: str) -> Section:
     ]
     reasons = [Item(f"{one.tenant.name}: {one.reason}") for one in chosen if one.reason]
     moods = [Mood.GOOD if row else Mood.OPEN for row in rows]
-    return Section(title=title, asked=True, table=table(columns, moods), items=tuple(reasons))
+    return Section(title=title, always=True, table=table(columns, moods), items=tuple(reasons))
 
 
 def _projected(row: PlanRow) -> str:

@@ -223,22 +223,22 @@ def advise(
     verdict: Verdict, scores: Scores, ranks: Ranks, qrels: Qrels, surroundings: Surroundings | None = None
 ) -> tuple[Advice, ...]:
     """Every advice that applies, what matters most first."""
-    known = surroundings or Surroundings()
+    facts = surroundings or Surroundings()
     full = next(j for j in verdict.judgements if j.outcome is Outcome.BASELINE).candidate
     size = {"dimension": verdict.dimension, "full_dimension": full.dim, "documents": ranks.n_documents}
     at_full = scores.of(full, verdict.measure)
-    found = (
+    every = (
         _few_queries(verdict),
         *(() if verdict.measure.label_free else _quality(verdict, at_full)),
         None if verdict.measure.label_free else _judged_share(verdict, full, ranks, qrels),
-        prompts_missing(family=known.family, missing=known.missing_prompts),
-        not_matryoshka(controls=known.controls, alpha=verdict.alpha),
-        pca_reaches_smaller(dimension=verdict.dimension, pca_dimension=known.pca_dimension),
+        prompts_missing(family=facts.family, missing=facts.missing_prompts),
+        not_matryoshka(controls=facts.controls, alpha=verdict.alpha),
+        pca_reaches_smaller(dimension=verdict.dimension, pca_dimension=facts.pca_dimension),
         small_corpus(**size),
         no_loss_tolerated(retain=verdict.retain),
-        no_production_size(**size, production_documents=known.production_documents),
+        no_production_size(**size, production_documents=facts.production_documents),
     )
-    return tuple(one for one in found if one is not None)
+    return tuple(one for one in every if one is not None)
 
 
 def _quality(verdict: Verdict, at_full: FloatArray) -> tuple[Advice | None, ...]:

@@ -56,11 +56,11 @@ class Facts:
 
 def build_report(verdict: Verdict, findings: Findings, scores: QueryScores, facts: Facts) -> Report:
     """One Report: a row for every finding, in their order, and the verdict on the sizes with its sentence."""
-    full, asked = full_size(findings), asked_documents((verdict.measure, *facts.required))
+    full, deepest = full_size(findings), asked_documents((verdict.measure, *facts.required))
     return Report(
         status=str(verdict.status),
         verdict=_verdict_row(verdict, findings, facts),
-        candidates=tuple(candidate_row(finding, full, asked) for finding in findings.values()),
+        candidates=tuple(candidate_row(finding, full, deepest) for finding in findings.values()),
         slices=tuple(facts.slices),
         losers=tuple(facts.losers),
         funnels=tuple(facts.funnels),
@@ -74,15 +74,15 @@ def build_report(verdict: Verdict, findings: Findings, scores: QueryScores, fact
     )
 
 
-def candidate_row(finding: Finding, full: Configuration, asked: int) -> CandidateRow:
+def candidate_row(finding: Finding, full: Configuration, deepest: int) -> CandidateRow:
     """The finding as the document holds it.
 
-    The shortlist of a rescored code is a multiple of the `asked` documents, those of the measures that must pass: what looks
+    The shortlist of a rescored code is a multiple of the `deepest` documents, those of the measures that must pass: what looks
     deeper was not measured there.
     """
     one, cost = finding.configuration, finding.cost
     is_cut = bool(one.rescore) and one.precision != FLOAT32 and one.index == EXACT
-    measured = {m: e for m, e in finding.judgement.evidence.items() if not is_cut or asked_documents([m]) <= asked}
+    measured = {m: e for m, e in finding.judgement.evidence.items() if not is_cut or asked_documents([m]) <= deepest}
     return CandidateRow(
         basis=str(one.basis),
         dim=one.dim,

@@ -29,8 +29,8 @@ class Grid:
 
     def row(self, family: Configuration) -> list[CandidateRow | None]:
         """A precision at each size; None where that was not measured."""
-        known = {c.dim: row for c, row in self.cells.items() if c.family == family}
-        return [known.get(dim) for dim in self.dims]
+        by_dim = {c.dim: row for c, row in self.cells.items() if c.family == family}
+        return [by_dim.get(dim) for dim in self.dims]
 
     @property
     def title(self) -> str:
@@ -86,7 +86,7 @@ def grid_table(grid: Grid, report: Report) -> Section:
         notes += [note for note in (_sample_words(report), _vendor_words(report, [f.precision for f in families])) if note]
     made = table(columns, [Mood.PLAIN] * len(families), chosen=chosen)
     title = f"{grid.title} ({report.verdict.measure})"
-    return Section(title=title, name="grid", asked=True, table=made, notes=tuple(notes))
+    return Section(title=title, name="grid", always=True, table=made, notes=tuple(notes))
 
 
 def _rescore_words(rescore: str, rows: Iterable[CandidateRow]) -> str:
@@ -198,7 +198,7 @@ def budgets(report: Report) -> Section | None:
     moods = [Mood.PLAIN if row.dim is not None else Mood.BAD for row in rows]
     notes = tuple(f"{row.budget}: {row.reason}." for row in rows if row.reason)
     title = "The best acceptable configuration within each budget"
-    return Section(title=title, name="budgets", asked=True, table=table(columns, moods), notes=notes)
+    return Section(title=title, name="budgets", always=True, table=table(columns, moods), notes=notes)
 
 
 def projections(report: Report, *, whole: bool = False) -> list[Section]:
@@ -232,7 +232,7 @@ def _projection(report: Report, documents: int, *, whole: bool) -> Section:
     rest = f"{codes} not acceptable there: --format html."
     answer = (*_answer(report, rows), *_unprojected(report, every))
     notes = (*answer, f"{how[0].upper()}{how[1:]}.", *([rest] if len(rows) < len(every) else []))
-    return Section(title=title, name="projection", asked=True, table=table(columns, moods), notes=notes)
+    return Section(title=title, name="projection", always=True, table=table(columns, moods), notes=notes)
 
 
 def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:

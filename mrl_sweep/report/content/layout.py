@@ -78,14 +78,14 @@ class Item:
 class Section:
     """A titled part of the report: a table, items, and notes in sentences, any of them absent.
 
-    `name` is what `--show` calls it. A short text leaves out a section that is not `asked` for by the run's own settings, and
-    shows its `brief` sentences instead, where it has found anything. `every` are all rows, which a page has room for, where
-    `table` keeps those that matter most.
+    `name` is what `--show` calls it. A short text leaves out a section that is not shown `always` (what the run's own settings
+    asked for is), and shows its `brief` sentences instead, where it has found anything. `every` are all rows, which a page has
+    room for, where `table` keeps those that matter most.
     """
 
     title: str
     name: str = ""
-    asked: bool = False
+    always: bool = False
     brief: tuple[str, ...] = ()
     table: Table | None = None
     every: Table | None = None
@@ -143,8 +143,8 @@ def advice_items(advice: Sequence[Advice]) -> tuple[Item, ...]:
 
 def table(columns: list[Column], moods: list[Mood], *, chosen: int | None = None) -> Table:
     """A table of the columns in which something stands: one that only holds dashes says nothing."""
-    told = [column for column in columns if any(cell.strip("- ") for cell in column.cells)]
-    return Table(columns=tuple(told), moods=tuple(moods), chosen=chosen)
+    with_figures = [column for column in columns if any(cell.strip("- ") for cell in column.cells)]
+    return Table(columns=tuple(with_figures), moods=tuple(moods), chosen=chosen)
 
 
 def natural_width(table: Table, *, gap: int, text_width: int = 17) -> int:

@@ -104,7 +104,7 @@ def controls(report: Report) -> Section | None:
     ]
     title = f"Controls: {report.verdict.measure} kept on other axes of the same number"
     rows = table(columns, [Mood.PLAIN] * len(dims))
-    return Section(title=title, name="controls", asked=True, table=rows, notes=_against_random(report))
+    return Section(title=title, name="controls", always=True, table=rows, notes=_against_random(report))
 
 
 def _better_by(row: ControlRow | None) -> str:
@@ -159,8 +159,8 @@ def indexes(report: Report) -> Section | None:
     notes = ["Best by size (or by p99): no other that is ok keeps more and is as small (or as fast)."]
     if shared := next((row.reason for row in rows if "share the error" in row.reason), ""):
         notes.append(f"Would pass alone: {shared.partition(', but ')[2]}.")
-    asked = any(row.index != FLAT and not row.rescore for row in rows)
-    return Section(title="Indexes", name="indexes", asked=asked, table=table(columns, moods), notes=tuple(notes))
+    named = any(row.index != FLAT and not row.rescore for row in rows)
+    return Section(title="Indexes", name="indexes", always=named, table=table(columns, moods), notes=tuple(notes))
 
 
 def searched(report: Report) -> list[CandidateRow]:

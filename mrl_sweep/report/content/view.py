@@ -204,8 +204,8 @@ def _others(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:
 def _agreement(rows: Sequence[CandidateRow]) -> list[Column]:
     """None where the agreement at this depth is a measure, and has its column."""
     measured_at = {f"{AGREEMENT}@{k}": k for row in rows for k in row.agreement}
-    told = {k for name, k in measured_at.items() if any(name in row.measures for row in rows)}
-    depths = [k for k in dict.fromkeys(k for row in rows for k in row.agreement) if k not in told]
+    with_column = {k for name, k in measured_at.items() if any(name in row.measures for row in rows)}
+    depths = [k for k in dict.fromkeys(k for row in rows for k in row.agreement) if k not in with_column]
     return [
         Column(title=f"same top {k}", cells=tuple(words.percent(row.agreement.get(k)) for row in rows), drop=4) for k in depths
     ]

@@ -121,9 +121,9 @@ def _svg(chart: Chart) -> str:
         kind = "line" if number == 0 else f"line other dash-{number % 3}"
         parts.append(f'<path class="{kind}" d="{_path(points)}"/>')
         for (x, y), (left, top) in zip(line.points, points, strict=True) if number == 0 else ():
-            here = f"{words.percent(y) if chart.shares else words.score(y)}"
+            figure = f"{words.percent(y) if chart.shares else words.score(y)}"
             mark = ' class="dot chosen" r="6"' if x == chart.chosen else ' class="dot" r="3.5"'
-            parts.append(f'<circle{mark} cx="{left}" cy="{top}"><title>{_text(here)}</title></circle>')
+            parts.append(f'<circle{mark} cx="{left}" cy="{top}"><title>{_text(figure)}</title></circle>')
     parts += _legend([line.name for line in chart.lines])
     parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">{_text(chart.title)}</text>')
     style = (files("mrl_sweep.report.render") / "page" / "chart.css").read_text("utf-8")

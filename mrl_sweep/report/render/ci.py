@@ -55,7 +55,7 @@ def comment(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer
         _warnings(view.remarks(report)),
     ]
     text = "\n\n".join(block for block in blocks if block)
-    return text + _folded_where_short(text, [section for section in made if section.asked]) + "\n"
+    return text + _folded_where_short(text, [section for section in made if section.always]) + "\n"
 
 
 def _folded_where_short(text: str, sections: Sequence[Section]) -> str:

@@ -239,11 +239,11 @@ def _growth(report: Report) -> list[dict[str, Any]]:
         if row.measure == measure and row.kept is not None and row.configuration in ("", str(row.dim)):
             lines.setdefault(str(row.dim), []).append(row)
     collection = report.manifest.get("collection")
-    here = collection.get("documents") if isinstance(collection, dict) else None
-    known = {str(row.configuration): row for row in report.candidates}
+    documents = collection.get("documents") if isinstance(collection, dict) else None
+    by_name = {str(row.configuration): row for row in report.candidates}
     made = []
     for name, rows in lines.items():
-        points = [] if name not in known or not isinstance(here, int) else _here(known[name], report, here)
+        points = [] if name not in by_name or not isinstance(documents, int) else _here(by_name[name], report, documents)
         points += [
             {
                 "documents": row.documents,
@@ -254,7 +254,7 @@ def _growth(report: Report) -> list[dict[str, Any]]:
                 "state": "open" if row.acceptable is None else "pass" if row.acceptable else "fail",
             }
             for row in sorted(rows, key=lambda row: row.documents)
-            if row.documents != here
+            if row.documents != documents
         ]
         made.append({"name": plain(name), "points": points})
     return made
@@ -321,7 +321,7 @@ def heat_map(report: Report) -> HeatMap | None:
 def _heat_cell(row: SliceRow | None, report: Report) -> HeatCell:
     if row is None or row.kept is None:
         return HeatCell(text=words.DASH)
-    asked = row.retain or report.verdict.retain
+    retain = row.retain or report.verdict.retain
     lines = [f"{row.field}={row.value} at {row.dim}", f"keeps {words.percent(row.kept)}, {words.count(row.queries)} queries"]
     if row.at_least is not None and row.at_most is not None:
         lines.append(f"between {words.percent(row.at_least)} and {words.percent(row.at_most)}")
@@ -329,9 +329,9 @@ def _heat_cell(row: SliceRow | None, report: Report) -> HeatCell:
         lines.append(f"the others keep {words.percent(row.kept_by_others)}")
     if row.q_value is not None:
         lines.append(f"q {row.q_value:.3f}")
-    below = max(0.0, asked - row.kept)
+    below = max(0.0, retain - row.kept)
     return HeatCell(
-        text=words.percent(row.kept, limit=asked),
+        text=words.percent(row.kept, limit=retain),
         shade=min(_SHADES, math.ceil(below / _POINTS_A_SHADE)),
         hit=view.proven_hit(row, report),
         tip=" · ".join(lines),

@@ -42,17 +42,17 @@ def render(report: Report, look: Look) -> str:
             text.line(Text(line, no_wrap=True))
     made = sections(report)
     for section in made:
-        if section.asked or look.shows(section.name):
+        if section.always or look.shows(section.name):
             text.section(section)
             if section.name == "grid":
                 text.left_out(section.table)
-    brief = [one for section in made if not (section.asked or look.shows(section.name)) for one in section.brief]
+    brief = [one for section in made if not (section.always or look.shows(section.name)) for one in section.brief]
     if brief:
         text.blank()
     for sentence in brief:
         text.line(Text(sentence))
     text.warnings(view.remarks(report), most=None if look.shows("warnings") else _MOST_WARNINGS)
-    hidden = dict.fromkeys(one.name for one in made if one.name and not (one.asked or look.shows(one.name)))
+    hidden = dict.fromkeys(one.name for one in made if one.name and not (one.always or look.shows(one.name)))
     if hidden:
         text.line(Text(f"More: -v, or --show {','.join(hidden)}.", style="dim"))
     text.blank()
