@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from mrl_sweep.types import Float32Array, IntArray
+from mrl_sweep.ranking.exact import Pass, RankOptions, prepare_space
+from mrl_sweep.ranking.space import prefixes
+from mrl_sweep.types import Float32Array, IntArray, Qrels, Vectors
 
 
 def write_collection(folder: Path, documents: Float32Array, queries: Float32Array, judged: list[tuple[int, int, int]]) -> None:
@@ -42,3 +45,11 @@ def write_steep_collection(folder: Path) -> None:
     documents, relevant = steep(rng, 600, 48), rng.integers(0, 600, 300)
     queries = (documents[relevant] + 0.25 * rng.standard_normal((300, 48))).astype(np.float32)
     write_collection(folder, documents, queries, judgments_of(relevant))
+
+
+def prefix_pass(
+    vectors: Vectors, queries: Float32Array, qrels: Qrels, dims: Sequence[int], options: RankOptions | None = None
+) -> Pass:
+    """The pass over the prefixes of these sizes, ready to be counted."""
+    options = options or RankOptions()
+    return prepare_space(prefixes(dims, options.similarity), vectors, queries, qrels, options)

@@ -195,7 +195,7 @@ def count_block(
     for a in range(t.edges.shape[0] - 1):
         _add_slice(gemms, t, docs, first_row, q0, q1, a, products)
         dim, unit_band = t.edges[a + 1], t.bands[a] if gemms[1] == 0 else FINE_BAND
-        unit_band *= 1.0 if t.cosine else max(largest[a], LEAST_NORM)
+        unit_band *= 1.0 if t.scoring else max(largest[a], LEAST_NORM)
         inverse, norms, scales, thresholds, rows = inverses[a], t.norms[a], t.scales[a], t.thresholds[a], t.rows[a]
         placed, tied, floor = tally.placed[a], tally.tied[a], tally.floor[a]
         top_scores, top_rows = tally.top_scores[a], tally.top_rows[a]
@@ -210,7 +210,7 @@ def count_block(
             n_near = _mark_near(row, inverse, n, min(lowest, bar), near)
             if n_near == 0:
                 continue
-            judge = (queries[i, :dim], docs, norm, t.cosine, first_row, judged)
+            judge = (queries[i, :dim], docs, norm, t.scoring, first_row, judged)
             best = (top_scores[q], top_rows[q], floor, q)
             if bar == -np.inf and n > depth:
                 bar = first_bar(row, inverse, n, band, spare[0], spare[1])

@@ -195,7 +195,7 @@ def resumed(task: CountTask, checkpoint: Checkpoint | None, key: str) -> Partial
 def pass_key(task: CountTask) -> str:
     """A digest of all that decides the counts, save the vectors: rows, turns, queries, judgments' scores, sizes, similarity."""
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{RULES} {task.rows} {len(task.vectors)} {task.depth} {task.targets.cosine}".encode())
+    digest.update(f"{RULES} {task.rows} {len(task.vectors)} {task.depth} {task.targets.scoring}".encode())
     for turn in task.turns:
         digest.update(type(turn).__qualname__.encode() + hashlib.blake2b(turn.key).digest())
     for field in task.targets[:-1]:

@@ -198,7 +198,7 @@ class DeviceKernel:
             keys = (torch.arange(n_sizes, dtype=torch.int32, device=at.device)[:, None] * len(queries) + at).flatten()
             rows = torch.arange(n_pairs, dtype=torch.int32, device=at.device).repeat(n_sizes)
             norms, dims = put(targets.norms), put(targets.edges[1:], np.int32)
-            judged = self.device.judge(put(queries), put(docs), norms, dims, keys, rows, int(targets.cosine))
+            judged = self.device.judge(put(queries), put(docs), norms, dims, keys, rows, int(targets.scoring))
             scores: Float32Array = judged.cpu().numpy().reshape(n_sizes, n_pairs)
             return scores
 

@@ -117,7 +117,7 @@ class DevicePass:
     def _limits(self, docs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """LIMIT, BAR and BAND of `device_programs.count_tiles` for a block."""
         torch, t = self.device.torch, self.t
-        if t.cosine:
+        if t.scoring:
             limit, band = self.unit_limits
         else:
             largest = self.parts.largest.view(torch.float32).double().clamp(min=LEAST_NORM)
@@ -190,13 +190,13 @@ class DevicePass:
                 *(t.queries, docs, t.norms, t.dims, self.near[0], self.near[1], t.thresholds, t.rows, t.query_of),
                 *(t.begin, t.end, self.placed, self.tied, b.first_row + b.start, n_near, t.n_queries, t.n_pairs),
                 *(t.most_pairs.bit_length(), t.queries.stride(0), docs.stride(0), ZERO_SQUARED_NORM),
-                SCORING=t.cosine,
+                SCORING=t.scoring,
                 ROWS=device.judged,
                 COLUMNS=JUDGED_COLUMNS,
             )
         for start in range(0, n_top, MERGED_AT_ONCE):
             keys, rows = self.top[:, start : min(start + MERGED_AT_ONCE, n_top)]
-            judged = device.judge(t.queries, docs, t.norms, t.dims, keys, rows, t.cosine)
+            judged = device.judge(t.queries, docs, t.norms, t.dims, keys, rows, t.scoring)
             self._keep_top(keys.long(), _packed(device.torch, judged, b.first_row + b.start + rows.long()))
 
     def _again(self, b: Block, n: int) -> None:

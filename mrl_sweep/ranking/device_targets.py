@@ -137,7 +137,7 @@ class Device:
         return self.torch.zeros(shape, dtype=getattr(self.torch, dtype), device=self.device)
 
     def judge(
-        self, queries: Tensor, docs: Tensor, norms: Tensor, dims: Tensor, keys: Tensor, rows: Tensor, cosine: int
+        self, queries: Tensor, docs: Tensor, norms: Tensor, dims: Tensor, keys: Tensor, rows: Tensor, scoring: int
     ) -> Tensor:
         """(n,) float32 scores of docs[rows[i]] for keys[i] = size * n_queries + query, rounded from float64."""
         scores = self.empty(len(keys), dtype="float32")
@@ -145,7 +145,7 @@ class Device:
             self.programs.judge[(self.triton.cdiv(len(keys), self.judged),)](
                 *(queries, docs, norms, dims, keys, rows, scores, len(keys), len(queries), queries.stride(0), docs.stride(0)),
                 ZERO_SQUARED_NORM,
-                SCORING=cosine,
+                SCORING=scoring,
                 ROWS=self.judged,
                 COLUMNS=JUDGED_COLUMNS,
             )
@@ -161,7 +161,7 @@ class DeviceTargets:
         self.columns = columns_of(self.edges)
         steps = steps_of(self.edges, self.columns)
         self.n_steps, self.n_sizes, self.n_queries = len(steps), len(self.edges) - 1, len(targets.queries)
-        self.n_pairs, self.cosine = targets.rows.shape[1], int(targets.cosine)
+        self.n_pairs, self.scoring = targets.rows.shape[1], int(targets.scoring)
         self.tile = tile or tile_for(shared_memory, self.n_queries, self.columns)
         n_own = np.diff(targets.offsets)
         self.most_pairs = int(n_own.max(initial=0))
@@ -205,7 +205,7 @@ class SplitRows:
         device.programs.split_rows[(padded(len(rows), t.tile) // together,)](
             *(rows, t.steps, self.high, self.low, self.inverse, zeros, self.largest, status),
             *(len(rows), self.slots, t.n_steps, rows.stride(0), ZERO_SQUARED_NORM, LARGEST_NORM2),
-            COSINE=t.cosine > 0,
+            COSINE=t.scoring > 0,
             ROWS=together,
             COLUMNS=t.columns,
         )

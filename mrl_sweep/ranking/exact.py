@@ -91,8 +91,8 @@ def rank(
     A candidate is made for each size, the same order. Costs about one matrix product at the largest size.
     Raises InputError where a vector holds NaN or infinity. `on_event` is called from one thread at a time.
     """
-    one = prepare_pass(vectors, queries, qrels, dims, options, basis=basis, rotation=rotation)
-    return one.ranks(count(one, options, on_event))
+    space = prefixes(dims, options.similarity, basis=basis, rotation=rotation)
+    return rank_in(space, vectors, queries, qrels, options, on_event=on_event)
 
 
 def rank_in(
@@ -109,21 +109,6 @@ def rank_in(
     return one.ranks(count(one, options, on_event))
 
 
-def prepare_pass(
-    vectors: Vectors,
-    queries: Float32Array,
-    qrels: Qrels,
-    dims: Sequence[int],
-    options: RankOptions = RankOptions(),
-    *,
-    basis: str = Basis.PREFIX,
-    rotation: Float32Array | None = None,
-) -> Pass:
-    """The pass that `rank` counts, with the judged pairs scored; parameters and errors are those of `rank`."""
-    space = prefixes(dims, options.similarity, basis=basis, rotation=rotation)
-    return prepare_space(space, vectors, queries, qrels, options)
-
-
 def prepare_space(
     space: Space, vectors: Vectors, queries: Float32Array, qrels: Qrels, options: RankOptions = RankOptions()
 ) -> Pass:
@@ -135,7 +120,7 @@ def prepare_space(
     own_rows = options.own_rows if options.own_rows is not None else np.full(len(queries), -1, np.int64)
     turns = space.document_turns
     plan = make_plan(
-        vectors, queries, qrels, space.columns, cosine=space.scoring, own_rows=own_rows, kernel=kernel, turn=space.documents
+        vectors, queries, qrels, space.columns, scoring=space.scoring, own_rows=own_rows, kernel=kernel, turn=space.documents
     )
     return Pass(
         task=CountTask(vectors=vectors, rows=((0, len(vectors)),), targets=plan.targets, depth=options.depth, turns=turns),
@@ -211,14 +196,11 @@ def rank_grid(
     vectors: Vectors,
     queries: Float32Array,
     qrels: Qrels,
-    options: RankOptions,
-    *,
-    on_event: OnEvent = ignore,
+    options: RankOptions = RankOptions(),
 ) -> Ranks:
     """The exact ranks of every float32 space, then of its prefixes at every other precision."""
-    first = [rank_in(space, vectors, queries, qrels, options, on_event=on_event) for space in spaces]
-    codes = (rank_in(s, vectors, queries, qrels, options, on_event=on_event) for s in coded_spaces(spaces, precisions, vectors))
-    return zeros_of_float32(join([*first, *codes]))
+    codes = coded_spaces(spaces, precisions, vectors)
+    return zeros_of_float32(join([rank_in(space, vectors, queries, qrels, options) for space in (*spaces, *codes)]))
 
 
 def join(parts: Sequence[Ranks]) -> Ranks:

@@ -51,7 +51,7 @@ PADDING: Final = 16
 
 
 @jit
-def inverse_norms(docs: Any, edges: Any, cosine: bool, out: Any, largest: Any, zeros: Any) -> int:
+def inverse_norms(docs: Any, edges: Any, scoring: int, out: Any, largest: Any, zeros: Any) -> int:
     """out[a, j] = 1 / |docs[j]| at prefix edges[a + 1], rounded to float32 (1 for the dot product, 0 for a zero prefix).
 
     largest[a] becomes the largest norm of the block at that size, zeros[a] grows by its zero prefixes. Returns the first row
@@ -70,7 +70,7 @@ def inverse_norms(docs: Any, edges: Any, cosine: bool, out: Any, largest: Any, z
             norm = np.sqrt(norm2)
             zeros[a] += norm2 < ZERO_SQUARED_NORM
             largest[a] = max(largest[a], norm)
-            if cosine:
+            if scoring:
                 out[a, j] = 1.0 / norm if norm2 >= ZERO_SQUARED_NORM else 0.0
             else:
                 out[a, j] = 1.0
@@ -90,7 +90,7 @@ def tally_rows(gemms: Any, t: Targets, buckets: Any, tally: Tally, docs: Any, fi
     block_queries, n_queries = products[0].shape[0], t.queries.shape[0]
     for start in range(0, docs.shape[0], block_docs):
         block = docs[start : start + block_docs]
-        bad = inverse_norms(block, t.edges, t.cosine, inverses, largest, tally.zeros)
+        bad = inverse_norms(block, t.edges, t.scoring, inverses, largest, tally.zeros)
         if bad >= 0:
             return first_row + start + bad
         for q0 in range(0, n_queries, block_queries):
@@ -99,12 +99,12 @@ def tally_rows(gemms: Any, t: Targets, buckets: Any, tally: Tally, docs: Any, fi
 
 
 @jit
-def _pair_scores(queries: Any, docs: Any, query_rows: Any, edges: Any, norms: Any, cosine: bool, out: Any) -> None:
+def _pair_scores(queries: Any, docs: Any, query_rows: Any, edges: Any, norms: Any, scoring: int, out: Any) -> None:
     for i in range(docs.shape[0]):
         q = query_rows[i]
         for a in range(edges.shape[0] - 1):
             dim = edges[a + 1]
-            out[a, i] = prefix_score(queries[q, :dim], docs[i, :dim], norms[a, q], cosine)
+            out[a, i] = prefix_score(queries[q, :dim], docs[i, :dim], norms[a, q], scoring)
 
 
 def largest_norms(docs: Float32Array, edges: IntArray) -> FloatArray:
@@ -151,7 +151,7 @@ class MachineKernel:
 
     def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
         out = np.empty((len(targets.edges) - 1, len(docs)), np.float32)
-        _pair_scores(queries, docs, query_rows, targets.edges, targets.norms, targets.cosine, out)
+        _pair_scores(queries, docs, query_rows, targets.edges, targets.norms, targets.scoring, out)
         return out
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
@@ -163,18 +163,18 @@ class MachineKernel:
         gemms = (self.sgemm, self.dgemm if fine else 0)
         bad = int(tally_rows(gemms, targets, prepared.buckets, tally, docs, first_row, block_docs, room))
         products = len(docs) * targets.queries.size
-        if self.fine is None and targets.cosine != HALF and JUDGED_COLUMN * int(room.judged[0]) > products and not fine:
+        if self.fine is None and targets.scoring != HALF and JUDGED_COLUMN * int(room.judged[0]) > products and not fine:
             self._prepare(targets, docs, fine=True)
         return bad
 
     def _prepare(self, targets: Targets, docs: Float32Array, *, fine: bool = False) -> _Prepared:
         """What these targets are counted with, made once a pass, and once more where its products become `fine`."""
         with self._lock:
-            known = self._prepared is not None and self._prepared.targets is targets
-            if self._prepared is None or not known or (fine and not self._prepared.fine):
-                fine = fine or (bool(self.fine) and targets.cosine != HALF)
+            same_pass = self._prepared is not None and self._prepared.targets is targets
+            if self._prepared is None or not same_pass or (fine and not self._prepared.fine):
+                fine = fine or (bool(self.fine) and targets.scoring != HALF)
                 bands = np.full(len(targets.bands), FINE_BAND) if fine else targets.bands
-                if not targets.cosine:
+                if not targets.scoring:
                     bands = bands * NORM_MARGIN * largest_norms(docs, targets.edges)
                 self._prepared = _Prepared(targets, make_buckets(targets, self.many_pairs, bands), fine=fine)
             return self._prepared

@@ -53,7 +53,7 @@ class Targets(NamedTuple):
     prefix norms of the queries; `scales` alike, what turns a score into the filter's: the norm, or 1 for the dot product;
     `offsets` (n_queries + 1,) pairs by query; `thresholds` (n_sizes, n_pairs) float32 scores of the pairs; `rows`
     (n_sizes, n_pairs) their documents; `bands` (n_sizes,) float64 error bound of a filter score for unit vectors;
-    `own_rows` (n_queries,) the document that is the query itself, or -1; `cosine` is `DOT`, `COSINE` or `HALF`.
+    `own_rows` (n_queries,) the document that is the query itself, or -1; `scoring` is `DOT`, `COSINE` or `HALF`.
     """
 
     queries: Any
@@ -65,7 +65,7 @@ class Targets(NamedTuple):
     rows: Any
     bands: Any
     own_rows: Any
-    cosine: int
+    scoring: int
 
 
 class Tally(NamedTuple):
@@ -119,7 +119,7 @@ def make_plan(
     qrels: Qrels,
     dims: Sequence[int],
     *,
-    cosine: int,
+    scoring: int,
     own_rows: IntArray,
     kernel: Kernel,
     turn: Callable[[Float32Array], Float32Array] = np.asarray,
@@ -132,18 +132,18 @@ def make_plan(
     pairs = np.flatnonzero((qrels.rows != Qrels.MISSING) & (qrels.rows != own_rows[query_of]))
     query_rows, rows = query_of[pairs], qrels.rows[pairs]
     norms, roots = prefix_norms(queries, dims), np.sqrt(np.asarray(dims, np.float64))
-    rounding = HALF_BAND + SMALLEST_HALF * roots if cosine == HALF else 0.0
+    rounding = HALF_BAND + SMALLEST_HALF * roots if scoring == HALF else 0.0
     targets = Targets(
         queries=queries,
         edges=np.array([0, *dims], np.int64),
         norms=norms,
-        scales=norms if cosine else np.ones_like(norms),
+        scales=norms if scoring else np.ones_like(norms),
         offsets=np.searchsorted(query_rows, np.arange(len(queries) + 1)),
         thresholds=np.empty((len(dims), len(pairs)), np.float32),
         rows=np.broadcast_to(rows, (len(dims), len(pairs))),
         bands=2.0**-24 * (8 + 4 * roots) + rounding,
         own_rows=own_rows,
-        cosine=cosine,
+        scoring=scoring,
     )
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         part = slice(start, start + PAIRS_AT_ONCE)

@@ -1,7 +1,7 @@
 """A document among the thresholds of a query, in machine code: judged, placed, let into the list of the best.
 
 `pairs` are a query's thresholds, rows, and the counts `placed` and `tied` of a tally; `judge` is its prefix, the block of
-documents, the prefix's norm, how it is scored (`Targets.cosine`), the block's first corpus row, and an int64 that adds up the
+documents, the prefix's norm, how it is scored (`Targets.scoring`), the block's first corpus row, and an int64 that adds up the
 columns of all products that were judged.
 
 Where a query has many judged pairs, its documents are placed by a table (`Buckets`) of where the thresholds of each bucket of
@@ -46,20 +46,20 @@ def _half_score(query: Any, document: Any, query_norm: float) -> Any:
 
 
 @jit
-def prefix_score(query: Any, document: Any, query_norm: float, cosine: int) -> Any:
+def prefix_score(query: Any, document: Any, query_norm: float, scoring: int) -> Any:
     """The judge: the float32 score of one pair of prefixes, rounded from a float64 inner product.
 
     `query_norm` is the query prefix's float64 norm. Rounding once at the end is what makes ties an equivalence, as in
     trec_eval, which holds scores as float32.
     """
-    if cosine == HALF:
+    if scoring == HALF:
         return _half_score(query, document, query_norm)
     dot, norm2 = 0.0, 0.0
     for i in range(document.shape[0]):
         x = np.float64(document[i])
         dot += x * query[i]
         norm2 += x * x
-    if cosine:
+    if scoring:
         dot = dot / (np.sqrt(norm2) * query_norm) if norm2 >= ZERO_SQUARED_NORM and query_norm > 0.0 else 0.0
     return np.float32(dot)
 
@@ -76,12 +76,12 @@ def judge_pairs(pairs: Any, judge: Any, j: int, first: int, last: int) -> int:
 
     A judged document is always too close to its own threshold, which it neither beats nor ties with.
     """
-    query, docs, norm, cosine, first_row, judged = judge
+    query, docs, norm, scoring, first_row, judged = judge
     thresholds, rows, _, tied = pairs
     if last - first == 1 and rows[first] == first_row + j:
         return first
     judged[0] += query.shape[0]
-    score = prefix_score(query, docs[j, : query.shape[0]], norm, cosine)
+    score = prefix_score(query, docs[j, : query.shape[0]], norm, scoring)
     beaten = first
     for p in range(first, last):
         if score > thresholds[p]:
@@ -143,10 +143,10 @@ def insert_top(scores: Any, rows: Any, score: Any, row: int) -> None:
 @jit
 def offer(best: Any, judge: Any, scale: float, band: Any, j: int, bar: Any) -> Any:
     """Let document j into the query's best; returns what a score must now exceed to matter."""
-    query, docs, norm, cosine, first_row, judged = judge
+    query, docs, norm, scoring, first_row, judged = judge
     scores, rows, floor, q = best
     judged[0] += query.shape[0]
-    insert_top(scores, rows, prefix_score(query, docs[j, : query.shape[0]], norm, cosine), first_row + j)
+    insert_top(scores, rows, prefix_score(query, docs[j, : query.shape[0]], norm, scoring), first_row + j)
     floor[q] = max(floor[q], scores[scores.shape[0] - 1])
     return max(bar, np.float32(floor[q] * scale) - band)
 

@@ -46,12 +46,12 @@ class PortableKernel:
 def _judge(targets: Targets, a: int, query_rows: IntArray, docs: Float32Array, queries: Float32Array) -> Float32Array:
     """(n,) float32 scores of docs[i] for query query_rows[i] at size a, rounded from float64."""
     dim, norms = targets.edges[a + 1], targets.norms[a, query_rows]
-    cut = rounded(unit_prefix(docs, dim)) if targets.cosine == HALF else docs[:, :dim]
+    cut = rounded(unit_prefix(docs, dim)) if targets.scoring == HALF else docs[:, :dim]
     rows = cut.astype(np.float64)
     dot = np.einsum("ij,ij->i", rows, queries[query_rows, :dim].astype(np.float64))
-    if targets.cosine == HALF:
+    if targets.scoring == HALF:
         dot = np.divide(dot, norms, out=np.zeros_like(dot), where=norms > 0)
-    elif targets.cosine == COSINE:
+    elif targets.scoring == COSINE:
         norm2 = np.einsum("ij,ij->i", rows, rows)
         usable = (norm2 >= ZERO_SQUARED_NORM) & (norms > 0)
         dot = np.divide(dot, np.sqrt(norm2) * norms, out=np.zeros_like(dot), where=usable)
@@ -68,10 +68,10 @@ def _one_block(t: Targets, tally: Tally, docs: Float32Array, first_row: int, q0:
         scores += t.queries[q0:q1, lo:hi] @ docs[:, lo:hi].T
         norm2 += np.einsum("ij,ij->i", docs[:, lo:hi], docs[:, lo:hi], dtype=np.float64)
         zero = norm2 < ZERO_SQUARED_NORM
-        inverse = np.where(zero, 0.0, 1.0 / np.sqrt(np.where(zero, 1.0, norm2))) if t.cosine else np.ones(len(docs))
+        inverse = np.where(zero, 0.0, 1.0 / np.sqrt(np.where(zero, 1.0, norm2))) if t.scoring else np.ones(len(docs))
         scaled = scores * inverse.astype(np.float32)
         scaled[mine, own[mine]] = -np.inf
-        largest = 1.0 if t.cosine else max(float(np.sqrt(norm2.max())), LEAST_NORM)
+        largest = 1.0 if t.scoring else max(float(np.sqrt(norm2.max())), LEAST_NORM)
         for q in range(q0, q1):
             if t.norms[a, q] > 0:
                 band = np.float32(t.bands[a] * t.norms[a, q] * largest)

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_vectors import prefix_pass
 
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Note
 from mrl_sweep.execution.parts import FileCheckpoint
-from mrl_sweep.ranking.exact import ONE_WORKER, Pass, RankOptions, count, prepare_pass, rank
+from mrl_sweep.ranking.exact import ONE_WORKER, Pass, RankOptions, count, rank
 from mrl_sweep.types import Qrels, Vectors
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -72,7 +73,7 @@ def stored(folder: Path) -> tuple[Vectors, np.ndarray, Qrels]:
 
 def deadly_pass(ray: Any, folder: Path, options: RankOptions, times: int) -> Pass:
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    one = prepare_pass(*stored(folder), DIMS, options)
+    one = prefix_pass(*stored(folder), DIMS, options)
     return replace(one, task=replace(one.task, turns=(Deadly(os.getpid(), str(folder), times),)))
 
 

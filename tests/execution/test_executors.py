@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_vectors import prefix_pass
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.execution.parts import Part, PartsExecutor, write_part
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.counting import CountContext, count_pass, pass_key
-from mrl_sweep.ranking.exact import ONE_WORKER, RankOptions, coded_spaces, prepare_pass, rank, rank_in
+from mrl_sweep.ranking.exact import ONE_WORKER, RankOptions, coded_spaces, rank, rank_in
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.ranking.task import Partial, join_spans
@@ -100,7 +101,7 @@ def test_so_they_are_on_other_axes_and_without_a_querys_own_document(
 
 def test_every_row_comes_back_in_exactly_one_partial_and_progress_adds_up(executor: Any, tmp_path: Path) -> None:
     vectors, queries, qrels = case(tmp_path, "files")
-    task = prepare_pass(vectors, queries, qrels, DIMS).task
+    task = prefix_pass(vectors, queries, qrels, DIMS).task
     rows, seen = ((5, 1500), (1700, 2999)), []
     context = CountContext(
         kernel=MachineKernel(), rows_each=200, floor=task.empty_tally().floor, due=lambda: True, on_rows=seen.append
@@ -130,7 +131,7 @@ class Kept:
 def test_a_task_that_is_run_twice_is_counted_once(executor: Any, tmp_path: Path) -> None:
     """A second run of the same task, whole or from where a killed one left off, gives the tally of one; both never add up."""
     vectors, queries, qrels = case(tmp_path, "files")
-    task = prepare_pass(vectors, queries, qrels, DIMS).task
+    task = prefix_pass(vectors, queries, qrels, DIMS).task
     alone, kernel, killed = count_pass(task, ONE_WORKER, MachineKernel(), 200), MachineKernel(), Kept()
     counted = [count_pass(task, executor, kernel, 200, checkpoint=killed) for _ in range(2)]
     assert 0 < killed.saved[0].n_rows < N_DOCS

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_vectors import prefix_pass
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.execution.parts import Part, PartsExecutor, finished_parts, missing_parts, read_counts, read_facts, write_part
 from mrl_sweep.ranking.counting import count_pass, pass_key
-from mrl_sweep.ranking.exact import ONE_WORKER, RankOptions, prepare_pass, rank
+from mrl_sweep.ranking.exact import ONE_WORKER, RankOptions, rank
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.task import Partial, join_spans
 from mrl_sweep.types import Qrels, Vectors
@@ -26,7 +27,7 @@ def made(seed: int = 0, n: int = 500) -> tuple[Vectors, Any, Qrels, Any]:
 
 
 def leave(folder: Path, text: str, inputs: Any) -> None:
-    part, task = Part.parse(text), prepare_pass(*inputs).task
+    part, task = Part.parse(text), prefix_pass(*inputs).task
     rows = (part.rows(len(inputs[0])),)
     tally = count_pass(task.of(rows), ONE_WORKER, MachineKernel(), 64)
     write_part(folder, part, {"of": text}, {pass_key(task): Partial(rows, tally)})

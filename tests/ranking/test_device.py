@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_vectors import prefix_pass
 from ranking_cases import (
     DIMS,
     assert_best_of_a_full_sort,
@@ -25,7 +26,7 @@ from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.device import DeviceKernel
 from mrl_sweep.ranking.device_targets import Tile, band_of, columns_of, steps_of, tile_for
-from mrl_sweep.ranking.exact import RankOptions, open_kernel, prepare_pass, rank, rank_grid
+from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank, rank_grid
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.ranking.task import count_shards
@@ -126,7 +127,7 @@ def test_on_a_device_queries_without_a_judged_document_are_no_trouble() -> None:
 def test_the_last_shard_is_reported_when_the_tally_has_its_counts() -> None:
     docs = np.random.default_rng(2).standard_normal((90, 8), np.float32)
     qrels = Qrels(np.array([0, 1]), np.array([7]), np.array([1]))
-    one = prepare_pass(Vectors((docs,)), docs[:1], qrels, (4, 8), RankOptions(kernel=device_kernel(), depth=0))
+    one = prefix_pass(Vectors((docs,)), docs[:1], qrels, (4, 8), RankOptions(kernel=device_kernel(), depth=0))
     tally, heard = one.task.empty_tally(), []
     shards = [(0, 40), (40, 90)]
     count_shards(one.task, one.kernel, tally, shards, lambda shard: heard.append((shard, int(tally.placed.sum()))))

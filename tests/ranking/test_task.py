@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.ranking.counting import pass_key
-from mrl_sweep.ranking.exact import prepare_pass
+from mrl_sweep.ranking.exact import prepare_space
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.pass_plan import Tally
+from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.ranking.task import Partial, Rotation, count_shards, cut_spans, join_spans, n_rows_of, rows_left
-from mrl_sweep.types import Qrels, Vectors
+from mrl_sweep.types import Qrels, Similarity, Vectors
 
 
 def spans(rows: set[int]) -> tuple[tuple[int, int], ...]:
@@ -37,7 +38,8 @@ def test_what_is_left_is_the_difference_of_the_sets(rows: Any, counted: Any) -> 
 
 def task_over(docs: Any, **axes: Any) -> Any:
     queries = np.eye(4, dtype=np.float32)
-    return prepare_pass(Vectors((docs,)), queries, Qrels(np.arange(5), np.arange(4), np.ones(4, np.int64)), (2, 4), **axes).task
+    qrels = Qrels(np.arange(5), np.arange(4), np.ones(4, np.int64))
+    return prepare_space(prefixes((2, 4), Similarity.COSINE, **axes), Vectors((docs,)), queries, qrels).task
 
 
 def test_a_document_that_would_be_counted_twice_is_refused() -> None:
