@@ -75,7 +75,7 @@ def _sharing_alpha(
     What repeats the exact search takes no part: its answer is that of the verdict.
     """
     scores, policy = question.scores, question.policy
-    own = [members for members in families if not all(_repeats(scores, c, c.exact) for c in members)]
+    own = [members for members in families if not _all_repeat(scores, members)]
     if len(own) < 2 or policy.decide_by is DecideBy.MEAN:
         return {}
     paths = [
@@ -92,6 +92,42 @@ def _sharing_alpha(
             outcome = Outcome.NOT_TESTED if place else Outcome.INCONCLUSIVE
             lowered[candidate] = replace(judged[candidate], outcome=outcome, reason=why)
     return lowered
+
+
+def only_alone(
+    scores: Scores,
+    judged: Mapping[Configuration, Judgement],
+    policy: Policy,
+    *,
+    clusters: IntArray | None = None,
+    unfit: Mapping[Configuration, str] = _NOTHING,
+) -> dict[Configuration, str]:
+    """What passes in its own family and not where all families share one alpha, with the reason.
+
+    A budget, a plan or a tenant names one of everything measured: of ten families that miss the margin by a hair, each walked
+    at full alpha, some would pass in a third of all samples, and it is these that would be named. Controls are never named.
+    """
+    full = next(judgement.candidate for judgement in judged.values() if judgement.outcome is Outcome.BASELINE)
+    families = _families(c for c in judged if c.basis == full.basis and c != full)
+    own = [members for members in families.values() if not _all_repeat(scores, members)]
+    if len(own) < 2 or policy.decide_by is DecideBy.MEAN:
+        return {}
+    defects = {c: unfit[known] for c in scores.candidates for known in (c, c.exact) if known in unfit}
+    question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters, unfit=defects)
+    paths = [Path(name=str(members[0].family), steps=tuple(ladder(members, full.dim)), share=1 / len(own)) for members in own]
+    steps = [step for path in paths for step in path.steps]
+    proven = {full, *walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=policy.alpha)}
+    stands_for = {c: c.exact for members in families.values() if members not in own for c in members}
+    why = (
+        f"passes by itself, but what is chosen among {len(own)} kinds of configuration shares the error of {asked(policy.alpha)}"
+    )
+    passed = [c for c, judgement in judged.items() if judgement.outcome is Outcome.PASS and c.basis == full.basis]
+    return {c: why for c in passed if stands_for.get(c, c) not in proven}
+
+
+def _all_repeat(scores: Scores, members: Sequence[Configuration]) -> bool:
+    """Whether an index returned what the exact search finds: what is true of that is true of it."""
+    return all(c.index != EXACT and _repeats(scores, c, c.exact) for c in members)
 
 
 def _families(candidates: Iterable[Configuration]) -> dict[Configuration, list[Configuration]]:

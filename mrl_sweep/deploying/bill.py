@@ -96,8 +96,8 @@ class PlanRow:
     corpus, where quality is projected to it (`projected`). `vector_bytes` is the codes alone, `index_bytes` the index file; None,
     with the bytes that follow from it, where the target cannot hold the configuration.
     Latency, throughput and recall, the share of the exact first ten that the index returns, have their bands beside them (low,
-    high). `saving` is what this row costs less per month than full size with the
-    same index, `saving_share` the same as a share.
+    high). `only_alone` says why a row that is acceptable by itself is not named among the others. `saving` is what this row costs
+    less per month than full size with the same index, `saving_share` the same as a share.
     """
 
     configuration: str
@@ -131,6 +131,7 @@ class PlanRow:
     queries_per_second_band: tuple[float, float] | None = None
     recall: float | None = None
     recall_band: tuple[float, float] | None = None
+    only_alone: str = ""
 
 
 def check_request(request: PlanRequest) -> None:

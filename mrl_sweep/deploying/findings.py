@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
-from mrl_sweep.decision.grid import GridAnswer, GridByShare, Smallest, decide_grid, grid_by_share, judge_all, smallest_at
+from mrl_sweep.decision.grid import (
+    GridAnswer,
+    GridByShare,
+    Smallest,
+    decide_grid,
+    grid_by_share,
+    judge_all,
+    only_alone,
+    smallest_at,
+)
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide, judge
 from mrl_sweep.deploying.index_spec import vector_bytes
@@ -64,11 +73,15 @@ class Cost(SearchCost):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a run knows of one configuration. `agreement` is, by k, the share of full size's top k that its own top k holds."""
+    """What a run knows of one configuration. `agreement` is, by k, the share of full size's top k that its own top k holds.
+
+    `only_alone` says why what passes by itself may not be named where one is chosen among several kinds (`only_alone`).
+    """
 
     judgement: Judgement
     cost: Cost = Cost()
     agreement: Mapping[int, float] = field(default_factory=dict)
+    only_alone: str = ""
 
     @property
     def configuration(self) -> Configuration:
@@ -78,6 +91,11 @@ class Finding:
     def acceptable(self) -> bool:
         """Whether it may be recommended: full size itself, or what was judged to keep the share of every required measure."""
         return self.judgement.outcome in (Outcome.BASELINE, Outcome.PASS)
+
+    @property
+    def may_be_chosen(self) -> bool:
+        """Whether a budget, a plan or a tenant may name it among everything that was measured."""
+        return self.acceptable and not self.only_alone
 
 
 Findings = Mapping[Configuration, Finding]
@@ -155,9 +173,13 @@ def findings_of(
     doubts = {configuration: NOT_CERTIFIED for configuration, cost in costs.items() if not cost.certified}
     of = evaluation
     judged = judge_all(of.scores, of.verdict, of.policy, clusters=of.clusters, unfit=of.unfit, doubts=doubts)
+    alone = only_alone(of.scores, judged, of.policy, clusters=of.clusters, unfit=of.unfit)
     return {
         configuration: Finding(
-            judgement=judgement, cost=costs.get(configuration, Cost()), agreement=agreements.get(configuration, {})
+            judgement=judgement,
+            cost=costs.get(configuration, Cost()),
+            agreement=agreements.get(configuration, {}),
+            only_alone=alone.get(configuration, ""),
         )
         for configuration, judgement in judged.items()
     }

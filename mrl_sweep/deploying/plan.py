@@ -140,6 +140,7 @@ def _judged(row: PlanRow, run: Evaluated, at: Placed) -> PlanRow:
         quality=evidence.mean,
         kept=evidence.kept,
         at_least=evidence.at_least,
+        only_alone=finding.only_alone,
         projected=there if finding.configuration == base else None,  # of the exact search: what an index loses there is not known
     )
 
@@ -205,8 +206,8 @@ def _acceptable(
 
 
 def cheapest_row(plan: Plan) -> PlanRow | None:
-    """The acceptable row of least monthly cost, of least memory where there are no prices; None where none is acceptable."""
-    acceptable = [row for row in plan.rows if row.acceptable]
+    """The acceptable row of least monthly cost, of least memory where there are no prices; None where none may be chosen."""
+    acceptable = [row for row in plan.rows if row.acceptable and not row.only_alone]
     return min(acceptable, key=lambda row: (row.monthly_cost or 0.0, row.memory_bytes or 0), default=None)
 
 

@@ -41,16 +41,20 @@ class Choice:
 
 
 def choose_within(findings: Iterable[Finding], budget: Budget, measure: Measure) -> Choice:
-    """The acceptable configuration of highest quality within the budget; of equals the smaller, then the faster."""
+    """The acceptable configuration of highest quality within the budget; of equals the smaller, then the faster.
+
+    It is chosen among all families of configurations, which share one alpha (`Finding.may_be_chosen`).
+    """
     within = [finding for finding in findings if budget.holds(finding)]
     if not within:
         return Choice(None, 0, "nothing that was measured is within it")
-    best = min((finding for finding in within if finding.acceptable), key=lambda one: _order(one, measure), default=None)
+    best = min((finding for finding in within if finding.may_be_chosen), key=lambda one: _order(one, measure), default=None)
     if best is not None:
         return Choice(best, len(within))
     number = "the one configuration" if len(within) == 1 else f"none of the {len(within)} configurations"
-    verb = "is not acceptable" if len(within) == 1 else "is acceptable"
-    nearest = min(within, key=lambda one: _order(one, measure))
+    nearest = min(within, key=lambda one: (not one.acceptable, *_order(one, measure)))
+    word = "named" if nearest.acceptable else "acceptable"
+    verb = f"is not {word}" if len(within) == 1 else f"is {word}"
     return Choice(None, len(within), f"{number} within it {verb}: the best, {nearest.configuration}, {_why(nearest)}")
 
 
@@ -72,7 +76,7 @@ def _order(finding: Finding, measure: Measure) -> tuple[float, float, float]:
 
 
 def _why(finding: Finding) -> str:
-    return finding.judgement.reason or "is not proven"
+    return finding.judgement.reason or finding.only_alone or "is not proven"
 
 
 def _within(value: float | None, limit: float | None) -> bool:
@@ -139,7 +143,10 @@ JudgeSlice = Callable[[Tenant, Sequence[PlanRow]], tuple[list[Judgement], int]]
 
 def tenant_row(tenant: Tenant, plan: Plan, judge_slice: JudgeSlice, measure: Measure, retain: float) -> TenantRow:
     """The cheapest row of the tenant's own `plan` that is acceptable, and proven to keep the share on its slice."""
-    rows = sorted((row for row in plan.rows if row.acceptable), key=lambda row: (row.monthly_cost or 0.0, row.memory_bytes or 0))
+    rows = sorted(
+        (row for row in plan.rows if row.acceptable and not row.only_alone),
+        key=lambda row: (row.monthly_cost or 0.0, row.memory_bytes or 0),
+    )
     if not rows:
         return TenantRow(tenant=tenant, row=None, reason="no configuration is known to be within its limits")
     if tenant.slice is None:

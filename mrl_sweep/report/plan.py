@@ -191,7 +191,7 @@ def _money(amount: float | None) -> str:
 
 def _verdict(row: PlanRow) -> str:
     if row.acceptable:
-        return "ok"
+        return row.only_alone or "ok"
     return "not measured" if row.acceptable is None and row.quality is None else row.reason
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrl_sweep.decision.grid import judge_all, p_values_of
+from mrl_sweep.decision.grid import judge_all, only_alone, p_values_of
 from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
@@ -123,3 +123,23 @@ def test_an_exact_index_takes_no_part_of_alpha() -> None:
     )
     beside_flat = judge_all(scores, decide(scores, policy), policy)
     assert beside_flat[Configuration.parse("32:float32:HNSW32")] == found["32:float32:HNSW32"]
+
+
+def test_what_is_chosen_among_several_families_shares_alpha() -> None:
+    """Two codes proven at 5% each and not at a third of it; sizes that lose nothing; PCA is no family that is shipped."""
+    noise = 0.1 * np.random.default_rng(2).standard_normal(N)
+    noise -= noise.mean()
+    near = 0.4832 + noise
+    rows = {"64": np.full(N, 0.5), "32": np.full(N, 0.5), "32:int8": near, "32:int4": near, "pca:32": near}
+
+    def alone(*names: str) -> dict[str, str]:
+        values = np.stack([rows[name] for name in names])[:, None]
+        scores, policy = Scores(tuple(map(Configuration.parse, names)), (NDCG,), values, COUNTED), Policy(retain=0.95)
+        found = judge_all(scores, decide(scores, policy), policy)
+        assert {str(j.outcome) for j in found.values()} == {"baseline", "pass"}
+        return {str(c): why for c, why in only_alone(scores, found, policy).items()}
+
+    why = "passes by itself, but what is chosen among 3 kinds of configuration shares the error of 5%"
+    assert alone("64", "32", "32:int8", "32:int4", "pca:32") == {"32:int8": why, "32:int4": why}
+    assert alone("64", "32:int8", "pca:32") == {}, "one kind has all of it"
+    assert alone("64", "32", "32:int8") == {}, "what the sizes prove to their end is handed on"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,3 +70,15 @@ def test_what_is_not_acceptable_is_never_the_best_whatever_it_scores() -> None:
 def test_an_unmeasured_cost_meets_no_limit() -> None:
     assert not Budget(p99_ms=100).holds(D)
     assert Budget(size_bytes=60).holds(D)
+
+
+def test_what_passes_only_by_itself_is_not_chosen_among_several() -> None:
+    why = "passes by itself, but what is chosen among 3 kinds of configuration shares the error of 5%"
+    alone = replace(A, only_alone=why)
+    assert (alone.acceptable, alone.may_be_chosen) == (True, False)
+    assert choose_within([alone, B], Budget(), NDCG).best == B
+    none = choose_within([alone, point("bad", 0.9, 10, 0.1, Outcome.FAIL)], Budget(), NDCG)
+    assert (none.best, none.reason) == (
+        None,
+        f"none of the 2 configurations within it is named: the best, {A.configuration}, {why}",
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -218,6 +219,24 @@ def test_the_cheapest_acceptable_row_is_one_that_was_measured_and_judged() -> No
     assert best is not None
     assert best.configuration == "1024:float32:SQ8"
     assert best.index_bytes == index_bytes("SQ8", 1024, 1000)
+
+
+def test_what_passes_only_by_itself_is_not_named_the_cheapest() -> None:
+    why = "passes by itself, but what is chosen among 2 kinds of configuration shares the error of 5%"
+    coded = replace(found("512:int8", 0.99, 0.981), only_alone=why)
+    plan = make_plan(PlanRequest(docs=1000), run(FULL, HALF, coded))
+    assert [(row.configuration, row.acceptable, row.only_alone) for row in plan.rows][1:] == [
+        ("512:float32:Flat", True, ""),
+        ("512:int8:Flat", True, why),
+    ]
+    best = cheapest_row(plan)
+    assert best is not None
+    assert best.configuration == "512:float32:Flat"
+    article = plan_article({"": plan})
+    assert "512 dimensions with Flat" in article.closing[0]
+    table = article.sections[0].table
+    assert table is not None
+    assert table.columns[-1].cells == ("ok", "ok", why)
 
 
 def test_of_several_efforts_the_first_acceptable_one_is_planned_else_the_last() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.bounds import retained_p
-from mrl_sweep.decision.grid import Path, judge_all, walk_paths
+from mrl_sweep.decision.grid import Path, judge_all, only_alone, walk_paths
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide, judge
 from mrl_sweep.deploying.funnels import Funnel, cheapest_proven
@@ -60,13 +60,21 @@ def paths() -> list[Path]:
     return [Path(name=i, steps=tuple(indexed(i, dim) for dim in SIZES), share=1 / len(INDEXES)) for i in INDEXES]
 
 
+def families() -> list[Path]:
+    """All that a budget may choose from: sizes, indexes and codes."""
+    steps = [tuple(Configuration(str(Basis.PREFIX), dim, precision=code) for dim in SIZES) for code in ("float32", "int8")]
+    kinds = [*steps, *(path.steps for path in paths())]
+    return [Path(name=str(i), steps=kind, share=1 / len(kinds)) for i, kind in enumerate(kinds)]
+
+
 @pytest.mark.parametrize(("n", "common"), [(100, 0.0), (400, 0.7)])
 def test_nothing_that_is_truly_too_low_is_named_in_more_than_six_percent(n: int, common: float) -> None:
-    """Each claim by itself: the size, any row of any index, the size of a precision, the funnel of least work."""
+    """Each claim by itself: the size, rows of indexes, the size of a precision, the funnel of least work, a budget's choice."""
     shares = true_shares()
     y, values = drawn(n, common=common, seed=4)
     p_values = {c: retained_p(x, y, retain=POLICY.retain) for c, x in values.items()}
-    wrong = dict.fromkeys(("verdict", "index", "index at full alpha each", "int8", "funnel"), 0)
+    each_by_itself = ("index at full alpha each", "budget among rows that pass")
+    wrong = dict.fromkeys(("verdict", "index", "int8", "funnel", "budget", *each_by_itself), 0)
     for r in range(REPETITIONS):
         p = {c: float(of_each[r]) for c, of_each in p_values.items()}
 
@@ -75,19 +83,22 @@ def test_nothing_that_is_truly_too_low_is_named_in_more_than_six_percent(n: int,
 
         funnel = cheapest_proven(FUNNELS, N_DOCUMENTS, passes)
         each_alone = [c for path in paths() for c in walked(p, list(path.steps))]
+        rows = [c for path in families() for c in walked(p, list(path.steps))]
         named = {
             "verdict": walked(p, [Configuration.exact_prefix(dim) for dim in SIZES]),
             "index": list(walk_paths(p, paths(), alpha=POLICY.alpha)),
             "index at full alpha each": each_alone,
             "int8": walked(p, [Configuration(str(Basis.PREFIX), dim, precision="int8") for dim in SIZES]),
             "funnel": [] if funnel is None else [funnel.configuration],
+            "budget": list(walk_paths(p, families(), alpha=POLICY.alpha)),
+            "budget among rows that pass": rows,
         }
         for name, configurations in named.items():
             wrong[name] += any(shares[c] < POLICY.retain for c in configurations)
     rates = {name: count / REPETITIONS for name, count in wrong.items()}
-    unshared = rates.pop("index at full alpha each")
+    unshared = [rates.pop(name) for name in each_by_itself]
     assert {name: rate for name, rate in rates.items() if rate > 0.06} == {}
-    assert unshared > 0.06, "several indexes at full alpha each would name one that is too low more often"
+    assert min(unshared) > 0.06, "several kinds at full alpha each would name one that is too low more often"
 
 
 @pytest.mark.parametrize("r", range(3))
@@ -101,6 +112,8 @@ def test_the_simulation_walks_as_the_decision_does(r: int) -> None:
     assert {c for c in passed if c.index in INDEXES} == {*walk_paths(p, paths(), alpha=POLICY.alpha)}
     sizes = [Configuration.exact_prefix(dim) for dim in SIZES]
     assert [c for c in sizes if c in passed] == walked(p, sizes)
+    unnamed = only_alone(scores, {c: judged[c] for c in judged if not c.rescore}, POLICY)
+    assert {c for c in passed if not c.rescore} - {*unnamed} == {*walk_paths(p, families(), alpha=POLICY.alpha)}
     for funnel in FUNNELS:
         for share in (1.0, 1 / 3):
             alone = judge(scores, funnel.configuration, replace(POLICY, alpha=POLICY.alpha * share))
