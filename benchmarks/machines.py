@@ -31,8 +31,7 @@ from mrl_sweep.execution.threads import LocalThreads, available_threads
 from mrl_sweep.ranking.counting import Executor
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.store.shard import Rows
-from mrl_sweep.store.space import Space
-from mrl_sweep.store.writer import Writer
+from mrl_sweep.store.space import Space, Writer
 from mrl_sweep.types import Float32Array, ModelFacts, Qrels, Ranks, Vectors
 
 MILLIONS: Final = tuple(map(int, os.environ.get("BENCH_MACHINES_MILLIONS", "1,2,4,8").split(",")))

@@ -90,6 +90,19 @@ def test_a_file_that_changed_a_moment_ago_is_not_remembered(tmp_path: Path) -> N
     assert FileDigests(tmp_path / "cache").each([tmp_path / "w", tmp_path / "gone"])[1] is None
 
 
+def test_what_this_process_has_written_and_digested_is_not_read_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests, file = FileDigests(tmp_path / "cache"), tmp_path / "w"
+    file.write_bytes(b"x")
+    digests.written(file, "its digest")
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "file_digest", lambda *_: pytest.fail("read"))
+        assert digests.each([file]) == ["its digest"]
+    file.write_bytes(b"longer")
+    assert digests.each([file]) == FileDigests(None).each([file])
+
+
 def test_the_digest_of_a_folder_is_that_of_its_content_wherever_it_lies(tmp_path: Path) -> None:
     for name in ("here", "there"):
         (tmp_path / name).mkdir()

@@ -20,8 +20,7 @@ from mrl_sweep.files.digests import Uint64Array, text_digests
 from mrl_sweep.interrupt import held_back
 from mrl_sweep.ranking.pass_plan import ZERO_SQUARED_NORM
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Rows
-from mrl_sweep.store.space import Space
-from mrl_sweep.store.writer import Writer
+from mrl_sweep.store.space import Space, Writer
 from mrl_sweep.types import IntArray
 from mrl_sweep.words import first_offenders
 
@@ -225,7 +224,7 @@ class _Run:
             stopped = stop()
         if stopped:
             raise KeyboardInterrupt
-        if writer.is_full():
+        if self._space.is_full():
             with self._disk():
                 writer.rewrite(_joined(self._digests[self._n_cut :]))
             self._n_cut = len(self._digests)

@@ -100,6 +100,7 @@ class FileDigests:
         self._path = cache_dir / file_name if cache_dir else None
         self._algorithm = algorithm
         self._settle_ns = int(settle_s * 1e9)
+        self._written: dict[tuple[Any, ...], str] = {}
 
     def of(self, files: Iterable[Path], root: Path) -> str:
         """One digest (32 hex digits) over the names (relative to root) and contents of these files, in any order."""
@@ -111,13 +112,21 @@ class FileDigests:
             total.update(f"{file.relative_to(root).as_posix()}\0{digest}\n".encode("utf-8", "surrogatepass"))
         return total.hexdigest()
 
+    def written(self, file: Path, digest: str) -> None:
+        """Takes over the digest of a file that this process has written, for as long as it is left alone."""
+        self._written[str(file.resolve()), *self._stamp(file)] = digest
+
     def each(self, files: Sequence[Path]) -> list[str | None]:
         """The digest (32 hex digits) of each file's content; None where there is no such file."""
         remembered, keys = self._read(), [str(file.resolve()) for file in files]
         stamps = [self._stamp(file) for file in files]
         unread = [i for i, key in enumerate(keys) if stamps[i] and not _is_of(remembered.get(key), stamps[i])]
+
+        def digest_of(i: int) -> str | None:
+            return self._written.get((keys[i], *stamps[i])) or file_digest(files[i], self._algorithm)
+
         with ThreadPoolExecutor(max(1, min(len(unread), os.cpu_count() or 1)), "mrl-sweep digest") as pool:
-            fresh = dict(zip(unread, pool.map(lambda i: file_digest(files[i], self._algorithm), unread), strict=True))
+            fresh = dict(zip(unread, pool.map(digest_of, unread), strict=True))
         now = time.time_ns()
         settled = [i for i in unread if fresh[i] and now - stamps[i][2] > self._settle_ns]
         if settled:

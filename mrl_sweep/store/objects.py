@@ -68,11 +68,13 @@ class Objects:
             write(draft)
             with draft.open("rb") as stream:
                 os.fsync(stream.fileno())
-            name = name_of.format(file_digest(draft, "sha256"))
+            digest = str(file_digest(draft, "sha256"))
+            name = name_of.format(digest)
             there = (self.remote.size(name) is not None) if self.remote else (self.folder / name).exists()
             if self.remote:
                 self.remote.put(draft, name)
             draft.replace(self.folder / name)
+            self._digests.written(self.folder / name, digest)
         return name, there
 
     def open(self, name: str) -> Any:

@@ -70,38 +70,33 @@ def write_shard(path: Path, rows: Rows, kind: Kind) -> None:
     """Writes the file. Raises OSError."""
     import pyarrow as pa
 
-    def column(type_: Any, values: npt.NDArray[Any]) -> Any:
+    def column(type_: Any, dtype: Any, values: npt.NDArray[Any]) -> Any:
         """Without `pa.array`, which imports pandas."""
-        return pa.Array.from_buffers(type_, values.size * values.itemsize * 8 // type_.bit_width, [None, pa.py_buffer(values)])
+        own = np.ascontiguousarray(values, dtype)
+        return pa.Array.from_buffers(type_, own.nbytes * 8 // type_.bit_width, [None, pa.py_buffer(own)])
 
     schema = _schema(kind)
-    values = column(schema.field("vector").type.value_type, np.ascontiguousarray(rows.vectors, kind.dtype))
-    columns = [
-        pa.FixedSizeListArray.from_arrays(values, kind.dim),
-        column(pa.binary(16), np.ascontiguousarray(rows.digests, "<u8")),
-        column(pa.uint32(), np.ascontiguousarray(rows.tokens, "<u4")),
-        column(pa.uint8(), np.ascontiguousarray(rows.flags)),
-    ]
+    types = schema.field("vector").type.value_type, *schema.types[1:]
+    vectors, *others = map(column, types, (kind.dtype, "<u8", "<u4", "u1"), rows)
+    batch = pa.RecordBatch.from_arrays([pa.FixedSizeListArray.from_arrays(vectors, kind.dim), *others], schema=schema)
     with pa.OSFile(os.fsencode(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+        writer.write_batch(batch)
 
 
 def read_index(file: Any, kind: Kind) -> Rows:
-    """What a shard that is open as a pyarrow file holds besides its vectors, which are not read. Raises NotOurs, or OSError."""
+    """What a shard that is open as a pyarrow file holds besides its vectors, which are (n, 0). Raises NotOurs, or OSError."""
     import pyarrow as pa
-
-    def column(name: str, dtype: str) -> npt.NDArray[Any]:
-        """A copy; without `to_numpy`, which imports pandas."""
-        values = np.frombuffer(batch.column(name).buffers()[1], dtype)
-        return values[: batch.num_rows * batch.column(name).type.bit_width // (8 * values.itemsize)].copy()
 
     try:
         with file, pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=[1, 2, 3])) as reader:
             if reader.num_record_batches != 1 or reader.schema.metadata != _schema(kind).metadata:
                 raise NotOurs("it holds other vectors")
             batch = reader.get_batch(0)
-            digests = column("digest", "<u8").reshape(-1, 2).astype(np.uint64, copy=False)
-            return Rows(np.empty((0, kind.dim), kind.dtype), digests, column("tokens", "<u4"), column("flags", "u1"))
+            digests, tokens, flags = (
+                np.frombuffer(column.buffers()[1], dtype, batch.num_rows * values).copy()
+                for column, dtype, values in zip(batch.columns, ("<u8", "<u4", "u1"), (2, 1, 1), strict=True)
+            )  # `to_numpy` imports pandas
+            return Rows(np.empty((batch.num_rows, 0), kind.dtype), digests.reshape(-1, 2).astype(np.uint64), tokens, flags)
     except (pa.ArrowException, ValueError, TypeError, LookupError, AttributeError) as error:
         raise NotOurs(str(error)) from error
 
@@ -116,13 +111,6 @@ def map_vectors(path: Path, kind: Kind) -> npt.NDArray[Any]:
         begin = file.read_buffer().address
         offset = batch.column("vector").flatten().buffers()[1].address - begin
         return np.memmap(path, kind.dtype, "r", offset, (batch.num_rows, kind.dim))
-
-
-def read_rows(path: Path, kind: Kind) -> Rows:
-    """Everything in a shard, its vectors mapped. Raises NotOurs, OSError."""
-    import pyarrow as pa
-
-    return read_index(pa.memory_map(os.fsencode(path)), kind)._replace(vectors=map_vectors(path, kind))
 
 
 def _schema(kind: Kind) -> Any:

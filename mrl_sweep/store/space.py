@@ -1,9 +1,13 @@
-"""The vectors of one model in one role: immutable shards, and the table that finds a text's vector in them."""
+"""The vectors of one model in one role: immutable shards, the table that finds a text's vector in them, and who adds to them.
+
+Shards are small as they come, so that a kill costs a second, and are rewritten into large ones later.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,8 +19,8 @@ import numpy.typing as npt
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.files import json_digest
 from mrl_sweep.files.digests import DigestTable, Uint64Array
-from mrl_sweep.store.objects import Objects
-from mrl_sweep.store.shard import SUFFIX, Kind, NotOurs, Rows, map_vectors, read_index, read_rows, together, write_shard
+from mrl_sweep.store.objects import LIST_EVERY_S, Objects
+from mrl_sweep.store.shard import SUFFIX, Kind, NotOurs, Rows, map_vectors, read_index, together, write_shard
 from mrl_sweep.types import Advice, IntArray, ModelFacts, Vectors
 
 SMALL_SHARE: Final = 0.5
@@ -115,17 +119,12 @@ class Space:
         """
         used = np.unique(locations >> 32).tolist()
         with suppress(FileNotFoundError):
-            if len(self.sound(used)) == len(used):
+            if len(self._sound_ones(used)) == len(used):
                 for serial in used:
                     self._mapped(serial)
                 return True
         self._read_anew()
         return False
-
-    def sound(self, serials: Sequence[int]) -> list[int]:
-        """Those of these shards whose bytes are what their names say. A bad one is set aside."""
-        names = self._sound(self.shards[serial].name for serial in serials)
-        return [serial for serial in serials if self.shards[serial].name in names]
 
     def refresh(self) -> bool:
         """Takes up the shards that other processes have put since the last look; True where there were any."""
@@ -140,44 +139,67 @@ class Space:
             if len(indexes) < len(set(new) - self._bad):
                 self._stamp = None  # removed while it was read: what holds its rows now was put before that
             for name, index in sorted(indexes, key=lambda one: len(one[1].flags)):
-                self.add(name, index)  # where two hold a text the larger counts: it stays
+                self._add(name, index)  # where two hold a text the larger counts: it stays
         return len(self.shards) > n_before
 
     # --- writing ---
 
-    def write(self, rows: Rows) -> tuple[str, bool]:
-        """Puts a shard of these rows; its name for `add`, and whether it was there before."""
+    def put(self, rows: Rows) -> bool:
+        """Puts a shard of these rows, and takes it up; whether it was there before. Raises OSError."""
         kind = self.kind
-        return self.objects.put(lambda path: write_shard(path, rows, kind), f"{{}}{SUFFIX}")
+        name, there = self.objects.put(lambda path: write_shard(path, rows, kind), f"{{}}{SUFFIX}")
+        self._add(name, rows)
+        return there
 
-    def add(self, name: str, rows: Rows) -> None:
-        """Takes up a shard: its texts are found there from now on."""
+    def rewrite(self, sequence: Uint64Array) -> None:
+        """Puts the rows of small shards into large ones, each text once, in the order of this sequence of texts. Raises OSError.
+
+        Several processes may do so at once: what one removes lies in a large shard, which nobody removes, or in one that was new
+        when it was put, so that no two rely on what the other removes.
+        """
+        small = sorted(self._sound_ones(self._small()), key=lambda serial: self.shards[serial].name)
+        if len(small) < 2:
+            return
+        indexes = [read_index(self.objects.open(self.shards[serial].name), self.kind) for serial in small]
+        rows = together(indexes)
+        starts = zip(small, indexes, strict=True)
+        locations = np.concatenate([(serial << 32) + np.arange(len(one.flags)) for serial, one in starts])
+        serial_of = self.find(rows.digests) >> 32
+        large = self._sound_ones(np.setdiff1d(serial_of, self._small()).tolist())
+        row_of_text = DigestTable()
+        row_of_text.put(rows.digests[::-1], np.arange(len(locations))[::-1])  # the first of a text's rows
+        places = row_of_text.find(np.concatenate([sequence, rows.digests]))
+        places = places[np.sort(np.unique(places, return_index=True)[1])]
+        order = places[(places >= 0) & ~np.isin(serial_of[places], large)]
+        most, there = max(1, self.shard_bytes // self.kind.row_bytes), False
+        for start in range(0, len(order), most):
+            piece = order[start : start + most]
+            vectors = self.vectors(locations[piece]).read(0, len(piece))
+            there = self.put(rows.take(piece)._replace(vectors=vectors))
+        if not there:
+            self._remove(small)
+
+    def is_full(self) -> bool:
+        """Whether the small shards would fill a large one."""
+        return sum(len(self.shards[serial].flags) for serial in self._small()) * self.kind.row_bytes >= self.shard_bytes
+
+    # --- inside ---
+
+    def _small(self) -> list[int]:
+        """The shards that are worth rewriting."""
+        limit = SMALL_SHARE * self.shard_bytes / self.kind.row_bytes
+        return [serial for serial, shard in enumerate(self.shards) if shard.name and len(shard.flags) < limit]
+
+    def _add(self, name: str, rows: Rows) -> None:
         self.shards.append(Shard(name, rows.flags))
         self._table.put(rows.digests, (len(self.shards) - 1 << 32) + np.arange(len(rows.flags)))
 
-    def read(self, serials: Sequence[int]) -> Rows:
-        """What these shards hold, in the order of their names: in whichever process the same."""
-        return together([read_rows(self.objects.fetch(name), self.kind) for name in sorted(self._names(serials))])
-
-    def remove(self, serials: Sequence[int]) -> None:
-        """Removes shards whose rows lie in others, which were taken up before."""
-        names = self._names(serials)
+    def _remove(self, serials: Sequence[int]) -> None:
+        """Removes shards whose rows lie in others. Where that fails, rows lie in two shards, which does no harm."""
         for serial in serials:
-            self.shards[serial].name = ""
-        for name in names.difference(shard.name for shard in self.shards):
-            with suppress(OSError):  # rows that lie in two shards do no harm
-                self.objects.remove(name)
-
-    def small(self) -> list[int]:
-        """The serial numbers of the shards that are worth rewriting."""
-        limit = SMALL_SHARE * self.shard_bytes
-        return [serial for serial, shard in enumerate(self.shards) if shard.name and self.bytes_of([serial]) < limit]
-
-    def bytes_of(self, serials: Iterable[int]) -> int:
-        """What the rows of these shards take."""
-        return sum(len(self.shards[serial].flags) for serial in serials) * self.kind.row_bytes
-
-    # --- inside ---
+            with suppress(OSError):
+                self.objects.remove(self.shards[serial].name)
+            self.shards[serial] = Shard("", self.shards[serial].flags)
 
     def _read_anew(self) -> None:
         self.shards: list[Shard] = []
@@ -187,27 +209,26 @@ class Space:
 
     def _index(self, name: str) -> Rows | None:
         """What is in a shard; None where it is bad, or another process has removed it meanwhile."""
-        with suppress(FileNotFoundError):
-            for _ in range(3):
-                try:
-                    return read_index(self.objects.open(name), self.kind)
-                except NotOurs:
-                    self.objects.sound([name])  # fetches a damaged copy again
-                except OSError as error:
-                    if not self.objects.remote or isinstance(error, FileNotFoundError):
-                        raise
-                    self.objects.fetch(name)  # a busy service refuses a short range for good
+        try:
+            with suppress(NotOurs, OSError):
+                return read_index(self.objects.open(name), self.kind)
+            self.objects.sound([name])  # fetches a damaged copy again, and what a busy service refuses to serve by ranges
+            return read_index(self.objects.open(name), self.kind)
+        except FileNotFoundError:
+            return None
+        except NotOurs:
             self._reject(name)
-        return None
-
-    def _names(self, serials: Iterable[int]) -> set[str]:
-        return {self.shards[serial].name for serial in serials}
+            return None
 
     def _mapped(self, serial: int) -> npt.NDArray[Any]:
         shard = self.shards[serial]
         if shard.vectors is None:
             shard.vectors = map_vectors(self.objects.fetch(shard.name), self.kind)
         return shard.vectors
+
+    def _sound_ones(self, serials: Sequence[int]) -> list[int]:
+        names = self._sound(self.shards[serial].name for serial in serials)
+        return [serial for serial in serials if self.shards[serial].name in names]
 
     def _sound(self, names: Iterable[str]) -> set[str]:
         """Those of these objects whose bytes are what their names say. A bad one is set aside."""
@@ -220,6 +241,53 @@ class Space:
         self._bad.add(name)
         self.objects.set_aside(name)
         self.warnings.append(_damaged(self.objects, name, "its texts are embedded again"))
+
+
+class Writer:
+    """Writes to one space. What the disk refuses is an OSError; rows that it refused are not written again.
+
+    Rows wait at most `flush_s` for a shard (longer where an object store would be busy with many small ones) or until they fill
+    one, and are found in the space from then on. At 0 every batch is stored before `add` returns.
+    """
+
+    def __init__(self, space: Space, *, flush_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._space, self._clock = space, clock
+        self._flush_s = max(flush_s, LIST_EVERY_S) if flush_s and space.objects.remote else flush_s
+        self._rows: list[Rows] = []
+        self._flushed_at = clock()
+        self._company = False
+        self.n_safe = 0
+        """Rows that are in the store, come what may."""
+
+    def add(self, rows: Rows) -> None:
+        """Takes a batch."""
+        self._rows.append(rows)
+        n_bytes = sum(len(some.flags) for some in self._rows) * self._space.kind.row_bytes
+        if self._clock() - self._flushed_at >= self._flush_s or n_bytes >= self._space.shard_bytes:
+            self.flush()
+
+    def flush(self) -> None:
+        """Makes a small shard of the rows that are in none yet."""
+        if self._rows:
+            rows, self._rows = together(self._rows), []
+            self._company |= self._space.put(rows)
+            self.n_safe += len(rows.flags)
+        self._flushed_at = self._clock()
+
+    def company(self) -> bool:
+        """Whether other processes have been seen to add vectors. What they add is taken up; cheap enough before every batch."""
+        self._company |= self._space.refresh()
+        return self._company
+
+    def rewrite(self, sequence: Uint64Array) -> None:
+        """Puts the rows of small shards into large ones, each text once, in the order of this sequence of texts.
+
+        Not in company: whoever comes next does it, and nobody's shards vanish while they are read. Where the disk is full the
+        small ones stay, which are as good.
+        """
+        if not self.company():
+            with suppress(OSError):
+                self._space.rewrite(sequence)
 
 
 def read_facts(objects: Objects, warnings: list[Advice]) -> ModelFacts | None:

@@ -163,22 +163,22 @@ def test_a_batch_of_another_count_or_size_is_refused_whole(tmp_path: Path, shape
 def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: Any
 ) -> None:
-    real, calls = Space.write, []
+    real, calls = Space.put, []
 
-    def write(self: Any, rows: Any) -> Any:
+    def put(self: Any, rows: Any) -> Any:
         calls.append(1)
         if len(calls) == 6:
             raise OSError(number, "No space left on device")
         return real(self, rows)
 
-    monkeypatch.setattr(Space, "write", write)
+    monkeypatch.setattr(Space, "put", put)
     paid = Batching(texts=4, paid=True)
     with pytest.raises(EnvironmentFault, match=r"cannot write to the store .*: No space left on device \(needs about") as caught:
         embed(collection_of(FILL_TEXTS), CountingEmbedder(batching=paid), Store(tmp_path))
     assert "--store" in caught.value.hint
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".draft")]
     assert len(calls) == 6, "nothing is written after it"
-    monkeypatch.setattr(Space, "write", real)
+    monkeypatch.setattr(Space, "put", real)
     second = CountingEmbedder()
     embeddings = embed(collection_of(FILL_TEXTS), second, Store(tmp_path))
     assert len(documents_of(second)) == 50 - 20
@@ -189,14 +189,14 @@ def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(
 def test_a_disk_that_has_no_room_for_rewriting_keeps_the_small_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     embed(collection_of(FILL_TEXTS[:20]), CountingEmbedder(), Store(tmp_path))
 
-    real = Space.write
+    real = Space.put
 
-    def write(self: Any, rows: Any) -> Any:
+    def put(self: Any, rows: Any) -> Any:
         if len(rows.flags) == 50:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(self, rows)
 
-    monkeypatch.setattr(Space, "write", write)
+    monkeypatch.setattr(Space, "put", put)
     embeddings = embed(collection_of(FILL_TEXTS), CountingEmbedder(), Store(tmp_path))
     assert len(embeddings.documents.parts) > 1
     assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(FILL_TEXTS))
@@ -294,7 +294,7 @@ def test_a_run_that_another_one_rewrites_under_its_feet_reads_anew(tmp_path: Pat
             space = Store(tmp_path).space(other.identity(Role.DOCUMENT))
             rows = vectors_of(FILL_TEXTS)
             (old,) = [name for name in space.objects.names() if name.endswith(".arrow")]
-            space.write(Rows(rows, text_digests(FILL_TEXTS), np.zeros(50, np.uint32), np.zeros(50, np.uint8)))
+            space.put(Rows(rows, text_digests(FILL_TEXTS), np.zeros(50, np.uint32), np.zeros(50, np.uint8)))
             space.objects.remove(old)
         return real(self, locations)
 

@@ -14,9 +14,8 @@ from mrl_sweep.embedding import embed
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.files.digests import text_digests
 from mrl_sweep.store.shard import TRUNCATED, ZERO, Rows
-from mrl_sweep.store.space import Space
+from mrl_sweep.store.space import Space, Writer
 from mrl_sweep.store.store import Store
-from mrl_sweep.store.writer import Writer
 from mrl_sweep.types import ModelFacts
 
 IDENTITY = {"provider": "test", "model": "m", "role": "document", "prompt": ""}
@@ -36,7 +35,7 @@ def folder_of(space: Space) -> Path:
 def put(space: Space, texts: list[str], flags: int = 0) -> None:
     """These texts as one shard."""
     space.begin(FACTS)
-    space.write(rows_of(texts, flags))
+    space.put(rows_of(texts, flags))
 
 
 def stored(root: Path, texts: list[str], **options: Any) -> Path:
@@ -169,7 +168,7 @@ def written(space: Space, texts: list[str], order: list[str], flush_s: float = 1
     for text in texts:
         writer.add(rows_of([text]))
         writer.flush()
-        if writer.is_full():
+        if space.is_full():
             writer.rewrite(text_digests(order))
     writer.rewrite(text_digests(order))
     return read(space, texts)
@@ -227,14 +226,22 @@ def test_a_row_that_another_shard_held_stays_where_that_one_is_gone_by_now(tmp_p
     """Two processes that rewrite at once must not each rely on what the other removes."""
     space = Store(tmp_path).space(IDENTITY)
     space.begin(FACTS)
-    names = []
     for texts in (["a", "b"], ["b", "c"], ["d"]):
-        names.append(space.write(rows_of(texts))[0])
-        space.add(names[-1], rows_of(texts))
-    space.objects.remove(names[1])  # where the table finds b
+        space.put(rows_of(texts))
+    space.objects.remove(space.shards[1].name)  # where the table finds b
     Writer(space, flush_s=1.0).rewrite(text_digests(list("abd")))
     assert np.array_equal(read(Store(tmp_path).space(IDENTITY), list("abd")), vectors_of(list("abd")))
     assert len(shards(folder_of(space))) == 1
+
+
+@pytest.mark.parametrize(("full", "left"), [(8, [1, 3]), (4, [2, 3])], ids=["small shards", "a large one"])
+def test_nothing_is_removed_on_the_word_of_a_small_shard_that_was_there(tmp_path: Path, full: int, left: list[int]) -> None:
+    """Another process that rewrites at the same moment may remove it, and count on what this one would remove."""
+    store = Store(tmp_path, shard_bytes=full * (8 * 4 + 21))
+    for texts in ("abc", "a", *"de"[: 8 - full]):
+        put(store.space(IDENTITY), list(texts))
+    store.space(IDENTITY).rewrite(text_digests(list("abcde")))
+    assert sorted(pa.ipc.open_file(shard).read_all().num_rows for shard in tmp_path.rglob("*.arrow")) == left
 
 
 def test_small_additions_become_one_shard(tmp_path: Path) -> None:
