@@ -335,3 +335,30 @@ def test_the_page_says_on_hover_what_a_heading_means(sketch: Report) -> None:
         ),
     ):
         assert re.search(f'<th[^>]* title="{re.escape(meaning)}">{heading}</th>', page), heading
+
+
+def without_losers(report: Report, dim: int) -> Report:
+    rows = [
+        replace(row, measures={"nDCG@10": replace(row.measures["nDCG@10"], lost=0)}) if row.dim == dim and row.measures else row
+        for row in report.candidates
+    ]
+    return replace(report, candidates=tuple(rows))
+
+
+def test_queries_without_a_loser_say_what_they_cannot_exclude(sketch: Report) -> None:
+    """About 3 in 648: were a share p of all queries to lose everything, none of 648 would be met with chance (1 - p)^648."""
+    note = "None of 648 queries loses at 512; that up to 0.5% of all lose everything there is not excluded."
+    assert note in view.sizes(without_losers(sketch, 512)).notes
+    assert not any("is not excluded" in one for one in view.sizes(sketch).notes)
+    clustered = without_losers(replace(sketch, verdict=replace(sketch.verdict, clusters=60)), 512)
+    assert "None of 60 clusters of queries loses at 512; that up to 4.9% of all lose everything there is not excluded." in (
+        view.sizes(clustered).notes
+    )
+
+
+def test_a_heading_that_no_note_explains_is_explained_where_it_is_shown(sketch: Report) -> None:
+    """The page says it on hover; a text says it below the table, and only where it has room for the column."""
+    meaning = "Same top 10: how many of full size's first documents are among the first here too, judged or not."
+    assert meaning in render(sketch, Format.TEXT, width=120)
+    assert meaning in render(sketch, Format.MARKDOWN)
+    assert "Same top 10" not in render(sketch, Format.TEXT, width=60)

@@ -66,6 +66,11 @@ class Table:
         return list(zip(*(column.cells for column in self.columns), strict=True))
 
 
+def legends(table: Table) -> tuple[str, ...]:
+    """What those headings mean that no note of a report explains, for a text without hover."""
+    return tuple(f"{one.title.capitalize()}: {one.meaning}." for one in table.columns if one.title.startswith("same top"))
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """A line with what belongs to it below."""

@@ -235,7 +235,7 @@ def _size_notes(report: Report, rows: Sequence[CandidateRow]) -> list[str]:
     notes += reasons[:_MOST_NOTES]
     if len(reasons) > _MOST_NOTES:
         notes.append(f"And {words.plural(len(reasons) - _MOST_NOTES, 'more size')} with a reason of its own, in report.json.")
-    return [*notes, *filter(None, [_legend(report, rows), other_shares(report), _power(report, every)])]
+    return [*notes, *filter(None, [_legend(report, rows), other_shares(report), _power(report, every), _unmet(report, every)])]
 
 
 def _legend(report: Report, rows: Sequence[CandidateRow]) -> str:
@@ -270,6 +270,26 @@ def _plain_to_see(row: CandidateRow, report: Report) -> bool:
     return share is not None and share < limit
 
 
+def _queries(report: Report) -> str:
+    """`300 queries`, or the clusters that are the units of evidence."""
+    verdict = report.verdict
+    if verdict.clusters is not None:
+        return words.plural(verdict.clusters, "cluster of queries", "clusters of queries")
+    return words.plural(verdict.queries, "query", "queries")
+
+
+def _unmet(report: Report, rows: Sequence[CandidateRow]) -> str:
+    """What queries of which none loses cannot exclude, at the smallest such one: of a share p none is met in (1 - p)^n."""
+    verdict = report.verdict
+    evidence = {row.dim: measured(row, report) for row in rows if row.verdict != Outcome.BASELINE}
+    without = [dim for dim, e in evidence.items() if e is not None and e.lost == 0 and e.at_least is not None]
+    units = verdict.queries if verdict.clusters is None else verdict.clusters
+    if not without or not units or verdict.decide_by != "bound":
+        return ""
+    unmet = words.percent(1 - verdict.alpha ** (1 / units))
+    return f"None of {_queries(report)} loses at {min(without)}; that up to {unmet} of all lose everything there is not excluded."
+
+
 def _power(report: Report, rows: Sequence[CandidateRow]) -> str:
     """What this query set could have proven, at the size where the walk stopped or else at the answer."""
     verdict = report.verdict
@@ -280,10 +300,7 @@ def _power(report: Report, rows: Sequence[CandidateRow]) -> str:
     truly = verdict.retain + evidence.provable_loss
     size = "a size that loses nothing" if truly > 1 else f"a size that truly keeps {words.percent(truly)}"
     tries = "fewer than 4 of 5 tries" if truly > 1 else "4 of 5 tries"
-    queries = words.plural(verdict.queries, "query", "queries")
-    if verdict.clusters is not None:
-        queries = words.plural(verdict.clusters, "cluster of queries", "clusters of queries")
-    return f"With {queries}, {size} is proven in {tries} (at the spread of {stop.dim})."
+    return f"With {_queries(report)}, {size} is proven in {tries} (at the spread of {stop.dim})."
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from mrl_sweep import words
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.layout import Article, Section, Table, fit
+from mrl_sweep.report.content.layout import Article, Section, Table, fit, legends
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
@@ -50,7 +50,7 @@ def comment(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer
         "\n".join(f"- {markdown(failure)}" for failure in view.failures(report)),
         markdown(" · ".join(view.headline(report))),
         _table(sizes.table),
-        " ".join(_notes(sizes)),
+        " ".join([*_legends(sizes.table), *_notes(sizes)]),
         "\n".join(markdown(sentence) for section in made for sentence in section.brief),
         _warnings(view.remarks(report)),
     ]
@@ -116,6 +116,10 @@ def _table(table: Table | None) -> str:
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _legends(table: Table | None) -> list[str]:
+    return [] if table is None else [markdown(legend) for legend in legends(fit(table, _WIDTH, gap=3))]
 
 
 def _notes(section: Section) -> list[str]:
