@@ -6,14 +6,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from mrl_sweep.embedding.hosted.vendor import Key, hidden
-from mrl_sweep.embedding.hosted.wire import Refused, Reply, Transient
+from mrl_sweep.embedding.hosted.wire import Refused, Reply, Transient, retry_after_s
 from mrl_sweep.errors import EnvironmentFault, InputError
 
 _DEPTH: Final = 6
@@ -39,54 +37,38 @@ class Meaning(StrEnum):
 class Complaint:
     """What an answer says of a fault: machine-readable `codes`, `options` of the request it is about, `words` for a person.
 
-    `status` is that of HTTP, or of the body where a gateway answers 200 with an error inside.
+    `status` is that of HTTP, or of the body where a gateway answers 200 with an error inside. `page`: a web page answered, whose
+    title the words are.
     """
 
     status: int
     codes: tuple[frozenset[str], ...] = ()
     options: tuple[str, ...] = ()
     words: str = ""
+    page: bool = False
 
 
-_NAMES_OF_CODES: Final = ("code", "type", "status", "reason", "error_type", "errorCode", "error_code", "__type")
+_NAMES_OF_CODES: Final = ("code", "type", "status", "reason", "error_type", "errorcode", "error_code", "__type", "name")
 _NAMES_OF_WORDS: Final = (
-    "message",
-    "msg",
-    "detail",
-    "details",
-    "error",
-    "errors",
-    "error_description",
-    "title",
-    "description",
-    "raw",
+    *("message", "msg", "detail", "details", "error", "errors"),
+    *("error_description", "title", "description", "raw", "originalmessage"),
 )
-
 _MEASURE: Final = frozenset(
-    {
-        "token",
-        "tokens",
-        "length",
-        "context",
-        "string",
-        "input",
-        "inputs",
-        "text",
-        "texts",
-        "prompt",
-        "sequence",
-        "payload",
-        "batch",
-    }
-    | {"request", "content", "entity", "body", "array", "size", "chunk", "document", "characters", "window", "tokenizer", "items"}
+    {"token", "tokens", "length", "context", "string", "input", "inputs", "text", "texts", "prompt", "sequence", "payload"}
+    | {"batch", "request", "content", "entity", "body", "array", "size", "chunk", "document", "characters", "window"}
+    | {"tokenizer", "items"}
 )
 _EXCESS: Final = frozenset(
     {"long", "large", "big", "exceed", "exceeds", "exceeded", "above", "max", "maximum", "over", "many", "limit"}
 )
 _CODE_MEANINGS: Final = (
     (Meaning.EMPTY, (frozenset({"insufficient"}), frozenset({"quota", "credit", "credits", "balance", "funds"}))),
-    (Meaning.EMPTY, (frozenset({"credit", "credits", "balance", "spend"}), frozenset({"exhausted", "exceeded", "limit", "low"}))),
+    (
+        Meaning.EMPTY,
+        (frozenset({"credit", "credits", "balance", "spend", "budget"}), frozenset({"exhausted", "exceeded", "limit", "low"})),
+    ),
     (Meaning.EMPTY, (frozenset({"billing"}), frozenset({"limit", "active", "inactive", "hard"}))),
+    (Meaning.EMPTY, (frozenset({"arrearage", "arrears"}),)),
     (
         Meaning.WAIT,
         (frozenset({"rate", "resource", "too", "quota", "requests"}), frozenset({"limit", "exhausted", "requests", "exceeded"})),
@@ -104,17 +86,19 @@ _CODE_MEANINGS: Final = (
 """What the words of a machine-readable code mean together: one of each set, first match. `context_length_exceeded`,
 `string_too_long`, `exceed_context_size_error` and `max_tokens_per_request` all say how much, and that it is beyond a bound."""
 
-_AGAIN: Final = frozenset({408, 409, 423, 425, 429})
+_AGAIN: Final = frozenset({408, 409, 423, 425, 429, 499})
 _LONG: Final = frozenset({413, 414, 431})
-_NEVER: Final = frozenset({501, 505, 510})
+_NEVER: Final = frozenset({405, 407, 421, 426, 501, 505, 510})
 _OPTION_WORDS: Final = {
     "dimensions": re.compile(r"\b(?:output_?)?dimension(?:s|ality)?\b|matryoshka|outputDimensionality", re.I),
     "encoding_format": re.compile(r"encoding_?format", re.I),
 }
 _KEY_WORDS: Final = re.compile(r"api[ _-]?key|authenticat|credential|unauthori[sz]ed", re.I)
+_NEGATED: Final = r"not (?:found|exist|support|available|loaded|work|allowed)"
 _MODEL_WORDS: Final = re.compile(
-    r"model\b.{0,80}?\b(?:not (?:found|exist|support|available|loaded)|unknown|invalid|unsupported|is not|no longer|does not)"
-    r"|(?:unknown|invalid|unsupported|no such|not a (?:valid|known|supported)|load(?:ing)?) model"
+    rf"model\b.{{0,80}}?\b(?:{_NEGATED}|unknown|invalid|unsupported|unloaded|is not|no longer|does not)"
+    rf"|{_NEGATED}\w*\b.{{0,60}}?\bmodel\b"
+    r"|(?:unknown|unexpected|invalid|unsupported|no such|not a (?:valid|known|supported)|load(?:ing)?|specify (?:a|the)) model"
     r"|does ?n.?t exist|not support(?:ed)? embeddings?|no models? (?:is |are )?loaded|\bunimplemented\b",
     re.I | re.S,
 )
@@ -124,16 +108,31 @@ _AMOUNT: Final = (
 )
 _BEYOND: Final = (
     r"(?:too (?:long|large|many|big)|exceed\w*|over the|above|longer than|larger than|greater than|more than|(?:at )?most"
-    r"|max(?:imum)?|(?:less|fewer) than|no more than|limit(?:ed)?(?: of| to| is)?|<=? ?\d)"
+    r"|max(?:imum)?|(?:less|fewer) than|no more than|up to \d|overflow\w*|limit(?:ed)?(?: of| to| is)?|<=? ?\d|>= n_ctx)"
 )
 _LONG_WORDS: Final = re.compile(rf"\b{_AMOUNT}\b.{{0,120}}?{_BEYOND}|{_BEYOND}.{{0,60}}?\b{_AMOUNT}\b", re.I | re.S)
 _MEMORY_WORDS: Final = re.compile(
-    r"out[ _]of[ _]memory|(?:insufficient|not enough|(?:requires?|needs?) more) (?:\w+ ){0,2}memory"
+    r"out[ _]of[ _]memory|(?:insufficient|not enough|(?:requires?|needs?) more) (?:\w+ ){0,2}(?:memory|resources)"
     r"|unable to allocate|cudaMalloc failed",
     re.I,
 )
 _PLACE_WORDS: Final = re.compile(r"\b(?:location|country|region)\b.{0,40}\bnot (?:supported|allowed|available)", re.I | re.S)
 _SPENT_WORDS: Final = re.compile(r"limit exceeded|quota|credits?\b|balance", re.I)
+_OWED_WORDS: Final = re.compile(
+    r"spending limit|invoice|insufficient (?:\w+ )?(?:balance|credits?|funds?)|budget .{0,20}exceeded|(?:exceed\w+|over) budget",
+    re.I,
+)
+_BAD_KEY_WORDS: Final = re.compile(
+    r"\bauthenticate\b|\bkey\b.{0,40}\b(?:leaked|invalid|not valid|expired|revoked|disabled)", re.I | re.S
+)
+_FLAGGED_WORDS: Final = re.compile(r"\bflagged\b|\bmoderation\b|content (?:policy|filter)", re.I)
+_BROKEN_WORDS: Final = re.compile(
+    r"\bcrashed\b|unexpectedly (?:stopped|closed)|(?:not |un)healthy|\bis (?:currently )?loading\b", re.I
+)
+_NO_NUMBER_WORDS: Final = re.compile(r"\bNaN\b|(?i:JSON compliant|non-?finite)")
+"""A vector that holds no number, which the server cannot write as JSON: it will be the same when it is asked again."""
+
+_ROUTE_WORDS: Final = re.compile(r"\bno route\b|\b(?:unknown|unexpected|invalid) (?:endpoint|route|path|url)\b", re.I)
 _ASKED_AND_ALLOWED: Final = re.compile(r"limit\D{0,12}([\d,]+)\D{0,40}requested\D{0,12}([\d,]+)", re.I)
 
 
@@ -189,7 +188,10 @@ def complaint_of(reply: Reply) -> Complaint | None:
         if succeeded:
             return None  # no JSON at all: whoever reads the vectors says so
         text = reply.body[:2_000].decode("utf-8", "replace").strip()
-        return Complaint(reply.status, words="" if text.startswith("<") else text)
+        page = text.startswith("<")
+        title = re.search(r"<title>([^<]*)", text, re.I)
+        words = (title[1] if title else "") if page else text
+        return Complaint(reply.status, options=_options_in(words), words=words, page=page)
     if succeeded:
         error = _error_in(document)
         if error is None:
@@ -197,8 +199,12 @@ def complaint_of(reply: Reply) -> Complaint | None:
         document = error
     status = _status_in(document) if succeeded else None
     words = "; ".join(dict.fromkeys(_sayings(document, 0)))
-    options = tuple(dict.fromkeys([*_options(document, 0), *(n for n, r in _OPTION_WORDS.items() if r.search(words))]))
-    return Complaint(status or reply.status, tuple(_codes(document, 0)), options, words)
+    options = tuple(dict.fromkeys([*_options(document, 0), *_options_in(words)]))
+    return Complaint(status or reply.status, tuple(_codes(document, words)), options, words)
+
+
+def _options_in(words: str) -> tuple[str, ...]:
+    return tuple(option for option, pattern in _OPTION_WORDS.items() if pattern.search(words))
 
 
 def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -> Meaning:
@@ -215,59 +221,54 @@ def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -
         return Meaning.WAIT
     if status in _LONG:
         return Meaning.TOO_LONG
-    if status == 401 or Meaning.KEY in coded:
+    if status == 401 or (Meaning.KEY in coded and not _OWED_WORDS.search(words)):
         return Meaning.KEY
-    if status == 403 and _SPENT_WORDS.search(words):
-        return Meaning.EMPTY
     if status == 403:
-        return next((m for m in (Meaning.MODEL, Meaning.ACCESS) if m in coded), Meaning.ACCESS if words else Meaning.KEY)
+        return _of_forbidden(complaint, coded)
     return _of_request(complaint, coded, in_success=200 <= status < 300)
+
+
+def _of_forbidden(complaint: Complaint, coded: list[Meaning]) -> Meaning:
+    """What is meant by 403, which says no more than that somebody may not."""
+    words = complaint.words
+    named = next((meaning for meaning in (Meaning.MODEL, Meaning.ACCESS) if meaning in coded), None)
+    if not words:
+        return named or Meaning.KEY
+    if _SPENT_WORDS.search(words) or _OWED_WORDS.search(words):
+        return Meaning.EMPTY
+    if named is Meaning.MODEL or _MODEL_WORDS.search(words):
+        return Meaning.MODEL
+    if _BAD_KEY_WORDS.search(words):
+        return Meaning.KEY
+    if named is None and _LONG_WORDS.search(words):
+        return Meaning.TOO_LONG
+    return Meaning.REFUSED if _FLAGGED_WORDS.search(words) else Meaning.ACCESS
 
 
 def _of_request(complaint: Complaint, coded: list[Meaning], *, in_success: bool) -> Meaning:
     """What a complaint means that is about the request itself: an option, a model, a length, or all of it."""
     status, words = complaint.status, complaint.words
-    server = status >= 500
     if _MEMORY_WORDS.search(words):
         return Meaning.MEMORY
     if Meaning.TOO_LONG in coded or (not complaint.options and _LONG_WORDS.search(words) and status != 404):
         return Meaning.TOO_LONG
     if complaint.options:
         return Meaning.OPTION
+    if _OWED_WORDS.search(words):
+        return Meaning.EMPTY
+    if _BROKEN_WORDS.search(words):
+        return Meaning.WAIT
     if Meaning.MODEL in coded or (status != 503 and _MODEL_WORDS.search(words)) or status in (404, 410):
         return Meaning.MODEL
-    if _PLACE_WORDS.search(words) and status == 400:
+    if status == 451 or (status == 400 and _PLACE_WORDS.search(words)):
         return Meaning.ACCESS
     if _KEY_WORDS.search(words) and status == 400:
         return Meaning.KEY
     if Meaning.WAIT in coded:
         return Meaning.WAIT
-    if status in _NEVER or status == 405 or in_success:
+    if status in _NEVER or in_success or _ROUTE_WORDS.search(words) or (complaint.page and status < 500):
         return Meaning.ADDRESS
-    if server:
-        return Meaning.WAIT
-    return Meaning.REFUSED
-
-
-def retry_after_s(reply: Reply, now_s: float) -> float | None:
-    """How long the vendor asks to wait, in seconds: `Retry-After` as seconds or as a date, `retry-after-ms`, or Google's
-    `retryDelay` in the body; None where it does not say.
-    """
-    try:
-        if (milliseconds := reply.headers.get("retry-after-ms")) is not None:
-            return max(0.0, float(milliseconds) / 1000)
-    except ValueError:
-        pass
-    header = reply.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", header):
-        return float(header)
-    try:
-        moment = parsedate_to_datetime(header)
-        return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now_s)
-    except (ValueError, TypeError, OverflowError):
-        pass
-    delay = re.search(rb'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"', reply.body[:100_000])
-    return float(delay[1]) if delay else None
+    return Meaning.WAIT if status >= 500 and not _NO_NUMBER_WORDS.search(words) else Meaning.REFUSED
 
 
 def _redirected(reply: Reply, title: str, url: str, key: Key | None) -> InputError:
@@ -318,12 +319,13 @@ def _members(document: Any, depth: int) -> Iterator[tuple[str, Any]]:
             yield from _members(value, depth + 1)
 
 
-def _codes(document: Any, depth: int) -> Iterator[frozenset[str]]:
-    """The words of each machine-readable code: `contextLengthExceeded` and `context_length_exceeded` alike."""
-    for name, value in _members(document, depth):
-        if name in _NAMES_OF_CODES and isinstance(value, str) and len(value) < 100:
-            parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", value)
-            yield frozenset(re.findall(r"[a-z]+", parted.lower()))
+def _codes(document: Any, words: str) -> Iterator[frozenset[str]]:
+    """The words of each machine-readable code, exceptions by name among them: `contextLengthExceeded` and
+    `context_length_exceeded` alike."""
+    named = (value for name, value in _members(document, 0) if name.lower() in _NAMES_OF_CODES and isinstance(value, str))
+    for code in (*named, *re.findall(r"\b[A-Z][A-Za-z]+(?:Error|Exception)\b", words)):
+        if len(code) < 100:
+            yield frozenset(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", code).lower()))
 
 
 def _meaning_of_code(words: frozenset[str]) -> Meaning | None:
@@ -346,7 +348,7 @@ def _sayings(document: Any, depth: int) -> Iterator[str]:
     sayings = list(_words_in(document, depth))
     yield from sayings
     names = ("code",) if sayings else _NAMES_OF_CODES
-    yield from (value for name, value in _members(document, depth) if name in names and isinstance(value, str))
+    yield from (value for name, value in _members(document, depth) if name.lower() in names and isinstance(value, str))
 
 
 def _words_in(document: Any, depth: int) -> Iterator[str]:
@@ -360,9 +362,10 @@ def _words_in(document: Any, depth: int) -> Iterator[str]:
         for entry in document[:5]:
             yield from _words_in(entry, depth + 1)
     elif isinstance(document, dict) and depth < _DEPTH:
+        named = {str(name).lower(): value for name, value in document.items()}
         for name in _NAMES_OF_WORDS:
-            if name in document:
-                yield from _words_in(document[name], depth + 1)
+            if name in named:
+                yield from _words_in(named[name], depth + 1)
         if isinstance(document.get("metadata"), dict):
             yield from _words_in(document["metadata"], depth + 1)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import numpy as np
@@ -91,6 +94,27 @@ def answers_of_at_most(n_texts: int, dim: int) -> Iterator[None]:
         yield
     finally:
         most_answer_bytes.reset(token)
+
+
+def retry_after_s(reply: Reply, now_s: float) -> float | None:
+    """How long the vendor asks to wait, in seconds: `Retry-After` as seconds or as a date, `retry-after-ms`, or Google's
+    `retryDelay` in the body; None where it does not say.
+    """
+    try:
+        if (milliseconds := reply.headers.get("retry-after-ms")) is not None:
+            return max(0.0, float(milliseconds) / 1000)
+    except ValueError:
+        pass
+    header = reply.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", header):
+        return float(header)
+    try:
+        moment = parsedate_to_datetime(header)
+        return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now_s)
+    except (ValueError, TypeError, OverflowError):
+        pass
+    delay = re.search(rb'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"', reply.body[:100_000])
+    return float(delay[1]) if delay else None
 
 
 def parsed(reply: Reply) -> Any:

@@ -4,6 +4,7 @@ and what that means. The words are shortened or our own; status, names and nesti
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mrl_sweep.embedding.hosted.replies import Meaning
@@ -38,6 +39,13 @@ def llama(code: int, message: str, kind: str, **more: Any) -> dict[str, Any]:
     return {"error": {"code": code, "message": message, "type": kind, **more}}
 
 
+def elsewhere() -> tuple[Shape, ...]:
+    """What more servers send (gateways, clouds, and other answers of the above), one a line in `answers_elsewhere.jsonl`."""
+    lines = Path(__file__).with_name("answers_elsewhere.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    return tuple(Shape(row["server"], row["status"], row["body"], Meaning(row["meaning"])) for row in rows)
+
+
 LONG, WAIT, KEY, MODEL = Meaning.TOO_LONG, Meaning.WAIT, Meaning.KEY, Meaning.MODEL
 EMPTY, ACCESS, OPTION, REFUSED, ADDRESS = Meaning.EMPTY, Meaning.ACCESS, Meaning.OPTION, Meaning.REFUSED, Meaning.ADDRESS
 MEMORY = Meaning.MEMORY
@@ -51,8 +59,9 @@ SOURCES = {
         "https://dev.to/sublynow/your-openai-api-429-is-not-always-a-rate-limit-reading-insufficientquota-by-errorcode-1mbl",
     ),
     "Voyage": (
-        "https://github.com/assafelovic/gpt-researcher/issues/1148",
-    ),  # 429 of a free tier, with a payment method in its words
+        "https://github.com/assafelovic/gpt-researcher/issues/1148",  # 429 of a free tier, with a payment method in its words
+        "https://github.com/sigoden/aichat/pull/825",  # 400, tokens of a batch
+    ),
     "Cohere": ("https://docs.cohere.com/v1/reference/errors.md",),
     "Gemini": (
         "https://ai.google.dev/gemini-api/docs/troubleshooting",
@@ -68,6 +77,7 @@ SOURCES = {
     "vLLM": (
         "https://github.com/vllm-project/vllm/issues/15465",  # 400, dimensions
         "https://github.com/mem0ai/mem0/issues/3101",  # 400, matryoshka
+        "https://github.com/vllm-project/vllm/issues/19661",  # 500, a vector that holds no number
     ),
     "llama.cpp": (
         "https://github.com/containers/ramalama/pull/2852",  # 500, too large, with its batch size
@@ -79,13 +89,30 @@ SOURCES = {
         "https://github.com/continuedev/continue/issues/9528",  # 500, more memory than there is
         "https://github.com/nano-step/nano-brain/issues/208",  # 400, longer than the context
         "https://github.com/n8n-io/n8n/issues/11144",  # 400, an elder wording
+        "https://github.com/ollama/ollama/issues/9639",  # 500, NaN
     ),
     "LM Studio": (
         "https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/618",  # 200 with an error
         "https://github.com/tinyhumansai/openhuman/issues/3687",  # 400, no models loaded
         "https://github.com/lmstudio-ai/lms/issues/205",  # a model that is no embedding model
+        "https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/546",  # 400, the context overflows
+        "https://github.com/tinyhumansai/openhuman/issues/3550",  # 400, n_keep
     ),
-    "Infinity": ("https://github.com/michaelfeil/infinity/issues/307",),  # its bounds on strings and items
+    "Infinity": (
+        "https://github.com/michaelfeil/infinity/issues/307",  # its bounds on strings and items
+        "https://github.com/theroyallab/tabbyAPI/issues/168",  # 400, a reranker is loaded
+    ),
+    "LiteLLM": (
+        "https://github.com/BerriAI/litellm/issues/14144",  # 400 and 429, budgets
+        "https://github.com/BerriAI/litellm/issues/4208",  # the same as auth_error
+    ),
+    "DashScope": ("https://github.com/jjyaoao/HelloAgents/issues/27",),  # 400, batch size
+    "Mistral": ("https://github.com/aurelio-labs/semantic-router/issues/297",),  # 400, tokens of a batch
+    "SiliconFlow": ("https://github.com/n4ze3m/page-assist/issues/371",),  # 413, batch size
+    "Bedrock": (
+        "https://github.com/aws-samples/amazon-bedrock-workshop/issues/136",  # 400, tokens
+        "https://github.com/aws-samples/bedrock-access-gateway/issues/41",  # 400, a schema's maxLength
+    ),
     "LocalAI": (
         "https://github.com/mudler/LocalAI/issues/1087",  # 500, could not load model
         "https://github.com/mudler/LocalAI/issues/4900",  # 500, backend not found

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from answers import SHAPES, SOURCES, Shape
+from answers import SHAPES, SOURCES, Shape, elsewhere
 from hosted_servers import Answer, FakeTime, Fault, Served
 
 from mrl_sweep.embedding.hosted.model import HostedModel
@@ -33,11 +33,34 @@ def name_of(shape: Shape) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", f"{shape.server}-{shape.status}-{body_of(shape).decode()}")[:80]
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=name_of)
+@pytest.mark.parametrize("shape", [*SHAPES, *elsewhere()], ids=name_of)
 def test_an_answer_means_what_its_server_means(shape: Shape) -> None:
     complaint = complaint_of(Reply(shape.status, {}, body_of(shape)))
     assert complaint is not None
     assert meaning_of(complaint, shape.status, waits="retry-after" in dict(shape.headers)) is shape.meaning
+
+
+def test_a_vector_without_numbers_names_its_text_and_is_not_waited_for(
+    vendors_own: Callable[..., HostedModel], server: Served, clock: FakeTime
+) -> None:
+    """Ollama, vLLM and Infinity answer 500 where they cannot write NaN as JSON, and will whenever they are asked."""
+
+    def fault(request: Any, answer: Answer) -> Answer:
+        words = {"error": "failed to encode response: json: unsupported value: NaN"}
+        return Answer(500, json.dumps(words).encode()) if "two" in request.texts else answer
+
+    model = vendors_own("openai", patience={"attempts": 3})
+    server.always = fault
+    _, refused = ended(model)
+    assert (refused, clock.slept) == ([1], [])
+
+
+def test_a_web_page_is_told_by_its_title() -> None:
+    page = b"<!doctype html><html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>"
+    complaint = complaint_of(Reply(400, {}, page))
+    assert complaint is not None
+    assert complaint.words == "400 The plain HTTP request was sent to HTTPS port"
+    assert meaning_of(complaint, 400) is Meaning.ADDRESS
 
 
 def test_the_servers_that_people_ask_have_public_sources_of_their_answers() -> None:
