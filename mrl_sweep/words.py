@@ -168,8 +168,8 @@ def did_you_mean(word: str, names: Iterable[str], *, spelt: Callable[[str], str]
 
 
 def listed(texts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
+    """`a`, `a or b`, `a, b or c`."""
+    return " or ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
 
 
 def first_offenders(offenders: Sequence[str], total: int | None = None, limit: int = 5) -> str:

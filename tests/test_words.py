@@ -109,4 +109,4 @@ def test_a_reason_reads_on_after_dimensions() -> None:
 
 
 def test_names_are_listed_as_in_a_sentence() -> None:
-    assert [words.listed(texts) for texts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+    assert [words.listed(texts) for texts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a or b", "a, b or c"]

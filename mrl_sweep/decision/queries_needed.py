@@ -103,8 +103,8 @@ def strictest_words(n: int, *, noun: str, alpha: float) -> str:
     strictest = strictest_share(n, alpha=alpha)
     if strictest is None:
         return f"{count(n)} {noun} prove nothing: it takes {MIN_QUERIES}"
-    shown = asked(floor(1000 * strictest) / 1000)
-    return f"{count(n)} {noun} prove {shown} at the most, and that of a size that changes nothing ({asked(1 - alpha)} confidence)"
+    shown, sure = asked(floor(1000 * strictest) / 1000), f"{asked(1 - alpha)} confidence"
+    return f"{count(n)} {noun} can prove {shown} at the most, and that only of a size that changes nothing ({sure})"
 
 
 def _excess(sample: Sample, n: int, share: float, power: float) -> float:

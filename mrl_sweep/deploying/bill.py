@@ -16,6 +16,7 @@ from mrl_sweep.types import Configuration
 from mrl_sweep.words import asked
 
 GIB: Final = 2**30
+ON_DISK: Final = "disk holds the index files and one copy of the float32 vectors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,7 @@ def with_saving(row: PlanRow, full: PlanRow | None) -> PlanRow:
 
 
 def assumptions_of(request: PlanRequest) -> list[str]:
-    lines = ["memory holds one index per replica; disk holds the index files and one copy of the float32 vectors"]
+    lines = ["memory holds one index per replica", ON_DISK]
     if request.machine_bytes is not None:
         lines.append(
             f"{asked(request.headroom)} of each machine's memory stays free; an index too large for one is split over several"

@@ -110,7 +110,7 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
         rows[at.index, at.base] = _limited(_judged(row, run, at), request, run.n_documents)
     if not rows:
         raise InputError("; ".join(left_out), "run with --index and the same index first, or plan with Flat, SQ8, HNSW32 …")
-    judged = f"kept and at least are those of the run's {run.n_documents:,} documents"
+    judged = f"what is kept is that of the run's {run.n_documents:,} documents"
     if request.docs > run.n_documents:
         judged += (
             f"; acceptable is only what is projected to {request.docs:,}: exact searches, and an index with the recall asked"

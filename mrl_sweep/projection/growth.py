@@ -109,8 +109,8 @@ def _advice(model: GrowthModel, corpus_sizes: Sequence[int], reach: int) -> tupl
         advice.append(
             Advice(
                 "random-sample",
-                f"the projection takes these {model.n_sample:,} documents for a random sample of the larger corpus; taken from"
-                " the oldest tenth, recall was measured to be off by .04, from a single topic by .17",
+                f"the projection takes these {model.n_sample:,} documents for a random sample of the larger corpus; where"
+                " they were its oldest tenth instead, projected recall was off by .04, where a single topic by .17",
                 "draw the evaluated corpus at random from the larger one",
             )
         )

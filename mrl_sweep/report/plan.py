@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep import words
-from mrl_sweep.deploying.bill import PlanRow
+from mrl_sweep.deploying.bill import ON_DISK, PlanRow
 from mrl_sweep.deploying.plan import Plan, cheapest_row, plan_document
 from mrl_sweep.files import draft_file
+from mrl_sweep.report.content.further_tables import rescore_meaning, rescore_notes
 from mrl_sweep.report.content.layout import Article, Column, Item, Mood, Section, Table, advice_items, by_name, table
 from mrl_sweep.types import FLOAT32
 
@@ -52,9 +53,10 @@ def _closing(plan: Plan) -> str:
     saves = "" if not row.saving else f", {_money(row.saving)}{money} ({words.percent(row.saving_share)}) less than full size"
     memory = f"{words.size(row.memory_bytes)} of memory"
     size = f"{row.dim} dimensions" if row.precision == FLOAT32 else f"{row.dim} dimensions at {row.precision}"
-    again = f", ordered again ({row.rescore})" if row.rescore else ""
+    again = f", {rescore_meaning(row.rescore)}" if row.rescore else ""
     open_ones = sum(one.acceptable is None and one.quality is not None and _costs(one) < _costs(row) for one in plan.rows)
-    doubt = f" Of {words.plural(open_ones, 'cheaper one')} this is not known." if open_ones else ""
+    cheaper = words.plural(open_ones, "cheaper one is acceptable", "cheaper ones are acceptable")
+    doubt = f" Whether {cheaper} too is not known." if open_ones else ""
     return f"Cheapest acceptable: {size} with {row.index}{again}: {memory} for {row.docs:,} documents{cost}{saves}.{doubt}"
 
 
@@ -80,7 +82,10 @@ def _cheapest(plans: Mapping[str, Plan]) -> Section:
 def _rows(plan: Plan, name: str) -> Section:
     """The rows that matter and what their figures assume; all of them for a page."""
     kept = _that_matter(plan)
-    notes = (*_merged_notes(plan.assumptions), *(f"left out: {one}" for one in plan.left_out))
+    notes = (
+        *(note for note in _merged_notes(plan.assumptions) if note != ON_DISK),
+        *(f"left out: {one}" for one in plan.left_out),
+    )
     return Section(
         title=name,
         always=True,
@@ -119,10 +124,11 @@ def _table(plan: Plan, rows: Sequence[PlanRow]) -> Table:
     money = f", {plan.request.currency}" if plan.request.currency else ""
     coded = len({row.precision for row in rows}) > 1
     cheapest = cheapest_row(plan)
+    rescored = rescore_notes(row.rescore for row in rows)
     columns = [
         Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
         Column(title="precision", cells=tuple(row.precision if coded else words.DASH for row in rows)),
-        Column(title="rescore", cells=tuple(row.rescore or words.DASH for row in rows)),
+        Column(title="rescore", cells=tuple(row.rescore or words.DASH for row in rows), note=rescored),
         Column(title="index", cells=tuple(row.index for row in rows)),
         Column(title="kept", cells=tuple(words.percent(row.kept) for row in rows), drop=3),
         Column(title="at least", cells=tuple(words.percent(row.at_least) for row in rows), drop=1),
@@ -130,7 +136,7 @@ def _table(plan: Plan, rows: Sequence[PlanRow]) -> Table:
         Column(title="vectors", cells=tuple(words.size(row.vector_bytes) for row in rows), drop=8),
         Column(title="index size", cells=tuple(words.size(row.index_bytes) for row in rows), drop=7),
         Column(title="memory", cells=tuple(words.size(row.memory_bytes) for row in rows)),
-        Column(title="disk", cells=tuple(words.size(row.disk_bytes) for row in rows), drop=6),
+        Column(title="disk", cells=tuple(words.size(row.disk_bytes) for row in rows), drop=6, note=ON_DISK),
         Column(title="p50", cells=tuple(_with_band(row.p50_ms, row.p50_band_ms) for row in rows), drop=10),
         Column(title="p99", cells=tuple(_with_band(row.p99_ms, row.p99_band_ms) for row in rows), drop=4),
         Column(title="recall", cells=tuple(_recall(row) for row in rows), drop=9),

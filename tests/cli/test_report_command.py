@@ -34,7 +34,7 @@ def test_another_share_is_answered_from_the_ranks(command: Command, run: str) ->
 
 def test_the_ladder_of_shares_stands_below_the_sizes(command: Command, run: str) -> None:
     shown = " ".join(command("report", run).stdout.split())
-    assert "Smallest proven at 99%, 98% and 95%: all 256; at 90%: 128." in shown
+    assert "Smallest proven if 99%, 98% or 95% is asked: all 256; if 90%: 128." in shown
 
 
 def test_a_run_without_its_ranks_is_rendered_as_it_was_written_and_no_other_way(command: Command, run: str) -> None:

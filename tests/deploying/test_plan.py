@@ -132,7 +132,7 @@ def test_beyond_the_projection_nothing_below_full_size_is_acceptable() -> None:
         "512:float32:HNSW32": (None, "not projected to 100,000,000 documents"),
     }
     assert plan_article({"": plan}).closing[0].startswith("Cheapest acceptable: 1024 dimensions with Flat")
-    assert plan_article({"": plan}).closing[0].endswith("Of 3 cheaper ones this is not known.")
+    assert plan_article({"": plan}).closing[0].endswith("Whether 3 cheaper ones are acceptable too is not known.")
 
 
 def test_an_index_in_a_larger_corpus_needs_a_recall_that_is_known_there() -> None:

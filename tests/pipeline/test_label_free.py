@@ -188,7 +188,7 @@ def test_a_label_free_run_has_a_share_of_its_own_unless_one_is_asked_for(folder:
     )  # fmt: skip
     report = pipeline.run(config, lambda event: notes.append(event.text) if isinstance(event, Note) else None)
     assert report.verdict.retain == pipeline.LABEL_FREE_RETAIN
-    assert notes[0] == "90 queries prove 94.8% at the most, and that of a size that changes nothing (95% confidence)"
+    assert notes[0] == "90 queries can prove 94.8% at the most, and that only of a size that changes nothing (95% confidence)"
     assert run(folder, "asked", label_free=True, retain=0.8).verdict.retain == 0.8
 
 

@@ -11,6 +11,7 @@ import pytest
 from mrl_sweep.decision.slices import LosingQuery, SliceFinding, SliceJudgement
 from mrl_sweep.report.content import view
 from mrl_sweep.report.content.build import loser_rows, slice_rows
+from mrl_sweep.report.content.layout import fit
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
 from mrl_sweep.report.content.view import other_shares, worst_slice
 from mrl_sweep.report.document import Report
@@ -20,8 +21,6 @@ from mrl_sweep.report.render import Format, render
 from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ranks
 
 MIB = 1024 * 1024
-
-OTHERS = "Others: what all other queries keep. q: the share of false alarms among slices with a q up to this one."
 
 
 def index(dim: int, spec: str, mean: float, size_mib: float, p99: float, verdict: str = "pass") -> CandidateRow:
@@ -62,6 +61,29 @@ def test_index_loss_stands_apart_from_the_loss_of_cutting(sketch: Report) -> Non
     assert cells["lost by cutting"][hnsw] == "1.0%"  # 1 - 0.9903
     assert cells["by the index"][hnsw] == "0.6%"  # 0.9903 - 0.3360 / 0.3412
     assert cells["size"][hnsw] == "72.0 MiB"
+
+
+def test_a_shortlist_loses_against_the_size_that_orders_it_again(sketch: Report) -> None:
+    funnel = replace(index(64, "exact", 0.3300, 20, 0.4), rescore="200@256")
+    section = indexes(with_rows(sketch, funnel, index(256, "HNSW32", 0.3360, 72, 0.4)))
+    assert section is not None
+    assert section.table is not None
+    cells = {column.title: column.cells for column in section.table.columns}
+    shortlist = cells["index"].index("exact, rescore 200@256")
+    assert (cells["lost by cutting"][shortlist], cells["by the index"][shortlist]) == ("1.0%", "2.3%")  # of 256: 0.9903 - 0.9672
+    assert section.table.notes == ("200@256: a shortlist of 200, ordered again by the first 256 numbers of float32 vectors.",)
+
+
+def test_a_column_without_room_takes_its_note_along(sketch: Report) -> None:
+    section = slices(sketch)
+    assert section is not None
+    assert section.table is not None
+    wide, narrow = section.table, fit(section.table, 40, gap=2)
+    assert wide.notes == (
+        "Others: what all other queries keep.",
+        "q: the share of false alarms among slices with a q up to this one.",
+    )
+    assert narrow.notes == ()
 
 
 def test_an_index_that_would_pass_alone_says_with_what_it_shares_the_error(sketch: Report) -> None:
@@ -176,10 +198,7 @@ def test_slices_that_stand_out_come_first_and_a_lower_unproven_one_does_not_pass
     assert section.table.columns[0].cells == ("type=numeric", "type=tiny", "type=lucky")
     assert section.table.columns[-1].cells == ("hit", "-", "-")
     assert worst_slice(report) == "Worst hit: type=numeric keeps 93.0% (41 queries)."
-    assert section.notes == (
-        "Of 2 slices searched, 1 is hit harder than the other queries (false discoveries held at 5%).",
-        OTHERS,
-    )
+    assert section.notes == ("Of 2 slices searched, 1 is hit harder than the other queries (false discoveries held at 5%).",)
 
 
 def test_where_full_size_is_kept_the_slices_of_the_next_size_are_shown(sketch: Report) -> None:
@@ -317,8 +336,8 @@ def test_shares_with_one_answer_are_named_together(sketch: Report) -> None:
         ]
         return other_shares(replace(sketch, verdict=replace(sketch.verdict, smallest=tuple(rows))))
 
-    assert said(768, 768, 256, 128) == "Smallest proven at 99% and 98%: all 768; at 95%: 256; at 90%: 128."
-    assert said(768, 768, 768, 768) == "Smallest proven at 99%, 98%, 95% and 90%: all 768."
+    assert said(768, 768, 256, 128) == "Smallest proven if 99% or 98% is asked: all 768; if 95%: 256; if 90%: 128."
+    assert said(768, 768, 768, 768) == "Smallest proven if 99%, 98%, 95% or 90% is asked: all 768."
     one = replace(sketch, candidates=tuple(row for row in sketch.candidates if row.dim == 768))
     assert other_shares(one) == "", "one size has one answer"
 
@@ -347,11 +366,11 @@ def without_losers(report: Report, dim: int) -> Report:
 
 def test_queries_without_a_loser_say_what_they_cannot_exclude(sketch: Report) -> None:
     """About 3 in 648: were a share p of all queries to lose everything, none of 648 would be met with chance (1 - p)^648."""
-    note = "None of 648 queries loses at 512; that up to 0.5% of all lose everything there is not excluded."
+    note = "None of 648 queries loses at 512; up to 0.5% of all may still lose everything there."
     assert note in view.sizes(without_losers(sketch, 512)).notes
-    assert not any("is not excluded" in one for one in view.sizes(sketch).notes)
+    assert not any("may still lose" in one for one in view.sizes(sketch).notes)
     clustered = without_losers(replace(sketch, verdict=replace(sketch.verdict, clusters=60)), 512)
-    assert "None of 60 clusters of queries loses at 512; that up to 4.9% of all lose everything there is not excluded." in (
+    assert "None of 60 clusters of queries loses at 512; up to 4.9% of all may still lose everything there." in (
         view.sizes(clustered).notes
     )
 

@@ -109,7 +109,7 @@ def only_relevant_judged(*, dim: int, depth: int, judged: float, judged_at_full:
         "only-relevant-judged",
         f"the judgments list relevant documents only, so whatever else comes into the top {depth} at {dim} dimensions counts as"
         " irrelevant, whether it is or not",
-        "judge some of what came in (the queries that lose most name it): a loss may be a change",
+        "judge some of it (--show losers names what came in): part of the loss may be documents that nobody judged",
     )
 
 

@@ -16,6 +16,8 @@ from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration, Outcome
 
 _PROVEN: Final = "*"
 _MOST_FUNNELS: Final = 8
+OTHERS: Final = "Others: what all other queries keep."
+Q_VALUE: Final = "q: the share of false alarms among slices with a q up to this one."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +92,22 @@ def grid_table(grid: Grid, report: Report) -> Section:
 
 
 def _rescore_words(rescore: str, rows: Iterable[CandidateRow]) -> str:
-    """What `4x` or `4x@768` stands for, with what it costs on disk."""
-    factor, _, dim = rescore.partition("@")
+    """What a rescoring stands for, with what it costs on disk."""
     row = next(row for row in rows if row.rescore == rescore)
-    what = f"the first {dim} numbers of float32 vectors" if dim else "float32 vectors"
     besides = f"{words.count((row.bytes_on_disk or 0) - row.bytes_per_vector)} bytes a vector on disk besides"
-    return f"{rescore}: a shortlist {factor.removesuffix('x')} times as long, ordered again by {what}, {besides}."
+    return f"{rescore}: {rescore_meaning(rescore)}, {besides}."
+
+
+def rescore_meaning(rescore: str) -> str:
+    """What `4x`, `4x@768` or `1000@256` stands for."""
+    many, _, dim = rescore.partition("@")
+    long = f"{many.removesuffix('x')} times as long" if many.endswith("x") else f"of {int(many):,}"
+    return f"a shortlist {long}, ordered again by {f'the first {dim} numbers of ' if dim else ''}float32 vectors"
+
+
+def rescore_notes(spelled: Iterable[str]) -> str:
+    """A sentence for each rescoring that a table names; empty where it names none."""
+    return " ".join(f"{rescore}: {rescore_meaning(rescore)}." for rescore in dict.fromkeys(spelled) if rescore)
 
 
 def _sample_words(report: Report) -> str:
@@ -350,7 +362,7 @@ def every_slice(report: Report) -> Table | None:
         Column(title="kept", cells=tuple(words.percent(row.kept) for row in rows)),
         Column(title="at least", cells=tuple(words.percent(row.at_least) for row in rows)),
         Column(title="at most", cells=tuple(words.percent(row.at_most) for row in rows)),
-        Column(title="others", cells=tuple(words.percent(row.kept_by_others) for row in rows)),
-        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in rows)),
+        Column(title="others", cells=tuple(words.percent(row.kept_by_others) for row in rows), note=OTHERS),
+        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in rows), note=Q_VALUE),
     ]
     return table(columns, [mood(row.verdict or "") for row in rows])

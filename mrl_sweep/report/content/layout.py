@@ -39,12 +39,16 @@ MEANINGS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of a table. `drop` 0 always stays; else the highest number leaves first where the width is short."""
+    """One column of a table. `drop` 0 always stays; else the highest number leaves first where the width is short.
+
+    `note` is a sentence that stands below the table, where the column does.
+    """
 
     title: str
     cells: tuple[str, ...]
     right: bool = True
     drop: int = 0
+    note: str = ""
 
     @property
     def meaning(self) -> str:
@@ -64,6 +68,11 @@ class Table:
     def rows(self) -> list[tuple[str, ...]]:
         """The cells row by row."""
         return list(zip(*(column.cells for column in self.columns), strict=True))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What its columns need explained, each note once."""
+        return tuple(dict.fromkeys(column.note for column in self.columns if column.note))
 
 
 def legends(table: Table) -> tuple[str, ...]:

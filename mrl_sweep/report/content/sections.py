@@ -5,7 +5,16 @@ from __future__ import annotations
 from mrl_sweep import words
 from mrl_sweep.decision.controls import AgainstRandom
 from mrl_sweep.deploying.tenants import pareto_front
-from mrl_sweep.report.content.further_tables import budgets, funnels, grid_table, grids, projections
+from mrl_sweep.report.content.further_tables import (
+    OTHERS,
+    Q_VALUE,
+    budgets,
+    funnels,
+    grid_table,
+    grids,
+    projections,
+    rescore_notes,
+)
 from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
 from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit
 from mrl_sweep.report.document import Report
@@ -60,8 +69,8 @@ def slices(report: Report, *, whole: bool = False) -> Section | None:
         Column(title="kept", cells=tuple(share(row, row.kept) for row in top)),
         Column(title="at least", cells=tuple(share(row, row.at_least) for row in top), drop=2),
         Column(title="at most", cells=tuple(share(row, row.at_most) for row in top), drop=3),
-        Column(title="others", cells=tuple(words.percent(row.kept_by_others) for row in top), drop=1),
-        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in top), drop=4),
+        Column(title="others", cells=tuple(words.percent(row.kept_by_others) for row in top), drop=1, note=OTHERS),
+        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in top), drop=4, note=Q_VALUE),
         Column(title="", cells=tuple(_slice_words(row, report) for row in top), right=False),
     ]
     moods = [Mood.BAD if _stands_out(row, report) else Mood.PLAIN for row in top]
@@ -136,13 +145,18 @@ def indexes(report: Report) -> Section | None:
     rows = searched(report)
     if not rows or {row.index for row in rows} == {FLAT}:
         return None
-    losses = [_index_loss(row, report.row(row.configuration.exact), report) for row in rows]
+    losses = [_index_loss(row, report) for row in rows]
     best = pareto(report)
     verdicts = tuple(_standing(row, best.get(row.configuration, []), report) for row in rows)
     limit = report.verdict.retain
     columns = [
         Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
-        Column(title="index", cells=tuple(_index_name(row) for row in rows), right=False),
+        Column(
+            title="index",
+            cells=tuple(_index_name(row) for row in rows),
+            right=False,
+            note=rescore_notes(row.rescore for row in rows),
+        ),
         Column(title="kept", cells=tuple(_kept(row, report) for row in rows)),
         Column(title="at least", cells=tuple(words.percent(_least(row, report), limit=limit) for row in rows), drop=1),
         *_required_least(rows, report),
@@ -226,8 +240,14 @@ def _several(shares: list[float]) -> str:
     return mean if len(shares) == 1 else f"{mean} ±{100 * (max(shares) - min(shares)) / 2:.1f}"
 
 
-def _index_loss(row: CandidateRow, exact: CandidateRow | None, report: Report) -> tuple[float | None, float | None]:
-    """The shares of full quality lost by cutting to this size, and by the index on top of that."""
+def _index_loss(row: CandidateRow, report: Report) -> tuple[float | None, float | None]:
+    """The shares of full quality lost by cutting to this size, and by the index on top of that.
+
+    A shortlist is held against the size that orders it again, of which it can only lose.
+    """
+    _, _, dim = row.rescore.partition("@")
+    exact = report.row(Configuration.exact_prefix(int(dim))) if dim else report.baseline if row.rescore else None
+    exact = exact if row.rescore else report.row(row.configuration.exact)
     cut = measured(exact, report) if exact else None
     deployed = measured(row, report)
     if cut is None or cut.kept is None:
@@ -259,7 +279,6 @@ def _searched(report: Report, every: list[SliceRow], rows: list[SliceRow], top: 
     searched = sum(row.q_value is not None for row in every)
     held = f"false discoveries held at {words.asked(report.verdict.alpha)}"
     notes = [f"Of {words.plural(searched, 'slice')} searched, {what} ({held})."] if searched else []
-    notes.append("Others: what all other queries keep. q: the share of false alarms among slices with a q up to this one.")
     if len(rows) > len(top):
         below = sum(row.verdict == Outcome.FAIL for row in rows) - sum(row.verdict == Outcome.FAIL for row in top)
         notes.append(f"{len(rows) - len(top)} more in report.json{f', {below} of them below their margin' if below else ''}.")

@@ -245,7 +245,7 @@ def _legend(report: Report, rows: Sequence[CandidateRow]) -> str:
 
 
 def other_shares(report: Report) -> str:
-    """`Smallest proven at 99% and 98%: all 768; at 95%: 256.`: what other shares would have come to; nothing of one size."""
+    """`Smallest proven if 99% or 98% is asked: all 768; if 95%: 256.`: the answers for other shares; empty of one size."""
     dims = {row.dim for row in ladder(report)}
     if len(dims) < 2:
         return ""
@@ -253,8 +253,8 @@ def other_shares(report: Report) -> str:
     for one in report.verdict.smallest:
         by_answer.setdefault(one.dimension, []).append(words.asked(one.retain))
     answers = [
-        f"at {words.listed(shares)}: {'all ' if dimension == max(dims) else ''}{dimension}"
-        for dimension, shares in by_answer.items()
+        f"if {words.listed(shares)}{' is asked' if i == 0 else ''}: {'all ' if dimension == max(dims) else ''}{dimension}"
+        for i, (dimension, shares) in enumerate(by_answer.items())
     ]
     how = "Smallest proven" if report.verdict.decide_by == "bound" else "Smallest as measured"
     return f"{how} {'; '.join(answers)}." if answers else ""
@@ -287,20 +287,20 @@ def _unmet(report: Report, rows: Sequence[CandidateRow]) -> str:
     if not without or not units or verdict.decide_by != "bound":
         return ""
     unmet = words.percent(1 - verdict.alpha ** (1 / units))
-    return f"None of {_queries(report)} loses at {min(without)}; that up to {unmet} of all lose everything there is not excluded."
+    return f"None of {_queries(report)} loses at {min(without)}; up to {unmet} of all may still lose everything there."
 
 
 def _power(report: Report, rows: Sequence[CandidateRow]) -> str:
-    """What this query set could have proven, at the size where the walk stopped or else at the answer."""
+    """What this query set usually (in 80% of draws) proves, by the spread where the walk stopped, or of the answer."""
     verdict = report.verdict
     stop = next((row for row in rows if row.verdict in (Outcome.FAIL, Outcome.INCONCLUSIVE)), None) or report.chosen
     evidence = measured(stop, report) if stop else None
     if stop is None or evidence is None or not evidence.provable_loss or verdict.decide_by != "bound":
         return ""
     truly = verdict.retain + evidence.provable_loss
-    size = "a size that loses nothing" if truly > 1 else f"a size that truly keeps {words.percent(truly)}"
-    tries = "fewer than 4 of 5 tries" if truly > 1 else "4 of 5 tries"
-    return f"With {_queries(report)}, {size} is proven in {tries} (at the spread of {stop.dim})."
+    if truly > 1:
+        return f"With {_queries(report)}, even a size that loses nothing is often not proven."
+    return f"With {_queries(report)}, a size that truly keeps {words.percent(truly)} or more is usually proven."
 
 
 def _mapping(value: Any) -> dict[str, Any]:

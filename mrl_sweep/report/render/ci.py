@@ -111,7 +111,7 @@ def _table(table: Table | None) -> str:
     for i, cells in enumerate(table.rows):
         shown = [markdown(cell) for cell in cells]
         lines.append(_line([f"**{cell}**" for cell in shown] if i == table.chosen else shown))
-    return "\n".join(lines)
+    return "\n\n".join(["\n".join(lines), *map(markdown, table.notes)])
 
 
 def _line(cells: list[str]) -> str:

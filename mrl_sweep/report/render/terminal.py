@@ -153,6 +153,7 @@ class _Page:
             self.line(Text(note, style="dim"))
 
     def table(self, table: Table | None) -> None:
+        """The table, and what the columns that are shown need explained."""
         if table is None:
             return
         margin = len(_MARK) if table.chosen is not None else 0
@@ -175,6 +176,7 @@ class _Page:
             marked = f"{_MARK if i == table.chosen else ''}{first}" if table.chosen is not None else first
             grid.add_row(*(Text(self._safe(cell)) for cell in (marked, *rest)), style=style)
         self._console.print(Padding(grid, (0, 0, 0, _INDENT)))
+        self.notes(table.notes)
 
     def _room(self, table: Table) -> int:
         return self._look.width - _INDENT - (len(_MARK) if table.chosen is not None else 0)
