@@ -150,7 +150,7 @@ class Target:
         offer = self.offer(configuration.precision)
         if offer is None or not offer.takes(configuration.dim):
             return None
-        structure = offer.index if configuration.is_exact else configuration.index
+        structure = offer.index if configuration.index == EXACT else configuration.index
         return LAYOUTS[offer.layout](structure, configuration, docs)
 
     def disk_bytes(self, configuration: Configuration, full: int, docs: int) -> int | None:
@@ -173,7 +173,7 @@ class Target:
             "dim": configuration.dim,
             "full": full,
             "called": offer.called,
-            "m": _links(offer.index if configuration.is_exact else configuration.index),
+            "m": _links(offer.index if configuration.index == EXACT else configuration.index),
             "candidates": candidates,
             "factor": factor,
             "effort": max(max(40, k) if effort is None else effort, candidates if configuration.rescore else 0),

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from mrl_sweep.deploying.index_spec import index_bytes
@@ -195,7 +191,7 @@ def test_a_shortlist_is_ordered_again_as_the_target_does_or_not_at_all(name: str
         ("qdrant", "binary", '"rescore": false', '"oversampling": 4'),
         ("elasticsearch", "rabitq", '"oversample": 0', '"oversample": 4'),
         ("opensearch", "binary", '"rescore": false', '"oversample_factor": 4'),
-        ("weaviate", "binary", '"enabled": true}', '"rescoreLimit": 40'),
+        ("weaviate", "int8", '"rescoreLimit": 0}', '"rescoreLimit": 40'),
         ("milvus", "int8", '"sq_type": "SQ8"}', '"refine_k": 4'),
         ("azure", "binary", '"enableRescoring": false', '"defaultOversampling": 4'),
     ],
@@ -209,68 +205,16 @@ def test_what_is_pasted_orders_again_where_that_was_proven_and_only_there(
         assert (again in text) == bool(how)
 
 
+def test_a_shortlist_that_is_ordered_again_comes_from_the_same_graph() -> None:
+    target = target_named("weaviate")
+    for how in ("", ":rescore=4x@512"):
+        one = sizes(f"512:int8:exact{how}")
+        assert '"maxConnections": 32' in target.paste(one, 1536)[0][1]
+        assert target.index_bytes(one, 1000) == target.index_bytes(sizes("512:int8"), 1000)
+
+
 def test_nothing_is_pasted_into_a_target_that_refuses() -> None:
     assert target_named("pgvector").paste(sizes("3072"), 3072) == ()
-
-
-@pytest.mark.parametrize("name", load_targets())
-def test_every_statement_fills_in_and_every_json_body_parses(name: str) -> None:
-    target = load_targets()[name]
-    for offer in target.offers:
-        pasted = [target.paste(sizes(f"512:{offer.precision}:exact{how}"), 1536) for how in ("", ":rescore=4x")]
-        for statement, text in (each for statements in pasted for each in statements):
-            assert "$" not in text.replace("$vectorSearch", "")
-            if statement.language == "json":
-                assert "$dim" not in statement.text or "512" in text
-                assert isinstance(json.loads(text), dict)
-            elif statement.language == "python":
-                compile(text, name, "exec")
-
-
-@pytest.mark.parametrize("precision", ["float32", "binary"])
-def test_sqlite_vec_takes_what_is_pasted_returns_what_is_nearest_and_weighs_what_is_planned(precision: str) -> None:
-    """Python's own sqlite3 is often built without extensions; apsw brings an SQLite that takes them."""
-    apsw, sqlite_vec = pytest.importorskip("apsw"), pytest.importorskip("sqlite_vec")
-    database = apsw.Connection(":memory:")
-    database.enable_load_extension(True)
-    database.load_extension(sqlite_vec.loadable_path())
-    target, shipped = target_named("sqlitevec"), sizes(f"64:{precision}:exact")
-    pasted = {one.purpose: text for one, text in target.paste(shipped, 128)}
-    generator = np.random.default_rng(3)
-    documents, query = generator.standard_normal((1500, 64)).astype("f4"), generator.standard_normal(64).astype("f4")
-    database.execute(pasted["table"])
-    for row, vector in enumerate(documents):
-        database.execute(pasted["insert"], {"id": row, "vector": vector.tobytes()})
-    returned = [row for (row,) in database.execute(pasted["query"], {"query": query.tobytes()})]
-    if precision == "binary":
-        distance = ((documents > 0) != (query > 0)).sum(axis=1)
-    else:
-        distance = -(documents @ query) / np.linalg.norm(documents, axis=1)
-    assert sorted(distance[returned].tolist()) == sorted(distance.tolist())[:10], "ties may be returned in any order"
-    ((size,),) = database.execute("SELECT sum(length(vectors)) FROM items_vector_chunks00")
-    assert size == target.index_bytes(shipped, 1500)
-    with pytest.raises(apsw.SQLError, match="maximum 8192"):
-        database.execute(pasted["table"].replace("items", "wide").replace("64", "8193"))
-
-
-@pytest.mark.parametrize(
-    ("text", "least"), [("64", 0.85), ("64:int8:exact", 0.85), ("64:rabitq:exact", 0.25), ("64:rabitq:exact:rescore=4x", 0.5)]
-)
-def test_lancedb_takes_what_is_pasted_and_returns_what_is_nearest(text: str, least: float, tmp_path: Path) -> None:
-    lancedb = pytest.importorskip("lancedb")
-    pasted = {one.purpose: words for one, words in target_named("lancedb").paste(sizes(text), 64)}
-    generator = np.random.default_rng(3)
-    documents, queries = generator.standard_normal((1500, 64)).astype("f4"), generator.standard_normal((20, 64)).astype("f4")
-    rows = [{"id": row, "vector": vector.tolist()} for row, vector in enumerate(documents)]
-    table = lancedb.connect(str(tmp_path)).create_table("items", rows)
-    exec(pasted["index"], {"table": table})
-    cosine = (queries @ documents.T) / np.linalg.norm(documents, axis=1)
-    shared = 0
-    for scores, query in zip(cosine, queries, strict=True):
-        names: dict[str, Any] = {"table": table, "query": query}
-        exec(pasted["query"], names)
-        shared += len({*names["ids"]} & {*np.argsort(-scores)[:10].tolist()})
-    assert shared / 200 >= least
 
 
 def test_a_row_that_could_not_be_verified_says_so() -> None:
