@@ -67,6 +67,10 @@ def test_each_budget_has_its_best_configuration_or_none(sketch: Report) -> None:
     assert shown["dim"] == ("256", "-")
     assert shown["index"] == ("HNSW32", "nothing is within")
     assert shown["size"] == ("80.0 MiB", "-")
+    assert "precision" not in shown
+    coded = BudgetRow(budget="1 GiB", dim=64, index="exact", configuration="64:int8:exact:rescore=4x", kept=0.99, size_bytes=1024)
+    named = cells(budgets(replace(sketch, budgets=(*rows, coded))))
+    assert (named["precision"], named["index"][2]) == (("float32", "-", "int8"), "exact, rescore 4x")
 
 
 def projected(dim: int, value: float, kept: float, acceptable: bool | None, holds_up_to: int | None) -> ProjectionRow:

@@ -192,16 +192,30 @@ def _other_measure(name: str, rows: list[FunnelRow], limit: float) -> tuple[Colu
     return Column(title=f"{name} keeps", cells=kept, drop=3), Column(title=f"{name} at least", cells=least, drop=1)
 
 
+def how_searched(one: Configuration) -> str:
+    """`HNSW32`, `exact, rescore 200@768`: the index, and what is ordered again."""
+    return f"{one.index}, rescore {one.rescore}" if one.rescore else one.index
+
+
 def budgets(report: Report) -> Section | None:
     """For each budget the best acceptable configuration that was measured to be within it, or why there is none."""
     rows = report.budgets
     if not rows:
         return None
     limit = report.verdict.retain
+    best = {
+        row: Configuration.parse(row.configuration) if row.configuration else Configuration(Basis.PREFIX, row.dim, row.index)
+        for row in rows
+        if row.dim is not None
+    }
+    coded = any(one.precision != FLOAT32 for one in best.values())
     columns = [
         Column(title="budget", cells=tuple(row.budget for row in rows), right=False),
         Column(title="dim", cells=tuple("-" if row.dim is None else str(row.dim) for row in rows)),
-        Column(title="index", cells=tuple(_nothing(row) if row.dim is None else row.index for row in rows), right=False),
+        Column(title="precision", cells=tuple(best[row].precision if coded and row in best else words.DASH for row in rows)),
+        Column(
+            title="index", cells=tuple(how_searched(best[row]) if row in best else _nothing(row) for row in rows), right=False
+        ),
         Column(title="kept", cells=tuple(words.percent(row.kept, limit=limit) for row in rows)),
         Column(title="at least", cells=tuple(words.percent(row.at_least, limit=limit) for row in rows), drop=1),
         Column(title="size", cells=tuple(words.size(row.size_bytes) for row in rows)),

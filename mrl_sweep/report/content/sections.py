@@ -12,6 +12,7 @@ from mrl_sweep.report.content.further_tables import (
     funnels,
     grid_table,
     grids,
+    how_searched,
     projections,
     rescore_notes,
 )
@@ -153,7 +154,7 @@ def indexes(report: Report) -> Section | None:
         Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
         Column(
             title="index",
-            cells=tuple(_index_name(row) for row in rows),
+            cells=tuple(how_searched(row.configuration) for row in rows),
             right=False,
             note=rescore_notes(row.rescore for row in rows),
         ),
@@ -208,11 +209,6 @@ def _required_least(rows: list[CandidateRow], report: Report) -> list[Column]:
             cells = tuple(words.percent(one.at_least if one else None, limit=limit) for one in evidence)
             columns.append(Column(title=f"{name} at least", cells=cells, drop=1))
     return columns
-
-
-def _index_name(row: CandidateRow) -> str:
-    """`HNSW32`, `exact, rescore 200@768`: how it is searched, and ordered again."""
-    return f"{row.index}, rescore {row.rescore}" if row.rescore else row.index
 
 
 def _standing(row: CandidateRow, fronts: list[str], report: Report) -> str:
