@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, Final
@@ -23,9 +23,6 @@ from mrl_sweep.decision.units import cluster_labels, count_units
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries
 from mrl_sweep.words import first_offenders, plural, printable, share_of
-
-CountTokens = Callable[[Sequence[str]], Sequence[int]]
-"""Tokens of each text, as the model counts them."""
 
 _BATCH: Final = 1024
 _SHOWN_VALUES: Final = 20
@@ -54,11 +51,9 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Of texts, in characters, and in tokens where a model counts them; `truncated` texts are above its maximum."""
+    """Of texts, in characters."""
 
     characters: Spread
-    tokens: Spread | None = None
-    truncated: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +101,8 @@ class Description:
         rows = [
             ("documents", f"{self.documents:,}"),
             ("characters a document", str(self.document_lengths.characters)),
-            *_token_rows("document", self.document_lengths, self.documents),
             ("queries", f"{self.queries:,}"),
             ("characters a query", str(self.query_lengths.characters)),
-            *_token_rows("query", self.query_lengths, self.queries),
         ]
         if self.judgments:
             rows += [
@@ -129,13 +122,11 @@ class Description:
 def describe(
     collection: Collection,
     *,
-    count_tokens: CountTokens | None = None,
-    max_tokens: int | None = None,
     cluster: str | None = None,
     alpha: float = 0.05,
     on_event: OnEvent = ignore,
 ) -> Description:
-    """Reads every text once. `count_tokens` and `max_tokens` are the model's, where the lengths it will cut are wanted.
+    """Reads every text once.
 
     `cluster` names the field whose values make one unit of evidence, `alpha` the error level of what the units could prove.
     """
@@ -144,11 +135,11 @@ def describe(
     noun = "queries" if collection.label_free else "judged queries"
     relevant = np.bincount(qrels.queries, qrels.grades > 0, minlength=len(queries))
     lengths = getattr(collection.documents, "lengths", None)  # loaders have read every text once already
-    if lengths is not None and count_tokens is None:
+    if lengths is not None:
         documents = Lengths(Spread.of(lengths))
         on_event(Progress("checking", len(lengths), len(lengths), "documents"))
     else:
-        documents = _lengths(collection.documents.texts(), len(collection.documents), count_tokens, max_tokens, on_event)
+        documents = _lengths(collection.documents.texts(), len(collection.documents), on_event)
     return Description(
         name=collection.name,
         documents=len(collection.documents),
@@ -160,7 +151,7 @@ def describe(
         judgments_per_query=Spread.of(np.diff(qrels.offsets)),
         relevant_per_query=Spread.of(relevant),
         document_lengths=documents,
-        query_lengths=_lengths(iter(queries.texts), len(queries), count_tokens, max_tokens, ignore),
+        query_lengths=_lengths(iter(queries.texts), len(queries), ignore),
         slices=slice_fields(queries.metadata),
         excluded=dict(collection.excluded),
         warnings=collection.warnings,
@@ -182,33 +173,13 @@ def slice_fields(metadata: Sequence[Mapping[str, Any]]) -> tuple[SliceField, ...
     return tuple(fields)
 
 
-def _lengths(
-    texts: Iterator[str], total: int, count_tokens: CountTokens | None, max_tokens: int | None, on_event: OnEvent
-) -> Lengths:
-    characters = np.empty(total, np.int64)
-    tokens = np.empty(total, np.int64)
-    done = 0
+def _lengths(texts: Iterator[str], total: int, on_event: OnEvent) -> Lengths:
+    characters, done = np.empty(total, np.int64), 0
     while batch := list(islice(texts, _BATCH)):
         characters[done : done + len(batch)] = [len(text) for text in batch]
-        if count_tokens is not None:
-            tokens[done : done + len(batch)] = count_tokens(batch)
         done += len(batch)
         on_event(Progress("checking", done, total, "documents"))
-    if count_tokens is None:
-        return Lengths(Spread.of(characters))
-    truncated = int((tokens > max_tokens).sum()) if max_tokens is not None else None
-    return Lengths(Spread.of(characters), Spread.of(tokens), truncated)
-
-
-def _token_rows(noun: str, lengths: Lengths, total: int) -> list[tuple[str, str]]:
-    if lengths.tokens is None:
-        return []
-    cut = (
-        ""
-        if lengths.truncated is None
-        else f"; {lengths.truncated:,} ({share_of(lengths.truncated, total)}) longer than the model reads"
-    )
-    return [(f"tokens a {noun}", f"{lengths.tokens}{cut}")]
+    return Lengths(Spread.of(characters))
 
 
 def _values(field: SliceField) -> str:

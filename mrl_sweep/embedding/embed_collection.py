@@ -26,11 +26,6 @@ _SAMPLE_CHARACTERS: Final = 160
 _ALIKE_SAMPLE: Final = 64
 
 
-def never() -> bool:
-    """The default of `should_stop`."""
-    return False
-
-
 def embed(
     collection: Collection,
     model: Embedder | VectorSource,
@@ -38,7 +33,6 @@ def embed(
     *,
     query_model: Embedder | VectorSource | None = None,
     on_event: OnEvent = ignore,
-    should_stop: Callable[[], bool] = never,
 ) -> Embeddings:
     """Full-size vectors of all documents (memory-mapped) and of the evaluated queries (in memory).
 
@@ -56,7 +50,7 @@ def embed(
         _refuse_other_size(models, store, sides)
         for role, embedder in models.items():
             if role not in sides and isinstance(embedder, Embedder):
-                sides[role] = _embedded(embedder, store, role, collection, on_event, should_stop)
+                sides[role] = _embedded(embedder, store, role, collection, on_event)
     finally:
         for one in models.values():
             if isinstance(one, Embedder):
@@ -105,16 +99,14 @@ def _brought(source: VectorSource, role: Role, collection: Collection, on_event:
     )
 
 
-def _embedded(
-    embedder: Embedder, store: Store, role: Role, collection: Collection, on_event: OnEvent, should_stop: Callable[[], bool]
-) -> _Side:
+def _embedded(embedder: Embedder, store: Store, role: Role, collection: Collection, on_event: OnEvent) -> _Side:
     """Vectors out of the store, where those that it lacks are put first."""
     documents, queries = collection.documents, collection.queries
     ids: Sequence[str] = documents.ids if role is Role.DOCUMENT else queries.ids
     texts: Callable[[], Iterable[str]] = documents.texts if role is Role.DOCUMENT else lambda: queries.texts
     started = perf_counter()
     space = store.space(embedder.identity(role))
-    filling = Filling(texts=texts, role=role, total=len(ids), name_of=ids.__getitem__, on_event=on_event, should_stop=should_stop)
+    filling = Filling(texts=texts, role=role, total=len(ids), name_of=ids.__getitem__, on_event=on_event)
     filled = fill(space, embedder, filling)
     if space.facts is None:
         space.begin(embedder.facts())

@@ -86,7 +86,6 @@ class Filling:
     total: int | None
     name_of: Callable[[int], str]
     on_event: OnEvent = ignore
-    should_stop: Callable[[], bool] = lambda: False
     rewrite: bool = True
 
 
@@ -209,11 +208,7 @@ class _Run:
         work = batches(texts, self._embedder.batching)
         jobs = [_Job(missing[b], [texts[i] for i in b], digests[missing[b]]) for b in work]
         done = self._done + int((self._space.find(digests) >= 0).sum())
-        with held_back() as signalled:
-
-            def stop() -> bool:
-                return signalled() or self._filling.should_stop()
-
+        with held_back() as stop:
             for job, encoded in self._encoded(writer, jobs, stop):
                 self._write(writer, job, encoded)
                 self._n_embedded += len(job.texts)

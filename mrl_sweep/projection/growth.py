@@ -40,7 +40,7 @@ class Growth:
     """The projection: `at` each corpus size asked for, and where each candidate stops being acceptable.
 
     `stops_at` gives the corpus size from which a candidate is no longer proven to keep the asked share, interpolated between
-    the sizes `looked_at` (the sample's and those asked for among them): 0 where it is acceptable at none of these, None where
+    sizes of which the sample's and those asked for are some: 0 where it is acceptable at none of these, None where
     it still is at the last. `excluded` counts the candidates that are not projected, by reason.
     """
 
@@ -48,7 +48,6 @@ class Growth:
     n_sample: int
     n_units: int
     at: tuple[CorpusSize, ...]
-    looked_at: tuple[int, ...]
     stops_at: Mapping[Configuration, int | None]
     advice: tuple[Advice, ...]
     excluded: Mapping[str, int]
@@ -65,8 +64,7 @@ def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence
     reach = _reach(question.measure)
     within = [n for n in corpus_sizes if n <= reach * model.n_sample]
     curve = np.geomspace(max(1, model.n_sample / 20), reach * model.n_sample, _CURVE_POINTS).astype(np.int64)
-    looked_at = np.unique([*curve, model.n_sample, *within]).tolist()
-    points = [model.at(n) for n in looked_at]
+    points = [model.at(n) for n in np.unique([*curve, model.n_sample, *within]).tolist()]
     by_size = {point.n_documents: point for point in points}
     at = tuple(by_size[n] if n in by_size else _refusal(n, model.n_sample, reach) for n in corpus_sizes)
     names = [forecast.candidate for forecast in points[0].forecasts]
@@ -77,7 +75,6 @@ def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence
         n_sample=model.n_sample,
         n_units=model.n_units,
         at=at,
-        looked_at=tuple(looked_at),
         stops_at=stops,
         advice=_advice(model, corpus_sizes, reach),
         excluded={"candidates with an index that is not exact are not projected": left_out} if left_out else {},

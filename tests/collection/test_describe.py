@@ -35,14 +35,6 @@ def test_figures_of_a_small_collection(folder: Folder) -> None:
     json.dumps(found.to_dict())
 
 
-def test_texts_that_the_model_will_cut_are_counted(folder: Folder) -> None:
-    found = describe(collection(folder), count_tokens=lambda texts: [len(text.split()) for text in texts], max_tokens=3)
-    assert found.document_lengths.tokens == Spread(2, 3.0, 11 / 3, 6, 6)
-    assert found.document_lengths.truncated == 1
-    assert found.query_lengths.truncated == 1
-    assert ("tokens a document", "2 to 6, median 3, mean 3.7, 95% up to 6; 1 (33.3%) longer than the model reads") in found.rows()
-
-
 def test_rows_are_for_people(folder: Folder) -> None:
     rows = dict(describe(collection(folder)).rows())
     assert rows["judgments"] == "4 (grades: 1 x 2, 2 x 1, 1 x 0)"

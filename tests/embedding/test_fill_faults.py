@@ -50,12 +50,10 @@ def fail(error: Any) -> Any:
     return instead
 
 
-def resumes_as_if_undisturbed(
-    tmp_path: Path, disturbed_error: Any, embedder: CountingEmbedder, **options: Any
-) -> CountingEmbedder:
+def resumes_as_if_undisturbed(tmp_path: Path, disturbed_error: Any, embedder: CountingEmbedder) -> CountingEmbedder:
     """Runs into the fault, runs again, and compares every byte of the store with that of a run without the fault."""
     with pytest.raises(disturbed_error):
-        embed(collection_of(FILL_TEXTS), embedder, Store(tmp_path / "a"), **options)
+        embed(collection_of(FILL_TEXTS), embedder, Store(tmp_path / "a"))
     second = CountingEmbedder(batching=embedder.batching)
     embed(collection_of(FILL_TEXTS), second, Store(tmp_path / "a"))
     embed(collection_of(FILL_TEXTS), CountingEmbedder(batching=embedder.batching), Store(tmp_path / "b"))
@@ -127,13 +125,6 @@ def test_a_second_ctrl_c_is_obeyed_at_once(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         embed(collection_of(FILL_TEXTS), embedder, Store(tmp_path))
     assert len(embedder.asked) == 4
-
-
-@pytest.mark.usefixtures("small_windows")
-def test_should_stop_ends_between_batches(tmp_path: Path) -> None:
-    embedder = CountingEmbedder()
-    resumes_as_if_undisturbed(tmp_path, KeyboardInterrupt, embedder, should_stop=lambda: len(embedder.asked) >= 12)
-    assert len(embedder.asked) == 12
 
 
 def test_values_that_are_not_finite_stop_the_run_and_name_the_ids(tmp_path: Path) -> None:
