@@ -24,7 +24,7 @@ from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.codes.precision import ALL, code_of
 from mrl_sweep.ranking.exact import RankOptions, coded_spaces, rank_grid, rank_in, training_rows
 from mrl_sweep.ranking.pass_plan import unit_prefix
-from mrl_sweep.ranking.space import prefixes
+from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.types import FLOAT32, Configuration, Ranks, Similarity
 
 DOCS: Final = 200_000

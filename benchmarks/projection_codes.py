@@ -13,7 +13,7 @@ from benchmarks.projection import SHARE, Whole, means_of, only, whole_corpus
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.projection.forecasts import Demand, GrowthModel
 from mrl_sweep.ranking.exact import RankOptions, rank_grid
-from mrl_sweep.ranking.space import prefixes
+from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.types import Configuration, Float32Array, FloatArray, Qrels, Ranks, Similarity, Vectors
 
 DIMS: Final = (64, 128, 256)

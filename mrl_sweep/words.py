@@ -46,7 +46,7 @@ def percent(share: float | None, *, limit: float | None = None, unknown: str = D
     return f"{exact:f}%"
 
 
-def asked(share: float) -> str:
+def asked_share(share: float) -> str:
     """A share that a person typed, as they would say it: `98%`, `99.5%`; 1 - 0.02 is `98%` too."""
     return f"{_exact_percent(round(share, 12)).normalize():f}%"
 

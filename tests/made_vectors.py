@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mrl_sweep.ranking.exact import Pass, RankOptions, prepare_space
-from mrl_sweep.ranking.space import prefixes
+from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.types import Float32Array, IntArray, Qrels, Vectors
 
 

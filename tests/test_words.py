@@ -26,7 +26,7 @@ def test_a_share_gets_the_digits_that_set_it_apart_from_its_limit(share: float, 
 @example(share=0.98 - 1e-11, thousandths=980)
 def test_what_is_printed_stands_where_the_judgement_stands(share: float, thousandths: int) -> None:
     limit = thousandths / 1000
-    printed, bar = (Decimal(text.removesuffix("%")) for text in (words.percent(share, limit=limit), words.asked(limit)))
+    printed, bar = (Decimal(text.removesuffix("%")) for text in (words.percent(share, limit=limit), words.asked_share(limit)))
     assert (printed >= bar) == reaches(share, limit)
 
 
@@ -72,7 +72,7 @@ def test_first_offenders_are_named_and_the_rest_counted() -> None:
     ("share", "shown"), [(0.98, "98%"), (0.995, "99.5%"), (1.0, "100%"), (0.9, "90%"), (0.12345, "12.345%"), (1 - 0.02, "98%")]
 )
 def test_a_limit_is_printed_as_it_was_typed(share: float, shown: str) -> None:
-    assert words.asked(share) == shown
+    assert words.asked_share(share) == shown
 
 
 def test_a_loss_that_rounds_to_nothing_has_no_sign() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mrl_sweep.decision.bounds import UNCHANGED, UNSEEN, paired_bounds, required_t, skewness_over_root_n, unseen_size
-from mrl_sweep.decision.judging import known
+from mrl_sweep.decision.judging import or_none
 from mrl_sweep.decision.policy import MIN_QUERIES, falls_short, reaches
 from mrl_sweep.decision.student import t_quantile
 from mrl_sweep.decision.units import cluster_means
@@ -106,14 +106,14 @@ def regression(
     y, x = _units(before, after, clusters)
     retain = 1 - max_regression
     bounds = paired_bounds(x[None], y, retain=retain, alpha=alpha)
-    at_least, at_most = known(bounds.at_least[0]), known(bounds.at_most[0])
+    at_least, at_most = or_none(bounds.at_least[0]), or_none(bounds.at_most[0])
     outcome = Outcome.INCONCLUSIVE
     if len(y) >= MIN_QUERIES:
         worse, held = falls_short(at_most, retain), reaches(at_least, retain)
         outcome = Outcome.FAIL if worse else Outcome.PASS if held else Outcome.INCONCLUSIVE
     return Regression(
         outcome=outcome,
-        kept=known(bounds.kept[0]),
+        kept=or_none(bounds.kept[0]),
         at_least=at_least,
         at_most=at_most,
         before=float(y.mean()),
@@ -131,22 +131,22 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[st
     Facts are named as a person knows them ("judgments", "queries", "measure", "cut-off", "tie rule", …); one that only one
     run states differs too.
     """
-    found = []
+    differing = []
     for name in dict.fromkeys([*first, *second]):
         if name not in first or name not in second:
-            found.append(f"{name}: stated by only one of them")
+            differing.append(f"{name}: stated by only one of them")
         elif first[name] != second[name]:
             new, old = _short(second[name]), _short(first[name])
-            found.append(f"{name}: {new}, not {old}" if new != old else name)
-    return tuple(found)
+            differing.append(f"{name}: {new}, not {old}" if new != old else name)
+    return tuple(differing)
 
 
 def require_comparable(baseline: Mapping[str, Any], run: Mapping[str, Any], *, name: str = "the baseline") -> None:
     """Refuse a comparison over different judgments, measure, cut-off, tie rule or queries: `InputError` names each difference."""
-    found = differences(baseline, run)
-    if found:
+    differing = differences(baseline, run)
+    if differing:
         raise InputError(
-            f"this run cannot be compared with {name}; they differ in {'; '.join(found)}",
+            f"this run cannot be compared with {name}; they differ in {'; '.join(differing)}",
             "run both on the same collection, split and measure, or give another --baseline",
         )
 

@@ -14,7 +14,7 @@ from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import DecideBy, Policy, reaches
 from mrl_sweep.decision.walk import decide, ladder
 from mrl_sweep.types import EXACT, FLAT, Basis, Configuration, IntArray, Judgement, Outcome, Scores, Verdict, full_size
-from mrl_sweep.words import asked
+from mrl_sweep.words import asked_share
 
 _NOTHING: Final[Mapping[Configuration, str]] = {}
 
@@ -48,7 +48,7 @@ def judge_all(
     """
     judged = {judgement.candidate: judgement for judgement in verdict.judgements}
     full = next(judgement.candidate for judgement in verdict.judgements if judgement.outcome is Outcome.BASELINE)
-    defects = {c: unfit[known] for c in scores.candidates for known in (c, c.exact) if known in unfit}
+    defects = {c: unfit[one] for c in scores.candidates for one in (c, c.exact) if one in unfit}
     families = _families(c for c in scores.candidates if c not in judged)
     for members in families.values():
         walked = decide(scores, policy, baseline=full, candidates=members, clusters=clusters, unfit=defects)
@@ -84,7 +84,7 @@ def _sharing_alpha(
     ]
     steps = [step for path in paths for step in path.steps]
     proven = walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=policy.alpha)
-    why = f"would pass by itself, but {len(own)} indexes and efforts share the error of {asked(policy.alpha)}"
+    why = f"would pass by itself, but {len(own)} indexes and efforts share the error of {asked_share(policy.alpha)}"
     lowered: dict[Configuration, Judgement] = {}
     for path in paths:
         unproven = [c for c in path.steps if judged[c].outcome is Outcome.PASS and c not in proven]
@@ -112,15 +112,14 @@ def only_alone(
     own = [members for members in families.values() if not _all_repeat(scores, members)]
     if len(own) < 2 or policy.decide_by is DecideBy.MEAN:
         return {}
-    defects = {c: unfit[known] for c in scores.candidates for known in (c, c.exact) if known in unfit}
+    defects = {c: unfit[one] for c in scores.candidates for one in (c, c.exact) if one in unfit}
     question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters, unfit=defects)
     paths = [Path(name=str(members[0].family), steps=tuple(ladder(members, full.dim)), share=1 / len(own)) for members in own]
     steps = [step for path in paths for step in path.steps]
     proven = {full, *walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=policy.alpha)}
     stands_for = {c: c.exact for members in families.values() if members not in own for c in members}
-    why = (
-        f"passes by itself, but what is chosen among {len(own)} kinds of configuration shares the error of {asked(policy.alpha)}"
-    )
+    shared = f"{len(own)} kinds of configuration shares the error of {asked_share(policy.alpha)}"
+    why = f"passes by itself, but what is chosen among {shared}"
     passed = [c for c, judgement in judged.items() if judgement.outcome is Outcome.PASS and c.basis == full.basis]
     return {c: why for c in passed if stands_for.get(c, c) not in proven}
 
@@ -353,9 +352,9 @@ def grid_by_share(
             search(middle, high)
 
     search(0, len(shares) - 1)
-    looked_at = sorted(answers)
-    ends = [at for at, following in pairwise(looked_at) if answers[at] != answers[following]]
-    return tuple(GridByShare(retain=shares[at], configuration=answers[at]) for at in [*ends, looked_at[-1]])
+    searched = sorted(answers)
+    ends = [at for at, following in pairwise(searched) if answers[at] != answers[following]]
+    return tuple(GridByShare(retain=shares[at], configuration=answers[at]) for at in [*ends, searched[-1]])
 
 
 def _smallest(

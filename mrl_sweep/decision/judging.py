@@ -13,7 +13,7 @@ from mrl_sweep.decision.queries_needed import Sample, provable_loss, queries_to_
 from mrl_sweep.decision.units import cluster_means, count_units
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration, Evidence, FloatArray, IntArray, Judgement, Measure, Outcome, Scores
-from mrl_sweep.words import UNKNOWN, about, asked, keeps, percent, queries_of
+from mrl_sweep.words import UNKNOWN, about, asked_share, keeps, percent, queries_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +118,11 @@ def _evidence(question: Question, measure: Measure, candidates: Sequence[Configu
 
 
 def _row(bounds: PairedBounds, i: int, policy: Policy, *, is_baseline: bool) -> Evidence:
-    mean, kept = float(bounds.mean[i]), known(bounds.kept[i])
+    mean, kept = float(bounds.mean[i]), or_none(bounds.kept[i])
     lost, gained, unchanged = int(bounds.lost[i]), int(bounds.gained[i]), int(bounds.unchanged[i])
     if is_baseline:
         return Evidence(mean=mean, kept=kept, at_least=None, at_most=None, lost=lost, gained=gained, unchanged=unchanged)
-    at_least, at_most = known(bounds.at_least[i]), known(bounds.at_most[i])
+    at_least, at_most = or_none(bounds.at_least[i]), or_none(bounds.at_most[i])
     sample = Sample(
         n=bounds.n,
         sd=float(bounds.sd[i]),
@@ -158,9 +158,9 @@ def _reason(
     for measure in question.required:
         e = evidence[measure]
         if result is Outcome.FAIL and policy.decide_by is DecideBy.MEAN and not reaches(e.kept, retain):
-            return f"{keeps(measure, percent(e.kept, limit=retain, unknown=UNKNOWN))}; {asked(retain)} was asked"
+            return f"{keeps(measure, percent(e.kept, limit=retain, unknown=UNKNOWN))}; {asked_share(retain)} was asked"
         if result is Outcome.FAIL and falls_short(e.at_most, retain):
-            return f"{keeps(measure, f'at most {percent(e.at_most, limit=retain)}')}; {asked(retain)} was asked"
+            return f"{keeps(measure, f'at most {percent(e.at_most, limit=retain)}')}; {asked_share(retain)} was asked"
         if result is Outcome.INCONCLUSIVE and not reaches(e.at_least, retain):
             return _undecided(question, measure, e)
     return ""
@@ -174,9 +174,9 @@ def _undecided(question: Question, measure: Measure, e: Evidence) -> str:
     if e.at_least is None or e.at_most is None:
         return f"{measure} at full size cannot be told from 0, so no share of it can be proven"
     between = f"between {percent(e.at_least, limit=retain)} and {percent(e.at_most, limit=retain)}"
-    return f"{keeps(measure, between)}; {asked(retain)} was asked{needed}"
+    return f"{keeps(measure, between)}; {asked_share(retain)} was asked{needed}"
 
 
-def known(value: float) -> float | None:
+def or_none(value: float) -> float | None:
     """None for NaN: what is not defined is said to be so."""
     return None if np.isnan(value) else float(value)

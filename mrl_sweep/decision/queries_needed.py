@@ -10,7 +10,7 @@ from typing import Final
 from mrl_sweep.decision.bounds import UNSEEN, required_t, skewness_over_root_n
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.decision.student import near_t_quantile, normal_quantile, t_quantile
-from mrl_sweep.words import asked, count, round_up
+from mrl_sweep.words import asked_share, count, round_up
 
 POWER: Final = 0.8
 _FAR: Final = 30
@@ -103,7 +103,7 @@ def strictest_words(n: int, *, noun: str, alpha: float) -> str:
     strictest = strictest_share(n, alpha=alpha)
     if strictest is None:
         return f"{count(n)} {noun} prove nothing: it takes {MIN_QUERIES}"
-    shown, sure = asked(floor(1000 * strictest) / 1000), f"{asked(1 - alpha)} confidence"
+    shown, sure = asked_share(floor(1000 * strictest) / 1000), f"{asked_share(1 - alpha)} confidence"
     return f"{count(n)} {noun} can prove {shown} at the most, and that only of a size that changes nothing ({sure})"
 
 

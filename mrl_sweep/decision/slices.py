@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep.decision.bounds import UNCHANGED, paired_bounds, shortfall_p
-from mrl_sweep.decision.judging import Question, known
+from mrl_sweep.decision.judging import Question, or_none
 from mrl_sweep.decision.policy import Policy, reaches
 from mrl_sweep.decision.student import t_tail
 from mrl_sweep.decision.units import check_fields, cluster_means
@@ -87,8 +87,8 @@ def _of_field(metadata: Sequence[Mapping[str, Any]], field: str) -> Iterable[Sli
 
 def _small_ones_together(rows: dict[str, list[int]]) -> dict[str, list[int]]:
     """A field with very many values (an id, a date): those that only a few queries have become one slice."""
-    small = [value for value, found in rows.items() if len(found) < SMALLEST_SLICE]
-    kept = {value: found for value, found in rows.items() if len(found) >= SMALLEST_SLICE}
+    small = [value for value, of_value in rows.items() if len(of_value) < SMALLEST_SLICE]
+    kept = {value: of_value for value, of_value in rows.items() if len(of_value) >= SMALLEST_SLICE}
     together = sorted({row for value in small for row in rows[value]})
     return kept | ({f"other ({len(small):,} values)": together} if small else {})
 
@@ -140,11 +140,11 @@ def telling_words(texts: Sequence[str], labels: IntArray, *, n_words: int = 3) -
     called by its number, and a name that two groups share gets it appended.
     """
     words = [set(_WORD.findall(text.casefold())) for text in texts]
-    everywhere = Counter(word for found in words for word in found)
+    everywhere = Counter(word for own in words for word in own)
     names: dict[int, str] = {}
     for label in sorted({int(i) for i in labels if i >= 0}):
-        members = [found for found, own in zip(words, labels, strict=True) if own == label]
-        inside = Counter(word for found in members for word in found)
+        members = [own for own, of in zip(words, labels, strict=True) if of == label]
+        inside = Counter(word for own in members for word in own)
         scored = {w: _telling(n, len(members), everywhere[w] - n, len(texts) - len(members)) for w, n in inside.items()}
         best = sorted((w for w, z in scored.items() if z > 0), key=lambda w: (-scored[w], w))[:n_words]
         names[label] = ", ".join(best) or f"topic {label}"
@@ -272,12 +272,12 @@ def _findings(
             candidate=candidate,
             retain=policy.retain,
             queries=inside.shape[1],
-            kept=known(bounds.kept[i]),
-            kept_by_others=known(others[i]),
-            at_least=known(bounds.at_least[i]),
-            at_most=known(bounds.at_most[i]),
-            p_value=known(p_values[i]),
-            p_below=known(below[i]),
+            kept=or_none(bounds.kept[i]),
+            kept_by_others=or_none(others[i]),
+            at_least=or_none(bounds.at_least[i]),
+            at_most=or_none(bounds.at_most[i]),
+            p_value=or_none(p_values[i]),
+            p_below=or_none(below[i]),
         )
         for i, candidate in enumerate(sizes)
     ]

@@ -44,14 +44,14 @@ def count_units(clusters: IntArray) -> int:
 
 def check_fields(metadata: Sequence[Mapping[str, Any]], fields: Sequence[str], option: str) -> None:
     """Raise InputError for fields that no query has, with the nearest that some query has; `option` names them."""
-    known = {str(key) for entry in metadata for key, value in entry.items() if value is not None}
-    absent = [field for field in dict.fromkeys(fields) if field not in known]
+    names = {str(key) for entry in metadata for key, value in entry.items() if value is not None}
+    absent = [field for field in dict.fromkeys(fields) if field not in names]
     if not absent:
         return
-    near = difflib.get_close_matches(absent[0], known, 1)
-    has = f"the fields are {first_offenders(sorted(known), limit=10)}"
+    near = difflib.get_close_matches(absent[0], names, 1)
+    has = f"the fields are {first_offenders(sorted(names), limit=10)}"
     hint = f"did you mean {option} {near[0]}? {has}" if near else f"{has}; name one of them with {option}"
-    hint = hint if known else f"the queries have no metadata: leave {option} out, or give each query such a field"
+    hint = hint if names else f"the queries have no metadata: leave {option} out, or give each query such a field"
     raise InputError(f"no query has the field {first_offenders(absent)}", hint)
 
 

@@ -13,7 +13,7 @@ from mrl_sweep.deploying.scaling import Band, Outlook
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration
-from mrl_sweep.words import asked
+from mrl_sweep.words import asked_share
 
 GIB: Final = 2**30
 ON_DISK: Final = "disk holds the index files and one copy of the float32 vectors"
@@ -232,9 +232,8 @@ def with_saving(row: PlanRow, full: PlanRow | None) -> PlanRow:
 def assumptions_of(request: PlanRequest) -> list[str]:
     lines = ["memory holds one index per replica", ON_DISK]
     if request.machine_bytes is not None:
-        lines.append(
-            f"{asked(request.headroom)} of each machine's memory stays free; an index too large for one is split over several"
-        )
+        free = asked_share(request.headroom)
+        lines.append(f"{free} of each machine's memory stays free; an index too large for one is split over several")
     if request.machine_price_month is None and request.price_gib_month is not None:
         lines.append("memory is paid by the GiB, whole machines are not counted in the cost")
     if request.documents_per_second is not None:

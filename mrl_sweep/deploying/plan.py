@@ -25,7 +25,7 @@ from mrl_sweep.deploying.scaling import Outlook, outlook, uses_index
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import EXACT, FLOAT32, Advice, Configuration, Measure, full_size
-from mrl_sweep.words import asked, percent
+from mrl_sweep.words import asked_share, percent
 
 if TYPE_CHECKING:
     from mrl_sweep.deploying.tenants import TenantRow
@@ -164,12 +164,12 @@ def _limited(row: PlanRow, request: PlanRequest, n_documents: int) -> PlanRow:
     if request.p99_ms is not None and p99 is not None and p99[0] > request.p99_ms:
         return replace(row, acceptable=False, reason=f"p99 is above {request.p99_ms:g} ms")
     if request.recall is not None and recall is not None and recall[1] < request.recall:
-        return replace(row, acceptable=False, reason=f"recall is below {asked(request.recall)}")
+        return replace(row, acceptable=False, reason=f"recall is below {asked_share(request.recall)}")
     doubts = [
         (request.p99_ms, f"a p99 up to {request.p99_ms or 0:g} ms", None if p99 is None else p99[1] <= (request.p99_ms or 0)),
         (
             request.recall,
-            f"a recall of {asked(request.recall or 0)}",
+            f"a recall of {asked_share(request.recall or 0)}",
             None if recall is None else recall[0] >= (request.recall or 0),
         ),
         (request.queries_per_second, "throughput", None if row.queries_per_second is None else True),

@@ -11,7 +11,7 @@ from mrl_sweep.deploying.findings import Finding
 from mrl_sweep.deploying.plan import Plan
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Judgement, Measure, Outcome
-from mrl_sweep.words import asked, did_you_mean, percent, plural
+from mrl_sweep.words import asked_share, did_you_mean, percent, plural
 
 FORMS: Final = '--tenant "search ms=20 gib=4 recall=95% qps=200 slice=lang:de", each part optional but the name'
 
@@ -161,7 +161,7 @@ def tenant_row(tenant: Tenant, plan: Plan, judge_slice: JudgeSlice, measure: Mea
     best = max(judged, key=lambda one: one.evidence[measure].at_least or 0.0).evidence[measure]
     share = "" if best.at_least is None else f"; the best keeps at least {percent(best.at_least)}"
     of = plural(queries, "query", "queries")
-    reason = f"nothing within its limits is proven to keep {asked(retain)} of the {of} with {'='.join(tenant.slice)}{share}"
+    reason = f"nothing within its limits is proven to keep {asked_share(retain)} of the {of} with {'='.join(tenant.slice)}{share}"
     return TenantRow(tenant=tenant, row=None, reason=reason, slice_queries=queries)
 
 

@@ -215,11 +215,11 @@ def funnel_rows(evaluation: Evaluation, bounded: Sequence[FunnelRow], findings: 
     return tuple(rows.values())
 
 
-def _funnels(evaluation: Evaluation, asked: Sequence[str]) -> tuple[Funnel, ...]:
+def _funnels(evaluation: Evaluation, texts: Sequence[str]) -> tuple[Funnel, ...]:
     dims = [size.dim for size in evaluation.sizes]
     cutoff = max((measure.cutoff or 0 for measure in evaluation.policy.required), default=0) or SHORTEST
     grid = funnel_grid(which_sizes(dims, evaluation.verdict.dimension), evaluation.ranks.n_documents, cutoff=cutoff)
-    named = map(parse_funnel, asked)
+    named = map(parse_funnel, texts)
     return tuple(dict.fromkeys((*grid, *(funnel for funnel in named if {funnel.small, funnel.large} <= set(dims)))))
 
 

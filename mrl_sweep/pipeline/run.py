@@ -45,7 +45,7 @@ from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import local_store, run_folder
 from mrl_sweep.types import FLOAT32, Advice, Collection, Embeddings, Similarity
-from mrl_sweep.words import asked
+from mrl_sweep.words import asked_share
 
 LABEL_FREE_RETAIN: Final = 0.85
 """The share of agreement asked of a label-free run where nobody says.
@@ -174,7 +174,7 @@ def provable(config: SweepConfig, collection: Collection) -> str:
     needed = queries_for_share(decision.retain, alpha=decision.alpha)
     if needed is None or n >= needed:
         return words
-    return f"{words}; {asked(decision.retain)} takes {needed:,}"
+    return f"{words}; {asked_share(decision.retain)} takes {needed:,}"
 
 
 def load(config: SweepConfig, on_event: OnEvent = ignore) -> Collection:

@@ -18,8 +18,8 @@ from mrl_sweep.execution.resources import Limits, RankInputs, prepare
 from mrl_sweep.measures.measure import asked_documents
 from mrl_sweep.ranking.counting import Checkpoint, Executor
 from mrl_sweep.ranking.exact import TRAINING_ROWS, Pass, RankOptions, coded_spaces, count, join, prepare_space, zeros_of_float32
+from mrl_sweep.ranking.ranked_space import RankedSpace, prefixes, rotations
 from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_depth
-from mrl_sweep.ranking.space import Space, prefixes, rotations
 from mrl_sweep.report.document_rows import FunnelRow
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import FLOAT32, SEED, Advice, Basis, Collection, Configuration, Embeddings, Float32Array, Ranks, TopDocuments
@@ -123,7 +123,7 @@ def passes(
     vectors, similarity = embeddings.documents, config.sweep.similarity
     own = prefixes(dims, similarity)
     yield Basis.PREFIX, None, prepare_space(own, vectors, embeddings.queries, collection.qrels, options)
-    to_code: list[tuple[Space, Float32Array | None]] = [(own, None)]
+    to_code: list[tuple[RankedSpace, Float32Array | None]] = [(own, None)]
     smaller = [dim for dim in dims if dim < vectors.dim]
     controls = [basis for basis in config.sweep.basis if basis != Basis.PREFIX] if smaller else []
     for basis, rotation in rotations(controls, vectors, np.random.default_rng(SEED)) if controls else ():

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from mrl_sweep.decision.bounds import paired_bounds
-from mrl_sweep.decision.judging import known
+from mrl_sweep.decision.judging import or_none
 from mrl_sweep.decision.policy import MIN_QUERIES, falls_short, reaches
 from mrl_sweep.decision.student import t_quantile
 from mrl_sweep.decision.units import cluster_means, count_units
@@ -129,7 +129,7 @@ class GrowthModel:
         if not all((ranks.above[c, sought.columns] < NOT_RETRIEVED).any() for c in exact):
             raise InputError("nothing to project: no relevant document is in the corpus", "check the judgments: --split")
         standings = tuple(standing(sought, ranks.above[c], ranks.tied[c]) for c in exact)
-        n_distractors = max(1, ranks.n_documents - round(float(standings[0].found[counted].mean())))
+        n_distractors = max(1, ranks.n_documents - round(float(standings[0].n_retrieved[counted].mean())))
         growers = tuple(Grower.of(link, standings, n_distractors) for link in Link)
         units = None if question.units is None else question.units[counted]
         return cls(candidates, baseline, question, ranks.n_documents, counted, sought, standings, growers, units)
@@ -182,7 +182,9 @@ class GrowthModel:
         own_error = self._own_error(influence.mean(axis=0))
         at_least, at_most = _widened(limits[0], own_error, np.min), _widened(limits[1], own_error, np.max)
         return tuple(
-            self._forecast(c, means, (float(low[:, c].min()), float(high[:, c].max())), (known(at_least[c]), known(at_most[c])))
+            self._forecast(
+                c, means, (float(low[:, c].min()), float(high[:, c].max())), (or_none(at_least[c]), or_none(at_most[c]))
+            )
             for c in range(len(self.candidates))
         )
 
@@ -287,7 +289,7 @@ def _fit(nodes: Quadrature, counts: IntArray, standing: DistractorCounts) -> Fit
     own = nodes.only(present)
     population = fit(own, np.bincount(which, standing.weight).astype(np.float64))
     each = scores(population.posterior(own))[which] * standing.weight[:, None]
-    by_query = np.stack([np.bincount(standing.queries, column, len(standing.found)) for column in each.T], axis=1)
+    by_query = np.stack([np.bincount(standing.queries, column, len(standing.n_retrieved)) for column in each.T], axis=1)
     return Fitted(population, by_query @ np.linalg.inv(population.information))
 
 
@@ -315,5 +317,5 @@ def _of_candidate(
     used, where = np.unique(rows, return_inverse=True)
     mean, slope = fitted.population.posterior(nodes.only(used)).expectation(rewards[used])
     worth = standing.worth[pairs]
-    value = np.bincount(standing.queries[pairs], worth * mean[where], len(standing.found)).astype(np.float64)
+    value = np.bincount(standing.queries[pairs], worth * mean[where], len(standing.n_retrieved)).astype(np.float64)
     return value, value + fitted.pull @ (worth @ slope[where])

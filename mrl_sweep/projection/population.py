@@ -67,8 +67,8 @@ class DistractorCounts:
     """One candidate's retrieved relevant documents: `distractors` and `relevant` above each, `worth` and `weight` as below.
 
     A document in a tie stands for each place of its group, with its worth and its weight (1 / R, so that each query weighs 1
-    in a fit) split among them. `found` (n_queries,) counts the retrieved relevant documents. `cases` (3, n_cases) are the
-    different triples of distractors, relevant, and the query's found; `case` which of them each document is.
+    in a fit) split among them. `n_retrieved` (n_queries,) counts the retrieved relevant documents. `cases` (3, n_cases) are the
+    different triples of distractors, relevant, and the query's retrieved; `case` which of them each document is.
     """
 
     queries: IntArray
@@ -76,13 +76,13 @@ class DistractorCounts:
     relevant: IntArray
     worth: FloatArray
     weight: FloatArray
-    found: IntArray
+    n_retrieved: IntArray
     cases: IntArray
     case: IntArray
 
     def by_query(self, rewards: FloatArray) -> FloatArray:
         """(n_queries,) the measure from the reward that each document brings."""
-        return np.bincount(self.queries, self.worth * rewards, len(self.found)).astype(np.float64)
+        return np.bincount(self.queries, self.worth * rewards, len(self.n_retrieved)).astype(np.float64)
 
 
 def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> DistractorCounts:
@@ -91,22 +91,22 @@ def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> DistractorCount
     keep = np.flatnonzero(above < NOT_RETRIEVED)
     order = keep[np.lexsort((above[keep], wanted.queries[keep]))]
     queries, above, size = wanted.queries[order], above[order], tied[order] + 1
-    found = np.bincount(queries, minlength=len(wanted.n_relevant))
+    n_retrieved = np.bincount(queries, minlength=len(wanted.n_relevant))
     starts = np.flatnonzero((np.diff(queries, prepend=-1) != 0) | (np.diff(above, prepend=-1) != 0))
     members = np.repeat(np.diff(np.append(starts, len(order))), np.diff(np.append(starts, len(order))))
-    before = np.repeat(starts, np.diff(np.append(starts, len(order)))) - (np.cumsum(found) - found)[queries]
+    before = np.repeat(starts, np.diff(np.append(starts, len(order)))) - (np.cumsum(n_retrieved) - n_retrieved)[queries]
     each, ahead, share = _places_in_ties(size)
     peers = np.rint(ahead * (members - 1)[each] / np.maximum(size - 1, 1)[each]).astype(np.int64)
     weight = 1.0 / wanted.n_relevant[queries]
     distractors, relevant = (above - before)[each] + ahead - peers, before[each] + peers
-    cases, case = np.unique(np.stack([distractors, relevant, found[queries[each]]]), axis=1, return_inverse=True)
+    cases, case = np.unique(np.stack([distractors, relevant, n_retrieved[queries[each]]]), axis=1, return_inverse=True)
     return DistractorCounts(
         queries=queries[each],
         distractors=distractors,
         relevant=relevant,
         worth=wanted.worth[order][each] * share,
         weight=weight[each] * share,
-        found=found,
+        n_retrieved=n_retrieved,
         cases=cases,
         case=case.ravel(),
     )
@@ -128,8 +128,8 @@ def in_a_sample(standing: DistractorCounts, reward: FloatArray, *, n_documents: 
 
     Of a document's c distractors above, among n, a sample of m keeps Hypergeometric(n, c, m).
     """
-    distractors, relevant, found = standing.cases
-    total, drawn = n_documents - found, np.maximum((n_documents if n_kept is None else n_kept) - found, 0)
+    distractors, relevant, n_retrieved = standing.cases
+    total, drawn = n_documents - n_retrieved, np.maximum((n_documents if n_kept is None else n_kept) - n_retrieved, 0)
     expected = distractors * (drawn / np.maximum(total, 1))
     near = np.flatnonzero(expected - _FAR * np.sqrt(expected) <= len(reward) + _FAR)
     cases = np.stack([distractors, relevant, total, drawn])[:, near]

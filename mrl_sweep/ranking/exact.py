@@ -15,7 +15,7 @@ from mrl_sweep.ranking.codes.precision import code_of
 from mrl_sweep.ranking.counting import Checkpoint, Executor, InOrder, count_pass
 from mrl_sweep.ranking.pass_plan import Kernel, Tally, TargetOrder, as_ranks, make_plan
 from mrl_sweep.ranking.portable import PortableKernel
-from mrl_sweep.ranking.space import Space, coded, prefixes
+from mrl_sweep.ranking.ranked_space import RankedSpace, coded, prefixes
 from mrl_sweep.ranking.task import CountTask
 from mrl_sweep.types import (
     FLOAT32,
@@ -96,7 +96,7 @@ def rank(
 
 
 def rank_in(
-    space: Space,
+    space: RankedSpace,
     vectors: Vectors,
     queries: Float32Array,
     qrels: Qrels,
@@ -110,7 +110,7 @@ def rank_in(
 
 
 def prepare_space(
-    space: Space, vectors: Vectors, queries: Float32Array, qrels: Qrels, options: RankOptions = RankOptions()
+    space: RankedSpace, vectors: Vectors, queries: Float32Array, qrels: Qrels, options: RankOptions = RankOptions()
 ) -> Pass:
     """The pass that `rank_in` counts, with the judged pairs scored."""
     kernel = options.kernel or open_kernel()
@@ -175,8 +175,8 @@ def training_rows(n_documents: int) -> IntArray:
 
 
 def coded_spaces(
-    spaces: Sequence[Space], precisions: Sequence[str], vectors: Vectors, *, symmetric: bool = False
-) -> Iterator[Space]:
+    spaces: Sequence[RankedSpace], precisions: Sequence[str], vectors: Vectors, *, symmetric: bool = False
+) -> Iterator[RankedSpace]:
     """The passes for every precision but float32, trained on `training_rows`; made one by one, as each is counted.
 
     `symmetric` as `code_of` has it.
@@ -191,7 +191,7 @@ def coded_spaces(
 
 
 def rank_grid(
-    spaces: Sequence[Space],
+    spaces: Sequence[RankedSpace],
     precisions: Sequence[str],
     vectors: Vectors,
     queries: Float32Array,

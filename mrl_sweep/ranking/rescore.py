@@ -12,7 +12,7 @@ import numpy as np
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.exact import RankOptions, join, prepare_space
 from mrl_sweep.ranking.pass_plan import PAIRS_AT_ONCE
-from mrl_sweep.ranking.space import prefixes
+from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.types import (
     FLOAT32,
     NOT_RETRIEVED,

@@ -311,7 +311,7 @@ def _subject(row: HistoryRow) -> tuple[str, str]:
 def _changed(row: HistoryRow, before: HistoryRow) -> HistoryRow:
     changes = []
     if (row.measure, row.retain) != (before.measure, before.retain):
-        changes.append(f"asked {words.asked(before.retain)} of {before.measure} before")
+        changes.append(f"asked {words.asked_share(before.retain)} of {before.measure} before")
     if row.dimension != before.dimension:
         changes.append(f"{before.dimension} -> {row.dimension}")
     if row.documents != before.documents:

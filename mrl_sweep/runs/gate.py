@@ -19,7 +19,7 @@ from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import GateTable, OnInconclusive
 from mrl_sweep.types import FLOAT32, Advice, Basis, Configuration, Judgement, Outcome, Status, Verdict, exact_prefixes, full_size
-from mrl_sweep.words import UNKNOWN, asked, did_you_mean, first_offenders, keeps, percent, they
+from mrl_sweep.words import UNKNOWN, asked_share, did_you_mean, first_offenders, keeps, percent, they
 
 HARDLY: Final = 0.1
 """A slice is hardly tested where it must keep so much less than its share (of full size) before that is proven."""
@@ -170,7 +170,7 @@ def ask_baseline(run: EarlierRun, before: EarlierRun, named: Configuration, *, m
     from mrl_sweep.runs.compare import regressed
 
     change_found = regressed(before, run, named, max_regression=max_regression)
-    measure, allowed = run.policy.required[0], asked(max_regression)
+    measure, allowed = run.policy.required[0], asked_share(max_regression)
     change = f"{measure} at {named} was {change_found.before:.4f} and is {change_found.after:.4f}"
     if change_found.outcome is not Outcome.FAIL:
         return GateAnswer(Status.PASS, f"No proven regression: {change}.")
@@ -233,7 +233,7 @@ def _slice_words(judged: SliceJudgement, policy: Policy) -> str:
     shares = f"{percent(finding.kept, unknown=UNKNOWN)}, at most {percent(finding.at_most, limit=finding.retain)},"
     kept = keeps(policy.required[0], shares)
     where = f"at {finding.candidate.dim} ({finding.queries:,} queries)"
-    return f"Slice {finding.field}={finding.value} {kept} {where}; {asked(finding.retain)} was asked."
+    return f"Slice {finding.field}={finding.value} {kept} {where}; {asked_share(finding.retain)} was asked."
 
 
 def verdict_words(verdict: Verdict) -> str:
@@ -259,7 +259,7 @@ def _finding(judgement: Judgement, policy: Policy) -> GateAnswer:
         share = evidence.at_least if policy.decide_by == "bound" else evidence.kept
         least = "at least " if policy.decide_by == "bound" else ""
         kept = keeps(policy.required[0], f"{least}{percent(share, limit=policy.retain)}", plural=several)
-        return GateAnswer(Status.PASS, f"{what} acceptable: {subject} {kept}; {asked(policy.retain)} was asked.")
+        return GateAnswer(Status.PASS, f"{what} acceptable: {subject} {kept}; {asked_share(policy.retain)} was asked.")
     if judgement.outcome is Outcome.FAIL:
         return GateAnswer(Status.FAIL, f"{what} not acceptable: {reason}.")
     return GateAnswer(Status.INCONCLUSIVE, f"The queries cannot tell whether {what} acceptable: {reason}.")

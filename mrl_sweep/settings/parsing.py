@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import ADVICE_CODES, FLOAT32
-from mrl_sweep.words import asked, did_you_mean, printable
+from mrl_sweep.words import asked_share, did_you_mean, printable
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -43,11 +43,11 @@ def parse_share(value: object) -> float:
     if share > 1 and (share >= 50 or str(value).rstrip().endswith("%")):
         raise InputError(
             f"{value} is not a share between 0 and 1",
-            f"write {asked(share / 100)} or {_plain(share / 100)}" if 50 <= share <= 100 else SHARE_FORMS,
+            f"write {asked_share(share / 100)} or {_plain(share / 100)}" if 50 <= share <= 100 else SHARE_FORMS,
         )
     if share < 0.5 or share > 1:
         loss = share if share < 0.5 else share / 100
-        keep = f"to lose at most {asked(loss)}, write {_plain(1 - loss)} or {asked(1 - loss)}"
+        keep = f"to lose at most {asked_share(loss)}, write {_plain(1 - loss)} or {asked_share(1 - loss)}"
         raise InputError(f"{value} reads as what may be lost, not as what must be kept", keep)
     return share
 

@@ -17,7 +17,7 @@ from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.counting import CountContext, count_pass, pass_key
 from mrl_sweep.ranking.exact import ONE_WORKER, RankOptions, coded_spaces, rank, rank_in
 from mrl_sweep.ranking.kernel import MachineKernel
-from mrl_sweep.ranking.space import prefixes
+from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.task import Partial, join_spans
 from mrl_sweep.types import Qrels, Similarity, Vectors
 

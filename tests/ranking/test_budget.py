@@ -13,8 +13,8 @@ from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.codes.precision import ALL
 from mrl_sweep.ranking.counting import SMALLEST_SHARD, PassSize, Room
 from mrl_sweep.ranking.exact import RankOptions, rank, rank_grid
+from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.rescore import Rescore, rescored
-from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.types import Qrels, Similarity, Vectors
 
 MIB = 2**20

@@ -22,7 +22,7 @@ from mrl_sweep.ranking.exact import TRAINING_ROWS, RankOptions, coded_spaces, ra
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.ranking.portable import PortableKernel
-from mrl_sweep.ranking.space import prefixes, random_rotation
+from mrl_sweep.ranking.ranked_space import prefixes, random_rotation
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Similarity, Vectors
 
 FACTORIES = {"float16": "SQfp16", "int8": "SQ8", "int4": "SQ4", "rabitq": "RaBitQ"} | {

@@ -28,7 +28,7 @@ from mrl_sweep.ranking.device import DeviceKernel
 from mrl_sweep.ranking.device_targets import Tile, band_of, columns_of, steps_of, tile_for
 from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank, rank_grid
 from mrl_sweep.ranking.portable import PortableKernel
-from mrl_sweep.ranking.space import prefixes
+from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.task import count_shards
 from mrl_sweep.types import Qrels, Similarity, Vectors
 

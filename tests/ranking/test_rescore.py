@@ -12,8 +12,8 @@ from ranking_cases import DIMS, float32_scores, make_case
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.exact import RankOptions, rank_grid
 from mrl_sweep.ranking.pass_plan import unit_prefix
+from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_depth
-from mrl_sweep.ranking.space import prefixes
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Similarity, Vectors
 
 CUTOFF = 5

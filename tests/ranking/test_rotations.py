@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.ranking.exact import join, rank
-from mrl_sweep.ranking.space import pca_rotation, random_rotation, rotations
+from mrl_sweep.ranking.ranked_space import pca_rotation, random_rotation, rotations
 from mrl_sweep.ranking.task import Rotation
 from mrl_sweep.types import Configuration, Qrels, Vectors
 

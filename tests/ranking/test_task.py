@@ -15,7 +15,7 @@ from mrl_sweep.ranking.counting import pass_key
 from mrl_sweep.ranking.exact import prepare_space
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.pass_plan import Tally
-from mrl_sweep.ranking.space import prefixes
+from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.task import Partial, Rotation, count_shards, cut_spans, join_spans, n_rows_of, rows_left
 from mrl_sweep.types import Qrels, Similarity, Vectors
 

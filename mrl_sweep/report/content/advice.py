@@ -132,7 +132,7 @@ def not_matryoshka(*, controls: Sequence[RandomControl], alpha: float) -> Advice
         return None
     one = max(controls, key=lambda control: control.high or 0.0)
     shown = f"at {one.dim} they keep {words.percent(one.kept)}, random axes {words.percent(one.kept_by_random)}"
-    most = f"{words.percent(one.high)} of full size better at the most, with {words.asked(1 - alpha)} confidence"
+    most = f"{words.percent(one.high)} of full size better at the most, with {words.asked_share(1 - alpha)} confidence"
     return Advice(
         "not-matryoshka",
         f"this model's prefixes carry hardly more than random axes would: {shown} ({most})",

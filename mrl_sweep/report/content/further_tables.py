@@ -80,7 +80,7 @@ def grid_table(grid: Grid, report: Report) -> Section:
         ),
     ]
     chosen = next((i for i, f in enumerate(families) if any(c.family == f and str(c) == named for c in grid.cells)), None)
-    sure = words.asked(1 - report.verdict.alpha)
+    sure = words.asked_share(1 - report.verdict.alpha)
     legend = f"A cell: kept, at least, bytes of a vector. {_PROVEN} proven: all of these together with {sure} confidence."
     notes = [f"{legend} The others fell short or were not tried."]
     notes += [_rescore_words(rescore, grid.cells.values()) for rescore in dict.fromkeys(f.rescore for f in families if f.rescore)]

@@ -131,7 +131,7 @@ def _against_random(report: Report) -> tuple[str, ...]:
         by_answer.setdefault(row.answer, []).append(str(row.dim))
     if not by_answer:
         return ()
-    margin = words.asked(report.controls[0].margin)
+    margin = words.asked_share(report.controls[0].margin)
     phrases = {
         AgainstRandom.BETTER: "is better at {} (proven)",
         AgainstRandom.NO_BETTER: f"is no better at {{}} (proven within {margin} of full size)",
@@ -259,7 +259,7 @@ def _stands_out(row: SliceRow, report: Report) -> bool:
 
 def _slice_words(row: SliceRow, report: Report) -> str:
     notes = ["hit" if proven_hit(row, report) else "-"]
-    margin = f"margin of {words.asked(row.retain)}" if row.retain is not None else "margin"
+    margin = f"margin of {words.asked_share(row.retain)}" if row.retain is not None else "margin"
     if row.verdict is not None:
         notes.append(
             {Outcome.PASS: f"holds its {margin}", Outcome.FAIL: f"below its {margin}"}.get(Outcome(row.verdict), f"{margin} open")
@@ -273,7 +273,7 @@ def _searched(report: Report, every: list[SliceRow], rows: list[SliceRow], top: 
         f"{words.plural(hits, 'is', 'are')} hit harder than the other queries" if hits else "none is hit harder than the others"
     )
     searched = sum(row.q_value is not None for row in every)
-    held = f"false discoveries held at {words.asked(report.verdict.alpha)}"
+    held = f"false discoveries held at {words.asked_share(report.verdict.alpha)}"
     notes = [f"Of {words.plural(searched, 'slice')} searched, {what} ({held})."] if searched else []
     if len(rows) > len(top):
         below = sum(row.verdict == Outcome.FAIL for row in rows) - sum(row.verdict == Outcome.FAIL for row in top)

@@ -41,12 +41,14 @@ def sentence(verdict: Verdict, *, shrink: float | None = None) -> str:
 
 def confidence(alpha: float) -> str:
     """`95% confidence`."""
-    return f"{words.asked(round(1 - alpha, 12))} confidence"
+    return f"{words.asked_share(round(1 - alpha, 12))} confidence"
 
 
 def demand(retain: float, *, by_default: bool) -> str:
     """`you asked for 98%`, or where nobody did `98% is the default (--retain)`."""
-    return f"{words.asked(retain)} is the default (--retain)" if by_default else f"you asked for {words.asked(retain)}"
+    return (
+        f"{words.asked_share(retain)} is the default (--retain)" if by_default else f"you asked for {words.asked_share(retain)}"
+    )
 
 
 def _ladder(verdict: Verdict) -> list[Judgement]:

@@ -241,7 +241,9 @@ def _size_notes(report: Report, rows: Sequence[CandidateRow]) -> list[str]:
 def _legend(report: Report, rows: Sequence[CandidateRow]) -> str:
     """What `at least` means, where any row has it."""
     bounded = any(e is not None and e.at_least is not None for e in (measured(row, report) for row in rows))
-    return f"At least: the share that is proven, with {words.asked(1 - report.verdict.alpha)} confidence." if bounded else ""
+    return (
+        f"At least: the share that is proven, with {words.asked_share(1 - report.verdict.alpha)} confidence." if bounded else ""
+    )
 
 
 def other_shares(report: Report) -> str:
@@ -251,7 +253,7 @@ def other_shares(report: Report) -> str:
         return ""
     by_answer: dict[int, list[str]] = {}
     for one in report.verdict.smallest:
-        by_answer.setdefault(one.dimension, []).append(words.asked(one.retain))
+        by_answer.setdefault(one.dimension, []).append(words.asked_share(one.retain))
     answers = [
         f"if {words.listed(shares)}{' is asked' if i == 0 else ''}: {'all ' if dimension == max(dims) else ''}{dimension}"
         for i, (dimension, shares) in enumerate(by_answer.items())

@@ -158,7 +158,7 @@ def _rows(chart: Chart, low: float, high: float, step: float, down: Callable[[fl
         number += 1
     if chart.limit is not None:
         yield f'<line class="limit" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{limit}" y2="{limit}"/>'
-        label, at = words.asked(chart.limit), (limit or 0) + 4
+        label, at = words.asked_share(chart.limit), (limit or 0) + 4
         yield f'<text class="limit-label" x="{_LEFT - 8}" y="{at}" text-anchor="end">{label}</text>'
 
 
@@ -251,7 +251,7 @@ def curve(report: Report, *, width: int, signs: Signs = UNICODE) -> list[str]:
             grid[line(point.at_least)][column(point.dim)] = signs.at_least
     for point in drawn:
         grid[line(point.kept)][column(point.dim)] = signs.kept
-    labels = {0: words.percent(high), _CURVE_HEIGHT - 1: words.percent(low), limit: words.asked(report.verdict.retain)}
+    labels = {0: words.percent(high), _CURVE_HEIGHT - 1: words.percent(low), limit: words.asked_share(report.verdict.retain)}
     lines = [f"{labels.get(i, ''):>{_LABEL}} {signs.side}{''.join(cells)}".rstrip() for i, cells in enumerate(grid)]
     axis = " " * (_LABEL + 1) + signs.corner + signs.floor * columns
     return [*lines, axis, _marks(report, first, last, column(report.verdict.dimension), columns), _curve_legend(report, signs)]

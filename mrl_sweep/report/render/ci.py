@@ -335,7 +335,7 @@ def _short(evidence: Evidence, report: Report) -> bool:
 def _figures(evidence: Evidence, report: Report) -> str:
     limit = report.verdict.retain
     kept, least = (words.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
-    return f"mean {words.score(evidence.mean)}, kept {kept}, at least {least}; asked {words.asked(limit)}"
+    return f"mean {words.score(evidence.mean)}, kept {kept}, at least {least}; asked {words.asked_share(limit)}"
 
 
 def _case(suite: ElementTree.Element, group: str, name: str) -> ElementTree.Element:

@@ -59,7 +59,7 @@ class Coded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Space:
+class RankedSpace:
     """One pass: its configurations, and for each the number of columns that its score adds up, ascending.
 
     Stored rows go through `turns` and then, coded, through `coder`. `similarity` is that of cut vectors; codes are compared by
@@ -96,9 +96,9 @@ class Space:
 
 def prefixes(
     dims: Sequence[int], similarity: Similarity, *, basis: str = Basis.PREFIX, rotation: Float32Array | None = None
-) -> Space:
+) -> RankedSpace:
     """Float32 at each size: one pass, in which the kernel renormalises every prefix. `rotation` (dim, dim) turns rows first."""
-    return Space(
+    return RankedSpace(
         candidates=tuple(Configuration(str(basis), int(dim)) for dim in dims),
         columns=tuple(map(int, dims)),
         similarity=similarity,
@@ -106,7 +106,7 @@ def prefixes(
     )
 
 
-def coded(of: Space, precision: str, code: Code, sample: Sample) -> Iterator[Space]:
+def coded(of: RankedSpace, precision: str, code: Code, sample: Sample) -> Iterator[RankedSpace]:
     """The passes that rank the prefixes of a float32 space at another precision: one for all sizes, or one for each.
 
     Made one by one: a coder is trained when its pass is wanted.
@@ -124,7 +124,7 @@ def coded(of: Space, precision: str, code: Code, sample: Sample) -> Iterator[Spa
             yield _cell(of, candidate, code, sample())
 
 
-def _cell(of: Space, candidate: Configuration, code: Code, sample: Float32Array) -> Space:
+def _cell(of: RankedSpace, candidate: Configuration, code: Code, sample: Float32Array) -> RankedSpace:
     """One size by itself. A rotation gives only the axes that are left."""
     dim = candidate.dim
     turns = [Rotation(np.ascontiguousarray(turn.matrix[:, :dim])) if isinstance(turn, Rotation) else turn for turn in of.turns]
