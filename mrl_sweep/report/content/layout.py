@@ -23,12 +23,13 @@ class Mood(StrEnum):
     PLAIN = "plain"
 
 
+SAME_TOP: Final = r"same top \d+"
 MEANINGS: Final = {
     r"(.+ )?kept( there)?": "the share of full size's mean that is kept",
     r"at least": "the lower limit of the share kept: what is proven",
     r"at most": "the upper limit of the share kept: where it is below what was asked, the row is too low",
     r"lost/gained": "how many queries lose, and how many gain, against full size",
-    r"same top \d+": "how many of full size's first documents are among the first here too, judged or not",
+    SAME_TOP: "how many of full size's first documents are among the first here too, judged or not",
     r"others": "the share that all other queries keep",
     r"q": "the share of false alarms to expect among all slices that stand out as much as this one",
     r"band": "where the mean lies there by either model, and by the chance of the queries",
@@ -73,11 +74,6 @@ class Table:
     def notes(self) -> tuple[str, ...]:
         """What its columns need explained, each note once."""
         return tuple(dict.fromkeys(column.note for column in self.columns if column.note))
-
-
-def legends(table: Table) -> tuple[str, ...]:
-    """What those headings mean that no note of a report explains, for a text without hover."""
-    return tuple(f"{one.title.capitalize()}: {one.meaning}." for one in table.columns if one.title.startswith("same top"))
 
 
 @dataclass(frozen=True, slots=True)

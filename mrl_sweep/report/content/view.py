@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from mrl_sweep import words
-from mrl_sweep.report.content.layout import Column, Mood, Section, advice_items, table, unsaid
+from mrl_sweep.report.content.layout import MEANINGS, SAME_TOP, Column, Mood, Section, advice_items, table, unsaid
 from mrl_sweep.report.document import NO_FAULT, Report
 from mrl_sweep.report.document_rows import CandidateRow, SliceRow
 from mrl_sweep.types import AGREEMENT, FLAT, Basis, Evidence, Outcome
@@ -207,7 +207,13 @@ def _agreement(rows: Sequence[CandidateRow]) -> list[Column]:
     with_column = {k for name, k in measured_at.items() if any(name in row.measures for row in rows)}
     depths = [k for k in dict.fromkeys(k for row in rows for k in row.agreement) if k not in with_column]
     return [
-        Column(title=f"same top {k}", cells=tuple(words.percent(row.agreement.get(k)) for row in rows), drop=4) for k in depths
+        Column(
+            title=f"same top {k}",
+            cells=tuple(words.percent(row.agreement.get(k)) for row in rows),
+            drop=4,
+            note=f"Same top {k}: {MEANINGS[SAME_TOP]}.",
+        )
+        for k in depths
     ]
 
 

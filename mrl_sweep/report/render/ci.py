@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from mrl_sweep import words
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.layout import Article, Section, Table, fit, legends
+from mrl_sweep.report.content.layout import Article, Section, Table, fit
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look
@@ -50,7 +50,7 @@ def comment(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer
         "\n".join(f"- {markdown(failure)}" for failure in view.failures(report)),
         markdown(" · ".join(view.headline(report))),
         _table(sizes.table),
-        " ".join([*_legends(sizes.table), *_notes(sizes)]),
+        " ".join(_notes(sizes)),
         "\n".join(markdown(sentence) for section in made for sentence in section.brief),
         _warnings(view.remarks(report)),
     ]
@@ -111,19 +111,17 @@ def _table(table: Table | None) -> str:
     for i, cells in enumerate(table.rows):
         shown = [markdown(cell) for cell in cells]
         lines.append(_line([f"**{cell}**" for cell in shown] if i == table.chosen else shown))
-    return "\n\n".join(["\n".join(lines), *map(markdown, table.notes)])
+    return "\n".join(lines)
 
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _legends(table: Table | None) -> list[str]:
-    return [] if table is None else [markdown(legend) for legend in legends(fit(table, _WIDTH, gap=3))]
-
-
 def _notes(section: Section) -> list[str]:
-    return [markdown(note) for note in section.notes]
+    """What its columns need explained, as far as there is room for them, and what else it has to say."""
+    columns = fit(section.table, _WIDTH, gap=3).notes if section.table else ()
+    return [markdown(note) for note in (*columns, *section.notes)]
 
 
 def _items(section: Section) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.layout import Article, Item, Mood, Section, Table, fit, legends, natural_width
+from mrl_sweep.report.content.layout import Article, Item, Mood, Section, Table, fit, natural_width
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look, escape
@@ -35,7 +35,6 @@ def render(report: Report, look: Look) -> str:
     sizes = view.sizes(report)
     text.blank()
     text.table(sizes.table)
-    text.legends(sizes.table)
     text.notes(sizes.notes)
     if len(view.ladder(report)) > view.FINE_SWEEP:
         text.blank()
@@ -128,11 +127,6 @@ class _Page:
         self.table(section.table)
         self._items(section.items)
         self.notes(section.notes)
-
-    def legends(self, table: Table | None) -> None:
-        """Explains those of the columns for which there is room."""
-        if table is not None:
-            self.notes(legends(fit(table, self._room(table), gap=_TIGHT)))
 
     def left_out(self, table: Table | None) -> None:
         """Names the columns for which there is no room."""
