@@ -255,6 +255,20 @@ def test_a_column_sorts_and_a_word_filters(opened: Callable[..., Any], sketch: R
     assert {"too low"} == set(verdicts)
 
 
+def test_a_curve_leaves_the_scale_and_does_not_follow_its_edge(opened: Callable[..., Any], sketch: Report) -> None:
+    """64 dimensions keep 87.4%: less than a scale around 100% shows, which is said; the whole scale shows them in their place."""
+    page = opened(sketch)
+    ask(page, 1000)
+    ends = "return document.querySelector('#by-dims .curve').getAttribute('d').match(/^M[0-9.]+ ([0-9.]+)/)[1]"
+    marks = "return document.querySelector('#by-dims .dot[aria-label^=\"64,\"]').getAttribute('y')"
+    edge = 330 - 30
+    assert (float(page.execute_script(ends)) > edge, float(page.execute_script(marks)) + 4 == edge) == (True, True)
+    assert text(page, "#by-dims + figcaption").endswith("; marks on the bottom edge keep less than this scale shows")
+    page.execute_script("document.getElementById('whole').click()")
+    assert float(page.execute_script(ends)) < edge
+    assert text(page, "#by-dims + figcaption").endswith("; dashed: the asked share")
+
+
 def test_slices_are_a_heat_map_that_filters_and_tells_its_figures(opened: Callable[..., Any], full: Report) -> None:
     page = opened(full)
     assert column(page, "heat", 0) == ["type=numeric", "type=name"], "the one that loses most at the answer's size comes first"
@@ -302,12 +316,13 @@ def test_funnels_and_growth_are_plots_with_every_row(opened: Callable[..., Any],
     assert "more in report.json" not in text(page, "main")
 
 
+@pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing_to_mend(opened: Callable[..., Any], full: Report, *, dark: bool) -> None:
+def test_axe_finds_nothing_to_mend(opened: Callable[..., Any], full: Report, *, dark: bool, width: int) -> None:
     """Names, roles, contrast and order, as axe-core checks them: with every section open."""
     import axe_core_python
 
-    page = opened(full, dark=dark)
+    page = opened(full, dark=dark, width=width)
     page.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
     page.execute_script((Path(axe_core_python.__file__).parent / "axe.min.js").read_text("utf-8"))
     found = page.execute_async_script("axe.run(document).then(arguments[0])")

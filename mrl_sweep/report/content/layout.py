@@ -32,6 +32,13 @@ MEANINGS: Final = {
     SAME_TOP: "how many of full size's first documents are among the first here too, judged or not",
     r"others": "the share that all other queries keep",
     r"q": "the share of false alarms to expect among all slices that stand out as much as this one",
+    r"p50": "the median time of one query",
+    r"p99": "the time in which 99 of 100 queries are answered",
+    r"float32 index": "the size of an index that compares with every float32 vector of this many dimensions",
+    r"lost by cutting": "the share of full size's mean that the exact search loses at this size",
+    r"by the index": "what the index, or the shortlist, loses on top of that",
+    r"kept hot": "what a shortlist needs in memory; the vectors that order it again may lie on disk",
+    r"work": "how many fewer numbers are multiplied for a query than at full size",
     r"band": "where the mean lies there by either model, and by the chance of the queries",
     r"holds up to": "the number of documents up to which the size is proven",
 }

@@ -75,11 +75,12 @@
     const lowest = whole ? 0 : Math.max(Math.min(...kept, asked) - .01, asked - .12);
     const highest = Math.max(1.01, ...(whole ? kept : []));
     const from = top;
-    const at = (share) => from + (highest - Math.min(Math.max(share, lowest), highest)) / (highest - lowest) * (HEIGHT - from - BOTTOM);
+    const line = (share) => from + (highest - share) / (highest - lowest) * (HEIGHT - from - BOTTOM);
+    const at = (share) => line(Math.min(Math.max(share, lowest), highest)); // a mark below the scale lies on its edge
     const step = highest - lowest > .5 ? .2 : highest - lowest > .1 ? .02 : .01;
     const ticks = [];
     for (let share = Math.ceil(lowest / step) * step; share <= highest + 1e-9; share += step) ticks.push(share);
-    return { at, ticks };
+    return { at, line, ticks, cut: kept.some((share) => share < lowest) };
   };
   const axes = (svg, y, ticks, title) => {
     const limit = y.at(asked);
@@ -96,7 +97,11 @@
       free = at + half + 8;
     }
     svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    svg.closest("figure").querySelector("figcaption").textContent = title;
+    const edge = y.cut ? "; marks on the bottom edge keep less than this scale shows" : "";
+    svg.closest("figure").querySelector("figcaption").textContent = title + edge;
+    const inside = make("clipPath", { id: svg.id + "-inside" });
+    inside.append(make("rect", { x: 0, y: 0, width, height: HEIGHT - BOTTOM }));
+    svg.append(inside);
     svg.append(make("line", { class: "limit", x1: LEFT, x2: width - RIGHT, y1: limit, y2: limit }));
     svg.append(make("text", { class: "limit-label", x: LEFT - 8, y: limit + 4, "text-anchor": "end" }, percent(asked)));
   };
@@ -118,6 +123,8 @@
   };
   const stateOf = (row) =>
     row.baseline ? "baseline" : accepted(row, asked) ? "pass" : row.atMost !== null && row.atMost < asked ? "fail" : "open";
+  const drawLine = (svg, kind, points, end = "") =>
+    svg.append(make("path", { class: kind, d: path(points) + end, "clip-path": "url(#" + svg.id + "-inside)" }));
   const path = (points) => points.map(([x, y], i) => (i ? "L" : "M") + x.toFixed(1) + " " + y.toFixed(1)).join("");
   const cleared = (id, enough) => { // the empty plot; null, and no figure on the page, where there is nothing to draw
     const svg = document.getElementById(id);
@@ -139,9 +146,9 @@
       data.measure + " kept, by dimensions; shaded: its confidence limits; dashed: the asked share");
     const banded = ladder.filter((row) => row.atLeast !== null);
     if (banded.length > 1) {
-      const upper = banded.map((row) => [x(row.dim), y.at(row.atMost)]);
-      const lower = banded.map((row) => [x(row.dim), y.at(row.atLeast)]).reverse();
-      svg.append(make("path", { class: "band", d: path([...upper, ...lower]) + "Z" }));
+      const upper = banded.map((row) => [x(row.dim), y.line(row.atMost)]);
+      const lower = banded.map((row) => [x(row.dim), y.line(row.atLeast)]).reverse();
+      drawLine(svg, "band", [...upper, ...lower], "Z");
     }
     [...families].forEach(([, members], number) => {
       const mean = (dim) => { // random axes are drawn several times
@@ -149,7 +156,7 @@
         return same.reduce((sum, row) => sum + row.kept, 0) / same.length;
       };
       const dims = [...new Set(members.map((row) => row.dim))].sort((a, b) => a - b);
-      svg.append(make("path", { class: kindOf(number), d: path(dims.map((dim) => [x(dim), y.at(mean(dim))])) }));
+      drawLine(svg, kindOf(number), dims.map((dim) => [x(dim), y.line(mean(dim))]));
     });
     legend(svg, [...families.keys()].map((family, number) => [kindOf(number), family]));
     const chosen = smallest(asked);
@@ -194,7 +201,7 @@
     const sizes = [...new Set(points.map((one) => one.documents))].sort((a, b) => a - b);
     axes(svg, y, sizes.map((n) => [x(n), n.toLocaleString("en")]), data.measure + " kept, by documents of the corpus");
     data.growth.forEach((line, number) => {
-      svg.append(make("path", { class: kindOf(number), d: path(line.points.map((one) => [x(one.documents), y.at(one.kept)])) }));
+      drawLine(svg, kindOf(number), line.points.map((one) => [x(one.documents), y.line(one.kept)]));
       for (const one of line.points) {
         const text = [line.name + " at " + one.documents.toLocaleString("en") + " documents", "keeps " + percent(one.kept),
           ...between(one.low, one.high), one.words].join("\n");
