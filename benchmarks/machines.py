@@ -213,7 +213,7 @@ def run() -> Table:
             check=True,
         )
         queries, qrels = asked(vectors, QUERIES)
-        few = Vectors((vectors.read(0, 20_000),))
+        few = Vectors((vectors.read(0, TILE),))
         spent(few, queries, qrels, LocalThreads(n_cores))  # compiles
         threads = spent(vectors, queries, qrels, LocalThreads(n_cores))
         started = time.perf_counter()

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_vectors import prefix_pass
+from processes import of_session
 
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Note
@@ -136,17 +137,6 @@ def drive(folder: Path, act: str) -> tuple[subprocess.CompletedProcess[str], set
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return subprocess.CompletedProcess(code, process.returncode, out, err), set(left.values())
-
-
-def of_session(session: int) -> dict[int, str]:
-    """The living processes of a session, by id, with their names."""
-    living = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == session and fields[0] != "Z":
-                living[int(entry.name)] = (entry / "cmdline").read_text().strip("\0 ").partition("\0")[0].strip()
-    return living
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted as Linux shows them")

@@ -15,21 +15,23 @@ import pytest
 
 @dataclass
 class Weather:
-    """Stands before the server: every `every`-th request is answered 503 (0: none)."""
+    """Stands before the server: every `every`-th request is answered 503 (0: none); the listener hears of each first."""
 
     app: Any
     every: int = 0
     requests: list[str] = field(default_factory=list)
+    listener: Callable[[str], object] = str
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}")
+        self.listener(self.requests[-1])
         if self.every and len(self.requests) % self.every == 0:
             start_response("503 Slow Down", [("Content-Type", "application/xml")])
             return [b"<Error><Code>SlowDown</Code><Message>reduce your request rate</Message></Error>"]
         return self.app(environ, start_response)
 
     def calm(self) -> None:
-        self.every, self.requests = 0, []
+        self.every, self.requests, self.listener = 0, [], str
 
 
 @pytest.fixture(scope="session")

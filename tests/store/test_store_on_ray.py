@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from embedding_helpers import CountingEmbedder, collection_of
+from processes import of_session
 
 from mrl_sweep.embedding import Store, embed
 from mrl_sweep.execution.places import places_of, unreadable
@@ -33,12 +37,28 @@ def test_a_machine_without_a_copy_fetches_the_objects_of_the_rows_that_it_reads_
     assert len(list(copies_of(address).rglob("*.arrow"))) == 1
 
 
-def command(*arguments: str) -> dict:
-    done = subprocess.run(
-        [sys.executable, "-m", "mrl_sweep", *arguments], capture_output=True, text=True, check=False, timeout=230
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def made(folder: Path, n_documents: int) -> list[str]:
+    """A collection, and the command that runs it."""
+    corpus = [{"_id": f"d{i}", "text": f"a text about {i * 7919 % 1000} and {i % 13}, {i // 1000}"} for i in range(n_documents)]
+    queries = [{"_id": f"q{i}", "text": f"what about {i * 7919 % 1000}?"} for i in range(40)]
+    (folder / "qrels").mkdir()
+    for name, lines in (("corpus", corpus), ("queries", queries)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    judged = "".join(f"q{i}\td{i}\t1\n" for i in range(40))
+    (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}")
+    how = "--model wordllama --dims 256,64 --index none --format json"
+    return ["run", "--collection", str(folder), *how.split()]
+
+
+def started(*arguments: str) -> subprocess.Popen[str]:
+    """The command with a Ray of its own, in a session of its own."""
+    argv = [sys.executable, "-m", "mrl_sweep", *arguments, "--executor", "ray", "--threads", "2"]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def comparable(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without dates, timings and the executor's name."""
+    return {key: value for key, value in report.items() if key not in ("manifest", "timings")}
 
 
 def test_a_run_on_ray_over_a_store_that_answers_503_now_and_then_is_that_of_threads_over_a_folder(
@@ -46,30 +66,50 @@ def test_a_run_on_ray_over_a_store_that_answers_503_now_and_then_is_that_of_thre
 ) -> None:
     pytest.importorskip("ray")
     address, weather = s3
-    corpus = [{"_id": f"d{i}", "text": f"a text about {i * 7919 % 1000} and {i % 13}"} for i in range(400)]
-    queries = [{"_id": f"q{i}", "text": f"what about {i * 7919 % 1000}?"} for i in range(40)]
-    (tmp_path / "qrels").mkdir()
-    for name, lines in (("corpus", corpus), ("queries", queries)):
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    judged = "".join(f"q{i}\td{i}\t1\n" for i in range(40))
-    (tmp_path / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}")
-    same = [
-        "run",
-        "--collection",
-        str(tmp_path),
-        "--model",
-        "wordllama",
-        "--dims",
-        "256,64",
-        "--index",
-        "none",
-        "--format",
-        "json",
-    ]
+    same = made(tmp_path, 400)
     here = reported(*same, "--store", str(tmp_path / "store"), "--out", str(tmp_path / "threads"))
     weather.calm()
     weather.every = 5
-    there = command(*same, "--store", address, "--out", str(tmp_path / "ray"), "--executor", "ray", "--threads", "2")
+    process = started(*same, "--store", address, "--out", str(tmp_path / "ray"))
+    out, err = process.communicate(timeout=230)
+    assert process.returncode == 0, err
     assert len(weather.requests) >= 5
-    assert there["candidates"] == here["candidates"]
-    assert there["verdict"] == here["verdict"]
+    assert comparable(json.loads(out)) == comparable(here)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found as Linux shows them")
+def test_an_actor_and_then_the_driver_are_killed_over_an_object_store_and_the_report_is_that_of_threads(
+    s3: Any, tmp_path: Path, reported: Any
+) -> None:
+    """The actor dies as it puts its first shard, the driver as it puts the queries; every fifth request is answered 503."""
+    pytest.importorskip("ray")
+    address, weather = s3
+    same = made(tmp_path, 1_200)
+    here = reported(*same, "--store", str(tmp_path / "store"), "--out", str(tmp_path / "threads"))
+    there = [*same, "--store", address, "--out", str(tmp_path / "ray")]
+    weather.calm()
+    weather.every = 5
+    process, killed = started(*there), []
+
+    def kill(request: str) -> None:
+        """Whoever puts a shard of documents first, and whoever puts one of queries."""
+        for role, name in (("document", "ray::Filler"), ("query", "")):
+            if role not in killed and request.startswith("PUT") and ".arrow" in request and f"-{role}-" in request:
+                killed.append(role)
+                for pid, command in of_session(process.pid).items():
+                    if command.startswith(name) and (name or pid == process.pid):
+                        os.kill(pid, signal.SIGKILL)
+
+    weather.listener = kill
+    _, err = process.communicate(timeout=230)
+    for pid in of_session(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert (process.returncode, killed) == (-signal.SIGKILL, ["document", "query"]), err
+    n_before = len(weather.requests)
+    process = started(*there)
+    out, err = process.communicate(timeout=230)
+    assert process.returncode == 0, err
+    puts = [request for request in weather.requests[n_before:] if request.startswith("PUT") and ".arrow" in request]
+    assert {request for request in puts if "-document-" in request} == set(), "what was put is not embedded again"
+    assert comparable(json.loads(out)) == comparable(here)
