@@ -77,8 +77,8 @@ _UNIT_TOLERANCE: Final = 1e-3
 class Filling:
     """What to fill a space with: `total` texts (None: unknown) of one role, and how to name the i-th in a message.
 
-    `texts` is called for them once, and again where stored vectors turn out to be damaged. `rewrite`: small shards of the space
-    become one in the end.
+    `texts` is called for them once, and again where stored vectors turn out to be damaged. `alone`: others were given other texts
+    at the same time, so that nobody looks at what they put, and rewrites it.
     """
 
     texts: Callable[[], Iterable[str]]
@@ -86,7 +86,7 @@ class Filling:
     total: int | None
     name_of: Callable[[int], str]
     on_event: OnEvent = ignore
-    rewrite: bool = True
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class _Run:
         if self._writer is not None:
             with self._disk():
                 self._writer.flush()
-                if self._filling.rewrite:
+                if not self._filling.alone:
                     self._writer.rewrite(digests)
         return Filled(self._space.find(digests), self._n_embedded, np.array(self._empty, np.int64))
 
@@ -219,7 +219,7 @@ class _Run:
             stopped = stop()
         if stopped:
             raise KeyboardInterrupt
-        if self._space.is_full():
+        if not self._filling.alone and self._space.is_full():
             with self._disk():
                 writer.rewrite(_joined(self._digests[self._n_cut :]))
             self._n_cut = len(self._digests)
@@ -231,7 +231,7 @@ class _Run:
         failure: Exception | None = None
         while True:
             while failure is None and len(waiting) < calls and not stop() and coming:
-                if writer.company() and not shuffled:
+                if not self._filling.alone and writer.company() and not shuffled:
                     shuffled = True
                     random.shuffle(coming)  # two that work on the same texts in the same order would embed all of them twice
                 job = self._still_missing(coming.popleft()) if shuffled else coming.popleft()

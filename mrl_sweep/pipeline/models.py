@@ -128,7 +128,7 @@ class Filler:
     def fill(self, role: Role, texts: Sequence[str], ids: Sequence[str]) -> int:
         """Embeds those of the texts that the store does not hold; how many texts there were. As `fill` otherwise."""
         space = self._spaces.setdefault(role, self._store.space(self._embedder.identity(role)))
-        filling = Filling(texts=lambda: texts, role=role, total=len(texts), name_of=ids.__getitem__, rewrite=False)
+        filling = Filling(texts=lambda: texts, role=role, total=len(texts), name_of=ids.__getitem__, alone=True)
         fill(space, self._embedder, filling)
         return len(texts)
 

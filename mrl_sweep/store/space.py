@@ -152,12 +152,16 @@ class Space:
         return there
 
     def rewrite(self, sequence: Uint64Array) -> None:
-        """Puts the rows of small shards into large ones, each text once, in the order of this sequence of texts. Raises OSError.
+        """Puts the rows of small shards into a large one, each text once, in the order of this sequence of texts. Raises OSError.
 
+        Only as many as fill one, the smallest first: whoever adds a text to a store of a thousand small ones waits for no more.
         Several processes may do so at once: what one removes lies in a large shard, which nobody removes, or in one that was new
         when it was put, so that no two rely on what the other removes.
         """
-        small = sorted(self._sound_ones(self._small()), key=lambda serial: self.shards[serial].name)
+        most, there = max(1, self.shard_bytes // self.kind.row_bytes), False
+        small = sorted(self._small(), key=lambda serial: (len(self.shards[serial].flags), self.shards[serial].name))
+        n_rows = np.cumsum([len(self.shards[serial].flags) for serial in small])
+        small = self._sound_ones(small[: 1 + int(np.searchsorted(n_rows, most))])
         if len(small) < 2:
             return
         indexes = [read_index(self.objects.open(self.shards[serial].name), self.kind) for serial in small]
@@ -171,7 +175,6 @@ class Space:
         places = row_of_text.find(np.concatenate([sequence, rows.digests]))
         places = places[np.sort(np.unique(places, return_index=True)[1])]
         order = places[(places >= 0) & ~np.isin(serial_of[places], large)]
-        most, there = max(1, self.shard_bytes // self.kind.row_bytes), False
         for start in range(0, len(order), most):
             piece = order[start : start + most]
             vectors = self.vectors(locations[piece]).read(0, len(piece))

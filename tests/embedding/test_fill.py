@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from embedding_helpers import FILL_QUERY, FILL_TEXTS, CountingEmbedder, collection_of, documents_of, vectors_of
+from embedding_helpers import FILL_QUERY, FILL_TEXTS, CountingEmbedder, collection_of, documents_of, tree, vectors_of
 
-from mrl_sweep.embedding import Batching, Store, embed, known_facts
+from mrl_sweep.embedding import Batching, Role, Store, embed, known_facts
 from mrl_sweep.embedding import fill as filling_module
 from mrl_sweep.embedding.fill import batches, encodable, windows
 from mrl_sweep.events import Progress
+from mrl_sweep.files.digests import text_digests
+from mrl_sweep.store.shard import Rows
 
 # --- Cutting ----------------------------------------------------------------------------------------------------------
 
@@ -70,6 +72,21 @@ def test_one_percent_new_texts_embeds_one_percent(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_windows")
+def test_a_run_that_finds_everything_only_reads(tmp_path: Path) -> None:
+    """Also where small shards lie there: others may be reading them. Whoever adds something rewrites them."""
+    store = Store(tmp_path)
+    space, texts = store.space(CountingEmbedder().identity(Role.DOCUMENT)), [*"abcd"]
+    space.begin(CountingEmbedder().facts())
+    for text in texts:
+        space.put(Rows(vectors_of([text]), text_digests([text]), np.zeros(1, np.uint32), np.zeros(1, np.uint8)))
+    embed(collection_of(texts[:3]), CountingEmbedder(), Store(tmp_path))
+    before = tree(tmp_path)
+    embed(collection_of(texts), CountingEmbedder(), Store(tmp_path))
+    assert tree(tmp_path) == before
+    embed(collection_of([*texts, "e"]), CountingEmbedder(), Store(tmp_path))
+    assert len(list(space.objects.folder.glob("*.arrow"))) == 1
+
+
 def test_equal_texts_are_embedded_once_also_across_windows(tmp_path: Path) -> None:
     texts = (["same"] * 5 + ["other"]) * 6
     embedder = CountingEmbedder()

@@ -103,7 +103,7 @@ DRIVER = """
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
-sys.path[:0] = [{here!r}]
+sys.path[:0] = [{here!r}, {tests!r}]
 from test_chaos import DIMS, stored
 from mrl_sweep.execution.parts import FileCheckpoint
 from mrl_sweep.execution.ray import joined
@@ -125,7 +125,8 @@ with joined(n_threads=2) as executor:
 
 def drive(folder: Path, act: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
     """A driver with a Ray of its own, in a session of its own; also what of that session outlives it, which is ended then."""
-    code = DRIVER.format(here=str(Path(__file__).parent), folder=str(folder), act=act)
+    here = Path(__file__).parent
+    code = DRIVER.format(here=str(here), tests=str(here.parent), folder=str(folder), act=act)
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -234,13 +234,16 @@ def test_a_row_that_another_shard_held_stays_where_that_one_is_gone_by_now(tmp_p
     assert len(shards(folder_of(space))) == 1
 
 
-@pytest.mark.parametrize(("full", "left"), [(8, [1, 3]), (4, [2, 3])], ids=["small shards", "a large one"])
-def test_nothing_is_removed_on_the_word_of_a_small_shard_that_was_there(tmp_path: Path, full: int, left: list[int]) -> None:
-    """Another process that rewrites at the same moment may remove it, and count on what this one would remove."""
+@pytest.mark.parametrize(
+    ("full", "there", "left"),
+    [(8, ["abc", "a"], [1, 3]), (4, ["abc", "a", "d", "e"], [2, 3]), (4, LETTERS, [1] * 6 + [4])],
+    ids=["another process may remove what was there, and count on what this one would", "what a large one holds", "a full one"],
+)
+def test_rewriting_removes_what_is_safe_elsewhere(tmp_path: Path, full: int, there: list[str], left: list[int]) -> None:
     store = Store(tmp_path, shard_bytes=full * (8 * 4 + 21))
-    for texts in ("abc", "a", *"de"[: 8 - full]):
+    for texts in there:
         put(store.space(IDENTITY), list(texts))
-    store.space(IDENTITY).rewrite(text_digests(list("abcde")))
+    store.space(IDENTITY).rewrite(text_digests(LETTERS))
     assert sorted(pa.ipc.open_file(shard).read_all().num_rows for shard in tmp_path.rglob("*.arrow")) == left
 
 
