@@ -20,6 +20,8 @@ SPEC_FORMS: Final = (
 
 _PARAMETER = re.compile(r"([A-Za-z_]+)=(\d+)")
 _DEGENERATE = re.compile(r"(?:IVF|NSG|PQ|RQ|LSQ)0+(?!\d)|HNSW0*[01](?!\d)")
+_GRAPH_OF_ESTIMATES = re.compile(r"(?:^|,|Refine\()(?:HNSW|NSG|NND)\d*[,_]SQtq\d")
+"""FAISS ends the process when it links these codes: two of them have no distance."""
 
 LIVE: Final = "pgvector:"
 """An index that is not FAISS's begins so."""
@@ -88,6 +90,8 @@ def parse_index(text: str) -> IndexSpec:
         raise InputError(f"index {text!r} names no index", SPEC_FORMS)
     if _DEGENERATE.search(factory):
         raise InputError(f"index {text!r}: FAISS breaks on this count of links or lists", SPEC_FORMS)
+    if _GRAPH_OF_ESTIMATES.search(factory):
+        raise InputError(f"index {text!r}: FAISS cannot link these codes", "SQtqmse3 and its like can be linked: HNSW32,SQtqmse3")
     return IndexSpec(factory, tuple(parameters))
 
 
@@ -95,6 +99,8 @@ FLOAT_BYTES: Final = 4
 ID_BYTES: Final = 8
 
 _HEADER: Final = 45
+_WRAPPER: Final = 41
+"""What an index takes around another: transforms in a row share one."""
 _FAST_SCAN_BLOCK: Final = 32
 _QUANTISER_BITS: Final = {"SQ8": 8, "SQ6": 6, "SQ4": 4, "SQfp16": 16, "SQbf16": 16, "SQ8_direct": 8, "SQ8_direct_signed": 8}
 _TRAINED_RANGES: Final = ("SQ8", "SQ6", "SQ4")
@@ -128,10 +134,10 @@ def index_bytes(spec: str, dim: int, n: int) -> int | None:
     block of a fast-scan list is) stands at its expectation. All else FAISS builds (RQ, LSQ, NSG …) is measured only.
     """
     words = [word.strip() for word in parse_index(spec).factory.split(",")]
-    total = 0
+    total, full = 0, dim
     while words and (front := _transform(words[0], dim)) is not None:
-        total, dim, words = total + front[0], front[1], words[1:]
-    if words and (behind := _refinement(words[-1], dim)) is not None:
+        total, dim, words = total + front[0] - (_WRAPPER if total else 0), front[1], words[1:]
+    if words and (behind := _refinement(words[-1], full)) is not None:
         total, words = total + behind.bytes(n), words[:-1]
     core = _core(words, dim, n)
     return None if core is None else total + core
@@ -186,6 +192,8 @@ def _core(words: list[str], dim: int, n: int) -> int | None:
         return None
     first, storage = words[0], words[1] if len(words) > 1 else "Flat"
     if len(words) <= 2 and (match := re.fullmatch(r"HNSW(\d*)(?:_([A-Za-z0-9]+))?", first)):
+        if match[2] and len(words) > 1:
+            return None
         code = code_of(match[2] or storage, dim)
         return None if code is None else code.bytes(n) + _graph(int(match[1] or 32), n)
     if len(words) == 2 and (match := re.fullmatch(r"IVF(\d+)(?:_HNSW(\d*)|\(HNSW(\d*)\))?", first)):
@@ -211,8 +219,9 @@ def _lists(match: re.Match[str], code: CodeBytes, dim: int, n: int) -> int:
         coarse += _graph(int(coarse_links or 32), n_lists)
     blocks = 0
     if code.block > 1:
-        # a fast-scan list has its length beside it, and half a block of padding at its end
-        blocks = 8 * n_lists + round(n_lists * code.per_vector * (code.block - 1) / 2)
+        # a fast-scan list has its length beside it, and half a block of padding at its end; a short one is a block
+        padding = max(n_lists * (code.block - 1) / 2, n_lists * code.block - n)
+        blocks = 8 * n_lists + round(code.per_vector * padding)
     return coarse + 94 + 8 * n_lists + code.once_in_lists + n * (ID_BYTES + code.per_vector) + blocks
 
 
@@ -228,12 +237,12 @@ def _transform(word: str, dim: int) -> tuple[int, int] | None:
 
 
 def _refinement(word: str, dim: int) -> CodeBytes | None:
-    """The second store of a refining index, which reranks what the first returns."""
+    """The second store of a refining index, which reranks what the first returns: by whole vectors, whatever stands in front."""
     if word == "RFlat":
-        return CodeBytes(FLOAT_BYTES * dim, _HEADER + 41, 0)
+        return CodeBytes(FLOAT_BYTES * dim, _HEADER + _WRAPPER, 0)
     if match := re.fullmatch(r"Refine\((\w+)\)", word):
         code = code_of(match[1], dim)
-        return None if code is None else CodeBytes(code.per_vector, code.once + 41, 0, code.block)
+        return None if code is None else CodeBytes(code.per_vector, code.once + _WRAPPER, 0, code.block)
     return None
 
 

@@ -43,6 +43,19 @@ def test_counts_that_crash_faiss_never_reach_it(text: str) -> None:
         parse_index(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["HNSW16,SQtq3", "HNSW,SQtq2", "HNSW8_SQtq4", "NSG8,SQtq3", "IDMap,HNSW16,SQtq3", "Flat,Refine(HNSW8,SQtq3)"]
+)
+def test_graphs_of_codes_without_a_distance_never_reach_faiss_which_ends_the_process(text: str) -> None:
+    with pytest.raises(InputError, match="cannot link"):
+        parse_index(text)
+
+
+@pytest.mark.parametrize("text", ["IVF4_HNSW8,SQtq3", "IVF4(HNSW8),SQtq3", "HNSW16,SQtqmse2", "SQtq3,RFlat"])
+def test_these_codes_are_fine_elsewhere(text: str) -> None:
+    assert parse_index(text).factory == text
+
+
 @pytest.mark.parametrize("text", ["HNSW10", "HNSW16", "IVF10,Flat", "PQ10", "HNSW"])
 def test_counts_that_begin_alike_are_fine(text: str) -> None:
     assert parse_index(text).factory == text
