@@ -15,7 +15,7 @@ from mrl_sweep.report.content.layout import fit
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
 from mrl_sweep.report.content.view import other_shares, worst_slice
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow, SliceRow, SmallestRow, VerdictRow
+from mrl_sweep.report.document_rows import CandidateRow, ControlRow, SliceRow, SmallestRow, VerdictRow
 from mrl_sweep.report.folder import RunData
 from mrl_sweep.report.render import Format, render
 from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ranks
@@ -137,6 +137,18 @@ def test_controls_stand_beside_the_prefix_of_their_size(sketch: Report) -> None:
         ("pca", ("99.5%", "97.0%")),
         ("random", ("98.0% ±1.0", "94.0%")),
     ]
+    answers = {256: "cannot tell", 128: "better"}
+    tested = [
+        ControlRow(dim=dim, kept=0.9, kept_by_random=0.8, low=0.01, high=0.2, margin=0.05, answer=answer)
+        for dim, answer in answers.items()
+    ]
+    told = controls(replace(with_rows(sketch, *rows), controls=tuple(tested)))
+    assert told is not None
+    (note,) = told.notes
+    assert note.startswith(
+        "Against random axes, where those lose 5% or more, the prefix may be either at 256: the queries cannot tell;"
+    )
+    assert note.endswith(" it is better at 128 (proven against each of the 3 draws of them, not a further one).")
 
 
 def finding(value: str, *, q: float | None, kept: float, declared: bool = True) -> SliceFinding:

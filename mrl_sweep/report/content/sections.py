@@ -125,15 +125,17 @@ def _better_by(row: ControlRow | None) -> str:
 
 
 def _against_random(report: Report) -> tuple[str, ...]:
-    """`Against random axes the prefix is better at 96 and 48 (proven); at 24 the queries cannot tell.`"""
+    """`Against random axes the prefix is better at 96, 48 (proven against each draw); may be either at 24.`"""
     by_answer: dict[str, list[str]] = {}
     for row in report.controls:
         by_answer.setdefault(row.answer, []).append(str(row.dim))
     if not by_answer:
         return ()
     margin = words.asked_share(report.controls[0].margin)
+    draws = len({row.basis for row in report.candidates if row.basis.startswith(Basis.RANDOM)})
+    of_draws = "the one draw of them" if draws == 1 else f"each of the {draws} draws of them, not a further one"
     phrases = {
-        AgainstRandom.BETTER: "is better at {} (proven)",
+        AgainstRandom.BETTER: f"is better at {{}} (proven against {of_draws})",
         AgainstRandom.NO_BETTER: f"is no better at {{}} (proven within {margin} of full size)",
         AgainstRandom.OPEN: "may be either at {}: the queries cannot tell",
     }
