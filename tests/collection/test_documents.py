@@ -104,6 +104,8 @@ def test_what_is_known_of_each_document_of_a_large_corpus_lies_in_mapped_files(m
     ids = read_corpus(ListSource(made)).documents.ids
     mapped = (ids._bytes.values(), ids._ends.values(), ids.hashes(), read_corpus(ListSource(made)).documents._positions)
     assert [type(column) for column in mapped] == [np.memmap] * 4
+    address = ids._bytes.values().ctypes.data
+    assert (ids.arrow().type, ids.arrow().buffers()[2].address) == ("large_string", address), "Arrow, and nothing is copied"
     for some in (ids, pickle.loads(pickle.dumps(ids))):
         assert (some[1499], some[3:5], len(some)) == ("döc1499", ["döc3", "döc4"], 1500)
         assert some.rows_of(["döc7", "x"]).tolist() == [7, -1]
