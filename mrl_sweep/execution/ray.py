@@ -40,6 +40,12 @@ IN_FLIGHT: Final = 2
 LEAST_SHARE: Final = 0.25
 """Of a full task, that the last ones still hold."""
 
+FEW: Final = 50
+"""Workers that the driver feeds as soon as one is free: no task waits, since Ray lets later ones overtake it to the very end."""
+
+LEAST_S: Final = 0.5
+"""Of work in the last tasks of few workers."""
+
 RETRIES: Final = 5
 """Times that a task is run again where its worker or node dies."""
 
@@ -191,10 +197,10 @@ class _Flights:
         self._put_floor()
 
     def launch(self) -> bool:
-        """Submit tasks until each worker has one at work and one waiting; returns whether any is under way."""
+        """Submit tasks until each worker has one at work and, of many workers, one waiting; returns whether any is under way."""
         for lane in self.executor.lanes:
             flying = sum(one is lane for _, one in self._under_way.values())
-            for _ in range(IN_FLIGHT * lane.n_workers - flying):
+            for _ in range((1 if self._few else IN_FLIGHT) * lane.n_workers - flying):
                 if self._left:
                     self._submit(lane)
         return bool(self._under_way)
@@ -236,6 +242,14 @@ class _Flights:
                 self.executor.ray.cancel(ref, force=True)
         self._under_way.clear()
 
+    @property
+    def _n_workers(self) -> int:
+        return sum(lane.n_workers for lane in self.executor.lanes)
+
+    @property
+    def _few(self) -> bool:
+        return self._n_workers <= FEW
+
     def _submit(self, lane: Lane) -> None:
         ray, rows = self.executor.ray, self._take(self._rows_of_a_task(lane))
         remote = ray.remote(count_here).options(num_returns=2, max_retries=self.executor.retries, **lane.resources)
@@ -244,12 +258,12 @@ class _Flights:
 
     def _rows_of_a_task(self, lane: Lane) -> int:
         """About `task_s` of work; less where little is left, so that all workers end together."""
-        rate, n_workers = self._rates.get(lane), sum(one.n_workers for one in self.executor.lanes)
+        rate, n_workers = self._rates.get(lane), self._n_workers
         n_queries, dim = self.task.targets.queries.shape
         share, each = n_rows_of(self._left) / (IN_FLIGHT * n_workers), self.context.rows_each
         if rate:
             full = rate * self.executor.task_s * max(1.0, n_workers / DRIVEN)
-            rows = min(full, max(share, full * LEAST_SHARE))
+            rows = min(full, max(share, rate * LEAST_S if self._few else full * LEAST_SHARE))
         else:
             rows = min(share, FIRST_TASK_OPERATIONS / (2 * max(1, n_queries) * dim))
         return max(each, int(rows) // each * each)
