@@ -186,7 +186,7 @@ def paired_words(paired: Comparison | None) -> str:
     """`+0.0412 better`: the mean paired difference, and what is proven."""
     if paired is None:
         return words.DASH
-    shown_as = {"first": "worse", "second": "better"}.get(str(paired.better), "open")
+    shown_as = {"first": "worse", "second": "better"}.get(str(paired.better), "not proven")
     return f"{paired.difference:+.4f} {shown_as}"
 
 

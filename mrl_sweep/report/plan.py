@@ -84,7 +84,7 @@ def _rows(plan: Plan, name: str) -> Section:
     kept = _that_matter(plan)
     notes = (
         *(note for note in _merged_notes(plan.assumptions) if note != ON_DISK),
-        *(f"left out: {one}" for one in plan.left_out),
+        *_left_out(plan.left_out),
     )
     return Section(
         title=name,
@@ -102,6 +102,15 @@ def _merged_notes(notes: Sequence[str]) -> list[str]:
         index, colon, text = note.partition(": ")
         indexes.setdefault(text if colon else note, []).extend([index] if colon else [])
     return [f"{', '.join(names)}: {text}" if names else text for text, names in indexes.items()]
+
+
+def _left_out(refused: Sequence[str]) -> list[str]:
+    """`left out: HNSW32 at 64, HNSW32 at 32 and 7 more: why`: those of one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for one in refused:
+        name, _, reason = one.rpartition(": ")
+        by_reason.setdefault(reason, []).append(name)
+    return [f"left out: {words.first_offenders(names, limit=3)}: {reason}" for reason, names in by_reason.items()]
 
 
 def _that_matter(plan: Plan) -> Sequence[PlanRow]:

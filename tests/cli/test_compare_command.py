@@ -43,7 +43,7 @@ def test_text_says_who_is_better_and_ends_with_what_would_be_shipped(command: Co
     assert [" ".join(line.split()) for line in lines[-8:-4]] == [
         "By bytes of a vector",
         "bytes A nDCG@10 B nDCG@10 B - A between",
-        "1,024 256: 1.0000 256: 1.0000 +0.0000 open -0.0174 to +0.0174",
+        "1,024 256: 1.0000 256: 1.0000 +0.0000 not proven -0.0174 to +0.0174",
         "512 128: 1.0000 128: 0.8155 -0.1845 worse -0.2092 to -0.1587",
     ]
     assert max(map(len, lines)) <= 80

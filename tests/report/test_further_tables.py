@@ -154,6 +154,20 @@ def test_a_long_plan_keeps_full_size_the_cheapest_acceptable_rows_and_what_nearl
     assert render(article, Format.HTML).count("<tr class=") == 20
 
 
+def test_what_is_left_out_for_one_reason_is_named_together() -> None:
+    left_out = tuple(f"HNSW32 at {dim}:int8: its bytes are not known" for dim in (512, 256, 128, 64, 32))
+    plan = Plan(
+        rows=(plan_row(64, "float32", acceptable=True, at_least=0.9),),
+        request=PlanRequest(docs=1000),
+        assumptions=(),
+        left_out=left_out,
+    )
+    (section,) = plan_article({"": plan}).sections
+    assert [item.text for item in section.items] == [
+        "left out: HNSW32 at 512:int8, HNSW32 at 256:int8, HNSW32 at 128:int8 and 2 more: its bytes are not known"
+    ]
+
+
 def test_what_is_said_alike_of_several_indexes_is_said_once() -> None:
     assumptions = ("memory holds one index", "Flat: no latency: why", "HNSW32: another", "HNSW32: no latency: why")
     row = plan_row(64, "float32", acceptable=True, at_least=0.9)

@@ -9,6 +9,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 from mrl_sweep import words
 from mrl_sweep.report.content import view
@@ -109,21 +110,27 @@ def _svg(chart: Chart) -> str:
         return round(_LEFT + (x - first) / room * (_WIDTH - _LEFT - _RIGHT), 1)
 
     def down(y: float) -> float:
-        return round(_TOP + (high - min(max(y, low), high)) / (high - low) * (_HEIGHT - _TOP - _BOTTOM), 1)
+        return round(_TOP + (high - y) / (high - low) * (_HEIGHT - _TOP - _BOTTOM), 1)
 
-    parts = [*_rows(chart, low, high, step, down), *_columns(chart, across)]
+    inside = f"inside-{crc32(chart.title.encode())}"
+    cut = f'clip-path="url(#{inside})"'
+    parts = [
+        f'<clipPath id="{inside}"><rect width="{_WIDTH}" height="{_HEIGHT - _BOTTOM}"/></clipPath>',
+        *_rows(chart, low, high, step, down),
+        *_columns(chart, across),
+    ]
     for number, line in enumerate(chart.lines):
         if len(line.band) > 1:
             upper = [(across(x), down(top)) for x, _, top in line.band]
             lower = [(across(x), down(bottom)) for x, bottom, _ in reversed(line.band)]
-            parts.append(f'<path class="band" d="{_path([*upper, *lower])}Z"/>')
+            parts.append(f'<path class="band" {cut} d="{_path([*upper, *lower])}Z"/>')
         points = [(across(x), down(y)) for x, y in line.points]
         kind = "line" if number == 0 else f"line other dash-{number % 3}"
-        parts.append(f'<path class="{kind}" d="{_path(points)}"/>')
+        parts.append(f'<path class="{kind}" {cut} d="{_path(points)}"/>')
         for (x, y), (left, top) in zip(line.points, points, strict=True) if number == 0 else ():
             figure = f"{words.percent(y) if chart.shares else words.score(y)}"
             mark = ' class="dot chosen" r="6"' if x == chart.chosen else ' class="dot" r="3.5"'
-            parts.append(f'<circle{mark} cx="{left}" cy="{top}"><title>{_text(figure)}</title></circle>')
+            parts.append(f'<circle{mark} cx="{left}" cy="{min(top, _HEIGHT - _BOTTOM)}"><title>{_text(figure)}</title></circle>')
     parts += _legend([line.name for line in chart.lines])
     parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">{_text(chart.title)}</text>')
     style = (files("mrl_sweep.report.render") / "page" / "chart.css").read_text("utf-8")
@@ -167,6 +174,7 @@ def _columns(chart: Chart, across: Callable[[float], float]) -> Iterable[str]:
     for x, label in chart.ticks:
         at, half = across(x), max(11, 3.5 * len(label))
         if at - half >= free:
+            at = min(at, _WIDTH - half)  # a long label stays inside the picture
             yield f'<text x="{at}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{_text(label)}</text>'
             free = at + half + 8
 

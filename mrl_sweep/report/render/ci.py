@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from xml.etree import ElementTree
 
@@ -54,7 +54,7 @@ def comment(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer
         "\n".join(markdown(sentence) for section in made for sentence in section.brief),
         _warnings(view.remarks(report)),
     ]
-    text = "\n\n".join(block for block in blocks if block)
+    text = _joined(blocks)
     return text + _folded_where_short(text, [section for section in made if section.always]) + "\n"
 
 
@@ -73,19 +73,36 @@ def _folded_where_short(text: str, sections: Sequence[Section]) -> str:
 
 
 def comment_of_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """What to act on, then the sections; the reports that belong to it open on a click."""
+    """What to act on, then the sections.
+
+    Of reports that belong to it, the verdicts; and as far as the comment stays short the rest, a report opening on a click.
+    """
     title = markdown(article.title) + (f": {_SIGNS.get(article.status, markdown(article.status))}" if article.status else "")
     first, *more = (markdown(sentence) for sentence in article.closing)
+    shown = [_joined(_shown(section)) for section in article.sections]
     blocks = [
         f"{MARKER}\n### mrl-sweep: {title}",
         f"**{first}**",
         *more,
         "\n".join(f"- {markdown(failure)}" for failure in article.unsaid_failures),
-        *(block for section in article.sections for block in _shown(section)),
+        *(shown[:1] if article.parts else shown),
         _warnings(article.warnings),
-        *(_folded_report(name, report) for name, report in article.parts.items()),
     ]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    text = _joined(blocks)
+    if not article.parts:
+        return text + "\n"
+    left = []
+    tables = [(section.title, block) for section, block in zip(article.sections[1:], shown[1:], strict=True) if section.table]
+    for name, block in (*tables, *((name, _folded_report(name, report)) for name, report in article.parts.items())):
+        if text.count("\n") + block.count("\n") + 5 <= _LONGEST:  # with the empty lines and the one that names what is left
+            text += f"\n\n{block}"
+        else:
+            left.append(markdown(name))
+    return text + (f"\n\nOn the page (`--format html`): {'; '.join(left)}." if left else "") + "\n"
+
+
+def _joined(blocks: Iterable[str]) -> str:
+    return "\n\n".join(block for block in blocks if block)
 
 
 def _shown(section: Section) -> list[str]:
@@ -144,7 +161,7 @@ def _warnings(section: Section) -> str:
 def _folded(section: Section) -> str:
     """A part that opens on a click; the empty lines let GitHub read Markdown inside the element."""
     body = [_table(section.table), _no_room(section), _items(section), *_notes(section)]
-    inner = "\n\n".join(block for block in body if block)
+    inner = _joined(body)
     return f"<details><summary>{_html(section.title)}</summary>\n\n{inner}\n\n</details>"
 
 
