@@ -125,7 +125,7 @@ def _one_order(
 
 def at_least(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], alpha: float) -> float:
     """The lower limit of the share as docs/deciding.md gives it: one unseen loser, and Hall's cubic against skewness."""
-    x, y = np.append(x, 0.0), np.append(y, max(y.mean(), 0.4 * (y**2).sum() / y.sum()))
+    x, y = np.append(x, 0.0), np.append(y, max(y.mean(), 0.43 * (y**2).sum() / y.sum()))
     n, wanted = len(x), stats.t.ppf(1 - alpha, len(x) - 1)
 
     def excess(share: float) -> float:

@@ -15,7 +15,7 @@ from mrl_sweep.types import FloatArray, IntArray
 UNSEEN: Final = 1
 """How many losers, and as their mirror gainers, every limit counts that were not among the queries (`with_unseen_loser`)."""
 
-UNSEEN_PART: Final = 0.4
+UNSEEN_PART: Final = 0.43
 """An unseen query has at least this part of what the queries have on which the measure rests (`unseen_size`)."""
 
 CAUTION: Final = 1.5
@@ -85,7 +85,7 @@ def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) 
 
 
 def unseen_size(y: FloatArray) -> FloatArray:
-    """(n_candidates,) what a query that was not met has to lose: mean(y), or 0.4 sum(y^2) / sum(y) where that is more.
+    """(n_candidates,) what a query that was not met has to lose: mean(y), or 0.43 sum(y^2) / sum(y) where that is more.
 
     The second is what a query has on average by which the measure holds. Where few queries hold it (a known item that one query
     in ten finds), it is they that can be lost, and mean(y) is far from what each of them has.
