@@ -40,7 +40,7 @@ def placed(
     for base in sorted(bases, key=lambda base: -base.dim):
         offer = target.offer(base.precision)
         own = () if offer is None else ("Flat" if target.name == DEFAULT_TARGET else offer.index,)
-        rows += [Placed(base, index, target.refusal(base, full)) for index in indexes(base) or own]
+        rows += [Placed(base, index, target.refusal(replace(base, index=index), full)) for index in indexes(base) or own]
     order = list(dict.fromkeys(at.index for at in rows))
     return sorted(rows, key=lambda at: order.index(at.index))
 

@@ -124,6 +124,9 @@ class Target:
             return f"{self.title} offers no {configuration.precision}: it has {', '.join(self.precisions)}"
         if not offer.takes(configuration.dim):
             return f"{self.title} indexes up to {offer.most_dims:,} dimensions as {offer.called}, not {configuration.dim:,}"
+        if offer.layout and configuration.index != EXACT and _is_graph(configuration.index) != _is_graph(offer.index):
+            own = "graphs" if _is_graph(offer.index) else "its one exhaustive search"
+            return f"bytes of {self.title} are known of {own}, not of {configuration.index}"
         return self._no_rescoring(configuration, full) if configuration.rescore else ""
 
     @property
@@ -231,6 +234,10 @@ LAYOUTS: Final[Mapping[str, Callable[[str, Configuration, int], int | None]]] = 
     "weaviate:rq1": _weaviate(256, 1, 8),
 }
 """(structure, configuration, documents) -> bytes of the index, by the name in targets.toml."""
+
+
+def _is_graph(structure: str) -> bool:
+    return "hnsw" in structure.lower() and not structure.startswith("IVF")
 
 
 def _links(structure: str) -> int:

@@ -213,6 +213,21 @@ def test_a_shortlist_that_is_ordered_again_comes_from_the_same_graph() -> None:
         assert target.index_bytes(one, 1000) == target.index_bytes(sizes("512:int8"), 1000)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "refused"),
+    [
+        *(("pgvector", f"512:float32:{index}", True) for index in ("Flat", "IVF1024,Flat", "IVF64_HNSW32,Flat", "SQ8")),
+        *(("pgvector", f"512:float32:{index}", False) for index in ("HNSW32", "pgvector:hnsw(m=16,ef=40)", "exact")),
+        *(("weaviate", "512:int8:Flat", True), ("weaviate", "512:int8:HNSW32", False)),
+        *(("sqlitevec", "512:float32:HNSW32", True), ("sqlitevec", "512:float32:Flat", False)),
+        *(("qdrant", "512:float32:Flat", False), ("faiss", "512:float32:IVF64,Flat", False)),
+    ],
+)
+def test_bytes_of_a_targets_own_index_are_given_to_no_other_structure(name: str, text: str, refused: bool) -> None:
+    said = target_named(name).refusal(sizes(text), 1536)
+    assert said.startswith(f"bytes of {target_named(name).title} are known of ") if refused else said == ""
+
+
 def test_nothing_is_pasted_into_a_target_that_refuses() -> None:
     assert target_named("pgvector").paste(sizes("3072"), 3072) == ()
 
