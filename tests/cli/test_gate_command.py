@@ -135,6 +135,13 @@ def test_a_run_that_set_data_aside_is_refused_unless_told_otherwise(command: Com
     assert command("gate", str(unjudged_only), "--dim", "128").returncode == 0
 
 
+def test_where_nothing_is_proven_the_gate_does_not_say_that_nothing_is_acceptable(command: Command, made_run: MadeRun) -> None:
+    done = command("gate", str(made_run({256: FULL, 96: UNCLEAR})), "-q")
+    assert (done.returncode, done.stdout.startswith("No size below 256 is proven acceptable: 96 keeps between ")) == (4, True)
+    worse = command("gate", str(made_run({256: FULL, 64: WORSE}, name="worse")), "-q")
+    assert (worse.returncode, worse.stdout.startswith("No size below 256 is acceptable: 64 keeps at most ")) == (1, True)
+
+
 def test_fewer_than_thirty_queries_are_never_certified(command: Command, made_run: MadeRun) -> None:
     done = command("gate", str(made_run({256: [0] * 29, 128: [0] * 29})), "--dim", "128", "-q")
     assert done.returncode == 4

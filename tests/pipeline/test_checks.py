@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from made_vectors import write_steep_collection
 
 import mrl_sweep
 from mrl_sweep.errors import InputError
@@ -32,3 +34,17 @@ def test_settings_that_no_run_can_follow_are_refused_before_the_collection_is_re
         mrl_sweep.run(**settings)
     assert message in refused.value.message
     assert refused.value.hint
+
+
+def test_a_measure_of_whole_rankings_is_refused_beside_an_index_before_anything_is_embedded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index returns a list: an exact HNSW would "lose" what lies behind it."""
+    write_steep_collection(tmp_path)
+    monkeypatch.setattr(job, "embed_texts", lambda *_: pytest.fail("something was embedded"))
+    with pytest.raises(InputError) as refused:
+        mrl_sweep.run(collection=str(tmp_path), model=f"vectors:{tmp_path}", dims=[48, 16], measure="AP", index="HNSW32")
+    assert (
+        refused.value.message
+        == "AP looks at the whole ranking, and HNSW32 returns a list: what lies behind it would count as lost"
+    )
