@@ -36,6 +36,7 @@ OWNERS: dict[str, set[str]] = {
     "typer": {"cli"},
     "jinja2": {"report"},
     "psycopg": {"deploying", "embedding"},
+    "difflib": {"words"},  # what is near is said in one way
 }
 """Libraries that only these rooms import."""
 

@@ -213,7 +213,6 @@ def decide_grid(
     policy: Policy,
     *,
     bytes_of: Mapping[Configuration, int],
-    baseline: Configuration | None = None,
     basis: str = Basis.PREFIX,
     clusters: IntArray | None = None,
     unfit: Mapping[Configuration, str] = _NOTHING,
@@ -221,13 +220,13 @@ def decide_grid(
     """The smallest proven configuration among those of `bytes_of` (bytes of a vector in memory) that were scored.
 
     `bytes_of` names the grid: exhaustive searches of `basis` at any size, precision and rescoring. Each is tested against the
-    baseline (default: full size) as everywhere, for all required measures; the chance that any proven one is truly below the
+    full size as everywhere, for all required measures; the chance that any proven one is truly below the
     margin is at most alpha in all, because the paths share it. This alpha is beside that of the verdict on sizes alone.
     By mean (`policy.decide_by`) the paths are walked by the measured shares.
 
-    Raises `InputError` where no share is defined: no usable query, or a baseline that finds nothing.
+    Raises `InputError` where no share is defined: no usable query, or a full size that finds nothing.
     """
-    full = baseline or full_size(scores.candidates)
+    full = full_size(scores.candidates)
     question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters, unfit=unfit)
     grid = {c: size for c, size in bytes_of.items() if c in scores.candidates and c.basis == basis and c != full}
     paths = paths_through(grid, full)

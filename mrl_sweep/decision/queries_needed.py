@@ -36,7 +36,7 @@ class Sample:
     unseen: float | None = None
 
 
-def queries_needed(sample: Sample, *, share: float = 1.0, power: float = POWER) -> int | None:
+def queries_needed(sample: Sample, *, share: float = 1.0) -> int | None:
     """How many queries tell a candidate that truly keeps `share` from the margin, with this power; at least 30.
 
     Above the margin it is proven good enough, below it proven worse: n = ((z(1 - alpha) + z(power)) sd / gap)^2 with
@@ -45,7 +45,7 @@ def queries_needed(sample: Sample, *, share: float = 1.0, power: float = POWER) 
     """
     if sample.baseline_mean <= 0 or share == sample.retain or not isfinite(sample.sd):
         return None
-    return _first(lambda n: _excess(sample, n, share, power) >= 0, MIN_QUERIES, _MOST)
+    return _first(lambda n: _excess(sample, n, share) >= 0, MIN_QUERIES, _MOST)
 
 
 def queries_to_settle(sample: Sample, *, kept: float) -> int | None:
@@ -62,7 +62,7 @@ def queries_to_settle(sample: Sample, *, kept: float) -> int | None:
     return round_up(max(measured, best or 0, sample.n + 1))
 
 
-def provable_loss(sample: Sample, *, power: float = POWER) -> float | None:
+def provable_loss(sample: Sample) -> float | None:
     """The smallest distance above the margin, as a share of the baseline's mean, that these queries tell with this power.
 
     The inverse of `queries_needed`: a size that truly loses nothing is proven with this power when the asked share leaves at
@@ -71,13 +71,13 @@ def provable_loss(sample: Sample, *, power: float = POWER) -> float | None:
     if sample.baseline_mean <= 0 or not isfinite(sample.sd):
         return None
     low, high = 0.0, 1.0
-    while _excess(sample, sample.n, sample.retain + high, power) < 0:
+    while _excess(sample, sample.n, sample.retain + high) < 0:
         low, high = high, 2 * high
         if high > _MOST:
             return None
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (low, middle) if _excess(sample, sample.n, sample.retain + middle, power) >= 0 else (middle, high)
+        low, high = (low, middle) if _excess(sample, sample.n, sample.retain + middle) >= 0 else (middle, high)
     return high
 
 
@@ -107,7 +107,7 @@ def strictest_words(n: int, *, noun: str, alpha: float) -> str:
     return f"{count(n)} {noun} can prove {shown} at the most, and that only of a size that changes nothing ({sure})"
 
 
-def _excess(sample: Sample, n: int, share: float, power: float) -> float:
+def _excess(sample: Sample, n: int, share: float) -> float:
     """By how much the limit that `n` queries are expected to have, less its chance variation, clears the margin; in sums."""
     level, better = sample.baseline_mean, share > sample.retain
     gap = level * abs(share - sample.retain)
@@ -122,7 +122,7 @@ def _excess(sample: Sample, n: int, share: float, power: float) -> float:
     third = (n * (third + 3 * sample.sd**2 * met + met**3) + UNSEEN * unmet**3) / total
     t = required_t(skewness_over_root_n(third, variance, total), near_t_quantile(sample.alpha, total - 1))
     error = t * total * sqrt(variance / (total - 1))
-    return n * gap - UNSEEN * against - error - normal_quantile(1 - power) * sqrt(n) * sample.sd
+    return n * gap - UNSEEN * against - error - normal_quantile(1 - POWER) * sqrt(n) * sample.sd
 
 
 def _first(holds: Callable[[int], bool], low: int, most: int) -> int | None:

@@ -198,21 +198,19 @@ def search_slices(
     policy: Policy,
     *,
     candidates: Sequence[Configuration] | None = None,
-    measure: Measure | None = None,
-    baseline: Configuration | None = None,
     clusters: IntArray | None = None,
 ) -> tuple[SliceFinding, ...]:
-    """Every slice at every candidate (default: all sizes below the baseline), size by size, largest first.
+    """Every slice at every candidate (default: all sizes below full size), size by size, largest first.
 
     The question is who is hit more than the others, not who lies below the margin: at a size that loses 10% everywhere every
     group lies below it, and naming them all would tell nothing. `q_value` <= 0.05 marks findings of which at most 5% are
     expected to be chance, counted over all slices of a size: each size is a search of its own. Slices without a counted query
     are left out.
     """
-    full = baseline or full_size(scores.candidates)
+    full = full_size(scores.candidates)
     question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters)
     sizes = list(candidates) if candidates is not None else ladder_below(scores, full)
-    m = scores.measures.index(measure or question.required[0])
+    m = scores.measures.index(question.required[0])
     counted = scores.counted[m]
     values = scores.values[[scores.candidates.index(c) for c in (full, *sizes)], m][:, counted]
     labels = None if clusters is None else clusters[counted]
@@ -330,7 +328,6 @@ def biggest_losers(
     *,
     measure: Measure,
     n: int = 10,
-    baseline: Configuration | None = None,
     ranks: Ranks | None = None,
 ) -> tuple[LosingQuery, ...]:
     """Up to `n` counted queries that lose, the largest loss first (ties in query order); none where nothing is lost.
@@ -338,7 +335,7 @@ def biggest_losers(
     With `ranks` that hold top documents for both candidates: what left and what entered the first k, k being the measure's
     cut-off or, where that is larger or missing, the depth that was kept.
     """
-    full = baseline or full_size(scores.candidates)
+    full = full_size(scores.candidates)
     m = scores.measures.index(measure)
     before, after = (scores.values[scores.candidates.index(c), m] for c in (full, candidate))
     loss = np.where(scores.counted[m], before - after, 0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import FloatArray, IntArray
-from mrl_sweep.words import first_offenders
+from mrl_sweep.words import did_you_mean, first_offenders
 
 
 def cluster_means(values: FloatArray, clusters: IntArray) -> FloatArray:
@@ -48,9 +47,9 @@ def check_fields(metadata: Sequence[Mapping[str, Any]], fields: Sequence[str], o
     absent = [field for field in dict.fromkeys(fields) if field not in names]
     if not absent:
         return
-    near = difflib.get_close_matches(absent[0], names, 1)
+    near = did_you_mean(absent[0], names, spelt=lambda name: f"{option} {name}")
     has = f"the fields are {first_offenders(sorted(names), limit=10)}"
-    hint = f"did you mean {option} {near[0]}? {has}" if near else f"{has}; name one of them with {option}"
+    hint = f"{near} {has}" if near else f"{has}; name one of them with {option}"
     hint = hint if names else f"the queries have no metadata: leave {option} out, or give each query such a field"
     raise InputError(f"no query has the field {first_offenders(absent)}", hint)
 

@@ -6,7 +6,6 @@ And what their users are told first: what does not fit, and where bytes stay and
 from __future__ import annotations
 
 import datetime
-import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, step_of, 
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.precision import HAMMING, bytes_per_vector
 from mrl_sweep.types import EXACT, Advice, Basis, Configuration
+from mrl_sweep.words import did_you_mean
 
 SCHEMA_VERSION: Final = 1
 DEFAULT_TARGET: Final = "faiss"
@@ -251,9 +251,7 @@ def target_named(name: str) -> Target:
     targets = load_targets()
     if name in targets:
         return targets[name]
-    close = difflib.get_close_matches(name.lower(), targets, n=1)
-    guess = f"did you mean {close[0]}? " if close else ""
-    raise InputError(f"there is no target {name!r}", f"{guess}targets are: {', '.join(targets)}")
+    raise InputError(f"there is no target {name!r}", f"{did_you_mean(name, targets)} targets are: {', '.join(targets)}".lstrip())
 
 
 @cache

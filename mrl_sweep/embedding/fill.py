@@ -22,7 +22,7 @@ from mrl_sweep.ranking.pass_plan import ZERO_SQUARED_NORM
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Rows
 from mrl_sweep.store.space import Space, Writer
 from mrl_sweep.types import IntArray
-from mrl_sweep.words import first_offenders
+from mrl_sweep.words import first_offenders, size
 
 WINDOW_TEXTS: Final = 16_384
 WINDOW_CHARACTERS: Final = 32 << 20
@@ -300,10 +300,10 @@ class _Run:
         except OSError as error:
             unwritten = self._n_embedded - (self._writer.n_safe if self._writer else 0)
             row_bytes = self._space.kind.row_bytes if self._space.facts else 0
-            needed = (max(0, (self._filling.total or 0) - self._done) + unwritten) * row_bytes / 2**20
+            needed = (max(0, (self._filling.total or 0) - self._done) + unwritten) * row_bytes
             raise DiskFault(
                 f"cannot write to the store {self._space.objects.place}: {error.strerror or error}"
-                + (f" (needs about {max(needed, 0.1):,.1f} MiB)" if needed else ""),
+                + (f" (needs about {size(needed)})" if needed else ""),
                 "free space there or give another folder with --store; what was embedded is kept and is not embedded again",
             ) from error
 

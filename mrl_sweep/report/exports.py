@@ -142,10 +142,8 @@ def write_trec_runs(
     ranks: Ranks,
     query_ids: Sequence[str],
     document_ids: Mapping[int, str] | Sequence[str],
-    *,
-    tag: str = "mrl-sweep",
 ) -> tuple[list[Path], tuple[Advice, ...]]:
-    """Write `qid Q0 docid rank score tag` lines, best first, one file per candidate; return the files and what to know of them.
+    """Write `qid Q0 docid rank score mrl-sweep` lines, best first, a file a candidate; return the files and what to know of them.
 
     `document_ids` gives the id of each corpus row in `ranks.top`. The format has no way to hold an id with white space: such
     ids are written percent-encoded and counted (FAULTS 71). Scores are float32, printed so that they read back the same.
@@ -166,7 +164,7 @@ def write_trec_runs(
             with (draft / path.name).open("w", encoding="utf-8", newline="\n") as file:
                 for query, rows, scores in zip(queries, ranks.top.rows[c], ranks.top.scores[c], strict=True):
                     file.writelines(
-                        f"{query} Q0 {documents[row]} {rank} {score:.9g} {tag}\n"
+                        f"{query} Q0 {documents[row]} {rank} {score:.9g} mrl-sweep\n"
                         for rank, (row, score) in enumerate(zip(rows.tolist(), scores.tolist(), strict=True), start=1)
                         if row >= 0
                     )

@@ -36,12 +36,6 @@ def test_rows_are_cut_before_they_are_normalised(corpus: Any) -> None:
     np.testing.assert_array_equal(dot, corpus.vectors.read(0, 2000)[:, :8])
 
 
-def test_a_rotation_comes_before_the_cut(corpus: Any) -> None:
-    backwards = np.eye(32, dtype=np.float32)[:, ::-1]
-    turned = IndexCut(dim=2, similarity=Similarity.DOT, rotation=backwards).apply(corpus.vectors.read(0, 3))
-    np.testing.assert_array_equal(turned, corpus.vectors.read(0, 3)[:, [31, 30]])
-
-
 def test_the_quantiser_learns_from_the_renormalised_rows(corpus: Any) -> None:
     """Documents a thousand times longer give the same codes."""
     longer = Vectors((corpus.vectors.read(0, 2000) * np.float32(1000),))
@@ -58,13 +52,6 @@ def test_the_training_sample_is_drawn_by_the_seed(corpus: Any, monkeypatch: pyte
         scores.append(index.search(IndexCut(dim=8).apply(corpus.queries), 400)[0])
     np.testing.assert_array_equal(scores[0], scores[1])
     assert not np.array_equal(scores[0], scores[2])
-
-
-def test_an_index_beyond_the_memory_allowed_is_refused_before_it_is_built(corpus: Any) -> None:
-    with pytest.raises(InputError, match=r"Flat at 32 dimensions takes .* GiB") as caught:
-        build_index(corpus.vectors, IndexCut(dim=32), parse_index("Flat"), max_bytes=200_000)
-    assert "--max-memory" in caught.value.hint
-    assert len(build_index(corpus.vectors, IndexCut(dim=32), parse_index("SQ8"), max_bytes=200_000).index) == 2000
 
 
 def test_arguments_are_not_written_to(corpus: Any) -> None:
@@ -97,7 +84,6 @@ def test_search_parameters_play_no_part_and_everything_else_does(corpus: Any, tm
     assert shelf.take(corpus.vectors, CUT, parse_index("HNSW16,SQ8,efSearch=99"), seed=0) is not None
     assert shelf.take(corpus.vectors, CUT, parse_index("HNSW32,SQ8"), seed=0) is None
     assert shelf.take(corpus.vectors, replace(CUT, dim=16), SPEC, seed=0) is None
-    assert shelf.take(corpus.vectors, replace(CUT, rotation=np.eye(32, dtype=np.float32)), SPEC, seed=0) is None
     assert shelf.take(corpus.vectors, CUT, SPEC, seed=1) is None
     assert shelf.take(Vectors((corpus.vectors.read(0, 1999),)), CUT, SPEC, seed=0) is None
     assert replace(shelf, content="other").take(corpus.vectors, CUT, SPEC, seed=0) is None

@@ -14,7 +14,7 @@ from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasuremen
 from mrl_sweep.deploying.indexes.measuring import check_index, measure_points
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress
-from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Similarity, TopDocuments, Vectors
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Similarity, TopDocuments
 
 QUICK = IndexBudget(latency_s=0.01, throughput_s=0.005, share_of_build=0, threads=1)
 
@@ -164,14 +164,6 @@ def test_an_impossible_index_is_refused_before_any_work() -> None:
         check_index("IVF1024,Flat", 64, similarity=Similarity.COSINE, n_documents=1000)
     with pytest.raises(InputError, match="there is no document"):
         check_index("Flat", 64, similarity=Similarity.COSINE, n_documents=0)
-
-
-def test_a_rotation_turns_documents_and_queries_alike(corpus: Any, exact_ranks: Any) -> None:
-    rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((32, 32)))[0].astype(np.float32)
-    turned = replace(corpus, vectors=Vectors((corpus.vectors.read(0, 2000) @ rotation,)), queries=corpus.queries @ rotation)
-    one = measured(corpus, 8, "Flat", rotation=rotation, basis="random")
-    assert one.candidate == Configuration("random", 8, "Flat")
-    assert np.mean(one.top_rows == exact_ranks(turned, (8,)).top.rows[0]) > 0.99
 
 
 def test_dot_products_are_not_normalised(corpus: Any) -> None:

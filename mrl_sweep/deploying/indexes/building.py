@@ -7,7 +7,6 @@ Built indexes are kept on disk under what they were built from, so that a later 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -21,14 +20,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec, index_bytes
+from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec
 from mrl_sweep.deploying.indexes.faiss_index import FAISS_VERSION, FaissIndex, TrainingNeed, make_index, read_index, training_need
 from mrl_sweep.deploying.indexes.measurement import anonymous_bytes
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.files import json_digest, replacing
 from mrl_sweep.ranking.pass_plan import unit_prefix
-from mrl_sweep.types import Advice, Float32Array, Similarity, Vectors
+from mrl_sweep.types import SEED, Advice, Float32Array, Similarity, Vectors
+from mrl_sweep.words import size
 
 BLOCK_BYTES: Final = 32 * 2**20
 """How much of the corpus is in memory at once besides the index: full-size float32 rows of one block."""
@@ -39,16 +39,14 @@ SAMPLE_BYTES: Final = 2**30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexCut:
-    """What is cut from full-size rows before they reach an index: the axes (after a rotation), how many, and how they compare."""
+    """What is cut from full-size rows before they reach an index: how many numbers, and how they compare."""
 
     dim: int
     similarity: Similarity = Similarity.COSINE
-    rotation: Float32Array | None = None
 
     def apply(self, rows: Float32Array) -> Float32Array:
-        """(n, full) -> (n, dim) float32: rotated where a control asks for it, truncated, renormalised. Zero rows stay zero."""
-        turned = rows if self.rotation is None else rows @ self.rotation[:, : self.dim]
-        return unit_prefix(turned, self.dim, similarity=self.similarity)
+        """(n, full) -> (n, dim) float32: truncated, renormalised. Zero rows stay zero."""
+        return unit_prefix(rows, self.dim, similarity=self.similarity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +68,8 @@ def prefix_rows(vectors: Vectors, cut: IndexCut, *, block_bytes: int = BLOCK_BYT
         yield cut.apply(vectors.read(start, min(start + step, len(vectors))))
 
 
-def build_index(
-    vectors: Vectors, cut: IndexCut, spec: IndexSpec, *, seed: int = 0, max_bytes: int | None = None, on_event: OnEvent = ignore
-) -> Built:
-    """Makes the index and fills it: see `fill_index`. InputError too where it would take more than `max_bytes`."""
-    predicted = index_bytes(spec.factory, cut.dim, len(vectors))
-    if max_bytes is not None and predicted is not None and predicted > max_bytes:
-        raise InputError(
-            f"{spec.factory} at {cut.dim} dimensions takes {predicted / 2**30:.3g} GiB, more than the memory allowed",
-            "raise --max-memory, or choose a smaller index: SQ8 takes a quarter of Flat",
-        )
+def build_index(vectors: Vectors, cut: IndexCut, spec: IndexSpec, *, seed: int = 0, on_event: OnEvent = ignore) -> Built:
+    """Makes the index and fills it: see `fill_index`."""
     return fill_index(make_index(spec, cut.dim, cut.similarity), vectors, cut, seed=seed, on_event=on_event)
 
 
@@ -119,7 +109,7 @@ def fill_index(index: FaissIndex, vectors: Vectors, cut: IndexCut, *, seed: int 
     )
 
 
-def try_building(spec: IndexSpec, dim: int, similarity: Similarity, *, seed: int = 0) -> None:
+def try_building(spec: IndexSpec, dim: int, similarity: Similarity) -> None:
     """Builds the index on a few random vectors of this size and searches it, with four lists where it asks for more.
 
     Raises InputError with FAISS's reason: some strings it takes at any size, and refuses when they are trained or filled.
@@ -128,7 +118,7 @@ def try_building(spec: IndexSpec, dim: int, similarity: Similarity, *, seed: int
     need = training_need(index)
     if need.least > _MOST_TRIED:
         return
-    rows = unit_prefix(np.random.default_rng(seed).standard_normal((max(need.least, _LEAST_TRIED), dim), np.float32), dim)
+    rows = unit_prefix(np.random.default_rng(SEED).standard_normal((max(need.least, _LEAST_TRIED), dim), np.float32), dim)
     with captured_warnings():
         index.leave_out_annealing()
         index.shorten_training()
@@ -308,14 +298,11 @@ class IndexShelf:
             with replacing(path.with_suffix(".json")) as draft:
                 draft.write_text(text, encoding="utf-8")
         except (OSError, RuntimeError) as error:
-            message = (
-                f"cannot keep {path.name} in {self.folder} (needs about {built.index.size_bytes() / 2**20:,.0f} MiB): {error}"
-            )
+            message = f"cannot keep {path.name} in {self.folder} (needs about {size(built.index.size_bytes())}): {error}"
             raise EnvironmentFault(message, "free some space, or leave out --keep-indexes") from error
         return path
 
     def _facts(self, vectors: Vectors, cut: IndexCut, spec: IndexSpec, seed: int) -> dict[str, Any]:
-        rotation = None if cut.rotation is None else hashlib.sha256(cut.rotation.tobytes()).hexdigest()
         return {
             "format": SHELF_FORMAT,
             "faiss": FAISS_VERSION,
@@ -324,7 +311,7 @@ class IndexShelf:
             "factory": spec.factory,
             "dim": cut.dim,
             "similarity": str(cut.similarity),
-            "rotation": rotation,
+            "rotation": None,  # as earlier versions named what they kept
             "seed": seed,
         }
 

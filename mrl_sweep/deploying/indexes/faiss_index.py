@@ -15,7 +15,7 @@ import numpy as np
 from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.pass_plan import unit_prefix
-from mrl_sweep.types import Float32Array, IntArray, Similarity
+from mrl_sweep.types import SEED, Float32Array, IntArray, Similarity
 from mrl_sweep.words import did_you_mean
 
 FAISS_VERSION: Final = str(faiss.__version__)
@@ -197,11 +197,6 @@ class TwoStage(FaissIndex):
         """The own document takes a place on the shortlist that is not its due."""
         return replace(self, shortlist=self.shortlist + 1)
 
-    @property
-    def hot_bytes(self) -> int:
-        """The serialised first stage: what every query scans."""
-        return FaissIndex(self.spec, self.handle.base_index, self.sign).size_bytes()
-
 
 def make_two_stage(name: str, small: int, shortlist: int, large: int, similarity: Similarity) -> TwoStage:
     """An empty two-stage index over rows of `large` columns: it cuts (and for cosine renormalises) the prefix by itself."""
@@ -293,13 +288,13 @@ WORTH_THREADS: Final = 20_000
 """Queries below which starting threads takes longer than the clustering."""
 
 
-def topic_labels(queries: Float32Array, *, seed: int = 0) -> IntArray:
+def topic_labels(queries: Float32Array) -> IntArray:
     """(n_queries,) the topic of each query vector, from 0 on; all -1 where the queries are too few for two topics."""
     n_topics = min(MOST_TOPICS, len(queries) // QUERIES_PER_TOPIC)
     if n_topics < 2:
         return np.full(len(queries), -1, np.int64)
     rows = unit_prefix(queries, queries.shape[1])
-    means = faiss.Kmeans(rows.shape[1], n_topics, niter=25, spherical=True, seed=seed, min_points_per_centroid=1)
+    means = faiss.Kmeans(rows.shape[1], n_topics, niter=25, spherical=True, seed=SEED, min_points_per_centroid=1)
     with limited_threads(1 if len(rows) < WORTH_THREADS else None):
         means.train(rows)
         labels: IntArray = means.index.search(rows, 1)[1][:, 0].astype(np.int64)

@@ -29,7 +29,7 @@ class IndexBudget:
     take long anyway, at most to `most_latency_s` and `most_throughput_s`: a build of hours, or one that a laptop slept
     through, must not buy hours of searching. Over a small index, 5 ms give the rate that 40 ms give. `checked_queries` is the
     sample on which a Flat index is held against the exact search. `threads` None: as many as FAISS takes. `seed` draws the
-    training sample. `max_bytes` refuses an index predicted to be larger.
+    training sample.
     """
 
     latency_s: float = 0.15
@@ -40,7 +40,6 @@ class IndexBudget:
     checked_queries: int = 32
     threads: int | None = None
     seed: int = 0
-    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,6 @@ class IndexMeasurement:
 
     `above`, `tied` (n_pairs,) as in `Ranks`, within the returned list; `top_rows`, `top_scores` (n_queries, depth).
     `exact_by_construction`: a Flat index, checked on a sample of queries.
-    `hot_bytes`: the part that every query scans, where that is not all of it (a funnel's first stage).
     """
 
     candidate: Configuration
@@ -60,7 +58,6 @@ class IndexMeasurement:
     cost: Cost
     exact_by_construction: bool = False
     advice: tuple[Advice, ...] = ()
-    hot_bytes: int | None = None
 
 
 def merge_measurements(exact: Ranks, measured: Sequence[IndexMeasurement]) -> Ranks:

@@ -40,7 +40,7 @@ from mrl_sweep.deploying.indexes.measurement import (
 )
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
-from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
+from mrl_sweep.types import Advice, Basis, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
 
 
 def check_index(
@@ -258,8 +258,7 @@ def measure_funnel(
     index = make_two_stage(str(funnel), funnel.small, funnel.shortlist, funnel.large, similarity)
     with limited_threads(budget.threads):
         built = fill_index(index, vectors, cut, seed=budget.seed, on_event=on_event)
-        measured = measure_built(built, funnel.configuration, trial, budget=budget, on_event=on_event)
-    return replace(measured, hot_bytes=index.hot_bytes)
+        return measure_built(built, funnel.configuration, trial, budget=budget, on_event=on_event)
 
 
 RECALL_AT = 10
@@ -282,8 +281,6 @@ def measure_points(
     depth: int,
     budget: IndexBudget,
     exact: Ranks | None = None,
-    rotation: Float32Array | None = None,
-    basis: str = "prefix",
     shelf: IndexShelf | None = None,
     on_event: OnEvent = ignore,
 ) -> tuple[IndexMeasurement, ...]:
@@ -294,7 +291,7 @@ def measure_points(
     FAISS cannot make or train the index.
     """
     parsed = parse_index(spec)
-    cut = IndexCut(dim=dim, similarity=similarity, rotation=rotation)
+    cut = IndexCut(dim=dim, similarity=similarity)
     trial = Trial(cut.apply(queries), qrels, own_rows, depth)
     points: list[IndexMeasurement] = []
     with limited_threads(budget.threads):
@@ -304,7 +301,7 @@ def measure_points(
         share = replace(budget, share_of_build=budget.share_of_build / len(settings))
         for parameters in settings:
             built.index.set_parameters(parameters)
-            candidate = Configuration(basis, dim, str(IndexSpec(parsed.factory, parameters)))
+            candidate = Configuration(Basis.PREFIX, dim, str(IndexSpec(parsed.factory, parameters)))
             points.append(measure_built(built, candidate, trial, budget=share, exact=exact, on_event=on_event))
             if len(points) > 1 and _in_common(points[-2], points[-1]) >= SETTLED:
                 break
@@ -317,7 +314,7 @@ def _built(
     stored = None if shelf is None else shelf.take(vectors, cut, spec, seed=budget.seed)
     if stored is not None:
         return stored
-    built = build_index(vectors, cut, spec, seed=budget.seed, max_bytes=budget.max_bytes, on_event=on_event)
+    built = build_index(vectors, cut, spec, seed=budget.seed, on_event=on_event)
     if shelf is not None:
         shelf.put(built, vectors, cut, seed=budget.seed)
     return built

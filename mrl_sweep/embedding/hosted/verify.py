@@ -12,7 +12,7 @@ from mrl_sweep.embedding.hosted.model import HostedModel
 from mrl_sweep.embedding.protocol import Embedder, PartlyEncoded, Role, VectorSource
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.types import Advice, FloatArray
-from mrl_sweep.words import plural
+from mrl_sweep.words import percent, plural
 
 EQUAL_COSINE: Final = 0.9999
 """Hosted models do not answer to the last bit: the same text asked twice differs by about so much."""
@@ -49,7 +49,11 @@ class CodeCheck:
     @property
     def advice(self) -> Advice:
         """One sentence for the report: `api-codes-verified`, or `api-codes-differ` with what follows from it."""
-        figure = f"{self.alike:.2%} of the bits" if self.precision == "binary" else f"least cosine {self.alike:.6f}"
+        figure = (
+            f"{percent(self.alike, limit=EQUAL_BITS)} of the bits"
+            if self.precision == "binary"
+            else f"least cosine {self.alike:.6f}"
+        )
         figures = f"{plural(self.texts, 'text', 'texts')} at {self.dim:,} dimensions, {figure}"
         if self.equal:
             return Advice(
@@ -101,9 +105,7 @@ class ApiCheck:
         )
 
 
-def verify_api(
-    embedder: Embedder | VectorSource, texts: Sequence[str], small_dim: int, *, role: Role = Role.DOCUMENT
-) -> ApiCheck:
+def verify_api(embedder: Embedder | VectorSource, texts: Sequence[str], small_dim: int) -> ApiCheck:
     """Asks for these texts at full size and at `small_dim`, and compares. Each text is paid for twice.
 
     Raises InputError for a model that is not hosted, no text, or a size that the model or the vendor has not; else as `encode`.
@@ -115,7 +117,7 @@ def verify_api(
     if not wanted or not 0 < small_dim < full_dim:
         raise InputError(f"cannot verify {len(wanted):,} texts at {small_dim:,} of {full_dim:,} dimensions", "--verify-api N")
     size = embedder.batching.texts
-    parts = [_compare(embedder, wanted[i : i + size], small_dim, role) for i in range(0, len(wanted), size)]
+    parts = [_compare(embedder, wanted[i : i + size], small_dim) for i in range(0, len(wanted), size)]
     return ApiCheck(
         name=embedder.name,
         dim=small_dim,
@@ -128,7 +130,7 @@ def verify_api(
 
 
 def verify_codes(
-    embedder: Embedder | VectorSource, texts: Sequence[str], dim: int, precisions: Sequence[str], *, role: Role = Role.DOCUMENT
+    embedder: Embedder | VectorSource, texts: Sequence[str], dim: int, precisions: Sequence[str]
 ) -> tuple[CodeCheck, ...]:
     """Asks for the vendor's own codes of these texts, at each precision that it has; nothing of a model without codes.
 
@@ -140,10 +142,10 @@ def verify_codes(
     requested, size = [one for one in embedder.codes if one in precisions], embedder.batching.texts
     alike: dict[str, list[float]] = {precision: [] for precision in requested}
     for part in (wanted[i : i + size] for i in range(0, len(wanted), size)) if requested else ():
-        full = embedder.at_size(part, role, embedder.full_dim)
+        full = embedder.at_size(part, Role.DOCUMENT, embedder.full_dim)
         _, cut = _normalised(full[:, :dim].astype(np.float64))
         for precision in requested:
-            codes = embedder.at_size(part, role, dim, precision)
+            codes = embedder.at_size(part, Role.DOCUMENT, dim, precision)
             own = (codes > 0) == (cut > 0) if precision == "binary" else _normalised(codes.astype(np.float64))[1] * cut
             alike[precision] += (own.mean(axis=1) if precision == "binary" else own.sum(axis=1)).tolist()
     return tuple(
@@ -158,13 +160,13 @@ def verify_codes(
     )
 
 
-def _compare(embedder: HostedModel, texts: Sequence[str], dim: int, role: Role) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _compare(embedder: HostedModel, texts: Sequence[str], dim: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Both sides at unit length, (n, dim) float64, and the (n,) lengths of the vendor's own."""
     try:
-        full = embedder.encode(texts, role).vectors
+        full = embedder.encode(texts, Role.DOCUMENT).vectors
     except PartlyEncoded as part:
         raise part.reason from None
-    own = embedder.at_size(texts, role, dim)
+    own = embedder.at_size(texts, Role.DOCUMENT, dim)
     if own.shape != (len(texts), dim):
         raise EnvironmentFault(f"{embedder.name} answered with {own.shape[1]:,} dimensions instead of {dim:,}")
     _, cut = _normalised(full[:, :dim].astype(np.float64))

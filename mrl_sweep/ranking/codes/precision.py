@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Final
 
@@ -12,6 +11,7 @@ from mrl_sweep.ranking.codes.code import Code
 from mrl_sweep.ranking.codes.scalar import HalfCode, ScalarCode
 from mrl_sweep.ranking.codes.signs import RaBitQCode, SignCode
 from mrl_sweep.types import FLOAT32
+from mrl_sweep.words import did_you_mean
 
 ALL: Final = (FLOAT32, "float16", "int8", "int4", "rabitq", "binary")
 """What `all` stands for, from many bytes to few."""
@@ -37,8 +37,8 @@ def parse_precision(text: str) -> str:
     name = _ALIASES.get(word) or _KNOWN.get(word)
     if name is not None:
         return name
-    near = difflib.get_close_matches(word, [*_KNOWN, *_ALIASES], n=1)
-    guess = f"did you mean {_ALIASES.get(near[0]) or _KNOWN[near[0]]!r}? " if near else ""
+    meant = did_you_mean(word, [*_KNOWN, *_ALIASES], spelt=lambda name: repr(_ALIASES.get(name) or _KNOWN[name]))
+    guess = f"{meant} " if meant else ""
     if re.match(r"(?i)(ivf|hnsw|nsg|pq|opq|flat|rabitq\d*fs)", word):
         guess = f"to measure it as an index write --index {text.strip()}; "
     raise InputError(f"{text!r} is no precision", guess + FORMS)

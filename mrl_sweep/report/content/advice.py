@@ -155,11 +155,11 @@ def small_corpus(*, documents: int, dimension: int, full_dimension: int) -> Advi
     """Under 10,000 documents storage hardly matters: say what is saved."""
     if documents >= SMALL_CORPUS or dimension >= full_dimension:
         return None
-    saved_mib = 4 * documents * (full_dimension - dimension) / 2**20
+    saved = words.size(4 * documents * (full_dimension - dimension))
     cut = f"{dimension} instead of {full_dimension} dimensions"
     return Advice(
         "small-corpus",
-        f"with {words.count(documents)} documents, {cut} saves {saved_mib:.1f} MiB: storage hardly matters at this size",
+        f"with {words.count(documents)} documents, {cut} saves {saved}: storage hardly matters at this size",
         f"weigh what is lost, or plan for the corpus you expect: mrl-sweep plan RUN --docs {_reachable(documents)}",
     )
 

@@ -164,10 +164,13 @@ def table(columns: list[Column], moods: list[Mood], *, chosen: int | None = None
     return Table(columns=tuple(with_figures), moods=tuple(moods), chosen=chosen)
 
 
-def natural_width(table: Table, *, gap: int, text_width: int = 17) -> int:
-    """The characters a table takes; a text column may wrap and counts for at most `text_width`."""
+TEXT_WIDTH: Final = 17
+
+
+def natural_width(table: Table, *, gap: int) -> int:
+    """The characters a table takes; a text column may wrap and counts for at most `TEXT_WIDTH`."""
     widths = [max(map(len, (column.title, *column.cells))) for column in table.columns]
-    shown = [wide if column.right else min(wide, text_width) for column, wide in zip(table.columns, widths, strict=True)]
+    shown = [wide if column.right else min(wide, TEXT_WIDTH) for column, wide in zip(table.columns, widths, strict=True)]
     return sum(shown) + gap * (len(shown) - 1)
 
 

@@ -110,7 +110,7 @@ def test_a_vendors_own_codes_are_those_of_its_vectors(
     assert 0.999 < int8.alike < 1
     assert [one.advice.code for one in (int8, binary)] == ["api-codes-verified"] * 2
     assert (
-        "its own binary codes are those of the vectors (12 texts at 256 dimensions, 100.00% of the bits)" in binary.advice.message
+        "its own binary codes are those of the vectors (12 texts at 256 dimensions, 100.0% of the bits)" in binary.advice.message
     )
     name = "output_dtype" if provider == "voyage" else "embedding_types"
     kinds = [np.ravel(request.document[name])[0] for request in server.requests]
