@@ -48,7 +48,8 @@ _TOKENS: Final = (
         b"<x>",
         b"\xe2\x80\xa8",
     ),
-    *(b"PAR1", b"PK\x03\x04", b"\x93NUMPY", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"_id", b"text", b"=", b"[[", b"#", b"../", b"%"),
+    *(b"PAR1", b"PK\x03\x04", b"\x93NUMPY", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh91AY&SY", b"\xfd7zXZ\x00"),
+    *(b"_id", b"text", b"=", b"[[", b"#", b"../", b"%"),
 )
 
 

@@ -46,6 +46,11 @@ def load_collection(
         if not rest:
             raise InputError(f"{printable(source)} names no collection", f"{scheme}:NAME")
         return _function(*_LOADERS[scheme])(rest, split=split, options=options, on_event=on_event)
+    if colon and rest.startswith("//"):
+        raise InputError(
+            f"{printable(source)} is an address, and collections are read from folders",
+            "download and unpack it, and name the folder; hf:owner/name and ir:NAME download by themselves",
+        )
     _refuse_misspelt(source, scheme if colon else "")
     return _function(*_LOADERS["beir"])(source, split=split, options=options, on_event=on_event)
 

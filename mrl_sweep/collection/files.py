@@ -30,7 +30,7 @@ from mrl_sweep.collection.reading.folders import (
     split_hint,
 )
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of
-from mrl_sweep.collection.reading.qrels import JudgmentColumns, read_qrels
+from mrl_sweep.collection.reading.qrels import JudgmentColumns, is_judgment, read_qrels
 from mrl_sweep.collection.reading.records import Document, Query, Source, json_object, json_queries
 from mrl_sweep.collection.reading.tables import (
     DOCUMENT_ID_COLUMNS,
@@ -40,14 +40,12 @@ from mrl_sweep.collection.reading.tables import (
     TableRow,
     TsvRows,
     documents,
-    is_parquet,
     json_rows,
     judgments,
     named,
-    parquet_rows,
     queries,
 )
-from mrl_sweep.collection.reading.text_sources import FileSource, Joined, RowSource
+from mrl_sweep.collection.reading.text_sources import FileSource, Joined, RowSource, is_parquet, parquet_rows
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.types import Collection
@@ -59,10 +57,10 @@ SETTINGS: Final = (
     *("qrels.query", "qrels.document", "qrels.grade", "quotes"),
 )
 ALIASES: Final = {"docs": "corpus", "documents": "corpus", "topics": "queries"}
-_TABLES: Final = (".jsonl", ".parquet", ".csv", ".tsv")
+_TABLES: Final = (".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".json")
 _TEXTS: Final = (".txt", ".xml", ".trec")
-_JUDGED: Final = (".tsv", ".jsonl", ".parquet", ".csv", ".txt", ".qrels", ".trec")
-_FIELDS: Final = (".csv", ".tsv", ".parquet", ".jsonl")
+_JUDGED: Final = (".tsv", ".jsonl", ".ndjson", ".parquet", ".csv", ".txt", ".qrels", ".trec", ".json")
+_FIELDS: Final = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json")
 _PLAIN_TSV: Final = {2: ("id", "text"), 3: ("id", "title", "text"), 4: ("id", "url", "title", "text")}
 
 
@@ -91,7 +89,7 @@ BEIR: Final = Layout(
     scheme="",
     holds="a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv",
     corpus=("corpus", "docs", "documents", "collection"),
-    queries=("queries", "topics"),
+    queries=("queries", "topics", "questions"),
     quoted=False,
 )
 TREC: Final = Layout(
@@ -102,8 +100,8 @@ TREC: Final = Layout(
     corpus=("docs", "corpus", "documents", "collection"),
     queries=("topics", "queries"),
     quoted=False,
-    queries_endings=(".txt", ".xml", ".jsonl", ".tsv", ".trec", ".parquet", ".csv"),
-    qrels_endings=(".txt", ".tsv", ".qrels", ".trec", ".jsonl", ".parquet", ".csv"),
+    queries_endings=(*_TEXTS, *_TABLES),
+    qrels_endings=(".txt", *_JUDGED),
     called=("docs", "topics", "qrels"),
 )
 TABULAR: Final = Layout(
@@ -160,6 +158,10 @@ class Reading:
     quoted: bool
     limit: int
 
+    def quotes(self, path: Path) -> bool:
+        """Whether quotation marks are no part of this file's texts: a file named .csv has them everywhere, unless told not to."""
+        return self.quoted or (_is_csv(path) and "quotes" not in self.spec.settings)
+
 
 def load_files(source: str, layout: Layout, *, split: str | None, options: LoadOptions, on_event: OnEvent) -> Collection:
     """The collection that `source` names in this layout. Raises InputError with file and line, or row."""
@@ -199,11 +201,12 @@ def find_files(spec: Spec, layout: Layout, split: str | None, *, label_free: boo
         missing = [called for called, path in zip(layout.called, (corpus, topics, qrels), strict=True) if path is None]
         if corpus is None or (missing and not label_free):
             raise InputError(f"{layout.scheme}{spec.text} names no {' and no '.join(missing)}", layout.holds)
-        return Files((corpus,), topics, None if label_free else qrels, "" if label_free else split or DEFAULT_SPLIT)
-    check_folder(folder, layout.holds)
+        return Files(_parts(corpus, layout), topics, None if label_free else qrels, "" if label_free else split or DEFAULT_SPLIT)
+    check_folder(folder, layout.holds, layout.scheme)
+    setting = [f"{layout.scheme}{called}" for called in layout.called]
     whole = corpus or find_file(folder, layout.corpus, layout.corpus_endings)
-    parts = () if whole else find_parts(folder, layout.corpus, layout.corpus_endings)
-    corpora = parts or (whole or require_file(folder, layout.corpus, layout.corpus_endings, layout.holds),)
+    parts = _parts(corpus, layout) if corpus else () if whole else find_parts(folder, layout.corpus, layout.corpus_endings)
+    corpora = parts or (whole or require_file(folder, layout.corpus, layout.corpus_endings, layout.holds, setting[0]),)
     if label_free:
         return Files(corpora, topics or find_file(folder, layout.queries, layout.queries_endings), None, "")
     hint = ""
@@ -219,9 +222,14 @@ def find_files(spec: Spec, layout: Layout, split: str | None, *, label_free: boo
     topics = (
         topics
         or find_file(folder, of_split, layout.queries_endings)
-        or require_file(folder, layout.queries, layout.queries_endings, layout.holds)
+        or require_file(folder, layout.queries, layout.queries_endings, layout.holds, setting[1])
     )
     return Files(corpora, topics, qrels, split, hint)
+
+
+def _parts(named: Path, layout: Layout) -> tuple[Path, ...]:
+    """The file that is named, or those in the folder that is."""
+    return (find_parts(named.parent, [named.name], layout.corpus_endings) or (named,)) if named.is_dir() else (named,)
 
 
 def corpus_of(paths: tuple[Path, ...], reading: Reading) -> Source:
@@ -242,7 +250,7 @@ def documents_of(path: Path, reading: Reading) -> Source:
         if not columns and "_id" in json_object(first, path):
             return FileSource.of(path, max_line_bytes=reading.limit)  # BEIR's own lines, which are read a third faster
         return _source(path, json_rows, columns, reading.limit)
-    if reading.quoted:
+    if reading.quotes(path):
         rows = CsvRows.of(path, max_line_bytes=reading.limit)
         return _source(path, rows, columns, reading.limit, keep_ends=True)
     if reading.spec.settings.get("quotes") == "none":
@@ -286,8 +294,9 @@ def queries_of(path: Path, reading: Reading) -> tuple[Iterable[Query], Callable[
 def judgments_of(path: Path, reading: Reading) -> tuple[Iterator[JudgmentColumns], Callable[[int], object]]:
     """The judgments of a file, and where the n-th line or row lies: a table, or lines as BEIR and TREC write them."""
     columns = reading.spec.columns("qrels")
-    named_by_ending = ".csv" in path.suffixes
-    table = table_of(path, reading, columns, fields=bool(columns) or named_by_ending)
+    if _is_csv(path) and not columns and (first := _first_line(path, reading.limit)) and is_judgment(text_of(first, path)):
+        return read_qrels(path, max_line_bytes=reading.limit), lambda number: Where(path, number)
+    table = table_of(path, reading, columns, fields=bool(columns) or _is_csv(path))
     if table is None:
         return read_qrels(path, max_line_bytes=reading.limit), lambda number: Where(path, number)
     rows, where = table
@@ -309,11 +318,16 @@ def table_of(
         return json_rows(read_lines(path, max_line_bytes=reading.limit), path), where
     if first is not None and text_of(first, path).lstrip().startswith("<"):
         return None
-    by_layout = reading.quoted or "quotes" in reading.spec.settings
+    by_layout = reading.quoted or "quotes" in reading.spec.settings or _is_csv(path)
     if not (by_layout if fields is None else fields):
         return None
-    rows = CsvRows.of(path, max_line_bytes=reading.limit, quoted=reading.quoted)
+    rows = CsvRows.of(path, max_line_bytes=reading.limit, quoted=reading.quotes(path))
     return rows(read_lines(path, max_line_bytes=reading.limit, keep_ends=True), path), where
+
+
+def _is_csv(path: Path) -> bool:
+    """By its name."""
+    return any(suffix.lower() == ".csv" for suffix in path.suffixes)
 
 
 def _first_line(path: Path, limit: int) -> NumberedLine | None:

@@ -179,6 +179,8 @@ _ALIASES: Final = {"desc": "description", "narr": "narrative", "smry": "summary"
 _TAG: Final = re.compile(r"(^[ \t]*)?<(/?)([A-Za-z][\w:.-]*)\b[^<>]*>", re.MULTILINE)
 _LABEL: Final = re.compile(r"\s*(?:Number|Topic|Description|Narrative|Summary)\s*:\s*", re.IGNORECASE)
 _NUMBERS: Final = ("number", "num", "id", "qid", "topic_id")
+_NUMBER: Final = re.compile(r"(?:topic|query|question|doc)?[-_]?(?:id|num|number|no|identifier)")
+"""Whatever else topics call their number: `identifier`, `topicId`, `docno`."""
 
 
 def read_topics(path: Path, *, columns: ColumnNames, max_line_bytes: int) -> Iterator[Query]:
@@ -262,11 +264,13 @@ def _elements(lines: Iterator[NumberedLine], path: Path, columns: ColumnNames) -
     text = re.sub(
         r"<\?xml.*?\?>|<!DOCTYPE[^>\[]*(?:\[.*?\])?[^>]*>", lambda match: "\n" * match[0].count("\n"), text, flags=re.DOTALL
     )
+    # As web pages have them: a lone ampersand, and letters by the names that HTML knows.
+    text = re.sub(r"&(?!#|(?:amp|lt|gt|quot|apos);)\w*;?", _character, text)
     try:
         root = ET.fromstring(f"<all>{text}</all>")
     except ET.ParseError as error:
         raise InputError(f"{path}:{error.position[0]}: not XML: {error}", _LAYOUTS) from error
-    topics = [element for element in root.iter() if element.tag.lower() in ("topic", "top")]
+    topics = [element for element in root.iter() if element.tag.lower() in ("topic", "top")] or _repeated(root)
     if not topics:
         raise InputError(f"nothing to evaluate: {path} holds no <topic> element", _LAYOUTS)
     for number, element in enumerate(topics, 1):
@@ -282,10 +286,27 @@ def _elements(lines: Iterator[NumberedLine], path: Path, columns: ColumnNames) -
         yield _topic(parts, columns, f"{path} topic {number}", number, attributes)
 
 
+def _character(name: re.Match[str]) -> str:
+    character = html.unescape(name[0])
+    return character if character != name[0] else f"&amp;{name[0][1:]}"
+
+
+def _repeated(root: Any) -> list[Any]:
+    """The elements of one name that lie side by side, as deep as they lie alone: `<parameters><query>`, `<DOC>`."""
+    inside = list(root)
+    while len(inside) == 1:
+        inside = list(inside[0])
+    return inside if len({element.tag for element in inside}) == 1 else []
+
+
 def _topic(parts: dict[str, str], columns: ColumnNames, where: object, number: int, metadata: dict[str, Any]) -> Query:
-    key = next((parts[name] for name in (_like(parts, usual) for usual in _NUMBERS) if name), None)
+    usual = (*_NUMBERS, *(name for name in parts if _NUMBER.fullmatch(name)))
+    asked = columns.get("id", "").lower()
+    key = next((parts[name] for name in ([asked] if asked else (_like(parts, name) for name in usual)) if parts.get(name)), None)
     if key is None:
-        raise InputError(f"{where}: this topic has no number", _LAYOUTS)
+        listing = ", ".join(map(printable, sorted(parts))) or "none"
+        hint = f"name it: queries.id={min(parts)}" if parts else _LAYOUTS
+        raise InputError(f"{where}: this topic has no {printable(asked) or 'number'}; its parts are {listing}", hint)
     wanted = columns.get("text")
     lowered = wanted.lower() if wanted else None
     wanted = (

@@ -146,7 +146,9 @@ def test_row_1_missing_files_are_named(folder: Folder, name: str) -> None:
     (path / name).unlink()
     error = refused(path)
     assert error.message.startswith(f"cannot read {path / name}: no such file; the folder holds ")
-    assert error.hint == "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv"
+    part = name.partition(".")[0]
+    holds = "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv"
+    assert error.hint == f"name the file: {path},{part}=FILE; {holds}"
 
 
 def test_row_1_missing_judgments_are_named(folder: Folder) -> None:

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from mrl_sweep.collection import LoadOptions, load_collection
 from mrl_sweep.collection.files import Reading, documents_of, table_of
 from mrl_sweep.collection.reading.folders import Spec
-from mrl_sweep.collection.reading.tables import parquet_rows
-from mrl_sweep.collection.reading.text_sources import RowSource
+from mrl_sweep.collection.reading.text_sources import RowSource, parquet_rows
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.files import is_there
 from mrl_sweep.words import did_you_mean, nearest, printable
 
-COMPRESSED: Final = ("", ".gz", ".zst")
+COMPRESSED: Final = ("", ".gz", ".zst", ".bz2", ".xz")
 DEFAULT_SPLIT: Final = "test"
 
 
@@ -72,7 +73,7 @@ def parse_spec(text: str, keys: Iterable[str], usage: str, aliases: Mapping[str,
     return Spec(text, folder, settings)
 
 
-def check_folder(folder: Path, holds: str) -> None:
+def check_folder(folder: Path, holds: str, scheme: str = "") -> None:
     """Errors: InputError where `folder` is none, with its siblings of a similar name and what it should hold."""
     try:
         if folder.is_dir():
@@ -83,16 +84,26 @@ def check_folder(folder: Path, holds: str) -> None:
     except (OSError, ValueError) as error:
         raise unreadable(folder, error) from error
     if exists:
-        raise InputError(f"cannot read {folder}: it is a file, not a folder", holds)
+        packed = folder.suffix.lower() in (".zip", ".tar", ".tgz", ".7z", ".rar") or ".tar" in folder.suffixes
+        what = "unpack it, and name the folder that it makes" if packed else f"name its folder: {scheme}{folder.parent}"
+        raise InputError(f"cannot read {folder}: it is a file, not a folder", f"{what}; {holds}")
     meant = did_you_mean(folder.name, siblings, spelt=lambda name: printable(str(folder.parent / name)), most=3)
-    others = "" if meant else "; other collections are named trec:, csv:, ir:, hf: or pydocs"
+    is_owned = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", folder.as_posix()) and not folder.parent.is_dir()
+    of_the_hub = f" (hf:{folder.as_posix()} is one of the Hugging Face hub)" if is_owned else ""
+    others = "" if meant else f"; other collections are named trec:, csv:, ir:, hf: or pydocs{of_the_hub}"
     raise InputError(f"cannot read {printable(str(folder))}: no such folder", f"{meant} {holds}{others}".lstrip())
 
 
 def find_file(folder: Path, stems: Iterable[str], endings: Sequence[str]) -> Path | None:
     """The first file named stem + ending, plain or compressed, in the order of stems, then endings."""
-    names = (stem + ending + packed for stem in stems for ending in endings for packed in COMPRESSED)
-    return next((path for name in names if (path := folder / name).exists()), None)
+    names = [stem + ending + packed for stem in stems for ending in endings for packed in COMPRESSED]
+    return next((path for name in names if (path := folder / name).exists()), None) or _in_other_case(folder, names)
+
+
+def _in_other_case(folder: Path, names: Sequence[str]) -> Path | None:
+    """The first file of these names, capital letters or not: `Corpus.jsonl`, `corpus.JSONL`."""
+    lowered = {path.name.lower(): path for path in folder.iterdir()} if folder.is_dir() else {}
+    return next((lowered[name] for name in names if name in lowered), None)
 
 
 def find_parts(folder: Path, stems: Iterable[str], endings: Sequence[str]) -> tuple[Path, ...]:
@@ -102,22 +113,57 @@ def find_parts(folder: Path, stems: Iterable[str], endings: Sequence[str]) -> tu
     return tuple(next(filter(None, matches), ()))
 
 
-def require_file(folder: Path, stems: Sequence[str], endings: Sequence[str], holds: str) -> Path:
-    """As `find_file`. Errors: InputError that says what the folder holds and what it should."""
+def require_file(folder: Path, stems: Sequence[str], endings: Sequence[str], holds: str, setting: str) -> Path:
+    """As `find_file`. Errors: InputError that says what the folder holds and what it should; `setting` (`trec:topics`) names
+    the file where it is called something else."""
     path = find_file(folder, stems, endings)
     if path is None:
         listing = ", ".join(sorted(printable(p.name) for p in folder.iterdir())[:8]) or "nothing"
-        raise InputError(f"cannot read {folder / (stems[0] + endings[0])}: no such file; the folder holds {listing}", holds)
+        raise InputError(
+            f"cannot read {folder / (stems[0] + endings[0])}: no such file; the folder holds {listing}",
+            f"{_elsewhere(folder, stems, endings, setting)}; {holds}",
+        )
     return path
+
+
+def _elsewhere(folder: Path, stems: Sequence[str], endings: Sequence[str], setting: str) -> str:
+    """What to type for a file that lies in a folder below, or is called something like it."""
+    scheme, _, part = setting.rpartition(":")
+    scheme = f"{scheme}:" if scheme else ""
+    entries = sorted(folder.iterdir())
+    inner = [path for path in entries if path.is_dir() and find_file(path, stems, endings)]
+    if inner:
+        return f"name the folder below: {scheme}{inner[0]}"
+    within = [*entries, *(path for entry in entries if entry.is_dir() for path in sorted(entry.iterdir()))]
+    readable = [path for path in within if path.is_file() and any(end in path.name.lower() for end in endings)]
+    free = [path for path in readable if not _plays_another(path.relative_to(folder), stems)]
+    near = nearest(stems[0], {_words(path.relative_to(folder))[0] for path in free}) if len(free) > 1 else []
+    file = next((path for path in free if len(free) == 1 or _words(path.relative_to(folder))[0] in near), None)
+    return f"name the file: {scheme}{folder},{part}={file.relative_to(folder) if file else 'FILE'}"
+
+
+def _words(path: Path) -> list[str]:
+    return re.findall(r"[a-z]+", path.as_posix().lower()) or [""]
+
+
+def _plays_another(path: Path, stems: Sequence[str]) -> bool:
+    """Whether the name, or that of its folder, begins as that of another part of a collection."""
+    others = {"corpus", "docs", "documents", "collection", "queries", "topics", "questions", "qrels"} - {*stems}
+    return _words(path)[0] in others
 
 
 def find_splits(folder: Path, pattern: str, endings: Sequence[str]) -> dict[str, Path]:
     """Split to file, for files named by `pattern` (`{}` stands for the split) + ending, plain or compressed."""
     before, _, after = pattern.partition("{}")
     splits: dict[str, Path] = {}
+    below = before.rpartition("/")[0]
+    place = (_in_other_case(folder, [below]) if below else None) or folder / below
+    files = sorted(place.iterdir()) if place.is_dir() else []
     for ending in (after + ending + packed for packed in COMPRESSED for ending in endings):
-        for path in sorted(folder.glob(f"{before}*{ending}")):
-            name = path.relative_to(folder).as_posix()
+        for path in files:
+            name = before.removesuffix(before.rpartition("/")[2]) + path.name
+            if not (name.startswith(before) and name.lower().endswith(ending)):
+                continue
             split = name[len(before) : len(name) - len(ending)]
             if split:
                 _add_split(splits, split, path)

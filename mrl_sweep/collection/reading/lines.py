@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import os
 import re
 import zlib
@@ -14,8 +15,10 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.files import LFS_POINTER
 
 DEFAULT_MAX_LINE_BYTES: Final = 32 * 2**20
-_GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_PACKED: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
+DAMAGED: Final = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
+"""What reading raises over a file that is not there, cut off or damaged, however it is packed."""
+
 _SNIFFED: Final = 64
 _NO_LINES: Final = (
     (re.compile(rb"PK\x03\x04"), "a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV"),
@@ -27,6 +30,8 @@ _NO_LINES: Final = (
     (re.compile(rb"%PDF-"), "a PDF", "write its text as JSON lines"),
     (re.compile(rb"SQLite format 3\x00"), "an SQLite database", "export its table as CSV"),
     (re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{"), "one JSON array", "write an object a line: jq -c '.[]' {path} > lines.jsonl"),
+    (re.compile(rb"(?:[^\x00]\x00){8}"), "UTF-16", "convert it: iconv -f UTF-16LE -t UTF-8 {path}"),
+    (re.compile(rb"(?:\x00[^\x00]){8}"), "UTF-16", "convert it: iconv -f UTF-16BE -t UTF-8 {path}"),
 )
 """How files begin that are taken for text by their names, what they are, and what to do."""
 _BLOCK_BYTES: Final = 2**20
@@ -52,7 +57,7 @@ class Where(NamedTuple):
 
 
 def compression(path: Path) -> str | None:
-    """`gzip`, `zstd` or None, by the file's first bytes, whatever its name says."""
+    """`gzip`, `zstd`, `bzip2`, `xz` or None, by the file's first bytes, whatever its name says."""
     try:
         with path.open("rb") as file:
             start = file.read(_SNIFFED)
@@ -63,18 +68,22 @@ def compression(path: Path) -> str | None:
     for looks, what, hint in _NO_LINES:
         if looks.match(start):
             raise InputError(f"{path} is {what}, not lines of text", hint.format(path=path))
-    if start.startswith(_GZIP):
-        return "gzip"
-    return "zstd" if start.startswith(_ZSTD) else None
+    return next((kind for begins, kind in _PACKED.items() if start.startswith(begins)), None)
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """The file's bytes, decompressed on the way where it is gzip or zstd."""
+    """The file's bytes, decompressed on the way where it is packed."""
     kind = compression(path)
     if kind == "gzip":
         import gzip
 
         return cast(BinaryIO, gzip.open(path))
+    if kind == "bzip2":
+        import bz2
+
+        return cast(BinaryIO, bz2.open(path))
+    if kind == "xz":
+        return cast(BinaryIO, lzma.open(path))
     if kind == "zstd":
         import pyarrow as pa
 
@@ -104,6 +113,8 @@ def read_lines(
                 number += 1
                 size = len(data)
                 bare = data.removesuffix(b"\n").removesuffix(b"\r")
+                if number == 1 and bare.count(b"\r") > 1 and not data.endswith(b"\n") and size <= max_line_bytes:
+                    raise InputError(f"{path}: its lines end with a carriage return alone", f"tr '\\r' '\\n' < {path}")
                 if len(bare) > max_line_bytes:
                     raise InputError(
                         f"{Where(path, number)}: this line is longer than max_line_bytes = {max_line_bytes:,}",
@@ -111,7 +122,7 @@ def read_lines(
                     )
                 yield NumberedLine(number, offset, data if keep_ends else bare)
                 offset += size
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except DAMAGED as error:
         raise unreadable(path, error) from error
 
 
@@ -146,7 +157,10 @@ def line_number_at(path: Path, offset: int) -> int:
 def unreadable(path: Path, error: Exception) -> InputError:
     """What a user reads about a file that cannot be read."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return InputError(f"cannot read {path}: {reason}", "check the path and its permissions")
+    there = not isinstance(error, OSError) or not error.errno
+    return InputError(
+        f"cannot read {path}: {reason}", "is the file whole? copy it again" if there else "check the path and its permissions"
+    )
 
 
 def skip_to(file: BinaryIO, offset: int) -> None:

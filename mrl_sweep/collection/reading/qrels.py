@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
-from mrl_sweep.collection.reading.lines import Where, is_blank, open_binary, read_lines, skip_to, text_of, unreadable
+from mrl_sweep.collection.reading.lines import DAMAGED, Where, is_blank, open_binary, read_lines, skip_to, text_of, unreadable
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import IntArray
 from mrl_sweep.words import printable
@@ -31,6 +30,8 @@ DOCUMENT_NAMES: Final = frozenset(
 )
 GRADE_NAMES: Final = frozenset({"score", "grade", "rel", "relevance", "label", "judgment", "judgement", "qrel", "relevancy"})
 _LAYOUT: Final = "a line holds query id, document id, grade, or TREC's query id, iteration, document id, grade"
+
+_RUN: Final = "six columns are a run, what a search returned; judgments hold query id, document id and grade"
 
 
 class Judgment(NamedTuple):
@@ -144,7 +145,7 @@ def _blocks(path: Path, offset: int, *, max_line_bytes: int, block_bytes: int) -
                 if not block.endswith(b"\n"):
                     block += file.readline(max_line_bytes + 2)
                 yield block
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except DAMAGED as error:
         raise unreadable(path, error) from error
 
 
@@ -231,9 +232,19 @@ def grade_of(value: object, where: object) -> int:
 
 
 def _split(text: str, count: int) -> Sequence[str]:
-    """Fields between tabs, where ids may hold spaces; else between runs of white space."""
+    """Fields between tabs, where ids may hold spaces; else between runs of white space, or between commas."""
     fields = text.split("\t")
-    return fields if len(fields) == count else re.split(r"[ \t]+", text.strip(" \t"))
+    if len(fields) == count:
+        return fields
+    parted = re.split(r"[ \t]+", text.strip(" \t"))
+    between_commas = [field.strip(' "') for field in text.split(",")]
+    return between_commas if len(parted) != count == len(between_commas) else parted
+
+
+def is_judgment(text: str) -> bool:
+    """Whether a line between commas is a judgment, and no header."""
+    fields = text.split(",")
+    return len(fields) in (3, 4) and _WHOLE.fullmatch(fields[-1].strip()) is not None
 
 
 def _layout(text: str, where: Where) -> tuple[_Columns, bool]:
@@ -243,11 +254,12 @@ def _layout(text: str, where: Where) -> tuple[_Columns, bool]:
     ways = (tabbed if all(tabbed) else [], _split(text, 3), _split(text, 4))
     fields = next((fields for fields in ways if len(fields) in (3, 4)), None)
     if fields is None:
-        raise InputError(f"{where}: {len(_split(text, 3))} columns, 3 or 4 are needed: {printable(text)}", _LAYOUT)
+        count = len(_split(text, 3))
+        raise InputError(f"{where}: {count} columns, 3 or 4 are needed: {printable(text)}", _RUN if count == 6 else _LAYOUT)
     usual = _Columns(len(fields), 0, len(fields) - 2, len(fields) - 1)
     if _WHOLE.fullmatch(fields[usual.grade].strip()):
         return usual, False
-    names = [field.strip().strip('"').lstrip("#").strip().lower() for field in fields]
+    names = [field.strip().strip('"').lstrip("#").strip().lower().replace(" ", "-") for field in fields]
     roles = (QUERY_NAMES, DOCUMENT_NAMES, GRADE_NAMES)
     places_of = [[i for i, name in enumerate(names) if name in usual_names] for usual_names in roles]
     if all(len(places) == 1 for places in places_of):

@@ -131,6 +131,8 @@ def id_of(fields: Mapping[str, Any], key: str, where: object) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # whole numbers beside missing ones are floats to pandas
     if key not in fields:
         keys = first_offenders([f'"{printable(str(k), 30)}"' for k in fields])
         raise InputError(f'{where}: no "{key}"; the keys here are {keys or "none"}')
@@ -147,7 +149,10 @@ def text_field(fields: Mapping[str, Any], key: str, where: object, *, default: s
     if key not in fields:
         keys = first_offenders([f'"{printable(str(k), 30)}"' for k in fields])
         raise InputError(f'{where}: no "{key}"; the keys here are {keys or "none"}')
-    raise InputError(f'{where}: "{key}" must be a string, not {_shown(value)}')
+    inner = next(iter(value), None) if isinstance(value, dict) else None
+    pieces = "join its pieces into one text" if isinstance(value, list) else ""
+    hint = f"name what is inside it: {key}.{inner}" if inner else pieces
+    raise InputError(f'{where}: "{key}" must be a string, not {_shown(value)}', hint)
 
 
 def is_whole(text: str) -> bool:

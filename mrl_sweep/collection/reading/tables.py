@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of, unreadable
+from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of
 from mrl_sweep.collection.reading.qrels import (
     DOCUMENT_NAMES,
     GRADE_NAMES,
@@ -72,7 +72,7 @@ def documents(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) ->
     names: tuple[str, ...] = ()
     key = text = title = ""
     columns = {**columns, PART: "corpus"}
-    for position, number, fields in rows:
+    for position, number, fields in _reached(rows, columns):
         if tuple(fields) != names:
             names = tuple(fields)
             key = column(names, "id", DOCUMENT_ID_COLUMNS, columns, where(number))
@@ -86,7 +86,7 @@ def documents(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) ->
 def queries(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> Iterator[Query]:
     """Each row's query; `metadata` (an object, or JSON text of one) and other columns of plain values become its metadata."""
     columns = {**columns, PART: "queries"}
-    for row in rows:
+    for row in _reached(rows, columns):
         names, place = tuple(row.fields), where(row.number)
         key = column(names, "id", QUERY_ID_COLUMNS, columns, place)
         text = column(names, "text", QUERY_TEXT_COLUMNS, columns, place)
@@ -105,13 +105,34 @@ def judgments(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) ->
 
 def _judgments(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> Iterator[Judgment]:
     columns = {**columns, PART: "qrels"}
-    for row in rows:
+    for row in _reached(rows, columns):
         names, place = tuple(row.fields), where(row.number)
+        if row.fields and all(isinstance(value, dict) for value in row.fields.values()):  # {query: {document: grade}}
+            for name, grades in row.fields.items():
+                yield from (Judgment(name, of, grade_of(value, place), row.number) for of, value in grades.items())
+            continue
         query = column(names, "query", sorted(QUERY_NAMES), columns, place)
         document = column(names, "document", sorted(DOCUMENT_NAMES), columns, place)
         grade = column(names, "grade", sorted(GRADE_NAMES), columns, place, needed=False)
         value = grade_of(row.fields[grade], place) if grade else 1
-        yield Judgment(id_of(row.fields, query, place), id_of(row.fields, document, place), value, row.number)
+        key, several = id_of(row.fields, query, place), row.fields[document]
+        for one in several if isinstance(several, list) else [several]:  # a query with all that is relevant to it
+            yield Judgment(key, id_of({document: one}, document, place), value, row.number)
+
+
+def _reached(rows: Iterable[TableRow], columns: ColumnNames) -> Iterator[TableRow]:
+    """The rows, with what `doc.id` names beside their own fields: the field `id` of the object `doc`."""
+    paths = [name for name in columns.values() if "." in name]
+    for row in rows:
+        inner = {path: _inside(row.fields, path.split(".")) for path in paths if path not in row.fields} if paths else {}
+        found = {path: value for path, value in inner.items() if value is not None}
+        yield row._replace(fields={**row.fields, **found}) if found else row
+
+
+def _inside(value: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def column(
@@ -126,7 +147,7 @@ def column(
             f"{where}: no column {printable(wanted)}; the columns are {_listed(names)}",
             did_you_mean(wanted, names, spelt=printable) or f"{columns.get(PART, 'corpus')}.{role}=NAME names the column",
         )
-    lowered = {name.strip().lower(): name for name in reversed(names)}
+    lowered = {name.strip().lower().replace(" ", "_"): name for name in reversed(names)}
     usual_name = next((lowered[name] for name in usual if name in lowered), "")
     if usual_name or not needed:
         return usual_name
@@ -234,6 +255,8 @@ class CsvRows:
         """Reads the header. The delimiter is a tab in a file named .tsv, else the one that splits the header most."""
         lines = (line for line in read_lines(path, max_line_bytes=max_line_bytes) if not is_blank(line))
         header = next(lines, None)
+        if header is not None and (stated := re.fullmatch(rb"(?:\xef\xbb\xbf)?sep=(.)", header.data.strip(), re.I)):
+            delimiter, header = stated[1].decode("ascii", "replace"), next(lines, None)  # as Excel writes it
         if header is None:
             raise InputError(f"nothing to evaluate: {path} is empty", "its first line names the columns")
         text = text_of(header, path)
@@ -243,7 +266,8 @@ class CsvRows:
             names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter, quoting=_quoting(quoted)))]
         except csv.Error as error:
             raise InputError(f"{Where(path, header.number)}: not a header: {error}", "its first line names columns") from error
-        if len(set(names)) < len(names):
+        known = [name for name in names if name]  # spreadsheets leave columns without a name behind the last
+        if len(set(known)) < len(known):
             raise InputError(f"{Where(path, header.number)}: a column name occurs twice: {printable(text)}")
         return cls(path, delimiter, tuple(names), header.offset, max_line_bytes, quoted)
 
@@ -265,12 +289,13 @@ class CsvRows:
                 return
             start = feed.first
             is_blank = len(fields) <= 1 and not "".join(fields).strip()
-            if start is None or start.offset == self.header_offset or is_blank:
+            if start is None or start.offset <= self.header_offset or is_blank:
                 continue
             if len(fields) != len(self.names):
                 raise InputError(
                     f"{Where(path, start.number)}: {len(fields)} fields where the header has {len(self.names)}: "
-                    f"{printable(self.delimiter.join(fields))}"
+                    f"{printable(self.delimiter.join(fields))}",
+                    f"a text that holds {self.delimiter!r} must stand in quotation marks",
                 )
             yield TableRow(start.offset, start.number, dict(zip(self.names, fields, strict=True)))
 
@@ -306,80 +331,3 @@ class _Feed:
 
 def _quoting(quoted: bool) -> Literal[0, 3]:
     return csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-
-
-_BATCH_ROWS: Final = 1024
-
-
-def is_parquet(path: Path) -> bool:
-    """By its first bytes. Errors: InputError for a file that cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(4) == b"PAR1"
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def parquet_rows(paths: Sequence[Path], columns: Iterable[str] = ()) -> Callable[[int], Iterator[TableRow]]:
-    """A reader of the rows from a given one on, over all files in order; lists (vectors) are left out unless their name is one
-    that is `asked` for or plays a role: then it is told that its type is wrong.
-
-    The reader raises InputError for a file that is no Parquet, or that holds strings that are not UTF-8.
-    """
-    wanted = NAMED | set(columns)
-
-    def rows(position: int = 0) -> Iterator[TableRow]:
-        start = 0
-        for path in paths:
-            file = _open(path)
-            names = [field.name for field in file.schema_arrow if _is_plain(field.type) or field.name in wanted]
-            for group in range(file.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                if start + count > position:
-                    yield from _group(file, path, group, names, start, position)
-                start += count
-
-    return rows
-
-
-def _open(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(pa.OSFile(os.fsencode(path)))  # bytes: a file's name need not be UTF-8
-        file.schema_arrow.names  # noqa: B018 - its columns' names must be, which is seen when they are asked for
-        return file
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise unreadable(path, error) from error
-
-
-def _group(file: Any, path: Path, group: int, names: list[str], start: int, position: int) -> Iterator[TableRow]:
-    import pyarrow as pa
-
-    row = start
-    try:
-        for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=names):
-            if row + batch.num_rows > position:
-                wanted = batch.slice(max(0, position - row))
-                for i, fields in enumerate(wanted.to_pylist(), max(row, position)):
-                    yield TableRow(i, i, {name: _decoded(value) for name, value in fields.items()})
-            row += batch.num_rows
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: a string in rows {row + 1:,} and on is not UTF-8: {error.reason}", "write the column as UTF-8"
-        ) from error
-    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
-        raise unreadable(path, error) from error
-
-
-def _decoded(value: Any) -> Any:
-    """Bytes as the text that they hold: some writers do not say that a column is text."""
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _is_plain(kind: Any) -> bool:
-    """Whether a column may hold an id, a text, a grade or a metadata value; structs are metadata, lists are vectors."""
-    import pyarrow as pa
-
-    return not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

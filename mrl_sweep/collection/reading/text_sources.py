@@ -7,8 +7,11 @@ read one by one, which accepts what is acceptable and names what is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -25,7 +28,7 @@ from mrl_sweep.collection.reading.lines import (
     unreadable,
 )
 from mrl_sweep.collection.reading.records import Batch, Document, Source, batches, in_batches, json_documents
-from mrl_sweep.collection.reading.tables import ColumnNames, TableRow, documents
+from mrl_sweep.collection.reading.tables import NAMED, ColumnNames, TableRow, documents
 from mrl_sweep.errors import InputError
 
 LINES_AT_ONCE: Final = 50
@@ -213,3 +216,85 @@ def _parse(block: bytes, begins: Any, max_line_bytes: int) -> tuple[list[str], l
     if table["title"].null_count:
         titles = [title or "" for title in titles]
     return ids, titles, texts
+
+
+_BATCH_ROWS: Final = 1024
+
+
+def is_parquet(path: Path) -> bool:
+    """By its first bytes. Errors: InputError for a file that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PAR1"
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def parquet_rows(paths: Sequence[Path], columns: Iterable[str] = ()) -> Callable[[int], Iterator[TableRow]]:
+    """A reader of the rows from a given one on, over all files in order; lists (vectors) are left out unless their name is one
+    that is `asked` for or plays a role: then it is told that its type is wrong.
+
+    The reader raises InputError for a file that is no Parquet, or that holds strings that are not UTF-8.
+    """
+    asked = set(columns)
+    wanted = NAMED | asked | {name.partition(".")[0] for name in asked}
+
+    def rows(position: int = 0) -> Iterator[TableRow]:
+        start = 0
+        for path in paths:
+            file = _open(path)
+            names = [field.name for field in file.schema_arrow if _holds_a_value(field.type) or field.name in wanted]
+            for group in range(file.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                if start + count > position:
+                    yield from _group(file, path, group, names, start, position)
+                start += count
+
+    return rows
+
+
+def _open(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(pa.OSFile(os.fsencode(path)))  # bytes: a file's name need not be UTF-8
+        file.schema_arrow.names  # noqa: B018 - its columns' names must be, which is seen when they are asked for
+        return file
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise unreadable(path, error) from error
+
+
+def _group(file: Any, path: Path, group: int, names: list[str], start: int, position: int) -> Iterator[TableRow]:
+    import pyarrow as pa
+
+    row = start
+    try:
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=names):
+            if row + batch.num_rows > position:
+                wanted = batch.slice(max(0, position - row))
+                for i, fields in enumerate(wanted.to_pylist(), max(row, position)):
+                    yield TableRow(i, i, {name: _decoded(value) for name, value in fields.items()})
+            row += batch.num_rows
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: a string in rows {row + 1:,} and on is not UTF-8: {error.reason}", "write the column as UTF-8"
+        ) from error
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
+        raise unreadable(path, error) from error
+
+
+def _decoded(value: Any) -> Any:
+    """Bytes as the text that they hold, since some writers do not say that a column is text; dates and decimals as written."""
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return format(value, "f").removesuffix(".") if isinstance(value, Decimal) else value
+
+
+def _holds_a_value(kind: Any) -> bool:
+    """Whether a column may hold an id, a text, a grade or a metadata value; structs are metadata, lists are vectors."""
+    import pyarrow as pa
+
+    return not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
