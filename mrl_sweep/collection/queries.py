@@ -301,12 +301,14 @@ def _repeated(root: Any) -> list[Any]:
 
 def _topic(parts: dict[str, str], columns: ColumnNames, where: object, number: int, metadata: dict[str, Any]) -> Query:
     usual = (*_NUMBERS, *(name for name in parts if _NUMBER.fullmatch(name)))
-    asked = columns.get("id", "").lower()
-    key = next((parts[name] for name in ([asked] if asked else (_like(parts, name) for name in usual)) if parts.get(name)), None)
+    wanted_id = columns.get("id", "").lower()
+    key = next(
+        (parts[name] for name in ([wanted_id] if wanted_id else (_like(parts, name) for name in usual)) if parts.get(name)), None
+    )
     if key is None:
         listing = ", ".join(map(printable, sorted(parts))) or "none"
         hint = f"name it: queries.id={min(parts)}" if parts else _LAYOUTS
-        raise InputError(f"{where}: this topic has no {printable(asked) or 'number'}; its parts are {listing}", hint)
+        raise InputError(f"{where}: this topic has no {printable(wanted_id) or 'number'}; its parts are {listing}", hint)
     wanted = columns.get("text")
     lowered = wanted.lower() if wanted else None
     wanted = (

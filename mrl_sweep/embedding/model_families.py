@@ -254,6 +254,13 @@ _HOSTED: Final = {
 }
 """How the providers' own models are called; nothing on the Hugging Face hub is called so without its owner."""
 
+HOSTED_MODELS: Final = (
+    *("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002", "gemini-embedding-001"),
+    *("voyage-4", "voyage-4-large", "voyage-4-lite", "voyage-code-3"),
+    *("embed-v4.0", "embed-english-v3.0", "embed-multilingual-v3.0"),
+)
+"""Names to which a misspelt one may be near."""
+
 
 def candidate_dims(dims: str | tuple[int, ...], full: int, trained: tuple[int, ...] = ()) -> tuple[int, ...]:
     """Ascending sizes, the full size always among them; `dims` is what `settings.parsing.parse_dims` returns.

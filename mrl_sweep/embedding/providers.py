@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from mrl_sweep.embedding.model_families import hosted_by
+from mrl_sweep.embedding.model_families import HOSTED_MODELS, hosted_by
 from mrl_sweep.embedding.protocol import Embedder, ModelOptions, VectorSource
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import is_there
-from mrl_sweep.words import did_you_mean, printable
+from mrl_sweep.words import did_you_mean, nearest, printable
 
+_VENDORS: Final = ("openai", "voyage", "cohere", "gemini")
 Opener = Callable[[str, ModelOptions], Embedder | VectorSource]
 
 
@@ -31,6 +33,8 @@ def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | 
         if not rest:
             raise InputError(f"--model {spec} names no model", f"--model {scheme}:NAME")
         return opener(rest, options)
+    if not is_there(spec) and (meant := _named_elsewhere(spec)):
+        raise InputError(f"{printable(spec, 120)} is no folder and no name on the Hugging Face hub", f"--model {meant}")
     if colon and len(scheme) > 1 and not is_there(spec) and scheme.lower() not in ("http", "https"):
         schemes = ", ".join(f"{name}:" for name in SCHEMES)
         meant = did_you_mean(scheme, SCHEMES, spelt=lambda name: f"{name}:{rest}")
@@ -40,9 +44,33 @@ def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | 
         )
     if provider := hosted_by(spec):
         raise InputError(f"{spec} is a hosted model, and no provider is named", f"--model {provider}:{spec}")
+    if not is_there(spec) and "/" not in spec and (hosted := nearest(spec, HOSTED_MODELS, cutoff=0.85)):
+        meant = f"--model {hosted_by(hosted[0])}:{hosted[0]}"
+        raise InputError(f"{printable(spec, 120)} is neither a folder nor a model's name", meant)
     if near := did_you_mean(spec, ["wordllama"]):
         raise InputError(f"{printable(spec)} is neither a folder nor a model's name", near)
     return _sentence_transformers(spec, options)
+
+
+def _named_elsewhere(spec: str) -> str:
+    """What to type for a model as servers and other tools name it: `ollama:x`, `x:latest`, an address, `hf:owner/name`."""
+    scheme, colon, rest = spec.partition(":")
+    scheme = scheme.lower()
+    if scheme in ("http", "https") and not re.match(r"//(?:huggingface\.co|hf\.co)/", rest):
+        address = spec.rstrip("/")
+        return f"openai:NAME --base-url {address if address.endswith('/v1') else f'{address}/v1'}"
+    if colon and scheme in ("hf", "huggingface", "st", "sentence-transformers") and rest:
+        return rest.lstrip("/")
+    ports = {"ollama": 11434, "lmstudio": 1234, "lm-studio": 1234, "llamacpp": 8080, "llama.cpp": 8080, "vllm": 8000, "tei": 8080}
+    if colon and scheme in ports and rest:
+        return f"openai:{rest} --base-url http://localhost:{ports[scheme]}/v1"
+    if colon and re.fullmatch(r"latest|[vV]?\d[\w.]*|.*q\d.*|f16|fp16", rest) and nearest(scheme, SCHEMES, cutoff=0.8) == []:
+        return f"openai:{spec} --base-url http://localhost:{ports['ollama']}/v1"
+    if "@" in spec and re.fullmatch(r"[\w.-]+/[\w.-]+@[\w./-]+", spec):
+        name, _, revision = spec.partition("@")
+        return f"{name} --revision {revision}"
+    provider, slash, name = spec.partition("/")
+    return f"{provider.lower()}:{name}" if slash and provider.lower() in _VENDORS and hosted_by(name) else ""
 
 
 def _wordllama(_spec: str, options: ModelOptions) -> Embedder:
@@ -95,6 +123,6 @@ def _hosted(provider: str) -> Opener:
 SCHEMES: Final[dict[str, Opener]] = {
     "vectors": _vectors,
     "pgvector": _table,
-    **{provider: _hosted(provider) for provider in ("openai", "voyage", "cohere", "gemini")},
+    **{provider: _hosted(provider) for provider in _VENDORS},
 }
 """What stands before the colon, and who opens the rest."""

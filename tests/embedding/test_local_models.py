@@ -325,7 +325,8 @@ def test_a_backend_that_is_not_installed_names_its_package(tiny_bert: Path) -> N
 
 def test_broken_weights_are_a_fault_of_the_environment_not_a_traceback(tiny_bert: Path, tmp_path: Path) -> None:
     folder = copied(tiny_bert, tmp_path / "m")
-    (folder / "model.safetensors").write_bytes(b"no weights")
+    header = json.dumps({"x": {"dtype": "F99", "shape": [1], "data_offsets": [0, 0]}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     assert "cannot load the model" in refused(folder, EnvironmentFault).message
 
 

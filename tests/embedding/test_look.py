@@ -93,7 +93,13 @@ def test_what_makes_no_dense_vector_of_a_text_is_refused_by_its_files(tmp_path: 
 
 
 def test_a_maximum_length_beyond_the_positions_is_refused_and_the_hint_works(tmp_path: Path) -> None:
-    files = {"config.json": BERT, "modules.json": DENSE, "1_Pooling/config.json": POOLING, "0_Transformer/model.safetensors": "w"}
+    files = {
+        "config.json": BERT,
+        "modules.json": DENSE,
+        "1_Pooling/config.json": POOLING,
+        "0_Transformer/pytorch_model.bin": "w",
+        "tokenizer.json": "{}",
+    }
     folder = str(folder_of(tmp_path, files))
     with pytest.raises(InputError, match="--max-length 1024: acme has 512 positions") as caught:
         open_embedder(folder, ModelOptions(max_length=1024))
@@ -214,7 +220,7 @@ def test_third_parties_put_no_control_codes_on_stderr(bert: Path, capfd: pytest.
 
     weights = next(bert.rglob("model.safetensors"))
     tensors = load_file(weights)
-    tensors.pop(sorted(tensors)[0])
+    tensors = {name: tensor for name, tensor in tensors.items() if "pooler" not in name}
     save_file(tensors | {"classifier.weight": np.zeros((1, 32), np.float32)}, weights, {"format": "pt"})
     open_embedder(str(bert)).encode(["a"], Role.DOCUMENT)
     assert "\x1b" not in capfd.readouterr().err

@@ -26,6 +26,7 @@ def listed(*kinds: str) -> list[dict[str, Any]]:
 DENSE = {"config.json": BERT, "modules.json": listed(ST + "Transformer", ST + "Pooling"), "1_Pooling/config.json": POOLING}
 PROJECTED = {**DENSE, "modules.json": listed(ST + "Transformer", ST + "Pooling", ST + "Dense")}
 LORA = {"adapter_config.json": {"base_model_name_or_path": "acme/base"}, "adapter_model.safetensors": "weights"}
+SAVED = "config_sentence_transformers.json"
 SHARDS = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
 
 
@@ -97,9 +98,45 @@ REFUSED = {
         {"acme/config.json": BERT, "acme/model.safetensors": "w"}, "but acme does", "--model "
     ),
     "a folder of the hub's cache": Refused({"snapshots/0a1b/config.json": BERT}, "but snapshots/0a1b does", "--model "),
+    "LiteRT only": Refused({**DENSE, "model.tflite": "x"}, "weights of LiteRT only", "save_pretrained"),
+    "Core ML only": Refused({**DENSE, "m.mlpackage/Manifest.json": {}}, "weights of Core ML only", "save_pretrained"),
+    "TensorRT only": Refused({**DENSE, "model.engine": "x"}, "weights of TensorRT only", "save_pretrained"),
+    "MLX": Refused(
+        {**DENSE, **WEIGHTS, "config.json": {**BERT, "quantization": {"group_size": 64, "bits": 4}}}, "saved for MLX", "made from"
+    ),
+    "CLAP of transformers": Refused(
+        {**WEIGHTS, "config.json": {"model_type": "clap", "text_config": {}, "audio_config": {}}},
+        "a model of sounds and texts",
+        "sentence-transformers version",
+    ),
+    "weights without a tokenizer": Refused({**DENSE, **WEIGHTS, "no tokenizer": ""}, "holds no tokenizer", "download"),
+    "a web page": Refused({**DENSE, "model.safetensors": "<!DOCTYPE html>"}, "is a web page", "download the file"),
+    "weights of no bytes": Refused({**DENSE, "model.safetensors": ""}, "holds 0 bytes and is cut off", "download"),
+    "torn weights": Refused({**DENSE, "model.safetensors": "\x10\x00\x00\x00\x00\x00\x00\x00{}"}, "is cut off", "download"),
+    "no modules in the list": Refused({**DENSE, **WEIGHTS, "modules.json": []}, "lists no modules", "remove it"),
+    "modules that are no list": Refused({**DENSE, **WEIGHTS, "modules.json": {"a": 1}}, "holds no JSON list", "download"),
+    "a torn list of modules": Refused({**DENSE, **WEIGHTS, "modules.json": "[{"}, "holds no JSON list", "download"),
+    "a torn configuration": Refused({**DENSE, **WEIGHTS, "config.json": "{"}, "holds no JSON object", "download"),
+    "prompts that are a list": Refused({**DENSE, **WEIGHTS, SAVED: {"prompts": ["a"]}}, "no texts by name", "mend them"),
+    "a prompt that is a number": Refused({**DENSE, **WEIGHTS, SAVED: {"prompts": {"query": 3}}}, "no texts by name", "mend them"),
+    "a default prompt that is not there": Refused(
+        {**DENSE, **WEIGHTS, SAVED: {"prompts": {"a": "b"}, "default_prompt_name": "c"}}, "has no prompt c", "default_prompt_name"
+    ),
     "an empty folder": Refused({"README.md": "hello"}, "holds no model", "--model FOLDER"),
 }
 TAKEN: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "pooling that names no way": (
+        {**DENSE, **WEIGHTS, "1_Pooling/config.json": {"word_embedding_dimension": 32}},
+        {"pooling-guessed"},
+    ),
+    "pooling as sentence-transformers 6 names it": (
+        {**DENSE, **WEIGHTS, "1_Pooling/config.json": {"embedding_dimension": 32, "pooling_mode": "cls"}},
+        set(),
+    ),
+    "a model that answers questions": (
+        {**WEIGHTS, "config.json": {**BERT, "architectures": ["BertForQuestionAnswering"]}},
+        {"pooling-guessed"},
+    ),
     "sentence-transformers": ({**DENSE, **WEIGHTS}, set()),
     "its elder layout": (
         {
@@ -165,6 +202,10 @@ def folder_of(place: Path, files: dict[str, Any]) -> Path:
         path = place / "model" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content if isinstance(content, str) else json.dumps(content))
+        if path.suffix == ".safetensors" and content in ("weights", "w"):
+            path.write_bytes((2).to_bytes(8, "little") + b"{}")
+        if content in ("weights", "w") and "no tokenizer" not in files:
+            path.with_name("tokenizer.json").write_text("{}")
     return place / "model"
 
 

@@ -125,8 +125,8 @@ def _reached(rows: Iterable[TableRow], columns: ColumnNames) -> Iterator[TableRo
     paths = [name for name in columns.values() if "." in name]
     for row in rows:
         inner = {path: _inside(row.fields, path.split(".")) for path in paths if path not in row.fields} if paths else {}
-        found = {path: value for path, value in inner.items() if value is not None}
-        yield row._replace(fields={**row.fields, **found}) if found else row
+        reached = {path: value for path, value in inner.items() if value is not None}
+        yield row._replace(fields={**row.fields, **reached}) if reached else row
 
 
 def _inside(value: Any, path: Sequence[str]) -> Any:
@@ -266,8 +266,8 @@ class CsvRows:
             names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter, quoting=_quoting(quoted)))]
         except csv.Error as error:
             raise InputError(f"{Where(path, header.number)}: not a header: {error}", "its first line names columns") from error
-        known = [name for name in names if name]  # spreadsheets leave columns without a name behind the last
-        if len(set(known)) < len(known):
+        named_columns = [name for name in names if name]  # spreadsheets leave columns without a name behind the last
+        if len(set(named_columns)) < len(named_columns):
             raise InputError(f"{Where(path, header.number)}: a column name occurs twice: {printable(text)}")
         return cls(path, delimiter, tuple(names), header.offset, max_line_bytes, quoted)
 

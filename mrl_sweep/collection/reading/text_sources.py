@@ -236,8 +236,8 @@ def parquet_rows(paths: Sequence[Path], columns: Iterable[str] = ()) -> Callable
 
     The reader raises InputError for a file that is no Parquet, or that holds strings that are not UTF-8.
     """
-    asked = set(columns)
-    wanted = NAMED | asked | {name.partition(".")[0] for name in asked}
+    named = set(columns)
+    wanted = NAMED | named | {name.partition(".")[0] for name in named}
 
     def rows(position: int = 0) -> Iterator[TableRow]:
         start = 0

@@ -6,6 +6,7 @@ Does it give one dense vector a text, and what of it is guessed? Which model it 
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 from mrl_sweep.files import LFS_POINTER
 from mrl_sweep.types import Advice
-from mrl_sweep.words import first_offenders
+from mrl_sweep.words import did_you_mean, first_offenders, printable
 
 _LARGE: Final = frozenset({".safetensors", ".bin", ".onnx", ".model", ".json", ".h5", ".pt", ".gguf", ".npy", ".npz"})
 _HEAD: Final = re.compile(r"(\d+)_Dense_(\d+)")
@@ -65,6 +66,7 @@ def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> Folde
     """What the folder holds. Raises InputError for rerankers, sparse and multi-vector models, pointers, and what does not fit."""
     folder, name = files.folder, files.name
     _refuse_pointers(folder)
+    _refuse_broken_descriptions(folder)
     config, saved = read_json(folder / "config.json"), saved_settings(folder)
     modules = modules_of(folder)
     _refuse_other_kinds(name, config, saved, modules)
@@ -73,10 +75,44 @@ def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> Folde
     _refuse_no_pooling(name, modules)
     refuse_misfit(name, folder, [(module.name, module.path) for module in modules])
     _refuse_length(name, config, options)
+    _refuse_other_prompts(name, saved, options)
     if files.repository is None:  # the hub's are fetched when the model is opened
         refuse_missing_weights(folder, options.backend, [module.name for module in modules])
-    advice = (*_guessed_pooling(name, modules), *quantised(name, config), *_unused_prompts(name, saved, prompts))
+    advice = (*_guessed_pooling(name, folder, config, modules), *quantised(name, config), *_unused_prompts(name, saved, prompts))
     return FolderFacts(modules, _routes(folder, modules), advice)
+
+
+def _refuse_broken_descriptions(folder: Path) -> None:
+    """Files that say what the model is, and cannot be read: what the libraries make of them would name another cause."""
+    for file in ("config.json", "modules.json", "config_sentence_transformers.json"):
+        path, kind = folder / file, list if file == "modules.json" else dict
+        if not path.is_file():
+            continue
+        held = json_in(path)
+        if not isinstance(held, kind):
+            raise InputError(f"{path} holds no JSON {'list' if kind is list else 'object'}", "download the folder again, whole")
+        if held == []:
+            raise InputError(f"{path} lists no modules", "remove it to have mean pooling guessed, or download the folder again")
+
+
+def _refuse_other_prompts(name: str, saved: Mapping[str, Any], options: ModelOptions) -> None:
+    """Saved prompts that are none, and a name that nearly is one of theirs, which would stand before each text itself."""
+    own = saved.get("prompts") or {}
+    if not isinstance(own, Mapping) or not all(text is None or isinstance(text, str) for text in own.values()):
+        raise InputError(
+            f"{name}: the prompts in config_sentence_transformers.json are no texts by name", "remove them there, or mend them"
+        )
+    default = saved.get("default_prompt_name")
+    if default is not None and default not in own and default not in ("query", "document"):
+        raise InputError(
+            f"{name}: config_sentence_transformers.json has no prompt {printable(str(default), 60)}, its default",
+            "remove default_prompt_name from that file, or mend it",
+        )
+    for option, given in (("--query-prompt", options.query_prompt), ("--document-prompt", options.document_prompt)):
+        if given and given not in own and re.fullmatch(r"[\w.-]+", given):
+            meant = did_you_mean(given, map(str, own), spelt=lambda prompt, option=option: f"{option} {prompt}")  # type: ignore[misc]
+            if meant:
+                raise InputError(f"{name} has no prompt named {given}", meant)
 
 
 def modules_of(folder: Path) -> tuple[Module, ...]:
@@ -123,10 +159,11 @@ def _refuse_other_kinds(name: str, config: Mapping[str, Any], saved: Mapping[str
             f"{name} is a multi-vector (late-interaction) model: it makes a vector for every token",
             "take a model of one vector a text; the size of a multi-vector index is another question",
         )
-    both = sorted({"text_config", "vision_config"} & config.keys())
+    both = sorted({"text_config", "vision_config", "audio_config"} & config.keys())
     if not modules and len(both) > 1:
+        what = "images" if "vision_config" in both else "sounds"
         raise InputError(
-            f"{name} is a model of images and texts without modules.json, which would say how its texts become vectors",
+            f"{name} is a model of {what} and texts without modules.json, which would say how its texts become vectors",
             "take its sentence-transformers version, as clip-ViT-B-32",
         )
     if "sparse" in declared or "splade" in declared:
@@ -174,14 +211,35 @@ def _refuse_length(name: str, config: Mapping[str, Any], options: ModelOptions) 
         )
 
 
-def _guessed_pooling(name: str, modules: tuple[Module, ...]) -> Iterator[Advice]:
-    if not modules:
+def _guessed_pooling(name: str, folder: Path, config: Mapping[str, Any], modules: tuple[Module, ...]) -> Iterator[Advice]:
+    for module in modules:
+        settings = read_json(folder / module.path / "config.json")
+        chosen = settings.get("pooling_mode") or any(v is True for k, v in settings.items() if k.startswith("pooling_mode_"))
+        if module.name == "Pooling" and settings and not chosen:
+            yield Advice(
+                "pooling-guessed",
+                f"{name}: {module.path}/config.json names no way of pooling: the mean over its tokens is guessed",
+                "take the pooling of the model's card",
+            )
+    if not modules and (task := _other_task(config)):
+        yield Advice(
+            "pooling-guessed",
+            f"{name} is a {task} without modules.json, for another task: the mean over its tokens is guessed",
+            "take an embedding model, or the sentence-transformers version of this one",
+        )
+    elif not modules:
         yield Advice(
             "pooling-guessed",
             f"{name} has no modules.json: the mean over its tokens is guessed, which is wrong for models that read the first "
             "token or the last",
             "take its sentence-transformers version, or save it as one with the pooling of its card",
         )
+
+
+def _other_task(config: Mapping[str, Any]) -> str:
+    """The architecture where it says another task than embedding: `BertForQuestionAnswering`; "" for a bare model."""
+    names = [str(name) for name in config.get("architectures") or ()]
+    return next((name for name in names if re.search(r"For(?!MaskedLM|FeatureExtraction)[A-Z]", name)), "")
 
 
 def _unused_prompts(name: str, saved: Mapping[str, Any], prompts: Prompts) -> Iterator[Advice]:
@@ -214,7 +272,10 @@ def load_faults(files: ModelFiles, options: ModelOptions) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise cannot_load(files.name, _first_line(error)) from error
+        fault = cannot_load(files.name, _first_line(error))
+        raise fault if files.repository else EnvironmentFault(fault.message, _what_to_do(str(error))) from error
+    except MrlSweepError:
+        raise
     except Exception as error:
         reason = _first_line(error)
         if "trust_remote_code" in str(error):
@@ -227,9 +288,50 @@ def load_faults(files: ModelFiles, options: ModelOptions) -> Iterator[None]:
                 f"cannot load {files.name} with --backend {options.backend}: {reason}",
                 f"pip install 'sentence-transformers[{options.backend}]'",
             ) from error
-        raise EnvironmentFault(
-            f"cannot load the model {files.name}: {reason}", "are its files whole? try --device cpu"
-        ) from error
+        raise EnvironmentFault(f"cannot load the model {files.name}: {reason}", _what_to_do(str(error))) from error
+
+
+def _what_to_do(said: str) -> str:
+    """What may help where a library could not load a model, by what it said."""
+    if re.search(r"out of date|not recogni[sz]e|does not define|No module named|requires .{0,40}(?:version|upgrade)", said):
+        return "pip install -U sentence-transformers transformers: its files may be of a later release than those here"
+    if re.search(r"feature extractor|image processor|processing class", said):
+        return "is it a model of texts? It has no tokenizer, or its description is of another kind"
+    if re.search(r"CUDA|cuda|MPS|\bmps\b|device", said):
+        return "--device cpu"
+    return "are its files whole? download the folder again"
+
+
+@contextlib.contextmanager
+def whole_weights(name: str) -> Iterator[None]:
+    """Raises InputError where transformers reports that it made up weights which the files lack: vectors would be random.
+
+    A pooler is no such weight: nothing reads what it gives.
+    """
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("transformers.modeling_utils")
+    before = (logger.level, logger.propagate)
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+    text = "\n".join(said)
+    listed = re.findall(r"^\s*(\S.*?)\s*\|\s*(?:\x1b\[[\d;]*m)?MISSING", text, re.MULTILINE)
+    elder = re.search(r"newly initialized: \[([^\]]*)\]", text)
+    listed += re.findall(r"'([^']+)'", elder[1]) if elder else []
+    missing = [weight for weight in listed if "pooler" not in weight]
+    if missing:
+        raise InputError(
+            f"{name}: its files lack weights of the model, which would be random: {first_offenders(sorted(missing), limit=3)}",
+            "download the folder again, whole; else its config.json describes another model than its weights",
+        )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

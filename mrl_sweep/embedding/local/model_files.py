@@ -5,6 +5,7 @@ Weights must be such that the backend reads, whole, and parts must fit each othe
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,7 +110,8 @@ def prompts_of(folder: Path | None, family: Family | None, options: ModelOptions
 
     The same choice as sentence-transformers' `encode_query` and `encode_document`: a default prompt is not applied to either.
     """
-    configured = saved_settings(folder).get("prompts") or {}
+    saved = saved_settings(folder).get("prompts")
+    configured = saved if isinstance(saved, Mapping) else {}
     origins = []
     texts = {}
     for role, given in ((Role.QUERY, options.query_prompt), (Role.DOCUMENT, options.document_prompt)):
@@ -203,7 +205,15 @@ _OF_OTHERS: Final = {
     ".ot": "Rust",
     ".pt": "a training checkpoint",
     ".ckpt": "a training checkpoint",
+    ".pb": "TensorFlow",
+    ".tflite": "LiteRT",
+    ".mlmodel": "Core ML",
+    ".mlpackage": "Core ML",
+    ".engine": "TensorRT",
+    ".plan": "TensorRT",
+    ".npz": "MLX or JAX",
 }
+_TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model", "merges.txt")
 _NEED_CONFIG: Final = ("Pooling", "Dense", "WeightedLayerPooling", "CNN", "LSTM")
 _SIZES: Final = ("hidden_size", "d_model", "dim", "n_embd")
 _AGAIN: Final = "download the folder again, whole"
@@ -240,9 +250,11 @@ def refuse_missing_weights(folder: Path, backend: str, modules: Sequence[str]) -
     if modules and not {"Transformer", "StaticEmbedding", "CLIPModel"} & set(modules):
         return
     _refuse_missing_shards(folder)
+    _refuse_torn_weights(folder)
     if (folder / "adapter_config.json").is_file():
         raise _adapter(folder)
     if backend != "torch" or any(_named(folder, ending) for ending in _OF_BACKEND["torch"]):
+        _refuse_no_tokenizer(folder)
         return  # sentence-transformers makes the files of other backends from torch's
     for other in ("onnx", "openvino"):
         if any(_named(folder, ending) for ending in _OF_BACKEND[other]):
@@ -284,7 +296,12 @@ def refuse_misfit(name: str, folder: Path, modules: Sequence[tuple[str, str]]) -
 
 
 def quantised(name: str, config: Mapping[str, Any]) -> Iterator[Advice]:
-    """What is told of weights that were saved in few bits: the vectors are those of this form, and of its kernels."""
+    """What is told of weights that were saved in few bits: the vectors are those of this form, and of its kernels.
+
+    Raises InputError for a form that torch does not read.
+    """
+    if isinstance(config.get("quantization"), Mapping) and "quantization_config" not in config:
+        raise InputError(f"{name} was saved for MLX, which packs its weights", "take the model that it was made from")
     settings = config.get("quantization_config")
     if not isinstance(settings, Mapping):
         return
@@ -306,6 +323,31 @@ def _refuse_missing_shards(folder: Path) -> None:
         missing = [file for file in names if not (index.parent / file).is_file()]
         if missing:
             raise InputError(f"{folder} lacks {first_offenders(missing)}, which {index.name} lists", _AGAIN)
+
+
+def _refuse_torn_weights(folder: Path) -> None:
+    """A safetensors file begins with the length of its header, which says how long the file is."""
+    for path in _named(folder, ".safetensors"):
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            size = path.stat().st_size
+            header = file.read(length) if len(start) == 8 and length <= min(size, 1 << 28) else b""
+        if start.lstrip().startswith((b"<!", b"<h")):
+            raise InputError(f"{path} is a web page, not weights", "download the file itself, not the page about it")
+        try:
+            ends = [entry["data_offsets"][1] for name, entry in json.loads(header).items() if name != "__metadata__"]
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            ends = [size]
+        if 8 + length + max(ends, default=0) > size:
+            raise InputError(f"{path} holds {size:,} bytes and is cut off", _AGAIN)
+
+
+def _refuse_no_tokenizer(folder: Path) -> None:
+    """Without any file of a tokenizer transformers makes one that knows no word, and says nothing."""
+    inside = [folder, *(path for path in folder.iterdir() if path.is_dir())]
+    if not any((place / name).is_file() for place in inside for name in _TOKENIZERS) and not _named(folder, ".model"):
+        raise InputError(f"{folder} holds no tokenizer: none of {', '.join(_TOKENIZERS[:4])}", _AGAIN)
 
 
 def _adapter(folder: Path) -> InputError:

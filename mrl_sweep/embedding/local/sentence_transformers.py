@@ -12,12 +12,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from logging import getLogger
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.embedding.local.look import cannot_encode, is_out_of_memory, load_faults, look_at, modules_of
+from mrl_sweep.embedding.local.look import cannot_encode, is_out_of_memory, load_faults, look_at, modules_of, whole_weights
 from mrl_sweep.embedding.local.model_files import (
     ModelFiles,
     family_of_files,
@@ -126,6 +127,11 @@ class LocalModel:
         if self._counter is not None:
             self._counter.begin()
         vectors = self._in_fitting_batches(lambda size: method(list(texts), batch_size=size, **options))
+        if vectors.shape[1] != (size := _full_size(model)):
+            raise InputError(
+                f"{self.name} gives {vectors.shape[1]} dimensions for a {role}, and its size is {size}",
+                "take a model whose queries and documents have one size",
+            )
         rows = transformed(self._transform, np.ascontiguousarray(vectors, dtype=np.float32))
         return Encoded(rows) if self._counter is None else Encoded(rows, *self._counter.take(texts, prompt))
 
@@ -232,7 +238,7 @@ def _open(files: ModelFiles, options: ModelOptions) -> Any:
     }
     from sentence_transformers import SentenceTransformer
 
-    with _quiet(), load_faults(files, options):
+    with _quiet(), load_faults(files, options), whole_weights(files.name):
         try:
             return SentenceTransformer(spec, local_files_only=True, **common)
         except OSError:
@@ -257,7 +263,9 @@ def _quiet() -> Iterator[None]:
     from transformers.utils import logging as library
 
     logging: Any = library
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    shown, level, other = logging.is_progress_bar_enabled(), logging.get_verbosity(), getLogger("sentence_transformers")
+    other_level = other.level
+    other.setLevel(logging.CRITICAL)
     logging.disable_progress_bar()
     logging.set_verbosity(logging.CRITICAL)
     try:
@@ -266,6 +274,7 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(level)
+        other.setLevel(other_level)
         if shown:
             logging.enable_progress_bar()
 
@@ -273,7 +282,8 @@ def _quiet() -> Iterator[None]:
 def _full_size(model: Any) -> int:
     """The size of what the model gives when nothing is cut."""
     size = getattr(model, "get_embedding_dimension", None) or getattr(model, "get_sentence_embedding_dimension", None)
-    dim = size() if size is not None else None
+    with _quiet():
+        dim = size() if size is not None else None
     return int(dim) if dim else int(model.encode(["size"], show_progress_bar=False).shape[1])
 
 
