@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.deploying.index_spec import IndexSpec, parse_index
+from mrl_sweep.deploying.indexes.building import try_building
 from mrl_sweep.deploying.indexes.faiss_index import (
     SMALL_SAMPLE,
     FaissIndex,
@@ -80,10 +81,36 @@ def test_an_unreadable_factory_string_is_named(spec: str) -> None:
     assert "HNSW32" in caught.value.hint
 
 
-def test_a_close_miss_gets_a_suggestion() -> None:
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("hnsw32", "HNSW32"),
+        ("ivf4,flat", "IVF4,Flat"),
+        ("IVF4", "IVF4,Flat"),
+        ("HNSW 32", "HNSW32"),
+        ("ivf8_hnsw16,pq4", "IVF8_HNSW16,PQ4"),
+        ("ivf4,pq4,refine(sqfp16)", "IVF4,PQ4,Refine(SQfp16)"),
+        ("IVF4;Flat", "IVF4,Flat"),
+        ("l2norm,rabitq", "L2norm,RaBitQ"),
+        ("hnsw0", "HNSW32"),
+    ],
+)
+def test_a_close_miss_is_answered_with_the_same_index_and_the_hint_is_followed(typed: str, meant: str) -> None:
     with pytest.raises(InputError) as caught:
-        make_index(parse_index("hnsw32"), 16, Similarity.COSINE)
-    assert "did you mean HNSW32?" in caught.value.hint
+        make_index(parse_index(typed), 16, Similarity.COSINE)
+    assert f"did you mean {meant}?" in caught.value.hint
+    make_index(parse_index(meant), 16, Similarity.COSINE)
+
+
+@pytest.mark.parametrize("spec", ["IMI2x4,Flat", "PRQ2x2x4", "IDMap,HNSW8"])
+def test_a_trial_has_enough_vectors_for_what_can_be_built(spec: str) -> None:
+    try_building(parse_index(spec), 16, Similarity.COSINE)
+
+
+def test_an_index_that_must_be_filled_at_once_is_refused_with_its_own_reason() -> None:
+    with pytest.raises(InputError) as caught:
+        try_building(parse_index("NSG8"), 16, Similarity.COSINE)
+    assert "add_with_ids" not in caught.value.message
 
 
 def test_an_index_by_distance_is_refused_for_dot_products() -> None:

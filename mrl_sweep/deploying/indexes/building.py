@@ -124,14 +124,15 @@ def try_building(spec: IndexSpec, dim: int, similarity: Similarity) -> None:
         index.shorten_training()
         if not index.is_trained:
             index.train(rows)
-        index.add(rows)
+        for half in np.array_split(rows, 2):  # as a corpus arrives, some of it at a time
+            index.add(half)
         rows_found, _ = index.search(rows[:1], 1)
     if len(index) != len(rows) or rows_found.shape != (1, 1):
         raise InputError(f"index {spec.factory} at {dim} dimensions keeps {len(index)} of {len(rows)} vectors", SPEC_FORMS)
 
 
-_FEW_LISTS: Final = re.compile(r"\b(I(?:VF|MI))\d+")
-_LEAST_TRIED: Final = 64
+_FEW_LISTS: Final = re.compile(r"\b(IVF|IMI\dx)\d+")
+_LEAST_TRIED: Final = 256
 _MOST_TRIED: Final = 4096
 """What needs more training vectors than this (PQ with 16 bits) is not tried: a trial must not take longer than the run."""
 

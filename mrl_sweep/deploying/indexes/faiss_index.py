@@ -12,7 +12,7 @@ from typing import Any, Final
 import faiss
 import numpy as np
 
-from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec
+from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec, parse_index
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.types import SEED, Float32Array, IntArray, Similarity
@@ -82,9 +82,9 @@ class FaissIndex:
         before = len(self)
         try:
             self.handle.add(rows)
-        except RuntimeError:
-            if len(self) != before:
-                raise
+        except RuntimeError as error:
+            if len(self) != before or "IDMap" not in self.spec.factory:
+                raise InputError(f"FAISS cannot fill {self.spec.factory}: {_reason(error)}", SPEC_FORMS) from error
             self._attempt("fill", self.handle.add_with_ids, rows, np.arange(before, before + len(rows), dtype=np.int64))
 
     def search(self, queries: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
@@ -156,13 +156,41 @@ def make_index(spec: IndexSpec, dim: int, similarity: Similarity) -> FaissIndex:
     try:
         by_distance = faiss.index_factory(dim, spec.factory, faiss.METRIC_L2)
     except (RuntimeError, MemoryError):
-        hint = f"{did_you_mean(spec.factory, _EXAMPLES)} {SPEC_FORMS}".lstrip()
+        near = respelt(spec.factory, dim)
+        meant = f"did you mean {near}?" if near else did_you_mean(spec.factory, _EXAMPLES)
+        hint = f"{meant} {SPEC_FORMS}".lstrip()
         raise InputError(f"FAISS cannot make index {spec.factory!r} at {dim} dimensions: {_reason(first)}", hint) from first
     if similarity is not Similarity.COSINE:
         raise InputError(
             f"index {spec.factory} ranks by distance, not by inner product", "use --similarity cosine, or another --index"
         )
     return FaissIndex(spec, by_distance, -1)
+
+
+_WORDS: Final = {
+    word.lower(): word
+    for word in (
+        *("Flat", "IVF", "HNSW", "NSG", "PQ", "SQ", "SQfp", "SQbf", "OPQ", "PCA", "PCAR", "PCAW", "PCAWR", "ITQ", "RR", "RQ"),
+        *("LSQ", "PRQ", "PLSQ", "LSH", "LSHr", "LSHt", "LSHrt", "RaBitQ", "RFlat", "Refine", "IDMap", "IMI", "ZnLattice"),
+        *("Residual", "Pad", "norm", "fs", "fsr", "np", "x", "L"),
+    )
+}
+"""The words of FAISS's factory strings, which it knows in these letters only."""
+
+
+def respelt(factory: str, dim: int) -> str:
+    """The string as FAISS can read it, in its own letters and with the codes of its lists; "" where that is none either."""
+    words = re.sub(r"[A-Za-z]+", lambda word: _WORDS.get(word[0].lower(), word[0]), re.sub(r"\s*[,;]\s*", ",", factory))
+    tight = words.replace(" ", "").strip(",")
+    return next((one for one in (tight, f"{tight},Flat") if one != factory and _is_read(one, dim)), "")
+
+
+def _is_read(factory: str, dim: int) -> bool:
+    try:
+        faiss.index_factory(dim, parse_index(factory).factory, faiss.METRIC_L2)
+    except (InputError, RuntimeError, MemoryError):
+        return False
+    return True
 
 
 def tunable_parameters(index: FaissIndex) -> tuple[str, ...]:
