@@ -107,6 +107,7 @@ OPTIONS: Final = (
 ANSWER: Final = json.dumps({"data": [{"index": i, "embedding": row.tolist()} for i, row in enumerate(VECTORS)]}).encode()
 ERROR: Final = {"code": 429, "message": "slow down", "type": "rate_limit", "details": [{"reason": "X"}]}
 COMPLAINT: Final = json.dumps({"error": ERROR}).encode()
+WEIGHTS: Final = (2).to_bytes(8, "little") + b"{}"
 MODEL: Final = {
     "config.json": {"model_type": "bert", "architectures": ["BertModel"], "max_position_embeddings": 512, "auto_map": {"A": "b"}},
     "modules.json": [
@@ -331,9 +332,9 @@ def targets() -> list[Target]:
         Target("vectors.ids", {"docs.ids.txt": b"d2\nd0\nd1\n"}, vectors, fixed={"docs.npy": NPY, "queries.npy": NPY}),
         Target(
             "model",
-            {name: json.dumps(content).encode() for name, content in MODEL.items()},
+            {name: json.dumps(content).encode() for name, content in MODEL.items()} | {"model.safetensors": WEIGHTS},
             model,
-            fixed={"model.safetensors": b"x"},
+            fixed={"tokenizer.json": b"{}"},
         ),
         Target("store", stored(), store),
         Target("digests", {"cache": b'{"/a": [1, 2, 3, 4, "x"]}'}, digests, fixed={"a": b"a"}),
@@ -348,7 +349,11 @@ def targets() -> list[Target]:
         Target("finished run", made.run, finished_run, HEAVY),
         Target("finished run, ranks edited", made.run, edited_ranks),
         Target(
-            "two runs", {f"b/{k}": v for k, v in made.run.items()}, two_runs, fixed={f"a/{k}": v for k, v in made.run.items()}
+            "two runs",
+            {f"b/{k}": v for k, v in made.run.items()},
+            two_runs,
+            HEAVY,
+            fixed={f"a/{k}": v for k, v in made.run.items()},
         ),
         Target("parts", made.parts, made.merged, HEAVY),
         Target("returned by rank", {"returned": answers}, returned, fixed=made.run),

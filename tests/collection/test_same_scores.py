@@ -49,33 +49,24 @@ def run(*argv: str) -> int | str | None:
     return ended.value.code
 
 
-def test_five_ways_give_identical_scores(laid_out: dict[str, str], tmp_path: Path) -> None:
+def test_five_ways_give_identical_scores(laid_out: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One alone, then all in one run."""
     assert [spec.partition(":")[0] for spec in laid_out.values()][1:] == ["trec", "csv", "ir", "hf"]
-    for way, spec in laid_out.items():
-        assert run("--collection", spec, "--out", f"runs/{way}", "-qq") == 0
-    files = {way: tmp_path / "runs" / way / "scores.parquet" for way in laid_out}
-    assert {path.read_bytes() for path in files.values()} == {files["beir"].read_bytes()}
-    table = pq.read_table(files["beir"])
-    assert table.num_rows == 3 * 3 * N_QUERIES
-    assert len(set(table.column("value").to_pylist())) > 50, "figures that tell something apart"
-    reports = [json.loads(path.with_name("report.json").read_text()) for path in files.values()]
-    assert [report["candidates"] for report in reports] == [reports[0]["candidates"]] * len(WAYS)
-    assert {report["manifest"]["collection"]["judgments_digest"] for report in reports} == {
-        reports[0]["manifest"]["collection"]["judgments_digest"]
-    }
-
-
-def test_five_ways_in_one_run_are_five_times_the_same(
-    laid_out: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    assert run("--collection", laid_out["beir"], "--out", "alone", "-qq") == 0
     argv = [part for spec in laid_out.values() for part in ("--collection", spec)]
     assert run(*argv, "--out", "runs", "--format", "json") == 0
-    found = json.loads(capsys.readouterr().out)
+    by_itself = tmp_path / "alone" / "scores.parquet"
     files = sorted((tmp_path / "runs").glob("*/scores.parquet"))
     assert len(files) == len(WAYS)
-    assert len({path.read_bytes() for path in files}) == 1
-    first = found["collections"][0]["candidates"]
-    alone = {row["dim"]: row["measures"] for row in first if row["index"] == "exact"}
+    assert {path.read_bytes() for path in files} == {by_itself.read_bytes()}
+    table = pq.read_table(by_itself)
+    assert table.num_rows == 3 * 3 * N_QUERIES
+    assert len(set(table.column("value").to_pylist())) > 50, "figures that tell something apart"
+    reports = [json.loads(path.with_name("report.json").read_text()) for path in (by_itself, *files)]
+    assert [report["candidates"] for report in reports] == [reports[0]["candidates"]] * len(reports)
+    assert len({report["manifest"]["collection"]["judgments_digest"] for report in reports}) == 1
+    found = json.loads(capsys.readouterr().out)
+    alone = {row["dim"]: row["measures"] for row in reports[0]["candidates"] if row["index"] == "exact"}
     for row in found["macro"]:
         for name, measure in row["measures"].items():
             assert measure["mean"] == pytest.approx(alone[row["dim"]][name]["mean"], rel=1e-15)
