@@ -48,7 +48,7 @@ def test_the_recommended_funnel_comes_first_then_measured_then_proven_ones(sketc
     )
     section = funnels(replace(sketch, funnels=rows))
     shown = cells(section)
-    assert shown["funnel"] == ("32 > 500 > 768", "64 > 500 > 768", "64 > 200 > 768", "32 > 100 > 768")
+    assert shown["funnel"] == ("500 at 32, then 768", "500 at 64, then 768", "200 at 64, then 768", "100 at 32, then 768")
     assert shown["work"] == ("15.0x less", "8.0x less", "12.0x less", "24.0x less")
     assert shown["keeps"][0] == "98.5% or more", "an upper bound beyond full size says nothing"
     assert shown["measured"] == ("-", "99.9%", "-", "-")

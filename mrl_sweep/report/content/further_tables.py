@@ -153,7 +153,7 @@ def funnels(report: Report, *, whole: bool = False) -> Section | None:
     limit = report.verdict.retain
     others = [name for name in dict.fromkeys(name for row in top for name in row.measures) if name != top[0].measure]
     columns = [
-        Column(title="funnel", cells=tuple(f"{row.small} > {row.shortlist} > {row.large}" for row in top), right=False),
+        Column(title="funnel", cells=tuple(f"{row.shortlist:,} at {row.small}, then {row.large}" for row in top)),
         Column(title="keeps", cells=tuple(_from_ranks(row.kept_low, row.kept_high) for row in top)),
         Column(title="at least", cells=tuple(words.percent(row.at_least, limit=limit) for row in top), drop=1),
         Column(title="measured", cells=tuple(words.percent(row.measured_kept, limit=limit) for row in top)),
