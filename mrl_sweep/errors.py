@@ -18,6 +18,8 @@ class MrlSweepError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # a traceback in a notebook ends as the command's error does
 
 
 class InputError(MrlSweepError):
@@ -46,4 +48,5 @@ def naming(name: str) -> Iterator[None]:
         yield
     except MrlSweepError as fault:
         fault.message = f"{printable(name)}: {fault.message}"
+        fault.args = (fault.message,)
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ import typer.main
 import mrl_sweep
 from mrl_sweep.cli.program import program
 from mrl_sweep.collection.files import SETTINGS as COLUMN_SETTINGS
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import InputError, naming
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import SETTINGS
 
@@ -116,3 +117,12 @@ def test_every_value_that_a_message_proposes_is_accepted(where: str, option: str
 )
 def test_every_column_setting_that_a_message_names_exists(saying: Saying) -> None:
     assert set(re.findall(r"\b((?:corpus|queries|qrels)\.[a-z]+)=", saying.text)) <= set(COLUMN_SETTINGS)
+
+
+def test_a_traceback_ends_with_the_hint_as_the_command_s_error_does() -> None:
+    with pytest.raises(InputError) as caught, naming("mine"):
+        raise InputError("cannot read nope", "name a folder")
+    assert "".join(traceback.format_exception_only(caught.value)).splitlines() == [
+        "mrl_sweep.errors.InputError: mine: cannot read nope",
+        "hint: name a folder",
+    ]

@@ -119,7 +119,10 @@ class VerdictRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRow:
-    """What a gate asked of the run and what came of it; `exit_code` is what the process ends with, whatever the format."""
+    """What a gate asked of the run and what came of it; `exit_code` is what the process ends with, whatever the format.
+
+    `unchanged` are messages of warnings that the baseline gave in the same words: no news for a pull request.
+    """
 
     question: str
     status: str
@@ -128,6 +131,7 @@ class GateRow:
     sentence: str
     failures: tuple[str, ...] = ()
     configuration: str = ""
+    unchanged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

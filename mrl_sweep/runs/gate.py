@@ -51,6 +51,8 @@ def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | Non
     judged = judge_declared(run, config, named)
     findings += [GateAnswer(Status.FAIL, _slice_words(j, run.policy)) for j in judged if j.outcome is Outcome.FAIL]
     row = answer(config.gate, findings, question=question.words, configuration=named)
+    before = {one.message for one in baseline.report.warnings} if baseline is not None else set()
+    row = replace(row, unchanged=tuple(one.message for one in run.report.warnings if one.message in before))
     return with_advice(replace(run.report, gate=row, slices=_slices(run.report, judged)), judged)
 
 

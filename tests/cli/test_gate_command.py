@@ -6,12 +6,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from mrl_sweep.types import Measure
+from mrl_sweep.report.render import Format, render
+from mrl_sweep.runs.gate import decide_gate
+from mrl_sweep.runs.reopen import reopen
+from mrl_sweep.settings.config import SweepConfig
+from mrl_sweep.types import Advice, Measure
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 MadeRun = Callable[..., Path]
@@ -192,6 +197,20 @@ def test_only_a_proven_loss_against_the_baseline_fails(
     gate = json.loads(done.stdout)["gate"]
     assert sentence in gate["sentence"]
     assert (done.returncode, gate["failures"] != []) == (code, code == 1)
+
+
+def test_a_warning_that_the_baseline_gave_too_is_not_annotated_again(made_run: MadeRun, baseline: Path) -> None:
+    config = SweepConfig.of(dim=128)
+    old, new = Advice("few-queries", "100 queries are few"), Advice("random-sample", "a sample")
+    today, before = (reopen(folder, config) for folder in (made_run({256: FULL, 128: EQUAL}, retain=0.5), baseline))
+    today, before = (
+        replace(run, report=replace(run.report, warnings=told)) for run, told in ((today, (old, new)), (before, (old,)))
+    )
+    report = decide_gate(today, config, before)
+    annotations = render(report, Format.GITHUB)
+    assert ("100 queries are few" in annotations, "a sample" in annotations) == (False, True)
+    assert report.open_warnings == (old, new), "text, page and document keep both"
+    assert "100 queries are few" in render(decide_gate(today, config), Format.GITHUB)
 
 
 def test_the_baseline_may_hold_its_queries_in_another_order(command: Command, made_run: MadeRun) -> None:

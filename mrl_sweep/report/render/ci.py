@@ -182,7 +182,7 @@ def _html(text: str) -> str:
 
 
 def github(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """One annotation for the verdict, one per failure of the gate and one per warning.
+    """One annotation for the verdict, one per failure of the gate and one per warning that the baseline did not give too.
 
     GitHub shows ten annotations of each kind per step, so what matters comes first.
     """
@@ -190,7 +190,8 @@ def github(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
     level = _level(gate.status if gate else report.status, failed=gate.exit_code != 0 if gate else report.status == "fail")
     lines = [command(level, _title(report), *view.closing(report))]
     lines += [command(level, "mrl-sweep gate", failure) for failure in view.failures(report)]
-    lines += [command("warning", "mrl-sweep", *filter(None, (one.message, one.hint))) for one in report.open_warnings]
+    news = [one for one in report.open_warnings if gate is None or one.message not in gate.unchanged]
+    lines += [command("warning", "mrl-sweep", *filter(None, (one.message, one.hint))) for one in news]
     return "\n".join(lines) + "\n"
 
 
