@@ -122,6 +122,20 @@ def test_no_row_of_a_plan_is_acceptable_that_was_judged_bad_or_not_at_all(report
                 assert not re.search(r"LSH|PQ8", line)
 
 
+@pytest.mark.parametrize("docs", [600, 1200])
+def test_a_plan_and_the_projection_give_one_answer(report: Report, docs: int) -> None:
+    """For every exhaustive search that is planned: too low where one required measure is, else not known where one is not."""
+    assert report.folder is not None
+    config = SweepConfig.of(docs=str(docs), plan_index="Flat")
+    rows = [row for row in plan_run(reopen(report.folder, config), config).rows if not row.rescore]
+    for row in rows:
+        name = str(Configuration.parse(row.configuration.replace(":Flat", ":exact")))
+        told = [one.acceptable for one in report.projections if (one.documents, one.configuration) == (docs, name)]
+        assert len(told) == 2, name
+        assert row.acceptable == (False if False in told else None if None in told else True), name
+    assert len(rows) >= 4
+
+
 def test_the_gate_lets_no_bad_size_through(report: Report) -> None:
     assert report.folder is not None
     for dim in (48, 16, 4, 2):
