@@ -59,14 +59,16 @@ def value_bytes(kind: VectorType, dim: int) -> int:
 
 
 def hnsw_bytes(kind: VectorType, dim: int, n: int, *, m: int = 16) -> int | None:
-    """Expected bytes of an HNSW index over n different vectors, built at once; None above the type's limit.
+    """Bytes that an HNSW index over n different vectors has most often, built at once; None above the type's limit.
 
-    The levels of the graph are drawn at random: their expectation is used, which is exact to a page or two.
+    The levels of the graph are drawn at random, so a build may have a page or two more or fewer.
     """
     if dim > MOST_INDEXED_DIMS[kind]:
         return None
-    # a hundredth of a page is the odd tall element of the expectation, no page of its own
-    return PAGE_BYTES * (1 + max(1, math.ceil(n / rows_per_page(kind, dim, m=m) - 0.01)))
+    per_page = rows_per_page(kind, dim, m=m)
+    # as many pages as hold all vectors in one build of two: the half turns the expected number into the median
+    pages = math.ceil((n - 0.5) / per_page) if per_page >= 1 else math.ceil(n / per_page)
+    return PAGE_BYTES * (1 + max(1, pages))
 
 
 @lru_cache(maxsize=4096)

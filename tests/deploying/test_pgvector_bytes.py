@@ -37,6 +37,34 @@ def test_the_staircase_of_a_live_server_is_met_to_a_page(dim: int) -> None:
                 assert expected == pytest.approx(400 * measured, rel=0.02), (kind, dim)
 
 
+PAGES_OF_MOST_BUILDS = {
+    # dim: pages of bit in most of 20 builds of 400 rows (two numbers where these were even), of halfvec and vector in 8
+    3072: ((35,), 401, None),
+    2000: ((29,), 401, 801),
+    1536: ((26,), 201, 401),
+    1280: ((24,), 201, 401),
+    1024: ((23,), 135, 401),
+    960: ((22,), 135, 401),
+    768: ((21,), 101, 201),
+    640: ((20,), 81, 201),
+    512: ((19, 20), 68, 135),
+    384: ((18, 19), 59, 101),
+    256: ((18,), 42, 68),
+    128: ((17,), 29, 42),
+    64: ((17,), 23, 29),
+}
+
+
+@pytest.mark.parametrize("dim", PAGES_OF_MOST_BUILDS)
+def test_the_form_is_what_most_builds_of_a_small_table_have(dim: int) -> None:
+    """A page is five percent of so few rows, and the random levels of a graph decide it: most builds is all there is to meet."""
+    bit, halfvec, vector = PAGES_OF_MOST_BUILDS[dim]
+    assert (hnsw_bytes(VectorType.BIT, dim, 400) or 0) // PAGE_BYTES in bit
+    assert (hnsw_bytes(VectorType.HALFVEC, dim, 400) or 0) // PAGE_BYTES == halfvec
+    if vector is not None:
+        assert (hnsw_bytes(VectorType.VECTOR, dim, 400) or 0) // PAGE_BYTES == vector
+
+
 def test_a_small_table_is_no_small_picture_of_a_large_one() -> None:
     """At 400 rows, 26 pages of `bit(1536)` are 532.5 bytes a row, the first and the last page among them; a million has 501.8."""
     small, large = (hnsw_bytes(VectorType.BIT, 1536, n) or 0 for n in (400, 1_000_000))
