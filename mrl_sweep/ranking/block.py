@@ -39,6 +39,10 @@ SEVERAL: Final = 96
 FINE_BAND: Final = 8 * 2.0**-24
 """The error of a score by dgemm for unit vectors: product, inverse norm, their product and the threshold are each rounded."""
 
+FINE_SUM: Final = np.float32(2.0**-40)
+FINE_PART: Final = np.float32(8 * 2.0**-24)
+"""The same error told apart: dgemm's sum for unit vectors, and what is rounded to float32, each time by a part of the score."""
+
 FINE_COLUMNS: Final = 128
 """Columns at a time that are copied for dgemm."""
 
@@ -219,7 +223,8 @@ def count_block(
             n_best = ONE
             if n_near > FEW and stop > first and 2.0 * unit_band <= buckets.bands[a]:
                 of_query = (buckets.begins[a, first:stop], buckets.lows[a, q], buckets.rates[a, q])
-                count_by_buckets(pairs, of_query, judge, scale, band, row, inverse, n, listing)
+                bands = (band, ZERO) if gemms[1] == 0 else (FINE_SUM * band / np.float32(FINE_BAND), FINE_PART)
+                count_by_buckets(pairs, of_query, judge, scale, bands, row, inverse, n, listing)
             elif n_near > FEW + (end - begin) // 2:
                 n_best = _count_runs(pairs, best, judge, scale, band, row, inverse, n, near, bar)
             else:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from mrl_sweep.ranking.block import FINE_BAND, FINE_COLUMNS, count_block
 from mrl_sweep.ranking.compiled import LANES, gemm_address, gemm_arguments, jit
 from mrl_sweep.ranking.pass_plan import HALF, LARGEST_NORM2, LEAST_NORM, ZERO_SQUARED_NORM, Tally, Targets
-from mrl_sweep.ranking.placing import AT_ONCE, Buckets, make_buckets, prefix_score
+from mrl_sweep.ranking.placing import AT_ONCE, COMPARED, Buckets, make_buckets, prefix_score
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
 BLOCK_DOCS: Final = 640
@@ -35,12 +35,15 @@ MANY: Final = 64
 """From so many judged pairs on, a document is placed by a table of where the thresholds of each bucket of scores begin: some
 2 ns a document, where a run of vector compares takes .07 ns a document and threshold."""
 
-WIDER: Final = 8
-"""Where there are such tables, a block holds so many times the documents and so many times fewer queries: a table of some
-40 KB is then loaded for 5,000 documents and not for 640."""
+WIDER: Final = 4
+"""Where there are such tables, a block holds so many times the documents and so many times fewer queries: some 40 KB of tables
+and thresholds are then loaded for 2,500 documents and not for 640."""
 
 JUDGED_COLUMN: Final = 16
 """So many times what a column of sgemm costs, for each column of a product that is judged: it is read alone, from memory."""
+
+FINE_SIZE: Final = 40
+"""Columns of sgemm that a size costs with dgemm beside its columns: its scores are written once more, in float32."""
 
 NORM_MARGIN: Final = 1.25
 """Under the dot product a band is as wide as the longest document of its block asks: tables are good for blocks whose documents
@@ -162,8 +165,8 @@ class MachineKernel:
         room = _Room.of(targets, tally, block_docs, block_queries, fine=fine)
         gemms = (self.sgemm, self.dgemm if fine else 0)
         bad = int(tally_rows(gemms, targets, prepared.buckets, tally, docs, first_row, block_docs, room))
-        products = len(docs) * targets.queries.size
-        if self.fine is None and targets.scoring != HALF and JUDGED_COLUMN * int(room.judged[0]) > products and not fine:
+        dearer = len(docs) * (targets.queries.size + FINE_SIZE * len(targets.queries) * (len(targets.edges) - 1))
+        if self.fine is None and targets.scoring != HALF and JUDGED_COLUMN * int(room.judged[0]) > dearer and not fine:
             self._prepare(targets, docs, fine=True)
         return bad
 
@@ -216,6 +219,10 @@ class _Room(NamedTuple):
             largest=np.empty(n_sizes, np.float32),
             words=np.empty(length // LANES, np.uint64),
             best=(np.empty(depth, np.float32), np.empty(depth, np.int64)),
-            listing=(np.zeros(most_pairs + 1, np.uint32), *np.empty((2, AT_ONCE), np.int32)),
+            listing=(
+                np.zeros(most_pairs + 1, np.uint32),
+                *np.empty((2, most_pairs + COMPARED), np.float32),
+                *np.empty((2, AT_ONCE), np.int32),
+            ),
             judged=np.zeros(1, np.int64),
         )

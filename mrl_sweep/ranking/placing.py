@@ -2,11 +2,13 @@
 
 `pairs` are a query's thresholds, rows, and the counts `placed` and `tied` of a tally; `judge` is its prefix, the block of
 documents, the prefix's norm, how it is scored (`Targets.scoring`), the block's first corpus row, and an int64 that adds up the
-columns of all products that were judged.
+columns of all products that were judged because they are close to a threshold.
 
 Where a query has many judged pairs, its documents are placed by a table (`Buckets`) of where the thresholds of each bucket of
-scores begin. A score falls into a bucket by one multiplication, and never into a lower one than a smaller score. A bucket that
-no threshold comes near says at once which pairs a document beats; a document of any other is listed, and placed by itself.
+scores begin. A score falls into a bucket by one multiplication, and never into a lower one than a smaller score. The bucket says
+which pairs a document beats for certain, and two compares whether it beats the next two: nothing is guessed, so that no guess of
+the processor is wrong. A document of a bucket that more thresholds come near, or within the band of one, is listed, and placed
+by itself.
 
 numba caches a function by the file it stands in: after a change here, remove what is cached of `block` and `kernel`.
 """
@@ -143,9 +145,8 @@ def insert_top(scores: Any, rows: Any, score: Any, row: int) -> None:
 @jit
 def offer(best: Any, judge: Any, scale: float, band: Any, j: int, bar: Any) -> Any:
     """Let document j into the query's best; returns what a score must now exceed to matter."""
-    query, docs, norm, scoring, first_row, judged = judge
+    query, docs, norm, scoring, first_row, _ = judge
     scores, rows, floor, q = best
-    judged[0] += query.shape[0]
     insert_top(scores, rows, prefix_score(query, docs[j, : query.shape[0]], norm, scoring), first_row + j)
     floor[q] = max(floor[q], scores[scores.shape[0] - 1])
     return max(bar, np.float32(floor[q] * scale) - band)
@@ -182,21 +183,22 @@ def first_bar(row: Any, inverse: Any, n: int, band: Any, scores: Any, rows: Any)
     return scores[depth - 1] - band - band
 
 
-BUCKETS_A_PAIR: Final = 8
-BUCKETS_A_PAIR_OF_FEW: Final = 12
-"""With more, fewer documents are listed, and the tables grow beyond the second-level cache; small ones may have more."""
-
-SMALL_TABLE: Final = 4096
-"""Up to so many entries, 8 KB in the first-level cache, a table has `BUCKETS_A_PAIR_OF_FEW`."""
+BUCKETS_A_PAIR: Final = 4
+"""With more, fewer documents are listed, and the tables grow beyond the first-level cache."""
 
 AT_ONCE: Final = 1024
 """Documents whose buckets are found before they are counted: few enough for the first-level cache."""
 
-TOP_SHARE: Final = 64
-"""One threshold in so many lies in the last bucket with all beyond it: a few very near documents do not stretch the others."""
+TOP_SHARE: Final = 128
+STRETCHED: Final = np.float32(2)
+"""Where the highest thresholds, one in so many, would make the buckets so many times wider, they lie in the last one with all
+beyond it, and their documents are listed; elsewhere only as many lie there as are compared."""
 
-NEAR: Final = np.uint16(1 << 15)
-"""Set in the table for a bucket that a threshold comes near."""
+MANY_NEAR: Final = np.uint16(1 << 15)
+"""Set in the table for a bucket that more than `COMPARED` thresholds come near."""
+
+COMPARED: Final = 2
+"""Thresholds that a document is compared with, from the first that its bucket leaves open."""
 
 MOST_PAIRS: Final = 2**15 - 1
 """Of a query with a table: what an entry can count. Those of longer ones are counted by runs."""
@@ -209,9 +211,10 @@ class Buckets(NamedTuple):
     """Tables of the queries that have many judged pairs; those of the others are empty.
 
     `begins` (n_sizes, n) uint16 hold, from offsets[q] up to offsets[q + 1] (n_queries + 1,) int64, for each bucket of query q
-    how many of its thresholds lie in lower buckets, with `NEAR` where one may lie in it. Bucket 1 begins below the lowest
-    threshold, at `lows`, and a score is worth `rates` buckets (both (n_sizes, n_queries) float32). `bands` (n_sizes,) float64:
-    how far around a threshold a bucket is near it, for unit vectors: good for blocks whose band is at most half as wide.
+    how many of its thresholds lie in lower buckets, with `MANY_NEAR` where more than `COMPARED` may lie in it. Bucket 1 begins
+    below the lowest threshold, at `lows`, and a score is worth `rates` buckets (both (n_sizes, n_queries) float32). `bands`
+    (n_sizes,) float64: how far around a threshold a bucket is near it, for unit vectors: good for blocks whose band is at most
+    half as wide.
     """
 
     offsets: Any
@@ -231,7 +234,7 @@ def make_buckets(targets: Targets, many_pairs: int, unit_bands: Any) -> Buckets:
     n_sizes, n_pairs = len(targets.edges) - 1, np.diff(targets.offsets)
     many = np.flatnonzero((n_pairs >= many_pairs) & (n_pairs <= MOST_PAIRS))
     lengths = np.zeros(len(n_pairs), np.int64)
-    lengths[many] = np.maximum(BUCKETS_A_PAIR * n_pairs[many], np.minimum(BUCKETS_A_PAIR_OF_FEW * n_pairs[many], SMALL_TABLE)) + 2
+    lengths[many] = BUCKETS_A_PAIR * n_pairs[many] + 2
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     lows: Float32Array
     rates: Float32Array
@@ -264,7 +267,10 @@ def _fill(t: Targets, buckets: Buckets) -> None:
             band = np.float32(bands[a] * t.norms[a, q])
             table = begins[a, offsets[q] : offsets[q + 1]]
             low = np.float32(thresholds[0] * scale) - band - band
-            width = np.float32(thresholds[n_pairs - 1 - n_pairs // TOP_SHARE] * scale) + band + band - low
+            width = np.float32(thresholds[max(n_pairs - COMPARED, 0)] * scale) + band + band - low
+            of_most = np.float32(thresholds[n_pairs - 1 - n_pairs // TOP_SHARE] * scale) + band + band - low
+            if width > STRETCHED * of_most:
+                width = of_most
             width = max(width, np.float32(WIDTH_IN_BANDS * band))
             rate = np.float32((length - 2) / width) if width > ZERO else ZERO
             lows[a, q], rates[a, q] = low, rate
@@ -273,40 +279,80 @@ def _fill(t: Targets, buckets: Buckets) -> None:
                 while p < n_pairs and _bucket(np.float32(thresholds[p] * scale) + band, low, rate, last) < bucket:
                     p += 1
                 entry = np.uint16(p)
-                if p < n_pairs and _bucket(np.float32(thresholds[p] * scale) - band, low, rate, last) <= bucket:
-                    entry |= NEAR
+                next_one = p + COMPARED
+                if next_one < n_pairs and _bucket(np.float32(thresholds[next_one] * scale) - band, low, rate, last) <= bucket:
+                    entry |= MANY_NEAR
                 table[bucket] = entry
 
 
 @jit
+def _count_certain(
+    scores: Any,
+    inverses: Any,
+    begins: Any,
+    low: Any,
+    rate: Any,
+    lows: Any,
+    highs: Any,
+    counts: Any,
+    ats: Any,
+    listed: Any,
+) -> Any:
+    """Count documents by how many thresholds they beat; returns how many were `listed` instead."""
+    last = np.float32(begins.shape[0] - 1)
+    for j in range(scores.shape[0]):  # becomes vector code, which look-ups cannot
+        at = (scores[j] * inverses[j] - low) * rate + ONE
+        at = at if at > ZERO else ZERO
+        ats[j] = np.int32(at if at < last else last)
+    n_listed = np.uint64(0)  # unsigned numbers are indices as they are: numba looks at the sign of others
+    for j in range(scores.shape[0]):
+        score = scores[j] * inverses[j]
+        entry = np.uint32(begins[np.uint32(ats[j])])
+        first = entry & np.uint32(MOST_PAIRS)
+        second = first + np.uint32(1)
+        beaten = first + np.uint32(highs[first] < score) + np.uint32(highs[second] < score)
+        reached = first + np.uint32(lows[first] < score) + np.uint32(lows[second] < score)
+        is_open = (entry >> np.uint32(15)) | np.uint32(beaten != reached)
+        counts[beaten] += np.uint32(1) - is_open
+        listed[n_listed] = j
+        n_listed += np.uint64(is_open)
+    return n_listed
+
+
+@jit
 def count_by_buckets(
-    pairs: Any, buckets: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, n: int, room: Any
+    pairs: Any, buckets: Any, judge: Any, scale: float, bands: Any, row: Any, inverse: Any, n: int, room: Any
 ) -> None:
     """Count the first n documents of a block against the pairs of a query.
 
-    `buckets` are its entries of a `Buckets` at one size. `room` is what is written to: `counts` uint32 zeros, one more than
-    there are pairs; `ats` and `listed` (AT_ONCE,) int32.
+    `buckets` are its entries of a `Buckets` at one size. `bands` are how far a score may be off: whatever it is, and in parts of
+    itself. `room` is what is written to: `counts` uint32 zeros, one more than there are pairs; `lows` and `highs` float32,
+    `COMPARED` more than there are pairs; `ats` and `listed` (AT_ONCE,) int32.
     """
-    (begins, low, rate), (counts, ats, listed) = buckets, room
-    placed = pairs[2]
-    n_pairs, last = placed.shape[0], np.float32(begins.shape[0] - 1)
+    (begins, low, rate), (counts, lows, highs, ats, listed), (band, part) = buckets, room, bands
+    thresholds, _, placed, _ = pairs
+    n_pairs = placed.shape[0]
+    for p in range(n_pairs):
+        bar = np.float32(thresholds[p] * scale)
+        off = band + part * np.abs(bar)
+        lows[p], highs[p] = bar - off, bar + off
+    lows[n_pairs : n_pairs + COMPARED], highs[n_pairs : n_pairs + COMPARED] = INFINITE, INFINITE
     for start in range(0, n, AT_ONCE):
         scores, inverses = row[start : min(start + AT_ONCE, n)], inverse[start:]
-        for j in range(scores.shape[0]):  # becomes vector code, which look-ups cannot
-            at = (scores[j] * inverses[j] - low) * rate + ONE
-            at = at if at > ZERO else ZERO
-            ats[j] = np.int32(at if at < last else last)
-        n_listed = np.uint64(0)  # unsigned numbers are indices as they are: numba looks at the sign of others
-        for j in range(scores.shape[0]):
-            entry = np.uint32(begins[np.uint32(ats[j])])
-            is_near = entry >> np.uint32(15)
-            counts[entry & np.uint32(MOST_PAIRS)] += np.uint32(1) - is_near
-            listed[n_listed] = j
-            n_listed += np.uint64(is_near)
+        n_listed = _count_certain(scores, inverses, begins, low, rate, lows, highs, counts, ats, listed)
         for i in range(n_listed):
             doc = np.int64(listed[i])
             first = np.int64(begins[ats[doc]] & np.uint16(MOST_PAIRS))
-            place(pairs, judge, scale, band, start + doc, scores[doc] * inverses[doc], first, n_pairs)
+            place(
+                pairs,
+                judge,
+                scale,
+                band + part * np.abs(scores[doc] * inverses[doc]),
+                start + doc,
+                scores[doc] * inverses[doc],
+                first,
+                n_pairs,
+            )
     counts[0] = 0  # those below every threshold
     for p in range(n_pairs):
         placed[p] += counts[p + 1]

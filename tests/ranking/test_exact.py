@@ -103,6 +103,16 @@ def test_the_product_becomes_fine_where_the_judge_would_cost_more() -> None:
     assert changed == {10: False, 2500: True}
 
 
+def test_judging_the_first_documents_does_not_make_the_product_fine() -> None:
+    """They are judged whatever the product is; counted as a cost of sgemm, they made a pass of many sizes a third slower."""
+    rng = np.random.default_rng(3)
+    docs, queries = (rng.standard_normal((n, 64)).astype(np.float32) for n in (1500, 8))
+    qrels = Qrels(np.arange(9), rng.integers(0, 1500, 8), np.ones(8, np.int64))
+    kernel = MachineKernel()
+    rank(Vectors((docs,)), queries, qrels, tuple(range(2, 65, 2)), RankOptions(depth=50, kernel=kernel))
+    assert not kernel.is_fine
+
+
 def test_workers_that_share_a_floor_keep_the_best_of_all() -> None:
     rng = np.random.default_rng(0)
     queries = rng.standard_normal((5, 48), np.float32)
