@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
-from fuzz import fuzz, mutated, read
+from fuzz import fuzz, mutated, read, within
 from fuzz_readers import LIGHT, Target, targets, write
 
 HOSTILE = {
@@ -53,3 +54,10 @@ def test_the_same_seed_gives_the_same_input() -> None:
     import random
 
     assert mutated(b"abc 123", random.Random("beir 5")) == mutated(b"abc 123", random.Random("beir 5"))
+
+
+def test_only_what_a_reader_takes_of_the_processor_counts() -> None:
+    with within(1):
+        time.sleep(1.2)
+    with pytest.raises(TimeoutError), within(1):
+        all(True for _ in iter(int, 1))
