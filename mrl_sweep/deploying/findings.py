@@ -106,7 +106,8 @@ class Evaluation:
     """What a finding rests on: ranks and scores, the rule, its verdict on the sizes, and what is known beforehand.
 
     A sweep and a finished run are evaluations, so that whatever follows from ranks alone follows for both in one place.
-    `clusters` (n_queries,) labels queries of one origin; `unfit` candidates fail whatever their scores, for the reason given.
+    `clusters` (n_queries,) labels queries of one origin; `unfit` candidates fail whatever their scores, for the reason given;
+    `listed_for` is how many documents were asked for when shortlists were made, which are a multiple of it.
     """
 
     ranks: Ranks
@@ -117,6 +118,7 @@ class Evaluation:
     clusters: IntArray | None = None
     unfit: Mapping[Configuration, str] = field(default_factory=dict)
     no_relevant: NoRelevantChoice = "exclude"
+    listed_for: int = 0
 
     @classmethod
     def of(

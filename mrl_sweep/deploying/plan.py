@@ -113,7 +113,8 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
     judged = f"what is kept is that of the run's {run.n_documents:,} documents"
     if request.docs > run.n_documents:
         judged += (
-            f"; acceptable is only what is projected to {request.docs:,}: exact searches, and an index with the recall asked"
+            f"; acceptable is only what is projected to {request.docs:,}: exact searches, shortlists by them,"
+            " and an index with the recall asked"
         )
     compared = tuple(with_saving(row, rows.get((index, full))) for (index, _), row in rows.items())
     return Plan(request, compared, (judged, *assumptions_of(request), *notes), tuple(left_out))
@@ -189,17 +190,15 @@ def _acceptable(
 ) -> tuple[bool | None, str]:
     """Whether it may be recommended for the planned corpus, and why not; None where that is not known.
 
-    In a larger corpus than the run's that takes a projection of the exact search, and for an index, whose own loss grows too,
-    the recall that the request asks of it there (`_limited`). Full size is what the others are held against.
+    In a larger corpus than the run's that takes a projection of the exact search, or of the shortlist by it, and for an index,
+    whose own loss grows too, the recall that the request asks of it there (`_limited`). Full size is what the others are held
+    against.
     """
     if not finding.acceptable:
         return False, finding.judgement.reason or f"not acceptable: {finding.judgement.outcome}"
     docs = f"{row.docs:,} documents"
-    if row.docs > run.n_documents:
-        if base.rescore:  # a shortlist that is long enough here may be too short there
-            return None, f"a shortlist is not projected to {docs}"
-        if there is None and base != full_size(run.findings):
-            return None, f"not projected to {docs}"
+    if row.docs > run.n_documents and there is None and base != full_size(run.findings):
+        return None, f"not projected to {docs}"
     if there is None or there["acceptable"] is True:
         return True, ""
     return (None, f"not proven at {docs}") if there["acceptable"] is None else (False, f"too low at {docs}")

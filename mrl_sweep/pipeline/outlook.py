@@ -94,23 +94,29 @@ def projection_rows(
     return tuple(rows), tuple(advice)
 
 
-def growths(evaluation: Evaluation, corpus_sizes: Sequence[int], bases: Collection[str] = (Basis.PREFIX,)) -> list[Growth]:
-    """The projection of each required measure: of sizes and codes of these bases, searched exhaustively.
+def growths(
+    evaluation: Evaluation, corpus_sizes: Sequence[int], bases: Collection[str] = (Basis.PREFIX,), *, curve: bool = True
+) -> list[Growth]:
+    """The projection of each required measure: of sizes and codes of these bases, searched exhaustively, and of shortlists.
 
-    Raises InputError for a measure that ranks alone cannot project, and where no query has a relevant document.
+    Raises InputError for a measure that ranks alone cannot project, and where no query has a relevant document. `curve` as
+    `project` has it.
     """
     from mrl_sweep.projection.growth import Demand, project
+    from mrl_sweep.ranking.rescore import shortlist_length
 
     policy, ranks = evaluation.policy, evaluation.ranks
-    rows = [i for i, c in enumerate(ranks.candidates) if c.is_exact and c.basis in bases]
+    rows = [i for i, c in enumerate(ranks.candidates) if c.index == EXACT and c.basis in bases]
     exact = Ranks(tuple(ranks.candidates[i] for i in rows), ranks.n_documents, ranks.above[rows], ranks.tied[rows])
+    lists = {c: shortlist_length(c.rescore, evaluation.listed_for) for c in exact.candidates if c.rescore}
     units = None if evaluation.clusters is None else unit_of(evaluation.clusters)
     return [
         project(
             exact,
             evaluation.qrels,
-            Demand(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=evaluation.full, units=units),
+            Demand(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=evaluation.full, units=units, lists=lists),
             corpus_sizes,
+            curve=curve,
         )
         for measure in policy.required
     ]

@@ -70,6 +70,7 @@ def judge_sweep(
         clusters=cluster_labels(collection.queries.metadata, decision.cluster) if decision.cluster else None,
         unfit=unfit_candidates(embeddings, ranks),
         no_relevant=config.collection.no_relevant.value,
+        listed_for=deepest_cutoff(config),
         config=config,
         collection=collection,
         embeddings=embeddings,

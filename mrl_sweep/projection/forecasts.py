@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from mrl_sweep.decision.bounds import paired_bounds
 from mrl_sweep.decision.judging import or_none
@@ -17,20 +15,9 @@ from mrl_sweep.decision.policy import MIN_QUERIES, falls_short, reaches
 from mrl_sweep.decision.student import t_quantile
 from mrl_sweep.decision.units import cluster_means, count_units
 from mrl_sweep.errors import InputError
-from mrl_sweep.projection.population import (
-    DistractorCounts,
-    Link,
-    Population,
-    Quadrature,
-    Wanted,
-    fit,
-    in_a_sample,
-    quadrature,
-    rounded,
-    scores,
-    standing,
-    wanted,
-)
+from mrl_sweep.projection.growers import Grower
+from mrl_sweep.projection.population import DistractorCounts, Link, Wanted, in_a_sample, standing, wanted
+from mrl_sweep.projection.shortlists import ListGrower, Shortlist
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, FloatArray, IntArray, Measure, Outcome, Qrels, Ranks, full_size
 
 
@@ -38,7 +25,8 @@ from mrl_sweep.types import NOT_RETRIEVED, Configuration, FloatArray, IntArray, 
 class Demand:
     """What is asked of the projection: the measure, the share of full size to keep, one-sided alpha, and who full size is.
 
-    `units` (n_queries,) numbers the unit of evidence that each query belongs to, where clusters are the units.
+    `units` (n_queries,) numbers the unit of evidence that each query belongs to, where clusters are the units. `lists` has the
+    configurations that order a shortlist again, each with how many candidates; they are projected too.
     """
 
     measure: Measure
@@ -46,6 +34,7 @@ class Demand:
     alpha: float = 0.05
     baseline: Configuration | None = None
     units: IntArray | None = None
+    lists: Mapping[Configuration, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +89,8 @@ class CorpusSize:
 class GrowthModel:
     """Everything that does not depend on the corpus size asked for.
 
-    `units` (n_counted,) labels the unit of evidence of each counted query; None where each is one.
+    `listed` are the configurations of the `shortlists`, and `list_growers` (n_links, n_lists) what grows them. `units`
+    (n_counted,) labels the unit of evidence of each counted query; None where each is one.
     """
 
     candidates: tuple[Configuration, ...]
@@ -112,6 +102,9 @@ class GrowthModel:
     standings: tuple[DistractorCounts, ...]
     growers: tuple[Grower, ...]
     units: IntArray | None
+    listed: tuple[Configuration, ...]
+    shortlists: tuple[Shortlist, ...]
+    list_growers: tuple[tuple[ListGrower, ...], ...]
 
     @property
     def n_units(self) -> int:
@@ -130,14 +123,32 @@ class GrowthModel:
             raise InputError("nothing to project: no relevant document is in the corpus", "check the judgments: --split")
         standings = tuple(standing(sought, ranks.above[c], ranks.tied[c]) for c in exact)
         n_distractors = max(1, ranks.n_documents - round(float(standings[0].n_retrieved[counted].mean())))
-        growers = tuple(Grower.of(link, standings, n_distractors) for link in Link)
-        units = None if question.units is None else question.units[counted]
-        return cls(candidates, baseline, question, ranks.n_documents, counted, sought, standings, growers, units)
+        listed, shortlists = _shortlists(ranks, sought, question.lists, candidates, baseline)
+        ordered = [one.standing for one in shortlists]
+        growers = tuple(Grower.of(link, standings, n_distractors, ordered) for link in Link)
+        return cls(
+            candidates=candidates,
+            baseline=baseline,
+            question=question,
+            n_sample=ranks.n_documents,
+            counted=counted,
+            wanted=sought,
+            standings=standings,
+            growers=growers,
+            units=None if question.units is None else question.units[counted],
+            listed=listed,
+            shortlists=shortlists,
+            list_growers=tuple(tuple(ListGrower.of(one, grower, len(sought.reward)) for one in shortlists) for grower in growers),
+        )
 
-    def at(self, n_documents: int) -> CorpusSize:
-        """All candidates in a corpus of this size."""
-        means, influence = self._estimate(n_documents)
-        forecasts = self._forecasts(means, influence)
+    def at(self, n_documents: int, *, lists: bool = True) -> CorpusSize:
+        """All candidates in a corpus of this size.
+
+        Shortlists take longer, and are left out without `lists`; and below the sample, where they would hold what they miss here.
+        """
+        lists = lists and n_documents >= self.n_sample
+        means, influence = self._estimate(n_documents, lists=lists)
+        forecasts = self._forecasts((*self.candidates, *(self.listed if lists else ())), means, influence)
         return CorpusSize(
             n_documents=n_documents,
             exact=n_documents <= self.n_sample,
@@ -146,16 +157,21 @@ class GrowthModel:
             forecasts=forecasts,
         )
 
-    def _estimate(self, n_documents: int) -> tuple[FloatArray, FloatArray]:
+    def _estimate(self, n_documents: int, *, lists: bool) -> tuple[FloatArray, FloatArray]:
         """(n_candidates,) means, and the influence (n_links, n_candidates, n_units) of each unit under each link.
 
         What is exact needs no model: it is its own influence, once.
         """
-        if n_documents <= self.n_sample:
-            kept = [in_a_sample(s, self.wanted.reward, n_documents=self.n_sample, n_kept=n_documents) for s in self.standings]
+        extra, reward = n_documents - self.n_sample, self.wanted.reward
+        if extra <= 0:
+            standings = (*self.standings, *(one.standing for one in (self.shortlists if lists else ())))
+            kept = [in_a_sample(s, reward, n_documents=self.n_sample, n_kept=n_documents) for s in standings]
             exact = self._by_unit(np.stack(kept)[:, self.counted])
             return exact.mean(axis=1), exact[None]
-        grown = [grower.grown(self.wanted.reward, n_documents - self.n_sample) for grower in self.growers]
+        grown = [
+            _together(grower.grown(reward, extra), [one.grown(reward, extra) for one in (own if lists else ())])
+            for grower, own in zip(self.growers, self.list_growers, strict=True)
+        ]
         values, influence = (self._by_unit(np.stack(each)[..., self.counted]) for each in zip(*grown, strict=True))
         return values.mean(axis=(0, 2)), influence
 
@@ -171,21 +187,26 @@ class GrowthModel:
         r = np.divide(away @ full, norms, out=np.ones(len(away)), where=norms > 0)
         return np.asarray(np.sqrt(np.clip(1 - r**2, 0, 1)))
 
-    def _forecasts(self, means: FloatArray, influence: FloatArray) -> tuple[Forecast, ...]:
-        """From `means` (n_candidates,) and `influence` (n_links, n_candidates, n_units)."""
+    def _forecasts(self, candidates: Sequence[Configuration], means: FloatArray, influence: FloatArray) -> tuple[Forecast, ...]:
+        """Of these candidates, from `means` (n_candidates,) and `influence` (n_links, n_candidates, n_units)."""
         links, n = len(influence), influence.shape[2]
         error = t_quantile(self.question.alpha, n - 1) * influence.std(axis=2, ddof=1) / sqrt(n) if n > 1 else np.inf
         low, high = influence.mean(axis=2) - error, influence.mean(axis=2) + error
-        limits = np.empty((2, links, links, len(self.candidates)))  # by full size's link and the candidate's own
+        limits = np.empty((2, links, links, len(candidates)))  # by full size's link and the candidate's own
         for full, own in np.ndindex(links, links):
             limits[:, full, own] = self._limits(influence[own], influence[full])
         own_error = self._own_error(influence.mean(axis=0))
         at_least, at_most = _widened(limits[0], own_error, np.min), _widened(limits[1], own_error, np.max)
+        full_mean = float(means[self.candidates.index(self.baseline)])
         return tuple(
             self._forecast(
-                c, means, (float(low[:, c].min()), float(high[:, c].max())), (or_none(at_least[c]), or_none(at_most[c]))
+                one,
+                float(means[c]),
+                full_mean,
+                (float(low[:, c].min()), float(high[:, c].max())),
+                (or_none(at_least[c]), or_none(at_most[c])),
             )
-            for c in range(len(self.candidates))
+            for c, one in enumerate(candidates)
         )
 
     def _limits(self, values: FloatArray, full: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -197,14 +218,18 @@ class GrowthModel:
         return bounds.at_least, bounds.at_most
 
     def _forecast(
-        self, c: int, means: FloatArray, band: tuple[float, float], limits: tuple[float | None, float | None]
+        self,
+        candidate: Configuration,
+        mean: float,
+        full: float,
+        band: tuple[float, float],
+        limits: tuple[float | None, float | None],
     ) -> Forecast:
-        mean, full = float(means[c]), float(means[self.candidates.index(self.baseline)])
         kept = mean / full if full > 0 else None
-        itself = self.candidates[c] == self.baseline
+        itself = candidate == self.baseline
         at_least, at_most = (kept, kept) if itself or kept is None else limits
         return Forecast(
-            candidate=self.candidates[c],
+            candidate=candidate,
             mean=mean,
             low=max(min(band[0], mean), 0.0),
             high=min(max(band[1], mean), 1.0),
@@ -242,80 +267,23 @@ def _widened(limits: FloatArray, own_error: FloatArray, furthest: Callable[..., 
     return np.asarray(alike + own_error * (furthest(limits, axis=(0, 1)) - alike))
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """One candidate: its population, and `pull` (n_queries, 2), what a query's weight of one more does to the parameters."""
-
-    population: Population
-    pull: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class Grower:
-    """All candidates under one link, fitted to where their relevant documents stand among `n_distractors`."""
-
-    standings: tuple[DistractorCounts, ...]
-    nodes: Quadrature
-    fitted: tuple[Fitted, ...]
-
-    @classmethod
-    def of(cls, link: Link, standings: Sequence[DistractorCounts], n_distractors: int) -> Grower:
-        counts = [np.minimum(rounded(s.distractors), n_distractors) for s in standings]
-        nodes = quadrature(link, np.concatenate(counts), n_distractors)
-        return cls(tuple(standings), nodes, tuple(_fit(nodes, c, s) for c, s in zip(counts, standings, strict=True)))
-
-    def grown(self, reward: FloatArray, extra: int) -> tuple[FloatArray, FloatArray]:
-        """Each query's expected measure with `extra` more documents, and its influence; both (n_candidates, n_queries).
-
-        The influence is the expectation plus the query's effect on everyone's through the fit: its mean over resampled queries
-        varies as the whole estimate does, without fitting again (the infinitesimal jackknife of Jaeckel 1972).
-        """
-        k = len(reward)
-        near = [np.flatnonzero(s.distractors + s.relevant < k) for s in self.standings]
-        codes = [s.distractors[i] * k + s.distractors[i] + s.relevant[i] for s, i in zip(self.standings, near, strict=True)]
-        unique, which = np.unique(np.concatenate(codes), return_inverse=True)
-        nodes = self.nodes.only(self.nodes.rows(np.minimum(unique // k, self.nodes.counts[-1])))
-        rewards = _expected_rewards(nodes, unique % k, reward, extra)
-        starts = np.cumsum([0, *(len(code) for code in codes)])
-        pairs = [(i, which[a:b]) for i, a, b in zip(near, starts[:-1], starts[1:], strict=True)]
-        answers = [
-            _of_candidate(s, one, nodes, rewards, *pair) for s, one, pair in zip(self.standings, self.fitted, pairs, strict=True)
-        ]
-        return np.stack([value for value, _ in answers]), np.stack([influence for _, influence in answers])
+def _shortlists(
+    ranks: Ranks, sought: Wanted, lists: Mapping[Configuration, int], exact: Sequence[Configuration], full: Configuration
+) -> tuple[tuple[Configuration, ...], tuple[Shortlist, ...]]:
+    """Those of `lists` that found something, and of which the orders by codes and by vectors are both among `exact`."""
+    rows, where = {one: row for row, one in enumerate(exact)}, {one: row for row, one in enumerate(ranks.candidates)}
+    made = {}
+    for one, length in lists.items():
+        _, _, dim = one.rescore.partition("@")
+        vectors = replace(full, dim=int(dim)) if dim else full
+        own = standing(sought, ranks.above[where[one]], ranks.tied[where[one]]) if one in where else None
+        if own is not None and len(own.pairs) and one.exact in rows and vectors in rows:
+            made[one] = Shortlist(own, rows[one.exact], rows[vectors], length)
+    return tuple(made), tuple(made.values())
 
 
-def _fit(nodes: Quadrature, counts: IntArray, standing: DistractorCounts) -> Fitted:
-    present, which = np.unique(nodes.rows(counts), return_inverse=True)
-    own = nodes.only(present)
-    population = fit(own, np.bincount(which, standing.weight).astype(np.float64))
-    each = scores(population.posterior(own))[which] * standing.weight[:, None]
-    by_query = np.stack([np.bincount(standing.queries, column, len(standing.n_retrieved)) for column in each.T], axis=1)
-    return Fitted(population, by_query @ np.linalg.inv(population.information))
-
-
-def _expected_rewards(nodes: Quadrature, places: IntArray, reward: FloatArray, extra: int) -> FloatArray:
-    """(n_rows, n_nodes) E[reward at place + B], B ~ Binomial(extra, p of the node), for one place below k and one count a row.
-
-    Rows of one count share their nodes and lie together.
-    """
-    padded = np.append(reward, np.zeros(len(reward)))
-    out = np.empty(nodes.x.shape)
-    starts = np.flatnonzero(np.diff(nodes.counts, prepend=-1))
-    for start, stop in itertools.pairwise([*starts.tolist(), len(out)]):
-        ahead = np.arange(min(len(reward) - int(places[start:stop].min()), extra + 1))
-        log_p, log_q = nodes.link.logs(nodes.x[start])
-        ways = special.gammaln(extra + 1.0) - special.gammaln(ahead + 1.0) - special.gammaln(extra - ahead + 1.0)
-        chances = np.exp(ways + ahead * log_p[:, None] + (extra - ahead) * log_q[:, None])
-        out[start:stop] = padded[places[start:stop, None] + ahead] @ chances.T
-    return out
-
-
-def _of_candidate(
-    standing: DistractorCounts, fitted: Fitted, nodes: Quadrature, rewards: FloatArray, pairs: IntArray, rows: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """The expectation and the influence of each query; `pairs` are the documents within reach of the first k, at these `rows`."""
-    used, where = np.unique(rows, return_inverse=True)
-    mean, slope = fitted.population.posterior(nodes.only(used)).expectation(rewards[used])
-    worth = standing.worth[pairs]
-    value = np.bincount(standing.queries[pairs], worth * mean[where], len(standing.n_retrieved)).astype(np.float64)
-    return value, value + fitted.pull @ (worth @ slope[where])
+def _together(exact: tuple[FloatArray, FloatArray], lists: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, ...]:
+    """Values and influence (n_candidates, n_queries) of the exact candidates and of the shortlists, one below the other."""
+    return tuple(
+        np.vstack([first, *more]) for first, more in zip(exact, zip(*lists, strict=True) if lists else ((), ()), strict=True)
+    )

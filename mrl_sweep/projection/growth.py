@@ -25,6 +25,8 @@ WARN_BEYOND: Final = 10
 REFUSE_BEYOND: Final = 50
 LARGEST_CUTOFF: Final = 1000
 _CURVE_POINTS: Final = 21
+_CURVE_OF_LISTS: Final = 4
+"""Shortlists, which take longer, are looked at in one of so many points."""
 
 PROJECTED: Final = ("nDCG", "R", "P")
 
@@ -53,9 +55,11 @@ class Growth:
     excluded: Mapping[str, int]
 
 
-def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence[int]) -> Growth:
+def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence[int], *, curve: bool = True) -> Growth:
     """The measure at every exact candidate for each of `corpus_sizes`, and the size of corpus that each one bears.
 
+    So at the shortlists of `question.lists`, in corpora no smaller than this one. Without `curve` nothing is looked at but these
+    sizes and the sample, for those who do not ask where a candidate stops.
     A size beyond fifty times the sample (ten times at k = 1) is refused and one beyond ten times comes with a warning, both as
     data. Raises InputError for a measure that ranks alone cannot project, and where no query has a relevant document.
     """
@@ -63,13 +67,14 @@ def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence
     model = GrowthModel.of(ranks, qrels, question)
     reach = _reach(question.measure)
     within = [n for n in corpus_sizes if n <= reach * model.n_sample]
-    curve = np.geomspace(max(1, model.n_sample / 20), reach * model.n_sample, _CURVE_POINTS).astype(np.int64)
-    points = [model.at(n) for n in np.unique([*curve, model.n_sample, *within]).tolist()]
+    sizes = np.geomspace(max(1, model.n_sample / 20), reach * model.n_sample, _CURVE_POINTS if curve else 0).astype(np.int64)
+    coarse = {*sizes[::_CURVE_OF_LISTS].tolist(), model.n_sample, *within}
+    points = [model.at(n, lists=n in coarse) for n in np.unique([*sizes, model.n_sample, *within]).tolist()]
     by_size = {point.n_documents: point for point in points}
     at = tuple(by_size[n] if n in by_size else _refusal(n, model.n_sample, reach) for n in corpus_sizes)
-    names = [forecast.candidate for forecast in points[0].forecasts]
+    names = (*model.candidates, *model.listed)
     stops = {name: _stops(name, points, question.retain) for name in names if name != model.baseline}
-    left_out = len(ranks.candidates) - len(model.candidates)
+    left_out = len(ranks.candidates) - len(names)
     return Growth(
         measure=question.measure,
         n_sample=model.n_sample,
@@ -135,15 +140,15 @@ def _advice(model: GrowthModel, corpus_sizes: Sequence[int], reach: int) -> tupl
 
 def _stops(candidate: Configuration, points: Sequence[CorpusSize], retain: float) -> int | None:
     """Where the lower limit crosses the asked share for the last time, linear in the logarithm between two points."""
-    own = [next(f for f in point.forecasts if f.candidate == candidate) for point in points]
-    held = [i for i, forecast in enumerate(own) if forecast.acceptable]
+    own = [(point.n_documents, f) for point in points for f in point.forecasts if f.candidate == candidate]
+    held = [i for i, (_, forecast) in enumerate(own) if forecast.acceptable]
     if not held:
         return 0
     last = held[-1]
-    if last == len(points) - 1:
+    if last == len(own) - 1:
         return None
-    before, after = own[last].at_least, own[last + 1].at_least
+    (smaller, forecast), (larger, too_large) = own[last : last + 2]
+    before, after = forecast.at_least, too_large.at_least
     if before is None or after is None or before <= after:
-        return points[last].n_documents
-    smaller, larger = points[last].n_documents, points[last + 1].n_documents
+        return smaller
     return int(smaller * (larger / smaller) ** min(1.0, max(0.0, (before - retain) / (before - after))))

@@ -67,10 +67,13 @@ class DistractorCounts:
     """One candidate's retrieved relevant documents: `distractors` and `relevant` above each, `worth` and `weight` as below.
 
     A document in a tie stands for each place of its group, with its worth and its weight (1 / R, so that each query weighs 1
-    in a fit) split among them. `n_retrieved` (n_queries,) counts the retrieved relevant documents. `cases` (3, n_cases) are the
-    different triples of distractors, relevant, and the query's retrieved; `case` which of them each document is.
+    in a fit) split among them: `share` is the chance of the place, `pairs` which of the wanted documents it is. `n_retrieved`
+    (n_queries,) counts the retrieved relevant documents. `cases` (3, n_cases) are the different triples of distractors, relevant,
+    and the query's retrieved; `case` which of them each document is.
     """
 
+    pairs: IntArray
+    share: FloatArray
     queries: IntArray
     distractors: IntArray
     relevant: IntArray
@@ -101,6 +104,8 @@ def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> DistractorCount
     distractors, relevant = (above - before)[each] + ahead - peers, before[each] + peers
     cases, case = np.unique(np.stack([distractors, relevant, n_retrieved[queries[each]]]), axis=1, return_inverse=True)
     return DistractorCounts(
+        pairs=order[each],
+        share=share,
         queries=queries[each],
         distractors=distractors,
         relevant=relevant,

@@ -151,6 +151,12 @@ def _at_depth(top: TopDocuments, depth: int) -> TopDocuments:
     return TopDocuments(rows, np.pad(top.scores, missing, constant_values=-np.inf)[:, :, :depth])
 
 
+def shortlist_length(rescore: str, cutoff: int) -> int:
+    """How many candidates a configuration's `rescore` orders again: `4x` of `cutoff`, or the 200 of a funnel's `200@768`."""
+    length, _, _ = rescore.partition("@")
+    return int(length) if length.isdecimal() else Rescore.parse(rescore).shortlist(cutoff)
+
+
 def shortlist_depth(rescores: Sequence[Rescore], cutoff: int) -> int:
     """How deep the lists of the best must be for all of these; 0 for none."""
     return max((rescore.shortlist(cutoff) for rescore in rescores), default=0)

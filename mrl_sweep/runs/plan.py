@@ -119,7 +119,7 @@ def projected(run: EarlierRun, docs: int) -> tuple[dict[Configuration, Mapping[s
     if run.policy.required[0].label_free:
         return {}, (replace(NEEDS_JUDGMENTS, code="no-projection"),)
     try:
-        projections = growths(run, [docs], {c.basis for c in run.findings})
+        projections = growths(run, [docs], {c.basis for c in run.findings}, curve=False)
     except InputError as refused:
         return {}, (Advice("no-projection", refused.message, refused.hint),)
     advice = tuple(dict.fromkeys(one for growth in projections for one in growth.advice))

@@ -13,7 +13,7 @@ from mrl_sweep.decision.walk import DecideBy, Policy
 from mrl_sweep.deploying.findings import Evaluation, Findings, fewest_of, findings_of
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.errors import InputError
-from mrl_sweep.measures.measure import parse_measure, refuse_mixture
+from mrl_sweep.measures.measure import asked_documents, parse_measure, refuse_mixture
 from mrl_sweep.pipeline.outlook import bounded_funnels, budget_rows, funnel_rows, projection_rows, surroundings
 from mrl_sweep.report.content.advice import CODES, advise
 from mrl_sweep.report.content.build import Facts, build_report, control_rows, cost_of
@@ -55,6 +55,7 @@ def judged_run(written: Report, data: RunData, config: SweepConfig) -> EarlierRu
         clusters=_clusters(written, data, config),
         unfit=_unfit(written),
         no_relevant=settings_of(written).get("collection.no_relevant", "exclude"),
+        listed_for=asked_documents(map(parse_measure, {written.verdict.measure, *written.verdict.required})),
         data=data,
         report=written,
     )

@@ -110,10 +110,17 @@ def test_what_is_ordered_again_is_planned_with_its_vectors_on_disk() -> None:
 
 
 def test_a_shortlist_is_not_taken_for_good_in_a_larger_corpus() -> None:
-    """Only exact searches are projected; at the run's own size the judgement is enough."""
+    """There its own projection counts; at the run's own size the judgement is enough."""
     again = found("512:binary:exact:rescore=4x", 0.99, 0.98)
-    projected = {HALF.configuration: {"acceptable": True}}
-    for docs, acceptable, reason in ((1000, True, ""), (5000, None, "a shortlist is not projected to 5,000 documents")):
+    expected = (
+        ({}, 1000, True, ""),
+        ({}, 5000, None, "not projected to 5,000 documents"),
+        ({again.configuration: {"acceptable": True}}, 5000, True, ""),
+        ({again.configuration: {"acceptable": None}}, 5000, None, "not proven at 5,000 documents"),
+        ({again.configuration: {"acceptable": False}}, 5000, False, "too low at 5,000 documents"),
+    )
+    for own, docs, acceptable, reason in expected:
+        projected = {HALF.configuration: {"acceptable": True}, **own}
         rows = make_plan(PlanRequest(docs=docs), run(FULL, HALF, again, projected=projected)).rows
         assert [(row.acceptable, row.reason) for row in rows if row.rescore] == [(acceptable, reason)]
 
@@ -128,7 +135,7 @@ def test_beyond_the_projection_nothing_below_full_size_is_acceptable() -> None:
     assert rows == {
         "1024:float32:Flat": (True, ""),
         "512:float32:Flat": (None, "not projected to 100,000,000 documents"),
-        "512:binary:Flat:rescore=4x": (None, "a shortlist is not projected to 100,000,000 documents"),
+        "512:binary:Flat:rescore=4x": (None, "not projected to 100,000,000 documents"),
         "512:float32:HNSW32": (None, "not projected to 100,000,000 documents"),
     }
     assert plan_article({"": plan}).closing[0].startswith("Cheapest acceptable: 1024 dimensions with Flat")

@@ -128,13 +128,19 @@ def plan_row(dim: int, precision: str, *, acceptable: bool | None, at_least: flo
     )  # fmt: skip
 
 
-def test_a_rescored_answer_is_said_to_be_unknown_there(sketch: Report) -> None:
+def test_it_is_said_what_becomes_there_of_the_fewest_bytes_proven_here(sketch: Report) -> None:
     row = ProjectionRow(documents=10_000, measure="nDCG@10", dim=256, value=0.3, kept=0.99, acceptable=True)
-    for named, said in (("256:binary:exact:rescore=4x", True), ("256", False)):
+    code = "256:binary:exact:rescore=4x"
+    there = replace(row, configuration=code, kept_low=0.9312, kept_high=0.9871, acceptable=None)
+    unknown = f"Whether the 32 bytes of {code} hold there is not known: its shortlist is not projected."
+    unproven = f"The 32 bytes of {code} are not proven there: kept 93.1% - 98.7% of nDCG@10."
+    for named, rows, said in ((code, (row,), unknown), (code, (row, there), unproven), ("256", (row,), "")):
         verdict = replace(sketch.verdict, configuration=named, bytes_per_vector=32)
-        (section,) = projections(replace(sketch, verdict=verdict, projections=(row,)))
-        known = "Whether the 32 bytes of 256:binary:exact:rescore=4x hold there is not known: a shortlist is not projected."
-        assert (known in section.notes) == said
+        (section,) = projections(replace(sketch, verdict=verdict, projections=rows))
+        assert [note for note in section.notes if code in note] == [said] * bool(said)
+    too_low = replace(there, measure="R@10", acceptable=False, kept_low=0.4, kept_high=0.5)
+    (section,) = projections(replace(sketch, verdict=replace(verdict, configuration=code), projections=(row, there, too_low)))
+    assert f"The 32 bytes of {code} are too low there: kept 40.0% - 50.0% of R@10." in section.notes
 
 
 def test_a_long_plan_keeps_full_size_the_cheapest_acceptable_rows_and_what_nearly_is() -> None:

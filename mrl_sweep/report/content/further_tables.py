@@ -256,7 +256,7 @@ def _projection(report: Report, documents: int, *, whole: bool) -> Section:
     title = f"At {words.count(documents)} documents{'' if len(names) > 1 else f' ({rows[0].measure})'}"
     codes = words.plural(len(every) - len(rows), "code of these that is", "codes of these that are")
     rest = f"{codes} not acceptable there: --format html."
-    answer = (*_answer(report, rows), *_unprojected(report, every))
+    answer = (*_answer(report, rows), *_fewest_bytes(report, every))
     notes = (*answer, f"{how[0].upper()}{how[1:]}.", *([rest] if len(rows) < len(every) else []))
     return Section(title=title, name="projection", always=True, table=table(columns, moods), notes=notes)
 
@@ -274,13 +274,17 @@ def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
     return (f"There {smallest} dimensions are the smallest acceptable size; here it is {report.verdict.dimension}.",)
 
 
-def _unprojected(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
-    """What is not known there of the configuration of the fewest bytes, where that one is not projected."""
-    verdict = report.verdict
-    if not verdict.configuration or verdict.configuration in {row.configuration or str(row.dim) for row in rows}:
+def _fewest_bytes(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
+    """What becomes there of the code of the fewest bytes that is proven here, by the measure that is hit hardest."""
+    verdict, name = report.verdict, report.verdict.configuration
+    if not name or name in {str(row.dim) for row in rows}:
         return ()
-    size = words.plural(verdict.bytes_per_vector or 0, "byte", "bytes")
-    return (f"Whether the {size} of {verdict.configuration} hold there is not known: a shortlist is not projected.",)
+    size = f"{words.plural(verdict.bytes_per_vector or 0, 'byte', 'bytes')} of {name}"
+    own = [row for row in rows if row.configuration == name]
+    if not own:
+        return (f"Whether the {size} hold there is not known: its shortlist is not projected.",)
+    worst = min(own, key=lambda row: {False: 0, None: 1, True: 2}[row.acceptable])
+    return (f"The {size} are {outlook_words(worst)} there: kept {_span(worst.kept_low, worst.kept_high)} of {worst.measure}.",)
 
 
 def _here(report: Report, row: ProjectionRow) -> str:
