@@ -45,6 +45,21 @@ def step(_):
     print("trained", flush=True)
 cli._call = step
 """
+RANKING = """
+import numpy as np
+from mrl_sweep.execution.threads import LocalThreads
+from mrl_sweep.ranking.exact import RankOptions, rank
+from mrl_sweep.types import Qrels, Vectors
+some = np.random.default_rng(0)
+rows = some.standard_normal((60_000, 64), dtype=np.float32)
+judged = np.concatenate([np.sort(some.choice(len(rows), 1_000, replace=False)) for _ in range(200)])
+qrels = Qrels(np.arange(201) * 1_000, judged, np.ones(len(judged), np.int64))
+def step(_):
+    threading.Timer(0.5, print, ["busy"], {"flush": True}).start()
+    while True:
+        rank(Vectors((rows,)), rows[:200], qrels, (16, 64), RankOptions(depth=10, executor=LocalThreads(2)))
+cli._call = step
+"""
 HELD = """
 from mrl_sweep.interrupt import held_back
 def step(_):
@@ -79,8 +94,8 @@ def started(body: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     "body",
-    [LONG_STEP, LEFT_BEHIND, TRAINING],
-    ids=["in one long step", "with a thread left behind", "while a real PQ is trained"],
+    [LONG_STEP, LEFT_BEHIND, TRAINING, RANKING],
+    ids=["in one long step", "with a thread left behind", "while a real PQ is trained", "while many judgments are ranked"],
 )
 def test_row_69_a_signal_ends_the_process_within_two_seconds(body: str, number: signal.Signals) -> None:
     process = started(body)
