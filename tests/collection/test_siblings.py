@@ -205,6 +205,22 @@ def test_what_cannot_be_read_is_refused_with_its_cause(tmp_path: Path, kind: str
     assert hint in caught.value.hint
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress], ids=["gzip", "bzip2", "xz"])
+@pytest.mark.parametrize("harm", ["cut", "changed"])
+def test_a_large_file_that_is_damaged_is_refused_as_a_small_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Any, harm: str
+) -> None:
+    """Large files are read a block at a time."""
+    monkeypatch.setattr("mrl_sweep.collection.reading.text_sources.LEAST_BYTES", 0)
+    packed = bytearray(pack("".join(json.dumps({"_id": f"d{i}", "text": f"{i * i}"}) + "\n" for i in range(2000)).encode()))
+    if harm == "cut":
+        del packed[-40:]
+    else:
+        packed[len(packed) // 2] ^= 255
+    with pytest.raises(InputError):
+        load_collection(str(saved(tmp_path / "c", {**BEIR, "corpus.jsonl": bytes(packed)})))
+
+
 @pytest.mark.parametrize(
     ("spec", "hint"),
     [

@@ -113,7 +113,7 @@ def read_lines(
                 number += 1
                 size = len(data)
                 bare = data.removesuffix(b"\n").removesuffix(b"\r")
-                if number == 1 and bare.count(b"\r") > 1 and not data.endswith(b"\n") and size <= max_line_bytes:
+                if number == 1 and offset == 0 and bare.count(b"\r") > 1 and not data.endswith(b"\n") and size <= max_line_bytes:
                     raise InputError(f"{path}: its lines end with a carriage return alone", f"tr '\\r' '\\n' < {path}")
                 if len(bare) > max_line_bytes:
                     raise InputError(

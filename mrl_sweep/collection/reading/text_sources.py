@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from mrl_sweep.collection.reading.lines import (
+    DAMAGED,
     DEFAULT_MAX_LINE_BYTES,
     NumberedLine,
     Where,
@@ -185,7 +186,7 @@ def block_batches(
                 offset, number = offset + len(block), number + len(begins)
             else:
                 return
-    except OSError as error:
+    except DAMAGED as error:
         raise unreadable(path, error) from error
     yield from in_batches(rest(offset, number), at_once)
 
