@@ -75,7 +75,7 @@ def test_on_a_device_the_integers_are_those_of_a_full_sort(similarity: Any, inte
     similarity=st.sampled_from(list(Similarity)),
     integers=st.booleans(),
 )
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 def test_on_a_device_any_partition_gives_the_integers_of_the_portable_kernel(
     seed: int, n_threads: int, shard_bytes: int, blocks: int, similarity: Any, integers: bool
 ) -> None:
