@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from made_evaluation import verdict_row
 
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, GateRow, LoserRow, SliceRow, VerdictRow
@@ -63,19 +64,9 @@ def sketch() -> Report:
         (128, "fail", 0.3265, 0.957, 0.944, 0.969, 28.1, 1.9),
         (64, "not_tested", 0.2981, 0.874, 0.853, 0.895, 14.1, 0.94),
     ]
-    verdict = VerdictRow(
-        dimension=256,
-        proven=256,
-        measured=256,
-        measure="nDCG@10",
-        retain=0.98,
-        alpha=0.05,
-        decide_by="bound",
-        kept=0.9903,
-        at_least=0.9821,
-        queries=648,
+    verdict = verdict_row(
         sentence="Use 256 dimensions: it keeps 99.0% of nDCG@10, at least 98.2% with 95% confidence; you asked for 98%. "
-        "The index shrinks 3.0x.",
+        "The index shrinks 3.0x."
     )
     return Report(
         status="pass",

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_evaluation import verdict_row
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.document import QueryScores, Report
-from mrl_sweep.report.document_rows import CandidateRow, SliceRow, VerdictRow
+from mrl_sweep.report.document_rows import CandidateRow, SliceRow
 from mrl_sweep.report.exports import SCORES_FILE, write_scores
 from mrl_sweep.types import Configuration, Evidence, Measure, Scores
 
@@ -65,19 +66,7 @@ def test_a_report_survives_json_unchanged(report: Report) -> None:
 
 
 def small(**changes: object) -> Report:
-    verdict = VerdictRow(
-        dimension=256,
-        proven=256,
-        measured=128,
-        measure="nDCG@10",
-        retain=0.98,
-        alpha=0.05,
-        decide_by="bound",
-        kept=0.9903,
-        at_least=0.9821,
-        queries=648,
-        sentence="Use 256 dimensions.",
-    )
+    verdict = verdict_row(measured=128)
     row = CandidateRow(
         basis="prefix",
         dim=256,

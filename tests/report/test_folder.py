@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_evaluation import verdict_row
 
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.files import prepare_folder, write_text
 from mrl_sweep.report import folder as folder_module
 from mrl_sweep.report.document import QueryScores, Report
-from mrl_sweep.report.document_rows import VerdictRow
 from mrl_sweep.report.folder import RunData, mentioned_rows, read_report, read_run, write_run
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, Scores, TopDocuments
 
@@ -42,19 +42,7 @@ SCORES = QueryScores(Scores(CANDIDATES, (Measure("R", 1),), np.ones((2, 1, 3)), 
 
 
 def report(sentence: str = "Use 2 dimensions.") -> Report:
-    verdict = VerdictRow(
-        dimension=2,
-        proven=2,
-        measured=2,
-        measure="R@1",
-        retain=0.98,
-        alpha=0.05,
-        decide_by="bound",
-        kept=1.0,
-        at_least=0.99,
-        queries=3,
-        sentence=sentence,
-    )
+    verdict = verdict_row(dimension=2, proven=2, measured=2, measure="R@1", kept=1.0, at_least=0.99, queries=3, sentence=sentence)
     return Report(status="pass", verdict=verdict, candidates=())
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_evaluation import verdict_row
 
 from mrl_sweep.decision.slices import LosingQuery, SliceFinding, SliceJudgement
 from mrl_sweep.report.content import view
@@ -15,7 +16,7 @@ from mrl_sweep.report.content.layout import fit
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
 from mrl_sweep.report.content.view import other_shares, worst_slice
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow, ControlRow, SliceRow, SmallestRow, VerdictRow
+from mrl_sweep.report.document_rows import CandidateRow, ControlRow, SliceRow, SmallestRow
 from mrl_sweep.report.folder import RunData
 from mrl_sweep.report.render import Format, render
 from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ranks
@@ -309,19 +310,7 @@ def test_a_losing_query_names_the_judged_document_that_fell_with_its_ranks() -> 
 
 
 def _bare() -> Report:
-    verdict = VerdictRow(
-        dimension=4,
-        proven=4,
-        measured=4,
-        measure="nDCG@10",
-        retain=0.9,
-        alpha=0.05,
-        decide_by="bound",
-        kept=1,
-        at_least=1,
-        queries=1,
-        sentence="",
-    )
+    verdict = verdict_row(dimension=4, proven=4, measured=4, retain=0.9, kept=1, at_least=1, queries=1, sentence="")
     return Report(status="pass", verdict=verdict, candidates=())
 
 
