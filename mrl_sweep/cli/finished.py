@@ -53,12 +53,14 @@ def for_target(report: Report, settings: SweepConfig) -> Report:
     """The report in the terms of the target named now; of the run's own where none is."""
     if "deploy.target" not in settings.origins:
         return report
-    from mrl_sweep.deploying.targets import target_named
+    from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
+    from mrl_sweep.report.render.ship import MEASURED_FOR
 
     name = target_named(settings.deploy.target).name
     then = report.manifest.get("settings")
     settings_then = then if isinstance(then, dict) else {}
-    return replace(report, manifest={**report.manifest, "settings": {**settings_then, "deploy.target": name}})
+    now = {"deploy.target": name, MEASURED_FOR: settings_then.get("deploy.target", DEFAULT_TARGET)}
+    return replace(report, manifest={**report.manifest, "settings": {**settings_then, **now}})
 
 
 def judged(run: Path, settings: SweepConfig) -> Report:

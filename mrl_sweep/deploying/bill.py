@@ -29,18 +29,26 @@ class Placed:
 
 
 def placed(
-    target: Target, bases: Iterable[Configuration], indexes: Callable[[Configuration], Sequence[str]], full: int
+    target: Target,
+    bases: Iterable[Configuration],
+    indexes: Callable[[Configuration], Sequence[str]],
+    full: int,
+    *,
+    symmetric: bool = True,
 ) -> list[Placed]:
     """Every configuration in each of its `indexes`, the largest size first; without any, in the target's own structure.
 
     What the target does not offer at all (a precision) is left out; what it offers but not at this size, or does not order again
-    as it was measured, is there, refused. `full` is the model's size.
+    as it was measured, is there, refused. `full` is the model's size; `symmetric`: the run compared signs with signs.
     """
     rows = []
     for base in sorted(bases, key=lambda base: -base.dim):
         offer = target.offer(base.precision)
         own = () if offer is None else ("Flat" if target.name == DEFAULT_TARGET else offer.index,)
-        rows += [Placed(base, index, target.refusal(replace(base, index=index), full)) for index in indexes(base) or own]
+        otherwise = target.compared_otherwise(base.precision, symmetric=symmetric)
+        rows += [
+            Placed(base, index, target.refusal(replace(base, index=index), full) or otherwise) for index in indexes(base) or own
+        ]
     order = list(dict.fromkeys(at.index for at in rows))
     return sorted(rows, key=lambda at: order.index(at.index))
 

@@ -48,13 +48,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
-    """What a run knows: its findings on `n_documents`, judged by `measure` first; and what is projected to the planned corpus."""
+    """What a run knows: its findings on `n_documents`, judged by `measure` first; and what is projected to the planned corpus.
+
+    `symmetric`: one-bit codes were compared with the query's code, not with the query as it is.
+    """
 
     findings: Findings
     n_documents: int
     n_queries: int
     measure: Measure
     projected: Mapping[Configuration, Mapping[str, Any]] = field(default_factory=dict)
+    symmetric: bool = True
 
     def finding(self, base: Configuration, index: str) -> Finding | None:
         """The finding for these codes in this index; of several search efforts the first acceptable one, else the last.
@@ -92,7 +96,7 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
     rows: dict[tuple[str, Configuration], PlanRow] = {}
     notes: dict[str, None] = {}
     left_out: list[str] = []
-    for at in placed(target, exact, lambda base: request.indexes or run.indexes(base), full.dim):
+    for at in placed(target, exact, lambda base: request.indexes or run.indexes(base), full.dim, symmetric=run.symmetric):
         weight = target_weight(target, at, request.docs) or _weigh(at.index, at.base, request.docs, run)
         if weight is None and not at.refusal:
             left_out.append(f"{at.index} at {_named(at.base)}: its bytes are neither known in closed form nor measured")

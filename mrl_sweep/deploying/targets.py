@@ -111,6 +111,14 @@ class Target:
         """Whether it compares the codes of documents with the query's code, not with the query as it is."""
         return any(offer.codes for offer in self.offers)
 
+    def compared_otherwise(self, precision: str, *, symmetric: bool) -> str:
+        """Why codes that were measured with float32 queries (not `symmetric`) are not the target's; empty where they are."""
+        offer = self.offer(precision)
+        if offer is None or not offer.codes or symmetric or precision == HAMMING:
+            return ""
+        how = f"{self.title} compares {offer.called} codes with codes"
+        return f"{how}, here float32 queries were compared with them: --target {self.name} measures that"
+
     def offer(self, precision: str) -> Offer | None:
         """How the target keeps this precision; None where it does not offer it. FAISS offers all."""
         if self.name == DEFAULT_TARGET:

@@ -37,6 +37,7 @@ def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
         n_queries=len(run.data.query_ids),
         measure=run.policy.required[0],
         projected=at_docs,
+        symmetric=symmetric,
     )
     tenants = [Tenant.parse(text) for text in config.plan.tenant]
     if len({tenant.name for tenant in tenants}) < len(tenants):

@@ -46,6 +46,17 @@ def test_what_does_not_fit_is_there_refused_and_without_bytes() -> None:
     assert row.reason == "pgvector 0.8 indexes up to 2,000 dimensions as vector, not 3,072"
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_codes_that_the_target_compares_otherwise_have_no_quality_to_rest_on(symmetric: bool) -> None:
+    known = {one.configuration: one for one in (FULL, found("1536:binary:exact"), found("1536:float16:exact"))}
+    run = Evaluated(findings=known, n_documents=1000, n_queries=400, measure=NDCG, symmetric=symmetric)
+    plan = make_plan(PlanRequest(docs=1000, target="pgvector", indexes=("HNSW16",)), run)
+    of = {row.precision: row for row in plan.rows if row.dim == 1536}
+    assert (of["binary"].acceptable is False) == (not symmetric)
+    assert ("compares bit codes with codes" in of["binary"].reason) == (not symmetric)
+    assert "compares" not in of["float16"].reason
+
+
 def test_the_table_says_why_a_row_is_refused_and_what_was_not_measured() -> None:
     page = " ".join(render(plan_article({"": planned(FULL, found("1536"))}), Format.MARKDOWN).split())
     assert "pgvector 0.8 indexes up to 2,000 dimensions as vector, not 3,072 |" in page

@@ -13,6 +13,7 @@ import pytest
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.folder import read_report
 from mrl_sweep.report.render import Format, render
+from mrl_sweep.report.render.ship import MEASURED_FOR
 
 
 @pytest.fixture
@@ -63,6 +64,16 @@ def test_turned_vectors_come_with_their_rotation(report: Report) -> None:
     text = shipped(replace(report, candidates=(*report.candidates, turned), verdict=verdict), "pgvector")
     assert 'numpy.load("rotation.npy")[:, :96]' in text
     assert "subvector(embedding, 1, 96)::vector(96)" in text
+
+
+@pytest.mark.parametrize(("then", "ships"), [("faiss", "128 in"), ("pgvector", "128:binary in")])
+def test_codes_that_are_compared_otherwise_than_in_the_run_are_not_shipped(report: Report, then: str, ships: str) -> None:
+    """pgvector compares signs with signs; a run for FAISS compared them with float32 queries, which keeps more."""
+    signs = replace(report.candidates[1], precision="binary", bytes_per_vector=16)
+    verdict = replace(report.verdict, configuration="128:binary")
+    manifest = {**report.manifest, "settings": {"deploy.target": "pgvector", MEASURED_FOR: then}}
+    shown = replace(report, candidates=(*report.candidates, signs), verdict=verdict, manifest=manifest)
+    assert render(shown, Format.SHIP).startswith(f"# {ships} pgvector 0.8")
 
 
 def test_where_the_target_holds_nothing_that_is_said(report: Report) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from mrl_sweep import words
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
@@ -10,6 +10,9 @@ from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.render import Look, escape
 from mrl_sweep.types import Basis, Configuration, Outcome
+
+MEASURED_FOR: Final = "deploy.measured_for"
+"""The setting that names the run's own target, where the report is rendered for another."""
 
 _ACCEPTABLE: Final = (Outcome.BASELINE, Outcome.PASS)
 _COMMENT: Final = {"sql": "--", "python": "#"}
@@ -20,7 +23,8 @@ def render(report: Report, look: Look) -> str:
     target = _target(report)
     row = shipped(report, target)
     if row is None:
-        return f"Nothing to ship: {target.title} can hold none of the acceptable configurations of this run.\n"
+        again = "" if _measured_for(report) == target else f"A run with --target {target.name} measures what it can.\n"
+        return f"Nothing to ship: {target.title} can hold none of the acceptable configurations of this run.\n{again}"
     parts = [
         _evidence(report, row, target),
         _client(report, row, target),
@@ -34,8 +38,13 @@ def render(report: Report, look: Look) -> str:
 
 def shipped(report: Report, target: Target) -> CandidateRow | None:
     """The run's own answer in bytes; where the target refuses that, the acceptable exact row of fewest bytes that it holds."""
+    full, symmetric = _full(report), _measured_for(report).compares_codes
     rows = [
-        row for row in report.candidates if row.verdict in _ACCEPTABLE and not target.refusal(row.configuration, _full(report))
+        row
+        for row in report.candidates
+        if row.verdict in _ACCEPTABLE
+        and not target.refusal(row.configuration, full)
+        and not target.compared_otherwise(row.precision, symmetric=symmetric)
     ]
     answer = next((row for row in rows if str(row.configuration) == report.verdict.configuration), None)
     if answer is not None:
@@ -45,8 +54,17 @@ def shipped(report: Report, target: Target) -> CandidateRow | None:
 
 
 def _target(report: Report) -> Target:
+    return target_named(str(_settings(report).get("deploy.target", DEFAULT_TARGET)))
+
+
+def _measured_for(report: Report) -> Target:
+    """The target of the run itself, where another is named now."""
+    return target_named(str(_settings(report).get(MEASURED_FOR) or _target(report).name))
+
+
+def _settings(report: Report) -> dict[str, Any]:
     settings = report.manifest.get("settings")
-    return target_named(str(settings.get("deploy.target", DEFAULT_TARGET)) if isinstance(settings, dict) else DEFAULT_TARGET)
+    return settings if isinstance(settings, dict) else {}
 
 
 def _full(report: Report) -> int:
