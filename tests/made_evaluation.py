@@ -1,4 +1,4 @@
-"""An evaluation of scores that a test has made by hand, without the ranks that they would follow from."""
+"""An evaluation and an answer made by hand, without the ranks that they would follow from."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def evaluated(scores: Scores, policy: Policy) -> Evaluation:
 
 
 def verdict_row(**changes: Any) -> VerdictRow:
-    """The answer of CONVENTIONS' sketch, 256 of 768 dimensions, with these fields changed."""
+    """An answer, 256 of 768 dimensions, with these fields changed."""
     sketch: dict[str, Any] = {
         "dimension": 256,
         "proven": 256,

@@ -16,6 +16,9 @@ from mrl_sweep.types import NOT_RETRIEVED, BoolArray, Float32Array, IntArray, Qr
 Search = Callable[[Float32Array, int], tuple[IntArray, Float32Array]]
 """(queries, k) -> (rows, scores), best first, row -1 and score -inf where fewer were found."""
 
+SAME_SCORE: Final = 2e-5
+"""Two searches of the same codes differ by no more than this share of a query's largest score."""
+
 LONGEST_TIE: Final = 16_384
 """A group of equal scores that straddles the cut-off is followed this deep; beyond, what was returned stands."""
 
@@ -86,10 +89,10 @@ def judged_ranks(answers: Answers, qrels: Qrels) -> tuple[IntArray, IntArray]:
     return above, tied
 
 
-def agree(answers: Answers, expected: Answers, *, tolerance: float = 2e-5) -> bool:
-    """Whether two searches returned the same documents, up to those whose scores differ by no more than `tolerance`.
+def agree(answers: Answers, expected: Answers) -> bool:
+    """Whether two searches returned the same documents, up to those whose scores differ by no more than `SAME_SCORE`.
 
-    The tolerance is relative to the largest score of the query. Both must hold the same queries; the shorter width counts.
+    Both must hold the same queries; the shorter width counts.
     """
     width = min(answers.rows.shape[1], expected.rows.shape[1])
     if width == 0 or len(expected.rows) == 0:
@@ -99,7 +102,7 @@ def agree(answers: Answers, expected: Answers, *, tolerance: float = 2e-5) -> bo
         return False
     a = np.where(returned, answers.scores[:, :width], 0).astype(np.float64)
     b = np.where(returned, expected.scores[:, :width], 0).astype(np.float64)
-    slack = tolerance * np.maximum(np.abs(b).max(axis=1, keepdims=True), 1e-30)
+    slack = SAME_SCORE * np.abs(b).max(axis=1, keepdims=True)
     if (np.abs(a - b) > slack).any():
         return False
     clear = returned & (b > np.where(returned, b, np.inf).min(axis=1, keepdims=True) + slack)
