@@ -1,4 +1,7 @@
-"""What each size at each precision keeps in a whole corpus, predicted from random tenths of it, beside the tenth's own share."""
+"""What each size at each precision keeps in a whole corpus, predicted from random tenths of it, beside the tenth's own share.
+
+Codes by themselves, and with a shortlist of them ordered again by full vectors.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,15 @@ from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.projection.forecasts import Demand, GrowthModel
 from mrl_sweep.ranking.exact import RankOptions, rank_grid
 from mrl_sweep.ranking.ranked_space import prefixes
+from mrl_sweep.ranking.rescore import Rescore, rescored
 from mrl_sweep.types import Configuration, Float32Array, FloatArray, Qrels, Ranks, Similarity, Vectors
 
 DIMS: Final = (64, 128, 256)
 PRECISIONS: Final = ("float32", "int8", "int4", "rabitq", "binary")
 MEASURE: Final = parse_measure("nDCG@10")
-DRAWS: Final = 5
+DRAWS: Final = 6
+RESCORE: Final = Rescore.parse("4x")
+CUTOFF: Final = 10
 RETAIN: Final = 0.9
 
 Row = Mapping[Configuration, tuple[float, float, float, float, float, bool]]
@@ -27,8 +33,10 @@ Row = Mapping[Configuration, tuple[float, float, float, float, float, bool]]
 
 
 def ranked(documents: Float32Array, queries: Float32Array, qrels: Qrels) -> Ranks:
-    """The exact ranks of the grid; codes are trained on these documents."""
-    return rank_grid([prefixes(DIMS, Similarity.COSINE)], PRECISIONS, Vectors((documents,)), queries, qrels, RankOptions(depth=0))
+    """The exact ranks of the grid and of shortlists from it; codes are trained on these documents."""
+    vectors, options = Vectors((documents,)), RankOptions(depth=RESCORE.shortlist(CUTOFF))
+    exact = rank_grid([prefixes(DIMS, Similarity.COSINE)], PRECISIONS, vectors, queries, qrels, options)
+    return rescored(exact, [RESCORE], vectors, queries, qrels, options, cutoff=CUTOFF)
 
 
 def repetition(whole: Whole, truth: Ranks, generator: np.random.Generator) -> Row:
@@ -42,7 +50,8 @@ def repetition(whole: Whole, truth: Ranks, generator: np.random.Generator) -> Ro
     there = Qrels(qrels.offsets, row_there[qrels.rows], qrels.grades)
     ranks = ranked(whole.documents[sample], whole.queries[chosen], there)
     cut = Ranks(truth.candidates, n, truth.above[:, columns], truth.tied[:, columns])
-    grown = GrowthModel.of(ranks, there, Demand(measure=MEASURE, retain=RETAIN)).at(n)  # the one size, without a curve
+    lists = {c: RESCORE.shortlist(CUTOFF) for c in ranks.candidates if c.rescore}
+    grown = GrowthModel.of(ranks, there, Demand(measure=MEASURE, retain=RETAIN, lists=lists)).at(n)  # one size, without a curve
     true, own = (shares(*one) for one in ((cut, qrels), (ranks, there)))
     return {
         f.candidate: (true[f.candidate], f.kept or 0.0, f.at_least or 0.0, f.at_most or 0.0, own[f.candidate], bool(f.acceptable))
@@ -79,19 +88,30 @@ def run() -> Table:
         )
         for i, c in enumerate(cells)
     ]
-    coded = np.array([c.precision != "float32" for c in cells])
+    coded, again = (
+        np.array([keep(c) for c in cells]) for keep in (lambda c: c.precision != "float32", lambda c: bool(c.rescore))
+    )
     false = int((proven.astype(bool) & (true < RETAIN)).sum())
-    error, reused = (float(np.abs(one - true)[coded].mean()) for one in (predicted, own))
+    low_of = int((~proven.astype(bool) & (high < RETAIN) & (true >= RETAIN)).sum())
+    errors = {
+        words: [float(np.abs(one - true)[rows].mean()) for one in (predicted, own)]
+        for words, rows in (("codes", coded & ~again), ("shortlists", again))
+    }
     what, share = "projection x10 of codes:", float(inside.mean())
     bars = (
         Bar(f"{what} the share within its limits", "at least 80%", f"{share:.0%}", share >= 0.8),
         Bar(f"{what} proven although truly below", "none", str(false), false == 0),
-        Bar(f"{what} the share is off by", f"less than the sample's own, {reused:.3f}", f"{error:.3f}", error < reused),
+        Bar(f"{what} too low although truly above", "none", str(low_of), low_of == 0),
+        *(
+            Bar(f"projection x10 of {words}: off by", f"less than the sample's own, {reused:.3f}", f"{error:.3f}", error < reused)
+            for words, (error, reused) in errors.items()
+        ),
     )
     note = (
         f"{len(whole.documents):,} docstrings of the installed packages, WordLlama; {DRAWS} random samples of one document in "
         f"{SHARE}, as in the table before. Shares of {MEASURE} at {max(DIMS)} dimensions in float32, predicted from each "
-        f"configuration's own ranks in the sample; limits at 95% on either side. Proven: to keep {RETAIN:.0%} there."
+        f"configuration's own ranks in the sample; limits at 95% on either side. Proven: to keep {RETAIN:.0%} there. Shortlists"
+        f" of {RESCORE.shortlist(CUTOFF)} are ordered again by float32 vectors."
     )
     columns = (
         "configuration",
