@@ -31,6 +31,9 @@ OPENED_AT_ONCE: Final = 16
 
 _FACTS: Final = "model-"
 _MOST_SLICES: Final = 256
+_ROWS_A_SLICE: Final = 4096
+"""Of so many rows each there may be more slices: an order would be eight bytes a document, which travel to every worker."""
+
 _ROW: Final = 0xFFFFFFFF
 
 
@@ -102,7 +105,7 @@ class Space:
         if not len(locations):
             return Vectors(parts=(np.empty((0, self.kind.dim), self._dtype),))
         cuts = np.flatnonzero(np.diff(locations) != 1) + 1
-        if len(cuts) < _MOST_SLICES:
+        if len(cuts) < max(_MOST_SLICES, len(locations) // _ROWS_A_SLICE):
             begins, ends = locations[np.r_[0, cuts]], locations[np.r_[cuts - 1, -1]] + 1
             pairs = zip(begins.tolist(), ends.tolist(), strict=True)
             return Vectors(parts=tuple(self._mapped(a >> 32)[a & _ROW : b - (a >> 32 << 32)] for a, b in pairs))
