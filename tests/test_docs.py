@@ -119,3 +119,16 @@ def test_the_version_has_one_source() -> None:
     release = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8"))
     checks = [step.get("run", "") for step in release["jobs"]["build"]["steps"]]
     assert any("mrl_sweep.__version__" in run and "GITHUB_REF_NAME" in run for run in checks)
+
+
+def test_what_the_architecture_names_is_there() -> None:
+    """Files by any end of their path, and constants, classes and functions where the page says that they stand."""
+    page = (DOCS / "architecture.md").read_text("utf-8")
+    files = [path.relative_to(ROOT).as_posix() for top in ("mrl_sweep", "tests", "docs") for path in (ROOT / top).rglob("*.*")]
+    named = set(re.findall(r"`([\w/]+\.(?:py|toml))`", page))
+    assert {name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in files)} == set()
+    standing = re.findall(r"`(\w+)`\s+(?:of|in)\s+`([\w/]+\.py)`", page)
+    assert len(standing) >= 6
+    for name, place in standing:
+        texts = [(ROOT / file).read_text("utf-8") for file in files if f"/{file}".endswith(f"/{place}")]
+        assert any(re.search(rf"^(class |def )?{name}\b", text, flags=re.MULTILINE) for text in texts), f"{name} of {place}"
