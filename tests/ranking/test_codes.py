@@ -162,7 +162,7 @@ def test_hamming_distances_are_those_of_faiss_lsh() -> None:
     assert bytes_per_vector(HAMMING, 64) == index.code_size
 
 
-@pytest.mark.parametrize("precision", CODES)
+@pytest.mark.parametrize("precision", [*FACTORIES, "binary", HAMMING])
 @given(seed=st.integers(0, 2**16), n_threads=st.integers(1, 3), shard_bytes=st.integers(900, 20_000), blocks=st.integers(5, 90))
 @settings(max_examples=5)
 def test_any_partition_gives_the_same_integers(precision: Any, seed: int, n_threads: int, shard_bytes: int, blocks: int) -> None:
