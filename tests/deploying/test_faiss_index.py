@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -197,3 +198,19 @@ def test_the_same_queries_give_the_same_topics() -> None:
 
 def test_fewer_than_a_hundred_queries_have_no_topics() -> None:
     assert topic_labels(np.ones((99, 4), np.float32)).tolist() == [-1] * 99
+
+
+@pytest.mark.parametrize("factory", ["PQ4x4", "IDMap,PQ4x4", "PCA8,PQ4x4", "PQ4x4,RFlat"])
+def test_no_centroid_is_renumbered_for_a_search_that_is_not_made(factory: str) -> None:
+    """It took 24 s of a run on 314 documents, and changes no distance."""
+    rows = np.random.default_rng(0).standard_normal((400, 16)).astype(np.float32)
+    own, theirs = (faiss.index_factory(16, factory, faiss.METRIC_INNER_PRODUCT) for _ in range(2))
+    FaissIndex(IndexSpec(factory), own, 1).train(rows)
+    theirs.train(rows)
+    pq: Any = own
+    while not isinstance(pq, faiss.IndexPQ):
+        pq = faiss.downcast_index(pq.index if hasattr(pq, "index") else pq.base_index)
+    assert not pq.do_polysemous_training
+    for index in (own, theirs):
+        index.add_with_ids(rows, np.arange(400)) if factory.startswith("IDMap") else index.add(rows)
+    np.testing.assert_allclose(own.search(rows[:20], 5)[0], theirs.search(rows[:20], 5)[0], rtol=1e-5)
