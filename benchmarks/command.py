@@ -126,6 +126,8 @@ def table(took: dict[str, float], stages: dict[str, float]) -> Table:
             ratio < 1,
         ),
         Bar("gate beyond Python's and numpy's start", "under 0.5 s", seconds(gate), gate < 0.5),
+        Bar("mrl-sweep --help", "at most 120 ms", seconds(took["help"]), took["help"] <= 0.12),
+        Bar("mrl-sweep gate", "at most 250 ms", seconds(took["gate"]), took["gate"] <= 0.25),
     )
     note = (
         f"Medians of {ROUNDS} whole processes, taking turns. The run is on a collection of SciFact's size cut from pydocs. "
