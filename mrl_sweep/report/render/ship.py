@@ -68,7 +68,7 @@ def _settings(report: Report) -> dict[str, Any]:
 
 
 def _full(report: Report) -> int:
-    return max(row.dim for row in report.candidates if row.basis == Basis.PREFIX)
+    return max((row.dim for row in report.candidates if row.basis == Basis.PREFIX), default=0)
 
 
 def _evidence(report: Report, row: CandidateRow, target: Target) -> str:
