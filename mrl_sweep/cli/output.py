@@ -44,11 +44,11 @@ class Output:
         if kind is Format.GITHUB:
             append_summary(render(document, Format.MARKDOWN))
         if self._file is not None:
-            write_text(self._file, render(document, kind))
+            write_text(self._file, render(document, kind, show=talk.show))
             if talk.quiet < 2:
                 write_line(sentence(document), sys.stderr)
         elif kind is not Format.TEXT:
-            write_line(render(document, kind))
+            write_line(render(document, kind, show=talk.show))
         elif talk.quiet < 2:
             write_line(sentence(document) if talk.quiet else text_of(document, sys.stdout, talk.show))
 

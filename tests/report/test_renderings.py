@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from mrl_sweep.report.content.layout import Article, Column, Mood, Section, table
+from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, GateRow
 from mrl_sweep.report.render import Format, render
@@ -274,6 +276,15 @@ def test_the_comment_keeps_to_thirty_lines_and_begins_with_its_marker(sketch: Re
         shown = render(report, Format.MARKDOWN)
         assert shown.startswith("<!-- mrl-sweep -->\n")
         assert len(shown.splitlines()) <= 30
+
+
+def test_a_comment_holds_every_section_where_all_are_asked_for(sketch: Report) -> None:
+    short, whole = render(sketch, Format.MARKDOWN), render(sketch, Format.MARKDOWN, show=["all"])
+    titles = [section.title for section in sections(sketch) if section.title]
+    assert any(title.startswith("Slices at 256 dimensions") for title in titles)
+    assert not any(title.startswith("Slices") for title in re.findall("<summary>(.*)</summary>", short))
+    assert re.findall("<summary>(.*)</summary>", whole) == [html.escape(title) for title in titles]
+    assert "On the page" not in whole
 
 
 def test_a_notebook_shows_five_lines_or_the_answer_with_its_table(sketch: Report, hostile: Report) -> None:

@@ -18,7 +18,7 @@ __all__ = ["ARTICLE_FORMATS", "SECTIONS", "SEVERAL_FORMATS", "Article", "Format"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What the text is shown on: columns, whether it may be coloured, the encoding that must hold it, and the names of the
-    sections that are shown in full (`SECTIONS`; `all`). Only text asks.
+    sections that are shown in full (`SECTIONS`; `all`). Text and Markdown ask for the last.
     """
 
     width: int = 100

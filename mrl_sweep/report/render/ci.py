@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -25,7 +26,7 @@ MARKER = "<!-- mrl-sweep -->"
 _MOST_WARNINGS = 3
 
 _LONGEST = 30
-"""Lines of a comment: nobody reads more, and a longer one is muted."""
+"""Lines of a comment: nobody reads more, and a longer one is muted. Where every section is asked for, there is no limit."""
 
 _SIGNS = {"pass": "✅ pass", "fail": "❌ fail", "inconclusive": "❔ inconclusive"}
 
@@ -34,7 +35,7 @@ _WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _NO_TIME = "1970-01-01T00:00:00"
 
 
-def comment(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
+def comment(report: Report, look: Look) -> str:
     """A comment of some thirty lines: the status, the closing sentences, the table of sizes, what else was found, warnings.
 
     It begins with a marker, by which a workflow finds its own comment again.
@@ -43,6 +44,7 @@ def comment(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer
     first, *more = (markdown(sentence) for sentence in view.closing(report))
     sizes = view.sizes(report)
     made = sections(report)
+    opened = [section for section in made if section.always or look.shows(section.name)]
     blocks = [
         f"{MARKER}\n### mrl-sweep: {_SIGNS.get(status, markdown(status))}",
         f"**{first}**",
@@ -51,28 +53,32 @@ def comment(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer
         markdown(" · ".join(view.headline(report))),
         _table(sizes.table),
         " ".join(_notes(sizes)),
-        "\n".join(markdown(sentence) for section in made for sentence in section.brief),
+        "\n".join(markdown(sentence) for section in made if section not in opened for sentence in section.brief),
         _warnings(view.remarks(report)),
     ]
     text = _joined(blocks)
-    return text + _folded_where_short(text, [section for section in made if section.always]) + "\n"
+    return text + _folded_where_short(text, opened, longest=_longest(look)) + "\n"
 
 
-def _folded_where_short(text: str, sections: Sequence[Section]) -> str:
+def _longest(look: Look) -> float:
+    return math.inf if look.shows("all") else _LONGEST
+
+
+def _folded_where_short(text: str, sections: Sequence[Section], *, longest: float) -> str:
     """What comes after the text: the sections that open on a click, as far as the comment stays short; the others by name."""
     more = ""
     left: list[str] = []
     for section in sections:
         folded = f"\n\n{_folded(section)}"
         pointer = 2 if left or section is not sections[-1] else 0
-        if (text + more + folded).count("\n") + 1 + pointer <= _LONGEST:
+        if (text + more + folded).count("\n") + 1 + pointer <= longest:
             more += folded
         else:
             left.append(markdown(section.title))
     return more + (f"\n\nOn the page (`--format html`): {'; '.join(left)}." if left else "")
 
 
-def comment_of_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
+def comment_of_article(article: Article, look: Look) -> str:
     """What to act on, then the sections.
 
     Of reports that belong to it, the verdicts; and as far as the comment stays short the rest, a report opening on a click.
@@ -94,7 +100,7 @@ def comment_of_article(article: Article, look: Look) -> str:  # noqa: ARG001 - e
     left = []
     tables = [(section.title, block) for section, block in zip(article.sections[1:], shown[1:], strict=True) if section.table]
     for name, block in (*tables, *((name, _folded_report(name, report)) for name, report in article.parts.items())):
-        if text.count("\n") + block.count("\n") + 5 <= _LONGEST:  # with the empty lines and the one that names what is left
+        if text.count("\n") + block.count("\n") + 5 <= _longest(look):  # with the empty lines and the one that names what is left
             text += f"\n\n{block}"
         else:
             left.append(markdown(name))
