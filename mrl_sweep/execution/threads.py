@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Condition, Event, Lock
 from typing import Any, Final, TypeVar
 
@@ -37,6 +37,10 @@ class LocalThreads:
 
     def count(self, task: CountTask, context: CountContext) -> Iterator[Partial]:
         return count_in_rounds(task, context, self.share)
+
+    def spread(self, work: Callable[[Iterator[S]], T], pieces: Iterable[S]) -> list[T]:
+        """`share` of what are no shards: `on_draw` is not told."""
+        return replace(self, on_draw=_nothing).share(work, pieces)
 
     def share(self, work: Callable[[Iterator[S]], T], shards: Iterable[S]) -> list[T]:
         """Runs one `work` a thread; all draw from the same shards, in order, so that a slow one holds nothing up.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -56,6 +56,15 @@ class Executor(Protocol):
 
         Where KeyboardInterrupt comes out, no worker is at work any more; what was wholly counted may be yielded before.
         """
+        ...
+
+
+@runtime_checkable
+class Spreading(Protocol):
+    """An executor with threads of this process, which also score the judged pairs."""
+
+    def spread(self, work: Callable[[Iterator[Any]], None], pieces: Iterable[Any]) -> object:
+        """Runs `work` on each thread; all draw from the same pieces."""
         ...
 
 

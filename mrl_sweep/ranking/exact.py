@@ -12,8 +12,8 @@ import numpy as np
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.ranking.codes.precision import code_of
-from mrl_sweep.ranking.counting import Checkpoint, Executor, InOrder, count_pass
-from mrl_sweep.ranking.pass_plan import Kernel, Tally, TargetOrder, as_ranks, make_plan
+from mrl_sweep.ranking.counting import Checkpoint, Executor, InOrder, Spreading, count_pass
+from mrl_sweep.ranking.pass_plan import Kernel, Tally, TargetOrder, alone, as_ranks, make_plan
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.ranked_space import RankedSpace, coded, prefixes
 from mrl_sweep.ranking.task import CountTask
@@ -120,7 +120,15 @@ def prepare_space(
     own_rows = options.own_rows if options.own_rows is not None else np.full(len(queries), -1, np.int64)
     turns = space.document_turns
     plan = make_plan(
-        vectors, queries, qrels, space.columns, scoring=space.scoring, own_rows=own_rows, kernel=kernel, turn=space.documents
+        vectors,
+        queries,
+        qrels,
+        space.columns,
+        scoring=space.scoring,
+        own_rows=own_rows,
+        kernel=kernel,
+        turn=space.documents,
+        spread=options.executor.spread if isinstance(options.executor, Spreading) else alone,
     )
     return Pass(
         task=CountTask(vectors=vectors, rows=((0, len(vectors)),), targets=plan.targets, depth=options.depth, turns=turns),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -35,6 +35,7 @@ LEAST_NORM: Final = 1e-15
 """What the largest norm of a block counts as at least, so that the band around a threshold of 0 is not empty."""
 
 PAIRS_AT_ONCE: Final = 4096
+"""Judged together; `make_plan` takes a quarter at a time, each of its threads."""
 
 DOT, COSINE, HALF = 0, 1, 2
 """How a document is scored: by the inner product of prefixes; of renormalised ones; of renormalised ones whose numbers are then
@@ -113,6 +114,15 @@ class TargetOrder(NamedTuple):
     order: IntArray
 
 
+Spread = Callable[[Callable[[Iterator[Any]], None], Iterable[Any]], object]
+"""Runs the work on workers of this process, each with the pieces that it draws; returns when all are done."""
+
+
+def alone(work: Callable[[Iterator[Any]], None], pieces: Iterable[Any]) -> None:
+    """`Spread` on the caller's own thread."""
+    work(iter(pieces))
+
+
 def make_plan(
     vectors: Vectors,
     queries: Float32Array,
@@ -123,10 +133,11 @@ def make_plan(
     own_rows: IntArray,
     kernel: Kernel,
     turn: Callable[[Float32Array], Float32Array] = np.asarray,
+    spread: Spread = alone,
 ) -> TargetOrder:
     """Score every judged pair that can be found at every size, and sort the thresholds of each query.
 
-    `turn` makes of stored documents what is counted; `queries` are turned already.
+    `turn` makes of stored documents what is counted; `queries` are turned already. `spread` shares the work among threads.
     """
     query_of = qrels.queries
     pairs = np.flatnonzero((qrels.rows != Qrels.MISSING) & (qrels.rows != own_rows[query_of]))
@@ -145,26 +156,41 @@ def make_plan(
         own_rows=own_rows,
         scoring=scoring,
     )
-    for start in range(0, len(pairs), PAIRS_AT_ONCE):
-        part = slice(start, start + PAIRS_AT_ONCE)
-        targets.thresholds[:, part] = kernel.pair_scores(queries, turn(vectors.take(rows[part])), targets, query_rows[part])
-    order = (
-        np.stack([_sorted_by_query(row, query_rows) for row in targets.thresholds])
-        if len(pairs)
-        else np.empty((len(dims), 0), np.int64)
-    )
-    sorted_targets = targets._replace(
-        thresholds=np.take_along_axis(targets.thresholds, order, axis=1),
-        rows=np.take_along_axis(targets.rows, order, axis=1),
-    )
+    order = np.empty((len(dims), len(pairs)), np.int64)
+    sorted_targets = targets._replace(thresholds=np.empty_like(targets.thresholds), rows=np.empty(order.shape, rows.dtype))
+
+    def score(starts: Iterator[int]) -> None:
+        for start in starts:
+            part = slice(start, start + firsts.step)
+            docs = turn(vectors.take(rows[part]))
+            targets.thresholds[:, part] = kernel.pair_scores(queries, docs, targets, query_rows[part])
+
+    def sort(sizes: Iterator[int]) -> None:
+        for a in sizes:
+            order[a] = _sorted_by_query(targets.thresholds[a], query_rows, targets.offsets)
+            sorted_targets.thresholds[a], sorted_targets.rows[a] = targets.thresholds[a][order[a]], rows[order[a]]
+
+    firsts = range(0, len(pairs), PAIRS_AT_ONCE // 4)
+    for work, pieces in ((score, firsts), (sort, range(len(dims)))):
+        (spread if len(firsts) > 1 else alone)(work, pieces)
     return TargetOrder(sorted_targets, pairs, order)
 
 
-def _sorted_by_query(thresholds: Float32Array, query_rows: IntArray) -> IntArray:
-    """The stable order by query and, within each, by threshold: both in one whole number, which sorts faster than two keys do."""
+def _sorted_by_query(thresholds: Float32Array, query_rows: IntArray, offsets: IntArray) -> IntArray:
+    """The stable order by query and, within each, by threshold.
+
+    Query, threshold and place within the query are one whole number, which sorts several times faster than an order is found.
+    """
     bits = (thresholds + np.float32(0)).view(np.int32).astype(np.int64)
-    ascending = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
-    return np.argsort((query_rows << 32) + ascending, kind="stable")
+    keys = (query_rows << 32) + np.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+    place_bits = int(np.diff(offsets).max(initial=1)).bit_length()
+    if len(offsets).bit_length() + 32 + place_bits > 63:
+        return np.argsort(keys, kind="stable")
+    begins = offsets[query_rows]
+    keys <<= place_bits
+    keys += np.arange(len(keys)) - begins
+    keys.sort()
+    return begins + (keys & ((1 << place_bits) - 1))
 
 
 def prefix_norms(vectors: Float32Array, dims: Sequence[int]) -> FloatArray:
@@ -198,13 +224,21 @@ def merge(tallies: Sequence[Tally]) -> Tally:
     depth = first.top_rows.shape[2]
     best = np.lexsort((np.where(rows < 0, np.iinfo(np.int64).max, rows), -scores), axis=-1)[..., :depth]
     return Tally(
-        placed=np.sum([t.placed for t in tallies], axis=0),
-        tied=np.sum([t.tied for t in tallies], axis=0),
+        placed=_total([t.placed for t in tallies]),
+        tied=_total([t.tied for t in tallies]),
         zeros=np.sum([t.zeros for t in tallies], axis=0),
         top_scores=np.take_along_axis(scores, best, axis=2),
         top_rows=np.take_along_axis(rows, best, axis=2),
         floor=np.max([t.floor for t in tallies], axis=0),
     )
+
+
+def _total(counts: Sequence[IntArray]) -> IntArray:
+    """The sum of the arrays, which may be large: added one to the other."""
+    total = counts[0] + counts[1]
+    for more in counts[2:]:
+        total += more
+    return total
 
 
 def as_ranks(plan: TargetOrder, tally: Tally, qrels: Qrels, candidates: tuple[Configuration, ...], n_documents: int) -> Ranks:

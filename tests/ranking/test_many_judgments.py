@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from threading import Barrier, current_thread
 from time import process_time
+from typing import Any
 
 import numpy as np
 
-from mrl_sweep.ranking.exact import RankOptions, rank
-from mrl_sweep.types import Qrels, Vectors
+from mrl_sweep.execution.threads import LocalThreads
+from mrl_sweep.ranking.counting import InOrder
+from mrl_sweep.ranking.exact import RankOptions, prepare_space, rank
+from mrl_sweep.ranking.portable import PortableKernel
+from mrl_sweep.ranking.ranked_space import prefixes
+from mrl_sweep.types import Qrels, Similarity, Vectors
 
 DIMS = (64, 128)
 DOCS, QUERIES = 20_000, 64
@@ -58,3 +64,35 @@ def test_row_68_ranks_of_many_judgments_are_those_of_counting() -> None:
         above = DOCS - np.searchsorted(order, scores[judged], side="right")
         got = ranks.above[-1, qrels.offsets[query] : qrels.offsets[query + 1]]
         assert np.abs(got - above).max() <= 1, "equal but for scores that float32 does not tell apart"
+
+
+def test_judged_pairs_are_scored_and_sorted_alike_on_any_threads_and_their_order_is_stable() -> None:
+    docs, queries, qrels = case(300)
+    docs[::3] = docs[0]  # a third of the thresholds of a query are equal: their order is that of the judgments
+    alone, spread = (
+        prepare_space(prefixes(DIMS, Similarity.COSINE), Vectors((docs,)), queries, qrels, RankOptions(executor=executor)).plan
+        for executor in (InOrder(), LocalThreads(3))
+    )
+    np.testing.assert_array_equal(alone.order, spread.order)
+    np.testing.assert_array_equal(alone.targets.rows, spread.targets.rows)
+    np.testing.assert_array_equal(alone.targets.thresholds, spread.targets.thresholds)
+    for a in range(len(DIMS)):
+        scores = np.empty(len(qrels.rows), np.float32)
+        scores[alone.order[a]] = alone.targets.thresholds[a]
+        np.testing.assert_array_equal(alone.order[a], np.lexsort((scores, qrels.queries)))
+
+
+def test_judged_pairs_are_scored_on_every_thread() -> None:
+    docs, queries, qrels = case(100)
+    seen, met = set(), Barrier(2)
+
+    class Seen(PortableKernel):
+        def pair_scores(self, *inputs: Any) -> Any:
+            if current_thread() not in seen:
+                seen.add(current_thread())
+                met.wait(60)  # both threads are here before either goes on
+            return super().pair_scores(*inputs)
+
+    options = RankOptions(kernel=Seen(), executor=LocalThreads(2))
+    prepare_space(prefixes(DIMS, Similarity.COSINE), Vectors((docs,)), queries, qrels, options)
+    assert len(seen) == 2
