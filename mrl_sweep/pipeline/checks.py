@@ -126,8 +126,7 @@ def check_earlier(config: SweepConfig, collection: Collection, model: Model) -> 
 
     Their content decides, not their names; the same run may be repeated, and asked for another share or measure.
     """
-    _refuse_other_run(config, _other_settings)
-    _refuse_other_run(config, lambda earlier, _: _other_content(earlier, collection, model))
+    _refuse_other_run(config, lambda earlier, now: _other_settings(earlier, now) or _other_content(earlier, collection, model))
 
 
 def _refuse_other_run(config: SweepConfig, differences: Callable[[Report, SweepConfig], Sequence[str]]) -> None:

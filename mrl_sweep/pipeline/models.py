@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -21,13 +21,15 @@ from mrl_sweep.embedding.fill import STAGES, Filling, fill, windows
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Note, OnEvent, Progress, ignore
 from mrl_sweep.execution.cluster import ask_nodes, our_error
-from mrl_sweep.execution.ray import RayExecutor
 from mrl_sweep.files.digests import text_digests
 from mrl_sweep.ranking.counting import Executor
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import default_store, local_store
 from mrl_sweep.store.space import Space
 from mrl_sweep.types import Collection
+
+if TYPE_CHECKING:
+    from mrl_sweep.execution.ray import RayExecutor
 
 CORES_PER_MODEL: Final = 4
 """Of an actor without a GPU: a model's own threads gain little from more."""
@@ -68,6 +70,8 @@ def embed_there(
     config: SweepConfig, executor: Executor, collection: Collection, model: Model, on_event: OnEvent = ignore
 ) -> None:
     """Has the executor's nodes embed what the store lacks, each model the texts of its roles; nothing where it has no nodes."""
+    from mrl_sweep.execution.ray import RayExecutor
+
     if not isinstance(executor, RayExecutor):
         return
     work = [(model.documents, tuple(Role))]

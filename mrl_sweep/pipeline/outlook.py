@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from mrl_sweep.decision.controls import against_random
-from mrl_sweep.decision.judging import Question
+from mrl_sweep.decision.judging import Question, judge_each
 from mrl_sweep.decision.units import unit_of
-from mrl_sweep.decision.walk import decide, judge
+from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, bytes_in_memory, which_sizes
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 SHORTEST: Final = 100
 """The shortest shortlist of the grid where no measure has a cut-off that says."""
+
+_VALUES_AT_ONCE: Final = 2**20
+"""Values of queries that are judged together: judging holds some twenty arrays of them."""
 
 
 def budget_rows(
@@ -201,8 +205,12 @@ def bounded_funnels(evaluation: Evaluation, named: Sequence[str]) -> tuple[Funne
         return ()
     n, bounds = evaluation.ranks.n_documents, Bounds.of(evaluation, funnels)
     cheaper = [funnel for funnel in funnels if funnel.operations(n) < n * evaluation.full.dim]
-    recommended = cheapest_proven(cheaper, n, lambda i, share: bounds.proven(cheaper[i], share))
-    return tuple(_bounded_row(bounds, funnel, recommended=funnel == recommended) for funnel in funnels)
+    worst_at = cache(lambda share: bounds.judged(bounds.worst, cheaper, share))
+    recommended = cheapest_proven(cheaper, n, lambda i, share: worst_at(share)[i].outcome is Outcome.PASS)
+    cases = zip(funnels, bounds.judged(bounds.worst, funnels), bounds.judged(bounds.best, funnels), strict=True)
+    return tuple(
+        _bounded_row(evaluation, funnel, worst, best, recommended=funnel == recommended) for funnel, worst, best in cases
+    )
 
 
 def recommended_funnel(rows: Sequence[FunnelRow]) -> Funnel | None:
@@ -248,23 +256,20 @@ class Bounds:
         worst, best = map(_side_by_side, cases)
         return cls(evaluation, worst, best)
 
-    def proven(self, funnel: Funnel, share: float) -> bool:
-        """Whether even the worst case keeps every required measure, at this share of alpha."""
-        return self.judged(self.worst, funnel, share).outcome is Outcome.PASS
-
-    def outcome(self, funnel: Funnel) -> Outcome:
-        """PASS where the worst case passes, FAIL where the best case is too low; between them the bounds cannot tell."""
-        if self.proven(funnel, 1.0):
-            return Outcome.PASS
-        return Outcome.FAIL if self.judged(self.best, funnel).outcome is Outcome.FAIL else Outcome.INCONCLUSIVE
-
-    def judged(self, case: Scores, funnel: Funnel, share: float = 1.0) -> Judgement:
-        of, unfit = self.evaluation, self.evaluation.unfit
+    def judged(self, case: Scores, funnels: Sequence[Funnel], share: float = 1.0) -> list[Judgement]:
+        """Each funnel by itself in this case, at this share of alpha, as many of them at once as memory is worth."""
+        of = self.evaluation
         rule = replace(of.policy, alpha=of.policy.alpha * share)
-        sizes = [Configuration.exact_prefix(dim) for dim in (funnel.small, funnel.large)]
-        why = next((unfit[size] for size in sizes if size in unfit), None)
-        own = {} if why is None else {funnel.configuration: why}
-        return judge(case, funnel.configuration, rule, baseline=of.full, clusters=of.clusters, unfit=own)
+        unfit = {funnel.configuration: of.unfit[size] for funnel in funnels for size in _stages(funnel) if size in of.unfit}
+        question = Question(scores=case, policy=rule, baseline=of.full, clusters=of.clusters, unfit=unfit)
+        step = max(1, _VALUES_AT_ONCE // case.values.shape[2])
+        pieces = (funnels[start : start + step] for start in range(0, len(funnels), step))
+        return [one for piece in pieces for one in judge_each(question, [funnel.configuration for funnel in piece])]
+
+
+def _stages(funnel: Funnel) -> tuple[Configuration, ...]:
+    """The sizes that a funnel is made of; the reason that counts comes last."""
+    return tuple(Configuration.exact_prefix(dim) for dim in (funnel.large, funnel.small))
 
 
 def _scored(evaluation: Evaluation, ranks: Ranks, measure: Measure, pairs: IntArray | None = None) -> Scores:
@@ -292,13 +297,17 @@ def _side_by_side(scored: Sequence[Scores]) -> Scores:
     )
 
 
-def _bounded_row(bounds: Bounds, funnel: Funnel, *, recommended: bool) -> FunnelRow:
-    low, high = (bounds.judged(case, funnel).evidence for case in (bounds.worst, bounds.best))
+def _bounded_row(evaluation: Evaluation, funnel: Funnel, worst: Judgement, best: Judgement, *, recommended: bool) -> FunnelRow:
+    """PASS where the worst case passes, FAIL where the best case is too low; between them the bounds cannot tell."""
+    low, high = worst.evidence, best.evidence
+    outcome = Outcome.FAIL if best.outcome is Outcome.FAIL else Outcome.INCONCLUSIVE
+    if worst.outcome is Outcome.PASS:
+        outcome = Outcome.PASS
     shares = {
         str(measure): FunnelShare(kept_low=low[measure].kept, kept_high=high[measure].kept, at_least=low[measure].at_least)
-        for measure in bounds.evaluation.policy.required
+        for measure in evaluation.policy.required
     }
-    return replace(_row(bounds.evaluation, funnel, str(bounds.outcome(funnel)), shares), recommended=recommended)
+    return replace(_row(evaluation, funnel, str(outcome), shares), recommended=recommended)
 
 
 def _row(evaluation: Evaluation, funnel: Funnel, verdict: str, shares: dict[str, FunnelShare]) -> FunnelRow:

@@ -109,7 +109,7 @@ def map_vectors(path: Path, kind: Kind) -> npt.NDArray[Any]:
         batch = pa.ipc.open_file(file).get_batch(0)
         file.seek(0)
         begin = file.read_buffer().address
-        offset = batch.column("vector").flatten().buffers()[1].address - begin
+        offset = batch.column("vector").values.buffers()[1].address - begin  # `flatten` imports pyarrow.compute
         return np.memmap(path, kind.dtype, "r", offset, (batch.num_rows, kind.dim))
 
 

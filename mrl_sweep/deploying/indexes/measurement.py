@@ -87,10 +87,10 @@ FEWEST_CALLS: Final = 20
 FEWEST_CALLS_FOR_P99: Final = 100
 """Below this many timed calls the 99th percentile is just the slowest call."""
 
-MOST_CALLS: Final = 120
-"""Enough for a 99th percentile that is not the slowest call; a fast index needs no more of the budget."""
+MOST_CALLS: Final = FEWEST_CALLS_FOR_P99
+"""At so many the 99th percentile is the second slowest call; a fast index needs no more of the budget."""
 
-WARM_UP_CALLS: Final = 20
+WARM_UP_CALLS: Final = 10
 """A fast index is warm after these; a slow one has a tenth of the budget for it."""
 
 Clock = Callable[[], float]
@@ -115,9 +115,9 @@ def at_depth(lists: npt.NDArray[Any], depth: int, fill: float) -> npt.NDArray[An
 def measure_latency(
     search_one: Callable[[int], object], n_queries: int, *, budget_s: float, clock: Clock = time.perf_counter
 ) -> Latency | None:
-    """Times `search_one(q)` over the real queries in turn, until the budget (which the warm-up shares) or 120 calls.
+    """Times `search_one(q)` over the real queries in turn, until the budget (which the warm-up shares) or 100 calls.
 
-    20 calls, at most a tenth of the budget, warm up: caches, pages, threads. None when fewer than 20 calls could be timed.
+    10 calls, at most a tenth of the budget, warm up: caches, pages, threads. None when fewer than 20 calls could be timed.
     """
     if n_queries == 0:
         return None
