@@ -158,6 +158,19 @@ class MachineKernel:
         return out
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
+        n_first = self.block_docs if self._is_open(targets) else 0  # tells what the judge costs before a whole shard has paid it
+        for start, stop in ((0, n_first), (n_first, len(docs))):
+            bad = self._tally(targets, tally, docs[start:stop], first_row + start) if docs[start:stop].size else -1
+            if bad >= 0:
+                return bad
+        return -1
+
+    def _is_open(self, targets: Targets) -> bool:
+        """Whether nothing is counted yet of a pass whose products may become fine."""
+        new = self._prepared is None or self._prepared.targets is not targets
+        return new and self.fine is None and targets.scoring != HALF
+
+    def _tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
         prepared = self._prepare(targets, docs)
         times = WIDER if prepared.buckets.longest else 1
         block_docs, block_queries = times * self.block_docs, max(self.block_queries // times, 1)

@@ -21,7 +21,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank
-from mrl_sweep.ranking.kernel import FEWEST_QUERIES, MOST_QUERIES, MachineKernel, queries_of_a_block
+from mrl_sweep.ranking.kernel import BLOCK_DOCS, FEWEST_QUERIES, MOST_QUERIES, MachineKernel, queries_of_a_block
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.task import Rotation
 from mrl_sweep.types import Configuration, Qrels, Similarity, Vectors
@@ -101,6 +101,23 @@ def test_the_product_becomes_fine_where_the_judge_would_cost_more() -> None:
         np.testing.assert_array_equal(got.tied, whole.tied)
         changed[n_judged] = kernel.is_fine
     assert changed == {10: False, 2500: True}
+
+
+def test_the_first_block_decides_what_the_rest_of_its_shard_is_multiplied_with() -> None:
+    """A large shard was judged to its end before the product became fine: a third of a small corpus on two threads."""
+    rng = np.random.default_rng(0)
+    docs, queries = (1 + 0.1 * rng.standard_normal((n, 64), np.float32) for n in (3000, 8))
+    rows = np.concatenate([rng.choice(3000, 2500, replace=False) for _ in queries])
+    counted = []
+
+    class Watched(MachineKernel):
+        def _tally(self, targets: Any, tally: Any, docs: Any, first_row: int) -> int:
+            counted.append((first_row, len(docs), self.is_fine))
+            return super()._tally(targets, tally, docs, first_row)
+
+    qrels = Qrels(np.arange(9) * 2500, rows, np.ones(len(rows), np.int64))
+    rank(Vectors((docs,)), queries, qrels, (64,), RankOptions(kernel=Watched()))
+    assert counted == [(0, BLOCK_DOCS, False), (BLOCK_DOCS, 3000 - BLOCK_DOCS, True)]
 
 
 def test_judging_the_first_documents_does_not_make_the_product_fine() -> None:
