@@ -118,7 +118,7 @@ def read_lines(
                 if len(bare) > max_line_bytes:
                     raise InputError(
                         f"{Where(path, number)}: this line is longer than max_line_bytes = {max_line_bytes:,}",
-                        "is it one record? If so, raise max_line_bytes",
+                        "is it one record? If so, cut its text, or read it from Python, LoadOptions(max_line_bytes=N)",
                     )
                 yield NumberedLine(number, offset, data if keep_ends else bare)
                 offset += size
