@@ -84,9 +84,12 @@ def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: O
 
 
 def parse_repository(source: str) -> Repository:
-    """`owner/name`, `owner/name/SUBSET`, `…@revision`, or a folder."""
+    """`owner/name`, `owner/name/SUBSET`, `…@revision`, or a folder, `/folder/SUBSET` and `./folder/SUBSET`."""
     if Path(source).is_dir():
         return Repository(source)
+    folder, _, subset = source.rpartition("/")
+    if source.startswith((".", "/")) and Path(folder).is_dir() and (Path(folder) / "README.md").is_file():
+        return Repository(folder, subset)
     name, _, revision = source.partition("@")
     if name.startswith((".", "/", "~")):
         raise InputError(f"cannot read {printable(name)}: no such folder", f"hf:owner/name, or a folder; {_LAYOUT}")
@@ -105,7 +108,9 @@ def _choose(configs: Sequence[str], repository: Repository, names: Sequence[str]
     if config is not None:
         return config
     subsets = sorted({config.removesuffix(f"-{names[0]}") for config in configs if config.endswith(f"-{names[0]}")})
-    hint = f"name a subset: {repository.label}/{subsets[0]}; there are {', '.join(subsets[:20])}" if subsets else _LAYOUT
+    is_here = Path(repository.path).is_dir() and not repository.path.startswith((".", "/"))
+    label = f"hf:./{repository.path}" if is_here else repository.label
+    hint = f"name a subset: {label.rstrip('/')}/{subsets[0]}; there are {', '.join(subsets[:20])}" if subsets else _LAYOUT
     raise InputError(
         f"{repository.label} has no configuration {names[0]}; it has {', '.join(map(printable, configs[:12]))}", hint
     )
