@@ -66,11 +66,11 @@ def _watched(places: dict[int, tuple[str, int]]) -> Any:
         places[id(self)] = frame.f_code.co_filename, frame.f_lineno
         whole(self, *args, **kwargs)
 
-    MrlSweepError.__init__ = noting  # type: ignore[method-assign]
+    MrlSweepError.__init__ = noting
     try:
         yield
     finally:
-        MrlSweepError.__init__ = whole  # type: ignore[method-assign]
+        MrlSweepError.__init__ = whole
 
 
 def met(call: Callable[[], object]) -> Met | None:

@@ -30,7 +30,8 @@ from following import (
 )
 from test_siblings import ASKED, BEIR, CORPUS, CSV, JUDGED, PAIRS, TEXTS, TOPICS, TREC, but, joined, lines, topics
 
-from mrl_sweep.collection.judgments import LoadOptions, MissingDocs
+from mrl_sweep.collection.judgments import LoadOptions
+from mrl_sweep.types.collection import MissingDocs
 
 
 class Case(NamedTuple):
@@ -192,7 +193,7 @@ CASES: dict[str, Case] = {
         corpus(CORPUS + LONG),
         "longer than max_line_bytes = 256",
         r"from Python, LoadOptions\((max_line_bytes)=N\)",
-        lambda tried, match: tried._replace(options=LoadOptions(**{match[1]: 4096})),
+        lambda tried, match: option(**{match[1]: 4096})(tried, match),
         {"max_line_bytes": 256},
     ),
     "a long record": Case(

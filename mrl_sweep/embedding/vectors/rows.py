@@ -62,12 +62,15 @@ class Names:
         there = set(keys)
         return next((key for key in (*((self.vector,) if self.vector else ()), *VECTOR_KEYS) if key in there), None)
 
-    def one_of(self, named: Sequence[str], where: str) -> str:
-        """Which of several named vectors is meant: the only one, or the one of this name. Raises InputError where none is."""
-        wanted = (self.vector,) if self.vector else ("", "default", *VECTOR_KEYS)
-        chosen = (
-            named[0] if len(named) == 1 and self.vector in (None, named[0]) else next((n for n in wanted if n in named), None)
-        )
+    def one_of(self, named: Sequence[str], where: str, holder: str) -> str:
+        """Which of several named vectors is meant: the only one, or the one of this name. Raises InputError where none is.
+
+        A name that is the `holder`'s, the column's with all of them, does not say which.
+        """
+        is_open = self.vector in (None, holder)
+        wanted = [*filter(None, [self.vector]), *(("", "default", *VECTOR_KEYS) if is_open else ())]
+        only = named[0] if len(named) == 1 and is_open else None
+        chosen = next((name for name in wanted if name in named), only)
         if chosen is None:
             had = first_offenders([printable(str(name), 40) for name in named], limit=8) or "none"
             raise InputError(f"{where}: which of the named vectors is meant? {had}", "vectors:FOLDER?vector=NAME")
@@ -144,7 +147,7 @@ def _vector_of(record: dict[str, Any], where: str, names: Names) -> Any:
             raise InputError(f"{where}: no vector {printable(names.vector or '', 40)}; the keys are {_keys_of(record)}", ROWS)
         return value
     named = {name: inner for name, inner in value.items() if isinstance(inner, list | str)}
-    return named[names.one_of(list(named), where)]
+    return named[names.one_of(list(named), where, key)]
 
 
 def _keys_of(record: dict[str, Any]) -> str:
@@ -349,7 +352,7 @@ def _list_column(origin: str, column: Any, name: str, ids: Sequence[str], names:
         raise InputError(f"{origin}: no vector (null) for {first_offenders(without)}", "embed them, or leave them out")
     kind = column.type
     if pa.types.is_struct(kind):
-        inner = names.one_of([field.name for field in kind], origin)
+        inner = names.one_of([field.name for field in kind], origin, name)
         return _list_column(origin, column.field(inner), inner, ids, names)
     if str(kind) in _ARROW_TEXT:
         parsed = [numbers_of(text, f"{origin}: {one}") for one, text in zip(ids, column.to_pylist(), strict=True)]
