@@ -72,7 +72,7 @@ def test_a_line_as_long_as_the_limit_is_read_and_one_longer_is_refused(tmp_path:
     path = write(tmp_path / "f", b"abcd\r\nabcde\n")
     lines = read_lines(path, max_line_bytes=4)
     assert next(lines).data == b"abcd"
-    with pytest.raises(InputError, match=r"f:2: this line is longer than max_line_bytes = 4$"):
+    with pytest.raises(InputError, match=r"f:2: this line is longer than max_line_bytes = 4(\n|$)"):
         next(lines)
 
 
