@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,15 @@ def test_an_index_that_must_be_filled_at_once_is_refused_with_its_own_reason() -
     with pytest.raises(InputError) as caught:
         try_building(parse_index("NSG8"), 16, Similarity.COSINE)
     assert "add_with_ids" not in caught.value.message
+
+
+@pytest.mark.parametrize("spec", ["nsg16,flat", "IDMap, nsg8"])
+def test_a_close_miss_of_what_cannot_be_filled_is_not_answered_with_it(spec: str) -> None:
+    with pytest.raises(InputError) as caught:
+        try_building(parse_index(spec), 16, Similarity.COSINE)
+    meant = re.search(r"did you mean (\S+)\?|FAISS factory strings: (\S+),", caught.value.hint)
+    assert meant
+    try_building(parse_index(meant[1] or meant[2]), 16, Similarity.COSINE)
 
 
 def test_an_index_by_distance_is_refused_for_dot_products() -> None:

@@ -188,10 +188,16 @@ _WORDS: Final = {
 """The words of FAISS's factory strings, which it knows in these letters only."""
 
 
+_FILLED_AT_ONCE: Final = re.compile(r"(?:^|,)NSG")
+"""What FAISS makes and then refuses to fill bit by bit, as a corpus arrives."""
+
+
 def respelt(factory: str, dim: int) -> str:
-    """The string as FAISS can read it, in its own letters and with the codes of its lists; "" where that is none either."""
+    """The string as FAISS can read it, in its own letters and with the codes of its lists; "" where there is none to fill."""
     words = re.sub(r"[A-Za-z]+", lambda word: _WORDS.get(word[0].lower(), word[0]), re.sub(r"\s*[,;]\s*", ",", factory))
     tight = words.replace(" ", "").strip(",")
+    if _FILLED_AT_ONCE.search(tight):
+        return ""
     return next((one for one in (tight, f"{tight},Flat") if one != factory and _is_read(one, dim)), "")
 
 
