@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.harness import Bar, Table, main, medians, seconds
-from mrl_sweep.measures.measure import parse_measure, score
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.score import score
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, FloatArray, IntArray, Qrels, Ranks
 
 N_QUERIES: Final = 10_000

@@ -21,7 +21,8 @@ from mrl_sweep.demo.corpus import corpus
 from mrl_sweep.demo.entries import known_items
 from mrl_sweep.embedding import ModelOptions, Role
 from mrl_sweep.embedding.local.sentence_transformers import open_wordllama
-from mrl_sweep.measures.measure import parse_measure, score
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.score import score
 from mrl_sweep.projection.growth import Demand, project
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.types import Float32Array, FloatArray, IntArray, Measure, Qrels, Ranks, Vectors

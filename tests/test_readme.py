@@ -200,7 +200,7 @@ def test_the_action_is_called_with_what_it_takes() -> None:
 def test_the_picture_is_an_image_and_nothing_else() -> None:
     root = ET.parse(PICTURE).getroot()
     kinds = {element.tag.rpartition("}")[2] for element in root.iter()}
-    assert kinds <= {"svg", "style", "line", "text", "path", "rect", "circle", "title"}
+    assert kinds <= {"svg", "style", "line", "text", "path", "rect", "circle", "title", "clipPath"}
     assert {"path", "circle"} <= kinds
     assert not [name for element in root.iter() for name in element.attrib if name.startswith("on") or name.endswith("href")]
 

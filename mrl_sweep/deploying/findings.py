@@ -22,7 +22,7 @@ from mrl_sweep.decision.grid import (
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide, judge
 from mrl_sweep.deploying.index_spec import vector_bytes
-from mrl_sweep.measures.measure import score
+from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.codes.precision import bytes_per_vector
 from mrl_sweep.types import (
     EXACT,

@@ -18,7 +18,7 @@ from mrl_sweep.deploying.indexes.measuring import measure_funnel, measure_points
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.files import json_digest
-from mrl_sweep.measures.measure import score
+from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.outlook import recommended_funnel
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.settings.paths import index_folder

@@ -17,7 +17,7 @@ from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, bytes_in
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
 from mrl_sweep.embedding.model_families import FAMILIES
-from mrl_sweep.measures.measure import score
+from mrl_sweep.measures.score import score
 from mrl_sweep.report.content.advice import Surroundings
 from mrl_sweep.report.document_rows import BudgetRow, FunnelRow, FunnelShare, ProjectionRow
 from mrl_sweep.types import EXACT, Advice, Basis, Configuration, Evidence, IntArray, Judgement, Measure, Outcome, Ranks, Scores

@@ -22,7 +22,7 @@ from mrl_sweep.decision.slices import (
 )
 from mrl_sweep.deploying.findings import Fewest, Findings, fewest_of, findings_of, which_sizes
 from mrl_sweep.deploying.targets import target_advice, target_named
-from mrl_sweep.measures.measure import agreement
+from mrl_sweep.measures.score import agreement
 from mrl_sweep.pipeline.outlook import budget_rows, funnel_rows, projection_rows, surroundings
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.ranking.exact import TRAINING_ROWS

@@ -168,13 +168,13 @@ class TwoCounts:
     which: IntArray
 
     @classmethod
-    def of(cls, vectors: DistractorCounts, codes: DistractorCounts, *, first: int) -> TwoCounts:
-        """Of those with fewer than `first` above by the vectors; ties count as their middle."""
+    def of(cls, vectors: DistractorCounts, codes: DistractorCounts, *, first: int, n: int) -> TwoCounts:
+        """Of those with fewer than `first` of `n` above by the vectors; ties count as their middle."""
         n_pairs = 1 + max(int(one.pairs.max(initial=-1)) for one in (vectors, codes))
         above = np.stack([np.bincount(one.pairs, one.share * one.distractors, n_pairs) for one in (vectors, codes)])
         weight = np.bincount(vectors.pairs, vectors.weight, n_pairs)
         used = np.flatnonzero((weight > 0) & (np.rint(above[0]) < first))
-        counts, at = np.unique(_coarse(np.rint(above[:, used]).astype(np.int64)), axis=1, return_inverse=True)
+        counts, at = np.unique(np.minimum(_coarse(np.rint(above[:, used]).astype(np.int64)), n), axis=1, return_inverse=True)
         which = np.full(n_pairs, -1)
         which[used] = at.ravel()
         return cls(counts, np.bincount(at.ravel(), weight[used], counts.shape[1]).astype(np.float64), which)
@@ -258,7 +258,7 @@ class ListGrower:
     def of(cls, shortlist: Shortlist, grower: Grower, first: int) -> ListGrower:
         """Fitted to where the codes put the documents that the vectors rank within the length, or among the `first`."""
         vectors, codes = (grower.standings[row] for row in (shortlist.vectors, shortlist.codes))
-        two = TwoCounts.of(vectors, codes, first=min(max(shortlist.length, first), grower.n))
+        two = TwoCounts.of(vectors, codes, first=min(max(shortlist.length, first), grower.n), n=grower.n)
         start = Relation(grower.fitted[shortlist.vectors].population, grower.fitted[shortlist.codes].population, _PRIOR[0])
         x = _even(start.vectors, int(two.counts[0].max(initial=1)), grower.n)
 

@@ -13,7 +13,7 @@ from mrl_sweep.decision.compare import Regression, compare_paired, differences, 
 from mrl_sweep.deploying.index_spec import vector_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import json_digest
-from mrl_sweep.measures.measure import score
+from mrl_sweep.measures.score import score
 from mrl_sweep.report.compare import Cell, ComparedRow, RunRow, SideBySide
 from mrl_sweep.runs.reopen import EarlierRun, settings_of
 from mrl_sweep.types import Configuration, FloatArray, IntArray, Measure, exact_prefixes

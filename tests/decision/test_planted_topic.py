@@ -7,7 +7,7 @@ import pytest
 
 from mrl_sweep.decision.slices import Slice, biggest_losers, search_slices, topic_slices
 from mrl_sweep.decision.walk import Policy, decide
-from mrl_sweep.measures.measure import score
+from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.types import Basis, Configuration, Measure, Qrels, Vectors

@@ -12,7 +12,8 @@ from mrl_sweep.deploying.funnels import Funnel, bound_ranks
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement
 from mrl_sweep.deploying.indexes.measuring import measure_funnel
 from mrl_sweep.errors import InputError
-from mrl_sweep.measures.measure import parse_measure, score
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.score import score
 from mrl_sweep.types import NOT_RETRIEVED, Qrels, Ranks, Similarity
 
 QUICK = IndexBudget(latency_s=0.01, throughput_s=0.005, share_of_build=0, threads=1)

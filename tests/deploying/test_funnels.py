@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
 from mrl_sweep.errors import InputError
-from mrl_sweep.measures.measure import parse_measure, score
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.score import score
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, TopDocuments
 
 SMALL, LARGE = 8, 32

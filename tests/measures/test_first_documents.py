@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.measures.measure import agreement, judged_share, score
+from mrl_sweep.measures.score import agreement, judged_share, score
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, TopDocuments
 
 FULL, HALF = Configuration("prefix", 8), Configuration("prefix", 4)

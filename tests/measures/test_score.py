@@ -14,7 +14,8 @@ import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrl_sweep.measures.measure import parse_measure, score
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.score import score
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, Scores
 
 FULL = Configuration("prefix", 8)
@@ -334,7 +335,7 @@ def test_candidates_scored_together_score_as_they_do_alone(monkeypatch: pytest.M
     together = score(ranks_of(qrels, *tables), qrels, ALL)
     for c, table in enumerate(tables):
         assert score(ranks_of(qrels, table), qrels, ALL).values[0].tolist() == together.values[c].tolist()
-    monkeypatch.setattr("mrl_sweep.measures.measure.CELLS_AT_ONCE", 1)
+    monkeypatch.setattr("mrl_sweep.measures.score.CELLS_AT_ONCE", 1)
     assert score(ranks_of(qrels, *tables), qrels, ALL).values.tolist() == together.values.tolist()
 
 
@@ -359,7 +360,7 @@ def test_pairs_that_stand_beyond_every_cutoff_may_be_left_out(sparse: int, monke
     ranks = ranks_of(qrels, *np.round(4 * rng.standard_normal((3, 40, 50))))
     measures = [parse_measure(text) for text in ("nDCG@10", "R@5", "R(rel=2)@3", "P@7", "RR@10", "AP@10", "Success@3")]
     usual = score(ranks, qrels, measures)
-    monkeypatch.setattr("mrl_sweep.measures.measure.SPARSE", sparse)
+    monkeypatch.setattr("mrl_sweep.measures.score.SPARSE", sparse)
     other = score(ranks, qrels, measures)
     np.testing.assert_allclose(other.values, usual.values, rtol=0, atol=1e-15)
     np.testing.assert_array_equal(other.counted, usual.counted)

@@ -9,7 +9,8 @@ import pytest
 from made_evaluation import evaluated
 
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.measures.measure import parse_measure, score
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.score import score
 from mrl_sweep.pipeline.outlook import bounded_funnels
 from mrl_sweep.types import Configuration, Qrels, Ranks
 

@@ -13,7 +13,8 @@ from scipy.stats import binom
 
 from mrl_sweep.decision.walk import Policy, decide
 from mrl_sweep.errors import InputError
-from mrl_sweep.measures.measure import parse_measure, score
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.score import score
 from mrl_sweep.projection.growers import Grower
 from mrl_sweep.projection.growth import Demand, Forecast, Growth, project
 from mrl_sweep.projection.population import Link, standing, wanted

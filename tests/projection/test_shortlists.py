@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrl_sweep.measures.measure import parse_measure, score
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.score import score
 from mrl_sweep.projection.forecasts import Demand, GrowthModel
 from mrl_sweep.projection.growth import project
 from mrl_sweep.ranking.exact import RankOptions, rank_grid

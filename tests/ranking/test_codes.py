@@ -14,7 +14,8 @@ from ranking_cases import DIMS, make_case
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.execution.threads import LocalThreads
-from mrl_sweep.measures.measure import parse_measure, score
+from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.codes.precision import ALL, HAMMING, bytes_per_vector, code_of, parse_precision
 from mrl_sweep.ranking.codes.scalar import rounded
 from mrl_sweep.ranking.compiled import to_half

@@ -131,10 +131,11 @@ class Ids(Sequence[str]):
     def __getitem__(self, row: slice) -> list[str]: ...
     def __getitem__(self, row: int | slice) -> str | list[str]:
         if isinstance(row, slice):
-            return _strings(self.arrow()[row])
+            rows = range(*row.indices(len(self)))
+            return self.take(rows) if len(rows) < _REPORT_EVERY else _strings(self.arrow()[row])  # pyarrow takes long to import
         if not -len(self) <= row < len(self):
             raise IndexError(row)
-        return _strings(self.arrow()[int(row) % len(self) :][:1])[0]
+        return self.take([int(row) % len(self)])[0]
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), _REPORT_EVERY):

@@ -9,7 +9,7 @@ from typing import Final
 from mrl_sweep import words
 from mrl_sweep.decision.controls import AgainstRandom, RandomControl, verdict_on_prefixes
 from mrl_sweep.decision.policy import MIN_QUERIES
-from mrl_sweep.measures.measure import judged_share
+from mrl_sweep.measures.score import judged_share
 from mrl_sweep.types import Advice, Configuration, FloatArray, Outcome, Qrels, Ranks, Scores, Verdict
 
 CODES: Final = (

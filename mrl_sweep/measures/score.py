@@ -1,0 +1,142 @@
+"""The figures of measures, from ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, Literal
+
+import numpy as np
+
+from mrl_sweep.errors import InputError
+from mrl_sweep.measures import from_ranks
+from mrl_sweep.measures.from_ranks import Relevant, Standing, chance_in_first
+from mrl_sweep.types import BoolArray, Configuration, FloatArray, IntArray, Measure, Qrels, Ranks, Scores, full_size
+
+CELLS_AT_ONCE: Final = 2**18
+"""Judged pairs times candidates held in one block: its arrays stay in the cache."""
+
+SPARSE: Final = 2
+"""Where fewer than one relevant pair in so many stands within the cut-offs, the others are left out of the sums."""
+
+_WHOLE: Final[dict[str, Callable[[Standing, int | None], FloatArray]]] = {
+    "nDCG": from_ranks.ndcg,
+    "RR": from_ranks.reciprocal_rank,
+    "AP": from_ranks.average_precision,
+}
+_CUT: Final[dict[str, Callable[[Standing, int], FloatArray]]] = {
+    "R": from_ranks.recall,
+    "P": from_ranks.precision,
+    "Success": from_ranks.success,
+}
+
+
+def score(
+    ranks: Ranks,
+    qrels: Qrels,
+    measures: Sequence[Measure],
+    *,
+    no_relevant: Literal["exclude", "zero"] = "exclude",
+    pairs: IntArray | None = None,
+) -> Scores:
+    """Every measure as trec_eval defines it, the expectation where documents tie; see `from_ranks` for the formulas.
+
+    `pairs`: the judgments that the columns of `ranks` are of, ascending; all others are not retrieved. None: they are of all.
+    Queries without a relevant judgment under a measure score 0 and are not counted; with `no_relevant="zero"` they are.
+    Agreement counts every query; it raises InputError where the ranks do not hold that many first documents.
+    """
+    values = np.empty((len(ranks.candidates), len(measures), qrels.n_queries))
+    counted = np.ones((len(measures), qrels.n_queries), np.bool_)
+    for m, measure in enumerate(measures):
+        if measure.label_free:
+            values[:, m] = _agreed(ranks, measure.cutoff or 0)
+    for rel in {_level(measure) for measure in measures if not measure.label_free}:
+        relevant = Relevant.of(qrels, rel)
+        chosen = [m for m, measure in enumerate(measures) if not measure.label_free and _level(measure) == rel]
+        if no_relevant == "exclude":
+            counted[chosen] = relevant.counts > 0
+        if pairs is not None:
+            columns = np.flatnonzero(qrels.grades[pairs] >= rel)
+            relevant = replace(relevant.among(np.searchsorted(relevant.columns, pairs[columns])), columns=columns)
+        step = max(1, CELLS_AT_ONCE // max(1, len(relevant.columns)))
+        for start in range(0, len(ranks.candidates), step):
+            block = slice(start, start + step)
+            standing = _standing(relevant, ranks.above[block], ranks.tied[block], [measures[m] for m in chosen])
+            for m in chosen:
+                values[block, m] = _measured(standing, measures[m])
+    return Scores(ranks.candidates, tuple(measures), values, counted)
+
+
+def _standing(relevant: Relevant, above: IntArray, tied: IntArray, measures: Sequence[Measure]) -> Standing:
+    """Where the relevant documents stand, without those that stand too low everywhere for any of the measures."""
+    above = relevant.of_columns(above)
+    if all(measure.cutoff is not None for measure in measures):
+        within: BoolArray = np.any(above < max(measure.cutoff or 0 for measure in measures), axis=0)
+        if np.count_nonzero(within) * SPARSE < len(within):
+            chosen = np.flatnonzero(within)
+            few = relevant.among(chosen)
+            return Standing(few, above[:, chosen], few.of_columns(tied))
+    return Standing(relevant, above, relevant.of_columns(tied))
+
+
+def _agreed(ranks: Ranks, k: int) -> FloatArray:
+    """(n_candidates, n_queries) the share of the full size's first k documents among each candidate's first k."""
+    depth = 0 if ranks.top is None else ranks.top.depth
+    if depth < min(k, ranks.n_documents):
+        raise InputError(
+            f"Agreement@{k} needs the first {k} documents of every ranking; {depth} were kept",
+            f"run again with --label-free --measure Agreement@{k}",
+        )
+    return agreement(ranks, full_size(ranks.candidates), k)
+
+
+def _level(measure: Measure) -> int:
+    """The lowest relevant grade; nDCG takes every grade above 0 at its own worth."""
+    return 1 if measure.name == "nDCG" else measure.rel
+
+
+def _measured(standing: Standing, measure: Measure) -> FloatArray:
+    if measure.name in _WHOLE:
+        return _WHOLE[measure.name](standing, measure.cutoff)
+    if measure.cutoff is None:
+        raise ValueError(f"{measure} needs a cut-off")
+    return _CUT[measure.name](standing, measure.cutoff)
+
+
+def judged_share(ranks: Ranks, qrels: Qrels, k: int) -> FloatArray:
+    """(n_candidates,) the expected share of the first k documents that have a judgment, of any grade, over all queries.
+
+    In a corpus of fewer than k documents the share is of all of them. Where it falls from one size to the next, smaller sizes
+    are scored down for returning documents that nobody judged.
+    """
+    slots = min(k, ranks.n_documents) * qrels.n_queries
+    if slots == 0:
+        return np.zeros(len(ranks.candidates))
+    totals = [chance_in_first(above, tied, k).sum() for above, tied in zip(ranks.above, ranks.tied, strict=True)]
+    return np.array(totals, np.float64) / slots
+
+
+def agreement(ranks: Ranks, baseline: Configuration, k: int) -> FloatArray:
+    """(n_candidates, n_queries) the share of the baseline's first k documents that each candidate's first k hold, in [0, 1].
+
+    Needs `ranks.top` at least k deep, or as deep as the corpus. Rows of -1 (fewer documents than k) match nothing; a query for
+    which the baseline returns nothing has nothing to disagree on and scores 1. Raises ValueError where `ranks.top` is missing
+    or not deep enough.
+    """
+    top = ranks.top
+    if top is None or top.depth < min(k, ranks.n_documents):
+        raise ValueError(f"agreement at {k} needs the first {k} documents of every ranking")
+    full = top.rows[ranks.candidates.index(baseline), :, :k]
+    wanted = (full >= 0).sum(axis=1)
+    out = np.ones((len(ranks.candidates), full.shape[0]))
+    for c, rows in enumerate(top.rows[:, :, :k]):
+        np.divide(_common(full, rows), wanted, out=out[c], where=wanted > 0)
+    return out
+
+
+def _common(some: IntArray, others: IntArray) -> IntArray:
+    """(n_queries,) how many rows >= 0 both lists of a query hold; neither holds a row twice, so neighbours once sorted."""
+    merged = np.sort(np.concatenate([some, others], axis=1), axis=1)
+    twice: BoolArray = (merged[:, 1:] == merged[:, :-1]) & (merged[:, 1:] >= 0)
+    shared: IntArray = np.count_nonzero(twice, axis=1)
+    return shared
