@@ -88,7 +88,7 @@ def parse_repository(source: str) -> Repository:
     if Path(source).is_dir():
         return Repository(source)
     folder, _, subset = source.rpartition("/")
-    if source.startswith((".", "/")) and Path(folder).is_dir() and (Path(folder) / "README.md").is_file():
+    if folder and source.startswith((".", "/")) and _has_card(Path(folder)):
         return Repository(folder, subset)
     name, _, revision = source.partition("@")
     if name.startswith((".", "/", "~")):
@@ -99,6 +99,15 @@ def parse_repository(source: str) -> Repository:
             f"hf:{printable(source)} is not owner/name", "hf:owner/name, hf:owner/name/SUBSET, hf:owner/name@revision"
         )
     return Repository("/".join(parts[:2]), parts[2] if len(parts) == 3 else "", revision or None)
+
+
+def _has_card(folder: Path) -> bool:
+    """Whether a folder's README is a data set's card, which names its subsets between lines of three hyphens at its beginning."""
+    try:
+        with (folder / "README.md").open("rb") as file:
+            return file.readline(8).rstrip() == b"---"
+    except OSError:
+        return False
 
 
 def _choose(configs: Sequence[str], repository: Repository, names: Sequence[str]) -> str:

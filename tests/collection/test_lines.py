@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mrl_sweep.collection.reading.lines import NumberedLine, compression, is_blank, line_number_at, read_lines, text_of
@@ -25,6 +25,7 @@ def write(path: Path, data: bytes) -> Path:
 def test_lines_are_those_between_line_feeds(tmp_path: Path, texts: list[str], end: str, closed: bool) -> None:
     texts = [text.rstrip("\r") for text in texts]
     data = end.join(texts) + end * closed
+    assume("\n" in data or data.count("\r") < 2)  # else refused: lines that end with a carriage return
     read = list(read_lines(write(tmp_path / "f", data.encode())))
     expected = texts if closed or (texts and texts[-1]) else texts[:-1]
     assert [line.data.decode() for line in read] == expected
