@@ -44,7 +44,7 @@ def comment(report: Report, look: Look) -> str:
     first, *more = (markdown(sentence) for sentence in view.closing(report))
     sizes = view.sizes(report)
     made = sections(report)
-    opened = [section for section in made if section.always or look.shows(section.name)]
+    opened = [section for section in made if section.always or look.shows("all")]
     blocks = [
         f"{MARKER}\n### mrl-sweep: {_SIGNS.get(status, markdown(status))}",
         f"**{first}**",
