@@ -154,8 +154,8 @@ def settings_page() -> str:
 
 
 def _row(setting: Setting) -> str:
-    options = " ".join(f"`{part}`" for name in setting.row.options.split() for part in name.split("/"))
-    help_text = setting.row.help + (" Repeatable." if setting.row.repeatable else "")
+    options = " ".join(f"`{part}`" for name in setting.options.split() for part in name.split("/"))
+    help_text = setting.help + (" Repeatable." if setting.repeatable else "")
     cells = (f"`{setting.key}`", options, f"`{setting.variable}`", _default(setting.default), help_text)
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
 

@@ -91,7 +91,7 @@ def test_a_command_that_a_message_spells_out_takes_the_options_it_is_given(sayin
             assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", rest)) <= options_of(COMMANDS[command]) | {"--help"}
 
 
-BY_OPTION = {setting.option: setting.flag for setting in SETTINGS if setting.row.metavar}
+BY_OPTION = {setting.option: setting.flag for setting in SETTINGS if setting.metavar}
 
 
 def values() -> Iterator[tuple[str, str, str]]:

@@ -84,7 +84,7 @@ def _origin(settings: SweepConfig, path: str) -> str:
 def _assignment(setting: Setting, value: Any) -> str:
     if value is None:
         return f"# {setting.key} ="
-    text = format_size(value) if setting.row.parse is parse_size else value
+    text = format_size(value) if setting.parse is parse_size else value
     # TOML's strings, numbers, truth values and arrays are spelled as JSON spells them.
     return f"{setting.key} = {json.dumps(text, ensure_ascii=False)}"
 

@@ -168,14 +168,11 @@ def _parameter(name: str, option: Any, default: int | None = None) -> inspect.Pa
 
 def _option(setting: Setting) -> Any:
     """The option as typer reads it: a switch where there is an opposite, a list where it may be repeated, else a text."""
-    row = setting.row
-    kind = bool | None if "/" in row.options else list[str] | None if row.repeatable else str | None
-    help_text = f"{row.help} Repeatable." if row.repeatable else row.help
+    kind = bool | None if "/" in setting.options else list[str] | None if setting.repeatable else str | None
+    help_text = f"{setting.help} Repeatable." if setting.repeatable else setting.help
+    names, panel = setting.options.split(), setting.panel
     return Annotated[
-        kind,
-        typer.Option(
-            *row.options.split(), metavar=row.metavar, help=help_text, rich_help_panel=setting.panel, show_default=False
-        ),
+        kind, typer.Option(*names, metavar=setting.metavar, help=help_text, rich_help_panel=panel, show_default=False)
     ]
 
 

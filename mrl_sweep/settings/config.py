@@ -16,19 +16,7 @@ from typing import Any, Final, Self
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import is_there
 from mrl_sweep.settings.setting import ENVIRONMENT_PREFIX, Setting
-from mrl_sweep.settings.table import (
-    SETTINGS,
-    TABLES,
-    CollectionTable,
-    DecisionTable,
-    DeployTable,
-    GateTable,
-    ModelTable,
-    PlanTable,
-    RunTable,
-    SlicesTable,
-    SweepTable,
-)
+from mrl_sweep.settings.table import SETTINGS, TABLES, Tables
 from mrl_sweep.types import AGREEMENT, Measure
 from mrl_sweep.words import did_you_mean, printable
 
@@ -45,22 +33,13 @@ Layer = Mapping[Setting, tuple[Any, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepConfig:
+class SweepConfig(Tables):
     """Everything a run needs to know, checked. `SweepConfig.of(...)` makes one in a notebook, `load_config` one from files.
 
     `origins` says by `table.key` where each value that is not a default came from: `--retain`, `MRL_SWEEP_RETAIN`,
     `sweep.toml:12`.
     """
 
-    collection: CollectionTable
-    model: ModelTable
-    sweep: SweepTable
-    decision: DecisionTable
-    slices: SlicesTable
-    run: RunTable
-    gate: GateTable
-    deploy: DeployTable
-    plan: PlanTable
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -73,15 +52,15 @@ class SweepConfig:
 
     def settings(self) -> dict[str, Any]:
         """Every setting as a JSON-able value, by `table.key`. No secret is among them; a password in a URL is blanked."""
-        return {setting.path: _jsonable(getattr(getattr(self, setting.table), setting.key)) for setting in SETTINGS}
+        return {setting.path: self._jsonable(setting) for setting in SETTINGS}
 
     def record(self) -> dict[str, Any]:
         """The settings that are no defaults as JSON-able values, by `table.key`, their paths absolute: `recorded` reads them."""
-        given = (setting for setting in SETTINGS if setting.path in self.origins)
-        return {
-            setting.path: beside(Path.cwd() / "record", setting, _jsonable(getattr(getattr(self, setting.table), setting.key)))
-            for setting in given
-        }
+        file = Path.cwd() / "record"
+        return {one.path: beside(file, one, self._jsonable(one)) for one in SETTINGS if one.path in self.origins}
+
+    def _jsonable(self, setting: Setting) -> Any:
+        return _jsonable(getattr(getattr(self, setting.table), setting.key))
 
     @classmethod
     def recorded(cls, record: Mapping[str, Any], origin: str) -> Self:
@@ -115,7 +94,7 @@ class SweepConfig:
             if setting in written:
                 value, origin = written[setting]
                 try:
-                    values[setting.table][setting.key] = setting.row.parse(value)
+                    values[setting.table][setting.key] = setting.parse(value)
                 except InputError as fault:
                     faults.append(InputError(f"{_where(setting, origin)}: {fault.message}", fault.hint))
                 except (ValueError, ArithmeticError):  # numbers of five thousand digits, or beyond what a float holds
@@ -151,7 +130,7 @@ def as_config(config: SweepConfig | Path | str | None = None, **settings: Any) -
         if settings:
             raise InputError("a SweepConfig takes no further settings", "give them to SweepConfig.of(...)")
         return config
-    return load_config(None if config is None else Path(config), settings) if config is not None else SweepConfig.of(**settings)
+    return SweepConfig.of(**settings) if config is None else load_config(Path(config), settings)
 
 
 def _where(setting: Setting, origin: str) -> str:
@@ -256,10 +235,9 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 
 def _file_layer(tables: Mapping[str, Any], path: Path, text: str, prefix: str = "") -> Layer:
     by_place = {(setting.table, setting.key): setting for setting in SETTINGS}
-    names = list(dict.fromkeys(setting.table for setting in SETTINGS))
     layer: dict[Setting, tuple[Any, str]] = {}
     for table, values in tables.items():
-        if table not in names or not isinstance(values, dict):
+        if table not in TABLES or not isinstance(values, dict):
             where = _line_of(text, prefix.rstrip("."), table) or _line_of(text, prefix + table, None)
             raise _unknown_table(f"{path}{where}", table, values)
         for key, value in values.items():
@@ -272,13 +250,12 @@ def _file_layer(tables: Mapping[str, Any], path: Path, text: str, prefix: str = 
 
 def _unknown_table(where: str, table: str, values: object) -> InputError:
     home = next((setting.table for setting in SETTINGS if table in (setting.key, setting.flag)), None)
-    tables = list(dict.fromkeys(setting.table for setting in SETTINGS))
     if not isinstance(values, dict):
-        if table in tables:
+        if table in TABLES:
             return InputError(f"{where}: [{table}] is a table", f"write [{table}] on a line of its own, its keys below")
         hint = f"it belongs under [{home}]" if home else _suggested(table, [setting.key for setting in SETTINGS])
         return InputError(f"{where}: the key {table!r} stands outside of any table", _secret_hint(table) or hint)
-    return InputError(f"{where}: unknown table [{table}]", _suggested(table, tables) or f"the tables are: {', '.join(tables)}")
+    return InputError(f"{where}: unknown table [{table}]", _suggested(table, TABLES) or f"the tables are: {', '.join(TABLES)}")
 
 
 def _unknown_key(where: str, table: str, key: str) -> InputError:
@@ -301,9 +278,9 @@ def beside(path: Path, setting: Setting, value: Any) -> Any:
     if not isinstance(value, str) or value in _PACKAGED or Path(value).is_absolute() or value.startswith("~") or "://" in value:
         return value
     folder = path.parent
-    if setting.row.relative == "path":
+    if setting.relative == "path":
         return str(folder / value)
-    if setting.row.relative == "spec":
+    if setting.relative == "spec":
         scheme, colon, rest = value.partition(":")
         place, mark, named = (rest if colon else value).partition("?")
         candidate = folder / place

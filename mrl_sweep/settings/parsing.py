@@ -22,17 +22,20 @@ SHARE_FORMS: Final = "write the share to keep: 0.98 or 98%"
 LEVEL_FORMS: Final = "write 0.05 or 5% for 95% confidence"
 LEAST_LEVEL: Final = 1e-6
 """Below this, the distributions' tails are no longer computed to the digits that a bound needs."""
-SIZE_FORMS: Final = "write a number and a unit: 4GiB, 512MiB, 16GB"
-STORE_FORMS: Final = "--store FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER"
+LOSS_FORMS: Final = "write the loss allowed: 0.01 or 1%"
 COUNT_FORMS: Final = "write 10000000, 10M, 500k or 1.5B"
+DIMS_FORMS: Final = "write auto, a list such as 64,128,256, or every:8"
 
 MOST: Final = 2**31 - 1
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b", re.IGNORECASE)
-_COUNT = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmb]?)", re.IGNORECASE)
+DEVICES: Final = ("cpu", "cuda", "mps", "xpu", "npu", "hpu", "xla", "musa", "mtia")
+"""Kinds of devices that torch runs a model on."""
+
 OBJECT_STORES: Final = ("s3", "gs")
 """The schemes of addresses at which a store can lie."""
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b", re.IGNORECASE)
+_COUNT = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmb]?)", re.IGNORECASE)
 _STEPS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _THOUSANDS: Final = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 
@@ -54,9 +57,9 @@ def parse_share(value: object) -> float:
 
 def parse_loss(value: object) -> float:
     """A loss that is still allowed, in [0, 0.5): `0.01` or `"1%"`. One half and more is refused: it reads as a share to keep."""
-    loss = _fraction(value, "write the loss allowed: 0.01 or 1%")
+    loss = _fraction(value, LOSS_FORMS)
     if not 0 <= loss < 0.5:
-        raise InputError(f"{value} is not a loss that can be allowed", "write the loss allowed: 0.01 or 1%")
+        raise InputError(f"{value} is not a loss that can be allowed", LOSS_FORMS)
     return loss
 
 
@@ -91,7 +94,7 @@ def parse_size(value: object) -> int:
     """Bytes, from `"4GiB"` (powers of 1024) or `"4GB"` (powers of 1000)."""
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise InputError(f"{value} is not a size", SIZE_FORMS)
+        raise InputError(f"{value} is not a size", "write a number and a unit: 4GiB, 512MiB, 16GB")
     base = 1024 if match[3] else 1000
     return int(float(match[1]) * base ** _STEPS[match[2].lower()])
 
@@ -133,10 +136,6 @@ def _plain(number: float) -> str:
     return f"{round(number, 6):g}"
 
 
-DEVICES: Final = ("cpu", "cuda", "mps", "xpu", "npu", "hpu", "xla", "musa", "mtia")
-"""Kinds of devices that torch runs a model on."""
-
-
 def parse_text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{value!r} is not a text", "write it between quotes")
@@ -168,7 +167,8 @@ def parse_store(value: object) -> Path | str:
     if scheme == "file":
         return Path(unquote(urlsplit(text).path))
     if scheme not in OBJECT_STORES or not rest.strip("/"):
-        raise InputError(f"a store cannot lie at {text}", STORE_FORMS)
+        forms = "--store FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER"
+        raise InputError(f"a store cannot lie at {text}", forms)
     return text.rstrip("/")
 
 
@@ -228,8 +228,8 @@ def list_of(parse: Callable[[str], T], separators: str = ",") -> Callable[[objec
         parts = [value] if isinstance(value, str) else value
         if not isinstance(parts, Sequence):
             parts = [parts]
-        texts = [piece for part in parts for piece in _cut(str(part), separators)]
-        return tuple(dict.fromkeys(parse(text) for text in texts))
+        pieces = (piece.strip() for part in parts for piece in re.split(f"[{separators}\n]", str(part)))
+        return tuple(dict.fromkeys(parse(piece) for piece in pieces if piece))
 
     return read
 
@@ -244,15 +244,6 @@ def some(parse: Callable[[object], tuple[T, ...]], what: str, forms: str) -> Cal
         return items
 
     return read
-
-
-def _cut(text: str, separators: str) -> list[str]:
-    for separator in separators:
-        text = text.replace(separator, "\n")
-    return [piece.strip() for piece in text.split("\n") if piece.strip()]
-
-
-DIMS_FORMS: Final = "write auto, a list such as 64,128,256, or every:8"
 
 
 def parse_dims(value: object) -> str | tuple[int, ...]:

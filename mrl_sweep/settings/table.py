@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final, get_type_hints
 
 from mrl_sweep.decision.policy import DecideBy
 from mrl_sweep.measures.measure import parse_measure
@@ -74,14 +74,12 @@ _measures = list_of(parse_measure, ", ")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollectionTable(SettingsTable):
+class CollectionTable(SettingsTable, panel="Collection"):
     """[collection]: what is searched, and by which judgments it is measured; `split` None is `test`, or the only one there is.
 
     `source` is one collection, or several that are asked the same question. `label_free` reads no judgments: what is measured
     then is the agreement with full size, on every query.
     """
-
-    panel: ClassVar[str] = "Collection"
 
     source: str | tuple[str, ...] | None = setting(
         "--collection",
@@ -111,10 +109,8 @@ class CollectionTable(SettingsTable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelTable(SettingsTable):
+class ModelTable(SettingsTable, panel="Model"):
     """[model]: what makes the vectors, as the providers mean it."""
-
-    panel: ClassVar[str] = "Model"
 
     name: str | None = setting(
         "--model",
@@ -157,10 +153,8 @@ class ModelTable(SettingsTable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepTable(SettingsTable):
+class SweepTable(SettingsTable, panel="Sweep"):
     """[sweep]: which candidates are tried. `dims` is `"auto"`, `"every:N"` or sizes from large to small."""
-
-    panel: ClassVar[str] = "Sweep"
 
     dims: str | tuple[int, ...] = setting(
         "--dims", "SPEC", parse_dims, "auto", "auto (default): the sizes the model was trained for; 64,128,256; every:8."
@@ -193,13 +187,11 @@ class SweepTable(SettingsTable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecisionTable(SettingsTable):
+class DecisionTable(SettingsTable, panel="Decision"):
     """[decision]: when a size is acceptable. The first measure decides, those of `require` must pass as well.
 
     Queries with the same value of the field `cluster` count as one unit of evidence.
     """
-
-    panel: ClassVar[str] = "Decision"
 
     measures: tuple[Measure, ...] = several(
         "--measure",
@@ -222,10 +214,8 @@ class DecisionTable(SettingsTable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlicesTable(SettingsTable):
+class SlicesTable(SettingsTable, panel="Decision"):
     """[slices]: fields of a query's metadata; with `slice_retain`, what each value of a declared field must keep."""
-
-    panel: ClassVar[str] = "Decision"
 
     slice: tuple[str, ...] = several("--slice", "FIELD", list_of(parse_text), "A field of the queries' metadata.")
     slice_retain: float | None = setting(
@@ -234,10 +224,8 @@ class SlicesTable(SettingsTable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunTable(SettingsTable):
+class RunTable(SettingsTable, panel="Run"):
     """[run]: where things lie and how much of the machine may be used; sizes in bytes, None: decided where it is needed."""
-
-    panel: ClassVar[str] = "Run"
 
     store: Path | str | None = setting(
         "--store",
@@ -281,15 +269,13 @@ class RunTable(SettingsTable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GateTable(SettingsTable):
+class GateTable(SettingsTable, panel="Gate"):
     """[gate]: `dim` or `config` must be acceptable, or some size up to `max_dim`, or something of at most `max_bytes` a vector.
 
     With none of them, the baseline's size, or some size below full.
 
     Against a `baseline` run, a proven loss of more than `max_regression` (a share of the earlier mean) fails.
     """
-
-    panel: ClassVar[str] = "Gate"
 
     dim: int | None = setting("--dim", "N", parse_positive, None, "The size in production: it must still be acceptable.")
     max_dim: int | None = setting("--max-dim", "N", parse_positive, None, "Some size up to N must be acceptable.")
@@ -315,12 +301,10 @@ class GateTable(SettingsTable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeployTable(SettingsTable):
+class DeployTable(SettingsTable, panel="Deployment"):
     """[deploy]: what the deployed system is to be: funnels `SMALL:SHORTLIST:LARGE` to measure, budgets to meet (p99 in ms, index
     in GiB), corpus sizes to project to; `keep_indexes` keeps what was built beside the store.
     """
-
-    panel: ClassVar[str] = "Deployment"
 
     target: str = setting(
         "--target",
@@ -352,10 +336,8 @@ class DeployTable(SettingsTable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanTable(SettingsTable):
+class PlanTable(SettingsTable, panel="Plan"):
     """[plan]: the planned corpus and what things cost, in the user's currency; sizes in bytes, prices per month."""
-
-    panel: ClassVar[str] = "Plan"
 
     docs: int | None = setting("--docs", "N", parse_count, None, "Documents of the planned corpus: 50M.")
     index: tuple[str, ...] = several(
@@ -382,16 +364,20 @@ class PlanTable(SettingsTable):
     tokens_per_document: float | None = setting("--tokens-per-document", "N", parse_number, None, "For the price of embedding.")
 
 
-TABLES: Final[Mapping[str, type[SettingsTable]]] = {
-    "collection": CollectionTable,
-    "model": ModelTable,
-    "sweep": SweepTable,
-    "decision": DecisionTable,
-    "slices": SlicesTable,
-    "run": RunTable,
-    "gate": GateTable,
-    "deploy": DeployTable,
-    "plan": PlanTable,
-}
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """The tables of a file, each under the name that it has there."""
 
+    collection: CollectionTable
+    model: ModelTable
+    sweep: SweepTable
+    decision: DecisionTable
+    slices: SlicesTable
+    run: RunTable
+    gate: GateTable
+    deploy: DeployTable
+    plan: PlanTable
+
+
+TABLES: Final[Mapping[str, type[SettingsTable]]] = get_type_hints(Tables)
 SETTINGS: Final = tuple(setting for name, table in TABLES.items() for setting in Setting.all_of(name, table))

@@ -44,11 +44,11 @@ def test_each_option_says_what_its_row_says(setting: Any) -> None:
     for param in params:
         assert setting.option in param.opts
         assert (param.metavar, param.multiple, param.rich_help_panel) == (
-            setting.row.metavar,
-            setting.row.repeatable,
+            setting.metavar,
+            setting.repeatable,
             setting.panel,
         )
-        assert param.help == setting.row.help + (" Repeatable." if setting.row.repeatable else "")
+        assert param.help == setting.help + (" Repeatable." if setting.repeatable else "")
 
 
 def test_what_a_command_takes_is_what_it_can_follow() -> None:
@@ -65,9 +65,9 @@ def test_what_a_command_takes_is_what_it_can_follow() -> None:
 def test_defaults_are_what_their_parsers_make_of_them() -> None:
     """So that a default written in the table is a value that a user could have given."""
     for setting in SETTINGS:
-        if setting.default not in (None, ()) and setting.row.parse.__name__ != "parse_size":
+        if setting.default not in (None, ()) and setting.parse.__name__ != "parse_size":
             given = [str(item) for item in setting.default] if isinstance(setting.default, tuple) else str(setting.default)
-            assert setting.row.parse(given) == setting.default, setting.path
+            assert setting.parse(given) == setting.default, setting.path
 
 
 @pytest.mark.parametrize(
