@@ -57,10 +57,9 @@ def for_target(report: Report, settings: SweepConfig) -> Report:
     from mrl_sweep.report.render.ship import MEASURED_FOR
 
     name = target_named(settings.deploy.target).name
-    then = report.manifest.get("settings")
-    settings_then = then if isinstance(then, dict) else {}
-    now = {"deploy.target": name, MEASURED_FOR: settings_then.get("deploy.target", DEFAULT_TARGET)}
-    return replace(report, manifest={**report.manifest, "settings": {**settings_then, **now}})
+    then = report.of_run("settings")
+    now = {"deploy.target": name, MEASURED_FOR: then.get("deploy.target", DEFAULT_TARGET)}
+    return replace(report, manifest={**report.manifest, "settings": {**then, **now}})
 
 
 def judged(run: Path, settings: SweepConfig) -> Report:

@@ -145,8 +145,7 @@ def _refuse_other_run(config: SweepConfig, differences: Callable[[Report, SweepC
 
 def _other_settings(earlier: Report, config: SweepConfig) -> list[str]:
     """What was swept then and now, where that differs: another share or measure is answered from the same ranks."""
-    settings = earlier.manifest.get("settings")
-    then, now = settings if isinstance(settings, Mapping) else {}, config.settings()
+    then, now = earlier.of_run("settings"), config.settings()
     keys = [f"sweep.{key}" for key in _SWEPT if f"sweep.{key}" in config.origins or key not in _SAID_BY_OTHERS]
     return [
         f"{key.partition('.')[2]} {_shown(then.get(key))}, now {_shown(now[key])}" for key in keys if then.get(key) != now[key]
@@ -155,9 +154,7 @@ def _other_settings(earlier: Report, config: SweepConfig) -> list[str]:
 
 def _other_content(earlier: Report, collection: Collection, model: Model) -> list[str]:
     """Which of data and model were others then, by their digests."""
-    data, embedder = (
-        dict(part) if isinstance(part := earlier.manifest.get(key), Mapping) else {} for key in ("collection", "model")
-    )
+    data, embedder = earlier.of_run("collection"), earlier.of_run("model")
     now = {**collection.facts, "documents": len(collection.documents), "queries": len(collection.queries)}
     now["judgments"] = len(collection.qrels.rows)
     names = {"name": "", "source": ""}
@@ -166,7 +163,8 @@ def _other_content(earlier: Report, collection: Collection, model: Model) -> lis
         changes.append(
             f"collection {data.get('name', 'unknown')}, whose documents or judgments are not those of {collection.name} now"
         )
-    queries_then = part.get("name", "none") if isinstance(part := embedder.get("query_model"), Mapping) else "none"
+    query_model = embedder.get("query_model")
+    queries_then = query_model.get("name", "none") if isinstance(query_model, Mapping) else "none"
     queries_now = "none" if model.queries is None else model.queries.name
     if queries_then != queries_now:
         changes.append(f"query model {queries_then}, now {queries_now}")

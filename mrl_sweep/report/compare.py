@@ -279,7 +279,7 @@ def history_article(history: History) -> Article:
 
 def _row(report: Report) -> HistoryRow:
     verdict, manifest = report.verdict, report.manifest
-    collection, model = (manifest[key] if isinstance(manifest.get(key), dict) else {} for key in ("collection", "model"))
+    collection, model = (report.of_run(key) for key in ("collection", "model"))
     full, documents = ladder(report)[0].measures.get(verdict.measure), collection.get("documents")
     return HistoryRow(
         created=str(manifest.get("created", "")),
@@ -338,8 +338,7 @@ def _against(report: Report, before: Report) -> Comparison | None:
 
 def _judged_by(report: Report) -> tuple[Any, ...] | None:
     """What two runs must share; None where that is not known, or where queries come in clusters."""
-    manifest, collection = report.manifest, report.manifest.get("collection")
-    digest = collection.get("judgments_digest") if isinstance(collection, dict) else None
+    manifest, digest = report.manifest, report.of_run("collection").get("judgments_digest")
     if digest is None or report.verdict.clusters is not None:
         return None
     return digest, report.verdict.measure, manifest.get("tie_rule"), manifest.get("identical_excluded")

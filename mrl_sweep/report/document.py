@@ -142,6 +142,11 @@ class Report:
         """The report with these codes of warnings accepted, besides those that are."""
         return replace(self, accepted=tuple(dict.fromkeys((*self.accepted, *codes))))
 
+    def of_run(self, part: str) -> Mapping[str, Any]:
+        """What the manifest says of `collection`, `model`, `settings` ...; empty where an edited report does not hold it."""
+        facts = self.manifest.get(part)
+        return facts if isinstance(facts, Mapping) else {}
+
     @property
     def open_warnings(self) -> tuple[Advice, ...]:
         """The warnings whose code nobody has accepted."""

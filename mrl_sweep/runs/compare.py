@@ -15,7 +15,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.files import json_digest
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.compare import Cell, ComparedRow, RunRow, SideBySide
-from mrl_sweep.runs.reopen import EarlierRun, settings_of
+from mrl_sweep.runs.reopen import EarlierRun
 from mrl_sweep.types import Configuration, FloatArray, IntArray, Measure, exact_prefixes
 
 
@@ -102,10 +102,9 @@ def _cell(first: EarlierRun, run: EarlierRun, dim: int, first_dim: int, alpha: f
 
 
 def _run_row(run: EarlierRun, differs: tuple[str, ...]) -> RunRow:
-    collection = run.report.manifest.get("collection")
     return RunRow(
         name=named(run),
-        collection=str(collection.get("name", "")) if isinstance(collection, dict) else "",
+        collection=str(run.report.of_run("collection").get("name", "")),
         model=model_of(run),
         queries=run.verdict.n_queries,
         dimension=run.verdict.dimension,
@@ -130,7 +129,7 @@ def regressed(before: EarlierRun, after: EarlierRun, named: Configuration, *, ma
 
 def facts_to_share(run: EarlierRun) -> dict[str, Any]:
     """What two runs must have in common for a paired comparison, named as a person knows it; long ones as count and digest."""
-    measure, manifest, settings = run.policy.required[0], run.report.manifest, settings_of(run.report)
+    measure, manifest, settings = run.policy.required[0], run.report.manifest, run.report.of_run("settings")
     judged = run.scores.counted[run.scores.measures.index(measure)]
     queries = sorted(name for name, counts in zip(run.data.query_ids, judged, strict=True) if counts)
     return {
@@ -141,22 +140,15 @@ def facts_to_share(run: EarlierRun) -> dict[str, Any]:
         "a query's own document left out": manifest.get("identical_excluded"),
         "queries without relevant documents": settings.get("collection.no_relevant"),
         "judged documents that are missing": settings.get("collection.missing_docs"),
-        "documents": _counted(manifest, "documents"),
+        "documents": run.report.of_run("collection").get("documents"),  # fewer distractors make every size look better
         "queries": _digest(queries),
         "judgments": _digest(_judgments(run)),
     }
 
 
-def _counted(manifest: Mapping[str, Any], what: str) -> Any:
-    """How many documents were searched: fewer distractors make every size look better."""
-    collection = manifest.get("collection")
-    return collection.get(what) if isinstance(collection, Mapping) else None
-
-
 def model_of(run: EarlierRun) -> str:
     """The model's name, empty where the run does not say."""
-    model = run.report.manifest.get("model")
-    return str(model.get("name", "")) if isinstance(model, Mapping) else ""
+    return str(run.report.of_run("model").get("name", ""))
 
 
 def paired_values(

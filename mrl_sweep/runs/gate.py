@@ -15,7 +15,7 @@ from mrl_sweep.ranking.codes.precision import parse_precision
 from mrl_sweep.report.content.build import slice_rows
 from mrl_sweep.report.document import NO_FAULT, Report
 from mrl_sweep.report.document_rows import GateRow, SliceRow
-from mrl_sweep.runs.reopen import EarlierRun, settings_of
+from mrl_sweep.runs.reopen import EarlierRun
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import GateTable, OnInconclusive
 from mrl_sweep.types import FLOAT32, Advice, Basis, Configuration, Judgement, Outcome, Status, Verdict, exact_prefixes, full_size
@@ -185,7 +185,7 @@ def judge_declared(run: EarlierRun, config: SweepConfig, named: Configuration) -
     retain = config.slices.slice_retain
     if retain is None:
         return ()
-    fields = config.slices.slice or tuple(settings_of(run.report).get("slices.slice", ()))
+    fields = config.slices.slice or tuple(run.report.of_run("settings").get("slices.slice", ()))
     if not fields:
         raise InputError("--slice-retain needs to know which slices", "name the fields with --slice")
     slices = declared_slices(run.data.query_metadata, fields)

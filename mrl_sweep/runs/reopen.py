@@ -54,7 +54,7 @@ def judged_run(written: Report, data: RunData, config: SweepConfig) -> EarlierRu
         policy,
         clusters=_clusters(written, data, config),
         unfit=_unfit(written),
-        no_relevant=settings_of(written).get("collection.no_relevant", "exclude"),
+        no_relevant=written.of_run("settings").get("collection.no_relevant", "exclude"),
         listed_for=asked_documents(map(parse_measure, {written.verdict.measure, *written.verdict.required})),
         data=data,
         report=written,
@@ -102,14 +102,8 @@ def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], P
 
 def target_of(report: Report, config: SweepConfig) -> Target:
     """The target named now, else the run's."""
-    then = str(settings_of(report).get("deploy.target", DEFAULT_TARGET))
+    then = str(report.of_run("settings").get("deploy.target", DEFAULT_TARGET))
     return target_named(config.deploy.target if "deploy.target" in config.origins else then)
-
-
-def settings_of(report: Report) -> Mapping[str, Any]:
-    """The settings that the run was made with, by `table.key`; empty for a report that does not hold them."""
-    settings = report.manifest.get("settings")
-    return settings if isinstance(settings, Mapping) else {}
 
 
 def judged_anew(written: Report, judged: Report) -> Report:
@@ -130,12 +124,11 @@ def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings,
 
     So that nothing is recommended by a rule that is no longer asked.
     """
-    settings = settings_of(report)
+    settings = report.of_run("settings")
     funnels = bounded_funnels(evaluation, _listed(settings, "deploy.funnel", str))
     sizes = _listed(settings, "deploy.project_docs", int)
     projections, doubts = projection_rows(evaluation, findings, sizes)
-    model = report.manifest.get("model")
-    around = surroundings(evaluation, model if isinstance(model, Mapping) else {}, sizes)
+    around = surroundings(evaluation, report.of_run("model"), sizes)
     advice = advise(evaluation.verdict, evaluation.scores, evaluation.ranks, evaluation.qrels, around)
     replaced = {*CODES, *(one.code for one in doubts)}
     return replace(
@@ -167,23 +160,21 @@ def _another_rule(written: Report, judged: Report, config: SweepConfig) -> bool:
     """Whether what is asked now is not what the run was asked."""
     before, now = written.verdict, judged.verdict
     rules = [(row.retain, row.alpha, row.decide_by, row.measure, tuple(row.required)) for row in (before, now)]
-    cluster = settings_of(written).get("decision.cluster")
+    cluster = written.of_run("settings").get("decision.cluster")
     cluster_now = config.decision.cluster if "decision.cluster" in config.origins else cluster
     return rules[0] != rules[1] or (cluster_now or None) != (cluster or None) or written.schema_version != judged.schema_version
 
 
 def _clusters(report: Report, data: RunData, config: SweepConfig) -> IntArray | None:
     given = "decision.cluster" in config.origins
-    name = config.decision.cluster if given else settings_of(report).get("decision.cluster")
+    name = config.decision.cluster if given else report.of_run("settings").get("decision.cluster")
     return cluster_labels(data.query_metadata, name) if name else None
 
 
 def _unfit(report: Report) -> dict[Configuration, str]:
     """Candidates that were refused for what they are, not for what they scored; the manifest holds their reasons."""
-    refused = report.manifest.get("unfit")
-    reasons = refused if isinstance(refused, Mapping) else {}
     named = {}
-    for text, reason in reasons.items():
+    for text, reason in report.of_run("unfit").items():
         with contextlib.suppress(ValueError):  # a key that an edited file holds
             named[Configuration.parse(text)] = str(reason)
     return {row.configuration: named[row.configuration] for row in report.candidates if row.configuration in named}

@@ -112,16 +112,15 @@ def rescore_notes(spelled: Iterable[str]) -> str:
 
 def _sample_words(report: Report) -> str:
     """How many documents trained the codes; empty where all did."""
-    trained = report.manifest.get("codes_trained_on")
-    n, of = (trained.get("documents"), trained.get("of")) if isinstance(trained, Mapping) else (None, None)
+    trained = report.of_run("codes_trained_on")
+    n, of = trained.get("documents"), trained.get("of")
     return f"Codes are trained on {words.count(n)} of the {words.count(of)} documents, drawn at random." if n != of else ""
 
 
 def _vendor_words(report: Report, precisions: Sequence[str]) -> str:
     """Which of these codes the model's vendor makes itself, and how to see whether they are the same; empty where none."""
-    model = report.manifest.get("model")
-    codes = model.get("codes") if isinstance(model, Mapping) else None
-    own = [PRECISION_WORDS.get(code, code) for code in codes or () if code in precisions]
+    codes = report.of_run("model").get("codes") or ()
+    own = [PRECISION_WORDS.get(code, code) for code in codes if code in precisions]
     if not own or any(advice.code.startswith("api-codes-") for advice in report.warnings):
         return ""
     return f"The vendor also sends codes of its own ({', '.join(own)}): --verify-api 20 says whether they are these."

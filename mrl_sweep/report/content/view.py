@@ -19,7 +19,7 @@ _MOST_NOTES: Final = 4
 
 def headline(report: Report) -> list[str]:
     """Collection, sizes, model and search, as far as the manifest knows them."""
-    collection, model = (_mapping(report.manifest.get(key)) for key in ("collection", "model"))
+    collection, model = (report.of_run(key) for key in ("collection", "model"))
     parts = [str(collection.get("name", ""))]
     asking = ("doc as query", "docs as queries") if collection.get("queries_are") == "documents" else ("query", "queries")
     for key, noun, nouns in (("documents", "doc", "docs"), ("queries", *asking)):
@@ -220,7 +220,7 @@ def _agreement(rows: Sequence[CandidateRow]) -> list[Column]:
 def _bytes(report: Report, rows: Sequence[CandidateRow], flat: dict[int, CandidateRow]) -> Column:
     """The float32 index where one was built, else what the vectors of the corpus take."""
     built = tuple(words.size(flat[row.dim].index_bytes if row.dim in flat else None) for row in rows)
-    documents = _mapping(report.manifest.get("collection")).get("documents")
+    documents = report.of_run("collection").get("documents")
     if any(cell != words.DASH for cell in built) or not isinstance(documents, int):
         return Column(title="float32 index", cells=built, drop=2)
     return Column(title="float32 vectors", cells=tuple(words.size(row.bytes_per_vector * documents) for row in rows), drop=2)

@@ -181,7 +181,6 @@ def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
     verdict, evidence = report.verdict, view.measured(row, report)
     required = [row.measures.get(name) for name in dict.fromkeys((verdict.measure, *verdict.required))]
     limits = [(one.kept if verdict.decide_by == DecideBy.MEAN else one.at_least) if one else None for one in required]
-    unfit = report.manifest.get("unfit")
     name = str(row.configuration)
     return {
         "name": plain(name),
@@ -192,7 +191,7 @@ def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
         "precision": plain(row.precision),
         "exactPrefix": row.configuration.is_exact_prefix,
         "baseline": row.verdict == Outcome.BASELINE,
-        "sound": row.certified and not (isinstance(unfit, dict) and name in unfit),
+        "sound": row.certified and name not in report.of_run("unfit"),
         "accepted": row.acceptable,
         "words": plain(view.outcome_words(row, report)),
         "bytes": row.bytes_per_vector,
@@ -238,8 +237,7 @@ def _growth(report: Report) -> list[dict[str, Any]]:
     for row in report.projections:
         if row.measure == measure and row.kept is not None and row.configuration in ("", str(row.dim)):
             lines.setdefault(str(row.dim), []).append(row)
-    collection = report.manifest.get("collection")
-    documents = collection.get("documents") if isinstance(collection, dict) else None
+    documents = report.of_run("collection").get("documents")
     by_name = {str(row.configuration): row for row in report.candidates}
     made = []
     for name, rows in lines.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from mrl_sweep import words
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
@@ -54,17 +54,12 @@ def shipped(report: Report, target: Target) -> CandidateRow | None:
 
 
 def _target(report: Report) -> Target:
-    return target_named(str(_settings(report).get("deploy.target", DEFAULT_TARGET)))
+    return target_named(str(report.of_run("settings").get("deploy.target", DEFAULT_TARGET)))
 
 
 def _measured_for(report: Report) -> Target:
     """The target of the run itself, where another is named now."""
-    return target_named(str(_settings(report).get(MEASURED_FOR) or _target(report).name))
-
-
-def _settings(report: Report) -> dict[str, Any]:
-    settings = report.manifest.get("settings")
-    return settings if isinstance(settings, dict) else {}
+    return target_named(str(report.of_run("settings").get(MEASURED_FOR) or _target(report).name))
 
 
 def _full(report: Report) -> int:
@@ -94,8 +89,7 @@ def _client(report: Report, row: CandidateRow, target: Target) -> str:
         return (
             f"# vectors\n# the database keeps them at full size, {_full(report)} numbers, and cuts them by the statements below"
         )
-    model = report.manifest.get("model")
-    name = escape.plain(str(model.get("name", ""))) if isinstance(model, dict) else ""
+    name = escape.plain(str(report.of_run("model").get("name", "")))
     vendor, _, hosted = name.partition(":")
     parameter = {
         "openai": "dimensions",
