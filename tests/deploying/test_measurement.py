@@ -65,6 +65,21 @@ def test_too_slow_for_twenty_calls_is_none_after_one_call() -> None:
     assert len(seen) == 1
 
 
+def test_a_fast_index_on_a_busy_machine_is_timed_all_the_same() -> None:
+    """Others have the processors for 50 ms after each millisecond of ours."""
+    clock, calls = Clock(), 0
+
+    def search(_: int) -> None:
+        nonlocal calls
+        calls += 1
+        clock.spend(0.001 if calls % 2 == 0 else 0.05)
+
+    latency = measure_latency(search, 1000, budget_s=0.15, clock=clock)
+    assert latency is not None
+    assert latency.n_calls == 20
+    assert latency.p50_ms == pytest.approx(25.5)
+
+
 def test_no_99th_percentile_from_fewer_than_a_hundred_calls() -> None:
     clock = Clock()
     latency = measure_latency(lambda _: clock.spend(0.02), 50, budget_s=1.0, clock=clock)

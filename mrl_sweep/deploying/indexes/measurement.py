@@ -117,27 +117,33 @@ def measure_latency(
 ) -> Latency | None:
     """Times `search_one(q)` over the real queries in turn, until the budget (which the warm-up shares) or 100 calls.
 
-    10 calls, at most a tenth of the budget, warm up: caches, pages, threads. None when fewer than 20 calls could be timed.
+    10 calls, at most a tenth of the budget but for the first three, warm up: caches, pages, threads. None when the fastest of
+    them says that 20 calls would take twice the budget. Else 20 are timed in any case: where others keep the processors busy, a
+    search is as fast as ever and seldom gets its turn.
     """
     if n_queries == 0:
         return None
-    start = clock()
-    call = 0
-    while call < min(n_queries, WARM_UP_CALLS) and (call == 0 or clock() - start < budget_s / 10):
-        search_one(call % n_queries)
-        call += 1
-    if (clock() - start) / call * FEWEST_CALLS > 2 * budget_s:
-        return None
-    times_s: list[float] = []
-    before = clock()
-    while len(times_s) < MOST_CALLS and before - start < budget_s:
-        search_one(call % n_queries)
-        now = clock()
-        times_s.append(now - before)
+    start = now = clock()
+    calls_s: list[float] = []
+
+    def spent(most_s: float) -> bool:
+        return now - start >= most_s
+
+    def call() -> None:
+        nonlocal now
         before = now
-        call += 1
-    if len(times_s) < FEWEST_CALLS:
+        search_one(len(calls_s) % n_queries)
+        now = clock()
+        calls_s.append(now - before)
+
+    while len(calls_s) < min(n_queries, WARM_UP_CALLS) and not spent(budget_s if len(calls_s) < 3 else budget_s / 10):
+        call()
+    if min(calls_s) * FEWEST_CALLS > 2 * budget_s:
         return None
+    n_warm = len(calls_s)
+    while len(calls_s) < n_warm + FEWEST_CALLS or (len(calls_s) < n_warm + MOST_CALLS and not spent(budget_s)):
+        call()
+    times_s = calls_s[n_warm:]
     p50, p99 = 1000 * np.percentile(times_s, [50, 99])
     return Latency(float(p50), float(p99) if len(times_s) >= FEWEST_CALLS_FOR_P99 else None, len(times_s))
 
