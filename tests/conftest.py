@@ -22,12 +22,17 @@ settings.register_profile(
 )
 settings.load_profile("mrl-sweep")
 
+ROOT: Final = Path(__file__).parent.parent
 MadeRun = Callable[..., Path]
 
 
 def pytest_configure() -> None:
-    """Takes Ctrl-C as Python does: a shell starts what runs in its background with SIGINT ignored, and the tests send it."""
+    """Takes Ctrl-C as Python does: a shell starts what runs in its background with SIGINT ignored, and the tests send it.
+
+    What is started from a test is the program of this checkout, wherever it is started and whatever else is installed.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     os.environ.setdefault("RAY_worker_niceness", "0")  # else Ray's workers give way to whatever else is tested at the time
 
 
