@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 
 from benchmarks.harness import Bar, Table, main
-from mrl_sweep.demo.corpus import corpus
-from mrl_sweep.demo.entries import known_items
+from benchmarks.pydocs.entries import known_items
+from benchmarks.pydocs.harvest import harvest_installed
 from mrl_sweep.embedding import ModelOptions, Role
 from mrl_sweep.embedding.local.sentence_transformers import open_wordllama
 from mrl_sweep.measures.measure import parse_measure
@@ -62,8 +62,8 @@ class Repetition:
 
 def known_item_texts() -> tuple[list[str], list[str], Qrels]:
     """What all installed packages say of themselves, and queries: a summary sentence asks for the object it was taken from."""
-    entries = corpus(installed=True).entries
-    items, bodies, _ = known_items(list(entries), kept_whole=frozenset(), limit=N_QUERIES)
+    entries = harvest_installed()
+    items, bodies, _ = known_items(entries, kept_whole=frozenset(), limit=N_QUERIES)
     texts = [f"{e.name} {e.signature}\n{bodies.get(row, e.doc)}".strip() for row, e in enumerate(entries)]
     offsets = np.cumsum([0, *(len(item.rows) for item in items)])
     rows = np.array([row for item in items for row in item.rows])

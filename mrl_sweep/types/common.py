@@ -59,7 +59,6 @@ ADVICE_CODES: Final = frozenset(
         "prompt-unknown",
         "prompts-missing",
         "prompts-not-used",
-        "pydocs-absent",
         "quantised-weights",
         "queries-are-documents",
         "random-sample",

@@ -1,14 +1,37 @@
-"""What becomes a document or a known-item query of pydocs, and how packages are harvested."""
+"""How pydocs was made: what becomes a document or a known-item query, how packages are harvested, what its questions ask."""
 
 from __future__ import annotations
 
+import functools
+import gzip
+import logging
+import platform
+import re
+import sys
 from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from mrl_sweep.demo.entries import Entry, clean, known_items, merged, split_summary
-from mrl_sweep.demo.harvest import harvest, harvest_sources, module_names
+from benchmarks.pydocs.__main__ import collection_files
+from benchmarks.pydocs.entries import (
+    DemoQuestion,
+    Entry,
+    clean,
+    grades_of,
+    known_items,
+    merged,
+    read_questions,
+    split_summary,
+    words,
+)
+from benchmarks.pydocs.harvest import harvest, harvest_installed, harvest_sources, module_names
+from mrl_sweep.demo import FOLDER
+
+SPOKEN: Final = re.compile(r"^(\w[\w.]*) +(\d[\d.]*) ", re.MULTILINE)
+"""A package and its version in the collection's NOTICE."""
 
 # --- summaries and known items ----------------------------------------------------------------------------------------
 
@@ -107,15 +130,8 @@ def test_equal_texts_under_one_last_name_are_one_document() -> None:
 # --- harvesting -------------------------------------------------------------------------------------------------------
 
 
-def test_a_module_that_is_not_here_is_told() -> None:
-    entries, absent = harvest(["json", "no_such_module_anywhere"])
-    assert absent == ["no_such_module_anywhere"]
-    assert {"json", "json.dumps", "json.JSONDecoder.decode"} <= {found.name for found in entries}
-
-
 def test_members_of_a_private_base_belong_to_the_public_class() -> None:
-    entries, _ = harvest(["socket", "pandas"])
-    by_name = {found.name: found for found in entries}
+    by_name = {found.name: found for found in harvest(["socket", "pandas"])}
     assert "socket.socket.connect" in by_name
     assert by_name["pandas.DataFrame.head"].signature == "pandas.DataFrame.head(n)"
     assert "pandas.Series.head" in by_name["pandas.DataFrame.head"].aliases
@@ -123,8 +139,7 @@ def test_members_of_a_private_base_belong_to_the_public_class() -> None:
 
 
 def test_an_inherited_docstring_makes_no_document() -> None:
-    entries, _ = harvest(["collections", "builtins"])
-    names = {found.name for found in entries}
+    names = {found.name for found in harvest(["collections", "builtins"])}
     assert "dict.get" in names
     assert "collections.OrderedDict.get" not in names
 
@@ -151,10 +166,79 @@ def test_sources_are_read_without_importing(tmp_path: Path, monkeypatch: pytest.
     (folder / "tests" / "test_it.py").write_text('def check():\n    """Not of the public."""\n')
     (folder / "broken.py").write_text("def (:\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("mrl_sweep.demo.harvest.packages_distributions", lambda: {"planted_package": ["planted"], "json": ["x"]})
-    assert [(found.name, found.kind, found.signature) for found in harvest_sources()] == [
+    assert [(found.name, found.kind, found.signature) for found in harvest_sources(["planted_package", "json"])] == [
         ("planted_package", "module", "planted_package"),
         ("planted_package.Thing", "class", "planted_package.Thing(size, colour, rest)"),
         ("planted_package.Thing.weight", "property", "planted_package.Thing.weight()"),
     ]
-    assert harvest_sources(exclude={"planted_package"}) == []
+
+
+def test_the_larger_corpus_adds_what_other_packages_say() -> None:
+    names = [found.name for found in harvest_installed(["pluggy", "numpy"])]
+    assert names == sorted(set(names))
+    assert {name for name in names if name.startswith("pluggy")} == set(names) - {found.name for found in harvest(module_names())}
+    assert "pluggy.PluginManager.register" in names
+
+
+def test_what_another_package_puts_into_a_class_is_not_the_class_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def warning_once(self: logging.Logger, *args: object) -> None:
+        """Says a warning once, however often the very same words are given again to this logger."""
+
+    plain = harvest(["logging"])
+    warning_once.__module__ = "transformers.utils.logging"
+    monkeypatch.setattr(logging.Logger, "warning_once", functools.lru_cache(None)(warning_once), raising=False)
+    assert harvest(["logging"]) == plain
+
+
+def test_what_was_packaged_is_made_again_where_the_same_versions_are_installed() -> None:
+    spoken = dict(SPOKEN.findall((FOLDER / "NOTICE").read_text("utf-8")))
+    installed = {name: platform.python_version() if name == "Python" else version(name) for name in spoken}
+    if sys.platform != "linux" or installed != spoken:
+        pytest.skip("pydocs was made of other versions")
+    for name, text in collection_files().items():
+        assert gzip.decompress((FOLDER / f"{name}.gz").read_bytes()).decode() == text, name
+
+
+# --- the questions ----------------------------------------------------------------------------------------------------
+
+
+def test_questions_are_many_and_asked_in_several_styles() -> None:
+    questions = read_questions()
+    assert len(questions) >= 400
+    styles = Counter(question.style for question in questions)
+    assert set(styles) == {"goal", "symptom", "keyword", "comparison", "concept"}
+    assert min(styles.values()) >= 25
+    assert len({question.topic for question in questions}) == 13
+
+
+def test_every_question_is_well_formed() -> None:
+    questions = read_questions()
+    assert len({question.id for question in questions}) == len({question.text for question in questions}) == len(questions)
+    for question in questions:
+        assert question.text == question.text.strip()
+        assert 1 <= len(question.answers) <= 6, question.id
+        assert set(question.answers.values()) <= {1, 2}, question.id
+        assert 2 in question.answers.values(), question.id
+
+
+def test_questions_answer_from_what_every_supported_version_has() -> None:
+    for question in read_questions():
+        for name in question.answers:
+            assert name.partition(".")[0] not in {"pyarrow", "pydantic", "rich", "typer", "jinja2", "scipy"}, name
+
+
+def test_few_questions_hold_the_name_of_their_answer() -> None:
+    questions = read_questions()
+    told = [
+        question.id
+        for question in questions
+        if any(f" {name.rpartition('.')[2].casefold()} " in f" {' '.join(words(question.text))} " for name in question.answers)
+    ]
+    assert len(told) < 0.12 * len(questions)
+
+
+def test_two_names_of_one_object_are_one_answer_with_the_higher_grade() -> None:
+    question = DemoQuestion("q", "?", "goal", "files", {"a.old": 1, "a.new": 2})
+    assert grades_of(question, {"a.old": 5, "a.new": 5}) == {5: 2}
+    with pytest.raises(KeyError, match=r"a\.new"):
+        grades_of(question, {"a.old": 5})

@@ -10,14 +10,13 @@ import re
 import sys
 import types
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from mrl_sweep.demo.entries import MIN_WORDS, Entry, clean, merged
+from benchmarks.pydocs.entries import MIN_WORDS, Entry, clean, merged
 
 _DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, property)
 _CALLABLES = (
@@ -32,28 +31,22 @@ _CALLABLES = (
 
 def module_names() -> list[str]:
     """The modules that are asked: public, importable anywhere without side effects, in order of preference of their names."""
-    return files("mrl_sweep.demo").joinpath("modules.txt").read_text(encoding="utf-8").split()
+    return Path(__file__).with_name("modules.txt").read_text(encoding="utf-8").split()
 
 
-def harvest(modules: Iterable[str]) -> tuple[list[Entry], list[str]]:
-    """(entries sorted by name, the modules that are not on this system).
+def harvest(modules: Iterable[str]) -> list[Entry]:
+    """What these modules and their members say, sorted by name. Errors: ImportError for a module that is not on this system.
 
     An object that can be reached by several names appears once, under the first name met: modules come in the given order,
     their members in alphabetical order, and classes give their members after all modules were seen.
     """
     seen = _Found()
-    absent: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in modules:
-            try:
-                module = importlib.import_module(name)
-            except ImportError:
-                absent.append(name)
-                continue
-            seen.module(name, module)
+            seen.module(name, importlib.import_module(name))
         seen.members()
-    return seen.entries(), absent
+    return seen.entries()
 
 
 _FIRST_CLASSES: Final = frozenset({"pandas.DataFrame", "pandas.Series"})
@@ -249,15 +242,22 @@ _NOT_PUBLIC: Final = frozenset(
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def harvest_sources(*, exclude: Collection[str] = ()) -> list[Entry]:
-    """What the public definitions of every installed package but `exclude` say, sorted by name.
+def harvest_installed(packages: Iterable[str] | None = None) -> list[Entry]:
+    """What all installed packages say, sorted by name: those asked as modules, and the sources of all others (`packages`)."""
+    asked = harvest(module_names())
+    known = {entry.package for entry in asked}
+    others = harvest_sources(top for top in packages or packages_distributions() if top not in known)
+    return sorted([*asked, *others], key=lambda entry: entry.name)
+
+
+def harvest_sources(packages: Iterable[str]) -> list[Entry]:
+    """What the public definitions of these packages say, sorted by name.
 
     A name is where the object is defined without the private parts of the path (`scipy.optimize._minimize.minimize` is
     `scipy.optimize.minimize`); of two such definitions the first in order of paths stays.
     """
-    tops = sorted(top for top in packages_distributions() if top not in exclude and _is_public(top))
     entries: dict[str, Entry] = {}
-    for top in tops:
+    for top in sorted(filter(_is_public, packages)):
         for module, path in _modules(top):
             for entry in _entries(top, module, path):
                 entries.setdefault(entry.name, entry)

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 _CALL = re.compile(r"^[\w.*]+\s*\(.*\)\s*(->.*|--.*)?$|->|^[\w.]+\(")
@@ -185,25 +185,18 @@ class DemoQuestion:
 
 
 def read_questions() -> list[DemoQuestion]:
-    """All questions of the packaged file, in its order."""
-    text = files("mrl_sweep.demo").joinpath("questions.jsonl").read_text(encoding="utf-8")
+    """All questions that were written by hand, in their order."""
+    text = Path(__file__).with_name("questions.jsonl").read_text(encoding="utf-8")
     return [DemoQuestion(**json.loads(line)) for line in text.split("\n") if line]
 
 
-def resolve(questions: list[DemoQuestion], row_of: Mapping[str, int]) -> tuple[list[tuple[DemoQuestion, dict[int, int]]], int]:
-    """(each question with the grades of its answers by row, how many answers are not there under any name).
+def grades_of(question: DemoQuestion, row_of: Mapping[str, int]) -> dict[int, int]:
+    """The grade of each answer by row. Errors: KeyError for an object that these versions don't have.
 
-    Two answers that are one object here, such as `numpy.concat` and `numpy.concatenate`, are judged once, by the higher grade.
+    Two answers that are one object, such as `numpy.concat` and `numpy.concatenate`, are judged once, by the higher grade.
     """
-    resolved = []
-    absent = 0
-    for question in questions:
-        grades: dict[int, int] = {}
-        for name, grade in question.answers.items():
-            row = row_of.get(name)
-            if row is None:
-                absent += 1
-            else:
-                grades[row] = max(grade, grades.get(row, 0))
-        resolved.append((question, grades))
-    return resolved, absent
+    grades: dict[int, int] = {}
+    for name, grade in question.answers.items():
+        row = row_of[name]
+        grades[row] = max(grade, grades.get(row, 0))
+    return grades

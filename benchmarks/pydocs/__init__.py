@@ -1,0 +1,1 @@
+"""How the packaged collection `pydocs` was made, and a larger corpus of the same kind for measurements."""
