@@ -44,6 +44,7 @@ docs: $(READY)
 bench: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks
+	$(BIN)/python tests/readme_parts.py --lists
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -34,7 +34,7 @@ DIMS: Final = (64, 128, 256, 384, 512, 768)
 SHARED: Final = ("float16", "binary")
 OF_EACH_SIZE: Final = ("int8", "int4", "rabitq")
 FACTORIES: Final = {"float32": "Flat", "float16": "SQfp16", "int8": "SQ8", "int4": "SQ4", "rabitq": "RaBitQ"}
-ONE_IN: Final = 5
+ONE_IN: Final = 10
 """The others search for one query in so many, and the time of their searches is multiplied: it grows with the queries alone."""
 
 SPACE: Final = prefixes(DIMS, Similarity.COSINE)

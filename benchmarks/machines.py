@@ -34,7 +34,7 @@ from mrl_sweep.store.shard import Rows
 from mrl_sweep.store.space import Space, Writer
 from mrl_sweep.types import Float32Array, ModelFacts, Qrels, Ranks, Vectors
 
-MILLIONS: Final = tuple(map(int, os.environ.get("BENCH_MACHINES_MILLIONS", "1,2,4,8").split(",")))
+MILLIONS: Final = tuple(map(int, os.environ.get("BENCH_MACHINES_MILLIONS", "1,2,5").split(",")))
 QUERIES: Final = int(os.environ.get("BENCH_MACHINES_QUERIES", "1_500"))
 DIM: Final = 256
 DIMS: Final = (32, 64, 96, 128, 160, 192, 224, 256)
