@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from mrl_sweep.decision.grid import decide_grid
+from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.deploying.findings import bytes_in_memory
 from mrl_sweep.runs.reopen import reopen
@@ -44,7 +45,7 @@ class Halves:
         """The proven configuration of the fewest bytes."""
         counted = np.ones((1, len(queries)), bool)
         scores = Scores(self.cells, (self.measure,), self.values[:, None, queries], counted)
-        return decide_grid(scores, Policy(required=(self.measure,), retain=self.retain), bytes_of=self.bytes_of).smallest
+        return decide_grid(Question(scores, Policy(required=(self.measure,), retain=self.retain)), self.bytes_of).smallest
 
     def share(self, cell: Configuration, queries: IntArray) -> float:
         """What the queries measure it to keep."""

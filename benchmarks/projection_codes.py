@@ -1,26 +1,27 @@
 """What each size at each precision keeps in a whole corpus, predicted from random tenths of it, beside the tenth's own share.
 
-Codes by themselves, and with a shortlist of them ordered again by full vectors.
+Codes by themselves, and with a shortlist of them ordered again by full vectors. Takes folders as `benchmarks.projection` does.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from benchmarks.harness import Bar, Table, main
-from benchmarks.projection import SHARE, Whole, means_of, only, whole_corpus
+from benchmarks.projection import DRAWS_OF_FEW, SHARE, Whole, beir, means_of, only, whole_corpus
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.projection.forecasts import Demand, GrowthModel
 from mrl_sweep.ranking.exact import RankOptions, rank_grid
 from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.rescore import Rescore, rescored
-from mrl_sweep.types import Configuration, Float32Array, FloatArray, Qrels, Ranks, Similarity, Vectors
+from mrl_sweep.types import Configuration, Float32Array, FloatArray, Qrels, Ranks, Similarity, Vectors, full_size
 
-DIMS: Final = (64, 128, 256)
 PRECISIONS: Final = ("float32", "int8", "int4", "rabitq", "binary")
 MEASURE: Final = parse_measure("nDCG@10")
 DRAWS: Final = 6
@@ -34,8 +35,9 @@ Row = Mapping[Configuration, tuple[float, float, float, float, float, bool]]
 
 def ranked(documents: Float32Array, queries: Float32Array, qrels: Qrels) -> Ranks:
     """The exact ranks of the grid and of shortlists from it; codes are trained on these documents."""
+    full = documents.shape[1]
     vectors, options = Vectors((documents,)), RankOptions(depth=RESCORE.shortlist(CUTOFF))
-    exact = rank_grid([prefixes(DIMS, Similarity.COSINE)], PRECISIONS, vectors, queries, qrels, options)
+    exact = rank_grid([prefixes((full // 4, full // 2, full), Similarity.COSINE)], PRECISIONS, vectors, queries, qrels, options)
     return rescored(exact, [RESCORE], vectors, queries, qrels, options, cutoff=CUTOFF)
 
 
@@ -62,16 +64,17 @@ def repetition(whole: Whole, truth: Ranks, generator: np.random.Generator) -> Ro
 def shares(ranks: Ranks, qrels: Qrels) -> dict[Configuration, float]:
     """What every configuration keeps of full size."""
     means: FloatArray = means_of(ranks, qrels, [MEASURE])[0]
-    full = means[ranks.candidates.index(Configuration("prefix", max(DIMS)))]
+    full = means[ranks.candidates.index(full_size(ranks.candidates))]
     return {candidate: float(mean / full) for candidate, mean in zip(ranks.candidates, means, strict=True)}
 
 
-def run() -> Table:
-    """Each row is one configuration, averaged over the tenths."""
-    whole = whole_corpus()
-    truth = ranked(whole.documents, whole.queries, whole.qrels)
-    repetitions = [repetition(whole, truth, np.random.default_rng(seed)) for seed in range(DRAWS)]
-    cells = [c for c in truth.candidates if c != Configuration("prefix", max(DIMS))]
+def run(whole: Whole | None = None) -> Table:
+    """Each row is one configuration, averaged over the tenths: six, forty of a small collection."""
+    whole = whole or whole_corpus()
+    truth, draws = ranked(whole.documents, whole.queries, whole.qrels), DRAWS if len(whole.documents) > 10_000 else DRAWS_OF_FEW
+    repetitions = [repetition(whole, truth, np.random.default_rng(seed)) for seed in range(draws)]
+    full = full_size(truth.candidates)
+    cells = [c for c in truth.candidates if c != full]
     data = np.array([[one[c] for one in repetitions] for c in cells], float)
     true, predicted, low, high, own, proven = np.moveaxis(data, 2, 0)
     inside = (low <= true) & (true <= high)
@@ -83,8 +86,8 @@ def run() -> Table:
             f"{own[i].mean():.1%}",
             f"{np.abs(predicted[i] - true[i]).mean():.1%}",
             f"{np.abs(own[i] - true[i]).mean():.1%}",
-            f"{inside[i].sum()} of {DRAWS}",
-            f"{proven[i].sum():.0f} of {DRAWS}",
+            f"{inside[i].sum()} of {draws}",
+            f"{proven[i].sum():.0f} of {draws}",
         )
         for i, c in enumerate(cells)
     ]
@@ -108,8 +111,8 @@ def run() -> Table:
         ),
     )
     note = (
-        f"{len(whole.documents):,} docstrings of the installed packages, WordLlama; {DRAWS} random samples of one document in "
-        f"{SHARE}, as in the table before. Shares of {MEASURE} at {max(DIMS)} dimensions in float32, predicted from each "
+        f"{whole.name}; {draws} random samples of one document in "
+        f"{SHARE}, as in the table before. Shares of {MEASURE} at {full.dim} dimensions in float32, predicted from each "
         f"configuration's own ranks in the sample; limits at 95% on either side. Proven: to keep {RETAIN:.0%} there. Shortlists"
         f" of {RESCORE.shortlist(CUTOFF)} are ordered again by float32 vectors."
     )
@@ -127,4 +130,6 @@ def run() -> Table:
 
 
 if __name__ == "__main__":
-    main(run)
+    folders = [Path(text) for text in sys.argv[1:] if not text.startswith("--")]
+    sys.argv[1:] = [text for text in sys.argv[1:] if text.startswith("--")]
+    main((lambda: run(beir(*folders))) if folders else run)

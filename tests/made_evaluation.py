@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.findings import Evaluation
@@ -21,7 +22,7 @@ def evaluated(scores: Scores, policy: Policy) -> Evaluation:
         qrels=Qrels(np.zeros(scores.values.shape[2] + 1, np.int64), none, none),
         scores=scores,
         policy=policy,
-        verdict=decide(scores, policy),
+        verdict=decide(Question(scores, policy)),
     )
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import cache
 from typing import Final
 
 import numpy as np
 
 from mrl_sweep.decision.bounds import retained_p
 from mrl_sweep.decision.judging import Question
-from mrl_sweep.decision.policy import DecideBy, Policy, reaches
+from mrl_sweep.decision.policy import DecideBy, reaches
 from mrl_sweep.decision.walk import decide, ladder
-from mrl_sweep.types import EXACT, FLAT, Basis, Configuration, IntArray, Judgement, Outcome, Scores, Verdict, full_size
+from mrl_sweep.types import EXACT, FLAT, Configuration, Judgement, Outcome, Scores, Verdict
 from mrl_sweep.words import asked_share
 
 _NOTHING: Final[Mapping[Configuration, str]] = {}
@@ -29,34 +29,24 @@ class Path:
 
 
 def judge_all(
-    scores: Scores,
-    verdict: Verdict,
-    policy: Policy,
-    *,
-    clusters: IntArray | None = None,
-    unfit: Mapping[Configuration, str] = _NOTHING,
-    doubts: Mapping[Configuration, str] = _NOTHING,
+    question: Question, verdict: Verdict, *, doubts: Mapping[Configuration, str] = _NOTHING
 ) -> dict[Configuration, Judgement]:
-    """The judgement of every configuration in `scores`, in their order; those of the verdict as it gives them.
+    """The judgement of every configuration in the scores, in their order; those of the verdict as it gives them.
 
     Configurations that differ in their size alone are a family, walked from the largest size down by the verdict's own rule
     and against the same full size, so that a row says PASS only where all larger ones of its family do. Families of indexes
     share alpha (`walk_paths`): of several that miss the margin by a hair some would pass, and a budget or a plan would choose it.
-    An index that is exact by construction (`Flat`) has no evidence of its own: it is judged as the exact search it repeats. What
-    is true of the exact search is true of its indexes too (`unfit`); `doubts` name what may not pass although nothing is wrong
-    with its scores.
+    An index that is exact by construction (`Flat`) has no evidence of its own: it is judged as the exact search it repeats.
+    `doubts` name what may not pass although nothing is wrong with its scores.
     """
+    scores = question.scores
     judged = {judgement.candidate: judgement for judgement in verdict.judgements}
-    full = next(judgement.candidate for judgement in verdict.judgements if judgement.outcome is Outcome.BASELINE)
-    defects = {c: unfit[one] for c in scores.candidates for one in (c, c.exact) if one in unfit}
     families = _families(c for c in scores.candidates if c not in judged)
-    for members in families.values():
-        walked = decide(scores, policy, baseline=full, candidates=members, clusters=clusters, unfit=defects)
-        judged |= {judgement.candidate: judgement for judgement in walked.judgements[1:]}
-    question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters, unfit=defects)
-    judged |= _sharing_alpha(question, [members for family, members in families.items() if family.index != EXACT], judged)
+    for members in families:
+        judged |= {judgement.candidate: judgement for judgement in decide(question, members).judgements[1:]}
+    judged |= _sharing_alpha(question, [members for members in families if members[0].index != EXACT], judged)
     for candidate, judgement in judged.items():
-        if candidate.index == FLAT and _repeats(scores, candidate, candidate.exact) and candidate.exact in judged:
+        if candidate.index == FLAT and _repeats(scores, candidate) and candidate.exact in judged:
             twin = judged[candidate.exact]
             judged[candidate] = replace(judgement, outcome=twin.outcome, reason=twin.reason)
         elif candidate in doubts:
@@ -70,21 +60,12 @@ def judge_all(
 def _sharing_alpha(
     question: Question, families: Sequence[Sequence[Configuration]], judged: Mapping[Configuration, Judgement]
 ) -> dict[Configuration, Judgement]:
-    """Of families that each passed at full alpha, the rows that do not at their part of it; the families are those measured.
-
-    What repeats the exact search takes no part: its answer is that of the verdict.
-    """
-    scores, policy = question.scores, question.policy
-    own = [members for members in families if not _all_repeat(scores, members)]
-    if len(own) < 2 or policy.decide_by is DecideBy.MEAN:
+    """Of families that each passed at full alpha, the rows that do not at their part of it; the families are those measured."""
+    paths = _paths_of(question, families)
+    if not paths:
         return {}
-    paths = [
-        Path(name=str(members[0].family), steps=tuple(ladder(members, question.baseline.dim)), share=1 / len(own))
-        for members in own
-    ]
-    steps = [step for path in paths for step in path.steps]
-    proven = walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=policy.alpha)
-    why = f"would pass by itself, but {len(own)} indexes and efforts share the error of {asked_share(policy.alpha)}"
+    proven = proven_along(question, paths)
+    why = f"would pass by itself, but {len(paths)} indexes and efforts share the error of {asked_share(question.policy.alpha)}"
     lowered: dict[Configuration, Judgement] = {}
     for path in paths:
         unproven = [c for c in path.steps if judged[c].outcome is Outcome.PASS and c not in proven]
@@ -94,54 +75,62 @@ def _sharing_alpha(
     return lowered
 
 
-def only_alone(
-    scores: Scores,
-    judged: Mapping[Configuration, Judgement],
-    policy: Policy,
-    *,
-    clusters: IntArray | None = None,
-    unfit: Mapping[Configuration, str] = _NOTHING,
-) -> dict[Configuration, str]:
+def only_alone(question: Question, judged: Mapping[Configuration, Judgement]) -> dict[Configuration, str]:
     """What passes in its own family and not where all families share one alpha, with the reason.
 
     A budget, a plan or a tenant names one of everything measured: of ten families that miss the margin by a hair, each walked
     at full alpha, some would pass in a third of all samples, and it is these that would be named. Controls are never named.
     """
-    full = next(judgement.candidate for judgement in judged.values() if judgement.outcome is Outcome.BASELINE)
+    full = question.baseline
     families = _families(c for c in judged if c.basis == full.basis and c != full)
-    own = [members for members in families.values() if not _all_repeat(scores, members)]
-    if len(own) < 2 or policy.decide_by is DecideBy.MEAN:
+    paths = _paths_of(question, families)
+    if not paths:
         return {}
-    defects = {c: unfit[one] for c in scores.candidates for one in (c, c.exact) if one in unfit}
-    question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters, unfit=defects)
-    paths = [Path(name=str(members[0].family), steps=tuple(ladder(members, full.dim)), share=1 / len(own)) for members in own]
-    steps = [step for path in paths for step in path.steps]
-    proven = {full, *walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=policy.alpha)}
-    stands_for = {c: c.exact for members in families.values() if members not in own for c in members}
-    shared = f"{len(own)} kinds of configuration shares the error of {asked_share(policy.alpha)}"
+    proven = {full, *proven_along(question, paths)}
+    stands_for = {c: c.exact for members in families if _all_repeat(question.scores, members) for c in members}
+    shared = f"{len(paths)} kinds of configuration shares the error of {asked_share(question.policy.alpha)}"
     why = f"passes by itself, but what is chosen among {shared}"
     passed = [c for c, judgement in judged.items() if judgement.outcome is Outcome.PASS and c.basis == full.basis]
     return {c: why for c in passed if stands_for.get(c, c) not in proven}
 
 
+def _paths_of(question: Question, families: Sequence[Sequence[Configuration]]) -> tuple[Path, ...]:
+    """A path down the sizes of each family, alpha shared equally; none where one alone, or no error, is in question.
+
+    What repeats the exact search takes no part: its answer is that of the verdict.
+    """
+    own = [members for members in families if not _all_repeat(question.scores, members)]
+    if len(own) < 2 or question.policy.decide_by is DecideBy.MEAN:
+        return ()
+    full = question.baseline.dim
+    return tuple(Path(name=str(members[0].family), steps=tuple(ladder(members, full)), share=1 / len(own)) for members in own)
+
+
 def _all_repeat(scores: Scores, members: Sequence[Configuration]) -> bool:
     """Whether an index returned what the exact search finds: what is true of that is true of it."""
-    return all(c.index != EXACT and _repeats(scores, c, c.exact) for c in members)
+    return all(c.index != EXACT and _repeats(scores, c) for c in members)
 
 
-def _families(candidates: Iterable[Configuration]) -> dict[Configuration, list[Configuration]]:
+def _repeats(scores: Scores, candidate: Configuration) -> bool:
+    """Whether every query has the same value as in the exact search of its codes, under every measure."""
+    if candidate.exact not in scores.candidates:
+        return False
+    a, b = (scores.values[scores.candidates.index(c)] for c in (candidate, candidate.exact))
+    return bool((a == b).all())
+
+
+def _families(candidates: Iterable[Configuration]) -> list[list[Configuration]]:
+    """The candidates, those together that differ in their size alone."""
     families: dict[Configuration, list[Configuration]] = {}
     for candidate in candidates:
         families.setdefault(candidate.family, []).append(candidate)
-    return families
+    return list(families.values())
 
 
-def _repeats(scores: Scores, candidate: Configuration, twin: Configuration) -> bool:
-    """Whether every query has the same value at both, under every measure."""
-    if twin not in scores.candidates:
-        return False
-    a, b = (scores.values[scores.candidates.index(c)] for c in (candidate, twin))
-    return bool((a == b).all())
+def proven_along(question: Question, paths: Sequence[Path]) -> tuple[Configuration, ...]:
+    """What these paths prove, in order (`walk_paths`)."""
+    steps = list(dict.fromkeys(step for path in paths for step in path.steps))
+    return walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=question.policy.alpha)
 
 
 def walk_paths(p_values: Mapping[Configuration, float], paths: Sequence[Path], *, alpha: float) -> tuple[Configuration, ...]:
@@ -193,8 +182,6 @@ SIDE_BY_SIDE: Final = (0.99, 0.98, 0.95, 0.90)
 LEAST_SHARE: Final = 0.8
 """The smallest share for which the answers of the grid are known beforehand."""
 
-_NO_GRID: Final[Mapping[Configuration, int]] = {}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridAnswer:
@@ -208,30 +195,20 @@ class GridAnswer:
     paths: tuple[Path, ...]
 
 
-def decide_grid(
-    scores: Scores,
-    policy: Policy,
-    *,
-    bytes_of: Mapping[Configuration, int],
-    basis: str = Basis.PREFIX,
-    clusters: IntArray | None = None,
-    unfit: Mapping[Configuration, str] = _NOTHING,
-) -> GridAnswer:
+def decide_grid(question: Question, bytes_of: Mapping[Configuration, int]) -> GridAnswer:
     """The smallest proven configuration among those of `bytes_of` (bytes of a vector in memory) that were scored.
 
-    `bytes_of` names the grid: exhaustive searches of `basis` at any size, precision and rescoring. Each is tested against the
+    `bytes_of` names the grid: exhaustive searches at any size, precision and rescoring. Each is tested against the
     full size as everywhere, for all required measures; the chance that any proven one is truly below the
     margin is at most alpha in all, because the paths share it. This alpha is beside that of the verdict on sizes alone.
     By mean (`policy.decide_by`) the paths are walked by the measured shares.
 
     Raises `InputError` where no share is defined: no usable query, or a full size that finds nothing.
     """
-    full = full_size(scores.candidates)
-    question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters, unfit=unfit)
-    grid = {c: size for c, size in bytes_of.items() if c in scores.candidates and c.basis == basis and c != full}
+    full = question.baseline
+    grid = {c: size for c, size in bytes_of.items() if c in question.scores.candidates and c != full}
     paths = paths_through(grid, full)
-    steps = list(dict.fromkeys(step for path in paths for step in path.steps))
-    proven = walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=policy.alpha)
+    proven = proven_along(question, paths)
     return GridAnswer(smallest=min(proven, key=lambda c: (grid[c], -c.dim), default=None), proven=proven, paths=paths)
 
 
@@ -271,48 +248,42 @@ def _by_dimension(
     bytes_of: Mapping[Configuration, int], full: Configuration, preferred: Sequence[str]
 ) -> tuple[Configuration, ...]:
     """The sizes of one family, largest first: of the first preferred precision there is, else of any."""
-    families: dict[Configuration, list[Configuration]] = {}
-    for c in bytes_of:
-        families.setdefault(c.family, []).append(c)
-    if not families:
-        return ()
-    order = [*preferred, *sorted({f.precision for f in families} - {*preferred})]
-    chosen = min(families, key=lambda f: (order.index(f.precision), str(f.rescore)))
-    return tuple(ladder(families[chosen], full.dim))
+    precisions = {c.precision for c in bytes_of}
+    order = [*preferred, *sorted(precisions - {*preferred})]
+    chosen = min(_families(bytes_of), key=lambda own: (order.index(own[0].precision), own[0].rescore), default=[])
+    return tuple(ladder(chosen, full.dim))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smallest:
     """What is proven to keep `retain`: the smallest size at float32, and the configuration of the fewest bytes.
 
-    Both are full size where nothing below it is proven (`is_full`). Each stands by itself at the policy's alpha: whoever picks
-    a share after looking at all of them takes the chance of each.
+    Both are full size where nothing below it is proven. Each stands by itself at the policy's alpha: who picks a share after
+    looking at all of them takes the chance of each.
     """
 
     retain: float
     dimension: int
     configuration: Configuration
-    is_full: bool
 
 
 def smallest_at(
-    scores: Scores,
-    policy: Policy,
-    retains: Sequence[float] = SIDE_BY_SIDE,
-    *,
-    bytes_of: Mapping[Configuration, int] = _NO_GRID,
-    clusters: IntArray | None = None,
-    unfit: Mapping[Configuration, str] = _NOTHING,
+    question: Question, bytes_of: Mapping[Configuration, int], retains: Sequence[float] = SIDE_BY_SIDE
 ) -> tuple[Smallest, ...]:
     """For each share the proven answer, in the order given, by bound whatever the policy decides by.
 
-    `bytes_of` names the grid of precisions and rescoring as in `decide_grid`; without it only sizes are looked at. A smaller
-    share never has a larger answer. Raises `InputError` where no share is defined, or one lies outside (0, 1].
+    `bytes_of` names the grid of precisions and rescoring as in `decide_grid`. A smaller share never has a larger answer. Raises
+    `InputError` where no share is defined, or one lies outside (0, 1].
     """
-    return tuple(
-        _smallest(scores, replace(policy, retain=retain, decide_by=DecideBy.BOUND), bytes_of, clusters, unfit)
-        for retain in retains
-    )
+    smallest = []
+    for retain in retains:
+        at_share = replace(question, policy=replace(question.policy, retain=retain, decide_by=DecideBy.BOUND))
+        dimension = decide(at_share).dimension
+        size = Configuration.exact_prefix(dimension)
+        fewest = decide_grid(at_share, bytes_of).smallest
+        chosen = fewest if fewest is not None and bytes_of[fewest] < bytes_of.get(size, 4 * dimension) else size
+        smallest.append(Smallest(retain=retain, dimension=dimension, configuration=chosen))
+    return tuple(smallest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,52 +294,26 @@ class GridByShare:
     configuration: Configuration | None
 
 
-def grid_by_share(
-    scores: Scores,
-    policy: Policy,
-    *,
-    bytes_of: Mapping[Configuration, int],
-    clusters: IntArray | None = None,
-    unfit: Mapping[Configuration, str] = _NOTHING,
-) -> tuple[GridByShare, ...]:
+def grid_by_share(question: Question, bytes_of: Mapping[Configuration, int]) -> tuple[GridByShare, ...]:
     """What `decide_grid` answers at each tenth of a percent from `LEAST_SHARE` up, and at the asked share; a row for each answer.
 
     A smaller share never has a larger answer, so only the places where the answer changes are searched for.
     """
+    policy = question.policy
     shares = sorted({*(i / 1000 for i in range(round(1000 * LEAST_SHARE), 1001)), policy.retain})
-    answers: dict[int, Configuration | None] = {}
 
+    @cache
     def answer(at: int) -> Configuration | None:
-        if at not in answers:
-            rule = replace(policy, retain=shares[at])
-            answers[at] = decide_grid(scores, rule, bytes_of=bytes_of, clusters=clusters, unfit=unfit).smallest
-        return answers[at]
+        return decide_grid(replace(question, policy=replace(policy, retain=shares[at])), bytes_of).smallest
 
-    def search(low: int, high: int) -> None:
-        if high - low > 1 and answer(low) != answer(high):
-            middle = (low + high) // 2
-            search(low, middle)
-            search(middle, high)
+    def ends(low: int, high: int) -> list[int]:
+        """The last share of each answer from `low` to `high`, but for that of the last one."""
+        if answer(low) == answer(high):
+            return []
+        if high - low == 1:
+            return [low]
+        middle = (low + high) // 2
+        return [*ends(low, middle), *ends(middle, high)]
 
-    search(0, len(shares) - 1)
-    searched = sorted(answers)
-    ends = [at for at, following in pairwise(searched) if answers[at] != answers[following]]
-    return tuple(GridByShare(retain=shares[at], configuration=answers[at]) for at in [*ends, searched[-1]])
-
-
-def _smallest(
-    scores: Scores,
-    policy: Policy,
-    bytes_of: Mapping[Configuration, int],
-    clusters: IntArray | None,
-    unfit: Mapping[Configuration, str],
-) -> Smallest:
-    full = full_size(scores.candidates)
-    size = decide(scores, policy, clusters=clusters, unfit=unfit).dimension
-    configuration = Configuration.exact_prefix(size)
-    coded = {c: n for c, n in bytes_of.items() if c != full}
-    if coded:
-        answer = decide_grid(scores, policy, bytes_of=coded, clusters=clusters, unfit=unfit).smallest
-        if answer is not None and coded[answer] < coded.get(configuration, 4 * size):
-            configuration = answer
-    return Smallest(retain=policy.retain, dimension=size, configuration=configuration, is_full=configuration == full)
+    last = len(shares) - 1
+    return tuple(GridByShare(retain=shares[at], configuration=answer(at)) for at in [*ends(0, last), last])

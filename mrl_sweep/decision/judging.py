@@ -12,19 +12,28 @@ from mrl_sweep.decision.policy import DecideBy, Policy, falls_short, reaches
 from mrl_sweep.decision.queries_needed import Sample, provable_loss, queries_to_settle
 from mrl_sweep.decision.units import cluster_means, count_units
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import Configuration, Evidence, FloatArray, IntArray, Judgement, Measure, Outcome, Scores
+from mrl_sweep.types import Configuration, Evidence, FloatArray, IntArray, Judgement, Measure, Outcome, Scores, full_size
 from mrl_sweep.words import UNKNOWN, about, asked_share, keeps, percent, queries_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Question:
-    """Everything a judgement depends on: the scores, the rule, what is compared with, and what is known beforehand."""
+    """Everything a judgement depends on: the scores, the rule, and what is known beforehand.
+
+    `clusters` (n_queries,) makes queries of one label one unit of evidence (`cluster_means`); -1 is a query of its own.
+    `unfit` candidates, and whatever searches or reorders their codes, fail for the reason given, whatever their scores (zero
+    prefixes, collapsed embeddings).
+    """
 
     scores: Scores
     policy: Policy
-    baseline: Configuration
     clusters: IntArray | None = None
     unfit: Mapping[Configuration, str] = field(default_factory=dict)
+
+    @property
+    def baseline(self) -> Configuration:
+        """Full size, with which everything is compared."""
+        return full_size(self.scores.candidates)
 
     @property
     def required(self) -> tuple[Measure, ...]:
@@ -50,7 +59,7 @@ class Question:
 
     def why_unfit(self, candidate: Configuration) -> str | None:
         """The reason for which the candidate, or the baseline that it is measured by, cannot be certified at all."""
-        return self.unfit.get(candidate, self.unfit.get(self.baseline))
+        return next((self.unfit[one] for one in (candidate, candidate.exact, self.baseline) if one in self.unfit), None)
 
     def values(self, measure: Measure, candidates: Sequence[Configuration]) -> FloatArray:
         """(len(candidates), n_units) the values of this measure, by unit of evidence."""

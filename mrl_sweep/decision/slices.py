@@ -17,8 +17,18 @@ from mrl_sweep.decision.judging import Question, or_none
 from mrl_sweep.decision.policy import Policy, reaches
 from mrl_sweep.decision.student import t_tail
 from mrl_sweep.decision.units import check_fields, cluster_means
-from mrl_sweep.decision.walk import ladder_below
-from mrl_sweep.types import BoolArray, Configuration, FloatArray, IntArray, Measure, Outcome, Ranks, Scores, full_size
+from mrl_sweep.types import (
+    BoolArray,
+    Configuration,
+    FloatArray,
+    IntArray,
+    Measure,
+    Outcome,
+    Ranks,
+    Scores,
+    exact_prefixes,
+    full_size,
+)
 
 MOST_VALUES: Final = 12
 """A numeric field with more different values than this is cut into terciles."""
@@ -193,12 +203,7 @@ class SliceJudgement:
 
 
 def search_slices(
-    scores: Scores,
-    slices: Sequence[Slice],
-    policy: Policy,
-    *,
-    candidates: Sequence[Configuration] | None = None,
-    clusters: IntArray | None = None,
+    question: Question, slices: Sequence[Slice], candidates: Sequence[Configuration] | None = None
 ) -> tuple[SliceFinding, ...]:
     """Every slice at every candidate (default: all sizes below full size), size by size, largest first.
 
@@ -207,14 +212,13 @@ def search_slices(
     expected to be chance, counted over all slices of a size: each size is a search of its own. Slices without a counted query
     are left out.
     """
-    full = full_size(scores.candidates)
-    question = Question(scores=scores, policy=policy, baseline=full, clusters=clusters)
-    sizes = list(candidates) if candidates is not None else ladder_below(scores, full)
+    scores = question.scores
+    full, *sizes = exact_prefixes(scores.candidates) if candidates is None else (question.baseline, *candidates)
     m = scores.measures.index(question.required[0])
     counted = scores.counted[m]
     values = scores.values[[scores.candidates.index(c) for c in (full, *sizes)], m][:, counted]
-    labels = None if clusters is None else clusters[counted]
-    every = [f for s in slices for f in _findings(s, s.members[counted], values, labels, sizes, policy)]
+    labels = None if question.clusters is None else question.clusters[counted]
+    every = [f for s in slices for f in _findings(s, s.members[counted], values, labels, sizes, question.policy)]
     at_size = [(size, [f for f in every if f.candidate == size]) for size in sizes]
     q_values = {(size, i): q for size, own in at_size for i, q in enumerate(benjamini_hochberg([f.p_value for f in own]))}
     return tuple(replace(f, q_value=q_values[size, i]) for size, own in at_size for i, f in enumerate(own))

@@ -19,8 +19,9 @@ from mrl_sweep.decision.grid import (
     only_alone,
     smallest_at,
 )
+from mrl_sweep.decision.judging import Question, judge_each
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.decision.walk import decide, judge
+from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.index_spec import vector_bytes
 from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.codes.precision import bytes_per_vector
@@ -140,7 +141,7 @@ class Evaluation:
             qrels=qrels,
             scores=scores,
             policy=policy,
-            verdict=decide(scores, policy, clusters=clusters, unfit=unfit),
+            verdict=decide(Question(scores, policy, clusters, unfit)),
             clusters=clusters,
             unfit=unfit,
             no_relevant=no_relevant,
@@ -149,7 +150,12 @@ class Evaluation:
 
     def judge(self, configuration: Configuration) -> Judgement:
         """This configuration by itself against full size: one test at full alpha."""
-        return judge(self.scores, configuration, self.policy, clusters=self.clusters, unfit=self.unfit)
+        return judge_each(self.question, [configuration])[0]
+
+    @property
+    def question(self) -> Question:
+        """What every judgement of this evaluation depends on."""
+        return Question(self.scores, self.policy, self.clusters, self.unfit)
 
     @property
     def full(self) -> Configuration:
@@ -173,9 +179,8 @@ def findings_of(
     What is not certified never passes, whatever it scored.
     """
     doubts = {configuration: NOT_CERTIFIED for configuration, cost in costs.items() if not cost.certified}
-    of = evaluation
-    judged = judge_all(of.scores, of.verdict, of.policy, clusters=of.clusters, unfit=of.unfit, doubts=doubts)
-    alone = only_alone(of.scores, judged, of.policy, clusters=of.clusters, unfit=of.unfit)
+    judged = judge_all(evaluation.question, evaluation.verdict, doubts=doubts)
+    alone = only_alone(evaluation.question, judged)
     return {
         configuration: Finding(
             judgement=judgement,
@@ -232,15 +237,15 @@ def fewest_of(evaluation: Evaluation, *, refused: Refusal = lambda _configuratio
 
     Raises InputError where no share is defined.
     """
-    scores, policy, clusters, unfit = evaluation.scores, evaluation.policy, evaluation.clusters, evaluation.unfit
-    taken = [c for c in scores.candidates if not refused(c)]
+    question = evaluation.question
+    taken = [c for c in evaluation.scores.candidates if not refused(c)]
     own, turned = (grid_bytes(taken, basis) for basis in (Basis.PREFIX, Basis.PCA))
     coded = any(c.precision != FLOAT32 for c in own)
     return Fewest(
-        own=decide_grid(scores, policy, bytes_of=own, clusters=clusters, unfit=unfit),
-        turned=decide_grid(scores, policy, bytes_of=turned, basis=Basis.PCA, clusters=clusters, unfit=unfit) if turned else None,
-        smallest=smallest_at(scores, policy, bytes_of=own, clusters=clusters, unfit=unfit),
-        by_share=grid_by_share(scores, policy, bytes_of=own, clusters=clusters, unfit=unfit) if coded else (),
+        own=decide_grid(question, own),
+        turned=decide_grid(question, turned) if turned else None,
+        smallest=smallest_at(question, own),
+        by_share=grid_by_share(question, own) if coded else (),
     )
 
 

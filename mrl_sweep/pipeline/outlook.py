@@ -165,13 +165,9 @@ def surroundings(evaluation: Evaluation, model: Mapping[str, Any], project_docs:
     """What the advice needs to know besides the run's own figures; `model` is what the manifest says of it."""
     full = evaluation.full
     turned = [c for c in evaluation.scores.candidates if c.basis == Basis.PCA and c == c.at_float32]
-    by_pca = (
-        decide(evaluation.scores, evaluation.policy, baseline=full, candidates=turned, clusters=evaluation.clusters)
-        if turned
-        else None
-    )
+    question = replace(evaluation.question, unfit={})
+    by_pca = decide(question, turned) if turned else None
     acceptable = by_pca.dimension if by_pca is not None and by_pca.dimension < full.dim else None
-    question = Question(scores=evaluation.scores, policy=evaluation.policy, baseline=full, clusters=evaluation.clusters)
     family, missing = missing_prompts(model)
     return Surroundings(
         family=family,
@@ -261,7 +257,7 @@ class Bounds:
         of = self.evaluation
         rule = replace(of.policy, alpha=of.policy.alpha * share)
         unfit = {funnel.configuration: of.unfit[size] for funnel in funnels for size in _stages(funnel) if size in of.unfit}
-        question = Question(scores=case, policy=rule, baseline=of.full, clusters=of.clusters, unfit=unfit)
+        question = Question(case, rule, of.clusters, unfit)
         step = max(1, _VALUES_AT_ONCE // case.values.shape[2])
         pieces = (funnels[start : start + step] for start in range(0, len(funnels), step))
         return [one for piece in pieces for one in judge_each(question, [funnel.configuration for funnel in piece])]

@@ -146,7 +146,7 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
         *(() if sweep.collection.label_free else relevant_slices(n_relevant)),
         *topic_slices(topic_labels(sweep.embeddings.queries), queries.texts),
     ]
-    findings = search_slices(sweep.scores, slices, sweep.policy, candidates=sizes_below_full(sweep), clusters=sweep.clusters)
+    findings = search_slices(sweep.question, slices, sizes_below_full(sweep))
     return slice_rows(findings, judge_slices(findings, alpha=sweep.policy.alpha))
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from mrl_sweep.decision.grid import decide_grid
+from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.slices import SliceJudgement, declared_slices, judge_slices, search_slices
-from mrl_sweep.decision.walk import Policy, decide
+from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.findings import grid_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.precision import parse_precision
@@ -138,7 +139,7 @@ def _ask_sizes(max_dim: int, sizes: Sequence[Configuration], run: EarlierRun) ->
     if sizes[0] in allowed:
         passed = GateAnswer(Status.PASS, f"Full size, {allowed[0].dim}, is not above {max_dim}.")
         return GateQuestion(passed, question, allowed[0])
-    walk = decide(run.scores, run.policy, candidates=allowed, clusters=run.clusters, unfit=run.unfit)
+    walk = decide(run.question, allowed)
     if walk.status is Status.PASS:
         return GateQuestion(GateAnswer(Status.PASS, verdict_words(walk)), question, Configuration.exact_prefix(walk.dimension))
     return GateQuestion(_finding(walk.judgements[1], run.policy), question, allowed[0])
@@ -155,7 +156,7 @@ def _ask_bytes(max_bytes: int, run: EarlierRun) -> GateQuestion:
         raise InputError(f"no configuration takes at most {max_bytes:,} bytes a vector ({least})", hint)
     if full in allowed:
         return GateQuestion(GateAnswer(Status.PASS, f"Full size takes {cells[full]:,} bytes a vector."), question, full)
-    grid = decide_grid(run.scores, run.policy, bytes_of=allowed, clusters=run.clusters, unfit=run.unfit)
+    grid = decide_grid(run.question, allowed)
     if grid.smallest is not None:
         judged = run.judge(grid.smallest)
         sentence = f"{cells[grid.smallest]:,} bytes a vector: {_finding(judged, run.policy).sentence}"
@@ -189,7 +190,7 @@ def judge_declared(run: EarlierRun, config: SweepConfig, named: Configuration) -
     if not fields:
         raise InputError("--slice-retain needs to know which slices", "name the fields with --slice")
     slices = declared_slices(run.data.query_metadata, fields)
-    searched = search_slices(run.scores, slices, replace(run.policy, retain=retain), candidates=[named], clusters=run.clusters)
+    searched = search_slices(replace(run.question, policy=replace(run.policy, retain=retain)), slices, [named])
     return judge_slices(searched, alpha=run.policy.alpha)
 
 

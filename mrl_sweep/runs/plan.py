@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mrl_sweep.decision.judging import Question, judge_each
+from mrl_sweep.decision.judging import judge_each
 from mrl_sweep.decision.slices import declared_slices
 from mrl_sweep.deploying.bill import GIB, PlanRequest, PlanRow
 from mrl_sweep.deploying.plan import Evaluated, Plan, make_plan
@@ -16,7 +16,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.pipeline.outlook import acceptable_there, growths
 from mrl_sweep.runs.reopen import EarlierRun, target_of
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import EXACT, Advice, Configuration, Judgement, full_size
+from mrl_sweep.types import EXACT, Advice, Configuration, Judgement
 from mrl_sweep.words import first_offenders
 
 
@@ -68,13 +68,7 @@ def judged_on_slice(run: EarlierRun, tenant: Tenant, rows: Sequence[PlanRow], re
         )
     counted = run.scores.counted & slices[value]
     policy = replace(run.policy, retain=retain, alpha=run.policy.alpha / len(rows))
-    question = Question(
-        scores=replace(run.scores, counted=counted),
-        policy=policy,
-        baseline=full_size(run.findings),
-        clusters=run.clusters,
-        unfit=run.unfit,
-    )
+    question = replace(run.question, scores=replace(run.scores, counted=counted), policy=policy)
     measured = [Configuration.parse(row.configuration) for row in rows]
     # an exhaustive index finds what the exact search found
     candidates = [one if one in run.findings else replace(one, index=EXACT) for one in measured]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mrl_sweep.decision.policy import DecideBy, Policy
 from mrl_sweep.decision.units import cluster_labels
-from mrl_sweep.decision.walk import DecideBy, Policy
 from mrl_sweep.deploying.findings import Evaluation, Findings, fewest_of, findings_of
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.errors import InputError

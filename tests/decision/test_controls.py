@@ -37,7 +37,7 @@ def question(decay: float, n_queries: int = 300, clusters: int | None = None) ->
         tuple(map(Configuration.parse, values)), (NDCG,), np.stack([*values.values()])[:, None], np.ones((1, n_queries), bool)
     )
     labels = None if clusters is None else np.arange(n_queries) // (n_queries // clusters)
-    return Question(scores=scores, policy=Policy(), baseline=Configuration.exact_prefix(DIM), clusters=labels)
+    return Question(scores, Policy(), clusters=labels)
 
 
 def test_a_model_whose_first_axes_carry_most_beats_random_at_every_size() -> None:
@@ -64,7 +64,7 @@ def test_no_better_is_proven_within_five_percent_of_full_size() -> None:
     for gain, answer in ((0.0, "no better"), (0.01, "better"), (0.001, "no better"), (-0.05, "no better")):
         own = random + gain + rng.normal(0, 0.02, n)
         scores = Scores(names, (NDCG,), np.stack([full, own, random])[:, None], np.ones((1, n), bool))
-        (control,) = against_random(Question(scores=scores, policy=Policy(), baseline=Configuration.exact_prefix(4)))
+        (control,) = against_random(Question(scores, Policy()))
         limits = compare_paired(random, own, alpha=0.1)
         assert (control.low, control.high) == (limits.low / 0.5, limits.high / 0.5)  # type: ignore[operator]
         assert str(control.answer) == answer
@@ -82,7 +82,7 @@ def test_where_random_axes_lose_nothing_there_is_nothing_to_tell() -> None:
     full = np.full(100, 0.5)
     names = tuple(map(Configuration.parse, ("4", "2", "random-0:2")))
     scores = Scores(names, (NDCG,), np.stack([full, full, full * 0.96])[:, None], np.ones((1, 100), bool))
-    assert against_random(Question(scores=scores, policy=Policy(), baseline=names[0])) == ()
+    assert against_random(Question(scores, Policy())) == ()
     assert verdict_on_prefixes(()) is AgainstRandom.OPEN
 
 
@@ -94,7 +94,7 @@ def test_the_printed_limit_is_that_of_the_best_draw() -> None:
     own = full - 0.1 + rng.normal(0, 0.02, n)
     names = tuple(map(Configuration.parse, ("4", "2", "random-0:2", "random-1:2", "random-2:2")))
     scores = Scores(names, (NDCG,), np.stack([full, own, *draws])[:, None], np.ones((1, n), bool))
-    (control,) = against_random(Question(scores=scores, policy=Policy(), baseline=names[0]))
+    (control,) = against_random(Question(scores, Policy()))
     against_mean, against_best = (compare_paired(random, own, alpha=0.1) for random in (np.mean(draws, axis=0), draws[2]))
     assert against_mean.low is not None
     assert against_best.low is not None

@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.bounds import retained_p, shortfall_p
-from mrl_sweep.decision.walk import Policy, decide
+from mrl_sweep.decision.judging import Question
+from mrl_sweep.decision.policy import Policy
+from mrl_sweep.decision.walk import decide
 from mrl_sweep.types import Basis, Configuration, FloatArray, Measure, Scores
 
 N = 100_000
@@ -138,7 +140,7 @@ def test_the_walk_chooses_a_truly_bad_size_in_at_most_five_percent(real: dict[st
             chosen_bad = (reached > 0) & truly_bad[reached - 1]
             assert chosen_bad.mean() <= at_most
             for i in range(5):
-                assert decide(sample(whole[:, drawn[i]]), Policy(retain=retain)).proven == (
+                assert decide(Question(sample(whole[:, drawn[i]]), Policy(retain=retain))).proven == (
                     100 - reached[i] if reached[i] else None
                 )
 

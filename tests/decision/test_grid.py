@@ -9,6 +9,7 @@ import pytest
 
 from mrl_sweep.decision.bounds import retained_p
 from mrl_sweep.decision.grid import Path, decide_grid, paths_through, walk_paths
+from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import DecideBy, Policy
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration, FloatArray, Measure, Scores
@@ -70,11 +71,11 @@ def test_the_planted_smallest_configuration_is_found() -> None:
     share = {"float32": 256, "int8": 256, "int4": 384, "rabitq": 768}
     shares = {c: 0.999 if c.dim >= share[c.precision] else 0.9 for c in grid_bytes()}
     scores = planted(shares, 600, np.random.default_rng(0))
-    answer = decide_grid(scores, Policy(retain=0.97), bytes_of=grid_bytes())
+    answer = decide_grid(Question(scores, Policy(retain=0.97)), grid_bytes())
     assert str(answer.smallest) == "768:rabitq"
     assert cell(384, "int4") in answer.proven
     assert cell(256, "float32") not in answer.proven, "on no path"
-    by_mean = decide_grid(scores, Policy(retain=0.97, decide_by=DecideBy.MEAN), bytes_of=grid_bytes())
+    by_mean = decide_grid(Question(scores, Policy(retain=0.97, decide_by=DecideBy.MEAN)), grid_bytes())
     assert by_mean.smallest == answer.smallest
 
 
@@ -84,15 +85,15 @@ def test_every_required_measure_counts_and_what_is_unfit_is_never_named() -> Non
     values = np.concatenate([scores.values, scores.values], axis=1)
     values[1:, 1] *= 0.9
     both = Scores(scores.candidates, (NDCG, other), values, np.ones((2, 600), bool))
-    assert decide_grid(both, Policy(required=(NDCG, other)), bytes_of=grid_bytes()).smallest is None
-    assert str(decide_grid(both, Policy(required=(NDCG,)), bytes_of=grid_bytes()).smallest) == "128:rabitq"
+    assert decide_grid(Question(both, Policy(required=(NDCG, other))), grid_bytes()).smallest is None
+    assert str(decide_grid(Question(both, Policy(required=(NDCG,))), grid_bytes()).smallest) == "128:rabitq"
     unfit = {cell(128, "rabitq"): "zero prefixes"}
-    assert str(decide_grid(scores, Policy(), bytes_of=grid_bytes(), unfit=unfit).smallest) == "256:rabitq"
+    assert str(decide_grid(Question(scores, Policy(), unfit=unfit), grid_bytes()).smallest) == "256:rabitq"
     few = planted(dict.fromkeys(grid_bytes(), 1.0), 29, np.random.default_rng(0))
-    assert decide_grid(few, Policy(retain=0.5), bytes_of=grid_bytes()).proven == ()
+    assert decide_grid(Question(few, Policy(retain=0.5)), grid_bytes()).proven == ()
     values[0] = 0
     with pytest.raises(InputError, match="nDCG@10 is 0 at full size"):
-        decide_grid(Scores(both.candidates, both.measures, values, both.counted), Policy(), bytes_of=grid_bytes())
+        decide_grid(Question(Scores(both.candidates, both.measures, values, both.counted), Policy()), grid_bytes())
 
 
 Truth = Callable[[Configuration], float]

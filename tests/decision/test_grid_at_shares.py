@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.grid import decide_grid, grid_by_share, smallest_at
+from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import DecideBy, Policy
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.errors import InputError
@@ -28,38 +29,39 @@ BYTES = {c: c.dim // 8 + 8 if c.precision == "rabitq" else 4 * c.dim for c in sc
 
 
 def test_each_share_has_the_answer_of_its_own_decision() -> None:
-    answers = smallest_at(scores(), Policy())
-    assert [(a.retain, a.dimension, str(a.configuration), a.is_full) for a in answers] == [
-        (0.99, 512, "512", False),
-        (0.98, 256, "256", False),
-        (0.95, 256, "256", False),
-        (0.9, 128, "128", False),
+    answers = smallest_at(Question(scores(), Policy()), {})
+    assert [(a.retain, a.dimension, str(a.configuration)) for a in answers] == [
+        (0.99, 512, "512"),
+        (0.98, 256, "256"),
+        (0.95, 256, "256"),
+        (0.9, 128, "128"),
     ]
     for answer in answers:
-        assert decide(scores(), Policy(retain=answer.retain)).proven == answer.dimension
+        assert decide(Question(scores(), Policy(retain=answer.retain))).proven == answer.dimension
 
 
 def test_with_codes_the_fewest_bytes_stand_beside_the_smallest_size() -> None:
-    answers = smallest_at(scores(), Policy(), (0.98, 0.95, 0.9), bytes_of=BYTES)
+    answers = smallest_at(Question(scores(), Policy()), BYTES, (0.98, 0.95, 0.9))
     assert [(a.dimension, str(a.configuration)) for a in answers] == [(256, "256"), (256, "768:rabitq"), (128, "512:rabitq")]
 
 
 def test_nothing_proven_is_full_size() -> None:
-    (answer,) = smallest_at(scores(40), Policy(), (0.99,), bytes_of=BYTES)
-    assert (answer.dimension, str(answer.configuration), answer.is_full) == (768, "768", True)
+    (answer,) = smallest_at(Question(scores(40), Policy()), BYTES, (0.99,))
+    assert (answer.dimension, str(answer.configuration)) == (768, "768")
 
 
 def test_it_is_by_bound_whatever_decides_and_refuses_what_is_no_share() -> None:
-    assert smallest_at(scores(40), Policy(decide_by=DecideBy.MEAN), (0.98,)) == smallest_at(scores(40), Policy(), (0.98,))
+    by_mean, by_bound = (Question(scores(40), Policy(decide_by=by)) for by in (DecideBy.MEAN, DecideBy.BOUND))
+    assert smallest_at(by_mean, {}, (0.98,)) == smallest_at(by_bound, {}, (0.98,))
     with pytest.raises(InputError, match=r"retain is 1\.2"):
-        smallest_at(scores(40), Policy(), (1.2,))
+        smallest_at(Question(scores(40), Policy()), {}, (1.2,))
 
 
 def test_the_grid_s_answer_at_any_share_is_found_between_the_places_where_it_changes() -> None:
-    rows = grid_by_share(scores(), Policy(retain=0.9555), bytes_of=BYTES)
+    rows = grid_by_share(Question(scores(), Policy(retain=0.9555)), BYTES)
     assert [row.retain for row in rows] == sorted(row.retain for row in rows)
     assert rows[-1].retain == 1.0
     for share in (0.8, 0.851, 0.9, 0.9555, 0.97, 0.985, 0.999, 1.0):
         row = next(row for row in rows if row.retain >= share)
-        assert row.configuration == decide_grid(scores(), Policy(retain=share), bytes_of=BYTES).smallest, share
+        assert row.configuration == decide_grid(Question(scores(), Policy(retain=share)), BYTES).smallest, share
     assert len({row.configuration for row in rows}) == len(rows) >= 3

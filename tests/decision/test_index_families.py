@@ -24,8 +24,8 @@ def scores_of(means: dict[str, float]) -> Scores:
 
 def judged(means: dict[str, float], **doubts: str) -> dict[str, Judgement]:
     scores, policy = scores_of(means), Policy(retain=0.95)
-    verdict = decide(scores, policy)
-    found = judge_all(scores, verdict, policy, doubts={Configuration.parse(name): why for name, why in doubts.items()})
+    verdict = decide(Question(scores, policy))
+    found = judge_all(Question(scores, policy), verdict, doubts={Configuration.parse(name): why for name, why in doubts.items()})
     return {str(configuration): judgement for configuration, judgement in found.items()}
 
 
@@ -76,7 +76,7 @@ def test_a_doubt_takes_a_pass_away_and_leaves_a_failure() -> None:
 def test_what_makes_an_exact_search_unfit_makes_its_indexes_unfit() -> None:
     scores, policy = scores_of({"64": 1.0, "32": 0.99, "32:float32:HNSW32": 0.99}), Policy(retain=0.95)
     unfit = {Configuration.parse("32"): "zero prefixes"}
-    found = judge_all(scores, decide(scores, policy, unfit=unfit), policy, unfit=unfit)
+    found = judge_all(Question(scores, policy, unfit=unfit), decide(Question(scores, policy, unfit=unfit)))
     assert {j.outcome for c, j in found.items() if c.dim == 32} == {Outcome.FAIL}
     assert {j.reason for c, j in found.items() if c.dim == 32} == {"zero prefixes"}
 
@@ -92,11 +92,9 @@ def one_near_the_margin(*indexes: str) -> dict[str, Judgement]:
         Scores(tuple(map(Configuration.parse, rows)), (NDCG,), np.stack([*rows.values()])[:, None], COUNTED),
         Policy(retain=0.95),
     )
-    p = p_values_of(
-        Question(scores=scores, policy=policy, baseline=scores.candidates[0]), [Configuration.parse(f"64:float32:{indexes[0]}")]
-    )
+    p = p_values_of(Question(scores, policy), [Configuration.parse(f"64:float32:{indexes[0]}")])
     assert 0.025 < p[0] < 0.05
-    return {str(c): j for c, j in judge_all(scores, decide(scores, policy), policy).items()}
+    return {str(c): j for c, j in judge_all(Question(scores, policy), decide(Question(scores, policy))).items()}
 
 
 def test_indexes_share_alpha_and_what_passes_alone_says_so() -> None:
@@ -121,7 +119,7 @@ def test_an_exact_index_takes_no_part_of_alpha() -> None:
         Scores(tuple(map(Configuration.parse, rows)), (NDCG,), np.stack([*rows.values()])[:, None], COUNTED),
         Policy(retain=0.95),
     )
-    beside_flat = judge_all(scores, decide(scores, policy), policy)
+    beside_flat = judge_all(Question(scores, policy), decide(Question(scores, policy)))
     assert beside_flat[Configuration.parse("32:float32:HNSW32")] == found["32:float32:HNSW32"]
 
 
@@ -135,9 +133,9 @@ def test_what_is_chosen_among_several_families_shares_alpha() -> None:
     def alone(*names: str) -> dict[str, str]:
         values = np.stack([rows[name] for name in names])[:, None]
         scores, policy = Scores(tuple(map(Configuration.parse, names)), (NDCG,), values, COUNTED), Policy(retain=0.95)
-        found = judge_all(scores, decide(scores, policy), policy)
+        found = judge_all(Question(scores, policy), decide(Question(scores, policy)))
         assert {str(j.outcome) for j in found.values()} == {"baseline", "pass"}
-        return {str(c): why for c, why in only_alone(scores, found, policy).items()}
+        return {str(c): why for c, why in only_alone(Question(scores, policy), found).items()}
 
     why = "passes by itself, but what is chosen among 3 kinds of configuration shares the error of 5%"
     assert alone("64", "32", "32:int8", "32:int4", "pca:32") == {"32:int8": why, "32:int4": why}

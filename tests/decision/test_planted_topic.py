@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mrl_sweep.decision.judging import Question
+from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.slices import Slice, biggest_losers, search_slices, topic_slices
-from mrl_sweep.decision.walk import Policy, decide
+from mrl_sweep.decision.walk import decide
 from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.portable import PortableKernel
@@ -34,9 +36,9 @@ def test_the_topic_in_the_tail_is_named_and_random_slices_are_not(seed: int) -> 
     small = Configuration(Basis.PREFIX, 64)
     texts = [f"{'astronomy' if t == 3 else f'subject{t}'} question" for t in topic[wanted]]
     random = [Slice("random", str(i), rng.random(N_QUERIES) < 0.15) for i in range(200)]
-    found = search_slices(scores, [*topic_slices(topic[wanted], texts), *random], Policy())
+    found = search_slices(Question(scores, Policy()), [*topic_slices(topic[wanted], texts), *random])
 
-    assert decide(scores, Policy()).proven is None
+    assert decide(Question(scores, Policy())).proven is None
     hits = [f for f in found if f.q_value is not None and f.q_value <= 0.05]
     worst = min((f for f in hits if f.candidate == small), key=lambda f: f.kept or 0.0)
     assert (worst.field, worst.value.split(",")[0]) == ("topic", "astronomy")

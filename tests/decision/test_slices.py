@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mrl_sweep.decision.bounds import paired_bounds
+from mrl_sweep.decision.judging import Question
+from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.slices import (
     LosingQuery,
     Slice,
@@ -25,7 +27,6 @@ from mrl_sweep.decision.slices import (
     telling_words,
     topic_slices,
 )
-from mrl_sweep.decision.walk import Policy
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Basis, Configuration, FloatArray, Measure, Outcome, Ranks, Scores, TopDocuments
 
@@ -153,7 +154,7 @@ def test_two_hundred_random_slices_raise_no_more_than_the_promised_false_alarms(
     rng = np.random.default_rng(4)
     alarms, below = [], []
     for _ in range(10):
-        found = search_slices(scores_of(scifact), random_slices(300, 200, rng), Policy())
+        found = search_slices(Question(scores_of(scifact), Policy()), random_slices(300, 200, rng))
         assert len(found) == 600
         alarmed = {f.candidate for f in found if f.q_value is not None and f.q_value <= 0.05}
         alarms += [size in alarmed for size in dict.fromkeys(f.candidate for f in found)]
@@ -166,7 +167,7 @@ def test_rare_gains_outside_do_not_accuse_a_slice_without_any(scifact: FloatArra
     rng = np.random.default_rng(5)
     y = np.tile(scifact[0], 3)
     gained = np.where(rng.random(900) < 0.03, 1.0, y)
-    found = search_slices(scores_of(np.stack([y, gained])), random_slices(900, 200, rng), Policy())
+    found = search_slices(Question(scores_of(np.stack([y, gained])), Policy()), random_slices(900, 200, rng))
     assert min(f.q_value for f in found if f.q_value is not None) > 0.05
 
 
@@ -177,7 +178,7 @@ def test_a_planted_slice_is_found_among_two_hundred_random_ones(scifact: FloatAr
     values = scifact.copy()
     values[2:, planted] *= 0.3 * rng.random((2, 30))
     slices = [*random_slices(300, 200, rng), Slice("topic", "planted", planted)]
-    found = search_slices(scores_of(values), slices, Policy())
+    found = search_slices(Question(scores_of(values), Policy()), slices)
     hits = [f for f in found if f.q_value is not None and f.q_value <= 0.05]
     for size in (254, 253):
         worst = min((f for f in hits if f.candidate == Configuration(Basis.PREFIX, size)), key=lambda f: f.kept or 0.0)
@@ -190,7 +191,7 @@ def test_a_slice_carries_its_own_share_limits_and_size() -> None:
     y = np.ones(100)
     x = np.where(np.arange(100) < 40, np.where(np.arange(100) % 2, 0.5, 0.7), np.where(np.arange(100) % 2, 1.0, 0.9))
     members = np.arange(100) < 40
-    (found,) = search_slices(scores_of(np.stack([y, x])), [Slice("f", "v", members)], Policy())
+    (found,) = search_slices(Question(scores_of(np.stack([y, x])), Policy()), [Slice("f", "v", members)])
     limits = paired_bounds(x[None, :40], y[:40], retain=0.98, alpha=0.05)
     assert (found.queries, found.kept, found.kept_by_others) == (40, pytest.approx(0.6), pytest.approx(0.95))
     assert (found.at_least, found.at_most) == (limits.at_least[0], limits.at_most[0])
@@ -203,14 +204,13 @@ def test_a_slice_too_small_is_shown_but_not_tested() -> None:
     y = rng.random(100)
     nine = np.arange(100) < 9
     small, rest, none = search_slices(
-        scores_of(np.stack([y, y * 0.5])),
+        Question(scores_of(np.stack([y, y * 0.5])), Policy()),
         [
             Slice("f", "nine", nine),
             Slice("f", "all but nine", ~nine),
             Slice("f", "nobody", nine & False),
             Slice("f", "all", y >= 0),
         ],
-        Policy(),
     )
     assert (small.queries, small.p_value, small.q_value, small.p_below) == (9, None, None, None)
     assert (rest.queries, rest.p_value, rest.q_value) == (91, None, None)
@@ -221,7 +221,7 @@ def test_a_slice_too_small_is_shown_but_not_tested() -> None:
 def test_uncounted_queries_are_in_no_slice() -> None:
     scores = scores_of(np.ones((2, 60)))
     scores.counted[0, :20] = False
-    (found,) = search_slices(scores, [Slice("f", "v", np.arange(60) < 35)], Policy())
+    (found,) = search_slices(Question(scores, Policy()), [Slice("f", "v", np.arange(60) < 35)])
     assert found.queries == 15
 
 
@@ -229,7 +229,8 @@ def test_clusters_are_the_units_of_a_slice() -> None:
     rng = np.random.default_rng(1)
     y = rng.random(120)
     (found,) = search_slices(
-        scores_of(np.stack([y, y * 0.9])), [Slice("f", "v", np.arange(120) < 60)], Policy(), clusters=np.arange(120) // 4
+        Question(scores_of(np.stack([y, y * 0.9])), Policy(), clusters=np.arange(120) // 4),
+        [Slice("f", "v", np.arange(120) < 60)],
     )
     assert found.queries == 15
 
@@ -242,7 +243,9 @@ def test_the_slice_gate_fails_only_on_proof() -> None:
     x[60:75] *= rng.uniform(0.8, 1.15, 15)
     part = np.digitize(np.arange(300), [60, 75])
     slices = [Slice("lang", name, part == i, declared=True) for i, name in enumerate(("hit", "unclear", "fine"))]
-    found = search_slices(scores_of(np.stack([y, x])), [*slices, Slice("length", "hit too", part == 0)], Policy(retain=0.95))
+    found = search_slices(
+        Question(scores_of(np.stack([y, x])), Policy(retain=0.95)), [*slices, Slice("length", "hit too", part == 0)]
+    )
     judged = judge_slices(found, alpha=0.05)
     assert {j.finding.value: j.outcome for j in judged} == {
         "hit": Outcome.FAIL,
@@ -260,7 +263,7 @@ def test_fifty_slices_at_their_margin_rarely_turn_the_gate_red(scifact: FloatArr
     for _ in range(50):
         drawn = rng.integers(0, 300, 2_000)
         slices = [Slice("tenant", str(i), np.arange(2_000) // 40 == i, declared=True) for i in range(50)]
-        found = search_slices(scores_of(np.stack([y[drawn], x[drawn]])), slices, Policy(retain=retain))
+        found = search_slices(Question(scores_of(np.stack([y[drawn], x[drawn]])), Policy(retain=retain)), slices)
         red += any(j.outcome is Outcome.FAIL for j in judge_slices(found, alpha=0.05))
     assert red <= 4
 
@@ -284,7 +287,7 @@ def test_the_p_value_is_that_of_student_s_t_with_the_degrees_of_freedom_of_the_s
     rng = np.random.default_rng(3)
     y, members = rng.uniform(0.4, 0.9, 60), np.arange(60) < 12
     x = y * np.where(members, 0.95, 0.99) + 0.05 * rng.standard_normal(60)
-    (finding,) = search_slices(scores_of(np.stack([y, x])), [Slice("f", "v", members)], Policy())
+    (finding,) = search_slices(Question(scores_of(np.stack([y, x])), Policy()), [Slice("f", "v", members)])
     lost = x - x.sum() / y.sum() * y
     inside, outside = lost[members], lost[~members]
     pooled = lost.var(ddof=1) * (1 / 12 + 1 / 48)

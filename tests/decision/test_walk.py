@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrl_sweep.decision.walk import DecideBy, Policy, decide, judge, ladder
+from mrl_sweep.decision.judging import Question, judge_each
+from mrl_sweep.decision.policy import DecideBy, Policy
+from mrl_sweep.decision.walk import decide, ladder
 from mrl_sweep.embedding.model_families import FAMILIES
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.content.sentence import sentence
@@ -35,7 +37,7 @@ def outcomes(verdict: object) -> dict[int, str]:
 
 
 def test_walk_passes_down_to_the_first_size_that_is_proven_worse() -> None:
-    verdict = decide(scores_of({64: 0.9, 128: 0.95, 256: 0.99, 512: 0.995, 768: 1.0}), Policy())
+    verdict = decide(Question(scores_of({64: 0.9, 128: 0.95, 256: 0.99, 512: 0.995, 768: 1.0}), Policy()))
     assert outcomes(verdict) == {768: "baseline", 512: "pass", 256: "pass", 128: "fail", 64: "fail"}
     assert (verdict.status, verdict.dimension, verdict.proven, verdict.measured) == (Status.PASS, 256, 256, 256)
     assert [j.candidate.dim for j in verdict.judgements] == [768, 512, 256, 128, 64]
@@ -45,7 +47,7 @@ def test_walk_passes_down_to_the_first_size_that_is_proven_worse() -> None:
 
 
 def test_proven_and_measured_differ_where_the_bound_does_not_hold() -> None:
-    verdict = decide(scores_of({64: 0.9, 128: 0.981, 256: 0.99, 768: 1.0}, spread=0.03), Policy())
+    verdict = decide(Question(scores_of({64: 0.9, 128: 0.981, 256: 0.99, 768: 1.0}, spread=0.03), Policy()))
     assert outcomes(verdict) == {768: "baseline", 256: "pass", 128: "inconclusive", 64: "fail"}
     assert (verdict.dimension, verdict.proven, verdict.measured) == (256, 256, 128)
     stopped = verdict.judgements[2]
@@ -56,19 +58,19 @@ def test_proven_and_measured_differ_where_the_bound_does_not_hold() -> None:
 
 
 def test_nothing_proven_names_full_size_and_what_stopped_the_walk() -> None:
-    worse = decide(scores_of({128: 0.9, 256: 0.95, 768: 1.0}), Policy())
+    worse = decide(Question(scores_of({128: 0.9, 256: 0.95, 768: 1.0}), Policy()))
     assert (worse.status, worse.dimension, worse.proven, worse.measured) == (Status.FAIL, 768, None, None)
-    unclear = decide(scores_of({128: 0.9, 256: 0.98, 768: 1.0}), Policy())
+    unclear = decide(Question(scores_of({128: 0.9, 256: 0.98, 768: 1.0}), Policy()))
     assert (unclear.status, unclear.dimension, unclear.proven, unclear.measured) == (Status.INCONCLUSIVE, 768, None, 256)
 
 
 def test_no_smaller_size_is_not_green() -> None:
-    verdict = decide(scores_of({768: 1.0}), Policy())
+    verdict = decide(Question(scores_of({768: 1.0}), Policy()))
     assert (verdict.status, verdict.dimension, verdict.proven) == (Status.INCONCLUSIVE, 768, None)
 
 
 def test_dip_stops_the_walk_and_the_size_behind_it_is_named() -> None:
-    verdict = decide(scores_of({64: 0.99, 128: 0.95, 256: 0.99, 768: 1.0}), Policy())
+    verdict = decide(Question(scores_of({64: 0.99, 128: 0.95, 256: 0.99, 768: 1.0}), Policy()))
     assert outcomes(verdict) == {768: "baseline", 256: "pass", 128: "fail", 64: "not_tested"}
     assert (verdict.proven, verdict.measured) == (256, 256)
     assert verdict.judgements[3].reason == "would pass by itself, but 128 did not: the walk stops there"
@@ -76,22 +78,22 @@ def test_dip_stops_the_walk_and_the_size_behind_it_is_named() -> None:
 
 def test_by_mean_the_measured_size_decides() -> None:
     scores = scores_of({64: 0.9, 128: 0.981, 256: 0.99, 768: 1.0}, spread=0.03)
-    verdict = decide(scores, Policy(decide_by=DecideBy.MEAN))
+    verdict = decide(Question(scores, Policy(decide_by=DecideBy.MEAN)))
     assert outcomes(verdict) == {768: "baseline", 256: "pass", 128: "pass", 64: "fail"}
     assert (verdict.status, verdict.dimension, verdict.proven, verdict.measured) == (Status.PASS, 128, 256, 128)
-    failed = decide(scores_of({256: 0.97996, 768: 1.0}, spread=0.0), Policy(decide_by=DecideBy.MEAN))
+    failed = decide(Question(scores_of({256: 0.97996, 768: 1.0}, spread=0.0), Policy(decide_by=DecideBy.MEAN)))
     assert failed.status is Status.FAIL
     assert failed.judgements[1].reason == "keeps 97.996% of nDCG@10; 98% was asked"
 
 
 def test_exactly_the_margin_passes_by_mean() -> None:
-    assert decide(scores_of({256: 0.98, 768: 1.0}, spread=0.0), Policy(decide_by=DecideBy.MEAN)).status is Status.PASS
+    assert decide(Question(scores_of({256: 0.98, 768: 1.0}, spread=0.0), Policy(decide_by=DecideBy.MEAN))).status is Status.PASS
 
 
 @pytest.mark.parametrize("decide_by", list(DecideBy))
 def test_twenty_nine_queries_certify_nothing(decide_by: DecideBy) -> None:
     shares = {256: 1.0, 768: 1.0}
-    few = decide(scores_of(shares, n=29), Policy(decide_by=decide_by))
+    few = decide(Question(scores_of(shares, n=29), Policy(decide_by=decide_by)))
     assert (few.status, few.dimension, few.proven, few.measured) == (Status.INCONCLUSIVE, 768, None, 256)
     assert few.judgements[1].reason == "only 29 judged queries; fewer than 30 prove nothing"
     needed = few.judgements[1].evidence[NDCG].queries_needed
@@ -102,55 +104,55 @@ def test_twenty_nine_queries_certify_nothing(decide_by: DecideBy) -> None:
 
 def test_nothing_changed_is_inconclusive_until_there_are_queries_enough() -> None:
     shares = {256: 1.0, 768: 1.0}
-    few = decide(scores_of(shares, n=100), Policy())
+    few = decide(Question(scores_of(shares, n=100), Policy()))
     assert few.status is Status.INCONCLUSIVE
     evidence = few.judgements[1].evidence[NDCG]
     assert (evidence.lost, evidence.gained, evidence.unchanged) == (0, 0, 100)
     needed = evidence.queries_needed
     assert needed is not None
-    assert decide(scores_of(shares, n=needed), Policy()).status is Status.PASS
+    assert decide(Question(scores_of(shares, n=needed), Policy())).status is Status.PASS
 
 
 def test_every_required_measure_must_pass() -> None:
     scores = scores_of({256: 0.99, 768: 1.0}, measures=(NDCG, RECALL))
     scores.values[0, 1] = 0.8 * 0.9
-    assert decide(scores, Policy()).status is Status.PASS
-    verdict = decide(scores, Policy(required=(NDCG, RECALL)))
+    assert decide(Question(scores, Policy())).status is Status.PASS
+    verdict = decide(Question(scores, Policy(required=(NDCG, RECALL))))
     assert verdict.status is Status.FAIL
     assert verdict.judgements[1].reason.endswith("of R@100; 98% was asked")
     with pytest.raises(InputError, match="AP must pass but was not measured"):
-        decide(scores, Policy(required=(Measure("AP"),)))
+        decide(Question(scores, Policy(required=(Measure("AP"),))))
 
 
 def test_full_size_that_finds_nothing_has_no_share() -> None:
     scores = scores_of({256: 0.99, 768: 1.0})
     scores.values[:] = 0
     with pytest.raises(InputError, match=r"nDCG@10 is 0 at full size \(768\)"):
-        decide(scores, Policy())
+        decide(Question(scores, Policy()))
 
 
 def test_no_counted_query_is_nothing_to_evaluate() -> None:
     scores = scores_of({256: 0.99, 768: 1.0})
     scores.counted[:] = False
     with pytest.raises(InputError, match="nothing to evaluate"):
-        decide(scores, Policy())
+        decide(Question(scores, Policy()))
 
 
 def test_uncounted_queries_enter_no_mean() -> None:
     scores = scores_of({256: 0.99, 768: 1.0})
     scores.counted[0, 100:] = False
     scores.values[:, 0, 100:] = 0
-    verdict = decide(scores, Policy())
+    verdict = decide(Question(scores, Policy()))
     assert verdict.n_queries == 100
     assert verdict.judgements[0].evidence[NDCG].mean == pytest.approx(0.8)
 
 
 def test_an_unfit_size_fails_with_its_reason_and_an_unfit_baseline_fails_all() -> None:
     scores = scores_of({128: 0.99, 256: 0.99, 768: 1.0})
-    verdict = decide(scores, Policy(), unfit={prefix(128): "40% of its prefixes are zero"})
+    verdict = decide(Question(scores, Policy(), unfit={prefix(128): "40% of its prefixes are zero"}))
     assert outcomes(verdict) == {768: "baseline", 256: "pass", 128: "fail"}
     assert verdict.judgements[2].reason == "40% of its prefixes are zero"
-    collapsed = decide(scores, Policy(), unfit={prefix(768): "collapsed embeddings"})
+    collapsed = decide(Question(scores, Policy(), unfit={prefix(768): "collapsed embeddings"}))
     assert (collapsed.status, collapsed.measured) == (Status.FAIL, None)
     assert collapsed.judgements[1].reason == "collapsed embeddings"
 
@@ -158,18 +160,16 @@ def test_an_unfit_size_fails_with_its_reason_and_an_unfit_baseline_fails_all() -
 def test_clusters_are_the_units_of_evidence() -> None:
     scores = scores_of({256: 0.99, 768: 1.0})
     hundred = np.arange(1_000) // 10
-    assert decide(scores, Policy(), clusters=hundred).judgements[1].evidence[NDCG].unchanged == 0
-    few = decide(scores, Policy(), clusters=np.arange(1_000) // 50)
+    assert decide(Question(scores, Policy(), clusters=hundred)).judgements[1].evidence[NDCG].unchanged == 0
+    few = decide(Question(scores, Policy(), clusters=np.arange(1_000) // 50))
     assert few.status is Status.INCONCLUSIVE
     assert few.judgements[1].reason == "only 20 clusters of judged queries; fewer than 30 prove nothing"
 
 
 def test_one_size_named_beforehand_needs_no_walk() -> None:
     scores = scores_of({64: 0.99, 128: 0.95, 256: 0.99, 768: 1.0})
-    assert judge(scores, prefix(64), Policy()).outcome is Outcome.PASS
-    assert judge(scores, prefix(128), Policy()).outcome is Outcome.FAIL
-    assert judge(scores, prefix(768), Policy()).outcome is Outcome.BASELINE
-    assert judge(scores, prefix(64), Policy(), baseline=prefix(256)).evidence[NDCG].kept == pytest.approx(1.0)
+    judged = judge_each(Question(scores, Policy()), [prefix(64), prefix(128), prefix(768)])
+    assert [one.outcome for one in judged] == [Outcome.PASS, Outcome.FAIL, Outcome.BASELINE]
 
 
 def test_controls_and_indexes_are_no_part_of_the_ladder() -> None:
@@ -178,8 +178,8 @@ def test_controls_and_indexes_are_no_part_of_the_ladder() -> None:
     values = np.concatenate([scores.values, scores.values])
     mixed = Scores((*scores.candidates, *others), scores.measures, values, scores.counted)
     assert full_size(mixed.candidates) == prefix(768)
-    assert [j.candidate for j in decide(mixed, Policy()).judgements] == [prefix(768), prefix(256)]
-    indexed = decide(mixed, Policy(), candidates=[others[1]])
+    assert [j.candidate for j in decide(Question(mixed, Policy())).judgements] == [prefix(768), prefix(256)]
+    indexed = decide(Question(mixed, Policy()), [others[1]])
     assert indexed.judgements[1].candidate == others[1]
     with pytest.raises(InputError, match="no exact prefix was ranked"):
         full_size(others)
@@ -212,7 +212,7 @@ def test_every_size_that_a_known_family_was_trained_for_is_on_the_ladder() -> No
 
 def test_a_dip_between_the_ladders_sizes_does_not_stop_the_walk() -> None:
     shares = dict.fromkeys(range(8, 256, 8), 0.99) | {256: 1.0, 232: 0.95, 96: 0.95}
-    verdict = decide(scores_of(shares), Policy())
+    verdict = decide(Question(scores_of(shares), Policy()))
     assert verdict.proven == verdict.measured == 128
     by_size = {j.candidate.dim: j for j in verdict.judgements}
     assert by_size[232].outcome is Outcome.FAIL, "its own upper limit lies below the margin"
@@ -224,18 +224,18 @@ def test_a_dip_between_the_ladders_sizes_does_not_stop_the_walk() -> None:
 def test_ten_clusters_are_never_spoken_of_as_a_thousand_queries() -> None:
     """Counts, reasons and sentences are of the units of evidence, whatever number of queries they hold."""
     scores = scores_of({256: 0.99, 768: 1.0})
-    ten = decide(scores, Policy(), clusters=np.arange(1_000) // 100)
+    ten = decide(Question(scores, Policy(), clusters=np.arange(1_000) // 100))
     assert (ten.n_queries, ten.n_clusters, ten.n_units) == (1_000, 10, 10)
     assert sentence(ten).startswith(
         "Keep all 768 dimensions for now: 10 clusters of judged queries prove nothing, it takes at least 30"
     )
-    forty = decide(scores_of({256: 0.985, 768: 1.0}, spread=0.3), Policy(retain=0.9), clusters=np.arange(1_000) % 40)
+    forty = decide(Question(scores_of({256: 0.985, 768: 1.0}, spread=0.3), Policy(retain=0.9), clusters=np.arange(1_000) % 40))
     needed = forty.judgements[1].evidence[NDCG].queries_needed
     assert needed is not None
     assert forty.judgements[1].reason.endswith(f"about {needed:,} clusters of judged queries would tell (there are 40)")
     assert "but 40 clusters of judged queries prove only" in sentence(forty)
     assert f"About {needed:,} clusters of judged queries would settle it" in sentence(forty)
-    assert decide(scores, Policy()).n_clusters is None
+    assert decide(Question(scores, Policy())).n_clusters is None
 
 
 @pytest.mark.parametrize(("sizes", "steps"), [(12, 12), (13, 1)])

@@ -10,8 +10,9 @@ import pytest
 
 from mrl_sweep.decision.bounds import retained_p
 from mrl_sweep.decision.grid import Path, judge_all, only_alone, walk_paths
+from mrl_sweep.decision.judging import Question, judge_each
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.decision.walk import decide, judge
+from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.funnels import Funnel, cheapest_proven
 from mrl_sweep.types import Basis, Configuration, FloatArray, Measure, Outcome, Scores
 
@@ -106,15 +107,15 @@ def test_the_simulation_walks_as_the_decision_does(r: int) -> None:
     y, values = drawn(100, common=0.7, seed=4)
     scores = Scores((FULL, *values), (NDCG,), np.array([[y[r]], *([x[r]] for x in values.values())]), np.ones((1, 100), bool))
     p = {c: float(retained_p(x[r : r + 1], y[r : r + 1], retain=POLICY.retain)[0]) for c, x in values.items()}
-    verdict = decide(scores, POLICY)
-    judged = judge_all(scores, verdict, POLICY)
+    verdict = decide(Question(scores, POLICY))
+    judged = judge_all(Question(scores, POLICY), verdict)
     passed = {c for c, judgement in judged.items() if judgement.outcome is Outcome.PASS}
     assert {c for c in passed if c.index in INDEXES} == {*walk_paths(p, paths(), alpha=POLICY.alpha)}
     sizes = [Configuration.exact_prefix(dim) for dim in SIZES]
     assert [c for c in sizes if c in passed] == walked(p, sizes)
-    unnamed = only_alone(scores, {c: judged[c] for c in judged if not c.rescore}, POLICY)
+    unnamed = only_alone(Question(scores, POLICY), {c: judged[c] for c in judged if not c.rescore})
     assert {c for c in passed if not c.rescore} - {*unnamed} == {*walk_paths(p, families(), alpha=POLICY.alpha)}
     for funnel in FUNNELS:
         for share in (1.0, 1 / 3):
-            alone = judge(scores, funnel.configuration, replace(POLICY, alpha=POLICY.alpha * share))
+            alone = judge_each(Question(scores, replace(POLICY, alpha=POLICY.alpha * share)), [funnel.configuration])[0]
             assert (alone.outcome is Outcome.PASS) == (p[funnel.configuration] <= POLICY.alpha * share)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from scipy.special import expit, ndtr
 from scipy.stats import binom
 
-from mrl_sweep.decision.walk import Policy, decide
+from mrl_sweep.decision.judging import Question
+from mrl_sweep.decision.policy import Policy
+from mrl_sweep.decision.walk import decide
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
@@ -320,7 +322,7 @@ def test_in_the_corpus_at_hand_its_limits_are_those_of_the_verdict() -> None:
     ranks, qrels = one_each(binom.ppf(random.random(400), 4999, chances).astype(np.int64), 5000)
     units = np.arange(400) // 4
     for labels in (None, units):
-        verdict = decide(score(ranks, qrels, [R10]), Policy(), clusters=labels)
+        verdict = decide(Question(score(ranks, qrels, [R10]), Policy(), clusters=labels))
         (at,) = project(ranks, qrels, Demand(measure=R10, units=labels), [5000]).at
         assert at.exact
         for judgement, forecast in zip(verdict.judgements[1:], at.forecasts[1:], strict=True):

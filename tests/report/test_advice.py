@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.controls import AgainstRandom, RandomControl
+from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.report.content import advice
@@ -141,7 +142,7 @@ def facts(n: int = 40) -> tuple[Scores, Ranks, Qrels]:
 
 def test_a_run_gets_all_that_applies_in_the_order_of_the_list() -> None:
     scores, ranks, qrels = facts()
-    verdict = decide(scores, Policy(retain=0.7, decide_by="mean"))  # type: ignore[arg-type]
+    verdict = decide(Question(scores, Policy(retain=0.7, decide_by="mean")))  # type: ignore[arg-type]
     assert verdict.dimension == 2
     alike = control(2, -0.02, 0.04, AgainstRandom.NO_BETTER)
     known = Surroundings(family="F", missing_prompts={"query": "q: "}, pca_dimension=1, controls=[alike])
@@ -160,5 +161,5 @@ def test_a_run_gets_all_that_applies_in_the_order_of_the_list() -> None:
 
 def test_few_queries_and_a_strict_task_are_told_too() -> None:
     scores, ranks, qrels = facts(n=20)
-    codes = [one.code for one in advise(decide(scores, Policy(retain=1.0)), scores, ranks, qrels)]
+    codes = [one.code for one in advise(decide(Question(scores, Policy(retain=1.0))), scores, ranks, qrels)]
     assert codes == ["few-queries", "saturated-measure", "no-loss-tolerated"]
