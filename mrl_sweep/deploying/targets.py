@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from string import Template
 from typing import Any, Final, TypeVar
 
@@ -254,18 +254,21 @@ def _links(structure: str) -> int:
     return int(match[1] or match[2]) if match else 16
 
 
+@cache
 def target_named(name: str) -> Target:
     """The target of this name. Raises InputError with the nearest name otherwise."""
-    targets = load_targets()
-    if name in targets:
-        return targets[name]
-    raise InputError(f"there is no target {name!r}", f"{did_you_mean(name, targets)} targets are: {', '.join(targets)}".lstrip())
+    texts = target_texts()
+    if name in texts:
+        return read_targets(texts[name])[name]
+    raise InputError(f"there is no target {name!r}", f"{did_you_mean(name, texts)} targets are: {', '.join(texts)}".lstrip())
 
 
 @cache
-def load_targets() -> Mapping[str, Target]:
-    """Every target of the packaged file, by name, in its order."""
-    return read_targets(resources.files("mrl_sweep.deploying").joinpath("targets.toml").read_text(encoding="utf-8"))
+def target_texts() -> Mapping[str, str]:
+    """The packaged file as a document for each target, by name, in its order: a run reads that of its own target alone."""
+    text = Path(__file__).with_name("targets.toml").read_text(encoding="utf-8")
+    head, *tables = re.split(r"^(?=\[\w+\]$)", text, flags=re.MULTILINE)
+    return {table[1 : table.index("]")]: head + table for table in tables}
 
 
 def read_targets(text: str) -> dict[str, Target]:

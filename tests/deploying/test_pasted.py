@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mrl_sweep.deploying.targets import load_targets, target_named
+from mrl_sweep.deploying.targets import target_named, target_texts
 from mrl_sweep.types import Configuration
 
 sizes = Configuration.parse
@@ -34,9 +34,9 @@ def drawn(n: int = 1500, dim: int = 64) -> tuple[Any, Any]:
     return generator.standard_normal((n, dim)).astype("f4"), generator.standard_normal((20, dim)).astype("f4")
 
 
-@pytest.mark.parametrize("name", load_targets())
+@pytest.mark.parametrize("name", target_texts())
 def test_every_statement_fills_in_and_every_json_body_parses(name: str) -> None:
-    target = load_targets()[name]
+    target = target_named(name)
     for offer in target.offers:
         pasted = [target.paste(sizes(f"512:{offer.precision}:exact{how}"), 1536) for how in ("", ":rescore=4x")]
         for statement, text in (each for statements in pasted for each in statements):

@@ -8,7 +8,7 @@ import pytest
 
 from mrl_sweep.deploying.index_spec import index_bytes
 from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, table_bytes
-from mrl_sweep.deploying.targets import LAYOUTS, Verified, check_target, load_targets, read_targets, target_advice, target_named
+from mrl_sweep.deploying.targets import LAYOUTS, Verified, check_target, read_targets, target_advice, target_named, target_texts
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration
 
@@ -51,7 +51,7 @@ def test_what_the_schema_does_not_have_is_refused_with_its_place(text: str, prob
 
 
 def test_every_packaged_row_has_a_source_a_date_and_a_layout() -> None:
-    for target in load_targets().values():
+    for target in map(target_named, target_texts()):
         for offer in target.offers:
             assert offer.source, target.name
             assert offer.checked >= date(2026, 1, 1), target.name
@@ -60,7 +60,7 @@ def test_every_packaged_row_has_a_source_a_date_and_a_layout() -> None:
 
 def test_targets_that_the_command_line_names_are_there() -> None:
     named = "faiss pgvector qdrant elasticsearch opensearch weaviate milvus lancedb azure redis mongodb pinecone sqlitevec"
-    assert set(named.split()) <= set(load_targets())
+    assert set(named.split()) <= set(target_texts())
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_nothing_is_pasted_into_a_target_that_refuses() -> None:
 
 
 def test_a_row_that_could_not_be_verified_says_so() -> None:
-    for target in load_targets().values():
+    for target in map(target_named, target_texts()):
         for offer in target.offers:
             if offer.verified == Verified.VENDOR:
                 assert offer.source.startswith("https://"), (target.name, offer.source)
