@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from mrl_sweep.decision.units import check_fields
 from mrl_sweep.deploying.funnels import parse_funnel
@@ -22,9 +22,6 @@ from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import inputs_of
 from mrl_sweep.types import FLOAT32, Collection, Embeddings, ModelFacts, Similarity
 from mrl_sweep.words import printable
-
-if TYPE_CHECKING:
-    from mrl_sweep.report.document import Report
 
 USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
 """Of models whose own size is not known yet."""
@@ -129,32 +126,37 @@ def check_earlier(config: SweepConfig, collection: Collection, model: Model) -> 
     _refuse_other_run(config, lambda earlier, now: _other_settings(earlier, now) or _other_content(earlier, collection, model))
 
 
-def _refuse_other_run(config: SweepConfig, differences: Callable[[Report, SweepConfig], Sequence[str]]) -> None:
-    from mrl_sweep.report.folder import holds_run, read_report
+def _refuse_other_run(config: SweepConfig, differences: Callable[[Mapping[str, Any], SweepConfig], Sequence[str]]) -> None:
+    from mrl_sweep.report.folder import holds_run, read_manifest
 
     out = config.run.out
     if out is None or config.run.force or not holds_run(out):
         return
     try:
-        changes = "; ".join(differences(read_report(out), config))
+        changes = "; ".join(differences(read_manifest(out), config))
     except InputError:  # a report of another version or a damaged one is not ours to throw away
         changes = "one that cannot be read"
     if changes:
         raise InputError(f"{out} holds another run ({printable(changes, 300)})", "give --out another folder, or --force")
 
 
-def _other_settings(earlier: Report, config: SweepConfig) -> list[str]:
+def _other_settings(earlier: Mapping[str, Any], config: SweepConfig) -> list[str]:
     """What was swept then and now, where that differs: another share or measure is answered from the same ranks."""
-    then, now = earlier.of_run("settings"), config.settings()
+    then, now = _part(earlier, "settings"), config.settings()
     keys = [f"sweep.{key}" for key in _SWEPT if f"sweep.{key}" in config.origins or key not in _SAID_BY_OTHERS]
     return [
         f"{key.partition('.')[2]} {_shown(then.get(key))}, now {_shown(now[key])}" for key in keys if then.get(key) != now[key]
     ]
 
 
-def _other_content(earlier: Report, collection: Collection, model: Model) -> list[str]:
+def _part(manifest: Mapping[str, Any], key: str) -> dict[str, Any]:
+    part = manifest.get(key)
+    return dict(part) if isinstance(part, Mapping) else {}
+
+
+def _other_content(earlier: Mapping[str, Any], collection: Collection, model: Model) -> list[str]:
     """Which of data and model were others then, by their digests."""
-    data, embedder = earlier.of_run("collection"), earlier.of_run("model")
+    data, embedder = _part(earlier, "collection"), _part(earlier, "model")
     now = {**collection.facts, "documents": len(collection.documents), "queries": len(collection.queries)}
     now["judgments"] = len(collection.qrels.rows)
     names = {"name": "", "source": ""}

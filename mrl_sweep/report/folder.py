@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from mrl_sweep.errors import InputError, MrlSweepError
 from mrl_sweep.files import draft_folder, json_digest, write_text
-from mrl_sweep.report.document import QueryScores, Report, load_json
+from mrl_sweep.report.document import READABLE, QueryScores, Report, decode, load_json
 from mrl_sweep.report.exports import SCORES_FILE, write_scores
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Float32Array, IntArray, Qrels, Ranks, TopDocuments
 
@@ -76,11 +76,28 @@ def holds_run(folder: Path) -> bool:
 def read_report(path: Path) -> Report:
     """The report of a run: `path` is its folder or its report.json. Raises InputError for anything else."""
     file = _report_file(path)
+    return replace(Report.from_json(_bytes_of(file), source=str(file)), folder=file.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What is read of a report where only the run behind it matters."""
+
+    manifest: Mapping[str, Any]
+
+
+def read_manifest(path: Path) -> Mapping[str, Any]:
+    """What was run, as its report says, which is not read any further. Raises InputError as `read_report` does."""
+    file = _report_file(path)
+    data = load_json(_bytes_of(file), source=str(file))
+    return decode(_Head, data, source=str(file), schema=("schema_version", READABLE)).manifest
+
+
+def _bytes_of(file: Path) -> bytes:
     try:
-        text = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}", _NAME_A_RUN) from error
-    return replace(Report.from_json(text, source=str(file)), folder=file.parent)
 
 
 def read_run(path: Path) -> RunData:
