@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from mrl_sweep.collection.describe import advice, document_advice
 from mrl_sweep.collection.judgments import LoadOptions, evaluated, gather, judgments_digest, no_judgments_of, to_rows
 from mrl_sweep.collection.queries import checked_queries, documents_ask, draw_documents, every_query, no_judgments
@@ -17,7 +15,7 @@ from mrl_sweep.collection.reading.records import Query, Source
 from mrl_sweep.collection.reading.text_sources import FileSource, Joined
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
-from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries
+from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries, distinct
 from mrl_sweep.words import first_offenders, printable
 
 Place = Callable[[int], str]
@@ -60,7 +58,7 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
         reason: count
         for reason, count in (
             ("repeated_documents", corpus.collapsed),
-            ("missing_documents", len(np.unique(judged.document[qrels.rows == Qrels.MISSING]))),
+            ("missing_documents", len(distinct(judged.document[qrels.rows == Qrels.MISSING]))),
         )
         if count
     }

@@ -21,7 +21,7 @@ from mrl_sweep.collection.reading.documents import Corpus, is_among
 from mrl_sweep.decision.queries_needed import strictest_share, strictest_words
 from mrl_sweep.decision.units import cluster_labels, count_units
 from mrl_sweep.events import OnEvent, Progress, ignore
-from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries
+from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries, distinct
 from mrl_sweep.words import first_offenders, plural, printable, share_of
 
 _BATCH: Final = 1024
@@ -267,7 +267,7 @@ def _copies(corpus: Corpus, qrels: Qrels) -> Advice | None:
         by_text.setdefault(int(texts[row]), []).append(row)
     has_copy = is_among(texts[rows], shared)
     judged: dict[int, set[int]] = {}
-    for query in np.unique(queries[has_copy]).tolist():
+    for query in distinct(queries[has_copy]).tolist():
         judged[query] = set(qrels.rows[qrels.offsets[query] : qrels.offsets[query + 1]].tolist())
     copies: dict[int, None] = {}
     for query, row in zip(queries[has_copy].tolist(), rows[has_copy].tolist(), strict=True):

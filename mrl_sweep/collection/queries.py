@@ -6,7 +6,6 @@ stand in for queries.
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections import Counter
@@ -243,6 +242,8 @@ def _part_names(blocks: Sequence[str]) -> frozenset[str]:
 
 def _parts(block: str, names: frozenset[str]) -> dict[str, str]:
     """Each part's text by its tag's name: from the tag to the next of `names`, opening or closing."""
+    import html
+
     tags = [tag for tag in _TAG.finditer(block) if tag[3].lower() in names]
     parts: dict[str, str] = {}
     for tag, following in zip(tags, [*tags[1:], None], strict=True):
@@ -287,6 +288,8 @@ def _elements(lines: Iterator[NumberedLine], path: Path, columns: ColumnNames) -
 
 
 def _character(name: re.Match[str]) -> str:
+    import html
+
     character = html.unescape(name[0])
     return character if character != name[0] else f"&amp;{name[0][1:]}"
 

@@ -26,6 +26,7 @@ from mrl_sweep.types import (
     Outcome,
     Ranks,
     Scores,
+    distinct,
     exact_prefixes,
     full_size,
 )
@@ -125,7 +126,8 @@ def _terciles(field: str, numbers: np.ndarray[Any, np.dtype[Any]], unit: str, *,
     finite = numbers[np.isfinite(numbers)]
     if len(finite) == 0 or finite.min() == finite.max():
         return ()
-    edges = np.unique(np.quantile(finite, [1 / 3, 2 / 3], method="inverted_cdf"))
+    thirds = np.ceil(np.array([1 / 3, 2 / 3]) * len(finite) - 1).astype(np.int64)
+    edges = distinct(np.sort(finite)[np.maximum(thirds, 0)])
     edges = edges[edges < finite.max()]
     edges = edges if len(edges) else np.array([finite[finite < finite.max()].max()])
     part = np.searchsorted(edges, numbers, side="left")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import FloatArray, IntArray
+from mrl_sweep.types import FloatArray, IntArray, distinct
 from mrl_sweep.words import did_you_mean, first_offenders
 
 
@@ -30,7 +30,7 @@ def cluster_means(values: FloatArray, clusters: IntArray) -> FloatArray:
 def unit_of(clusters: IntArray) -> IntArray:
     """(n_queries,) the unit, 0 … n_units - 1, that each query belongs to."""
     alone = clusters < 0
-    labels = np.unique(clusters[~alone])
+    labels = distinct(clusters[~alone])
     unit = np.searchsorted(labels, clusters)
     unit[alone] = len(labels) + np.arange(int(alone.sum()))
     return unit.astype(np.int64)
@@ -38,7 +38,7 @@ def unit_of(clusters: IntArray) -> IntArray:
 
 def count_units(clusters: IntArray) -> int:
     """How many units these labels make."""
-    return len(np.unique(clusters[clusters >= 0])) + int((clusters < 0).sum())
+    return len(distinct(clusters[clusters >= 0])) + int((clusters < 0).sum())
 
 
 def check_fields(metadata: Sequence[Mapping[str, Any]], fields: Sequence[str], option: str) -> None:

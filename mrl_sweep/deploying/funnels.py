@@ -17,7 +17,18 @@ import numpy as np
 
 from mrl_sweep.deploying.index_spec import vector_bytes
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import NOT_RETRIEVED, Basis, BoolArray, Configuration, Float32Array, IntArray, Measure, Qrels, Ranks
+from mrl_sweep.types import (
+    NOT_RETRIEVED,
+    Basis,
+    BoolArray,
+    Configuration,
+    Float32Array,
+    IntArray,
+    Measure,
+    Qrels,
+    Ranks,
+    distinct,
+)
 
 FUNNEL_FORMS: Final = "write SMALL:SHORTLIST:LARGE, like 64:200:768: 200 documents found at 64 dimensions, reranked at 768"
 SHORTLISTS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -101,7 +112,7 @@ def bound_ranks(ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: 
     relevant = np.flatnonzero(qrels.grades >= (1 if graded else measure.rel))
     chains = by_sizes(funnels)
     reached = [_within(ranks, relevant, small, max(funnel.shortlist for funnel in chain)) for (small, _), chain in chains.items()]
-    pairs = np.unique(np.concatenate(reached)) if reached else relevant[:0]
+    pairs = distinct(np.concatenate(reached)) if reached else relevant[:0]
     above = np.full((2, len(funnels), len(pairs)), NOT_RETRIEVED, np.int64)
     tied = np.zeros_like(above)
     place = {funnel: f for f, funnel in enumerate(funnels)}

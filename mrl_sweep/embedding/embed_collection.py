@@ -19,7 +19,7 @@ from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.files.digests import DigestTable, text_digests
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
 from mrl_sweep.store.store import Store
-from mrl_sweep.types import Advice, Collection, Embeddings, IntArray, ModelFacts, Vectors
+from mrl_sweep.types import Advice, Collection, Embeddings, IntArray, ModelFacts, Vectors, distinct
 from mrl_sweep.words import first_offenders, plural, share_of
 
 _SAMPLE_CHARACTERS: Final = 160
@@ -233,7 +233,7 @@ class _Noted:
 
 def _collapsed(documents: Vectors) -> Iterator[Advice]:
     """All vectors of a spread sample alike: the model has collapsed, whatever the figures say."""
-    rows = documents.take(np.unique(np.linspace(0, max(0, len(documents) - 1), _ALIKE_SAMPLE).astype(np.int64)))
+    rows = documents.take(distinct(np.linspace(0, max(0, len(documents) - 1), _ALIKE_SAMPLE).astype(np.int64)))
     if len(documents) > 1 and (rows == rows[0]).all():
         yield Advice(
             "collapsed-embeddings", "collapsed embeddings: all document vectors are alike", "check the model and its input"

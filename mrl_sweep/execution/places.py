@@ -16,7 +16,7 @@ from mrl_sweep.files.object_store import connect
 from mrl_sweep.ranking.task import Span
 from mrl_sweep.settings.paths import original_of
 from mrl_sweep.store.store import copy_of
-from mrl_sweep.types import IntArray, Vectors
+from mrl_sweep.types import IntArray, Vectors, distinct
 
 AHEAD_BYTES: Final = 64 * 2**20
 _DENSE: Final = 4
@@ -95,7 +95,7 @@ class VectorPlaces:
         needed: set[int] = set()
         for start, stop in rows:
             stored = np.arange(start, stop) if self.order is None else self.order[start:stop]
-            needed.update(np.unique(np.searchsorted(begins, stored, side="right") - 1).tolist())
+            needed.update(distinct(np.searchsorted(begins, stored, side="right") - 1).tolist())
         return Vectors(tuple(_opened(part, number in needed) for number, part in enumerate(self.parts)), self.order)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -222,10 +223,13 @@ def _model(sweep: Sweep) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
+    """Of those packages that are installed, read off the names of their `.dist-info` folders.
+
+    importlib.metadata would parse what lies in these as e-mails, which takes as long as all slices do.
+    """
+    installed: dict[str, str] = {}
+    for place in sys.path:
+        for folder in Path(place).glob("*-*.dist-info"):
+            name, _, version = folder.stem.partition("-")
+            installed.setdefault(name.replace("_", "-").lower(), version)
+    return {package: installed[package] for package in _PACKAGES if package in installed}

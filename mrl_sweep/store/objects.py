@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -128,7 +127,7 @@ class Objects:
     @contextlib.contextmanager
     def _draft(self) -> Iterator[Path]:
         """A path here for an object's bytes, which is gone afterwards."""
-        draft = self.folder / f".{secrets.token_hex(8)}.draft"
+        draft = self.folder / f".{os.urandom(8).hex()}.draft"
         try:
             yield draft
         finally:

@@ -21,7 +21,7 @@ from mrl_sweep.files import json_digest
 from mrl_sweep.files.digests import DigestTable, Uint64Array
 from mrl_sweep.store.objects import LIST_EVERY_S, Objects
 from mrl_sweep.store.shard import SUFFIX, Kind, NotOurs, Rows, map_vectors, read_index, together, write_shard
-from mrl_sweep.types import Advice, IntArray, ModelFacts, Vectors
+from mrl_sweep.types import Advice, IntArray, ModelFacts, Vectors, distinct
 
 SMALL_SHARE: Final = 0.5
 """A shard with less than this share of a full one's bytes is worth rewriting, together with others."""
@@ -95,7 +95,7 @@ class Space:
     def flags(self, locations: IntArray) -> npt.NDArray[np.uint8]:
         """(n,) what was noted of each text when it was embedded: the flags of `shard`."""
         out = np.zeros(len(locations), np.uint8)
-        for serial in np.unique(locations >> 32).tolist():
+        for serial in distinct(locations >> 32).tolist():
             places = np.flatnonzero(locations >> 32 == serial)
             out[places] = self.shards[serial].flags[locations[places] & _ROW]
         return out
@@ -109,7 +109,7 @@ class Space:
             begins, ends = locations[np.r_[0, cuts]], locations[np.r_[cuts - 1, -1]] + 1
             pairs = zip(begins.tolist(), ends.tolist(), strict=True)
             return Vectors(parts=tuple(self._mapped(a >> 32)[a & _ROW : b - (a >> 32 << 32)] for a, b in pairs))
-        serials = np.unique(locations >> 32)
+        serials = distinct(locations >> 32)
         parts = tuple(self._mapped(serial) for serial in serials.tolist())
         starts = np.cumsum([0, *(len(part) for part in parts)])[:-1]
         order = starts[np.searchsorted(serials, locations >> 32)] + (locations & _ROW)
@@ -120,7 +120,7 @@ class Space:
 
         A bad one is set aside. Then every location is void: what is stored is read anew, and `find` has to be asked again.
         """
-        used = np.unique(locations >> 32).tolist()
+        used = distinct(locations >> 32).tolist()
         with suppress(FileNotFoundError):
             if len(self._sound_ones(used)) == len(used):
                 for serial in used:

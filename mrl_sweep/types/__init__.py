@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mrl_sweep.types.collection import Collection, Documents, FileRows, MissingDocs, NoRelevant, Qrels, Queries
-from mrl_sweep.types.common import ADVICE_CODES, SEED, Advice, BoolArray, Float32Array, FloatArray, Format, IntArray
+from mrl_sweep.types.common import ADVICE_CODES, SEED, Advice, BoolArray, Float32Array, FloatArray, Format, IntArray, distinct
 from mrl_sweep.types.configuration import EXACT, FLAT, FLOAT32, Basis, Configuration, exact_prefixes, full_size
 from mrl_sweep.types.embeddings import Embeddings, ModelFacts, Similarity, Vectors
 from mrl_sweep.types.results import (
@@ -58,6 +58,7 @@ __all__ = [
     "TopDocuments",
     "Vectors",
     "Verdict",
+    "distinct",
     "exact_prefixes",
     "full_size",
 ]

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 else:  # annotations only: the table of settings names these types' neighbours, and `--help` does without numpy
     IntArray = FloatArray = Float32Array = BoolArray = Any
 
+
+def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(n,) the different values of an array, ascending. `np.unique` imports numpy.ma, to ask whether the array is masked."""
+    import numpy as np
+
+    ordered = np.sort(values, axis=None)
+    begins = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    different: npt.NDArray[Any] = ordered[begins]
+    return different
+
+
 SEED: Final = 0
 """Of everything that is drawn at random: the same inputs give the same report."""
 

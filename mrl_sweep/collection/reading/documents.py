@@ -15,7 +15,7 @@ import numpy.typing as npt
 from mrl_sweep.collection.reading.records import Document, Source, batches, is_whole
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
-from mrl_sweep.types import FileRows, IntArray
+from mrl_sweep.types import FileRows, IntArray, distinct
 from mrl_sweep.words import first_offenders, printable
 
 _REPORT_EVERY: Final = 10_000
@@ -44,7 +44,7 @@ _OF_ITSELF: Final = 256
 
 def is_among(values: IntArray, few: IntArray) -> npt.NDArray[np.bool_]:
     """(n,) whether each of many values is one of a few: their lowest bits rule nearly all out, without a search or a sort."""
-    ordered = np.unique(few)
+    ordered = distinct(few)
     low = (1 << max(16, 4 * len(ordered)).bit_length()) - 1
     ends_alike = np.zeros(low + 1, np.bool_)
     ends_alike[ordered & low] = True
@@ -369,7 +369,7 @@ def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
 def _repeated(ids: Ids, text_hashes: IntArray, positions: IntArray, source: Source) -> list[int]:
     """Rows whose id occurs before, with the same text."""
     ordered = np.sort(ids.hashes())
-    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    twice = distinct(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(twice):
         return []
     first: dict[str, int] = {}

@@ -40,7 +40,7 @@ from mrl_sweep.deploying.indexes.measurement import (
 )
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
-from mrl_sweep.types import Advice, Basis, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
+from mrl_sweep.types import Advice, Basis, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors, distinct
 
 
 def check_index(
@@ -152,7 +152,7 @@ def _known_answers(
 def _sample_agrees(index: FaissIndex, trial: Trial, expected: Answers, n_checked: int) -> bool:
     """Whether the index returns what the exact search did, on queries spread over the whole set."""
     n_queries = len(trial.queries)
-    rows = np.unique(np.linspace(0, n_queries - 1, min(n_checked, n_queries)).astype(np.int64))
+    rows = distinct(np.linspace(0, n_queries - 1, min(n_checked, n_queries)).astype(np.int64))
     some = trial.only(rows)
     width = (expected.rows >= 0).any(axis=0).sum()
     returned = collect_answers(index.search, some.queries, trial.depth, own_rows=some.own_rows, n_documents=len(index))
