@@ -18,6 +18,7 @@ from mrl_sweep.files import json_digest
 from mrl_sweep.measures.measure import refuse_mixture
 from mrl_sweep.pipeline.models import Model
 from mrl_sweep.ranking.rescore import Rescore
+from mrl_sweep.report.document import part_of
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import inputs_of
 from mrl_sweep.types import FLOAT32, Collection, Embeddings, ModelFacts, Similarity
@@ -142,21 +143,16 @@ def _refuse_other_run(config: SweepConfig, differences: Callable[[Mapping[str, A
 
 def _other_settings(earlier: Mapping[str, Any], config: SweepConfig) -> list[str]:
     """What was swept then and now, where that differs: another share or measure is answered from the same ranks."""
-    then, now = _part(earlier, "settings"), config.settings()
+    then, now = part_of(earlier, "settings"), config.settings()
     keys = [f"sweep.{key}" for key in _SWEPT if f"sweep.{key}" in config.origins or key not in _SAID_BY_OTHERS]
     return [
         f"{key.partition('.')[2]} {_shown(then.get(key))}, now {_shown(now[key])}" for key in keys if then.get(key) != now[key]
     ]
 
 
-def _part(manifest: Mapping[str, Any], key: str) -> dict[str, Any]:
-    part = manifest.get(key)
-    return dict(part) if isinstance(part, Mapping) else {}
-
-
 def _other_content(earlier: Mapping[str, Any], collection: Collection, model: Model) -> list[str]:
     """Which of data and model were others then, by their digests."""
-    data, embedder = _part(earlier, "collection"), _part(earlier, "model")
+    data, embedder = part_of(earlier, "collection"), part_of(earlier, "model")
     now = {**collection.facts, "documents": len(collection.documents), "queries": len(collection.queries)}
     now["judgments"] = len(collection.qrels.rows)
     names = {"name": "", "source": ""}

@@ -144,8 +144,7 @@ class Report:
 
     def of_run(self, part: str) -> Mapping[str, Any]:
         """What the manifest says of `collection`, `model`, `settings` ...; empty where an edited report does not hold it."""
-        facts = self.manifest.get(part)
-        return facts if isinstance(facts, Mapping) else {}
+        return part_of(self.manifest, part)
 
     @property
     def open_warnings(self) -> tuple[Advice, ...]:
@@ -191,6 +190,12 @@ def encode(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy scalars and arrays, without importing numpy here
         return encode(value.tolist())
     raise TypeError(f"{type(value).__name__} has no place in a JSON document: {value!r}")
+
+
+def part_of(manifest: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    """One part of a manifest; empty where an edited report does not hold it."""
+    facts = manifest.get(part)
+    return facts if isinstance(facts, Mapping) else {}
 
 
 def load_json(text: str | bytes, *, source: str) -> Any:
