@@ -23,7 +23,7 @@ from mrl_sweep.words import plural
 if TYPE_CHECKING:
     from mrl_sweep.embedding.embed_collection import Amount
     from mrl_sweep.embedding.embed_collection import DryRun as WouldTake
-    from mrl_sweep.report.collections import EmbeddedCollection, TextsRow
+    from mrl_sweep.report.collections import EmbeddedCollection
     from mrl_sweep.settings.config import SweepConfig
     from mrl_sweep.types import Embeddings
 
@@ -149,10 +149,10 @@ def _embedded(name: str, stored: Embeddings) -> EmbeddedCollection:
 def _estimated(name: str, estimate: WouldTake) -> EmbeddedCollection:
     from mrl_sweep.report.collections import EmbeddedCollection
 
-    roles = {"documents": estimate.documents, "queries": estimate.queries}
+    to_embed = {"documents": _facts(estimate.documents), "queries": _facts(estimate.queries)}
     facts = {
         "model": estimate.model,
-        **{role: _facts(amount) for role, amount in roles.items()},
+        **to_embed,
         "tokens_estimated": estimate.tokens,
         "price_per_million": estimate.price_per_million,
         "query_price_per_million": estimate.query_price_per_million,
@@ -162,8 +162,7 @@ def _estimated(name: str, estimate: WouldTake) -> EmbeddedCollection:
     price = "" if estimate.price is None else f", {estimate.price:,.2f} at {_prices(estimate)} per million tokens"
     origin = f" ({estimate.price_from})" if estimate.price_from else ""
     sentence = f"To embed: about {estimate.tokens:,} tokens{price}{origin}."
-    rows = tuple(_row(role, amount) for role, amount in roles.items())
-    return EmbeddedCollection(name=name, facts=facts, sentence=sentence, rows=rows)
+    return EmbeddedCollection(name=name, facts=facts, sentence=sentence, to_embed=to_embed)
 
 
 def _prices(estimate: WouldTake) -> str:
@@ -181,16 +180,3 @@ def _facts(amount: Amount) -> dict[str, Any]:
         "characters": amount.characters,
         "tokens_estimated": amount.tokens,
     }
-
-
-def _row(role: str, amount: Amount) -> TextsRow:
-    from mrl_sweep.report.collections import TextsRow
-
-    return TextsRow(
-        role=role,
-        texts=amount.texts,
-        stored=amount.stored,
-        share_stored=amount.share_stored,
-        to_embed=amount.to_embed,
-        tokens=amount.tokens,
-    )

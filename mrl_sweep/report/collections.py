@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mrl_sweep import words
 from mrl_sweep.collection.describe import Description
-from mrl_sweep.report.content.layout import Article, Column, Item, Mood, Section, advice_items, by_name, table
+from mrl_sweep.report.content.layout import Article, ColumnsOf, Item, Mood, Section, Table, by_name, prefixed, titled, warnings
 from mrl_sweep.report.content.view import mood
 from mrl_sweep.report.document import Report, document
 from mrl_sweep.report.document_rows import GateRow
@@ -101,42 +101,44 @@ def several_article(joint: Several) -> Article:
 
 def _verdicts(joint: Several, n: int) -> Section:
     verdict, rows = joint.verdict, joint.verdict.by_collection
-    limit = verdict.retain
+    column, limit = ColumnsOf(rows), verdict.retain
     columns = [
-        Column(title="collection", cells=tuple(row.name for row in rows), right=False),
-        Column(title="queries", cells=tuple(words.count(row.queries) for row in rows), drop=2),
-        Column(title=f"full {verdict.measure}", cells=tuple(words.score(row.full) for row in rows), drop=1),
-        Column(title="use", cells=tuple(str(row.dimension) for row in rows)),
-        Column(title="kept", cells=tuple(words.percent(row.kept, limit=limit) for row in rows)),
-        Column(title="at least", cells=tuple(words.percent(row.at_least, limit=limit) for row in rows)),
-        Column(title="verdict", cells=tuple(row.status for row in rows), right=False),
+        column.text("collection", lambda row: row.name),
+        column.number("queries", lambda row: words.count(row.queries), drop=2),
+        column.number(f"full {verdict.measure}", lambda row: words.score(row.full), drop=1),
+        column.number("use", lambda row: str(row.dimension)),
+        column.number("kept", lambda row: words.percent(row.kept, limit=limit)),
+        column.number("at least", lambda row: words.percent(row.at_least, limit=limit)),
+        column.text("verdict", lambda row: row.status),
     ]
     title = f"{n} collections, each by itself"
-    return Section(title=title, always=True, table=table(columns, [mood(row.status) for row in rows]))
+    return Section(title=title, always=True, table=Table.of(columns, [mood(row.status) for row in rows]))
 
 
 def _averages(joint: Several, n: int) -> Section:
     """By size: the average's share first, then the share of the collection that keeps least."""
     verdict, rows = joint.verdict, joint.macro
-    limit = verdict.retain
-    full = rows[0]
+    column, limit, full = ColumnsOf(rows), verdict.retain, rows[0]
     others = [name for name in full.measures if name != verdict.measure]
-    kept = (words.DASH if row is full else words.percent(row.measures[verdict.measure].kept, limit=limit) for row in rows)
+
+    def kept(row: MacroRow) -> str:
+        return words.DASH if row is full else words.percent(row.measures[verdict.measure].kept, limit=limit)
+
     columns = [
-        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
-        Column(title=verdict.measure, cells=tuple(words.score(row.measures[verdict.measure].mean) for row in rows)),
-        Column(title="kept", cells=tuple(kept)),
+        column.number("dim", lambda row: str(row.dim)),
+        column.number(verdict.measure, lambda row: words.score(row.measures[verdict.measure].mean)),
+        column.number("kept", kept),
         *(
-            Column(title=name, cells=tuple(words.score(row.measures[name].mean) for row in rows), drop=2 + i)
+            ColumnsOf([row.measures[name].mean for row in rows]).number(name, words.score, drop=2 + i)
             for i, name in enumerate(others)
         ),
-        Column(title="least kept", cells=tuple(words.percent(row.least_kept, limit=limit) for row in rows)),
-        Column(title="in", cells=tuple(row.least_in or words.DASH for row in rows), right=False, drop=1),
-        Column(title="in every collection", cells=tuple(_words(row, verdict.dimension) for row in rows), right=False),
+        column.number("least kept", lambda row: words.percent(row.least_kept, limit=limit)),
+        column.text("in", lambda row: row.least_in or words.DASH, drop=1),
+        column.text("in every collection", lambda row: _words(row, verdict.dimension)),
     ]
     chosen = next((i for i, row in enumerate(rows) if row.dim == verdict.dimension), None)
     title = f"Averages over the {n} collections, each counting the same"
-    return Section(title=title, always=True, table=table(columns, [mood(row.verdict) for row in rows], chosen=chosen))
+    return Section(title=title, always=True, table=Table.of(columns, [mood(row.verdict) for row in rows], chosen=chosen))
 
 
 def _details(parts: Mapping[str, Report]) -> Section:
@@ -148,20 +150,20 @@ def _details(parts: Mapping[str, Report]) -> Section:
 
 def _words(row: MacroRow, dimension: int) -> str:
     shown_as = {Outcome.PASS: "ok", Outcome.FAIL: "too low", Outcome.INCONCLUSIVE: "not proven", Outcome.NOT_TESTED: "not tested"}
-    shown = shown_as.get(Outcome(row.verdict), row.verdict)
-    return f"{shown}, smallest" if row.verdict == Outcome.PASS and row.dim == dimension else shown
+    smallest = ", smallest" if row.verdict == Outcome.PASS and row.dim == dimension else ""
+    return f"{shown_as.get(Outcome(row.verdict), row.verdict)}{smallest}"
 
 
 def check_article(descriptions: Sequence[Description]) -> Article:
     """A table of figures for each collection, and one sentence for each."""
-    several = len(descriptions) > 1
-    sections = [_overview(descriptions)] if several else []
+    overview = [_overview(descriptions)] if len(descriptions) > 1 else []
+    named = [(one.name, one) for one in descriptions]
     return Article(
         title=f"check of {', '.join(one.name for one in descriptions)}",
         document=by_name([(one.name, one.to_dict()) for one in descriptions]),
         closing=tuple(map(_sound, descriptions)),
-        sections=(*sections, *(_figures(one, one.name if several else "") for one in descriptions)),
-        warnings=Section(title="Warnings", items=advice_items([advice for one in descriptions for advice in one.warnings])),
+        sections=(*overview, *(_figures(one, title) for title, one in titled(named))),
+        warnings=warnings(advice for one in descriptions for advice in one.warnings),
     )
 
 
@@ -173,64 +175,57 @@ def _sound(one: Description) -> str:
 
 def _overview(descriptions: Sequence[Description]) -> Section:
     """Each collection in one line."""
+    column = ColumnsOf(descriptions)
     columns = [
-        Column(title="collection", cells=tuple(one.name for one in descriptions), right=False),
-        Column(title="documents", cells=tuple(words.count(one.documents) for one in descriptions)),
-        Column(title="queries", cells=tuple(words.count(one.queries) for one in descriptions)),
-        Column(title="judgments", cells=tuple(words.count(one.judgments) for one in descriptions)),
-        Column(title="strictest share", cells=tuple(words.percent(one.strictest_share) for one in descriptions)),
-        Column(title="warnings", cells=tuple(words.count(len(one.warnings)) for one in descriptions)),
+        column.text("collection", lambda one: one.name),
+        column.number("documents", lambda one: words.count(one.documents)),
+        column.number("queries", lambda one: words.count(one.queries)),
+        column.number("judgments", lambda one: words.count(one.judgments)),
+        column.number("strictest share", lambda one: words.percent(one.strictest_share)),
+        column.number("warnings", lambda one: words.count(len(one.warnings))),
     ]
     moods = [Mood.OPEN if one.warnings else Mood.GOOD for one in descriptions]
-    return Section(title=f"{len(descriptions)} collections", always=True, table=table(columns, moods))
+    return Section(title=f"{len(descriptions)} collections", always=True, table=Table.of(columns, moods))
 
 
 def _figures(one: Description, title: str) -> Section:
-    what, figures = zip(*one.rows(), strict=True)
-    columns = [Column(title="of the collection", cells=what, right=False), Column(title="figures", cells=figures, right=False)]
-    return Section(title=title, always=True, table=table(columns, [Mood.PLAIN] * len(what)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextsRow:
-    """The texts of a role: how many there are, are stored and would be embedded, and the tokens of these."""
-
-    role: str
-    texts: int
-    stored: int
-    share_stored: float
-    to_embed: int
-    tokens: int
+    column = ColumnsOf(one.rows())
+    columns = [column.text("of the collection", lambda row: row[0]), column.text("figures", lambda row: row[1])]
+    return Section(title=title, always=True, table=Table.of(columns))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedCollection:
-    """What `embed` did for a collection, or would do (`rows`): its document, and a sentence."""
+    """What `embed` did for a collection, or would do: its document, and a sentence.
+
+    Of a dry run `to_embed` gives, by role, the facts of its texts: how many there are, are stored and would be embedded.
+    """
 
     name: str
     facts: Mapping[str, Any]
     sentence: str
-    rows: tuple[TextsRow, ...] = ()
+    to_embed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def embed_article(embedded: Sequence[EmbeddedCollection]) -> Article:
     """A sentence for each collection; of a dry run also what is stored already."""
-    several = len(embedded) > 1
+    named = titled((one.name, one) for one in embedded)
     return Article(
         title=f"vectors of {', '.join(one.name for one in embedded)}",
         document=by_name([(one.name, one.facts) for one in embedded]),
-        closing=tuple(f"{one.name}: {one.sentence}" if several else one.sentence for one in embedded),
-        sections=tuple(_texts(one, one.name if several else "") for one in embedded if one.rows),
+        closing=tuple(prefixed(title, one.sentence) for title, one in named),
+        sections=tuple(_texts(one, title) for title, one in named if one.to_embed),
     )
 
 
 def _texts(one: EmbeddedCollection, title: str) -> Section:
+    column = ColumnsOf(list(one.to_embed.values()))
     columns = [
-        Column(title="texts", cells=tuple(row.role for row in one.rows), right=False),
-        Column(title="number", cells=tuple(words.count(row.texts) for row in one.rows)),
-        Column(title="stored", cells=tuple(words.count(row.stored) for row in one.rows)),
-        Column(title="share", cells=tuple(words.percent(row.share_stored, limit=1.0) for row in one.rows)),
-        Column(title="to embed", cells=tuple(words.count(row.to_embed) for row in one.rows)),
-        Column(title="tokens", cells=tuple(f"~{row.tokens:,}" for row in one.rows)),
+        ColumnsOf(list(one.to_embed)).text("texts", str),
+        column.number("number", lambda row: words.count(row["texts"])),
+        column.number("stored", lambda row: words.count(row["stored"])),
+        column.number("share", lambda row: words.percent(row["share_stored"], limit=1.0)),
+        column.number("to embed", lambda row: words.count(row["to_embed"])),
+        column.number("tokens", lambda row: f"~{row['tokens_estimated']:,}"),
     ]
-    return Section(title=title, always=True, table=table(columns, [Mood.PLAIN] * len(one.rows)))
+    return Section(title=title, always=True, table=Table.of(columns))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import Any, Final
+from itertools import groupby, pairwise
+from typing import Any, Final, NamedTuple
 
 from mrl_sweep import words
 from mrl_sweep.decision.compare import Better, Comparison, compare_paired
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
-from mrl_sweep.report.content.layout import Article, Column, Mood, Section, by_name, table
+from mrl_sweep.report.content.layout import Article, ColumnsOf, Mood, Section, Table, by_name, prefixed, titled
 from mrl_sweep.report.content.view import ladder, model_name, mood
 from mrl_sweep.report.document import Report, document
 from mrl_sweep.report.render.chart import Chart, Line
@@ -21,6 +21,21 @@ SCHEMA_VERSION: Final = 1
 
 _MOST_IN_ONE_TABLE: Final = 3
 """Runs whose differences from the first stand in one table; more get a table each."""
+
+
+class _Standing(NamedTuple):
+    """How a run stands against the one that it is compared with: in a cell, in a sentence, as a colour."""
+
+    cell: str
+    sentence: str
+    mood: Mood
+
+
+_STANDINGS: Final = {
+    Better.FIRST: _Standing("worse", "is proven worse than", Mood.BAD),
+    Better.SECOND: _Standing("better", "is proven better than", Mood.GOOD),
+    Better.UNDECIDED: _Standing("not proven", "cannot be told from", Mood.PLAIN),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,20 +95,16 @@ class SideBySide:
 
 def comparison_article(compared: Mapping[str, SideBySide]) -> Article:
     """Who is who, the tables, who is better. Of several collections, by name: first what each run would ship, a line each."""
-    several = len(compared) > 1
-    sections: list[Section] = [_chosen(compared)] if several else []
-    for name, sides in compared.items():
-        made = [_legend(sides), *_tables(sides)]
-        sections += [_titled(section, name) for section in made] if several else made
-    documents = [(name, sides.to_dict()) for name, sides in compared.items()]
-    closing = [f"{name}: {_closing(sides)}" if several else _closing(sides) for name, sides in compared.items()]
+    sections = [_chosen(compared)] if len(compared) > 1 else []
+    for name, sides in titled(compared.items()):
+        sections += [replace(section, title=prefixed(name, section.title)) for section in (_legend(sides), *_tables(sides))]
     n = max(len(sides.runs) for sides in compared.values())
-    title = f"{n} runs side by side" + (f", in {len(compared)} collections" if several else "")
-    return Article(title=title, document=by_name(documents), closing=tuple(closing), sections=tuple(sections))
-
-
-def _titled(section: Section, name: str) -> Section:
-    return replace(section, title=f"{name}: {section.title}" if section.title else name)
+    return Article(
+        title=f"{n} runs side by side" + (f", in {len(compared)} collections" if len(compared) > 1 else ""),
+        document=by_name([(name, sides.to_dict()) for name, sides in compared.items()]),
+        closing=tuple(prefixed(name, _closing(sides)) for name, sides in titled(compared.items())),
+        sections=tuple(sections),
+    )
 
 
 def _chosen(compared: Mapping[str, SideBySide]) -> Section:
@@ -102,30 +113,27 @@ def _chosen(compared: Mapping[str, SideBySide]) -> Section:
     n = max(len(one.runs) for one in sides)
     labels = max((one.labels for one in sides), key=len)
     own = [[*one.rows[-1].cells, *[Cell()] * (n - len(one.runs))] for one in sides]
+    by_run = list(zip(labels, map(ColumnsOf, zip(*own, strict=True)), strict=True))
     columns = [
-        Column(title="collection", cells=tuple(compared), right=False),
-        *(Column(title=f"{label} ships", cells=tuple(_mean(cells[i]) for cells in own)) for i, label in enumerate(labels)),
-        *(
-            Column(title=f"{label} - A", cells=tuple(paired_words(cells[i].against_first) for cells in own))
-            for i, label in enumerate(labels)
-            if i > 0
-        ),
+        ColumnsOf(list(compared)).text("collection", str),
+        *(column.number(f"{label} ships", _mean) for label, column in by_run),
+        *(column.number(f"{label} - A", _difference_words) for label, column in by_run[1:]),
     ]
-    return Section(title="What each run would ship", always=True, table=table(columns, [Mood.PLAIN] * len(own)))
+    return Section(title="What each run would ship", always=True, table=Table.of(columns))
 
 
 def _legend(sides: SideBySide) -> Section:
-    runs = sides.runs
+    column = ColumnsOf(sides.runs)
     columns = [
-        Column(title="as", cells=tuple(sides.labels), right=False),
-        Column(title="run", cells=tuple(run.name for run in runs), right=False),
-        Column(title="collection", cells=tuple(run.collection for run in runs), right=False),
-        Column(title="model", cells=tuple(model_name(run.model) for run in runs), right=False),
-        Column(title="queries", cells=tuple(words.count(run.queries) for run in runs)),
-        Column(title="chosen", cells=tuple(str(run.dimension) for run in runs)),
-        Column(title="verdict", cells=tuple(run.status for run in runs), right=False),
+        ColumnsOf(sides.labels).text("as", str),
+        column.text("run", lambda run: run.name),
+        column.text("collection", lambda run: run.collection),
+        column.text("model", lambda run: model_name(run.model)),
+        column.number("queries", lambda run: words.count(run.queries)),
+        column.number("chosen", lambda run: str(run.dimension)),
+        column.text("verdict", lambda run: run.status),
     ]
-    return Section(title="Runs", always=True, table=table(columns, [Mood.PLAIN] * len(runs)))
+    return Section(title="Runs", always=True, table=Table.of(columns))
 
 
 def _tables(sides: SideBySide) -> list[Section]:
@@ -137,21 +145,16 @@ def _tables(sides: SideBySide) -> list[Section]:
 
 def _table(sides: SideBySide, others: list[int], title: str) -> Section:
     """Means of the first run and of `others` by bytes, and the paired difference of each from the first."""
-    rows = sides.rows
+    of_run = [ColumnsOf([row.cells[i] for row in sides.rows]) for i in range(len(sides.runs))]
     columns = [
-        Column(title="bytes", cells=tuple(_bytes(row) for row in rows)),
-        *(
-            Column(title=f"{sides.labels[i]} {sides.measure}", cells=tuple(_mean(row.cells[i]) for row in rows))
-            for i in (0, *others)
-        ),
+        ColumnsOf(sides.rows).number("bytes", _bytes),
+        *(of_run[i].number(f"{sides.labels[i]} {sides.measure}", _mean) for i in (0, *others)),
     ]
     for i in others:
-        columns.append(
-            Column(title=f"{sides.labels[i]} - A", cells=tuple(paired_words(row.cells[i].against_first) for row in rows))
-        )
-        columns.append(Column(title="between", cells=tuple(_between(row.cells[i]) for row in rows), drop=1))
-    moods = [_mood(row.cells[others[0]]) if len(others) == 1 else Mood.PLAIN for row in rows]
-    return Section(title=title, always=True, table=table(columns, moods))
+        columns.append(of_run[i].number(f"{sides.labels[i]} - A", _difference_words))
+        columns.append(of_run[i].number("between", _between, drop=1))
+    moods = [_mood(cell) for cell in of_run[others[0]].rows] if len(others) == 1 else []
+    return Section(title=title, always=True, table=Table.of(columns, moods))
 
 
 def _closing(sides: SideBySide) -> str:
@@ -161,12 +164,10 @@ def _closing(sides: SideBySide) -> str:
         if run.differs:
             sentences.append(f"{label} cannot be compared with A query by query: {'; '.join(run.differs)}.")
         elif cell.against_first is not None:
-            first = sides.runs[0].dimension
-            shown_as = {"first": "is proven worse than", "second": "is proven better than"}
-            standing = shown_as.get(str(cell.against_first.better), "cannot be told from")
+            standing = _STANDINGS[cell.against_first.better].sentence
             limits = f" ({between})" if (between := _between(cell)) != words.DASH else ""
             difference = f"{cell.against_first.difference:+.4f}{limits} {sides.measure}"
-            sentences.append(f"{label} at {cell.dim} {standing} A at {first}: {difference}.")
+            sentences.append(f"{label} at {cell.dim} {standing} A at {sides.runs[0].dimension}: {difference}.")
     if sides.label_free:
         sentences.append(
             f"{sides.measure} is agreement with each run's own full size; whose documents are better it cannot tell."
@@ -182,12 +183,15 @@ def _mean(cell: Cell) -> str:
     return words.DASH if cell.mean is None else f"{cell.dim}: {words.score(cell.mean)}"
 
 
+def _difference_words(cell: Cell) -> str:
+    return paired_words(cell.against_first)
+
+
 def paired_words(paired: Comparison | None) -> str:
     """`+0.0412 better`: the mean paired difference, and what is proven."""
     if paired is None:
         return words.DASH
-    shown_as = {"first": "worse", "second": "better"}.get(str(paired.better), "not proven")
-    return f"{paired.difference:+.4f} {shown_as}"
+    return f"{paired.difference:+.4f} {_STANDINGS[paired.better].cell}"
 
 
 def _between(cell: Cell) -> str:
@@ -198,8 +202,7 @@ def _between(cell: Cell) -> str:
 
 
 def _mood(cell: Cell) -> Mood:
-    better = str(cell.against_first.better) if cell.against_first else ""
-    return {"first": Mood.BAD, "second": Mood.GOOD}.get(better, Mood.PLAIN)
+    return _STANDINGS[cell.against_first.better].mood if cell.against_first else Mood.PLAIN
 
 
 # --- Over time --------------------------------------------------------------------------------------------------------
@@ -247,27 +250,21 @@ class History:
 
 def history_of(reports: Iterable[Report], *, unreadable: int = 0) -> History:
     """The runs in order of time, each with what changed since the one before it."""
-    rows: list[HistoryRow] = []
     pairs = sorted(((_row(report), report) for report in reports), key=lambda pair: _order(pair[0]))
-    for _, same in groupby(pairs, key=lambda pair: _subject(pair[0])):
-        before: tuple[HistoryRow, Report] | None = None
-        for row, report in same:
-            if before is not None:
-                rows.append(replace(_changed(row, before[0]), against_before=_against(report, before[1])))
-            else:
-                rows.append(row)
-            before = row, report
+    rows = [row for row, _ in pairs]
+    for i, ((before, earlier), (row, report)) in enumerate(pairwise(pairs), start=1):
+        if _subject(row) == _subject(before):
+            rows[i] = replace(row, change=_changed(row, before), against_before=_against(report, earlier))
     return History(runs=tuple(rows), unreadable=unreadable)
 
 
 def history_article(history: History) -> Article:
     """A table and a trend for each collection and model, a line a run; then from what to what the answer went."""
     groups = [list(same) for _, same in groupby(history.runs, key=_subject)]
-    unread = words.plural(history.unreadable, "folder holds a report", "folders hold reports")
-    notes = (f"{unread} that cannot be read.",) if history.unreadable else ()
     sections = [_history_table(rows) for rows in groups]
-    if notes:
-        sections.append(Section(title="", always=True, notes=notes))
+    if history.unreadable:
+        unread = words.plural(history.unreadable, "folder holds a report", "folders hold reports")
+        sections.append(Section(title="", always=True, notes=(f"{unread} that cannot be read.",)))
     return Article(
         title=f"{words.plural(len(history.runs), 'run')} over time",
         document=history.to_dict(),
@@ -278,14 +275,13 @@ def history_article(history: History) -> Article:
 
 
 def _row(report: Report) -> HistoryRow:
-    verdict, manifest = report.verdict, report.manifest
-    collection, model = (report.of_run(key) for key in ("collection", "model"))
+    verdict, collection = report.verdict, report.of_run("collection")
     full, documents = ladder(report)[0].measures.get(verdict.measure), collection.get("documents")
     return HistoryRow(
-        created=str(manifest.get("created", "")),
+        created=str(report.manifest.get("created", "")),
         name=report.folder.name if report.folder else "",
         collection=str(collection.get("name", "")),
-        model=model_name(str(model.get("name", ""))),
+        model=model_name(str(report.of_run("model").get("name", ""))),
         documents=documents if isinstance(documents, int) else None,
         queries=verdict.queries,
         measure=verdict.measure,
@@ -308,7 +304,7 @@ def _subject(row: HistoryRow) -> tuple[str, str]:
     return row.collection, row.model
 
 
-def _changed(row: HistoryRow, before: HistoryRow) -> HistoryRow:
+def _changed(row: HistoryRow, before: HistoryRow) -> str:
     changes = []
     if (row.measure, row.retain) != (before.measure, before.retain):
         changes.append(f"asked {words.asked_share(before.retain)} of {before.measure} before")
@@ -318,7 +314,7 @@ def _changed(row: HistoryRow, before: HistoryRow) -> HistoryRow:
         changes.append(f"{words.count(before.documents)} docs before")
     if row.queries != before.queries:
         changes.append(f"{words.plural(before.queries, 'query', 'queries')} before")
-    return replace(row, change="; ".join(changes))
+    return "; ".join(changes)
 
 
 def _against(report: Report, before: Report) -> Comparison | None:
@@ -338,10 +334,10 @@ def _against(report: Report, before: Report) -> Comparison | None:
 
 def _judged_by(report: Report) -> tuple[Any, ...] | None:
     """What two runs must share; None where that is not known, or where queries come in clusters."""
-    manifest, digest = report.manifest, report.of_run("collection").get("judgments_digest")
+    digest = report.of_run("collection").get("judgments_digest")
     if digest is None or report.verdict.clusters is not None:
         return None
-    return digest, report.verdict.measure, manifest.get("tie_rule"), manifest.get("identical_excluded")
+    return digest, report.verdict.measure, report.manifest.get("tie_rule"), report.manifest.get("identical_excluded")
 
 
 def _shipped(report: Report) -> Any:
@@ -353,23 +349,23 @@ def _shipped(report: Report) -> Any:
 
 
 def _history_table(rows: Sequence[HistoryRow]) -> Section:
-    last = rows[-1]
+    column, last = ColumnsOf(rows), rows[-1]
     columns = [
-        Column(title="when", cells=tuple(row.created[:16].replace("T", " ") or words.DASH for row in rows), right=False),
-        Column(title="run", cells=tuple(row.name for row in rows), right=False, drop=6),
-        Column(title="docs", cells=tuple(words.count(row.documents) for row in rows), drop=4),
-        Column(title="queries", cells=tuple(words.count(row.queries) for row in rows), drop=5),
-        Column(title=f"full {last.measure}", cells=tuple(words.score(row.full) for row in rows), drop=1),
-        Column(title="use", cells=tuple(str(row.dimension) for row in rows)),
-        Column(title="bytes", cells=tuple(words.count(row.bytes_per_vector) for row in rows), drop=3),
-        Column(title="kept", cells=tuple(words.percent(row.kept, limit=row.retain) for row in rows), drop=2),
-        Column(title="at least", cells=tuple(words.percent(row.at_least, limit=row.retain) for row in rows)),
-        Column(title="against before", cells=tuple(paired_words(row.against_before) for row in rows), drop=2),
-        Column(title="verdict", cells=tuple(row.status for row in rows), right=False),
-        Column(title="change", cells=tuple(row.change or words.DASH for row in rows), right=False),
+        column.text("when", lambda row: row.created[:16].replace("T", " ") or words.DASH),
+        column.text("run", lambda row: row.name, drop=6),
+        column.number("docs", lambda row: words.count(row.documents), drop=4),
+        column.number("queries", lambda row: words.count(row.queries), drop=5),
+        column.number(f"full {last.measure}", lambda row: words.score(row.full), drop=1),
+        column.number("use", lambda row: str(row.dimension)),
+        column.number("bytes", lambda row: words.count(row.bytes_per_vector), drop=3),
+        column.number("kept", lambda row: words.percent(row.kept, limit=row.retain), drop=2),
+        column.number("at least", lambda row: words.percent(row.at_least, limit=row.retain)),
+        column.number("against before", lambda row: paired_words(row.against_before), drop=2),
+        column.text("verdict", lambda row: row.status),
+        column.text("change", lambda row: row.change or words.DASH),
     ]
-    moods: list[Mood] = [mood(row.status) for row in rows]
-    return Section(title=f"{last.collection}, {last.model}", always=True, table=table(columns, moods))
+    made = Table.of(columns, [mood(row.status) for row in rows])
+    return Section(title=f"{last.collection}, {last.model}", always=True, table=made)
 
 
 def _trend(rows: Sequence[HistoryRow]) -> Chart:

@@ -147,6 +147,11 @@ class Report:
         return part_of(self.manifest, part)
 
     @property
+    def shown_status(self) -> str:
+        """The status of the gate, of a run without one that of the verdict."""
+        return self.gate.status if self.gate else self.status
+
+    @property
     def open_warnings(self) -> tuple[Advice, ...]:
         """The warnings whose code nobody has accepted."""
         return tuple(one for one in self.warnings if one.code not in self.accepted)

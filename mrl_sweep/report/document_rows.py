@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from mrl_sweep.types import FLOAT32, Configuration, Evidence, Outcome, SearchCost
+
+UNMEASURED: Final = Evidence(mean=math.nan)
+"""The evidence of what was not measured: every figure of it is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,10 @@ class CandidateRow(SearchCost):
     @property
     def configuration(self) -> Configuration:
         return Configuration.read(self.basis, self.dim, self.index, self.precision, self.rescore)
+
+    def evidence(self, measure: str) -> Evidence:
+        """What was measured by it, `UNMEASURED` where nothing was."""
+        return self.measures.get(measure, UNMEASURED)
 
     @property
     def acceptable(self) -> bool:
@@ -237,6 +246,11 @@ class ProjectionRow:
     acceptable: bool | None = None
     holds_up_to: int | None = None
     configuration: str = ""
+
+    @property
+    def is_size(self) -> bool:
+        """Whether this is a size at float32, not a code of it."""
+        return self.configuration in ("", str(self.dim))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

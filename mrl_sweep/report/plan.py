@@ -12,7 +12,7 @@ from mrl_sweep.deploying.bill import ON_DISK, PlanRow
 from mrl_sweep.deploying.plan import Plan, cheapest_row, plan_document
 from mrl_sweep.files import draft_file
 from mrl_sweep.report.content.further_tables import rescore_meaning, rescore_notes
-from mrl_sweep.report.content.layout import Article, Column, Item, Mood, Section, Table, advice_items, by_name, table
+from mrl_sweep.report.content.layout import Article, ColumnsOf, Item, Mood, Section, Table, by_name, prefixed, titled, warnings
 from mrl_sweep.types import FLOAT32
 
 _FEW: Final = 16
@@ -23,21 +23,18 @@ _MOST_PROMISING: Final = 4
 
 def plan_article(plans: Mapping[str, Plan]) -> Article:
     """The rows, the assumptions, the cheapest acceptable one. Of several runs: first the cheapest of each, a line each."""
-    several = len(plans) > 1
-    sections = [_cheapest(plans)] if several else []
-    for name, plan in plans.items():
-        sections.append(_rows(plan, name if several else ""))
+    sections = [_cheapest(plans)] if len(plans) > 1 else []
+    for name, plan in titled(plans.items()):
+        sections.append(_rows(plan, name))
         if plan.tenants:
-            sections.append(_tenants(plan, f"Tenants of {name}" if several else "Tenants"))
-    advice = tuple(dict.fromkeys(one for plan in plans.values() for one in plan.advice))
+            sections.append(_tenants(plan, f"Tenants of {name}" if name else "Tenants"))
     docs = next(iter(plans.values())).request.docs
-    closing = [f"{name}: {_closing(plan)}" if several else _closing(plan) for name, plan in plans.items()]
     return Article(
         title=f"plan for {words.count(docs)} documents",
         document=by_name([(name, plan_document(plan)) for name, plan in plans.items()]),
-        closing=tuple(closing),
+        closing=tuple(prefixed(name, _closing(plan)) for name, plan in titled(plans.items())),
         sections=tuple(sections),
-        warnings=Section(title="Warnings", items=advice_items(advice)),
+        warnings=warnings(dict.fromkeys(one for plan in plans.values() for one in plan.advice)),
     )
 
 
@@ -67,31 +64,29 @@ def _costs(row: PlanRow) -> tuple[float, int]:
 def _cheapest(plans: Mapping[str, Plan]) -> Section:
     """Each run in one line: its cheapest acceptable row."""
     rows = [cheapest_row(plan) for plan in plans.values()]
+    column = ColumnsOf(rows)
     columns = [
-        Column(title="collection", cells=tuple(plans), right=False),
-        Column(title="cheapest acceptable", cells=tuple(row.configuration if row else "none" for row in rows), right=False),
-        Column(title="kept", cells=tuple(words.percent(row.kept if row else None) for row in rows)),
-        Column(title="at least", cells=tuple(words.percent(row.at_least if row else None) for row in rows), drop=1),
-        Column(title="memory", cells=tuple(words.size(row.memory_bytes if row else None) for row in rows)),
-        Column(title="a month", cells=tuple(_money(row.monthly_cost if row else None) for row in rows)),
+        ColumnsOf(list(plans)).text("collection", str),
+        column.text("cheapest acceptable", lambda row: row.configuration if row else "none"),
+        column.number("kept", lambda row: words.percent(row.kept if row else None)),
+        column.number("at least", lambda row: words.percent(row.at_least if row else None), drop=1),
+        column.number("memory", lambda row: words.size(row.memory_bytes if row else None)),
+        column.number("a month", lambda row: _money(row.monthly_cost if row else None)),
     ]
     moods = [Mood.GOOD if row else Mood.OPEN for row in rows]
-    return Section(title="The cheapest acceptable configuration of each", always=True, table=table(columns, moods))
+    return Section(title="The cheapest acceptable configuration of each", always=True, table=Table.of(columns, moods))
 
 
 def _rows(plan: Plan, name: str) -> Section:
     """The rows that matter and what their figures assume; all of them for a page."""
     kept = _that_matter(plan)
-    notes = (
-        *(note for note in _merged_notes(plan.assumptions) if note != ON_DISK),
-        *_left_out(plan.left_out),
-    )
+    notes = [note for note in _merged_notes(plan.assumptions) if note != ON_DISK] + _left_out(plan.left_out)
     return Section(
         title=name,
         always=True,
         table=_table(plan, kept),
         every=_table(plan, plan.rows) if len(kept) < len(plan.rows) else None,
-        items=tuple(Item(note) for note in notes),
+        items=tuple(map(Item, notes)),
     )
 
 
@@ -133,49 +128,48 @@ def _table(plan: Plan, rows: Sequence[PlanRow]) -> Table:
     money = f", {plan.request.currency}" if plan.request.currency else ""
     coded = len({row.precision for row in rows}) > 1
     cheapest = cheapest_row(plan)
-    rescored = rescore_notes(row.rescore for row in rows)
+    column, rescored = ColumnsOf(rows), rescore_notes(row.rescore for row in rows)
     columns = [
-        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
-        Column(title="precision", cells=tuple(row.precision if coded else words.DASH for row in rows)),
-        Column(title="rescore", cells=tuple(row.rescore or words.DASH for row in rows), note=rescored),
-        Column(title="index", cells=tuple(row.index for row in rows)),
-        Column(title="kept", cells=tuple(words.percent(row.kept) for row in rows), drop=3),
-        Column(title="at least", cells=tuple(words.percent(row.at_least) for row in rows), drop=1),
-        Column(title="at planned", cells=tuple(_projected(row) for row in rows), drop=5),
-        Column(title="vectors", cells=tuple(words.size(row.vector_bytes) for row in rows), drop=8),
-        Column(title="index size", cells=tuple(words.size(row.index_bytes) for row in rows), drop=7),
-        Column(title="memory", cells=tuple(words.size(row.memory_bytes) for row in rows)),
-        Column(title="disk", cells=tuple(words.size(row.disk_bytes) for row in rows), drop=6, note=ON_DISK),
-        Column(title="p50", cells=tuple(_with_band(row.p50_ms, row.p50_band_ms) for row in rows), drop=10),
-        Column(title="p99", cells=tuple(_with_band(row.p99_ms, row.p99_band_ms) for row in rows), drop=4),
-        Column(title="recall", cells=tuple(_recall(row) for row in rows), drop=9),
-        Column(title="machines", cells=tuple(words.count(row.machines) for row in rows), drop=9),
-        Column(title=f"a month{money}", cells=tuple(_money(row.monthly_cost) for row in rows)),
-        Column(title="saves", cells=tuple(_money(row.saving) for row in rows), drop=2),
-        Column(title="verdict", cells=tuple(_verdict(row) for row in rows), right=False),
+        column.number("dim", lambda row: str(row.dim)),
+        column.number("precision", lambda row: row.precision if coded else words.DASH),
+        column.number("rescore", lambda row: row.rescore or words.DASH, note=rescored),
+        column.number("index", lambda row: row.index),
+        column.number("kept", lambda row: words.percent(row.kept), drop=3),
+        column.number("at least", lambda row: words.percent(row.at_least), drop=1),
+        column.number("at planned", _projected, drop=5),
+        column.number("vectors", lambda row: words.size(row.vector_bytes), drop=8),
+        column.number("index size", lambda row: words.size(row.index_bytes), drop=7),
+        column.number("memory", lambda row: words.size(row.memory_bytes)),
+        column.number("disk", lambda row: words.size(row.disk_bytes), drop=6, note=ON_DISK),
+        column.number("p50", lambda row: _with_band(row.p50_ms, row.p50_band_ms), drop=10),
+        column.number("p99", lambda row: _with_band(row.p99_ms, row.p99_band_ms), drop=4),
+        column.number("recall", _recall, drop=9),
+        column.number("machines", lambda row: words.count(row.machines), drop=9),
+        column.number(f"a month{money}", lambda row: _money(row.monthly_cost)),
+        column.number("saves", lambda row: _money(row.saving), drop=2),
+        column.text("verdict", _verdict),
     ]
     chosen = rows.index(cheapest) if cheapest in rows else None
-    return table(columns, [_mood(row) for row in rows], chosen=chosen)
+    return Table.of(columns, [_mood(row) for row in rows], chosen=chosen)
 
 
 def _tenants(plan: Plan, title: str) -> Section:
     """Each service in one line: the cheapest row that is acceptable to it, and what its own slice keeps there."""
-    chosen = plan.tenants
-    rows = [one.row for one in chosen]
     money = f", {plan.request.currency}" if plan.request.currency else ""
+    column = ColumnsOf(plan.tenants)
     columns = [
-        Column(title="tenant", cells=tuple(one.tenant.name for one in chosen), right=False),
-        Column(title="cheapest acceptable", cells=tuple(row.configuration if row else "none" for row in rows), right=False),
-        Column(title="kept", cells=tuple(words.percent(row.kept if row else None) for row in rows), drop=2),
-        Column(title="slice", cells=tuple("=".join(one.tenant.slice or ()) or words.DASH for one in chosen), right=False),
-        Column(title="kept there", cells=tuple(words.percent(one.slice_kept) for one in chosen), drop=3),
-        Column(title="at least", cells=tuple(words.percent(one.slice_at_least) for one in chosen)),
-        Column(title="memory", cells=tuple(words.size(row.memory_bytes if row else None) for row in rows), drop=1),
-        Column(title=f"a month{money}", cells=tuple(_money(row.monthly_cost if row else None) for row in rows)),
+        column.text("tenant", lambda one: one.tenant.name),
+        column.text("cheapest acceptable", lambda one: one.row.configuration if one.row else "none"),
+        column.number("kept", lambda one: words.percent(one.row.kept if one.row else None), drop=2),
+        column.text("slice", lambda one: "=".join(one.tenant.slice or ()) or words.DASH),
+        column.number("kept there", lambda one: words.percent(one.slice_kept), drop=3),
+        column.number("at least", lambda one: words.percent(one.slice_at_least)),
+        column.number("memory", lambda one: words.size(one.row.memory_bytes if one.row else None), drop=1),
+        column.number(f"a month{money}", lambda one: _money(one.row.monthly_cost if one.row else None)),
     ]
-    reasons = [Item(f"{one.tenant.name}: {one.reason}") for one in chosen if one.reason]
-    moods = [Mood.GOOD if row else Mood.OPEN for row in rows]
-    return Section(title=title, always=True, table=table(columns, moods), items=tuple(reasons))
+    reasons = [Item(f"{one.tenant.name}: {one.reason}") for one in plan.tenants if one.reason]
+    moods = [Mood.GOOD if one.row else Mood.OPEN for one in plan.tenants]
+    return Section(title=title, always=True, table=Table.of(columns, moods), items=tuple(reasons))
 
 
 def _projected(row: PlanRow) -> str:
@@ -218,9 +212,7 @@ def write_parquet(file: Path, plans: Mapping[str, Plan]) -> None:
     """The rows as a table for other tools; the projection's figures get columns of their own, and several collections one."""
     import pandas as pd
 
-    rows = [
-        {**({"collection": name} if len(plans) > 1 else {}), **_flat(row)} for name, plan in plans.items() for row in plan.rows
-    ]
+    rows = [{**({"collection": name} if name else {}), **_flat(row)} for name, plan in titled(plans.items()) for row in plan.rows]
     with draft_file(file) as draft:
         pd.DataFrame(rows).to_parquet(draft, index=False)
 

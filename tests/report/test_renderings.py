@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from markdown_it import MarkdownIt
 
-from mrl_sweep.report.content.layout import Article, Column, Mood, Section, table
+from mrl_sweep.report.content.layout import Article, Column, Mood, Section, Table
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, GateRow
@@ -298,8 +298,8 @@ def test_a_notebook_shows_five_lines_or_the_answer_with_its_table(sketch: Report
 @pytest.mark.parametrize("n", [1, 3, 8])
 def test_a_comment_on_several_collections_stays_short_and_names_what_the_page_has(n: int, sketch: Report) -> None:
     parts = {f"collection-{i}": sketch for i in range(n)}
-    verdicts = Section(title="Verdicts", table=table([Column(title="collection", cells=tuple(parts))], [Mood.PLAIN] * n))
-    averages = Section(title="Averages", table=table([Column(title="dim", cells=("256", "128", "64"))], [Mood.PLAIN] * 3))
+    verdicts = Section(title="Verdicts", table=Table.of([Column(title="collection", cells=tuple(parts))], [Mood.PLAIN] * n))
+    averages = Section(title="Averages", table=Table.of([Column(title="dim", cells=("256", "128", "64"))], [Mood.PLAIN] * 3))
     article = Article(
         title=f"{n} collections", document={}, closing=("Use 256.",), sections=(verdicts, averages), status="pass", parts=parts
     )

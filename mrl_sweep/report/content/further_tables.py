@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from mrl_sweep import words
-from mrl_sweep.report.content.layout import Column, Mood, Section, Table, table
+from mrl_sweep.report.content.layout import Column, ColumnsOf, Mood, Section, Table
 from mrl_sweep.report.content.sentence import PRECISION_WORDS
-from mrl_sweep.report.content.view import measured, mood, outcome_words, shown
+from mrl_sweep.report.content.view import measured, mood, outcome_words, shares_of, shown, speed
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import BudgetRow, CandidateRow, FunnelRow, FunnelShare, ProjectionRow
+from mrl_sweep.report.document_rows import BudgetRow, CandidateRow, FunnelRow, FunnelShare, ProjectionRow, SliceRow
 from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration, Outcome
 
 _PROVEN: Final = "*"
 _MOST_FUNNELS: Final = 8
-OTHERS: Final = "Others: what all other queries keep."
-Q_VALUE: Final = "q: the share of false alarms among slices with a q up to this one."
+_OTHERS: Final = "Others: what all other queries keep."
+_Q_VALUE: Final = "q: the share of false alarms among slices with a q up to this one."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +46,8 @@ def grids(report: Report) -> list[Grid]:
 
 
 def _grid(report: Report, basis: str) -> Grid | None:
-    rows = [
-        row
-        for row in report.candidates
-        if row.basis == basis and row.index == EXACT and not (row.precision == FLOAT32 and row.rescore)
-    ]
+    exhaustive = [row for row in report.candidates if row.basis == basis and row.index == EXACT]
+    rows = [row for row in exhaustive if row.precision != FLOAT32 or not row.rescore]
     if all(row.precision == FLOAT32 for row in rows):
         return None
     cells = {row.configuration: row for row in rows}
@@ -67,18 +64,10 @@ def grid_table(grid: Grid, report: Report) -> Section:
     dims, families, named = grid.dims, grid.families, report.verdict.configuration
     smallest = next((c.dim for c in grid.cells if str(c) == named), None)
     stays = {*dims[:1], report.verdict.dimension, smallest}
-    cells = zip(*(grid.row(family) for family in families), strict=True)
-    columns = [
-        Column(title="precision", cells=tuple(map(family_words, families)), right=False),
-        *(
-            Column(
-                title=str(dim),
-                cells=tuple(_cell(row, report) for row in column),
-                drop=0 if dim in stays else 1 + len(dims) - i,
-            )
-            for i, (dim, column) in enumerate(zip(dims, cells, strict=True))
-        ),
-    ]
+    columns = [ColumnsOf(families).text("precision", family_words)]
+    for i, (dim, rows) in enumerate(zip(dims, zip(*map(grid.row, families), strict=True), strict=True)):
+        drop = 0 if dim in stays else 1 + len(dims) - i
+        columns.append(ColumnsOf(rows).number(str(dim), lambda row: _cell(row, report), drop=drop))
     chosen = next((i for i, f in enumerate(families) if any(c.family == f and str(c) == named for c in grid.cells)), None)
     sure = words.asked_share(1 - report.verdict.alpha)
     legend = f"A cell: kept, at least, bytes of a vector. {_PROVEN} proven: all of these together with {sure} confidence."
@@ -86,9 +75,8 @@ def grid_table(grid: Grid, report: Report) -> Section:
     notes += [_rescore_words(rescore, grid.cells.values()) for rescore in dict.fromkeys(f.rescore for f in families if f.rescore)]
     if grid.basis == Basis.PREFIX:
         notes += [note for note in (_sample_words(report), _vendor_words(report, [f.precision for f in families])) if note]
-    made = table(columns, [Mood.PLAIN] * len(families), chosen=chosen)
     title = f"{grid.title} ({report.verdict.measure})"
-    return Section(title=title, name="grid", always=True, table=made, notes=tuple(notes))
+    return Section(title=title, name="grid", always=True, table=Table.of(columns, chosen=chosen), notes=tuple(notes))
 
 
 def _rescore_words(rescore: str, rows: Iterable[CandidateRow]) -> str:
@@ -133,13 +121,12 @@ def family_words(family: Configuration) -> str:
 
 
 def _cell(row: CandidateRow | None, report: Report) -> str:
-    evidence = measured(row, report) if row is not None else None
-    if row is None or evidence is None:
+    if row is None or report.verdict.measure not in row.measures:
         return words.DASH
-    limit = report.verdict.retain
-    shares = words.percent(evidence.kept, limit=limit)
+    evidence, share = measured(row, report), shares_of(report)
+    shares = share(evidence.kept)
     if evidence.at_least is not None:
-        shares += f" {words.percent(evidence.at_least, limit=limit)}"
+        shares += f" {share(evidence.at_least)}"
     mark = _PROVEN if str(row.configuration) in report.verdict.proven_configurations else ""
     return f"{shares} {words.count(row.bytes_per_vector)}{mark}"
 
@@ -149,46 +136,47 @@ def funnels(report: Report, *, whole: bool = False) -> Section | None:
     if not report.funnels:
         return None
     top = sorted(report.funnels, key=_funnel_order)[: None if whole else _MOST_FUNNELS]
-    limit = report.verdict.retain
     others = [name for name in dict.fromkeys(name for row in top for name in row.measures) if name != top[0].measure]
+    share, column = shares_of(report), ColumnsOf(top)
     columns = [
-        Column(title="funnel", cells=tuple(f"{row.shortlist:,} at {row.small}, then {row.large}" for row in top)),
-        Column(title="keeps", cells=tuple(_from_ranks(row.kept_low, row.kept_high) for row in top)),
-        Column(title="at least", cells=tuple(words.percent(row.at_least, limit=limit) for row in top), drop=1),
-        Column(title="measured", cells=tuple(words.percent(row.measured_kept, limit=limit) for row in top)),
-        *(column for name in others for column in _other_measure(name, top, limit)),
-        Column(title="work", cells=tuple(_work(row) for row in top)),
-        Column(title="kept hot", cells=tuple(words.size(row.hot_bytes) for row in top), drop=5),
-        Column(title="p50", cells=tuple(words.milliseconds(row.latency_ms.get("p50")) for row in top), drop=6),
-        Column(title="p99", cells=tuple(words.milliseconds(row.latency_ms.get("p99")) for row in top), drop=4),
-        Column(title="verdict", cells=tuple(funnel_words(row) for row in top), right=False),
+        column.number("funnel", lambda row: f"{row.shortlist:,} at {row.small}, then {row.large}"),
+        column.number("keeps", lambda row: _from_ranks(row.kept_low, row.kept_high)),
+        column.number("at least", lambda row: share(row.at_least), drop=1),
+        column.number("measured", lambda row: share(row.measured_kept)),
+        *(column for name in others for column in _other_measure(name, top, share)),
+        column.number("work", _work),
+        column.number("kept hot", lambda row: words.size(row.hot_bytes), drop=5),
+        column.number("p50", lambda row: words.milliseconds(row.latency_ms.get("p50")), drop=6),
+        column.number("p99", lambda row: words.milliseconds(row.latency_ms.get("p99")), drop=4),
+        column.text("verdict", funnel_words),
     ]
     chosen = next((i for i, row in enumerate(top) if row.recommended), None)
     title = f"Funnels: shortlist at a small size, rerank at a larger one ({top[0].measure})"
     rest = len(report.funnels) - len(top)
     notes = (f"{words.count(rest)} more in report.json.",) if rest else ()
-    rows = table(columns, [mood(row.verdict) for row in top], chosen=chosen)
-    brief = _recommended(top[0], limit) if top[0].recommended else ()
+    rows = Table.of(columns, [mood(row.verdict) for row in top], chosen=chosen)
+    brief = (_recommended(top[0], share),) if top[0].recommended else ()
     return Section(title=title, name="funnels", brief=brief, table=rows, notes=notes)
 
 
-def _recommended(row: FunnelRow, limit: float) -> tuple[str, ...]:
+def _recommended(row: FunnelRow, share: Callable[[float | None], str]) -> str:
     """The recommended funnel in a sentence: what it keeps as far as that was measured, and the work that it saves."""
-    kept = row.measured_kept if row.measured_kept is not None else row.kept_low
-    share = f"{'' if row.measured_kept is not None else 'at least '}{words.percent(kept, limit=limit)}"
+    kept = f"at least {share(row.kept_low)}" if row.measured_kept is None else share(row.measured_kept)
     how = f"A shortlist of {row.shortlist:,} at {row.small} dimensions, ordered again at {row.large}"
-    return (f"{how}, keeps {share} for {_work(row)} work.",)
+    return f"{how}, keeps {kept} for {_work(row)} work."
 
 
-def _other_measure(name: str, rows: list[FunnelRow], limit: float) -> tuple[Column, Column]:
+def _other_measure(name: str, rows: list[FunnelRow], share: Callable[[float | None], str]) -> list[Column]:
     """The share of another measure that must pass: as measured, else between its bounds; and its limit."""
-    shares = [row.measures.get(name, FunnelShare()) for row in rows]
-    kept = tuple(
-        words.percent(share.measured_kept, limit=limit) if share.measured_kept else _from_ranks(share.kept_low, share.kept_high)
-        for share in shares
-    )
-    least = tuple(words.percent(share.at_least, limit=limit) for share in shares)
-    return Column(title=f"{name} keeps", cells=kept, drop=3), Column(title=f"{name} at least", cells=least, drop=1)
+
+    def kept(one: FunnelShare) -> str:
+        return share(one.measured_kept) if one.measured_kept else _from_ranks(one.kept_low, one.kept_high)
+
+    column = ColumnsOf([row.measures.get(name, FunnelShare()) for row in rows])
+    return [
+        column.number(f"{name} keeps", kept, drop=3),
+        column.number(f"{name} at least", lambda one: share(one.at_least), drop=1),
+    ]
 
 
 def how_searched(one: Configuration) -> str:
@@ -201,54 +189,51 @@ def budgets(report: Report) -> Section | None:
     rows = report.budgets
     if not rows:
         return None
-    limit = report.verdict.retain
     best = {
         row: Configuration.parse(row.configuration) if row.configuration else Configuration(Basis.PREFIX, row.dim, row.index)
         for row in rows
         if row.dim is not None
     }
     coded = any(one.precision != FLOAT32 for one in best.values())
+    share, column = shares_of(report), ColumnsOf(rows)
     columns = [
-        Column(title="budget", cells=tuple(row.budget for row in rows), right=False),
-        Column(title="dim", cells=tuple("-" if row.dim is None else str(row.dim) for row in rows)),
-        Column(title="precision", cells=tuple(best[row].precision if coded and row in best else words.DASH for row in rows)),
-        Column(
-            title="index", cells=tuple(how_searched(best[row]) if row in best else _nothing(row) for row in rows), right=False
-        ),
-        Column(title="kept", cells=tuple(words.percent(row.kept, limit=limit) for row in rows)),
-        Column(title="at least", cells=tuple(words.percent(row.at_least, limit=limit) for row in rows), drop=1),
-        Column(title="size", cells=tuple(words.size(row.size_bytes) for row in rows)),
-        Column(title="p99", cells=tuple(words.milliseconds(row.p99_ms) for row in rows)),
+        column.text("budget", lambda row: row.budget),
+        column.number("dim", lambda row: "-" if row.dim is None else str(row.dim)),
+        column.number("precision", lambda row: best[row].precision if coded and row in best else words.DASH),
+        column.text("index", lambda row: how_searched(best[row]) if row in best else _nothing(row)),
+        column.number("kept", lambda row: share(row.kept)),
+        column.number("at least", lambda row: share(row.at_least), drop=1),
+        column.number("size", lambda row: words.size(row.size_bytes)),
+        column.number("p99", lambda row: words.milliseconds(row.p99_ms)),
     ]
     moods = [Mood.PLAIN if row.dim is not None else Mood.BAD for row in rows]
     notes = tuple(f"{row.budget}: {row.reason}." for row in rows if row.reason)
     title = "The best acceptable configuration within each budget"
-    return Section(title=title, name="budgets", always=True, table=table(columns, moods), notes=notes)
+    return Section(title=title, name="budgets", always=True, table=Table.of(columns, moods), notes=notes)
 
 
 def projections(report: Report, *, whole: bool = False) -> list[Section]:
     """One section per corpus size that was asked about: what each size is expected to keep there."""
-    return [
-        _projection(report, documents, whole=whole) for documents in dict.fromkeys(row.documents for row in report.projections)
-    ]
+    sizes = dict.fromkeys(row.documents for row in report.projections)
+    return [_projection(report, documents, whole=whole) for documents in sizes]
 
 
 def _projection(report: Report, documents: int, *, whole: bool) -> Section:
     """The sizes; of their codes, which are many, those that are acceptable there, or all."""
     every = sorted((row for row in report.projections if row.documents == documents), key=lambda row: (row.measure, -row.dim))
-    rows = [row for row in every if whole or row.acceptable or row.configuration in ("", str(row.dim))] or every
+    rows = [row for row in every if whole or row.acceptable or row.is_size] or every
     names = dict.fromkeys(row.measure for row in rows)
-    limit = report.verdict.retain
+    share, column = shares_of(report), ColumnsOf(rows)
     columns = [
-        Column(title="dim", cells=tuple(row.configuration or str(row.dim) for row in rows)),
-        Column(title="measure", cells=tuple(row.measure if len(names) > 1 else "-" for row in rows), right=False),
-        Column(title="here", cells=tuple(_here(report, row) for row in rows)),
-        Column(title="there", cells=tuple(words.score(row.value) for row in rows)),
-        Column(title="band", cells=tuple(_band(row) for row in rows), drop=2),
-        Column(title="kept there", cells=tuple(words.percent(row.kept, limit=limit) for row in rows)),
-        Column(title="between", cells=tuple(_span(row.kept_low, row.kept_high) for row in rows), drop=1),
-        Column(title="holds up to", cells=tuple(words.count(row.holds_up_to) for row in rows), drop=3),
-        Column(title="verdict", cells=tuple(outlook_words(row) for row in rows), right=False),
+        column.number("dim", lambda row: row.configuration or str(row.dim)),
+        column.text("measure", lambda row: row.measure if len(names) > 1 else "-"),
+        column.number("here", lambda row: _here(report, row)),
+        column.number("there", lambda row: words.score(row.value)),
+        column.number("band", _band, drop=2),
+        column.number("kept there", lambda row: share(row.kept)),
+        column.number("between", lambda row: _span(row.kept_low, row.kept_high), drop=1),
+        column.number("holds up to", lambda row: words.count(row.holds_up_to), drop=3),
+        column.text("verdict", outlook_words),
     ]
     moods = [Mood.OPEN if row.acceptable is None else Mood.GOOD if row.acceptable else Mood.BAD for row in rows]
     how = "modelled from the ranks; right for a corpus of which this one is a random sample" if rows[0].modelled else "exact"
@@ -257,13 +242,13 @@ def _projection(report: Report, documents: int, *, whole: bool) -> Section:
     rest = f"{codes} not acceptable there: --format html."
     answer = (*_answer(report, rows), *_fewest_bytes(report, every))
     notes = (*answer, f"{how[0].upper()}{how[1:]}.", *([rest] if len(rows) < len(every) else []))
-    return Section(title=title, name="projection", always=True, table=table(columns, moods), notes=notes)
+    return Section(title=title, name="projection", always=True, table=Table.of(columns, moods), notes=notes)
 
 
 def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
     """The smallest size there that is acceptable by every measure, with all larger ones, beside the one here."""
     smallest = None
-    sizes = [row for row in rows if row.configuration in ("", str(row.dim))]
+    sizes = [row for row in rows if row.is_size]
     for dim in sorted({row.dim for row in sizes}, reverse=True):
         if not all(row.acceptable for row in sizes if row.dim == dim):
             break
@@ -287,12 +272,9 @@ def _fewest_bytes(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
 
 
 def _here(report: Report, row: ProjectionRow) -> str:
-    if row.configuration not in ("", str(row.dim)):
-        coded = next((one for one in report.candidates if str(one.configuration) == row.configuration), None)
-        return words.score(coded.measures[row.measure].mean if coded and row.measure in coded.measures else None)
-    candidate = report.candidate(row.dim)
-    evidence = candidate.measures.get(row.measure) if candidate else None
-    return words.score(evidence.mean if evidence else None)
+    name = str(row.dim) if row.is_size else row.configuration
+    candidate = next((one for one in report.candidates if str(one.configuration) == name), None)
+    return words.score(candidate.evidence(row.measure).mean if candidate else None)
 
 
 def _band(row: ProjectionRow) -> str:
@@ -349,37 +331,46 @@ def every_configuration(report: Report) -> Table | None:
     rows = report.candidates
     if len(rows) <= len(shown(report)):
         return None
-    limit = report.verdict.retain
-    evidence = [measured(row, report) for row in rows]
+    share, column = shares_of(report), ColumnsOf(rows)
+    evidence = ColumnsOf([measured(row, report) for row in rows])
     columns = [
-        Column(title="configuration", cells=tuple(str(row.configuration) for row in rows), right=False),
-        Column(title="bytes", cells=tuple(words.count(row.bytes_per_vector) for row in rows)),
-        Column(title=report.verdict.measure, cells=tuple(words.score(one.mean if one else None) for one in evidence)),
-        Column(title="kept", cells=tuple(words.percent(one.kept if one else None, limit=limit) for one in evidence)),
-        Column(title="at least", cells=tuple(words.percent(one.at_least if one else None, limit=limit) for one in evidence)),
-        Column(title="at most", cells=tuple(words.percent(one.at_most if one else None, limit=limit) for one in evidence)),
-        Column(title="index size", cells=tuple(words.size(row.index_bytes) for row in rows)),
-        Column(title="p50", cells=tuple(words.milliseconds(row.latency_ms.get("p50")) for row in rows)),
-        Column(title="p99", cells=tuple(words.milliseconds(row.latency_ms.get("p99")) for row in rows)),
-        Column(title="queries/s", cells=tuple(words.count(row.queries_per_second) for row in rows)),
-        Column(title="verdict", cells=tuple(outcome_words(row, report) for row in rows), right=False),
+        column.text("configuration", lambda row: str(row.configuration)),
+        column.number("bytes", lambda row: words.count(row.bytes_per_vector)),
+        evidence.number(report.verdict.measure, lambda one: words.score(one.mean)),
+        evidence.number("kept", lambda one: share(one.kept)),
+        evidence.number("at least", lambda one: share(one.at_least)),
+        evidence.number("at most", lambda one: share(one.at_most)),
+        column.number("index size", lambda row: words.size(row.index_bytes)),
+        *speed(column),
+        column.text("verdict", lambda row: outcome_words(row, report)),
     ]
-    return table(columns, [mood(row.verdict) for row in rows])
+    return Table.of(columns, [mood(row.verdict) for row in rows])
 
 
 def every_slice(report: Report) -> Table | None:
     """All slices at all sizes."""
-    rows = report.slices
-    if not rows:
+    if not report.slices:
         return None
+    column = ColumnsOf(report.slices)
     columns = [
-        Column(title="slice", cells=tuple(f"{row.field}={row.value}" for row in rows), right=False),
-        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
-        Column(title="queries", cells=tuple(words.count(row.queries) for row in rows)),
-        Column(title="kept", cells=tuple(words.percent(row.kept) for row in rows)),
-        Column(title="at least", cells=tuple(words.percent(row.at_least) for row in rows)),
-        Column(title="at most", cells=tuple(words.percent(row.at_most) for row in rows)),
-        Column(title="others", cells=tuple(words.percent(row.kept_by_others) for row in rows), note=OTHERS),
-        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in rows), note=Q_VALUE),
+        column.text("slice", lambda row: f"{row.field}={row.value}"),
+        column.number("dim", lambda row: str(row.dim)),
+        *slice_columns(column, report.verdict.retain),
     ]
-    return table(columns, [mood(row.verdict or "") for row in rows])
+    return Table.of(columns, [mood(row.verdict or "") for row in report.slices])
+
+
+def slice_columns(column: ColumnsOf[SliceRow], retain: float) -> list[Column]:
+    """What slices keep and how sure that is; each share stands on its own side of what was asked of that slice."""
+
+    def share(row: SliceRow, value: float | None) -> str:
+        return words.percent(value, limit=row.retain or retain)
+
+    return [
+        column.number("queries", lambda row: words.count(row.queries)),
+        column.number("kept", lambda row: share(row, row.kept)),
+        column.number("at least", lambda row: share(row, row.at_least), drop=2),
+        column.number("at most", lambda row: share(row, row.at_most), drop=3),
+        column.number("others", lambda row: words.percent(row.kept_by_others), drop=1, note=_OTHERS),
+        column.number("q", lambda row: "-" if row.q_value is None else f"{row.q_value:.3f}", drop=4, note=_Q_VALUE),
+    ]

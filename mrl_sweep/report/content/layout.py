@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from mrl_sweep.report.document import Report
     from mrl_sweep.types import Advice
+
+T = TypeVar("T")
 
 
 class Mood(StrEnum):
@@ -64,6 +66,21 @@ class Column:
         return next((meaning for title, meaning in MEANINGS.items() if re.fullmatch(title, self.title)), "")
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnsOf(Generic[T]):
+    """Makes the columns of a table, of which each line shows one of `rows`; `cell` writes a row's cell in words."""
+
+    rows: Sequence[T]
+
+    def number(self, title: str, cell: Callable[[T], str], *, drop: int = 0, note: str = "") -> Column:
+        """A column of figures, which stand below each other by their last digit."""
+        return Column(title=title, cells=tuple(map(cell, self.rows)), drop=drop, note=note)
+
+    def text(self, title: str, cell: Callable[[T], str], *, drop: int = 0, note: str = "") -> Column:
+        """A column of words, which may wrap where the width is short."""
+        return replace(self.number(title, cell, drop=drop, note=note), right=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """Columns of equal length; row `chosen` is the answer, `moods` one per row."""
@@ -71,6 +88,12 @@ class Table:
     columns: tuple[Column, ...]
     moods: tuple[Mood, ...]
     chosen: int | None = None
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], moods: Sequence[Mood] = (), *, chosen: int | None = None) -> Self:
+        """A table of the columns in which something stands: one that only holds dashes says nothing. No moods: all are plain."""
+        with_figures = tuple(column for column in columns if any(cell.strip("- ") for cell in column.cells))
+        return cls(columns=with_figures, moods=tuple(moods) or (Mood.PLAIN,) * len(columns[0].cells), chosen=chosen)
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
@@ -128,7 +151,6 @@ class Article:
     closing: tuple[str, ...]
     sections: tuple[Section, ...]
     warnings: Section = Section(title="Warnings")
-    headline: tuple[str, ...] = ()
     status: str = ""
     exit_code: int = 0
     failures: tuple[str, ...] = ()
@@ -147,21 +169,27 @@ def unsaid(failures: Sequence[str], closing: Sequence[str]) -> tuple[str, ...]:
 
 
 def by_name(documents: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """The document itself where there is one, else a list of them with their names."""
+    """What JSON prints: the document itself where there is one, else a list of them with their names."""
     if len(documents) == 1:
         return {"schema_version": 1, **documents[0][1]}
     return {"schema_version": 1, "collections": [{"name": name, **document} for name, document in documents]}
 
 
-def advice_items(advice: Sequence[Advice]) -> tuple[Item, ...]:
-    """Warnings as items: the sentence, and its hint below."""
-    return tuple(Item(one.message, (one.hint,) if one.hint else ()) for one in advice)
+def titled(named: Iterable[tuple[str, T]]) -> list[tuple[str, T]]:
+    """Each with its name where there are several; one alone needs none."""
+    pairs = list(named)
+    return pairs if len(pairs) > 1 else [("", one) for _, one in pairs]
 
 
-def table(columns: list[Column], moods: list[Mood], *, chosen: int | None = None) -> Table:
-    """A table of the columns in which something stands: one that only holds dashes says nothing."""
-    with_figures = [column for column in columns if any(cell.strip("- ") for cell in column.cells)]
-    return Table(columns=tuple(with_figures), moods=tuple(moods), chosen=chosen)
+def prefixed(name: str, text: str) -> str:
+    """`name: text`, or the text alone where there is no name."""
+    return f"{name}: {text}" if name else text
+
+
+def warnings(advice: Iterable[Advice], notes: Sequence[str] = ()) -> Section:
+    """The section of warnings: each a sentence with its hint below."""
+    items = tuple(Item(one.message, (one.hint,) if one.hint else ()) for one in advice)
+    return Section(title="Warnings", items=items, notes=tuple(notes))
 
 
 TEXT_WIDTH: Final = 17

@@ -6,8 +6,6 @@ from mrl_sweep import words
 from mrl_sweep.decision.controls import AgainstRandom
 from mrl_sweep.deploying.tenants import pareto_front
 from mrl_sweep.report.content.further_tables import (
-    OTHERS,
-    Q_VALUE,
     budgets,
     funnels,
     grid_table,
@@ -15,9 +13,10 @@ from mrl_sweep.report.content.further_tables import (
     how_searched,
     projections,
     rescore_notes,
+    slice_columns,
 )
-from mrl_sweep.report.content.layout import Column, Item, Mood, Section, table
-from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit
+from mrl_sweep.report.content.layout import Column, ColumnsOf, Item, Mood, Section, Table
+from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit, shares_of, speed
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, ControlRow, DocumentRow, FallenRow, LoserRow, SliceRow
 from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, Outcome
@@ -38,16 +37,17 @@ def sections(report: Report, *, whole: bool = False) -> list[Section]:
         losers(report),
         controls(report),
         indexes(report),
+        funnels(report, whole=whole),
+        budgets(report),
+        *projections(report, whole=whole),
     ]
-    made += [funnels(report, whole=whole), budgets(report), *projections(report, whole=whole)]
     return [section for section in made if section is not None]
 
 
 def slices(report: Report, *, whole: bool = False) -> Section | None:
     """The slices that keep least at the answer's size, or at the largest that was searched; first those that stand out."""
-    parts = [
-        row for row in report.slices if row.queries < (report.verdict.clusters or report.verdict.queries)
-    ]  # a field that is alike in all queries tells nothing
+    units = report.verdict.clusters or report.verdict.queries
+    parts = [row for row in report.slices if row.queries < units]  # a field that is alike in all queries tells nothing
     searched = {row.dim for row in parts}
     if not searched:
         return None
@@ -57,27 +57,20 @@ def slices(report: Report, *, whole: bool = False) -> Section | None:
     if not rows:
         return None
 
-    def share(row: SliceRow, value: float | None) -> str:
-        return words.percent(value, limit=row.retain or report.verdict.retain)
-
     def order(row: SliceRow) -> tuple[bool, float]:
         return not _stands_out(row, report), row.kept if row.kept is not None else 2.0
 
     top = sorted(rows, key=order)[: None if whole else _MOST_SLICES]
+    column = ColumnsOf(top)
     columns = [
-        Column(title="slice", cells=tuple(_cut(f"{row.field}={row.value}") for row in top), right=False),
-        Column(title="queries", cells=tuple(words.count(row.queries) for row in top)),
-        Column(title="kept", cells=tuple(share(row, row.kept) for row in top)),
-        Column(title="at least", cells=tuple(share(row, row.at_least) for row in top), drop=2),
-        Column(title="at most", cells=tuple(share(row, row.at_most) for row in top), drop=3),
-        Column(title="others", cells=tuple(words.percent(row.kept_by_others) for row in top), drop=1, note=OTHERS),
-        Column(title="q", cells=tuple("-" if row.q_value is None else f"{row.q_value:.3f}" for row in top), drop=4, note=Q_VALUE),
-        Column(title="", cells=tuple(_slice_words(row, report) for row in top), right=False),
+        column.text("slice", lambda row: _cut(f"{row.field}={row.value}")),
+        *slice_columns(column, report.verdict.retain),
+        column.text("", lambda row: _slice_words(row, report)),
     ]
     moods = [Mood.BAD if _stands_out(row, report) else Mood.PLAIN for row in top]
     title = f"Slices at {dim} dimensions: who loses more than the others"
     notes = _searched(report, every, rows, top)
-    return Section(title=title, name="slices", table=table(columns, moods), notes=notes)
+    return Section(title=title, name="slices", table=Table.of(columns, moods), notes=notes)
 
 
 def losers(report: Report) -> Section | None:
@@ -95,26 +88,25 @@ def controls(report: Report) -> Section | None:
     """The same sizes on other axes: what a rotation keeps where the model's own prefix keeps this much."""
     shares: dict[tuple[str, int], list[float]] = {}
     for row in report.candidates:
-        evidence, uncoded = measured(row, report), row.configuration == row.configuration.at_float32
-        if row.basis != Basis.PREFIX and uncoded and evidence is not None and evidence.kept is not None:
-            shares.setdefault((control_name(row.basis), row.dim), []).append(evidence.kept)
+        kept, uncoded = measured(row, report).kept, row.configuration == row.configuration.at_float32
+        if row.basis != Basis.PREFIX and uncoded and kept is not None:
+            shares.setdefault((control_name(row.basis), row.dim), []).append(kept)
     if not shares:
         return None
     dims = sorted({dim for _, dim in shares}, reverse=True)
-    tested = {row.dim: row for row in report.controls}
-    prefix = {row.dim: _kept(row, report) for row in ladder(report)}
+    tested, prefix = {row.dim: row for row in report.controls}, {row.dim: row for row in ladder(report)}
+    share, column = shares_of(report), ColumnsOf(dims)
     columns = [
-        Column(title="dim", cells=tuple(str(dim) for dim in dims)),
-        Column(title="prefix", cells=tuple(prefix.get(dim, words.DASH) for dim in dims)),
+        column.number("dim", str),
+        column.number("prefix", lambda dim: share(measured(prefix[dim], report).kept) if dim in prefix else words.DASH),
         *(
-            Column(title=basis, cells=tuple(_several(shares.get((basis, dim), [])) for dim in dims))
+            ColumnsOf([shares.get((basis, dim), []) for dim in dims]).number(basis, _several)
             for basis in dict.fromkeys(basis for basis, _ in shares)
         ),
-        Column(title="better than random by", cells=tuple(_better_by(tested.get(dim)) for dim in dims), drop=1),
+        column.number("better than random by", lambda dim: _better_by(tested.get(dim)), drop=1),
     ]
     title = f"Controls: {report.verdict.measure} kept on other axes of the same number"
-    rows = table(columns, [Mood.PLAIN] * len(dims))
-    return Section(title=title, name="controls", always=True, table=rows, notes=_against_random(report))
+    return Section(title=title, name="controls", always=True, table=Table.of(columns), notes=_against_random(report))
 
 
 def _better_by(row: ControlRow | None) -> str:
@@ -148,36 +140,26 @@ def indexes(report: Report) -> Section | None:
     rows = searched(report)
     if not rows or {row.index for row in rows} == {FLAT}:
         return None
-    losses = [_index_loss(row, report) for row in rows]
-    best = pareto(report)
-    verdicts = tuple(_standing(row, best.get(row.configuration, []), report) for row in rows)
-    limit = report.verdict.retain
+    best, share, column = pareto(report), shares_of(report), ColumnsOf(rows)
     columns = [
-        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
-        Column(
-            title="index",
-            cells=tuple(how_searched(row.configuration) for row in rows),
-            right=False,
-            note=rescore_notes(row.rescore for row in rows),
-        ),
-        Column(title="kept", cells=tuple(_kept(row, report) for row in rows)),
-        Column(title="at least", cells=tuple(words.percent(_least(row, report), limit=limit) for row in rows), drop=1),
+        column.number("dim", lambda row: str(row.dim)),
+        column.text("index", lambda row: how_searched(row.configuration), note=rescore_notes(row.rescore for row in rows)),
+        column.number("kept", lambda row: share(measured(row, report).kept)),
+        column.number("at least", lambda row: share(measured(row, report).at_least), drop=1),
         *_required_least(rows, report),
-        Column(title="lost by cutting", cells=tuple(words.percent(cut) for cut, _ in losses), drop=4),
-        Column(title="by the index", cells=tuple(words.percent(index) for _, index in losses), drop=3),
-        Column(title="size", cells=tuple(words.size(row.index_bytes) for row in rows)),
-        Column(title="p50", cells=tuple(words.milliseconds(row.latency_ms.get("p50")) for row in rows), drop=2),
-        Column(title="p99", cells=tuple(words.milliseconds(row.latency_ms.get("p99")) for row in rows)),
-        Column(title="queries/s", cells=tuple(words.count(row.queries_per_second) for row in rows), drop=5),
-        Column(title="build", cells=tuple("-" if row.build_s is None else f"{row.build_s:,.1f} s" for row in rows), drop=6),
-        Column(title="verdict", cells=verdicts, right=False),
+        column.number("lost by cutting", lambda row: words.percent(_lost_by_cutting(row, report)), drop=4),
+        column.number("by the index", lambda row: words.percent(_lost_by_index(row, report)), drop=3),
+        column.number("size", lambda row: words.size(row.index_bytes)),
+        *speed(column, drops=(2, 0, 5)),
+        column.number("build", lambda row: "-" if row.build_s is None else f"{row.build_s:,.1f} s", drop=6),
+        column.text("verdict", lambda row: _standing(row, best.get(row.configuration, []), report)),
     ]
     moods = [mood(row.verdict) for row in rows]
     notes = ["Best by size (or by p99): no other that is ok keeps more and is as small (or as fast)."]
     if shared := next((row.reason for row in rows if "share the error" in row.reason), ""):
         notes.append(f"Would pass alone: {shared.partition(', but ')[2]}.")
     named = any(row.index != FLAT and not row.rescore for row in rows)
-    return Section(title="Indexes", name="indexes", always=named, table=table(columns, moods), notes=tuple(notes))
+    return Section(title="Indexes", name="indexes", always=named, table=Table.of(columns, moods), notes=tuple(notes))
 
 
 def searched(report: Report) -> list[CandidateRow]:
@@ -203,14 +185,11 @@ def pareto(report: Report) -> dict[Configuration, list[str]]:
 
 def _required_least(rows: list[CandidateRow], report: Report) -> list[Column]:
     """The limit of each other measure that must pass: why a row may be too low although the first column looks well."""
-    limit = report.verdict.retain
-    columns = []
-    for name in report.verdict.required:
-        evidence = [row.measures.get(name) for row in rows]
-        if name != report.verdict.measure and any(evidence):
-            cells = tuple(words.percent(one.at_least if one else None, limit=limit) for one in evidence)
-            columns.append(Column(title=f"{name} at least", cells=cells, drop=1))
-    return columns
+    return [
+        ColumnsOf([row.evidence(name).at_least for row in rows]).number(f"{name} at least", shares_of(report), drop=1)
+        for name in report.verdict.required
+        if name != report.verdict.measure
+    ]
 
 
 def _standing(row: CandidateRow, fronts: list[str], report: Report) -> str:
@@ -218,16 +197,6 @@ def _standing(row: CandidateRow, fronts: list[str], report: Report) -> str:
         return "not certified"
     outcome = outcome_words(row, report)
     return f"{outcome}, best by {' and '.join(fronts)}" if fronts else outcome
-
-
-def _least(row: CandidateRow, report: Report) -> float | None:
-    evidence = measured(row, report)
-    return evidence.at_least if evidence else None
-
-
-def _kept(row: CandidateRow, report: Report) -> str:
-    evidence = measured(row, report)
-    return words.percent(evidence.kept if evidence else None, limit=report.verdict.retain)
 
 
 def _several(shares: list[float]) -> str:
@@ -238,21 +207,23 @@ def _several(shares: list[float]) -> str:
     return mean if len(shares) == 1 else f"{mean} ±{100 * (max(shares) - min(shares)) / 2:.1f}"
 
 
-def _index_loss(row: CandidateRow, report: Report) -> tuple[float | None, float | None]:
-    """The shares of full quality lost by cutting to this size, and by the index on top of that.
-
-    A shortlist is held against the size that orders it again, of which it can only lose.
-    """
+def _kept_exactly(row: CandidateRow, report: Report) -> float | None:
+    """What the exact search keeps at this size; of a shortlist that at the size which orders it again: it can only lose of it."""
     _, _, dim = row.rescore.partition("@")
-    exact = report.row(Configuration.exact_prefix(int(dim))) if dim else report.baseline if row.rescore else None
-    exact = exact if row.rescore else report.row(row.configuration.exact)
-    cut = measured(exact, report) if exact else None
-    deployed = measured(row, report)
-    if cut is None or cut.kept is None:
-        return None, None
-    if deployed is None or deployed.kept is None:
-        return 1 - cut.kept, None
-    return 1 - cut.kept, cut.kept - deployed.kept
+    exact = Configuration.exact_prefix(int(dim)) if dim else row.configuration.exact
+    held = report.baseline if row.rescore and not dim else report.row(exact)
+    return measured(held, report).kept if held else None
+
+
+def _lost_by_cutting(row: CandidateRow, report: Report) -> float | None:
+    kept = _kept_exactly(row, report)
+    return None if kept is None else 1 - kept
+
+
+def _lost_by_index(row: CandidateRow, report: Report) -> float | None:
+    """What the index loses on top of the cut, as a share of full quality."""
+    exact, kept = _kept_exactly(row, report), measured(row, report).kept
+    return None if exact is None or kept is None else exact - kept
 
 
 def _stands_out(row: SliceRow, report: Report) -> bool:
@@ -260,20 +231,16 @@ def _stands_out(row: SliceRow, report: Report) -> bool:
 
 
 def _slice_words(row: SliceRow, report: Report) -> str:
-    notes = ["hit" if proven_hit(row, report) else "-"]
     margin = f"margin of {words.asked_share(row.retain)}" if row.retain is not None else "margin"
-    if row.verdict is not None:
-        notes.append(
-            {Outcome.PASS: f"holds its {margin}", Outcome.FAIL: f"below its {margin}"}.get(Outcome(row.verdict), f"{margin} open")
-        )
-    return ", ".join(word for word in notes if word != "-" or len(notes) == 1)
+    verdicts: dict[str | None, str] = {None: "", Outcome.PASS: f"holds its {margin}", Outcome.FAIL: f"below its {margin}"}
+    notes = ("hit" if proven_hit(row, report) else "", verdicts.get(row.verdict, f"{margin} open"))
+    return ", ".join(filter(None, notes)) or words.DASH
 
 
 def _searched(report: Report, every: list[SliceRow], rows: list[SliceRow], top: list[SliceRow]) -> tuple[str, ...]:
     hits = sum(proven_hit(row, report) for row in every)
-    what = (
-        f"{words.plural(hits, 'is', 'are')} hit harder than the other queries" if hits else "none is hit harder than the others"
-    )
+    hit = f"{words.plural(hits, 'is', 'are')} hit harder than the other queries"
+    what = hit if hits else "none is hit harder than the others"
     searched = sum(row.q_value is not None for row in every)
     held = f"false discoveries held at {words.asked_share(report.verdict.alpha)}"
     notes = [f"Of {words.plural(searched, 'slice')} searched, {what} ({held})."] if searched else []
@@ -287,37 +254,39 @@ def _searched(report: Report, every: list[SliceRow], rows: list[SliceRow], top: 
 
 
 def _loser(row: LoserRow) -> Item:
-    details = []
-    if row.fell:
-        details.append(f"fell: {_fell(row.fell)}")
-    if row.left:
-        details.append(f"left: {_named(row.left)}")
-    if row.came_in:
-        details.append(f"came in: {_named(row.came_in)}")
-    return Item(f"{row.full:.2f} -> {row.value:.2f}  {_cut(row.text or row.query_id)} [{_cut(row.query_id)}]", tuple(details))
-
-
-def _fell(documents: tuple[FallenRow, ...]) -> str:
-    """`Title [d5] from rank 1 to 3`: the judged documents by which the value changed."""
-    shown = "; ".join(
-        f"{_cut(document.title or document.id)} [{_cut(document.id)}] from rank {words.count(document.rank_at_full)}"
-        f" to {'nowhere' if document.rank is None else words.count(document.rank)}"
-        for document in documents[:_MOST_DOCUMENTS]
+    """The query with its value before and after; below it the documents by which that changed, judged ones first."""
+    details = {
+        "fell": [_fallen(document) for document in row.fell],
+        "left": [_graded(document) for document in sorted(row.left, key=_by_grade)],
+        "came in": [_graded(document) for document in sorted(row.came_in, key=_by_grade)],
+    }
+    return Item(
+        f"{row.full:.2f} -> {row.value:.2f}  {_cut(row.text or row.query_id)} [{_cut(row.query_id)}]",
+        tuple(f"{how}: {_first_of(documents)}" for how, documents in details.items() if documents),
     )
+
+
+def _first_of(documents: list[str]) -> str:
     rest = len(documents) - _MOST_DOCUMENTS
-    return f"{shown}; {rest} more" if rest > 0 else shown
+    return "; ".join([*documents[:_MOST_DOCUMENTS], *([f"{rest} more"] if rest > 0 else [])])
 
 
-def _named(documents: tuple[DocumentRow, ...]) -> str:
-    """The documents by title, judged ones first: those are why the query's value changed."""
-    first = sorted(documents, key=lambda document: -(document.grade or 0))[:_MOST_DOCUMENTS]
-    shown = "; ".join(f"{_cut(document.title or document.id)} [{_cut(document.id)}]{_grade(document)}" for document in first)
-    rest = len(documents) - len(first)
-    return f"{shown}; {rest} more" if rest > 0 else shown
+def _fallen(document: FallenRow) -> str:
+    """`Title [d5] from rank 1 to 3`."""
+    place = "nowhere" if document.rank is None else words.count(document.rank)
+    return f"{_named(document)} from rank {words.count(document.rank_at_full)} to {place}"
 
 
-def _grade(document: DocumentRow) -> str:
-    return "" if document.grade is None else f" (grade {document.grade})"
+def _graded(document: DocumentRow) -> str:
+    return _named(document) + ("" if document.grade is None else f" (grade {document.grade})")
+
+
+def _by_grade(document: DocumentRow) -> int:
+    return -(document.grade or 0)
+
+
+def _named(document: DocumentRow | FallenRow) -> str:
+    return f"{_cut(document.title or document.id)} [{_cut(document.id)}]"
 
 
 def _cut(text: str) -> str:

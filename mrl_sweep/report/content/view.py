@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from mrl_sweep import words
-from mrl_sweep.report.content.layout import MEANINGS, SAME_TOP, Column, Mood, Section, advice_items, table, unsaid
+from mrl_sweep.report.content.layout import MEANINGS, SAME_TOP, Column, ColumnsOf, Mood, Section, Table, unsaid, warnings
 from mrl_sweep.report.document import NO_FAULT, Report
 from mrl_sweep.report.document_rows import CandidateRow, SliceRow
 from mrl_sweep.types import AGREEMENT, FLAT, Basis, Evidence, Outcome
@@ -19,7 +20,7 @@ _MOST_NOTES: Final = 4
 
 def headline(report: Report) -> list[str]:
     """Collection, sizes, model and search, as far as the manifest knows them."""
-    collection, model = (report.of_run(key) for key in ("collection", "model"))
+    collection, model = report.of_run("collection"), report.of_run("model")
     parts = [str(collection.get("name", ""))]
     asking = ("doc as query", "docs as queries") if collection.get("queries_are") == "documents" else ("query", "queries")
     for key, noun, nouns in (("documents", "doc", "docs"), ("queries", *asking)):
@@ -27,7 +28,8 @@ def headline(report: Report) -> list[str]:
         if isinstance(number, int):
             parts.append(words.plural(number, noun, nouns))
     parts.append(model_name(str(model.get("name", ""))))
-    if own := _mapping(model.get("query_model")).get("name"):
+    queries = model.get("query_model")
+    if isinstance(queries, dict) and (own := queries.get("name")):
         parts.append(f"queries by {model_name(str(own))}")
     similarity = report.manifest.get("similarity")
     parts.append(f"exact {similarity}" if similarity else "")
@@ -53,9 +55,14 @@ def ladder(report: Report) -> list[CandidateRow]:
     return sorted(rows, key=lambda row: -row.dim)
 
 
-def measured(row: CandidateRow, report: Report) -> Evidence | None:
+def measured(row: CandidateRow, report: Report) -> Evidence:
     """The deciding measure at one candidate."""
-    return row.measures.get(report.verdict.measure)
+    return row.evidence(report.verdict.measure)
+
+
+def shares_of(report: Report) -> Callable[[float | None], str]:
+    """Writes a share so that it stands on its own side of the one that was asked."""
+    return partial(words.percent, limit=report.verdict.retain)
 
 
 def control_name(basis: str) -> str:
@@ -83,18 +90,19 @@ def sizes(report: Report) -> Section:
     """The table of sizes with its notes; columns only where something was measured."""
     rows = shown(report)
     flat = {row.dim: row for row in report.candidates if row.basis == Basis.PREFIX and row.index == FLAT}
+    column = ColumnsOf(rows)
     columns = [
-        Column(title="dim", cells=tuple(str(row.dim) for row in rows)),
-        *_deciding(report, rows),
-        *_others(report, rows),
+        column.number("dim", lambda row: str(row.dim)),
+        *_deciding(report, column),
+        *_others(report, column),
         *_agreement(rows),
-        _bytes(report, rows, flat),
-        *_speed([flat.get(row.dim, row) for row in rows]),
-        Column(title="verdict", cells=tuple(verdict_words(row, report) for row in rows), right=False),
+        _bytes(report, column, flat),
+        *speed(ColumnsOf([flat.get(row.dim, row) for row in rows]), drops=(3, 20, 21)),
+        column.text("verdict", lambda row: verdict_words(row, report)),
     ]
     chosen = next((i for i, row in enumerate(rows) if row.dim == report.verdict.dimension), None)
     moods = [mood(row.verdict) for row in rows]
-    return Section(title="Sizes", table=table(columns, moods, chosen=chosen), notes=tuple(_size_notes(report, rows)))
+    return Section(title="Sizes", table=Table.of(columns, moods, chosen=chosen), notes=tuple(_size_notes(report, rows)))
 
 
 def verdict_words(row: CandidateRow, report: Report) -> str:
@@ -105,11 +113,10 @@ def verdict_words(row: CandidateRow, report: Report) -> str:
 
 def outcome_words(row: CandidateRow, report: Report) -> str:
     """A row's own verdict. One behind the stop of its walk was not reached, and says where its own bound would have passed it."""
-    evidence = measured(row, report)
     if row.verdict == Outcome.PASS:
         return "ok" if report.verdict.decide_by == "bound" else "ok as measured"
     if row.verdict == Outcome.INCONCLUSIVE:
-        needed = evidence.queries_needed if evidence else None
+        needed = measured(row, report).queries_needed
         units = "queries" if report.verdict.clusters is None else "clusters"
         alone = ", would pass alone" if row.reason.startswith("would pass") else ""  # it shares alpha with others
         return f"not proven, needs ~{words.about(needed)} {units}" if needed else f"not proven{alone}"
@@ -162,42 +169,41 @@ def remarks(report: Report) -> Section:
         kinds = [(reason, number) for reason, number in report.excluded.items() if (reason not in NO_FAULT) == faults]
         counted = "; ".join(f"{words.count(number)} {reason.replace('_', ' ')}" for reason, number in kinds)
         notes += [f"{title}: {counted}."] if counted else []
-    return Section(title="Warnings", items=advice_items(report.open_warnings), notes=tuple(notes))
+    return warnings(report.open_warnings, notes)
 
 
-def _deciding(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:
-    limit = report.verdict.retain
-    evidence = [measured(row, report) for row in rows]
+def _deciding(report: Report, column: ColumnsOf[CandidateRow]) -> list[Column]:
+    """The deciding measure; of full size its mean alone, for it is compared with itself."""
+    share = shares_of(report)
 
-    def cells(read: Callable[[Evidence], str]) -> tuple[str, ...]:
-        return tuple(read(m) if m is not None else words.DASH for m in evidence)
+    def changed(evidence: Evidence) -> str:
+        known = evidence.lost is not None and evidence.gained is not None
+        return f"{evidence.lost}/{evidence.gained}" if known else words.DASH
 
-    base = [row.verdict == Outcome.BASELINE for row in rows]
-    kept = tuple(
-        words.DASH if b else cell for b, cell in zip(base, cells(lambda m: words.percent(m.kept, limit=limit)), strict=True)
-    )
-    changed = cells(lambda m: f"{m.lost}/{m.gained}" if m.lost is not None and m.gained is not None else words.DASH)
+    def below_full(cell: Callable[[Evidence], str]) -> Callable[[CandidateRow], str]:
+        return lambda row: words.DASH if row.verdict == Outcome.BASELINE else cell(measured(row, report))
+
     return [
-        Column(title=report.verdict.measure, cells=cells(lambda m: words.score(m.mean))),
-        Column(title="kept", cells=kept),
-        Column(title="at least", cells=cells(lambda m: words.percent(m.at_least, limit=limit))),
-        Column(title="lost/gained", cells=tuple(words.DASH if b else c for b, c in zip(base, changed, strict=True)), drop=5),
+        column.number(report.verdict.measure, lambda row: words.score(measured(row, report).mean)),
+        column.number("kept", below_full(lambda evidence: share(evidence.kept))),
+        column.number("at least", lambda row: share(measured(row, report).at_least)),
+        column.number("lost/gained", below_full(changed), drop=5),
     ]
 
 
-def _others(report: Report, rows: Sequence[CandidateRow]) -> list[Column]:
+def _others(report: Report, column: ColumnsOf[CandidateRow]) -> list[Column]:
     """The share and bound of the other measures that must pass, then the means of those that are only told."""
-    names = dict.fromkeys(name for row in rows for name in row.measures if name != report.verdict.measure)
+    names = dict.fromkeys(name for row in column.rows for name in row.measures if name != report.verdict.measure)
     required = [name for name in names if name in report.verdict.required]
+    share = shares_of(report)
     columns = []
     for name in required:
-        evidence = [row.measures.get(name) for row in rows]
-        shares = [(m.kept, m.at_least) if m is not None and m.at_least is not None else (None, None) for m in evidence]
-        for title, cells in ((f"{name} kept", [kept for kept, _ in shares]), ("at least", [least for _, least in shares])):
-            columns.append(Column(title=title, cells=tuple(words.percent(c, limit=report.verdict.retain) for c in cells), drop=1))
+        evidence = ColumnsOf([row.evidence(name) for row in column.rows])
+        columns.append(evidence.number(f"{name} kept", lambda m: share(None if m.at_least is None else m.kept), drop=1))
+        columns.append(evidence.number("at least", lambda m: share(m.at_least), drop=1))
     for i, name in enumerate(name for name in names if name not in required):
-        means = tuple(words.score(row.measures[name].mean) if name in row.measures else words.DASH for row in rows)
-        columns.append(Column(title=name, cells=means, drop=6 + i))
+        evidence = ColumnsOf([row.evidence(name) for row in column.rows])
+        columns.append(evidence.number(name, lambda m: words.score(m.mean), drop=6 + i))
     return columns
 
 
@@ -207,31 +213,30 @@ def _agreement(rows: Sequence[CandidateRow]) -> list[Column]:
     with_column = {k for name, k in measured_at.items() if any(name in row.measures for row in rows)}
     depths = [k for k in dict.fromkeys(k for row in rows for k in row.agreement) if k not in with_column]
     return [
-        Column(
-            title=f"same top {k}",
-            cells=tuple(words.percent(row.agreement.get(k)) for row in rows),
-            drop=4,
-            note=f"Same top {k}: {MEANINGS[SAME_TOP]}.",
+        ColumnsOf([row.agreement.get(k) for row in rows]).number(
+            f"same top {k}", words.percent, drop=4, note=f"Same top {k}: {MEANINGS[SAME_TOP]}."
         )
         for k in depths
     ]
 
 
-def _bytes(report: Report, rows: Sequence[CandidateRow], flat: dict[int, CandidateRow]) -> Column:
+def _bytes(report: Report, column: ColumnsOf[CandidateRow], flat: dict[int, CandidateRow]) -> Column:
     """The float32 index where one was built, else what the vectors of the corpus take."""
-    built = tuple(words.size(flat[row.dim].index_bytes if row.dim in flat else None) for row in rows)
+    built = {dim: row.index_bytes for dim, row in flat.items()}
     documents = report.of_run("collection").get("documents")
-    if any(cell != words.DASH for cell in built) or not isinstance(documents, int):
-        return Column(title="float32 index", cells=built, drop=2)
-    return Column(title="float32 vectors", cells=tuple(words.size(row.bytes_per_vector * documents) for row in rows), drop=2)
+    if any(built.get(row.dim) is not None for row in column.rows) or not isinstance(documents, int):
+        return column.number("float32 index", lambda row: words.size(built.get(row.dim)), drop=2)
+    return column.number("float32 vectors", lambda row: words.size(row.bytes_per_vector * documents), drop=2)
 
 
-def _speed(rows: Sequence[CandidateRow]) -> list[Column]:
-    columns = [
-        Column(title=name, cells=tuple(words.milliseconds(row.latency_ms.get(name)) for row in rows), drop=drop)
-        for name, drop in (("p50", 3), ("p99", 20))
+def speed(column: ColumnsOf[CandidateRow], *, drops: tuple[int, int, int] = (0, 0, 0)) -> list[Column]:
+    """Latency and throughput, with the `drop` of each column."""
+    p50, p99, qps = drops
+    return [
+        column.number("p50", lambda row: words.milliseconds(row.latency_ms.get("p50")), drop=p50),
+        column.number("p99", lambda row: words.milliseconds(row.latency_ms.get("p99")), drop=p99),
+        column.number("queries/s", lambda row: words.count(row.queries_per_second), drop=qps),
     ]
-    return [*columns, Column(title="queries/s", cells=tuple(words.count(row.queries_per_second) for row in rows), drop=21)]
 
 
 def _size_notes(report: Report, rows: Sequence[CandidateRow]) -> list[str]:
@@ -246,10 +251,9 @@ def _size_notes(report: Report, rows: Sequence[CandidateRow]) -> list[str]:
 
 def _legend(report: Report, rows: Sequence[CandidateRow]) -> str:
     """What `at least` means, where any row has it."""
-    bounded = any(e is not None and e.at_least is not None for e in (measured(row, report) for row in rows))
-    return (
-        f"At least: the share that is proven, with {words.asked_share(1 - report.verdict.alpha)} confidence." if bounded else ""
-    )
+    bounded = any(measured(row, report).at_least is not None for row in rows)
+    sure = words.asked_share(1 - report.verdict.alpha)
+    return f"At least: the share that is proven, with {sure} confidence." if bounded else ""
 
 
 def other_shares(report: Report) -> str:
@@ -271,7 +275,7 @@ def other_shares(report: Report) -> str:
 def _plain_to_see(row: CandidateRow, report: Report) -> bool:
     """Whether the row's own figures already say why it has this verdict."""
     evidence, limit = measured(row, report), report.verdict.retain
-    if evidence is None or row.verdict not in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+    if row.verdict not in (Outcome.FAIL, Outcome.INCONCLUSIVE):
         return False
     by_mean = report.verdict.decide_by == "mean"
     share = evidence.kept if by_mean else evidence.at_most if row.verdict == Outcome.FAIL else evidence.at_least
@@ -290,7 +294,7 @@ def _unmet(report: Report, rows: Sequence[CandidateRow]) -> str:
     """What queries of which none loses cannot exclude, at the smallest such one: of a share p none is met in (1 - p)^n."""
     verdict = report.verdict
     evidence = {row.dim: measured(row, report) for row in rows if row.verdict != Outcome.BASELINE}
-    without = [dim for dim, e in evidence.items() if e is not None and e.lost == 0 and e.at_least is not None]
+    without = [dim for dim, e in evidence.items() if e.lost == 0 and e.at_least is not None]
     units = verdict.queries if verdict.clusters is None else verdict.clusters
     if not without or not units or verdict.decide_by != "bound":
         return ""
@@ -302,14 +306,10 @@ def _power(report: Report, rows: Sequence[CandidateRow]) -> str:
     """What this query set usually (in 80% of draws) proves, by the spread where the walk stopped, or of the answer."""
     verdict = report.verdict
     stop = next((row for row in rows if row.verdict in (Outcome.FAIL, Outcome.INCONCLUSIVE)), None) or report.chosen
-    evidence = measured(stop, report) if stop else None
-    if stop is None or evidence is None or not evidence.provable_loss or verdict.decide_by != "bound":
+    loss = measured(stop, report).provable_loss if stop else None
+    if not loss or verdict.decide_by != "bound":
         return ""
-    truly = verdict.retain + evidence.provable_loss
+    truly = verdict.retain + loss
     if truly > 1:
         return f"With {_queries(report)}, even a size that loses nothing is often not proven."
     return f"With {_queries(report)}, a size that truly keeps {words.percent(truly)} or more is usually proven."
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return dict(value) if isinstance(value, dict) else {}

@@ -14,9 +14,8 @@ from zlib import crc32
 from mrl_sweep import words
 from mrl_sweep.report.content import view
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.render.escape import plain, xml
-from mrl_sweep.types import EXACT, FLOAT32, Basis
+from mrl_sweep.types import Basis
 
 _WIDTH, _HEIGHT = 760, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 24, 40, 44
@@ -65,12 +64,14 @@ class Chart:
 
 def chart_of(report: Report) -> Chart:
     """The share of the deciding measure kept at float32, by dimensions: the prefix with its limits, then other axes."""
-    exact = [row for row in report.candidates if row.index == EXACT and row.precision == FLOAT32 and not row.rescore]
-    rows = [row for row in exact if _kept(row, report) is not None]
     families: dict[str, dict[int, list[float]]] = {}
-    for row in rows:
-        families.setdefault(view.control_name(row.basis), {}).setdefault(row.dim, []).append(_kept(row, report) or 0.0)
-    band = [(math.log2(row.dim), *limits) for row in reversed(view.ladder(report)) if (limits := _limits(row, report))]
+    for row in report.candidates:
+        kept = view.measured(row, report).kept
+        if row.configuration == row.configuration.at_float32 and kept is not None:
+            families.setdefault(view.control_name(row.basis), {}).setdefault(row.dim, []).append(kept)
+    limits = [(row.dim, view.measured(row, report)) for row in reversed(view.ladder(report))]
+    band = [(math.log2(dim), m.at_least, m.at_most) for dim, m in limits if m.at_least is not None and m.at_most is not None]
+    dims = {dim for by_dim in families.values() for dim in by_dim}
     lines = [
         Line(
             name,
@@ -82,22 +83,10 @@ def chart_of(report: Report) -> Chart:
     return Chart(
         title=f"{report.verdict.measure} kept, by dimensions; shaded: its confidence limits",
         lines=tuple(lines),
-        ticks=tuple((math.log2(dim), str(dim)) for dim in sorted({row.dim for row in rows})),
+        ticks=tuple((math.log2(dim), str(dim)) for dim in sorted(dims)),
         limit=report.verdict.retain,
         chosen=math.log2(report.verdict.dimension),
     )
-
-
-def _kept(row: CandidateRow, report: Report) -> float | None:
-    evidence = view.measured(row, report)
-    return evidence.kept if evidence else None
-
-
-def _limits(row: CandidateRow, report: Report) -> tuple[float, float] | None:
-    evidence = view.measured(row, report)
-    if evidence is None or evidence.at_least is None or evidence.at_most is None:
-        return None
-    return evidence.at_least, evidence.at_most
 
 
 def _svg(chart: Chart) -> str:
@@ -198,52 +187,22 @@ def _text(text: str) -> str:
 # --- In characters -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Signs:
-    """The characters of a drawing."""
-
-    kept: str
-    at_least: str
-    limit: str
-    side: str
-    corner: str
-    floor: str
+UNICODE: Final = "●·┄│└─"
+ASCII: Final = "*.-|+_"
+"""The signs of what is kept, of its lower bound, of the limit, and of the axes: side, corner, floor."""
 
 
-UNICODE = Signs(kept="●", at_least="·", limit="┄", side="│", corner="└", floor="─")
-ASCII = Signs(kept="*", at_least=".", limit="-", side="|", corner="+", floor="_")
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One size of the curve."""
-
-    dim: int
-    kept: float
-    at_least: float | None
-
-
-def curve_points(report: Report) -> list[Point]:
-    """The exact prefixes that have a share, from the smallest size up."""
-    evidence = [(row.dim, view.measured(row, report)) for row in reversed(view.ladder(report))]
-    return [Point(dim, m.kept, m.at_least) for dim, m in evidence if m is not None and m.kept is not None]
-
-
-def value_range(report: Report, drawn: list[Point]) -> tuple[float, float]:
-    """The lowest and highest share to draw, the limit among them."""
-    shares = [share for point in drawn for share in (point.kept, point.at_least) if share is not None]
-    low, high = min([*shares, report.verdict.retain]), max([*shares, report.verdict.retain, 1.0])
-    return max(low, 0.0), high
-
-
-def curve(report: Report, *, width: int, signs: Signs = UNICODE) -> list[str]:
+def curve(report: Report, *, width: int, signs: str = UNICODE) -> list[str]:
     """Lines of at most `width` columns: what is kept, its lower bound, and the limit as a line; [] for fewer than two sizes."""
-    drawn = curve_points(report)
-    if len(drawn) < 2 or width < 30:
+    sizes = [(row.dim, view.measured(row, report)) for row in reversed(view.ladder(report))]
+    kept = {dim: m.kept for dim, m in sizes if m.kept is not None}
+    at_least = {dim: m.at_least for dim, m in sizes if m.kept is not None and m.at_least is not None}
+    if len(kept) < 2 or width < 30:
         return []
-    columns = min(width - _LABEL - 2, 96)
-    low, high = value_range(report, drawn)
-    first, last = drawn[0].dim, drawn[-1].dim
+    asked, columns = report.verdict.retain, min(width - _LABEL - 2, 96)
+    low, high = max(min(*kept.values(), *at_least.values(), asked), 0.0), max(*kept.values(), *at_least.values(), asked, 1.0)
+    first, last = min(kept), max(kept)
+    kept_sign, least_sign, limit_sign, side, corner, floor = tuple(signs)
     grid = [[" "] * columns for _ in range(_CURVE_HEIGHT)]
 
     def line(share: float) -> int:
@@ -252,17 +211,15 @@ def curve(report: Report, *, width: int, signs: Signs = UNICODE) -> list[str]:
     def column(dim: int) -> int:
         return round((dim - first) / (last - first) * (columns - 1))
 
-    limit = line(report.verdict.retain)
-    grid[limit] = [signs.limit] * columns
-    for point in drawn:
-        if point.at_least is not None:
-            grid[line(point.at_least)][column(point.dim)] = signs.at_least
-    for point in drawn:
-        grid[line(point.kept)][column(point.dim)] = signs.kept
-    labels = {0: words.percent(high), _CURVE_HEIGHT - 1: words.percent(low), limit: words.asked_share(report.verdict.retain)}
-    lines = [f"{labels.get(i, ''):>{_LABEL}} {signs.side}{''.join(cells)}".rstrip() for i, cells in enumerate(grid)]
-    axis = " " * (_LABEL + 1) + signs.corner + signs.floor * columns
-    return [*lines, axis, _marks(report, first, last, column(report.verdict.dimension), columns), _curve_legend(report, signs)]
+    grid[line(asked)] = [limit_sign] * columns
+    for shares, sign in ((at_least, least_sign), (kept, kept_sign)):
+        for dim, share in shares.items():
+            grid[line(share)][column(dim)] = sign
+    labels = {0: words.percent(high), _CURVE_HEIGHT - 1: words.percent(low), line(asked): words.asked_share(asked)}
+    lines = [f"{labels.get(i, ''):>{_LABEL}} {side}{''.join(cells)}".rstrip() for i, cells in enumerate(grid)]
+    axis = " " * (_LABEL + 1) + corner + floor * columns
+    legend = " " * (_LABEL + 2) + f"{kept_sign} {report.verdict.measure} kept   {least_sign} at least   by dimensions"
+    return [*lines, axis, _marks(report, first, last, column(report.verdict.dimension), columns), legend]
 
 
 def _marks(report: Report, first: int, last: int, chosen: int, columns: int) -> str:
@@ -275,7 +232,3 @@ def _marks(report: Report, first: int, last: int, chosen: int, columns: int) -> 
     if all(cell == " " for cell in cells[max(start - 1, 0) : start + len(middle) + 1]):
         cells[start : start + len(middle)] = middle
     return " " * (_LABEL + 2) + "".join(cells).rstrip()
-
-
-def _curve_legend(report: Report, signs: Signs) -> str:
-    return " " * (_LABEL + 2) + f"{signs.kept} {report.verdict.measure} kept   {signs.at_least} at least   by dimensions"

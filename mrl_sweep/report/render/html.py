@@ -60,7 +60,7 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
         fit=lambda table: fit(table, _WIDTH, gap=3),
         scripts=("tables.js", "plots.js"),
         data=Markup(_embedded(plot_data(report))),
-        status=report.gate.status if report.gate else report.status,
+        status=report.shown_status,
         title=closing[0] if len(closing[0]) <= _LONGEST_TITLE else closing[0].partition(":")[0][:_LONGEST_TITLE],
         headline=view.headline(report),
         closing=closing,
@@ -92,7 +92,7 @@ def render_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every
         data="",
         status=article.status,
         title=article.title,
-        headline=article.headline,
+        headline=(),
         closing=article.closing,
         failures=article.unsaid_failures,
         sections=article.sections,
@@ -179,8 +179,7 @@ def plot_data(report: Report) -> dict[str, Any]:
 
 def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
     verdict, evidence = report.verdict, view.measured(row, report)
-    required = [row.measures.get(name) for name in dict.fromkeys((verdict.measure, *verdict.required))]
-    limits = [(one.kept if verdict.decide_by == DecideBy.MEAN else one.at_least) if one else None for one in required]
+    required = [row.evidence(name) for name in dict.fromkeys((verdict.measure, *verdict.required))]
     name = str(row.configuration)
     return {
         "name": plain(name),
@@ -195,10 +194,10 @@ def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
         "accepted": row.acceptable,
         "words": plain(view.outcome_words(row, report)),
         "bytes": row.bytes_per_vector,
-        "kept": evidence.kept if evidence else None,
-        "atLeast": evidence.at_least if evidence else None,
-        "atMost": evidence.at_most if evidence else None,
-        "limits": limits,
+        "kept": evidence.kept,
+        "atLeast": evidence.at_least,
+        "atMost": evidence.at_most,
+        "limits": [one.kept if verdict.decide_by == DecideBy.MEAN else one.at_least for one in required],
         "p50": row.latency_ms.get("p50"),
     }
 
@@ -235,36 +234,29 @@ def _growth(report: Report) -> list[dict[str, Any]]:
     measure = report.verdict.measure
     lines: dict[str, list[ProjectionRow]] = {}
     for row in report.projections:
-        if row.measure == measure and row.kept is not None and row.configuration in ("", str(row.dim)):
+        if row.measure == measure and row.kept is not None and row.is_size:
             lines.setdefault(str(row.dim), []).append(row)
     documents = report.of_run("collection").get("documents")
-    by_name = {str(row.configuration): row for row in report.candidates}
-    made = []
-    for name, rows in lines.items():
-        points = [] if name not in by_name or not isinstance(documents, int) else _here(by_name[name], report, documents)
-        points += [
-            {
-                "documents": row.documents,
-                "kept": row.kept,
-                "low": row.kept_low,
-                "high": row.kept_high,
-                "words": outlook_words(row),
-                "state": "open" if row.acceptable is None else "pass" if row.acceptable else "fail",
-            }
-            for row in sorted(rows, key=lambda row: row.documents)
-            if row.documents != documents
-        ]
-        made.append({"name": plain(name), "points": points})
-    return made
+    here = {str(row.configuration): _here(row, report, documents) for row in report.candidates if isinstance(documents, int)}
+    there = {
+        name: [_there(row) for row in sorted(rows, key=lambda row: row.documents) if row.documents != documents]
+        for name, rows in lines.items()
+    }
+    return [{"name": plain(name), "points": [*here.get(name, []), *points]} for name, points in there.items()]
 
 
 def _here(row: CandidateRow, report: Report, documents: int) -> list[dict[str, Any]]:
-    evidence = view.measured(row, report)
-    if evidence is None or evidence.kept is None:
-        return []
-    words_here, state = plain(view.outcome_words(row, report)), _STATES.get(Outcome(row.verdict), "open")
+    evidence, state = view.measured(row, report), _STATES.get(Outcome(row.verdict), "open")
     limits = {"low": evidence.at_least, "high": evidence.at_most}
-    return [{"documents": documents, "kept": evidence.kept, **limits, "words": words_here, "state": state}]
+    shown = plain(view.outcome_words(row, report))
+    point = {"documents": documents, "kept": evidence.kept, **limits, "words": shown, "state": state}
+    return [point] if evidence.kept is not None else []
+
+
+def _there(row: ProjectionRow) -> dict[str, Any]:
+    state = "open" if row.acceptable is None else "pass" if row.acceptable else "fail"
+    limits = {"low": row.kept_low, "high": row.kept_high}
+    return {"documents": row.documents, "kept": row.kept, **limits, "words": outlook_words(row), "state": state}
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------

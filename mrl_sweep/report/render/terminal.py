@@ -27,9 +27,9 @@ _MOST_WARNINGS = 3
 
 def render(report: Report, look: Look) -> str:
     """The text, its lines at most `look.width` wide wherever that can be done without cutting a number."""
-    unicode = _holds(look.encoding, "●·┄│└─…")
     text = _Page(look)
-    text.line(Text("  ".join(view.headline(report)), style="bold"), when=bool(view.headline(report)))
+    if headline := view.headline(report):
+        text.line(Text("  ".join(headline), style="bold"))
     for limit in view.limits(report):
         text.line(Text(limit, style=f"bold {_STYLES[Mood.BAD]}"))
     sizes = view.sizes(report)
@@ -38,34 +38,32 @@ def render(report: Report, look: Look) -> str:
     text.notes(sizes.notes)
     if len(view.ladder(report)) > view.FINE_SWEEP:
         text.blank()
-        for line in curve(report, width=look.width, signs=UNICODE if unicode else ASCII):
+        for line in curve(report, width=look.width, signs=UNICODE if _holds(look.encoding, UNICODE) else ASCII):
             text.line(Text(line, no_wrap=True))
     made = sections(report)
-    for section in made:
-        if section.always or look.shows(section.name):
-            text.section(section)
-            if section.name == "grid":
-                text.left_out(section.table)
-    brief = [one for section in made if not (section.always or look.shows(section.name)) for one in section.brief]
-    if brief:
+    hidden = [section for section in made if not (section.always or look.shows(section.name))]
+    for section in (section for section in made if section not in hidden):
+        text.section(section)
+        if section.name == "grid":
+            text.left_out(section.table)
+    if any(section.brief for section in hidden):
         text.blank()
-    for sentence in brief:
+    for sentence in (sentence for section in hidden for sentence in section.brief):
         text.line(Text(sentence))
     text.warnings(view.remarks(report), most=None if look.shows("warnings") else _MOST_WARNINGS)
-    hidden = dict.fromkeys(one.name for one in made if one.name and not (one.always or look.shows(one.name)))
     if hidden:
-        text.line(Text(f"More: -v, or --show {','.join(hidden)}.", style="dim"))
+        text.line(Text(f"More: -v, or --show {','.join(dict.fromkeys(section.name for section in hidden))}.", style="dim"))
     text.blank()
-    status = _verdict_mood(report.gate.status if report.gate else report.status)
-    for i, sentence in enumerate(view.closing(report)):
-        text.line(Text(sentence, style=f"bold {_STYLES[status]}" if i == 0 else ""))
+    first, *more = view.closing(report)
+    text.line(Text(first, style=f"bold {_STYLES[_verdict_mood(report.shown_status)]}"))
+    for sentence in more:
+        text.line(Text(sentence))
     return text.done()
 
 
 def render_article(article: Article, look: Look) -> str:
     """The text of its sections, then what to act on; with every section asked for also the reports that belong to it."""
     text = _Page(look)
-    text.line(Text("  ".join(article.headline), style="bold"), when=bool(article.headline))
     for section in article.sections:
         text.section(section)
         text.left_out(section.table)
@@ -111,11 +109,9 @@ class _Page:
     def blank(self) -> None:
         self._console.print()
 
-    def line(self, text: Text, *, when: bool = True) -> None:
-        if when:
-            self._console.print(
-                Text(self._safe(text.plain), style=text.style, no_wrap=text.no_wrap), soft_wrap=bool(text.no_wrap)
-            )
+    def line(self, text: Text) -> None:
+        safe = Text(self._safe(text.plain), style=text.style, no_wrap=text.no_wrap)
+        self._console.print(safe, soft_wrap=bool(text.no_wrap))
 
     def notes(self, notes: tuple[str, ...]) -> None:
         for note in notes:
@@ -123,7 +119,8 @@ class _Page:
 
     def section(self, section: Section) -> None:
         self.blank()
-        self.line(Text(section.title, style="bold"), when=bool(section.title))
+        if section.title:
+            self.line(Text(section.title, style="bold"))
         self.table(section.table)
         self._items(section.items)
         self.notes(section.notes)
