@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from xml.etree import ElementTree
 
@@ -40,42 +40,42 @@ def comment(report: Report, look: Look) -> str:
 
     It begins with a marker, by which a workflow finds its own comment again.
     """
-    status = report.gate.status if report.gate else report.status
-    first, *more = (markdown(sentence) for sentence in view.closing(report))
-    sizes = view.sizes(report)
-    made = sections(report)
+    sizes, made = view.sizes(report), sections(report)
     opened = [section for section in made if section.always or look.shows("all")]
-    blocks = [
-        f"{MARKER}\n### mrl-sweep: {_SIGNS.get(status, markdown(status))}",
-        f"**{first}**",
-        *more,
-        "\n".join(f"- {markdown(failure)}" for failure in view.failures(report)),
+    text = _joined(
+        *_answer(_sign(report.shown_status), view.closing(report), view.failures(report)),
         markdown(" · ".join(view.headline(report))),
         _table(sizes.table),
         " ".join(_notes(sizes)),
         "\n".join(markdown(sentence) for section in made if section not in opened for sentence in section.brief),
         _warnings(view.remarks(report)),
-    ]
-    text = _joined(blocks)
-    return text + _folded_where_short(text, opened, longest=_longest(look)) + "\n"
+    )
+    return _as_far_as_short(text, [(section.title, _folded(section)) for section in opened], look)
 
 
-def _longest(look: Look) -> float:
-    return math.inf if look.shows("all") else _LONGEST
+def _answer(status: str, closing: Sequence[str], failures: Sequence[str]) -> list[str]:
+    """What every comment begins with: the marker, what came of it, the sentences to act on."""
+    first, *more = map(markdown, closing)
+    unmet = "\n".join(f"- {markdown(failure)}" for failure in failures)
+    return [f"{MARKER}\n### mrl-sweep: {status}", f"**{first}**", *more, unmet]
 
 
-def _folded_where_short(text: str, sections: Sequence[Section], *, longest: float) -> str:
-    """What comes after the text: the sections that open on a click, as far as the comment stays short; the others by name."""
-    more = ""
+def _sign(status: str) -> str:
+    return _SIGNS.get(status, markdown(status))
+
+
+def _as_far_as_short(text: str, blocks: Sequence[tuple[str, str]], look: Look) -> str:
+    """The comment with those of the titled blocks for which it stays short; the others are named in its last line."""
+    longest = math.inf if look.shows("all") else _LONGEST
     left: list[str] = []
-    for section in sections:
-        folded = f"\n\n{_folded(section)}"
-        pointer = 2 if left or section is not sections[-1] else 0
-        if (text + more + folded).count("\n") + 1 + pointer <= longest:
-            more += folded
+    for number, (title, block) in enumerate(blocks, start=1):
+        longer = _joined(text, block)
+        last_line = 2 if left or number < len(blocks) else 0  # an empty line goes before it
+        if longer.count("\n") + 1 + last_line <= longest:
+            text = longer
         else:
-            left.append(markdown(section.title))
-    return more + (f"\n\nOn the page (`--format html`): {'; '.join(left)}." if left else "")
+            left.append(markdown(title))
+    return _joined(text, f"On the page (`--format html`): {'; '.join(left)}." if left else "") + "\n"
 
 
 def comment_of_article(article: Article, look: Look) -> str:
@@ -83,44 +83,34 @@ def comment_of_article(article: Article, look: Look) -> str:
 
     Of reports that belong to it, the verdicts; and as far as the comment stays short the rest, a report opening on a click.
     """
-    title = markdown(article.title) + (f": {_SIGNS.get(article.status, markdown(article.status))}" if article.status else "")
-    first, *more = (markdown(sentence) for sentence in article.closing)
-    shown = [_joined(_shown(section)) for section in article.sections]
-    blocks = [
-        f"{MARKER}\n### mrl-sweep: {title}",
-        f"**{first}**",
-        *more,
-        "\n".join(f"- {markdown(failure)}" for failure in article.unsaid_failures),
-        *(shown[:1] if article.parts else shown),
+    title = markdown(article.title) + (f": {_sign(article.status)}" if article.status else "")
+    at_once = article.sections[:1] if article.parts else article.sections
+    text = _joined(
+        *_answer(title, article.closing, article.unsaid_failures),
+        *map(_shown, at_once),
         _warnings(article.warnings),
+    )
+    tables = [(section.title, _shown(section)) for section in article.sections[len(at_once) :] if section.table]
+    reports = [
+        (name, _details(name, *map(markdown, view.closing(report)), _table(view.sizes(report).table)))
+        for name, report in article.parts.items()
     ]
-    text = _joined(blocks)
-    if not article.parts:
-        return text + "\n"
-    left = []
-    tables = [(section.title, block) for section, block in zip(article.sections[1:], shown[1:], strict=True) if section.table]
-    for name, block in (*tables, *((name, _folded_report(name, report)) for name, report in article.parts.items())):
-        if text.count("\n") + block.count("\n") + 5 <= _longest(look):  # with the empty lines and the one that names what is left
-            text += f"\n\n{block}"
-        else:
-            left.append(markdown(name))
-    return text + (f"\n\nOn the page (`--format html`): {'; '.join(left)}." if left else "") + "\n"
+    return _as_far_as_short(text, [*tables, *reports], look)
 
 
-def _joined(blocks: Iterable[str]) -> str:
-    return "\n\n".join(block for block in blocks if block)
+def _joined(*blocks: str) -> str:
+    return "\n\n".join(filter(None, blocks))
 
 
-def _shown(section: Section) -> list[str]:
+def _details(title: str, *blocks: str) -> str:
+    """Blocks that open on a click; the empty lines let GitHub read Markdown inside the element, but not in its title."""
+    return f"<details><summary>{escape(plain(title))}</summary>\n\n{_joined(*blocks)}\n\n</details>"
+
+
+def _shown(section: Section) -> str:
     title = f"**{markdown(section.title)}**" if section.title else ""
     more = f"{plural(section.left_out, 'more row')}: `--format html`" if section.left_out else ""
-    return [title, _table(section.table), more, _items(section), *_notes(section)]
-
-
-def _folded_report(name: str, report: Report) -> str:
-    """One report behind its name: the answer and its table of sizes."""
-    inner = "\n\n".join([*(markdown(sentence) for sentence in view.closing(report)), _table(view.sizes(report).table)])
-    return f"<details><summary>{_html(name)}</summary>\n\n{inner}\n\n</details>"
+    return _joined(title, _table(section.table), more, _items(section), *_notes(section))
 
 
 def _table(table: Table | None) -> str:
@@ -161,14 +151,11 @@ def _warnings(section: Section) -> str:
     rest = len(section.items) - _MOST_WARNINGS
     if rest > 0:
         lines.append(f"- {plural(rest, 'more warning')} in report.json")
-    return "\n\n".join(filter(None, ["\n".join(lines), *_notes(section)]))
+    return _joined("\n".join(lines), *_notes(section))
 
 
 def _folded(section: Section) -> str:
-    """A part that opens on a click; the empty lines let GitHub read Markdown inside the element."""
-    body = [_table(section.table), _no_room(section), _items(section), *_notes(section)]
-    inner = _joined(body)
-    return f"<details><summary>{_html(section.title)}</summary>\n\n{inner}\n\n</details>"
+    return _details(section.title, _table(section.table), _no_room(section), _items(section), *_notes(section))
 
 
 def _no_room(section: Section) -> str:
@@ -177,11 +164,6 @@ def _no_room(section: Section) -> str:
         return ""
     names = [column.title for column in section.table.columns if column not in fit(section.table, _WIDTH, gap=3).columns]
     return f"No room here for {', '.join(names)}: `--format html`" if names else ""
-
-
-def _html(text: str) -> str:
-    """Inside a line of HTML, Markdown's escapes would show: only HTML's own apply."""
-    return escape(plain(text))
 
 
 # --- Annotations ------------------------------------------------------------------------------------------------------
@@ -193,7 +175,7 @@ def github(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
     GitHub shows ten annotations of each kind per step, so what matters comes first.
     """
     gate = report.gate
-    level = _level(gate.status if gate else report.status, failed=gate.exit_code != 0 if gate else report.status == "fail")
+    level = _level(report.shown_status, failed=gate.exit_code != 0 if gate else report.status == "fail")
     lines = [command(level, _title(report), *view.closing(report))]
     lines += [command(level, "mrl-sweep gate", failure) for failure in view.failures(report)]
     news = [one for one in report.open_warnings if gate is None or one.message not in gate.unchanged]
@@ -228,8 +210,8 @@ def _level(status: str, *, failed: bool) -> str:
 
 
 def _title(report: Report) -> str:
-    status = report.gate.status if report.gate else report.status
-    return {"pass": "mrl-sweep: pass", "fail": "mrl-sweep: fail"}.get(status, "mrl-sweep: not enough evidence")
+    titles = {"pass": "mrl-sweep: pass", "fail": "mrl-sweep: fail"}
+    return titles.get(report.shown_status, "mrl-sweep: not enough evidence")
 
 
 def command(level: str, title: str, *lines: str) -> str:
@@ -299,8 +281,7 @@ def _count(suite: ElementTree.Element, report: Report) -> None:
 
 
 def _properties(suite: ElementTree.Element, report: Report) -> None:
-    status = report.gate.status if report.gate else report.status
-    facts = {"status": status, "dimension": str(report.verdict.dimension), "measure": report.verdict.measure}
+    facts = {"status": report.shown_status, "dimension": str(report.verdict.dimension), "measure": report.verdict.measure}
     if report.gate:
         facts["exit_code"] = str(report.gate.exit_code)
     holder = ElementTree.SubElement(suite, "properties")
@@ -309,12 +290,10 @@ def _properties(suite: ElementTree.Element, report: Report) -> None:
 
 
 def _verdict_case(suite: ElementTree.Element, report: Report) -> None:
-    gate = report.gate
-    status = gate.status if gate else report.status
-    case = _case(suite, "verdict", gate.question if gate else "which size to ship")
+    case = _case(suite, "verdict", report.gate.question if report.gate else "which size to ship")
     if _missed(report):
         first, *rest = view.closing(report)
-        failure = ElementTree.SubElement(case, "failure", type=xml(status), message=xml(first))
+        failure = ElementTree.SubElement(case, "failure", type=xml(report.shown_status), message=xml(first))
         failure.text = xml("  ".join([*view.failures(report), *rest]))
 
 
@@ -323,11 +302,9 @@ def _measure_cases(suite: ElementTree.Element, report: Report) -> None:
     gate, dim = report.gate, report.verdict.dimension
     named = Configuration.parse(gate.configuration or str(gate.dim)) if gate else Configuration.exact_prefix(dim)
     row = report.row(named)
-    for name in report.verdict.required if row is not None else ():
-        evidence = row.measures.get(name) if row is not None else None
-        if evidence is None:
-            continue
-        case = _case(suite, "measures", f"{named} {name}")
+    measures = {} if row is None else row.measures
+    for name in (name for name in report.verdict.required if name in measures):
+        evidence, case = measures[name], _case(suite, "measures", f"{named} {name}")
         if _missed(report) and _short(evidence, report):
             ElementTree.SubElement(case, "failure", type="fail", message=xml(_figures(evidence, report)))
 
