@@ -7,6 +7,7 @@ import re
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,7 +77,7 @@ def made_run(tmp_path: Path) -> MadeRun:
     """`made_run({256: [0, 0, 1], 128: [0, 2, 1]})`: the run's folder, judged by the defaults, or by `rule`."""
     from mrl_sweep.decision.policy import Policy
     from mrl_sweep.deploying.findings import Evaluation, fewest_of, findings_of
-    from mrl_sweep.report.content.build import Facts, build_report
+    from mrl_sweep.report.content.build import build_report
     from mrl_sweep.report.document import QueryScores
     from mrl_sweep.report.folder import RunData, write_run
     from mrl_sweep.types import EXACT, Basis, Configuration, Measure, Qrels, Ranks
@@ -105,11 +106,6 @@ def made_run(tmp_path: Path) -> MadeRun:
         )
         ids = tuple(query_ids) or tuple(f"q{i}" for i in range(n_queries))
         evaluation = Evaluation.of(ranks, qrels, measures, Policy(required=(measures[0],), **rule))
-        facts = Facts(
-            fewest=fewest_of(evaluation),
-            excluded=excluded or {},
-            manifest={"collection": {"name": name}, "model": {"name": "made"}, **(manifest or {})},
-        )
         data = RunData(
             ranks=ranks,
             qrels=qrels,
@@ -120,7 +116,16 @@ def made_run(tmp_path: Path) -> MadeRun:
             document_titles={row: f"title {row}" for row in range(n_queries)},
         )
         folder = tmp_path / name
-        report = build_report(evaluation.verdict, findings_of(evaluation), QueryScores(evaluation.scores, ids), facts)
+        report = replace(
+            build_report(
+                evaluation.verdict,
+                findings_of(evaluation),
+                QueryScores(evaluation.scores, ids),
+                fewest=fewest_of(evaluation),
+            ),
+            excluded=excluded or {},
+            manifest={"collection": {"name": name}, "model": {"name": "made"}, **(manifest or {})},
+        )
         write_run(folder, report, data)
         return folder
 

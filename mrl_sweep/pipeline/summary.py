@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +29,7 @@ from mrl_sweep.pipeline.outlook import budget_rows, funnel_rows, projection_rows
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.ranking.exact import TRAINING_ROWS
 from mrl_sweep.report.content.advice import advise
-from mrl_sweep.report.content.build import Facts, build_report, control_rows, loser_rows, slice_rows
+from mrl_sweep.report.content.build import build_report, control_rows, each_once, loser_rows, slice_rows
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.document_rows import LoserRow, SliceRow
 from mrl_sweep.report.folder import RunData, mentioned_rows
@@ -50,9 +51,9 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     deploy = sweep.config.deploy
     context = surroundings(sweep, sweep.embeddings.model, deploy.project_docs)
     projected, doubts = projection_rows(sweep, findings, deploy.project_docs)
-    facts = Facts(
-        required=sweep.policy.required,
-        fewest=fewest_in(sweep),
+    scores = QueryScores(sweep.scores, data.query_ids)
+    report = replace(
+        build_report(sweep.verdict, findings, scores, required=sweep.policy.required, fewest=fewest_in(sweep)),
         slices=slices_of(sweep),
         losers=losers_of(sweep, data),
         funnels=funnel_rows(sweep, sweep.funnels, findings),
@@ -61,19 +62,21 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
         budgets=budget_rows(
             sweep, findings, target_named(deploy.target), budget_ms=deploy.budget_ms, budget_gib=deploy.budget_gib
         ),
-        warnings=(
-            *target_warnings(sweep),
-            *collection_warnings(sweep),
-            *sweep.embeddings.warnings,
-            *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, context),
-            *(advice for one in sweep.indexes for advice in one.advice),
-            *sweep.left_out,
-            *doubts,
+        warnings=each_once(
+            [
+                *target_warnings(sweep),
+                *collection_warnings(sweep),
+                *sweep.embeddings.warnings,
+                *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, context),
+                *(advice for one in sweep.indexes for advice in one.advice),
+                *sweep.left_out,
+                *doubts,
+            ]
         ),
-        excluded={**collection.excluded, **sweep.embeddings.excluded},
+        excluded=dict(collection.excluded),
         manifest=manifest(sweep),
     )
-    return build_report(sweep.verdict, findings, QueryScores(sweep.scores, data.query_ids), facts), data
+    return report, data
 
 
 def judge_everything(sweep: Sweep) -> Findings:

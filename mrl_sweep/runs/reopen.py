@@ -16,7 +16,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import asked_documents, parse_measure, refuse_mixture
 from mrl_sweep.pipeline.outlook import bounded_funnels, budget_rows, funnel_rows, projection_rows, surroundings
 from mrl_sweep.report.content.advice import CODES, advise
-from mrl_sweep.report.content.build import Facts, build_report, control_rows, cost_of
+from mrl_sweep.report.content.build import build_report, control_rows, cost_of
 from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
 from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run
 from mrl_sweep.settings.config import SweepConfig
@@ -65,8 +65,9 @@ def judged_run(written: Report, data: RunData, config: SweepConfig) -> EarlierRu
         agreements={row.configuration: {int(k): share for k, share in row.agreement.items()} for row in written.candidates},
     )
     target, full = target_of(written, config), full_size(run.scores.candidates).dim
-    facts = Facts(required=policy.required, fewest=fewest_of(run, refused=lambda one: target.refusal(one, full)))
-    judged = judged_anew(written, build_report(run.verdict, findings, QueryScores(run.scores, data.query_ids), facts))
+    fewest = fewest_of(run, refused=lambda one: target.refusal(one, full))
+    scores = QueryScores(run.scores, data.query_ids)
+    judged = judged_anew(written, build_report(run.verdict, findings, scores, required=policy.required, fewest=fewest))
     if _another_rule(written, judged, config):
         judged = recommended_anew(judged, run, findings, target)
     return replace(run, findings=findings, report=judged)

@@ -100,7 +100,6 @@ class Embeddings:
     queries: Float32Array
     trained_dims: tuple[int, ...] = ()
     model: Mapping[str, Any] = field(default_factory=dict)
-    excluded: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[Advice, ...] = ()
 
 

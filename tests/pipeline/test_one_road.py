@@ -56,6 +56,10 @@ def bad(report: Report) -> list[CandidateRow]:
     return [row for row in report.candidates if not row.acceptable]
 
 
+def test_a_clean_collection_has_nothing_left_out(report: Report) -> None:
+    assert report.excluded == {}
+
+
 def test_at_least_half_is_bad_and_every_row_has_its_own_verdict_and_bounds(report: Report) -> None:
     assert len(bad(report)) >= len(report.candidates) / 2
     indexed = {(row.dim, row.index): row.verdict for row in report.candidates if row.precision == "float32" and not row.rescore}

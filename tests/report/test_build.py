@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from made_evaluation import evaluated
 
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.deploying.findings import Cost, findings_of
-from mrl_sweep.report.content.build import Facts, build_report, cost_of
+from mrl_sweep.report.content.build import build_report, cost_of, each_once
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.types import Advice, Configuration, Measure, Scores
 
@@ -30,10 +30,10 @@ def scores() -> Scores:
     return Scores((FULL, HALF, SMALL, PCA, HNSW), (NDCG, RECALL), np.stack([ndcg, recall], axis=1), counted)
 
 
-def built(facts: Facts | None = None, costs: Mapping[Configuration, Cost] | None = None, **rule: Any) -> Report:
+def built(costs: Mapping[Configuration, Cost] | None = None, also: Sequence[Measure] = (), **rule: Any) -> Report:
     evaluation = evaluated(scores(), Policy(**{"retain": 0.98, **rule}))
     findings = findings_of(evaluation, costs=costs or {}, agreements={HALF: {10: 0.87}})
-    return build_report(evaluation.verdict, findings, QueryScores(scores(), [f"q{i}" for i in range(N)]), facts or Facts())
+    return build_report(evaluation.verdict, findings, QueryScores(scores(), [f"q{i}" for i in range(N)]), required=also)
 
 
 def test_every_candidate_has_a_row_in_order_with_its_own_verdict_and_bounds() -> None:
@@ -101,17 +101,13 @@ def test_the_index_shrinks_as_measured_where_one_kind_was_built_at_both_sizes() 
     )
 
 
-def test_facts_stand_in_the_document() -> None:
+def test_a_warning_is_given_once_as_it_was_said_first() -> None:
     advice = Advice("code", "message", "hint")
-    facts = Facts(
-        required=(RECALL,),
-        warnings=[advice, Advice(advice.code, advice.message), advice],
-        excluded={"empty": 2, "nothing": 0},
-        manifest={"collection": {"name": "c"}},
-    )
-    report = built(facts)
-    assert report.warnings == (advice,)
-    assert report.excluded == {"empty": 2}
+    assert each_once([advice, Advice(advice.code, advice.message), advice]) == (advice,)
+
+
+def test_required_measures_and_agreement_stand_in_the_document() -> None:
+    report = built(also=(RECALL,))
     assert report.verdict.required == ("nDCG@10", "R@100")
     half = report.candidate(4)
     assert half is not None

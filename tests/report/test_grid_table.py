@@ -11,7 +11,7 @@ from made_evaluation import evaluated
 
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.deploying.findings import bytes_on_disk, fewest_of, findings_of, grid_bytes
-from mrl_sweep.report.content.build import Facts, build_report
+from mrl_sweep.report.content.build import build_report
 from mrl_sweep.report.content.further_tables import grid_table, grids
 from mrl_sweep.report.content.sections import indexes
 from mrl_sweep.report.content.view import closing
@@ -44,8 +44,9 @@ def report(kept: dict[str, float], retain: float = 0.95) -> Report:
     values = np.stack([full * (share + (share < 1) * 0.02 * rng.standard_normal(N)) for share in kept.values()])
     scores = Scores(candidates, (NDCG,), values[:, None], np.ones((1, N), bool))
     evaluation = evaluated(scores, Policy(required=(NDCG,), retain=retain))
-    facts = Facts(fewest=fewest_of(evaluation))
-    return build_report(evaluation.verdict, findings_of(evaluation), QueryScores(scores, [f"q{i}" for i in range(N)]), facts)
+    ids = [f"q{i}" for i in range(N)]
+    fewest = fewest_of(evaluation)
+    return build_report(evaluation.verdict, findings_of(evaluation), QueryScores(scores, ids), fewest=fewest)
 
 
 def test_the_verdict_names_the_proven_configuration_of_the_fewest_bytes() -> None:

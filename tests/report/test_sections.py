@@ -214,6 +214,13 @@ def test_slices_that_stand_out_come_first_and_a_lower_unproven_one_does_not_pass
     assert section.notes == ("Of 2 slices searched, 1 is hit harder than the other queries (false discoveries held at 5%).",)
 
 
+def test_the_page_prints_the_digits_that_decide_in_both_tables_of_slices(sketch: Report) -> None:
+    near = SliceRow(field="type", value="near", dim=256, queries=300, kept=0.97996, at_least=0.9, at_most=0.99, q_value=0.9)
+    page = render(replace(sketch, slices=(near,)), Format.HTML)
+    assert page.count("97.996%") == 2, "the heat map, and every slice"
+    assert "98.0%</td>" not in page.partition("Every slice")[2]
+
+
 def test_where_full_size_is_kept_the_slices_of_the_next_size_are_shown(sketch: Report) -> None:
     full = replace(
         sketch, slices=slice_rows([finding("numeric", q=0.001, kept=0.93)]), verdict=replace(sketch.verdict, dimension=768)

@@ -9,7 +9,7 @@ from made_evaluation import evaluated
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.deploying.findings import fewest_of, findings_of
 from mrl_sweep.errors import InputError
-from mrl_sweep.report.content.build import Facts, build_report
+from mrl_sweep.report.content.build import build_report
 from mrl_sweep.report.document import QueryScores
 from mrl_sweep.report.folder import RunData
 from mrl_sweep.runs.gate import decide_gate
@@ -29,7 +29,7 @@ def run(kept: dict[str, float] = KEPT, n: int = 600, noise: float = 0.02) -> Ear
     scores = Scores(candidates, (NDCG,), values[:, None], np.ones((1, n), bool))
     of = evaluated(scores, Policy(required=(NDCG,), retain=0.9))
     findings, ids = findings_of(of), tuple(f"q{i}" for i in range(n))
-    report = build_report(of.verdict, findings, QueryScores(scores, ids), Facts(fewest=fewest_of(of)))
+    report = build_report(of.verdict, findings, QueryScores(scores, ids), fewest=fewest_of(of))
     data = RunData(ranks=of.ranks, qrels=of.qrels, query_ids=ids)
     return EarlierRun(
         ranks=of.ranks,

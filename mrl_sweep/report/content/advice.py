@@ -10,7 +10,7 @@ from mrl_sweep import words
 from mrl_sweep.decision.controls import AgainstRandom, RandomControl, verdict_on_prefixes
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.measures.score import judged_share
-from mrl_sweep.types import Advice, Configuration, FloatArray, Outcome, Qrels, Ranks, Scores, Verdict
+from mrl_sweep.types import Advice, Configuration, Outcome, Qrels, Ranks, Scores, Verdict
 
 CODES: Final = (
     "few-queries",
@@ -226,28 +226,23 @@ def advise(
     facts = surroundings or Surroundings()
     full = next(j for j in verdict.judgements if j.outcome is Outcome.BASELINE).candidate
     size = {"dimension": verdict.dimension, "full_dimension": full.dim, "documents": ranks.n_documents}
-    at_full = scores.of(full, verdict.measure)
-    every = (
-        _few_queries(verdict),
-        *(() if verdict.measure.label_free else _quality(verdict, at_full)),
-        None if verdict.measure.label_free else _judged_share(verdict, full, ranks, qrels),
+    every = [_few_queries(verdict)]
+    if not verdict.measure.label_free:  # agreement with itself is always whole, and says nothing
+        at_full, measure = scores.of(full, verdict.measure), str(verdict.measure)
+        every += [
+            near_zero_measure(measure=measure, full_mean=float(at_full.mean())),
+            saturated_measure(measure=measure, perfect_share=float((at_full >= _PERFECT).mean())),
+            _judged_share(verdict, full, ranks, qrels),
+        ]
+    every += [
         prompts_missing(family=facts.family, missing=facts.missing_prompts),
         not_matryoshka(controls=facts.controls, alpha=verdict.alpha),
         pca_reaches_smaller(dimension=verdict.dimension, pca_dimension=facts.pca_dimension),
         small_corpus(**size),
         no_loss_tolerated(retain=verdict.retain),
         no_production_size(**size, production_documents=facts.production_documents),
-    )
+    ]
     return tuple(one for one in every if one is not None)
-
-
-def _quality(verdict: Verdict, at_full: FloatArray) -> tuple[Advice | None, ...]:
-    """Is full size itself any good at it, and too good to tell? Agreement with itself is always whole, and says nothing."""
-    measure = str(verdict.measure)
-    return (
-        near_zero_measure(measure=measure, full_mean=float(at_full.mean())),
-        saturated_measure(measure=measure, perfect_share=float((at_full >= _PERFECT).mean())),
-    )
 
 
 def _few_queries(verdict: Verdict) -> Advice | None:

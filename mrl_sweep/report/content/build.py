@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, Final
 
 from mrl_sweep.decision.controls import MARGIN, RandomControl
@@ -13,14 +13,11 @@ from mrl_sweep.measures.measure import asked_documents
 from mrl_sweep.report.content.sentence import bytes_sentence, sentence, smallest_own
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.document_rows import (
-    BudgetRow,
     CandidateRow,
     ControlRow,
     DocumentRow,
     FallenRow,
-    FunnelRow,
     LoserRow,
-    ProjectionRow,
     ShareRow,
     SliceRow,
     SmallestRow,
@@ -32,44 +29,24 @@ from mrl_sweep.types import EXACT, FLOAT32, NOT_RETRIEVED, Advice, Configuration
 NO_EXCERPTS: Final[Mapping[int, str]] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What the report tells besides scores and findings; everything is optional.
+def build_report(
+    verdict: Verdict,
+    findings: Findings,
+    scores: QueryScores,
+    *,
+    required: Sequence[Measure] = (),
+    fewest: Fewest | None = None,
+) -> Report:
+    """A Report of the verdict on the sizes and a row for every finding, in their order; what else a run found is added to it.
 
     `required` are the measures that had to pass, besides the verdict's own; `fewest` is what the grid of precisions proves.
-    `manifest` (JSON-able) says what was run: `collection` (with `name`, `documents`, `queries`), `model` (with `name`),
-    `similarity`, `versions`, …
     """
-
-    required: Sequence[Measure] = ()
-    fewest: Fewest | None = None
-    slices: Sequence[SliceRow] = ()
-    losers: Sequence[LoserRow] = ()
-    funnels: Sequence[FunnelRow] = ()
-    projections: Sequence[ProjectionRow] = ()
-    budgets: Sequence[BudgetRow] = ()
-    controls: Sequence[ControlRow] = ()
-    warnings: Sequence[Advice] = ()
-    excluded: Mapping[str, int] = field(default_factory=dict)
-    manifest: Mapping[str, Any] = field(default_factory=dict)
-
-
-def build_report(verdict: Verdict, findings: Findings, scores: QueryScores, facts: Facts) -> Report:
-    """One Report: a row for every finding, in their order, and the verdict on the sizes with its sentence."""
-    full, deepest = full_size(findings), asked_documents((verdict.measure, *facts.required))
+    required = tuple(dict.fromkeys((verdict.measure, *required)))
+    full, deepest = full_size(findings), asked_documents(required)
     return Report(
         status=str(verdict.status),
-        verdict=_verdict_row(verdict, findings, facts),
+        verdict=_verdict_row(verdict, findings, required, fewest),
         candidates=tuple(candidate_row(finding, full, deepest) for finding in findings.values()),
-        slices=tuple(facts.slices),
-        losers=tuple(facts.losers),
-        funnels=tuple(facts.funnels),
-        projections=tuple(facts.projections),
-        budgets=tuple(facts.budgets),
-        controls=tuple(facts.controls),
-        warnings=_once(facts.warnings),
-        excluded={reason: int(number) for reason, number in facts.excluded.items() if number},
-        manifest=dict(facts.manifest),
         scores=scores,
     )
 
@@ -103,24 +80,13 @@ def candidate_row(finding: Finding, full: Configuration, deepest: int) -> Candid
 
 def cost_of(row: CandidateRow) -> Cost:
     """What the document says of a configuration's cost: the inverse of `candidate_row`."""
-    p50, p99 = row.latency_ms.get("p50"), row.latency_ms.get("p99")
-    return Cost(p50_ms=p50, p99_ms=p99, smaller=_smaller(row.smaller), **row.shared())
+    p50, p99, docs = row.latency_ms.get("p50"), row.latency_ms.get("p99"), row.smaller.get("docs")
+    measured = {one.name: row.smaller.get(one.name) for one in fields(Smaller) if one.name != "docs"}
+    smaller = Smaller(docs=int(docs), **measured) if docs else None
+    return Cost(p50_ms=p50, p99_ms=p99, smaller=smaller, **row.shared())
 
 
-def _smaller(values: Mapping[str, float | None]) -> Smaller | None:
-    docs = values.get("docs")
-    if not docs:
-        return None
-    return Smaller(
-        docs=int(docs),
-        p50_ms=values.get("p50_ms"),
-        p99_ms=values.get("p99_ms"),
-        queries_per_second=values.get("queries_per_second"),
-        recall=values.get("recall"),
-    )
-
-
-def _once(warnings: Sequence[Advice]) -> tuple[Advice, ...]:
+def each_once(warnings: Iterable[Advice]) -> tuple[Advice, ...]:
     """Each warning once, as it was said first: what the loader warns of, the provider may notice again."""
     first: dict[tuple[str, str], Advice] = {}
     for warning in warnings:
@@ -128,9 +94,9 @@ def _once(warnings: Sequence[Advice]) -> tuple[Advice, ...]:
     return tuple(first.values())
 
 
-def _verdict_row(verdict: Verdict, findings: Findings, facts: Facts) -> VerdictRow:
+def _verdict_row(verdict: Verdict, findings: Findings, required: Sequence[Measure], fewest: Fewest | None) -> VerdictRow:
     full, chosen = full_size(findings), findings[Configuration.exact_prefix(verdict.dimension)]
-    smallest = smallest_own(verdict, facts.fewest)
+    smallest = smallest_own(verdict, fewest)
     evidence = chosen.judgement.evidence.get(verdict.measure)
     return VerdictRow(
         dimension=verdict.dimension,
@@ -145,14 +111,12 @@ def _verdict_row(verdict: Verdict, findings: Findings, facts: Facts) -> VerdictR
         queries=verdict.n_queries,
         clusters=verdict.n_clusters,
         sentence=sentence(verdict, shrink=_shrink(chosen.configuration, full, findings)),
-        required=tuple(dict.fromkeys(str(measure) for measure in (verdict.measure, *facts.required))),
+        required=tuple(map(str, required)),
         configuration=str(smallest),
         bytes_per_vector=bytes_in_memory(smallest),
         bytes_on_disk=bytes_on_disk(smallest, full.dim),
-        smallest=_smallest_rows(facts.fewest),
-        bytes_sentence=bytes_sentence(verdict, findings, facts.fewest),
-        proven_configurations=_proven(facts.fewest),
-        by_share=_share_rows(facts.fewest),
+        bytes_sentence=bytes_sentence(verdict, findings, fewest),
+        **({} if fewest is None else _of_grid(fewest)),
         by_default=verdict.by_default,
     )
 
@@ -166,33 +130,27 @@ def _shrink(chosen: Configuration, full: Configuration, findings: Findings) -> f
     return full.dim / chosen.dim
 
 
-def _smallest_rows(fewest: Fewest | None) -> tuple[SmallestRow, ...]:
-    """What each share comes to."""
-    return tuple(
+def _of_grid(fewest: Fewest) -> dict[str, Any]:
+    """What the grid of precisions comes to: at each share that might be asked, and what its paths prove."""
+    smallest = (
         SmallestRow(
             retain=one.retain,
             dimension=one.dimension,
             configuration=str(one.configuration),
             bytes_per_vector=bytes_in_memory(one.configuration),
         )
-        for one in (fewest.smallest if fewest is not None else ())
+        for one in fewest.smallest
     )
-
-
-def _share_rows(fewest: Fewest | None) -> tuple[ShareRow, ...]:
-    return tuple(
+    by_share = (
         ShareRow(
             retain=one.retain,
-            configuration="" if one.configuration is None else str(one.configuration),
-            bytes_per_vector=None if one.configuration is None else bytes_in_memory(one.configuration),
+            configuration=str(one.configuration or ""),
+            bytes_per_vector=bytes_in_memory(one.configuration) if one.configuration else None,
         )
-        for one in (fewest.by_share if fewest is not None else ())
+        for one in fewest.by_share
     )
-
-
-def _proven(fewest: Fewest | None) -> tuple[str, ...]:
-    answers = [] if fewest is None else [fewest.own, *([fewest.turned] if fewest.turned is not None else [])]
-    return tuple(str(configuration) for answer in answers for configuration in answer.proven)
+    proven = (str(one) for answer in (fewest.own, fewest.turned) if answer is not None for one in answer.proven)
+    return {"smallest": tuple(smallest), "by_share": tuple(by_share), "proven_configurations": tuple(proven)}
 
 
 def slice_rows(findings: Iterable[SliceFinding], judgements: Iterable[SliceJudgement] = ()) -> tuple[SliceRow, ...]:
