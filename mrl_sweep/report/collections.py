@@ -83,7 +83,7 @@ class Several:
 
 
 def several_article(joint: Several) -> Article:
-    """Each collection's verdict in one line, the averages by size, and where to read more of one; the reports are its parts."""
+    """Shows each collection's verdict in one line, the averages by size, and where to read more; the reports are its parts."""
     gate, verdict, n = joint.gate, joint.verdict, len(joint.collections)
     parts = {row.name: report for row, report in zip(verdict.by_collection, joint.collections, strict=True)}
     failed = gate.exit_code if gate else int(joint.status == "fail")
@@ -116,7 +116,7 @@ def _verdicts(joint: Several, n: int) -> Section:
 
 
 def _averages(joint: Several, n: int) -> Section:
-    """By size: the average's share first, then the share of the collection that keeps least."""
+    """Shows, size by size, what the average keeps, then what the collection keeps that keeps least."""
     verdict, rows = joint.verdict, joint.macro
     column, limit, full = ColumnsOf(rows), verdict.retain, rows[0]
     others = [name for name in full.measures if name != verdict.measure]
@@ -155,7 +155,7 @@ def _words(row: MacroRow, dimension: int) -> str:
 
 
 def check_article(descriptions: Sequence[Description]) -> Article:
-    """A table of figures for each collection, and one sentence for each."""
+    """Shows what is in each collection: a table of figures, and a sentence."""
     overview = [_overview(descriptions)] if len(descriptions) > 1 else []
     named = [(one.name, one) for one in descriptions]
     return Article(
@@ -208,7 +208,7 @@ class EmbeddedCollection:
 
 
 def embed_article(embedded: Sequence[EmbeddedCollection]) -> Article:
-    """A sentence for each collection; of a dry run also what is stored already."""
+    """Says what was embedded of each collection; of a dry run also what is stored already."""
     named = titled((one.name, one) for one in embedded)
     return Article(
         title=f"vectors of {', '.join(one.name for one in embedded)}",

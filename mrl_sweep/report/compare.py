@@ -94,7 +94,7 @@ class SideBySide:
 
 
 def comparison_article(compared: Mapping[str, SideBySide]) -> Article:
-    """Who is who, the tables, who is better. Of several collections, by name: first what each run would ship, a line each."""
+    """Shows which run is which, their figures, and which is better. Of several collections: first what each run would ship."""
     sections = [_chosen(compared)] if len(compared) > 1 else []
     for name, sides in titled(compared.items()):
         sections += [replace(section, title=prefixed(name, section.title)) for section in (_legend(sides), *_tables(sides))]
@@ -249,7 +249,7 @@ class History:
 
 
 def history_of(reports: Iterable[Report], *, unreadable: int = 0) -> History:
-    """The runs in order of time, each with what changed since the one before it."""
+    """Puts the runs in order of time and says of each what changed since the one before it."""
     pairs = sorted(((_row(report), report) for report in reports), key=lambda pair: _order(pair[0]))
     rows = [row for row, _ in pairs]
     for i, ((before, earlier), (row, report)) in enumerate(pairwise(pairs), start=1):
@@ -259,7 +259,7 @@ def history_of(reports: Iterable[Report], *, unreadable: int = 0) -> History:
 
 
 def history_article(history: History) -> Article:
-    """A table and a trend for each collection and model, a line a run; then from what to what the answer went."""
+    """Shows a table and a trend for each collection and model, a line a run; then how the answer changed."""
     groups = [list(same) for _, same in groupby(history.runs, key=_subject)]
     sections = [_history_table(rows) for rows in groups]
     if history.unreadable:

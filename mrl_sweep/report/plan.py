@@ -22,7 +22,7 @@ _MOST_PROMISING: Final = 4
 
 
 def plan_article(plans: Mapping[str, Plan]) -> Article:
-    """The rows, the assumptions, the cheapest acceptable one. Of several runs: first the cheapest of each, a line each."""
+    """Shows the rows, what they assume, and the cheapest acceptable one. Of several runs: first the cheapest of each."""
     sections = [_cheapest(plans)] if len(plans) > 1 else []
     for name, plan in titled(plans.items()):
         sections.append(_rows(plan, name))
@@ -124,7 +124,7 @@ def _that_matter(plan: Plan) -> Sequence[PlanRow]:
 
 
 def _table(plan: Plan, rows: Sequence[PlanRow]) -> Table:
-    """The precision stands in it where more than one is planned with."""
+    """The table of these rows; it names the precision where more than one is planned with."""
     money = f", {plan.request.currency}" if plan.request.currency else ""
     coded = len({row.precision for row in rows}) > 1
     cheapest = cheapest_row(plan)
@@ -209,7 +209,7 @@ def _mood(row: PlanRow) -> Mood:
 
 
 def write_parquet(file: Path, plans: Mapping[str, Plan]) -> None:
-    """The rows as a table for other tools; the projection's figures get columns of their own, and several collections one."""
+    """Writes the rows as a table for other tools; the projection's figures get columns of their own, several collections one."""
     import pandas as pd
 
     rows = [{**({"collection": name} if name else {}), **_flat(row)} for name, plan in titled(plans.items()) for row in plan.rows]

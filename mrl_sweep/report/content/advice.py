@@ -222,7 +222,7 @@ class Surroundings:
 def advise(
     verdict: Verdict, scores: Scores, ranks: Ranks, qrels: Qrels, surroundings: Surroundings | None = None
 ) -> tuple[Advice, ...]:
-    """Every advice that applies, what matters most first."""
+    """Gives every advice that applies, what matters most first."""
     facts = surroundings or Surroundings()
     full = next(j for j in verdict.judgements if j.outcome is Outcome.BASELINE).candidate
     size = {"dimension": verdict.dimension, "full_dimension": full.dim, "documents": ranks.n_documents}

@@ -37,7 +37,7 @@ def build_report(
     required: Sequence[Measure] = (),
     fewest: Fewest | None = None,
 ) -> Report:
-    """A Report of the verdict on the sizes and a row for every finding, in their order; what else a run found is added to it.
+    """Makes a Report of the verdict on the sizes, with a row for every finding in their order; callers add the rest.
 
     `required` are the measures that had to pass, besides the verdict's own; `fewest` is what the grid of precisions proves.
     """
@@ -52,7 +52,7 @@ def build_report(
 
 
 def candidate_row(finding: Finding, full: Configuration, deepest: int) -> CandidateRow:
-    """The finding as the document holds it.
+    """Writes a finding as the document holds it.
 
     The shortlist of a rescored code is a multiple of the `deepest` documents, those of the measures that must pass: what looks
     deeper was not measured there.
@@ -79,7 +79,7 @@ def candidate_row(finding: Finding, full: Configuration, deepest: int) -> Candid
 
 
 def cost_of(row: CandidateRow) -> Cost:
-    """What the document says of a configuration's cost: the inverse of `candidate_row`."""
+    """Reads a configuration's cost from its row: the inverse of `candidate_row`."""
     p50, p99, docs = row.latency_ms.get("p50"), row.latency_ms.get("p99"), row.smaller.get("docs")
     measured = {one.name: row.smaller.get(one.name) for one in fields(Smaller) if one.name != "docs"}
     smaller = Smaller(docs=int(docs), **measured) if docs else None
@@ -87,7 +87,7 @@ def cost_of(row: CandidateRow) -> Cost:
 
 
 def each_once(warnings: Iterable[Advice]) -> tuple[Advice, ...]:
-    """Each warning once, as it was said first: what the loader warns of, the provider may notice again."""
+    """Leaves each warning once, as it was said first: what the loader warns of, the provider may notice again."""
     first: dict[tuple[str, str], Advice] = {}
     for warning in warnings:
         first.setdefault((warning.code, warning.message), warning)
@@ -154,7 +154,7 @@ def _of_grid(fewest: Fewest) -> dict[str, Any]:
 
 
 def slice_rows(findings: Iterable[SliceFinding], judgements: Iterable[SliceJudgement] = ()) -> tuple[SliceRow, ...]:
-    """A row per finding, in their order; `judgements` add the outcome of declared slices against their own margin."""
+    """Makes a row of each finding, in their order; `judgements` add the outcome of declared slices against their own margin."""
     outcomes = {(j.finding.field, j.finding.value, j.finding.candidate): str(j.outcome) for j in judgements}
     return tuple(
         SliceRow(
@@ -176,7 +176,7 @@ def slice_rows(findings: Iterable[SliceFinding], judgements: Iterable[SliceJudge
 
 
 def control_rows(controls: Iterable[RandomControl]) -> tuple[ControlRow, ...]:
-    """A row per size at which random axes lose enough to tell anything."""
+    """Makes a row of each size at which random axes lose enough to tell anything."""
     return tuple(
         ControlRow(
             dim=control.dim,
@@ -194,7 +194,7 @@ def control_rows(controls: Iterable[RandomControl]) -> tuple[ControlRow, ...]:
 def loser_rows(
     losing: Sequence[LosingQuery], data: RunData, *, dim: int, measure: Measure, excerpts: Mapping[int, str] = NO_EXCERPTS
 ) -> tuple[LoserRow, ...]:
-    """The losing queries with their texts, and documents by id and title with the grade they were given, if any.
+    """Names the losing queries by their texts, and documents by id, title and the grade that they were given, if any.
 
     `excerpts` are the beginnings of documents by row, where they are known.
     """

@@ -41,7 +41,7 @@ class Grid:
 
 
 def grids(report: Report) -> list[Grid]:
-    """That of the model's own axes and that of fitted ones, where any code was ranked; of a fine sweep the sizes that matter."""
+    """Finds the grids of the model's own axes and of fitted ones, where codes were ranked; a fine one shows what matters."""
     return [grid for basis in (Basis.PREFIX, Basis.PCA) if (grid := _grid(report, str(basis))) is not None]
 
 
@@ -60,7 +60,7 @@ def _grid(report: Report, basis: str) -> Grid | None:
 
 
 def grid_table(grid: Grid, report: Report) -> Section:
-    """A line a precision; where the width is short, the sizes that the answers name stay."""
+    """Shows a grid, a line a precision; where the width is short, the sizes that the answers name stay."""
     dims, families, named = grid.dims, grid.families, report.verdict.configuration
     smallest = next((c.dim for c in grid.cells if str(c) == named), None)
     stays = {*dims[:1], report.verdict.dimension, smallest}
@@ -87,14 +87,14 @@ def _rescore_words(rescore: str, rows: Iterable[CandidateRow]) -> str:
 
 
 def rescore_meaning(rescore: str) -> str:
-    """What `4x`, `4x@768` or `1000@256` stands for."""
+    """Says what `4x`, `4x@768` or `1000@256` stands for."""
     many, _, dim = rescore.partition("@")
     long = f"{many.removesuffix('x')} times as long" if many.endswith("x") else f"of {int(many):,}"
     return f"a shortlist {long}, ordered again by {f'the first {dim} numbers of ' if dim else ''}float32 vectors"
 
 
 def rescore_notes(spelled: Iterable[str]) -> str:
-    """A sentence for each rescoring that a table names; empty where it names none."""
+    """Explains each rescoring that a table names; empty where it names none."""
     return " ".join(f"{rescore}: {rescore_meaning(rescore)}." for rescore in dict.fromkeys(spelled) if rescore)
 
 
@@ -132,7 +132,7 @@ def _cell(row: CandidateRow | None, report: Report) -> str:
 
 
 def funnels(report: Report, *, whole: bool = False) -> Section | None:
-    """Shortlist and rerank: the recommended one, then the measured ones, then those of least work that are proven."""
+    """Shows shortlists that are ordered again: the recommended one, then the measured, then the proven ones of least work."""
     if not report.funnels:
         return None
     top = sorted(report.funnels, key=_funnel_order)[: None if whole else _MOST_FUNNELS]
@@ -185,7 +185,7 @@ def how_searched(one: Configuration) -> str:
 
 
 def budgets(report: Report) -> Section | None:
-    """For each budget the best acceptable configuration that was measured to be within it, or why there is none."""
+    """Shows for each budget the best acceptable configuration that was measured to be within it, or why there is none."""
     rows = report.budgets
     if not rows:
         return None
@@ -213,7 +213,7 @@ def budgets(report: Report) -> Section | None:
 
 
 def projections(report: Report, *, whole: bool = False) -> list[Section]:
-    """One section per corpus size that was asked about: what each size is expected to keep there."""
+    """Shows what each size is expected to keep in a larger corpus: a section for each number of documents that was named."""
     sizes = dict.fromkeys(row.documents for row in report.projections)
     return [_projection(report, documents, whole=whole) for documents in sizes]
 
@@ -259,7 +259,7 @@ def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
 
 
 def _fewest_bytes(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
-    """What becomes there of the code of the fewest bytes that is proven here, by the measure that is hit hardest."""
+    """Says what the code of the fewest bytes that is proven here keeps there, by the measure that is hit hardest."""
     verdict, name = report.verdict, report.verdict.configuration
     if not name or name in {str(row.dim) for row in rows}:
         return ()
@@ -327,7 +327,7 @@ def _nothing(row: BudgetRow) -> str:
 
 
 def every_configuration(report: Report) -> Table | None:
-    """All rows, where the table of sizes leaves some out."""
+    """Shows all rows, where the table of sizes leaves some out."""
     rows = report.candidates
     if len(rows) <= len(shown(report)):
         return None
@@ -348,7 +348,7 @@ def every_configuration(report: Report) -> Table | None:
 
 
 def every_slice(report: Report) -> Table | None:
-    """All slices at all sizes."""
+    """Shows all slices at all sizes."""
     if not report.slices:
         return None
     column = ColumnsOf(report.slices)
@@ -361,7 +361,7 @@ def every_slice(report: Report) -> Table | None:
 
 
 def slice_columns(column: ColumnsOf[SliceRow], retain: float) -> list[Column]:
-    """What slices keep and how sure that is; each share stands on its own side of what was asked of that slice."""
+    """Makes the columns of what slices keep; each share stands on its own side of what was asked of that slice."""
 
     def share(row: SliceRow, value: float | None) -> str:
         return words.percent(value, limit=row.retain or retain)

@@ -73,11 +73,11 @@ class ColumnsOf(Generic[T]):
     rows: Sequence[T]
 
     def number(self, title: str, cell: Callable[[T], str], *, drop: int = 0, note: str = "") -> Column:
-        """A column of figures, which stand below each other by their last digit."""
+        """Makes a column of figures, which stand below each other by their last digit."""
         return Column(title=title, cells=tuple(map(cell, self.rows)), drop=drop, note=note)
 
     def text(self, title: str, cell: Callable[[T], str], *, drop: int = 0, note: str = "") -> Column:
-        """A column of words, which may wrap where the width is short."""
+        """Makes a column of words, which may wrap where the width is short."""
         return replace(self.number(title, cell, drop=drop, note=note), right=False)
 
 
@@ -91,7 +91,7 @@ class Table:
 
     @classmethod
     def of(cls, columns: Sequence[Column], moods: Sequence[Mood] = (), *, chosen: int | None = None) -> Self:
-        """A table of the columns in which something stands: one that only holds dashes says nothing. No moods: all are plain."""
+        """Makes a table of the columns in which something stands: one of dashes alone says nothing. No moods: all are plain."""
         with_figures = tuple(column for column in columns if any(cell.strip("- ") for cell in column.cells))
         return cls(columns=with_figures, moods=tuple(moods) or (Mood.PLAIN,) * len(columns[0].cells), chosen=chosen)
 
@@ -164,19 +164,19 @@ class Article:
 
 
 def unsaid(failures: Sequence[str], closing: Sequence[str]) -> tuple[str, ...]:
-    """The failures that no closing sentence says already: nobody reads a sentence twice."""
+    """Leaves the failures that no closing sentence says already: nobody reads a sentence twice."""
     return tuple(failure for failure in failures if not any(failure in sentence for sentence in closing))
 
 
 def by_name(documents: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """What JSON prints: the document itself where there is one, else a list of them with their names."""
+    """Makes what JSON prints: the document itself where there is one, else a list of them with their names."""
     if len(documents) == 1:
         return {"schema_version": 1, **documents[0][1]}
     return {"schema_version": 1, "collections": [{"name": name, **document} for name, document in documents]}
 
 
 def titled(named: Iterable[tuple[str, T]]) -> list[tuple[str, T]]:
-    """Each with its name where there are several; one alone needs none."""
+    """Leaves the names where there are several; one alone needs none."""
     pairs = list(named)
     return pairs if len(pairs) > 1 else [("", one) for _, one in pairs]
 
@@ -187,23 +187,23 @@ def prefixed(name: str, text: str) -> str:
 
 
 def warnings(advice: Iterable[Advice], notes: Sequence[str] = ()) -> Section:
-    """The section of warnings: each a sentence with its hint below."""
+    """Makes the section of warnings: each a sentence with its hint below."""
     items = tuple(Item(one.message, (one.hint,) if one.hint else ()) for one in advice)
     return Section(title="Warnings", items=items, notes=tuple(notes))
 
 
-TEXT_WIDTH: Final = 17
+_TEXT_WIDTH: Final = 17
 
 
 def natural_width(table: Table, *, gap: int) -> int:
-    """The characters a table takes; a text column may wrap and counts for at most `TEXT_WIDTH`."""
+    """Counts the characters that a table takes; a column of words may wrap and counts for at most `_TEXT_WIDTH`."""
     widths = [max(map(len, (column.title, *column.cells))) for column in table.columns]
-    shown = [wide if column.right else min(wide, TEXT_WIDTH) for column, wide in zip(table.columns, widths, strict=True)]
+    shown = [wide if column.right else min(wide, _TEXT_WIDTH) for column, wide in zip(table.columns, widths, strict=True)]
     return sum(shown) + gap * (len(shown) - 1)
 
 
 def fit(table: Table, width: int, *, gap: int) -> Table:
-    """The table without the columns that matter least, so that `width` characters hold it; figures are never cut."""
+    """Leaves out the columns that matter least until `width` characters hold the table; figures are never cut."""
     while natural_width(table, gap=gap) > width and any(column.drop for column in table.columns):
         last = max(table.columns, key=lambda column: column.drop)
         table = replace(table, columns=tuple(column for column in table.columns if column is not last))

@@ -45,7 +45,7 @@ def sections(report: Report, *, whole: bool = False) -> list[Section]:
 
 
 def slices(report: Report, *, whole: bool = False) -> Section | None:
-    """The slices that keep least at the answer's size, or at the largest that was searched; first those that stand out."""
+    """Shows the slices that keep least at the answer's size, or at the largest that was searched; first those that stand out."""
     units = report.verdict.clusters or report.verdict.queries
     parts = [row for row in report.slices if row.queries < units]  # a field that is alike in all queries tells nothing
     searched = {row.dim for row in parts}
@@ -74,7 +74,7 @@ def slices(report: Report, *, whole: bool = False) -> Section | None:
 
 
 def losers(report: Report) -> Section | None:
-    """The queries that lose most at the answer's size, with what left their top documents and what came in."""
+    """Shows the queries that lose most at the answer's size, with what left their top documents and what came in."""
     if not report.losers:
         return None
     top = sorted(report.losers, key=lambda row: row.value - row.full)[:_MOST_LOSERS]
@@ -85,7 +85,7 @@ def losers(report: Report) -> Section | None:
 
 
 def controls(report: Report) -> Section | None:
-    """The same sizes on other axes: what a rotation keeps where the model's own prefix keeps this much."""
+    """Shows what other axes of the same number keep beside the model's own prefix."""
     shares: dict[tuple[str, int], list[float]] = {}
     for row in report.candidates:
         kept, uncoded = measured(row, report).kept, row.configuration == row.configuration.at_float32
@@ -136,7 +136,7 @@ def _against_random(report: Report) -> tuple[str, ...]:
 
 
 def indexes(report: Report) -> Section | None:
-    """Every index that was built, its loss apart from the loss of truncation; of the acceptable ones the best are marked."""
+    """Shows every index that was built, its loss apart from that of the cut; of the acceptable ones the best are marked."""
     rows = searched(report)
     if not rows or {row.index for row in rows} == {FLAT}:
         return None
@@ -163,13 +163,13 @@ def indexes(report: Report) -> Section | None:
 
 
 def searched(report: Report) -> list[CandidateRow]:
-    """The rows of indexes and shortlists over the model's own axes; a rescored code is a cell of the grid."""
+    """Finds the rows of indexes and shortlists over the model's own axes; a rescored code is a cell of the grid."""
     rows = [row for row in report.candidates if row.basis == Basis.PREFIX and not row.configuration.is_exact]
     return [row for row in rows if row.index != EXACT or row.precision == FLOAT32]
 
 
 def pareto(report: Report) -> dict[Configuration, list[str]]:
-    """The acceptable indexes on a Pareto front, with the fronts they lie on: `size`, `p99`."""
+    """Finds the acceptable indexes that no other beats, with what they are best by: `size`, `p99`."""
     rows = [row for row in searched(report) if row.acceptable]
 
     def quality(row: CandidateRow) -> float:
@@ -208,7 +208,7 @@ def _several(shares: list[float]) -> str:
 
 
 def _kept_exactly(row: CandidateRow, report: Report) -> float | None:
-    """What the exact search keeps at this size; of a shortlist that at the size which orders it again: it can only lose of it."""
+    """What the exact search keeps at this size; for a shortlist, at the size that orders it again, of which it can only lose."""
     _, _, dim = row.rescore.partition("@")
     exact = Configuration.exact_prefix(int(dim)) if dim else row.configuration.exact
     held = report.baseline if row.rescore and not dim else report.row(exact)

@@ -20,7 +20,7 @@ UNJUDGED: Final = "Without judgments nobody can tell whether the documents that 
 
 
 def sentence(verdict: Verdict, *, shrink: float | None = None) -> str:
-    """What to ship and how sure that is, in one to three sentences, and one more for what agreement without judgments can't tell.
+    """Says what to ship and how sure that is, in one to three sentences; without judgments one more says what cannot be told.
 
     `shrink` is how many times smaller the index (or, without one, a vector) is at the chosen size.
     """

@@ -19,7 +19,7 @@ _MOST_NOTES: Final = 4
 
 
 def headline(report: Report) -> list[str]:
-    """Collection, sizes, model and search, as far as the manifest knows them."""
+    """Names collection, sizes, model and search, as far as the manifest knows them."""
     collection, model = report.of_run("collection"), report.of_run("model")
     parts = [str(collection.get("name", ""))]
     asking = ("doc as query", "docs as queries") if collection.get("queries_are") == "documents" else ("query", "queries")
@@ -37,7 +37,7 @@ def headline(report: Report) -> list[str]:
 
 
 def model_name(name: str) -> str:
-    """The model as a reader knows it: of a folder its own name, not where it lies on the machine that ran."""
+    """Names the model as a reader knows it: a folder by its own name, not by where it lies on the machine that ran."""
     scheme = "vectors:" if name.startswith("vectors:") else ""
     place = name.removeprefix(scheme)
     is_place = scheme or place.startswith(("/", "./", "../", "~"))
@@ -45,7 +45,7 @@ def model_name(name: str) -> str:
 
 
 def limits(report: Report) -> list[str]:
-    """What does not fit into the database at all: said before anything else."""
+    """Says what does not fit into the database at all, which stands before anything else."""
     return [warning.message for warning in report.warnings if warning.code == "target-limit"]
 
 
@@ -66,12 +66,12 @@ def shares_of(report: Report) -> Callable[[float | None], str]:
 
 
 def control_name(basis: str) -> str:
-    """`random-0`, `random-1` … are draws of one control."""
+    """Names the control of a basis: `random-0`, `random-1` … are draws of one."""
     return str(Basis.RANDOM) if basis.startswith(Basis.RANDOM) else basis
 
 
 def shown(report: Report) -> list[CandidateRow]:
-    """The sizes of the table: all of them, or in a fine sweep those that matter (full, halvings, the answer, its neighbours)."""
+    """Picks the sizes of the table: all, or in a fine sweep those that matter (full, halvings, the answer, its neighbours)."""
     rows = ladder(report)
     if len(rows) <= FINE_SWEEP:
         return rows
@@ -87,7 +87,7 @@ def shown(report: Report) -> list[CandidateRow]:
 
 
 def sizes(report: Report) -> Section:
-    """The table of sizes with its notes; columns only where something was measured."""
+    """Shows the sizes with their notes, in columns only where something was measured."""
     rows = shown(report)
     flat = {row.dim: row for row in report.candidates if row.basis == Basis.PREFIX and row.index == FLAT}
     column = ColumnsOf(rows)
@@ -132,18 +132,18 @@ def mood(verdict: str) -> Mood:
 
 
 def closing(report: Report) -> list[str]:
-    """What a manager acts on: the gate's answer where there was a gate, the sentence, and who is hit worst."""
+    """Says what a manager acts on: the gate's answer where there was a gate, the sentence, and who is hit worst."""
     gate = [report.gate.sentence] if report.gate else []
     return [*gate, report.verdict.sentence, *filter(None, [report.verdict.bytes_sentence, worst_slice(report)])]
 
 
 def failures(report: Report) -> tuple[str, ...]:
-    """Why the gate is not met, as far as the closing sentences do not say it."""
+    """Says why the gate is not met, as far as the closing sentences do not."""
     return unsaid(report.gate.failures, closing(report)) if report.gate else ()
 
 
 def worst_slice(report: Report) -> str:
-    """The slice that keeps least at the chosen size, among those hit harder than the others; empty where none is."""
+    """Names the slice that keeps least at the chosen size, among those hit harder than the others; empty where none is."""
     verdict = report.verdict
     hit = [row for row in report.slices if row.dim == verdict.dimension and proven_hit(row, report)]
     if not hit:
@@ -159,7 +159,7 @@ def proven_hit(row: SliceRow, report: Report) -> bool:
 
 
 def remarks(report: Report) -> Section:
-    """What was set aside and what a person should know."""
+    """Says what was set aside and what a person should know."""
     notes = []
     codes = [one.code for one in report.warnings if one.code in report.accepted]
     if codes:
@@ -230,7 +230,7 @@ def _bytes(report: Report, column: ColumnsOf[CandidateRow], flat: dict[int, Cand
 
 
 def speed(column: ColumnsOf[CandidateRow], *, drops: tuple[int, int, int] = (0, 0, 0)) -> list[Column]:
-    """Latency and throughput, with the `drop` of each column."""
+    """Makes the columns of latency and throughput, each with its `drop`."""
     p50, p99, qps = drops
     return [
         column.number("p50", lambda row: words.milliseconds(row.latency_ms.get("p50")), drop=p50),
@@ -257,7 +257,7 @@ def _legend(report: Report, rows: Sequence[CandidateRow]) -> str:
 
 
 def other_shares(report: Report) -> str:
-    """`Smallest proven if 99% or 98% is asked: all 768; if 95%: 256.`: the answers for other shares; empty of one size."""
+    """Answers for other shares: `Smallest proven if 99% or 98% is asked: all 768; if 95%: 256.`; empty of one size."""
     dims = {row.dim for row in ladder(report)}
     if len(dims) < 2:
         return ""

@@ -61,7 +61,7 @@ def render(
     encoding: str = "utf-8",
     show: Collection[str] = (),
 ) -> str:
-    """The report or article in one format, ended by a newline. What follows `format` matters to text: `show` names its sections.
+    """Renders the report or article in one format, ended by a newline. What follows `format` matters to text alone.
 
     `encoding` is that of the stream it will be written to: where it cannot hold a character, the text uses plain ASCII signs.
     """

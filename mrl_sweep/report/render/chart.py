@@ -56,14 +56,14 @@ class Chart:
         return _svg(self)
 
     def save(self, path: str | Path) -> None:
-        """Write it as an SVG file."""
+        """Writes it as an SVG file."""
         from mrl_sweep.files import write_text
 
         write_text(Path(path), _svg(self))
 
 
 def chart_of(report: Report) -> Chart:
-    """The share of the deciding measure kept at float32, by dimensions: the prefix with its limits, then other axes."""
+    """Charts the share of the deciding measure kept at float32, by dimensions: the prefix with its limits, then other axes."""
     families: dict[str, dict[int, list[float]]] = {}
     for row in report.candidates:
         kept = view.measured(row, report).kept
@@ -193,7 +193,7 @@ ASCII: Final = "*.-|+_"
 
 
 def curve(report: Report, *, width: int, signs: str = UNICODE) -> list[str]:
-    """Lines of at most `width` columns: what is kept, its lower bound, and the limit as a line; [] for fewer than two sizes."""
+    """Draws what is kept, its lower bound and the limit in lines of at most `width` columns; [] for fewer than two sizes."""
     sizes = [(row.dim, view.measured(row, report)) for row in reversed(view.ladder(report))]
     kept = {dim: m.kept for dim, m in sizes if m.kept is not None}
     at_least = {dim: m.at_least for dim, m in sizes if m.kept is not None and m.at_least is not None}

@@ -36,7 +36,7 @@ _NO_TIME = "1970-01-01T00:00:00"
 
 
 def comment(report: Report, look: Look) -> str:
-    """A comment of some thirty lines: the status, the closing sentences, the table of sizes, what else was found, warnings.
+    """Writes a comment of some thirty lines: status, closing sentences, table of sizes, what else was found, warnings.
 
     It begins with a marker, by which a workflow finds its own comment again.
     """
@@ -79,7 +79,7 @@ def _as_far_as_short(text: str, blocks: Sequence[tuple[str, str]], look: Look) -
 
 
 def comment_of_article(article: Article, look: Look) -> str:
-    """What to act on, then the sections.
+    """Writes a comment of what to act on, then the sections.
 
     Of reports that belong to it, the verdicts; and as far as the comment stays short the rest, a report opening on a click.
     """
@@ -170,7 +170,7 @@ def _no_room(section: Section) -> str:
 
 
 def github(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """One annotation for the verdict, one per failure of the gate and one per warning that the baseline did not give too.
+    """Annotates the verdict, each failure of the gate, and each warning that the baseline did not give too.
 
     GitHub shows ten annotations of each kind per step, so what matters comes first.
     """
@@ -184,7 +184,7 @@ def github(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
 
 
 def github_of_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """One annotation for all, one per failure, one per warning with its collection's name; then the tables as lines of a log."""
+    """Annotates the verdict on all, each failure, each warning with its collection's name; then the tables as lines of a log."""
     level = _level(article.status, failed=article.exit_code != 0)
     lines = [command(level, f"mrl-sweep: {article.status} in {article.title}", " ".join(article.closing))]
     lines += [command(level, "mrl-sweep gate", failure) for failure in article.unsaid_failures]
@@ -223,7 +223,7 @@ def command(level: str, title: str, *lines: str) -> str:
 
 
 def junit(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """A `testsuites` document of one suite.
+    """Writes a `testsuites` document of one suite.
 
     Only what can fail is a case: the verdict, the measures that must pass, the declared slices. The case `verdict` fails if
     and only if the gate (or, without one, the question) is not met.
@@ -234,7 +234,7 @@ def junit(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer h
 
 
 def junit_of_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """A suite for each of its reports, under that report's name."""
+    """Writes a suite for each of its reports, under that report's name."""
     root = ElementTree.Element("testsuites")
     for number, (name, report) in enumerate(article.parts.items()):
         suite = _add_suite(root, report)

@@ -53,7 +53,7 @@ _STATES: Final = {Outcome.PASS: "pass", Outcome.FAIL: "fail", Outcome.BASELINE: 
 
 
 def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """A page of plots to explore and tables that sort and filter; every figure of a plot stands in a table too."""
+    """Makes a page of plots to explore and tables that sort and filter; every figure of a plot stands in a table too."""
     closing = [part for text in view.closing(report) for part in _SENTENCE_END.split(text, maxsplit=1)]
     return _page(
         "report",
@@ -81,7 +81,7 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
 
 
 def render_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """A page of the article's tables; the reports that belong to it follow, each under its name."""
+    """Makes a page of the article's tables; the reports that belong to it follow, each under its name."""
     parts = [
         {"name": name, "closing": view.closing(report), "sizes": view.sizes(report), "sections": sections(report)}
         for name, report in article.parts.items()
@@ -127,7 +127,7 @@ def _part(name: str) -> str:
 
 
 def core(report: Report) -> str:
-    """The part of the page that a notebook shows: the answer and the table of sizes, without style of its own."""
+    """Makes what a notebook shows: the answer and the table of sizes, without style of its own."""
     sizes = view.sizes(report).table
     if sizes is None:
         return ""
@@ -156,7 +156,7 @@ def _finalize(value: Any) -> Any:
 
 
 def plot_data(report: Report) -> dict[str, Any]:
-    """Plain figures of every configuration, funnel and corpus size, and what the slider needs to answer as the program does."""
+    """Gathers the figures of all configurations, funnels and corpus sizes, and what the slider needs to answer alike."""
     verdict, rows = report.verdict, view.ladder(report)
     sizes = [row.configuration for row in rows]
     units = verdict.queries if verdict.clusters is None else verdict.clusters

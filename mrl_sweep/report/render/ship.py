@@ -19,7 +19,7 @@ _COMMENT: Final = {"sql": "--", "python": "#"}
 
 
 def render(report: Report, look: Look) -> str:
-    """Plain text, in the order in which it is used; ends with a newline."""
+    """Writes what to paste, in the order in which it is used; ends with a newline."""
     target = _target(report)
     row = shipped(report, target)
     if row is None:

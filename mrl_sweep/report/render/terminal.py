@@ -26,7 +26,7 @@ _MOST_WARNINGS = 3
 
 
 def render(report: Report, look: Look) -> str:
-    """The text, its lines at most `look.width` wide wherever that can be done without cutting a number."""
+    """Writes the report in lines of at most `look.width` columns, wherever that can be done without cutting a number."""
     text = _Page(look)
     if headline := view.headline(report):
         text.line(Text("  ".join(headline), style="bold"))
@@ -62,7 +62,7 @@ def render(report: Report, look: Look) -> str:
 
 
 def render_article(article: Article, look: Look) -> str:
-    """The text of its sections, then what to act on; with every section asked for also the reports that belong to it."""
+    """Writes its sections, then what to act on; where every section is asked for also the reports that belong to it."""
     text = _Page(look)
     for section in article.sections:
         text.section(section)
