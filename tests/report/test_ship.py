@@ -31,7 +31,15 @@ def test_the_statements_are_those_of_the_size_that_was_proven(report: Report) ->
     assert text.startswith("# 128 in pgvector 0.8: keeps 100.0% of nDCG@10, at least ")
     assert "USING hnsw ((subvector(embedding, 1, 128)::vector(128)) vector_cosine_ops) WITH (m = 16);" in text
     assert "the database keeps them at full size, 256 numbers" in text
-    assert f"mrl-sweep gate {report.folder} --dim 128 --retain 90" in text
+    assert text.endswith(f"mrl-sweep gate {report.folder} --dim 128 --retain 90%\n")
+    assert "; 90% was asked" in text
+
+
+def test_the_gates_line_asks_what_the_run_asked_of_a_folder_of_any_name(report: Report) -> None:
+    strict = replace(report, verdict=replace(report.verdict, retain=0.9999), folder=Path("my runs/a"))
+    text = shipped(strict, "pgvector")
+    assert text.endswith("mrl-sweep gate 'my runs/a' --dim 128 --retain 99.99%\n")
+    assert "; 99.99% was asked" in text
 
 
 @pytest.mark.parametrize(

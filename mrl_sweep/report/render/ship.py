@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from mrl_sweep import words
@@ -9,12 +10,11 @@ from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.render import Look, escape
-from mrl_sweep.types import Basis, Configuration, Outcome
+from mrl_sweep.types import Basis, Configuration
 
 MEASURED_FOR: Final = "deploy.measured_for"
 """The setting that names the run's own target, where the report is rendered for another."""
 
-_ACCEPTABLE: Final = (Outcome.BASELINE, Outcome.PASS)
 _COMMENT: Final = {"sql": "--", "python": "#"}
 
 
@@ -25,14 +25,8 @@ def render(report: Report, look: Look) -> str:
     if row is None:
         again = "" if _measured_for(report) == target else f"A run with --target {target.name} measures what it can.\n"
         return f"Nothing to ship: {target.title} can hold none of the acceptable configurations of this run.\n{again}"
-    parts = [
-        _evidence(report, row, target),
-        _client(report, row, target),
-        _rotation(row),
-        _statements(report, row, target),
-        _gate(report, row),
-    ]
-    text = "\n\n".join(part for part in parts if part) + "\n"
+    parts = [_evidence(report, row, target), _client(report, row, target), _statements(report, row, target), _gate(report, row)]
+    text = "\n\n".join(parts) + "\n"
     return text.encode(look.encoding, "backslashreplace").decode(look.encoding)
 
 
@@ -42,7 +36,7 @@ def shipped(report: Report, target: Target) -> CandidateRow | None:
     rows = [
         row
         for row in report.candidates
-        if row.verdict in _ACCEPTABLE
+        if row.acceptable
         and not target.refusal(row.configuration, full)
         and not target.compared_otherwise(row.precision, symmetric=symmetric)
     ]
@@ -72,7 +66,7 @@ def _evidence(report: Report, row: CandidateRow, target: Target) -> str:
     if evidence is not None and evidence.at_least is not None:
         text += (
             f": keeps {words.percent(evidence.kept, limit=retain)} of {report.verdict.measure}, "
-            f"at least {words.percent(evidence.at_least, limit=retain)}; {words.percent(retain)} was asked"
+            f"at least {words.percent(evidence.at_least, limit=retain)}; {words.asked_share(retain)} was asked"
         )
     if row.rescore and target.rescoring:
         text += f"\n# {target.title} orders a shortlist again: {target.rescoring}"
@@ -82,9 +76,14 @@ def _evidence(report: Report, row: CandidateRow, target: Target) -> str:
 
 
 def _client(report: Report, row: CandidateRow, target: Target) -> str:
-    """How the vectors are made at this size; cut and renormalised at home where the axes are turned first."""
+    """How the vectors are made at this size."""
     if row.basis == Basis.PCA:
-        return ""
+        return (
+            "# rotation: rotation.npy in the run's folder, applied to documents and queries alike\n"
+            f'rotation = numpy.load("rotation.npy")[:, :{row.dim}]\n'
+            "vectors = full_vectors @ rotation\n"
+            "vectors /= numpy.linalg.norm(vectors, axis=1, keepdims=True)"
+        )
     if target.cuts:
         return (
             f"# vectors\n# the database keeps them at full size, {_full(report)} numbers, and cuts them by the statements below"
@@ -108,17 +107,6 @@ def _client(report: Report, row: CandidateRow, target: Target) -> str:
     )
 
 
-def _rotation(row: CandidateRow) -> str:
-    if row.basis != Basis.PCA:
-        return ""
-    return (
-        "# rotation: rotation.npy in the run's folder, applied to documents and queries alike\n"
-        f'rotation = numpy.load("rotation.npy")[:, :{row.dim}]\n'
-        "vectors = full_vectors @ rotation\n"
-        "vectors /= numpy.linalg.norm(vectors, axis=1, keepdims=True)"
-    )
-
-
 def _statements(report: Report, row: CandidateRow, target: Target) -> str:
     configuration = row.configuration
     if row.basis == Basis.PCA:
@@ -131,6 +119,6 @@ def _statements(report: Report, row: CandidateRow, target: Target) -> str:
 
 
 def _gate(report: Report, row: CandidateRow) -> str:
-    retain = words.percent(report.verdict.retain)
+    retain = words.asked_share(report.verdict.retain)
     question = f"--dim {row.dim}" if row.configuration.is_exact_prefix else f"--config {row.configuration}"
-    return f"# in CI\nmrl-sweep gate {report.folder or 'RUN'} {question} --retain {retain}"
+    return f"# in CI\nmrl-sweep gate {shlex.quote(str(report.folder or 'RUN'))} {question} --retain {retain}"
