@@ -254,7 +254,7 @@ def run_data() -> RunData:
 
 def test_losing_queries_are_named_with_the_documents_that_moved(sketch: Report) -> None:
     losing = [LosingQuery(1, 1.0, 0.25, left=(5,), came=(6, 7, 4, 9))]
-    rows = loser_rows(losing, run_data(), dim=256, measure=Measure("nDCG", 10))
+    rows = loser_rows(losing, run_data(), dim=256, measure=Measure("nDCG", 10), excerpts={})
     assert [(d.id, d.title, d.grade) for d in rows[0].left] == [("d5", "Five", 2)]
     assert [(d.id, d.title, d.grade) for d in rows[0].came_in] == [
         ("d6", "Six", 0),
@@ -309,7 +309,7 @@ def test_a_losing_query_names_the_judged_document_that_fell_with_its_ranks() -> 
     data = RunData(
         ranks=ranks, qrels=qrels, query_ids=("q",), query_texts=("why",), document_ids={7: "d7"}, document_titles={7: "Seven"}
     )
-    (row,) = loser_rows([LosingQuery(0, 1.0, 0.63)], data, dim=4, measure=Measure("nDCG", 10))
+    (row,) = loser_rows([LosingQuery(0, 1.0, 0.63)], data, dim=4, measure=Measure("nDCG", 10), excerpts={})
     assert [(one.id, one.rank_at_full, one.rank) for one in row.fell] == [("d7", 1, 2)], "d9 is not relevant, d8 did not move"
     section = losers(replace(_bare(), losers=(row,)))
     assert section is not None

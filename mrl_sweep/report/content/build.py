@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from typing import Any, Final
+from typing import Any
 
 from mrl_sweep.decision.controls import MARGIN, RandomControl
 from mrl_sweep.decision.slices import LosingQuery, SliceFinding, SliceJudgement
@@ -25,8 +25,6 @@ from mrl_sweep.report.document_rows import (
 )
 from mrl_sweep.report.folder import RunData
 from mrl_sweep.types import EXACT, FLOAT32, NOT_RETRIEVED, Advice, Configuration, Measure, Verdict, full_size
-
-NO_EXCERPTS: Final[Mapping[int, str]] = {}
 
 
 def build_report(
@@ -192,7 +190,7 @@ def control_rows(controls: Iterable[RandomControl]) -> tuple[ControlRow, ...]:
 
 
 def loser_rows(
-    losing: Sequence[LosingQuery], data: RunData, *, dim: int, measure: Measure, excerpts: Mapping[int, str] = NO_EXCERPTS
+    losing: Sequence[LosingQuery], data: RunData, *, dim: int, measure: Measure, excerpts: Mapping[int, str]
 ) -> tuple[LoserRow, ...]:
     """Names the losing queries by their texts, and documents by id, title and the grade that they were given, if any.
 
@@ -223,12 +221,10 @@ def _fallen(query: int, data: RunData, dim: int, excerpts: Mapping[int, str]) ->
     fallen = sorted((p for p in pairs if qrels.grades[p] > 0 and after[p] > before[p]), key=lambda p: int(before[p]))
     return tuple(
         FallenRow(
-            id=data.document_ids.get(int(qrels.rows[p]), f"row {int(qrels.rows[p])}"),
-            title=data.document_titles.get(int(qrels.rows[p]), ""),
             grade=int(qrels.grades[p]),
             rank_at_full=_place(int(before[p])),
             rank=_place(int(after[p])),
-            text=excerpts.get(int(qrels.rows[p]), ""),
+            **_named(int(qrels.rows[p]), data, excerpts),
         )
         for p in fallen
     )
@@ -241,12 +237,10 @@ def _place(above: int) -> int | None:
 def _documents(rows: Sequence[int], query: int, data: RunData, excerpts: Mapping[int, str]) -> tuple[DocumentRow, ...]:
     start, stop = (int(offset) for offset in data.qrels.offsets[query : query + 2])
     grades = dict(zip(data.qrels.rows[start:stop].tolist(), data.qrels.grades[start:stop].tolist(), strict=True))
-    return tuple(
-        DocumentRow(
-            id=data.document_ids.get(row, f"row {row}"),
-            title=data.document_titles.get(row, ""),
-            grade=grades.get(row),
-            text=excerpts.get(row, ""),
-        )
-        for row in rows
-    )
+    return tuple(DocumentRow(grade=grades.get(row), **_named(row, data, excerpts)) for row in rows)
+
+
+def _named(row: int, data: RunData, excerpts: Mapping[int, str]) -> dict[str, str]:
+    """The document in this row of the corpus as a person would call it."""
+    name = data.document_ids.get(row, f"row {row}")
+    return {"id": name, "title": data.document_titles.get(row, ""), "text": excerpts.get(row, "")}

@@ -19,7 +19,7 @@ UNJUDGED: Final = "Without judgments nobody can tell whether the documents that 
 """The limit of agreement with full size: it always stands last."""
 
 
-def sentence(verdict: Verdict, *, shrink: float | None = None) -> str:
+def sentence(verdict: Verdict, *, shrink: float = 1.0) -> str:
     """Says what to ship and how sure that is, in one to three sentences; without judgments one more says what cannot be told.
 
     `shrink` is how many times smaller the index (or, without one, a vector) is at the chosen size.
@@ -32,7 +32,7 @@ def sentence(verdict: Verdict, *, shrink: float | None = None) -> str:
         parts = [_keep_full(verdict, sizes), _measured_below(verdict, sizes)]
     else:
         parts = [_use(verdict, chosen), _measured_below(verdict, sizes)]
-        if shrink is not None and shrink > 1:
+        if shrink > 1:
             parts.append(f"The index shrinks {words.times(shrink)}.")
     if verdict.measure.label_free:
         parts.append(UNJUDGED)

@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """Lines over one axis of labelled places; `limit` is drawn across, `chosen` is the marked point of the first line.
+    """Shares as lines over one axis of labelled places; `limit` is drawn across, `chosen` is the marked point of the first line.
 
     As a notebook's value it shows itself; `str` is its SVG.
     """
@@ -45,9 +45,8 @@ class Chart:
     title: str
     lines: tuple[Line, ...]
     ticks: tuple[tuple[float, str], ...]
-    limit: float | None = None
+    limit: float
     chosen: float | None = None
-    shares: bool = True
 
     def __str__(self) -> str:
         return _svg(self)
@@ -117,45 +116,35 @@ def _svg(chart: Chart) -> str:
         kind = "line" if number == 0 else f"line other dash-{number % 3}"
         parts.append(f'<path class="{kind}" {cut} d="{_path(points)}"/>')
         for (x, y), (left, top) in zip(line.points, points, strict=True) if number == 0 else ():
-            figure = f"{words.percent(y) if chart.shares else words.score(y)}"
             mark = ' class="dot chosen" r="6"' if x == chart.chosen else ' class="dot" r="3.5"'
-            parts.append(f'<circle{mark} cx="{left}" cy="{min(top, _HEIGHT - _BOTTOM)}"><title>{_text(figure)}</title></circle>')
+            place = f'cx="{left}" cy="{min(top, _HEIGHT - _BOTTOM)}"'
+            parts.append(f"<circle{mark} {place}><title>{words.percent(y)}</title></circle>")
     parts += _legend([line.name for line in chart.lines])
     parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">{_text(chart.title)}</text>')
     style = (files("mrl_sweep.report.render") / "page" / "chart.css").read_text("utf-8")
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{_text(chart.title)}">'
-    )
+    box = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
+    head = f'<svg {box} role="img" aria-label="{_text(chart.title)}">'
     return "\n".join([head, f"<style>\n{style}</style>", *parts, "</svg>", ""])
 
 
 def _range(chart: Chart) -> tuple[float, float, float]:
-    """The lowest and highest value drawn, and the step of the grid; shares are drawn where decisions are made."""
-    values = [y for line in chart.lines for _, y in line.points] or [0.0]
-    if chart.shares and chart.limit is not None:
-        low, high = max(min(*values, chart.limit) - 0.01, chart.limit - 0.12), max(1.01, chart.limit)
-        return low, high, 0.02 if high - low > 0.1 else 0.01
-    low, high = min(values), max(values)
-    edge = (high - low) * 0.15 or abs(high) * 0.05 or 1.0
-    step = 10 ** math.floor(math.log10((high - low + 2 * edge) / 2))
-    return low - edge, high + edge, step
+    """The lowest and highest share drawn, and the step of the grid: the scale is that on which decisions are made."""
+    shares = [y for line in chart.lines for _, y in line.points] or [0.0]
+    low, high = max(min(*shares, chart.limit) - 0.01, chart.limit - 0.12), max(1.01, chart.limit)
+    return low, high, 0.02 if high - low > 0.1 else 0.01
 
 
 def _rows(chart: Chart, low: float, high: float, step: float, down: Callable[[float], float]) -> Iterable[str]:
     """The grid, and the limit as a tick of its own, so that no mark ever lies under its label."""
-    limit = None if chart.limit is None else down(chart.limit)
-    number = math.ceil(low / step - 1e-9)
-    while number * step <= high + 1e-9:
-        value, at = number * step, down(number * step)
+    limit = down(chart.limit)
+    for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1):
+        at = down(number * step)
         yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>'
-        if limit is None or abs(at - limit) > _NEAR:
-            label = f"{100 * value:.0f}%" if chart.shares else f"{value:g}"
-            yield f'<text x="{_LEFT - 8}" y="{at + 4}" text-anchor="end">{label}</text>'
-        number += 1
-    if chart.limit is not None:
-        yield f'<line class="limit" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{limit}" y2="{limit}"/>'
-        label, at = words.asked_share(chart.limit), (limit or 0) + 4
-        yield f'<text class="limit-label" x="{_LEFT - 8}" y="{at}" text-anchor="end">{label}</text>'
+        if abs(at - limit) > _NEAR:
+            yield f'<text x="{_LEFT - 8}" y="{at + 4}" text-anchor="end">{100 * number * step:.0f}%</text>'
+    yield f'<line class="limit" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{limit}" y2="{limit}"/>'
+    label = words.asked_share(chart.limit)
+    yield f'<text class="limit-label" x="{_LEFT - 8}" y="{limit + 4}" text-anchor="end">{label}</text>'
 
 
 def _columns(chart: Chart, across: Callable[[float], float]) -> Iterable[str]:
@@ -192,7 +181,7 @@ ASCII: Final = "*.-|+_"
 """The signs of what is kept, of its lower bound, of the limit, and of the axes: side, corner, floor."""
 
 
-def curve(report: Report, *, width: int, signs: str = UNICODE) -> list[str]:
+def curve(report: Report, *, width: int, signs: str) -> list[str]:
     """Draws what is kept, its lower bound and the limit in lines of at most `width` columns; [] for fewer than two sizes."""
     sizes = [(row.dim, view.measured(row, report)) for row in reversed(view.ladder(report))]
     kept = {dim: m.kept for dim, m in sizes if m.kept is not None}

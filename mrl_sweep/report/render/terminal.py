@@ -115,7 +115,7 @@ class _Page:
 
     def notes(self, notes: tuple[str, ...]) -> None:
         for note in notes:
-            self._console.print(Padding(Text(self._safe(note), style="dim"), (0, 0, 0, 2)))
+            self._indented(note, 2, style="dim")
 
     def section(self, section: Section) -> None:
         self.blank()
@@ -138,7 +138,7 @@ class _Page:
         for item in section.items[:most]:
             self._console.print(Text.assemble((("warning: "), "yellow"), self._safe(item.text)))
             for detail in item.details:
-                self._console.print(Padding(Text(f"hint: {self._safe(detail)}", style="dim"), (0, 0, 0, 2)))
+                self._indented(f"hint: {detail}", 2, style="dim")
         rest = len(section.items[most:]) if most is not None else 0
         for note in (*section.notes, *([f"{plural(rest, 'more warning')}: --show warnings."] if rest else [])):
             self.line(Text(note, style="dim"))
@@ -174,9 +174,12 @@ class _Page:
 
     def _items(self, items: tuple[Item, ...]) -> None:
         for item in items:
-            self._console.print(Padding(Text(self._safe(item.text)), (0, 0, 0, 2)))
+            self._indented(item.text, 2)
             for detail in item.details:
-                self._console.print(Padding(Text(self._safe(detail), style="dim"), (0, 0, 0, 6)))
+                self._indented(detail, 6, style="dim")
+
+    def _indented(self, text: str, columns: int, *, style: str = "") -> None:
+        self._console.print(Padding(Text(self._safe(text), style=style), (0, 0, 0, columns)))
 
     def _safe(self, text: str) -> str:
         return escape.terminal(text, encoding=self._look.encoding)
