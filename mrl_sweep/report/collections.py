@@ -9,7 +9,7 @@ from typing import Any, Final
 from mrl_sweep import words
 from mrl_sweep.collection.describe import Description
 from mrl_sweep.report.content.layout import Article, ColumnsOf, Item, Mood, Section, Table, by_name, prefixed, titled, warnings
-from mrl_sweep.report.content.view import mood
+from mrl_sweep.report.content.view import mood, outcome_word
 from mrl_sweep.report.document import Report, document
 from mrl_sweep.report.document_rows import GateRow
 from mrl_sweep.types import Outcome
@@ -149,9 +149,8 @@ def _details(parts: Mapping[str, Report]) -> Section:
 
 
 def _words(row: MacroRow, dimension: int) -> str:
-    shown_as = {Outcome.PASS: "ok", Outcome.FAIL: "too low", Outcome.INCONCLUSIVE: "not proven", Outcome.NOT_TESTED: "not tested"}
-    smallest = ", smallest" if row.verdict == Outcome.PASS and row.dim == dimension else ""
-    return f"{shown_as.get(Outcome(row.verdict), row.verdict)}{smallest}"
+    smallest = row.verdict == Outcome.PASS and row.dim == dimension
+    return f"{outcome_word(row.verdict)}{', smallest' if smallest else ''}"
 
 
 def check_article(descriptions: Sequence[Description]) -> Article:

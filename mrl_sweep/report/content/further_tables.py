@@ -9,7 +9,7 @@ from typing import Final
 from mrl_sweep import words
 from mrl_sweep.report.content.layout import Column, ColumnsOf, Mood, Section, Table
 from mrl_sweep.report.content.sentence import PRECISION_WORDS
-from mrl_sweep.report.content.view import measured, mood, outcome_words, shares_of, shown, speed
+from mrl_sweep.report.content.view import measured, mood, outcome_word, outcome_words, shares_of, shown, speed
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import BudgetRow, CandidateRow, FunnelRow, FunnelShare, ProjectionRow, SliceRow
 from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration, Outcome
@@ -312,8 +312,7 @@ def _funnel_order(row: FunnelRow) -> tuple[bool, bool, bool, int]:
 
 def funnel_words(row: FunnelRow) -> str:
     """A funnel's verdict in words."""
-    shown_as = {Outcome.PASS: "proven", Outcome.FAIL: "too low", Outcome.INCONCLUSIVE: "not proven"}
-    shown = shown_as.get(Outcome(row.verdict), "not tested")
+    shown = "proven" if row.verdict == Outcome.PASS else outcome_word(row.verdict)
     return f"{shown}, least work" if row.recommended else shown
 
 

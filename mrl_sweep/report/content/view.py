@@ -17,6 +17,13 @@ FINE_SWEEP: Final = 16
 
 _MOST_NOTES: Final = 4
 
+_OUTCOMES: Final[dict[str, str]] = {
+    Outcome.PASS: "ok",
+    Outcome.FAIL: "too low",
+    Outcome.INCONCLUSIVE: "not proven",
+    Outcome.NOT_TESTED: "not tested",
+}
+
 
 def headline(report: Report) -> list[str]:
     """Names collection, sizes, model and search, as far as the manifest knows them."""
@@ -122,7 +129,12 @@ def outcome_words(row: CandidateRow, report: Report) -> str:
         return f"not proven, needs ~{words.about(needed)} {units}" if needed else f"not proven{alone}"
     if row.verdict == Outcome.NOT_TESTED:
         return "not reached, would pass alone" if row.reason else "not reached"
-    return "baseline" if row.verdict == Outcome.BASELINE else "too low"
+    return outcome_word(row.verdict)
+
+
+def outcome_word(verdict: str) -> str:
+    """An outcome as every table calls it: `ok`, `too low`, `not proven`, `not tested`, `baseline`."""
+    return _OUTCOMES.get(verdict, verdict)
 
 
 def mood(verdict: str) -> Mood:
