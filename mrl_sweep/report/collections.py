@@ -112,7 +112,7 @@ def _verdicts(joint: Several, n: int) -> Section:
         column.text("verdict", lambda row: row.status),
     ]
     title = f"{n} collections, each by itself"
-    return Section(title=title, always=True, table=Table.of(columns, [mood(row.status) for row in rows]))
+    return Section(title=title, table=Table.of(columns, [mood(row.status) for row in rows]))
 
 
 def _averages(joint: Several, n: int) -> Section:
@@ -138,14 +138,14 @@ def _averages(joint: Several, n: int) -> Section:
     ]
     chosen = next((i for i, row in enumerate(rows) if row.dim == verdict.dimension), None)
     title = f"Averages over the {n} collections, each counting the same"
-    return Section(title=title, always=True, table=Table.of(columns, [mood(row.verdict) for row in rows], chosen=chosen))
+    return Section(title=title, table=Table.of(columns, [mood(row.verdict) for row in rows], chosen=chosen))
 
 
 def _details(parts: Mapping[str, Report]) -> Section:
     """The command that shows one collection's report; empty for reports that were never written."""
     folders = {name: report.folder for name, report in parts.items() if report.folder is not None}
     items = tuple(Item(f"{name}: mrl-sweep report {folder}") for name, folder in folders.items())
-    return Section(title="Details" if items else "", always=True, items=items)
+    return Section(title="Details" if items else "", items=items)
 
 
 def _words(row: MacroRow, dimension: int) -> str:
@@ -184,13 +184,13 @@ def _overview(descriptions: Sequence[Description]) -> Section:
         column.number("warnings", lambda one: words.count(len(one.warnings))),
     ]
     moods = [Mood.OPEN if one.warnings else Mood.GOOD for one in descriptions]
-    return Section(title=f"{len(descriptions)} collections", always=True, table=Table.of(columns, moods))
+    return Section(title=f"{len(descriptions)} collections", table=Table.of(columns, moods))
 
 
 def _figures(one: Description, title: str) -> Section:
     column = ColumnsOf(one.rows())
     columns = [column.text("of the collection", lambda row: row[0]), column.text("figures", lambda row: row[1])]
-    return Section(title=title, always=True, table=Table.of(columns))
+    return Section(title=title, table=Table.of(columns))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,4 +227,4 @@ def _texts(one: EmbeddedCollection, title: str) -> Section:
         column.number("to embed", lambda row: words.count(row["to_embed"])),
         column.number("tokens", lambda row: f"~{row['tokens_estimated']:,}"),
     ]
-    return Section(title=title, always=True, table=Table.of(columns))
+    return Section(title=title, table=Table.of(columns))

@@ -119,7 +119,7 @@ def _chosen(compared: Mapping[str, SideBySide]) -> Section:
         *(column.number(f"{label} ships", _mean) for label, column in by_run),
         *(column.number(f"{label} - A", _difference_words) for label, column in by_run[1:]),
     ]
-    return Section(title="What each run would ship", always=True, table=Table.of(columns))
+    return Section(title="What each run would ship", table=Table.of(columns))
 
 
 def _legend(sides: SideBySide) -> Section:
@@ -133,7 +133,7 @@ def _legend(sides: SideBySide) -> Section:
         column.number("chosen", lambda run: str(run.dimension)),
         column.text("verdict", lambda run: run.status),
     ]
-    return Section(title="Runs", always=True, table=Table.of(columns))
+    return Section(title="Runs", table=Table.of(columns))
 
 
 def _tables(sides: SideBySide) -> list[Section]:
@@ -154,7 +154,7 @@ def _table(sides: SideBySide, others: list[int], title: str) -> Section:
         columns.append(of_run[i].number(f"{sides.labels[i]} - A", _difference_words))
         columns.append(of_run[i].number("between", _between, drop=1))
     moods = [_mood(cell) for cell in of_run[others[0]].rows] if len(others) == 1 else []
-    return Section(title=title, always=True, table=Table.of(columns, moods))
+    return Section(title=title, table=Table.of(columns, moods))
 
 
 def _closing(sides: SideBySide) -> str:
@@ -264,7 +264,7 @@ def history_article(history: History) -> Article:
     sections = [_history_table(rows) for rows in groups]
     if history.unreadable:
         unread = words.plural(history.unreadable, "folder holds a report", "folders hold reports")
-        sections.append(Section(title="", always=True, notes=(f"{unread} that cannot be read.",)))
+        sections.append(Section(title="", notes=(f"{unread} that cannot be read.",)))
     return Article(
         title=f"{words.plural(len(history.runs), 'run')} over time",
         document=history.to_dict(),
@@ -365,7 +365,7 @@ def _history_table(rows: Sequence[HistoryRow]) -> Section:
         column.text("change", lambda row: row.change or words.DASH),
     ]
     made = Table.of(columns, [mood(row.status) for row in rows])
-    return Section(title=f"{last.collection}, {last.model}", always=True, table=made)
+    return Section(title=f"{last.collection}, {last.model}", table=made)
 
 
 def _trend(rows: Sequence[HistoryRow]) -> Chart:

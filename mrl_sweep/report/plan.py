@@ -74,7 +74,7 @@ def _cheapest(plans: Mapping[str, Plan]) -> Section:
         column.number("a month", lambda row: _money(row.monthly_cost if row else None)),
     ]
     moods = [Mood.GOOD if row else Mood.OPEN for row in rows]
-    return Section(title="The cheapest acceptable configuration of each", always=True, table=Table.of(columns, moods))
+    return Section(title="The cheapest acceptable configuration of each", table=Table.of(columns, moods))
 
 
 def _rows(plan: Plan, name: str) -> Section:
@@ -83,7 +83,6 @@ def _rows(plan: Plan, name: str) -> Section:
     notes = [note for note in _merged_notes(plan.assumptions) if note != ON_DISK] + _left_out(plan.left_out)
     return Section(
         title=name,
-        always=True,
         table=_table(plan, kept),
         every=_table(plan, plan.rows) if len(kept) < len(plan.rows) else None,
         items=tuple(map(Item, notes)),
@@ -169,7 +168,7 @@ def _tenants(plan: Plan, title: str) -> Section:
     ]
     reasons = [Item(f"{one.tenant.name}: {one.reason}") for one in plan.tenants if one.reason]
     moods = [Mood.GOOD if one.row else Mood.OPEN for one in plan.tenants]
-    return Section(title=title, always=True, table=Table.of(columns, moods), items=tuple(reasons))
+    return Section(title=title, table=Table.of(columns, moods), items=tuple(reasons))
 
 
 def _projected(row: PlanRow) -> str:

@@ -76,7 +76,7 @@ def grid_table(grid: Grid, report: Report) -> Section:
     if grid.basis == Basis.PREFIX:
         notes += [note for note in (_sample_words(report), _vendor_words(report, [f.precision for f in families])) if note]
     title = f"{grid.title} ({report.verdict.measure})"
-    return Section(title=title, name="grid", always=True, table=Table.of(columns, chosen=chosen), notes=tuple(notes))
+    return Section(title=title, name="grid", table=Table.of(columns, chosen=chosen), notes=tuple(notes))
 
 
 def _rescore_words(rescore: str, rows: Iterable[CandidateRow]) -> str:
@@ -156,7 +156,7 @@ def funnels(report: Report, *, whole: bool = False) -> Section | None:
     notes = (f"{words.count(rest)} more in report.json.",) if rest else ()
     rows = Table.of(columns, [mood(row.verdict) for row in top], chosen=chosen)
     brief = (_recommended(top[0], share),) if top[0].recommended else ()
-    return Section(title=title, name="funnels", brief=brief, table=rows, notes=notes)
+    return Section(title=title, name="funnels", on_request=True, brief=brief, table=rows, notes=notes)
 
 
 def _recommended(row: FunnelRow, share: Callable[[float | None], str]) -> str:
@@ -209,7 +209,7 @@ def budgets(report: Report) -> Section | None:
     moods = [Mood.PLAIN if row.dim is not None else Mood.BAD for row in rows]
     notes = tuple(f"{row.budget}: {row.reason}." for row in rows if row.reason)
     title = "The best acceptable configuration within each budget"
-    return Section(title=title, name="budgets", always=True, table=Table.of(columns, moods), notes=notes)
+    return Section(title=title, name="budgets", table=Table.of(columns, moods), notes=notes)
 
 
 def projections(report: Report, *, whole: bool = False) -> list[Section]:
@@ -242,7 +242,7 @@ def _projection(report: Report, documents: int, *, whole: bool) -> Section:
     rest = f"{codes} not acceptable there: --format html."
     answer = (*_answer(report, rows), *_fewest_bytes(report, every))
     notes = (*answer, f"{how[0].upper()}{how[1:]}.", *([rest] if len(rows) < len(every) else []))
-    return Section(title=title, name="projection", always=True, table=Table.of(columns, moods), notes=notes)
+    return Section(title=title, name="projection", table=Table.of(columns, moods), notes=notes)
 
 
 def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:

@@ -118,14 +118,13 @@ class Item:
 class Section:
     """A titled part of the report: a table, items, and notes in sentences, any of them absent.
 
-    `name` is what `--show` calls it. A short text leaves out a section that is not shown `always` (what the run's own settings
-    asked for is), and shows its `brief` sentences instead, where it has found anything. `every` are all rows, which a page has
-    room for, where `table` keeps those that matter most.
+    `name` is what `--show` calls it. A short text leaves out what is shown `on_request`, and shows its `brief` sentences instead,
+    where it has found anything. `every` are all rows, which a page has room for, where `table` keeps those that matter most.
     """
 
     title: str
     name: str = ""
-    always: bool = False
+    on_request: bool = False
     brief: tuple[str, ...] = ()
     table: Table | None = None
     every: Table | None = None

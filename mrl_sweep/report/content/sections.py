@@ -70,7 +70,7 @@ def slices(report: Report, *, whole: bool = False) -> Section | None:
     moods = [Mood.BAD if _stands_out(row, report) else Mood.PLAIN for row in top]
     title = f"Slices at {dim} dimensions: who loses more than the others"
     notes = _searched(report, every, rows, top)
-    return Section(title=title, name="slices", table=Table.of(columns, moods), notes=notes)
+    return Section(title=title, name="slices", on_request=True, table=Table.of(columns, moods), notes=notes)
 
 
 def losers(report: Report) -> Section | None:
@@ -81,7 +81,7 @@ def losers(report: Report) -> Section | None:
     title = f"Queries that lose most at {top[0].dim} dimensions ({top[0].measure})"
     rest = len(report.losers) - len(top)
     notes = (f"{words.count(rest)} more in report.json.",) if rest > 0 else ()
-    return Section(title=title, name="losers", items=tuple(_loser(row) for row in top), notes=notes)
+    return Section(title=title, name="losers", on_request=True, items=tuple(_loser(row) for row in top), notes=notes)
 
 
 def controls(report: Report) -> Section | None:
@@ -106,7 +106,7 @@ def controls(report: Report) -> Section | None:
         column.number("better than random by", lambda dim: _better_by(tested.get(dim)), drop=1),
     ]
     title = f"Controls: {report.verdict.measure} kept on other axes of the same number"
-    return Section(title=title, name="controls", always=True, table=Table.of(columns), notes=_against_random(report))
+    return Section(title=title, name="controls", table=Table.of(columns), notes=_against_random(report))
 
 
 def _better_by(row: ControlRow | None) -> str:
@@ -159,7 +159,7 @@ def indexes(report: Report) -> Section | None:
     if shared := next((row.reason for row in rows if "share the error" in row.reason), ""):
         notes.append(f"Would pass alone: {shared.partition(', but ')[2]}.")
     named = any(row.index != FLAT and not row.rescore for row in rows)
-    return Section(title="Indexes", name="indexes", always=named, table=Table.of(columns, moods), notes=tuple(notes))
+    return Section(title="Indexes", name="indexes", on_request=not named, table=Table.of(columns, moods), notes=tuple(notes))
 
 
 def searched(report: Report) -> list[CandidateRow]:

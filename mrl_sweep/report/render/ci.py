@@ -41,7 +41,7 @@ def comment(report: Report, look: Look) -> str:
     It begins with a marker, by which a workflow finds its own comment again.
     """
     sizes, made = view.sizes(report), sections(report)
-    opened = [section for section in made if section.always or look.shows("all")]
+    opened = [section for section in made if not section.on_request or look.shows("all")]
     text = _joined(
         *_answer(_sign(report.shown_status), view.closing(report), view.failures(report)),
         markdown(" · ".join(view.headline(report))),

@@ -41,7 +41,7 @@ def render(report: Report, look: Look) -> str:
         for line in curve(report, width=look.width, signs=UNICODE if _holds(look.encoding, UNICODE) else ASCII):
             text.line(Text(line, no_wrap=True))
     made = sections(report)
-    hidden = [section for section in made if not (section.always or look.shows(section.name))]
+    hidden = [section for section in made if section.on_request and not look.shows(section.name)]
     for section in (section for section in made if section not in hidden):
         text.section(section)
         if section.name == "grid":
