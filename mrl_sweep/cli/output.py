@@ -37,18 +37,18 @@ class Output:
     def show(self, document: Report | Article) -> None:
         """The rendering; with `-o` it goes to the file, and a person still reads the sentence on stderr."""
         from mrl_sweep.files import write_text
-        from mrl_sweep.report.render import Format, render
+        from mrl_sweep.report.render import Format, Look, render
 
         talk = self._invocation
         kind = self._format
         if kind is Format.GITHUB:
             append_summary(render(document, Format.MARKDOWN))
         if self._file is not None:
-            write_text(self._file, render(document, kind, show=talk.show))
+            write_text(self._file, render(document, kind, Look(show=talk.show)))
             if talk.quiet < 2:
                 write_line(sentence(document), sys.stderr)
         elif kind is not Format.TEXT:
-            write_line(render(document, kind, show=talk.show))
+            write_line(render(document, kind, Look(show=talk.show)))
         elif talk.quiet < 2:
             write_line(sentence(document) if talk.quiet else text_of(document, sys.stdout, talk.show))
 
@@ -133,10 +133,10 @@ def sentence(document: Report | Article) -> str:
 
 def text_of(document: Report | Article, stream: TextIO, show: Collection[str]) -> str:
     """The text as this stream can show it."""
-    from mrl_sweep.report.render import Format, render
+    from mrl_sweep.report.render import Format, Look, render
 
     width = shutil.get_terminal_size((80, 24)).columns
-    return render(document, Format.TEXT, width=width, color=colours(stream), encoding=stream.encoding or "utf-8", show=show)
+    return render(document, Format.TEXT, Look(width=width, color=colours(stream), encoding=stream.encoding or "utf-8", show=show))
 
 
 def append_summary(text: str) -> None:

@@ -17,7 +17,7 @@ from mrl_sweep.report.content.sections import pareto
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.plan import plan_article
-from mrl_sweep.report.render import ARTICLE_FORMATS, Format, render
+from mrl_sweep.report.render import ARTICLE_FORMATS, Format, Look, render
 from mrl_sweep.runs.gate import decide_gate
 from mrl_sweep.runs.plan import plan_run
 from mrl_sweep.runs.reopen import reopen
@@ -202,7 +202,7 @@ def is_bad(report: Report, row: Row) -> bool:
 @pytest.mark.parametrize("kind", [Format.TEXT, Format.MARKDOWN, Format.HTML])
 def test_no_format_has_a_good_word_on_a_bad_row(report: Report, kind: Format) -> None:
     """Sizes, indexes, funnels, budgets, larger corpora; of the grid, which has no verdicts, the cells with a star."""
-    shown = render(report, kind, width=400, show=("all",))
+    shown = render(report, kind, Look(width=400, show=("all",)))
     seen = 0
     for row in (row for rows in tables(shown, kind) for row in rows):
         if not is_bad(report, row):
@@ -218,7 +218,7 @@ def test_no_format_has_a_good_word_on_a_bad_row(report: Report, kind: Format) ->
 def test_a_star_in_the_grid_stands_on_nothing_bad(report: Report, kind: Format) -> None:
     names = {"one bit": "binary"}
     stars = 0
-    for rows in tables(render(report, kind, width=400, show=("all",)), kind):
+    for rows in tables(render(report, kind, Look(width=400, show=("all",))), kind):
         for row in rows:
             precision, _, rescore = row.get("precision", "").partition(", ")
             for dim, cell in row.items():
@@ -235,7 +235,7 @@ def test_a_star_in_the_grid_stands_on_nothing_bad(report: Report, kind: Format) 
 @pytest.mark.parametrize("kind", list(Format))
 def test_every_sentence_that_recommends_names_what_is_good(report: Report, kind: Format) -> None:
     """`Use 16 dimensions`, `Smallest proven: … (16 dimensions x int8)`, a funnel, what to paste, the size that JUnit passes."""
-    shown = re.sub(r"\s+", " ", html.unescape(render(report, kind, width=400, show=("all",))))
+    shown = re.sub(r"\s+", " ", html.unescape(render(report, kind, Look(width=400, show=("all",)))))
     named = [(int(dim), "float32", "") for dim in re.findall(r"Use (\d+) dimensions", shown)]
     named += [(int(dim), code, "") for dim, code in re.findall(r"\((\d+) dimensions x (\w+)\)", shown)]
     named += [
@@ -258,7 +258,7 @@ def test_no_format_of_a_plan_has_a_good_word_on_a_bad_row(report: Report, kind: 
     assert report.folder is not None
     config = SweepConfig.of(docs=docs, plan_index=["Flat", "LSH", "SQ8", "PQ8"], price_gib_month=1)
     planned = plan_run(reopen(report.folder, config), config)
-    shown = render(plan_article({"": planned}), kind, width=400)
+    shown = render(plan_article({"": planned}), kind, Look(width=400))
     if kind is Format.JSON:
         rows = [{**row, "verdict": "ok" if row["acceptable"] else ""} for row in json.loads(shown)["rows"]]
         rows = [{key: str(value) for key, value in row.items()} for row in rows]
@@ -292,7 +292,7 @@ def test_the_gate_has_no_good_word_for_what_is_bad_in_any_format(report: Report)
         first = gated.gate.sentence
         assert "not acceptable" in first, first
         for kind in (Format.TEXT, Format.MARKDOWN, Format.GITHUB, Format.JUNIT):
-            shown = render(gated, kind, width=400)
+            shown = render(gated, kind, Look(width=400))
             assert "not acceptable" in shown, (row.configuration, kind)
             assert not re.search(rf"{re.escape(str(row.configuration))} (is|are) acceptable", shown)
         refused += 1

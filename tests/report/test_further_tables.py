@@ -14,7 +14,7 @@ from mrl_sweep.report.content.view import model_name
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import BudgetRow, FunnelRow, ProjectionRow
 from mrl_sweep.report.plan import plan_article
-from mrl_sweep.report.render import Format, render
+from mrl_sweep.report.render import Format, Look, render
 
 
 def cells(section: Section | None) -> dict[str, tuple[str, ...]]:
@@ -203,7 +203,7 @@ def test_all_of_it_is_in_every_rendering(sketch: Report) -> None:
         budgets=(BudgetRow(budget="2 ms"),),
     )
     for format in (Format.TEXT, Format.MARKDOWN, Format.HTML):
-        shown = render(report, format, width=120, show=["funnels"])
+        shown = render(report, format, Look(width=120, show=["funnels"]))
         funnels = "A shortlist of 200 at 64" if format is Format.MARKDOWN else "Funnels: shortlist"
         budget = "within each budget" if format is Format.MARKDOWN else "nothing is within"
         for words in ("10,000,000 documents", funnels, budget):

@@ -16,7 +16,7 @@ from mrl_sweep.report.content.further_tables import grid_table, grids
 from mrl_sweep.report.content.sections import indexes
 from mrl_sweep.report.content.view import closing
 from mrl_sweep.report.document import QueryScores, Report
-from mrl_sweep.report.render import Format, render
+from mrl_sweep.report.render import Format, Look, render
 from mrl_sweep.report.render.ci import _folded as folded
 from mrl_sweep.types import Advice, Configuration, Measure, Scores
 
@@ -115,12 +115,12 @@ def test_sizes_for_which_there_is_no_room_are_named(format: Format) -> None:
     sizes = (64, 60, 56, 52, 48, 44, 40, 36, 32)
     made = report({str(d): 1.0 for d in sizes} | {"64:int8": 1.0})
     (section,) = (grid_table(grid, made) for grid in grids(made))
-    shown = folded(section) if format is Format.MARKDOWN else render(made, format, width=60)
+    shown = folded(section) if format is Format.MARKDOWN else render(made, format, Look(width=60))
     said = re.search(r"No room here for ([\d, ]+):", shown)
     (line,) = [line for line in shown.splitlines() if line.lstrip("| ").startswith("precision")]
     assert said is not None
     assert sorted(map(int, [*said[1].split(", "), *re.findall(r"\d+", line)])) == sorted(sizes)
-    assert "No room" not in render(report({"64": 1.0, "32": 1.0, "64:int8": 1.0}), format, width=60)
+    assert "No room" not in render(report({"64": 1.0, "32": 1.0, "64:int8": 1.0}), format, Look(width=60))
 
 
 def test_codes_that_the_vendor_makes_itself_are_named_until_they_are_verified() -> None:

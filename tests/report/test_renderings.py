@@ -18,7 +18,7 @@ from mrl_sweep.report.content.layout import Article, Column, Mood, Section, Tabl
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, GateRow
-from mrl_sweep.report.render import Format, render
+from mrl_sweep.report.render import Format, Look, render
 from mrl_sweep.report.render.escape import plain
 from mrl_sweep.types import Evidence
 
@@ -85,7 +85,7 @@ def test_the_rendering_is_the_one_agreed_on(
     name: str, which: str, format: Format, width: int, encoding: str, request: pytest.FixtureRequest
 ) -> None:
     """Set MRL_SWEEP_UPDATE_GOLDEN=1 to write the files anew, then read the difference."""
-    shown = render(request.getfixturevalue(which), format, width=width, encoding=encoding)
+    shown = render(request.getfixturevalue(which), format, Look(width=width, encoding=encoding))
     path = HERE / "golden" / name
     if os.environ.get("MRL_SWEEP_UPDATE_GOLDEN"):
         path.write_text(shown, encoding="utf-8", newline="\n")
@@ -96,7 +96,7 @@ def test_the_rendering_is_the_one_agreed_on(
 @pytest.mark.parametrize("which", ["sketch", "fine", "hostile"])
 def test_text_keeps_to_its_width_and_cuts_no_number(which: str, width: int, request: pytest.FixtureRequest) -> None:
     report = request.getfixturevalue(which)
-    shown = render(report, Format.TEXT, width=width)
+    shown = render(report, Format.TEXT, Look(width=width))
     table = shown.split("dim", 1)[1].split("\n\n")[0]
     if width >= 60:
         assert max(map(len, shown.splitlines())) <= width
@@ -106,7 +106,7 @@ def test_text_keeps_to_its_width_and_cuts_no_number(which: str, width: int, requ
 
 
 def test_text_without_colour_holds_no_control_code_and_colour_adds_nothing_but_codes(sketch: Report) -> None:
-    bare, coloured = render(sketch, Format.TEXT, width=100), render(sketch, Format.TEXT, width=100, color=True)
+    bare, coloured = render(sketch, Format.TEXT, Look(width=100)), render(sketch, Format.TEXT, Look(width=100, color=True))
     assert "\x1b" not in bare
     assert "\x1b[" in coloured
     strip = "\n".join(line.rstrip() for line in ANSI.sub("", coloured).splitlines())
@@ -117,16 +117,16 @@ def test_text_without_colour_holds_no_control_code_and_colour_adds_nothing_but_c
 def test_text_depends_on_its_arguments_not_on_the_environment(
     sketch: Report, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bare, coloured = render(sketch, Format.TEXT, width=100), render(sketch, Format.TEXT, width=100, color=True)
+    bare, coloured = render(sketch, Format.TEXT, Look(width=100)), render(sketch, Format.TEXT, Look(width=100, color=True))
     monkeypatch.setenv(variable, "33")
-    assert render(sketch, Format.TEXT, width=100) == bare
-    assert render(sketch, Format.TEXT, width=100, color=True) == coloured
+    assert render(sketch, Format.TEXT, Look(width=100)) == bare
+    assert render(sketch, Format.TEXT, Look(width=100, color=True)) == coloured
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_text_fits_the_encoding_of_its_stream(hostile: Report, fine: Report, encoding: str) -> None:
     for report in (hostile, fine):
-        render(report, Format.TEXT, encoding=encoding).encode(encoding)
+        render(report, Format.TEXT, Look(encoding=encoding)).encode(encoding)
 
 
 @pytest.mark.parametrize("format", list(Format))
@@ -231,7 +231,7 @@ def test_why_a_gate_is_not_met_is_said_once(sketch: Report, format: Format) -> N
     gate = gated(sketch, "fail", 1).gate
     assert gate is not None
     gate = replace(gate, sentence=why, failures=(why, other))
-    shown = render(replace(sketch, gate=gate), format, width=200)
+    shown = render(replace(sketch, gate=gate), format, Look(width=200))
     assert shown.partition("</title>")[2 if format is Format.HTML else 0].count(why) == 1
     assert (shown.count(other.replace("%", "%25" if format is Format.GITHUB else "%")) == 1) == (format is not Format.TEXT)
 
@@ -247,7 +247,7 @@ def test_columns_appear_only_where_something_was_measured(sketch: Report) -> Non
     row = CandidateRow(
         basis="prefix", dim=8, index="exact", verdict="baseline", bytes_per_vector=32, measures={"nDCG@10": Evidence(mean=0.5)}
     )
-    text = render(replace(sketch, candidates=(row,), manifest={}), Format.TEXT, width=200)
+    text = render(replace(sketch, candidates=(row,), manifest={}), Format.TEXT, Look(width=200))
     assert text.splitlines()[0].split() == ["dim", "nDCG@10", "verdict"]
 
 
@@ -263,12 +263,12 @@ def test_a_margin_case_prints_the_digits_that_decide(sketch: Report) -> None:
 
 
 def test_the_text_names_what_it_leaves_out_and_shows_it_when_asked(sketch: Report) -> None:
-    brief, whole = render(sketch, Format.TEXT, width=80), render(sketch, Format.TEXT, width=80, show=["all"])
+    brief, whole = render(sketch, Format.TEXT, Look(width=80)), render(sketch, Format.TEXT, Look(width=80, show=["all"]))
     assert "\nMore: -v, or --show slices" in brief
     assert "Slices at 256 dimensions" not in brief
     assert "Slices at 256 dimensions" in whole
     assert "More: -v" not in whole
-    assert "Slices at 256 dimensions" in render(sketch, Format.TEXT, width=80, show=["slices"])
+    assert "Slices at 256 dimensions" in render(sketch, Format.TEXT, Look(width=80, show=["slices"]))
 
 
 def test_the_comment_keeps_to_thirty_lines_and_begins_with_its_marker(sketch: Report, fine: Report, hostile: Report) -> None:
@@ -279,7 +279,7 @@ def test_the_comment_keeps_to_thirty_lines_and_begins_with_its_marker(sketch: Re
 
 
 def test_a_comment_holds_every_section_where_all_are_asked_for(sketch: Report) -> None:
-    short, whole = render(sketch, Format.MARKDOWN), render(sketch, Format.MARKDOWN, show=["all"])
+    short, whole = render(sketch, Format.MARKDOWN), render(sketch, Format.MARKDOWN, Look(show=["all"]))
     titles = [section.title for section in sections(sketch) if section.title]
     assert any(title.startswith("Slices at 256 dimensions") for title in titles)
     assert not any(title.startswith("Slices") for title in re.findall("<summary>(.*)</summary>", short))

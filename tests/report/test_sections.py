@@ -18,7 +18,7 @@ from mrl_sweep.report.content.view import other_shares, worst_slice
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, ControlRow, SliceRow, SmallestRow
 from mrl_sweep.report.folder import RunData
-from mrl_sweep.report.render import Format, render
+from mrl_sweep.report.render import Format, Look, render
 from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ranks
 
 MIB = 1024 * 1024
@@ -386,6 +386,6 @@ def test_queries_without_a_loser_say_what_they_cannot_exclude(sketch: Report) ->
 def test_a_heading_that_no_note_explains_is_explained_where_it_is_shown(sketch: Report) -> None:
     """The page says it on hover; a text says it below the table, and only where it has room for the column."""
     meaning = "Same top 10: how many of full size's first documents are among the first here too, judged or not."
-    assert meaning in render(sketch, Format.TEXT, width=120)
+    assert meaning in render(sketch, Format.TEXT, Look(width=120))
     assert meaning in render(sketch, Format.MARKDOWN)
-    assert "Same top 10" not in render(sketch, Format.TEXT, width=60)
+    assert "Same top 10" not in render(sketch, Format.TEXT, Look(width=60))

@@ -17,14 +17,16 @@ __all__ = ["ARTICLE_FORMATS", "SECTIONS", "SEVERAL_FORMATS", "Article", "Format"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What the text is shown on: columns, whether it may be coloured, the encoding that must hold it, and the names of the
-    sections that are shown in full (`SECTIONS`; `all`). Text and Markdown ask for the last.
+    """What a rendering is shown on: columns, whether it may be coloured, and the encoding of the stream.
+
+    Where that cannot hold a character, the text uses plain ASCII signs. `show` names the sections that text and Markdown show
+    in full (`SECTIONS`; `all`).
     """
 
     width: int = 100
     color: bool = False
     encoding: str = "utf-8"
-    show: frozenset[str] = frozenset()
+    show: Collection[str] = ()
 
     def shows(self, section: str) -> bool:
         """Whether this section was asked for by name."""
@@ -52,31 +54,15 @@ _RENDERERS: Final = {
 """Each format's module here, its function for a report, and the one for an article."""
 
 
-def render(
-    document: Report | Article,
-    format: Format,
-    *,
-    width: int = 100,
-    color: bool = False,
-    encoding: str = "utf-8",
-    show: Collection[str] = (),
-) -> str:
-    """Renders the report or article in one format, ended by a newline. What follows `format` matters to text alone.
+_PLAIN: Final = Look()
 
-    `encoding` is that of the stream it will be written to: where it cannot hold a character, the text uses plain ASCII signs.
-    """
+
+def render(document: Report | Article, format: Format, look: Look = _PLAIN) -> str:
+    """Renders the report or article in one format, ended by a newline; the JSON of a report is the text of report.json."""
     if format is Format.JSON:
-        return _json(document) + "\n"
+        whole = document.to_json() if isinstance(document, Report) else json.dumps(document.document, indent=2, allow_nan=False)
+        return f"{whole}\n"
     module, for_report, for_article = _RENDERERS[format]
-    renderer = getattr(
-        importlib.import_module(f"mrl_sweep.report.render.{module}"), for_report if isinstance(document, Report) else for_article
-    )
-    rendered: str = renderer(document, Look(width=width, color=color, encoding=encoding, show=frozenset(show)))
+    name = for_report if isinstance(document, Report) else for_article
+    rendered: str = getattr(importlib.import_module(f"mrl_sweep.report.render.{module}"), name)(document, look)
     return rendered
-
-
-def _json(document: Report | Article) -> str:
-    """The document itself, that of a report being the text of report.json."""
-    if isinstance(document, Report):
-        return document.to_json()
-    return json.dumps(document.document, indent=2, allow_nan=False)
