@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -12,7 +11,7 @@ import numpy as np
 from mrl_sweep.decision.compare import compare_paired
 from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import MIN_QUERIES
-from mrl_sweep.types import Basis, Configuration, FloatArray
+from mrl_sweep.types import Basis, Configuration, FloatArray, RandomControl
 
 MARGIN: Final = 0.05
 """Random axes say something where they lose at least this share of full size; a prefix that gains less on them is no better."""
@@ -24,23 +23,6 @@ class AgainstRandom(StrEnum):
     BETTER = "better"
     NO_BETTER = "no better"
     OPEN = "cannot tell"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RandomControl:
-    """The prefix at one size against the mean of random draws there; all figures are shares of full size's mean.
-
-    `low` and `high` are the limits of the difference, prefix less random, None with fewer than two units of evidence. They are
-    over queries, and draws of axes differ too: `low` is the least of those against the mean and against each draw, so that
-    "better" is proven against each; `high` is against the mean.
-    """
-
-    dim: int
-    kept: float
-    kept_by_random: float
-    low: float | None
-    high: float | None
-    answer: AgainstRandom
 
 
 def against_random(question: Question) -> tuple[RandomControl, ...]:
@@ -68,7 +50,7 @@ def against_random(question: Question) -> tuple[RandomControl, ...]:
 
 def verdict_on_prefixes(controls: Sequence[RandomControl]) -> AgainstRandom:
     """One answer for the model: better where any size proves it, no better where every size does."""
-    answers = {control.answer for control in controls}
+    answers = {AgainstRandom(control.answer) for control in controls}
     if AgainstRandom.BETTER in answers:
         return AgainstRandom.BETTER
     return AgainstRandom.NO_BETTER if answers == {AgainstRandom.NO_BETTER} else AgainstRandom.OPEN
@@ -89,5 +71,6 @@ def _control(dim: int, draws: FloatArray, own: FloatArray, *, level: float, alph
         kept_by_random=float(random.mean()) / level,
         low=low,
         high=high,
-        answer=answer,
+        margin=MARGIN,
+        answer=str(answer),
     )

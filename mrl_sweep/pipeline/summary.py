@@ -29,7 +29,7 @@ from mrl_sweep.pipeline.outlook import budget_rows, funnel_rows, projection_rows
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.ranking.exact import TRAINING_ROWS
 from mrl_sweep.report.content.advice import advise
-from mrl_sweep.report.content.build import build_report, control_rows, each_once, loser_rows, slice_rows
+from mrl_sweep.report.content.build import build_report, each_once, loser_rows, slice_rows
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.document_rows import LoserRow, SliceRow
 from mrl_sweep.report.folder import RunData, mentioned_rows
@@ -58,7 +58,7 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
         losers=losers_of(sweep, data),
         funnels=funnel_rows(sweep, sweep.funnels, findings),
         projections=projected,
-        controls=control_rows(context.controls),
+        controls=tuple(context.controls),
         budgets=budget_rows(
             sweep, findings, target_named(deploy.target), budget_ms=deploy.budget_ms, budget_gib=deploy.budget_gib
         ),

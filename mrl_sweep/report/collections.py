@@ -11,7 +11,7 @@ from mrl_sweep.collection.describe import Description
 from mrl_sweep.report.content.layout import Article, ColumnsOf, Item, Mood, Section, Table, by_name, prefixed, titled, warnings
 from mrl_sweep.report.content.view import mood, outcome_word
 from mrl_sweep.report.document import Report, document
-from mrl_sweep.report.document_rows import GateRow
+from mrl_sweep.report.document_rows import GateRow, SizeAnswer
 from mrl_sweep.types import Outcome
 
 SCHEMA_VERSION: Final = 1
@@ -50,16 +50,9 @@ class MacroRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JointVerdict:
-    """The smallest size that is acceptable in every collection, by the rule in force, proven, and measured."""
+class JointVerdict(SizeAnswer):
+    """The answer for all collections: a size is acceptable, proven or measured so where it is in every one."""
 
-    dimension: int
-    proven: int | None
-    measured: int | None
-    measure: str
-    retain: float
-    alpha: float
-    decide_by: str
     sentence: str
     by_collection: tuple[CollectionRow, ...]
     by_default: bool = False

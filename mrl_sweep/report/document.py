@@ -17,7 +17,6 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.report.document_rows import (
     BudgetRow,
     CandidateRow,
-    ControlRow,
     FunnelRow,
     GateRow,
     LoserRow,
@@ -25,7 +24,7 @@ from mrl_sweep.report.document_rows import (
     SliceRow,
     VerdictRow,
 )
-from mrl_sweep.types import EXACT, Advice, Basis, Configuration, Scores
+from mrl_sweep.types import EXACT, Advice, Basis, Configuration, RandomControl, Scores, SearchCost
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +77,7 @@ class Report:
     projections: tuple[ProjectionRow, ...] = ()
     budgets: tuple[BudgetRow, ...] = ()
     accepted: tuple[str, ...] = ()
-    controls: tuple[ControlRow, ...] = ()
+    controls: tuple[RandomControl, ...] = ()
     scores: QueryScores | None = field(default=None, compare=False, repr=False, metadata=_NOT_IN_DOCUMENT)
 
     def __repr__(self) -> str:
@@ -235,9 +234,10 @@ def _refuse_constant(name: str) -> NoReturn:
 
 @functools.cache
 def _document_fields(cls: Any) -> list[dataclasses.Field[Any]]:
-    """Those that a document holds: a class's own before those it inherits, so that a row begins with what it is about."""
+    """Those that a document holds, in their order; what a configuration costs comes last."""
+    costs = {one.name for one in dataclasses.fields(SearchCost)} if issubclass(cls, SearchCost) else set()
     kept = (one for one in dataclasses.fields(cls) if one.metadata.get("document", True))
-    return sorted(kept, key=lambda one: one.name not in cls.__annotations__)
+    return sorted(kept, key=lambda one: one.name in costs)
 
 
 @functools.cache

@@ -92,13 +92,8 @@ class ShareRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VerdictRow:
-    """The answer and its evidence; `sentence` is the one a manager can act on, `required` all measures that had to pass.
-
-    `configuration` is the acceptable one of the fewest bytes a vector, `dimension` the smallest acceptable size at float32.
-    `smallest` says what other shares would have come to. `bytes_sentence` says of `configuration` what `sentence` says of the
-    dimension, at an alpha of its own; `proven_configurations` are all that the paths through the grid prove.
-    """
+class SizeAnswer:
+    """The smallest size that is acceptable by the rule in force, those that are proven and measured so, and the rule."""
 
     dimension: int
     proven: int | None
@@ -107,6 +102,17 @@ class VerdictRow:
     retain: float
     alpha: float
     decide_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictRow(SizeAnswer):
+    """The answer and its evidence; `sentence` is the one a manager can act on, `required` all measures that had to pass.
+
+    `configuration` is the acceptable one of the fewest bytes a vector, `dimension` the smallest acceptable size at float32.
+    `smallest` says what other shares would have come to. `bytes_sentence` says of `configuration` what `sentence` says of the
+    dimension, at an alpha of its own; `proven_configurations` are all that the paths through the grid prove.
+    """
+
     kept: float | None
     at_least: float | None
     queries: int
@@ -251,23 +257,6 @@ class ProjectionRow:
     def is_size(self) -> bool:
         """Whether this is a size at float32, not a code of it."""
         return self.configuration in ("", str(self.dim))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlRow:
-    """The model's own prefix against random axes of the same number; all figures are shares of full size's mean.
-
-    `low` and `high` are the limits of prefix less random. `answer` is `better`, `no better` (by `margin` or more), both proven,
-    or `cannot tell`.
-    """
-
-    dim: int
-    kept: float
-    kept_by_random: float
-    low: float | None
-    high: float | None
-    margin: float
-    answer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import asked_documents, parse_measure, refuse_mixture
 from mrl_sweep.pipeline.outlook import bounded_funnels, budget_rows, funnel_rows, projection_rows, surroundings
 from mrl_sweep.report.content.advice import CODES, advise
-from mrl_sweep.report.content.build import build_report, control_rows, cost_of
+from mrl_sweep.report.content.build import build_report, cost_of
 from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
 from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run
 from mrl_sweep.settings.config import SweepConfig
@@ -143,7 +143,7 @@ def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings,
             budget_gib=_listed(settings, "deploy.budget_gib", float),
         ),
         projections=projections,
-        controls=control_rows(around.controls),
+        controls=tuple(around.controls),
         warnings=(*(one for one in report.warnings if one.code not in replaced), *advice, *doubts),
     )
 

@@ -131,6 +131,25 @@ class Evidence:
     queries_needed: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RandomControl:
+    """The prefix at one size against the mean of random draws there; all figures are shares of full size's mean.
+
+    `low` and `high` are the limits of the difference, prefix less random, None with fewer than two units of evidence. They are
+    over queries, and draws of axes differ too: `low` is the least of those against the mean and against each draw, so that
+    "better" is proven against each; `high` is against the mean. `answer` is `better`, `no better` (by `margin` or more), both
+    proven, or `cannot tell`.
+    """
+
+    dim: int
+    kept: float
+    kept_by_random: float
+    low: float | None
+    high: float | None
+    margin: float
+    answer: str
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """One candidate judged: its outcome, the evidence per measure, and the reason in words where it needs one."""

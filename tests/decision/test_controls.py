@@ -67,7 +67,7 @@ def test_no_better_is_proven_within_five_percent_of_full_size() -> None:
         (control,) = against_random(Question(scores, Policy()))
         limits = compare_paired(random, own, alpha=0.1)
         assert (control.low, control.high) == (limits.low / 0.5, limits.high / 0.5)  # type: ignore[operator]
-        assert str(control.answer) == answer
+        assert control.answer == answer
         if answer == "no better":
             assert control.high is not None
             assert control.high <= 0.05
@@ -100,4 +100,4 @@ def test_the_printed_limit_is_that_of_the_best_draw() -> None:
     assert against_best.low is not None
     assert against_mean.low > 0.03
     assert control.low == against_best.low / 0.5 < 0
-    assert control.answer is AgainstRandom.OPEN
+    assert control.answer == AgainstRandom.OPEN

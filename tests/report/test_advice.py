@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mrl_sweep.decision.controls import AgainstRandom, RandomControl
+from mrl_sweep.decision.controls import AgainstRandom
 from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.report.content import advice
 from mrl_sweep.report.content.advice import Surroundings, advise
-from mrl_sweep.types import Configuration, Measure, Qrels, Ranks, Scores
+from mrl_sweep.types import Configuration, Measure, Qrels, RandomControl, Ranks, Scores
 
 
 def test_a_small_corpus_is_told_what_is_saved() -> None:
@@ -92,7 +92,7 @@ def test_forgotten_prompts_are_named_with_their_flags() -> None:
 
 
 def control(dim: int, low: float, high: float, answer: AgainstRandom) -> RandomControl:
-    return RandomControl(dim=dim, kept=0.81, kept_by_random=0.8, low=low, high=high, answer=answer)
+    return RandomControl(dim=dim, kept=0.81, kept_by_random=0.8, low=low, high=high, margin=0.05, answer=answer)
 
 
 def test_prefixes_that_are_proven_no_better_than_random_axes_are_called_so() -> None:

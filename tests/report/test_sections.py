@@ -16,10 +16,10 @@ from mrl_sweep.report.content.layout import fit
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
 from mrl_sweep.report.content.view import other_shares, worst_slice
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow, ControlRow, SliceRow, SmallestRow
+from mrl_sweep.report.document_rows import CandidateRow, SliceRow, SmallestRow
 from mrl_sweep.report.folder import RunData
 from mrl_sweep.report.render import Format, Look, render
-from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, Ranks
+from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, RandomControl, Ranks
 
 MIB = 1024 * 1024
 
@@ -140,7 +140,7 @@ def test_controls_stand_beside_the_prefix_of_their_size(sketch: Report) -> None:
     ]
     answers = {256: "cannot tell", 128: "better"}
     tested = [
-        ControlRow(dim=dim, kept=0.9, kept_by_random=0.8, low=0.01, high=0.2, margin=0.05, answer=answer)
+        RandomControl(dim=dim, kept=0.9, kept_by_random=0.8, low=0.01, high=0.2, margin=0.05, answer=answer)
         for dim, answer in answers.items()
     ]
     told = controls(replace(with_rows(sketch, *rows), controls=tuple(tested)))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mrl_sweep import words
-from mrl_sweep.decision.controls import AgainstRandom, RandomControl, verdict_on_prefixes
+from mrl_sweep.decision.controls import AgainstRandom, verdict_on_prefixes
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.measures.score import judged_share
-from mrl_sweep.types import Advice, Configuration, Outcome, Qrels, Ranks, Scores, Verdict
+from mrl_sweep.types import Advice, Configuration, Outcome, Qrels, RandomControl, Ranks, Scores, Verdict
 
 CODES: Final = (
     "few-queries",

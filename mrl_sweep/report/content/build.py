@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from mrl_sweep.decision.controls import MARGIN, RandomControl
 from mrl_sweep.decision.slices import LosingQuery, SliceFinding, SliceJudgement
 from mrl_sweep.deploying.findings import Cost, Fewest, Finding, Findings, Smaller, bytes_in_memory, bytes_on_disk
 from mrl_sweep.measures.measure import asked_documents
@@ -14,7 +13,6 @@ from mrl_sweep.report.content.sentence import bytes_sentence, sentence, smallest
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.document_rows import (
     CandidateRow,
-    ControlRow,
     DocumentRow,
     FallenRow,
     LoserRow,
@@ -170,22 +168,6 @@ def slice_rows(findings: Iterable[SliceFinding], judgements: Iterable[SliceJudge
             verdict=outcomes.get((finding.field, finding.value, finding.candidate)),
         )
         for finding in findings
-    )
-
-
-def control_rows(controls: Iterable[RandomControl]) -> tuple[ControlRow, ...]:
-    """Makes a row of each size at which random axes lose enough to tell anything."""
-    return tuple(
-        ControlRow(
-            dim=control.dim,
-            kept=control.kept,
-            kept_by_random=control.kept_by_random,
-            low=control.low,
-            high=control.high,
-            margin=MARGIN,
-            answer=str(control.answer),
-        )
-        for control in controls
     )
 
 

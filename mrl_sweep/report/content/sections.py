@@ -18,8 +18,8 @@ from mrl_sweep.report.content.further_tables import (
 from mrl_sweep.report.content.layout import Column, ColumnsOf, Item, Mood, Section, Table
 from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit, shares_of, speed
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow, ControlRow, DocumentRow, FallenRow, LoserRow, SliceRow
-from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, Outcome
+from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, FallenRow, LoserRow, SliceRow
+from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, Outcome, RandomControl
 
 _MOST_SLICES = 8
 SMALLEST_SHOWN = 20
@@ -109,7 +109,7 @@ def controls(report: Report) -> Section | None:
     return Section(title=title, name="controls", table=Table.of(columns), notes=_against_random(report))
 
 
-def _better_by(row: ControlRow | None) -> str:
+def _better_by(row: RandomControl | None) -> str:
     """The limits of prefix less random, in shares of full size."""
     if row is None or row.low is None or row.high is None:
         return words.DASH

@@ -189,8 +189,8 @@ def _deciding(report: Report, column: ColumnsOf[CandidateRow]) -> list[Column]:
     share = shares_of(report)
 
     def changed(evidence: Evidence) -> str:
-        known = evidence.lost is not None and evidence.gained is not None
-        return f"{evidence.lost}/{evidence.gained}" if known else words.DASH
+        unknown = evidence.lost is None or evidence.gained is None
+        return words.DASH if unknown else f"{evidence.lost}/{evidence.gained}"
 
     def below_full(cell: Callable[[Evidence], str]) -> Callable[[CandidateRow], str]:
         return lambda row: words.DASH if row.verdict == Outcome.BASELINE else cell(measured(row, report))

@@ -188,8 +188,8 @@ def curve(report: Report, *, width: int, signs: str) -> list[str]:
     at_least = {dim: m.at_least for dim, m in sizes if m.kept is not None and m.at_least is not None}
     if len(kept) < 2 or width < 30:
         return []
-    asked, columns = report.verdict.retain, min(width - _LABEL - 2, 96)
-    low, high = max(min(*kept.values(), *at_least.values(), asked), 0.0), max(*kept.values(), *at_least.values(), asked, 1.0)
+    limit, columns = report.verdict.retain, min(width - _LABEL - 2, 96)
+    low, high = max(min(*kept.values(), *at_least.values(), limit), 0.0), max(*kept.values(), *at_least.values(), limit, 1.0)
     first, last = min(kept), max(kept)
     kept_sign, least_sign, limit_sign, side, corner, floor = tuple(signs)
     grid = [[" "] * columns for _ in range(_CURVE_HEIGHT)]
@@ -200,11 +200,11 @@ def curve(report: Report, *, width: int, signs: str) -> list[str]:
     def column(dim: int) -> int:
         return round((dim - first) / (last - first) * (columns - 1))
 
-    grid[line(asked)] = [limit_sign] * columns
+    grid[line(limit)] = [limit_sign] * columns
     for shares, sign in ((at_least, least_sign), (kept, kept_sign)):
         for dim, share in shares.items():
             grid[line(share)][column(dim)] = sign
-    labels = {0: words.percent(high), _CURVE_HEIGHT - 1: words.percent(low), line(asked): words.asked_share(asked)}
+    labels = {0: words.percent(high), _CURVE_HEIGHT - 1: words.percent(low), line(limit): words.asked_share(limit)}
     lines = [f"{labels.get(i, ''):>{_LABEL}} {side}{''.join(cells)}".rstrip() for i, cells in enumerate(grid)]
     axis = " " * (_LABEL + 1) + corner + floor * columns
     legend = " " * (_LABEL + 2) + f"{kept_sign} {report.verdict.measure} kept   {least_sign} at least   by dimensions"

@@ -237,12 +237,12 @@ def _growth(report: Report) -> list[dict[str, Any]]:
         if row.measure == measure and row.kept is not None and row.is_size:
             lines.setdefault(str(row.dim), []).append(row)
     documents = report.of_run("collection").get("documents")
-    here = {str(row.configuration): _here(row, report, documents) for row in report.candidates if isinstance(documents, int)}
-    there = {
+    measured = {str(row.configuration): _here(row, report, documents) for row in report.candidates if isinstance(documents, int)}
+    projected = {
         name: [_there(row) for row in sorted(rows, key=lambda row: row.documents) if row.documents != documents]
         for name, rows in lines.items()
     }
-    return [{"name": plain(name), "points": [*here.get(name, []), *points]} for name, points in there.items()]
+    return [{"name": plain(name), "points": [*measured.get(name, []), *points]} for name, points in projected.items()]
 
 
 def _here(row: CandidateRow, report: Report, documents: int) -> list[dict[str, Any]]:
