@@ -110,11 +110,10 @@ def count_here(
 
     started, key = time.perf_counter(), (shipped.key, device)
     if key not in _prepared:
-        from mrl_sweep.execution.resources import second_level_cache
         from mrl_sweep.ranking.exact import open_kernel
 
         _prepared.clear()
-        _prepared[key] = shipped.own_targets(), open_kernel(device, second_level_cache())
+        _prepared[key] = shipped.own_targets(), open_kernel(device)
     targets, kernel = _prepared[key]
     task = shipped.task(rows, targets)
     tally = task.empty_tally(np.array(floor))

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -100,7 +99,7 @@ def choose_kernel(inputs: RankInputs, limits: Limits, on_event: OnEvent = ignore
         if kernel.name == "triton":
             return kernel
         on_event(Note(f"--device {limits.device}: torch and Triton cannot rank on it: the processor does, the same result"))
-    processor = open_kernel(None, second_level_cache())
+    processor = open_kernel()
     if limits.device is not None or limits.max_memory is not None or not cuda_devices():
         return processor  # torch alone takes more memory than a limit leaves
     return faster(inputs, processor, n_threads, on_event)
@@ -109,17 +108,6 @@ def choose_kernel(inputs: RankInputs, limits: Limits, on_event: OnEvent = ignore
 def python_steps(inputs: RankInputs) -> int:
     """How many times the portable kernel's innermost loop, which is Python, would turn."""
     return max(inputs.n_sizes, inputs.n_kept) * inputs.qrels.n_queries * -(-len(inputs.vectors) // BLOCK_DOCS)
-
-
-def second_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
-    """Bytes of the second-level cache of a core, as Linux tells it; None where it does not."""
-    for index in sorted(folder.glob("index*")):
-        try:
-            if (index / "level").read_text().strip() == "2":
-                return int((index / "size").read_text().strip().removesuffix("K")) * 1024
-        except (OSError, ValueError):
-            return None
-    return None
 
 
 def make_room(inputs: RankInputs, limits: Limits, kernel: Kernel, on_event: OnEvent = ignore) -> Room:

@@ -1,11 +1,12 @@
 """One block of documents against a block of queries, as machine code: scores at every size, counted against thresholds.
 
-Most of what follows is run once per query, size and block: with steps of eight columns, for every 150 nanoseconds of the
-product. That is why functions take rows instead of tables, and why each score is read as few times as can be:
+Most of what follows is run once per query, size and block: with steps of eight columns, for every 250 nanoseconds of the
+product. That is why each score is read as few times as can be:
 
-* `_mark_near`: one compare a document for all pairs and the list of the best; nearly every block of a real task ends here;
-* `place_near`: where few documents are near, each is placed among the thresholds;
-* `_count_runs`: where many are, they are counted by runs of vector compares, several thresholds to a run;
+* the product itself says which documents are near: above the lowest threshold, or among the best so far. Nearly every block of
+  a task with few judgments ends here;
+* `_place_among`: where few are near, each is compared with fifteen thresholds at once;
+* `_count_run`: where more are, the lowest thresholds are counted by vector compares of all documents, until few are left;
 * `count_by_buckets`: where many are and the query has many pairs, a table says which thresholds a score beats.
 """
 
@@ -15,75 +16,80 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.ranking.compiled import LANES, above_bits, accumulate_scores, count_bits, inlined, jit, lowest_bit
-from mrl_sweep.ranking.pass_plan import LEAST_NORM, Tally, Targets
-from mrl_sweep.ranking.placing import (
-    INFINITE,
-    ONE,
-    ONE_BIT,
-    ZERO,
-    add_above,
-    count_by_buckets,
-    first_bar,
-    judge_pairs,
-    limit,
-    place_near,
-)
+from mrl_sweep.ranking.compiled import AMONG, LANES, above_bits, count_among, count_bits, inlined, jit, lowest_bit
+from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, LEAST_NORM, ZERO_SQUARED_NORM, Tally, Targets
+from mrl_sweep.ranking.placing import INFINITE, ONE, ONE_BIT, ZERO, add_above, count_by_buckets, first_bar, judge_pairs, offer
+from mrl_sweep.ranking.tiles import ROUNDINGS, TILE_DOCS, TILE_QUERIES, add_step, pack
 
 FEW: Final = 16
-"""So many documents are placed one by one sooner than they are counted by runs; half a document more for each judged pair."""
+"""So many documents are placed one by one sooner than a table of thresholds is gone through."""
 
-SEVERAL: Final = 96
-"""Where fewer are left above a threshold, it is seen first whether only few reach the next."""
+CROWD: Final = 96
+"""Where more documents are near, the lowest thresholds are counted by vector compares of the whole block."""
 
-FINE_BAND: Final = 8 * 2.0**-24
-"""The error of a score by dgemm for unit vectors: product, inverse norm, their product and the threshold are each rounded."""
+FINE_COLUMNS: Final = 16
+"""Columns that are added up in float32 before float64 goes on."""
 
-FINE_SUM: Final = np.float32(2.0**-40)
+FINE_SUM: Final = np.float32(ROUNDINGS * FINE_COLUMNS * 2.0**-24 + 2.0**-40)
 FINE_PART: Final = np.float32(8 * 2.0**-24)
-"""The same error told apart: dgemm's sum for unit vectors, and what is rounded to float32, each time by a part of the score."""
+"""The error of a fine score for unit vectors, told apart: of its sum, and of what is rounded to float32, by a part of the score.
 
-FINE_COLUMNS: Final = 128
-"""Columns at a time that are copied for dgemm."""
+No partial sum of a step exceeds the product of its two norms, which over all steps add up to at most 1: so the sum is off by at
+most the roundings of one step. What float64 adds is far below 2^-40. Threshold, inverse norm and their products are each rounded.
+"""
+
+FINE_BAND: Final = float(FINE_SUM + FINE_PART)
+"""Both for the largest score."""
 
 
 @inlined
-def _mark_near(row: Any, inverse: Any, n: int, low: Any, near: Any) -> Any:
-    """Set the bits of `near` for those of the first n documents whose score lies above `low`; returns how many."""
+def _mark_near(row: Any, inverse: Any, low: Any, near: Any) -> Any:
+    """Set the bits of `near` for the documents whose score lies above `low`; returns how many."""
     count = np.int64(0)
-    for word in range((n + LANES - 1) // LANES):
-        bits = above_bits(row, inverse, word * LANES, low)
-        left = n - word * LANES
-        if left < LANES:
-            bits &= (ONE_BIT << np.uint64(left)) - ONE_BIT
-        near[word] = bits
-        count += count_bits(bits)
+    for word in range(near.shape[0]):
+        near[word] = above_bits(row, inverse, word * LANES, low)
+        count += count_bits(near[word])
     return count
 
 
 @inlined
-def _count_two(row: Any, inverse: Any, bar: Any, low0: Any, high0: Any, low1: Any, high1: Any) -> Any:
-    """How many scores lie above each of five limits: each score is read once.
+def _judge_between(pairs: Any, judge: Any, row: Any, inverse: Any, near: Any, p: int, low: Any, high: Any) -> None:
+    """Settle every document near whose score lies between low and high against pair p."""
+    for word in range(near.shape[0]):
+        start = word * LANES
+        if near[word] == 0:
+            continue
+        bits = near[word] & above_bits(row, inverse, start, low) & ~above_bits(row, inverse, start, high)
+        while bits:
+            j = start + lowest_bit(bits)
+            bits &= bits - ONE_BIT
+            if judge_pairs(pairs, judge, j, p, p + 1) > p:
+                add_above(pairs[2], p, 1)
+
+
+@jit
+def _count_two(row: Any, inverse: Any, t0: Any, t1: Any, band: Any) -> Any:
+    """How many scores lie above the lower and the upper edge of the band around each of two thresholds.
 
     Loops that start at 0 are the ones that become vector code, and float32 counters keep sixteen lanes where integers, which
     numba widens to 64 bits, keep eight.
     """
-    n_bar, n_low0, n_high0, n_low1, n_high1 = ZERO, ZERO, ZERO, ZERO, ZERO
+    low0, low1, high0, high1 = t0 - band, t1 - band, t0 + band, t1 + band
+    a0, a1, b0, b1 = ZERO, ZERO, ZERO, ZERO
     for j in range(row.shape[0]):
         score = row[j] * inverse[j]
-        n_bar += ONE if score > bar else ZERO
-        n_low0 += ONE if score > low0 else ZERO
-        n_high0 += ONE if score > high0 else ZERO
-        n_low1 += ONE if score > low1 else ZERO
-        n_high1 += ONE if score > high1 else ZERO
-    return n_bar, (n_low0, n_low1), (n_high0, n_high1)
+        a0 += ONE if score > low0 else ZERO
+        a1 += ONE if score > low1 else ZERO
+        b0 += ONE if score > high0 else ZERO
+        b1 += ONE if score > high1 else ZERO
+    return (a0, a1), (b0, b1)
 
 
 @jit
-def _count_four(row: Any, inverse: Any, limits: Any, band: Any) -> Any:
-    """How many scores lie above the lower and the upper edge of the band around each of four limits."""
-    low0, low1, low2, low3 = limits[0] - band, limits[1] - band, limits[2] - band, limits[3] - band
-    high0, high1, high2, high3 = limits[0] + band, limits[1] + band, limits[2] + band, limits[3] + band
+def _count_four(row: Any, inverse: Any, t0: Any, t1: Any, t2: Any, t3: Any, band: Any) -> Any:
+    """The same for four: each score is read once."""
+    low0, low1, low2, low3 = t0 - band, t1 - band, t2 - band, t3 - band
+    high0, high1, high2, high3 = t0 + band, t1 + band, t2 + band, t3 + band
     a0, a1, a2, a3, b0, b1, b2, b3 = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
     for j in range(row.shape[0]):
         score = row[j] * inverse[j]
@@ -98,139 +104,183 @@ def _count_four(row: Any, inverse: Any, limits: Any, band: Any) -> Any:
     return (a0, a1, a2, a3), (b0, b1, b2, b3)
 
 
-@jit
-def _judge_between(pairs: Any, judge: Any, row: Any, inverse: Any, n: int, p: int, low: Any, high: Any) -> None:
-    """Settle every document of the block whose score lies between low and high against pair p."""
-    for word in range((n + LANES - 1) // LANES):
-        start = word * LANES
-        bits = above_bits(row, inverse, start, low) & ~above_bits(row, inverse, start, high)
+@inlined
+def _settle_run(pairs: Any, filtered: Any, judge: Any, band: Any, first: int, lows: Any, highs: Any) -> None:
+    """Add what was counted of the pairs from `first` on, and judge the documents within their bands."""
+    limits, row, inverse, near = filtered
+    for x in range(len(lows)):
+        if lows[x] == ZERO:
+            return
+        add_above(pairs[2], first + x, np.int64(highs[x]))
+        if lows[x] != highs[x]:
+            _judge_between(pairs, judge, row, inverse, near, first + x, limits[first + x] - band, limits[first + x] + band)
+
+
+@inlined
+def _count_run(pairs: Any, filtered: Any, judge: Any, band: Any, first: int, n: int) -> int:
+    """Count the first n documents against two or four pairs from `first` on; returns the first that is not counted yet."""
+    limits, row, inverse = filtered[0], filtered[1][:n], filtered[2][:n]
+    left = pairs[0].shape[0] - first
+    t0, t1 = limits[first], limits[first + 1] if left > 1 else INFINITE
+    if left <= 2:
+        lows, highs = _count_two(row, inverse, t0, t1, band)
+        _settle_run(pairs, filtered, judge, band, first, lows, highs)
+        return first + 2
+    t2, t3 = limits[first + 2], limits[first + 3] if left > 3 else INFINITE
+    four_lows, four_highs = _count_four(row, inverse, t0, t1, t2, t3, band)
+    _settle_run(pairs, filtered, judge, band, first, four_lows, four_highs)
+    return first + 4
+
+
+@inlined
+def _place_among(pairs: Any, filtered: Any, judge: Any, band: Any, first: int, bar: Any, counts: Any) -> Any:
+    """Place the documents near among the pairs from `first` on; returns how many lie above `bar`."""
+    limits, row, inverse, near = filtered
+    end, n_best = pairs[0].shape[0], ZERO
+    while True:
+        count_among(near, near.shape[0], row, inverse, limits, first, band, bar, counts)
+        n_best = counts[0, AMONG]
+        for x in range(min(AMONG, end - first)):
+            if counts[0, x] == ZERO:
+                return n_best
+            add_above(pairs[2], first + x, np.int64(counts[1, x]))
+            if counts[0, x] != counts[1, x]:
+                low, high = limits[first + x] - band, limits[first + x] + band
+                _judge_between(pairs, judge, row, inverse, near, first + x, low, high)
+        first += AMONG
+        if first >= end:
+            return n_best
+
+
+@inlined
+def _offer_near(best: Any, filtered: Any, judge: Any, scale: float, band: Any, bar: Any) -> None:
+    """Let the documents near that exceed `bar` into the query's best."""
+    _, row, inverse, near = filtered
+    for word in range(near.shape[0]):
+        bits = near[word] & above_bits(row, inverse, word * LANES, bar)
         while bits:
-            j = start + lowest_bit(bits)
+            j = word * LANES + lowest_bit(bits)
             bits &= bits - ONE_BIT
-            if j < n and judge_pairs(pairs, judge, j, p, p + 1) > p:
-                add_above(pairs[2], p, 1)
-
-
-@inlined
-def _count_runs(
-    pairs: Any, best: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, n: int, near: Any, bar: Any
-) -> Any:
-    """Count the block against the pairs, from the lowest threshold up, until few documents are left: those are placed.
-
-    Returns how many documents lie above `bar`.
-    """
-    thresholds, rows, placed, tied = pairs
-    part, inverse_part = row[:n], inverse[:n]
-    two = (limit(thresholds, 0, scale), limit(thresholds, 1, scale))
-    n_bar, lows, highs = _count_two(part, inverse_part, bar, two[0] - band, two[0] + band, two[1] - band, two[1] + band)
-    for p in range(2):
-        if lows[p] == ZERO:
-            return n_bar
-        add_above(placed, p, np.int64(highs[p]))
-        if lows[p] != highs[p]:
-            _judge_between(pairs, judge, row, inverse, n, p, two[p] - band, two[p] + band)
-    n_left = lows[1]
-    for start in range(2, thresholds.shape[0], 4):
-        lowest = limit(thresholds, start, scale)
-        if n_left < SEVERAL:
-            n_near = _mark_near(row, inverse, n, lowest - band, near)
-            if n_near <= FEW:
-                rest = (thresholds[start:], rows[start:], placed[start:], tied[start:])
-                placed[start - 1] -= place_near(rest, best, judge, scale, band, row, inverse, near, INFINITE)
-                return n_bar
-        four = (
-            lowest,
-            limit(thresholds, start + 1, scale),
-            limit(thresholds, start + 2, scale),
-            limit(thresholds, start + 3, scale),
-        )
-        lows4, highs4 = _count_four(part, inverse_part, four, band)
-        for x in range(4):
-            if lows4[x] == ZERO:
-                return n_bar
-            add_above(placed, start + x, np.int64(highs4[x]))
-            if lows4[x] != highs4[x]:
-                _judge_between(pairs, judge, row, inverse, n, start + x, four[x] - band, four[x] + band)
-        n_left = lows4[3]
-    return n_bar
-
-
-@inlined
-def _widen(rows: Any, out: Any) -> None:
-    """Write the rows in float64."""
-    for j in range(rows.shape[0]):
-        for i in range(rows.shape[1]):
-            out[j, i] = rows[j, i]
+            if row[j] * inverse[j] > bar:
+                bar = offer(best, judge, scale, band, j, bar)
 
 
 @jit
-def _add_slice(gemms: Any, t: Targets, docs: Any, first_row: int, q0: int, q1: int, a: int, work: Any) -> None:
-    """Add to the scores what the columns between size a - 1 and size a give; a query's own document scores less than any."""
-    (sgemm, dgemm), (scores, arguments, fine) = gemms, work
-    lo, hi, queries, n = t.edges[a], t.edges[a + 1], t.queries[q0:q1], docs.shape[0]
-    if dgemm == 0:
-        accumulate_scores(sgemm, docs[:, lo:hi], queries[:, lo:hi], scores, a == 0, arguments)
-    else:
-        sums, wide_docs, wide_queries, wide_arguments = fine
-        for first in range(lo, hi, FINE_COLUMNS):
-            last = min(first + FINE_COLUMNS, hi)
-            part_docs, part_queries = wide_docs[:n, : last - first], wide_queries[: q1 - q0, : last - first]
-            _widen(docs[:, first:last], part_docs)
-            _widen(queries[:, first:last], part_queries)
-            accumulate_scores(dgemm, part_docs, part_queries, sums, first == 0, wide_arguments)
-        for i in range(q1 - q0):
-            for j in range(n):
-                scores[i, j] = sums[i, j]
-    if a == 0 or dgemm != 0:
-        for q in range(q0, q1):
-            if first_row <= t.own_rows[q] < first_row + n:
-                scores[q - q0, t.own_rows[q] - first_row] = -np.inf
+def _begin(t: Targets, first_row: int, n: int, q0: int, sums: Any) -> None:
+    """Sums of nothing for the queries from q0 on; a query's own document scores less than any."""
+    sums[:] = 0.0
+    for i in range(min(sums.shape[0], t.own_rows.shape[0] - q0)):
+        own = t.own_rows[q0 + i] - first_row
+        if 0 <= own < n:
+            sums[i, own] = -np.inf
 
 
 @jit
-def count_block(
-    gemms: Any, t: Targets, buckets: Any, tally: Tally, docs: Any, first_row: int, q0: int, q1: int, work: Any
-) -> None:
-    """One block of documents against the queries q0:q1 at every size."""
-    products, inverses, largest, words, spare, listing, judged = work
-    scores = products[0]
-    n, depth, queries, offsets = docs.shape[0], tally.top_scores.shape[2], t.queries[q0:q1], t.offsets
-    near = words[: (n + LANES - 1) // LANES]
-    for a in range(t.edges.shape[0] - 1):
-        _add_slice(gemms, t, docs, first_row, q0, q1, a, products)
-        dim, unit_band = t.edges[a + 1], t.bands[a] if gemms[1] == 0 else FINE_BAND
-        unit_band *= 1.0 if t.scoring else max(largest[a], LEAST_NORM)
-        inverse, norms, scales, thresholds, rows = inverses[a], t.norms[a], t.scales[a], t.thresholds[a], t.rows[a]
-        placed, tied, floor = tally.placed[a], tally.tied[a], tally.floor[a]
-        top_scores, top_rows = tally.top_scores[a], tally.top_rows[a]
+def count_block(p: Any, t: Targets, tally: Tally, docs: Any, first_row: int, q0: int, q1: int, work: Any) -> None:
+    """One block of documents, packed in `work`, against the queries q0:q1 at every size. `p` is a `Prepared`."""
+    n, depth, offsets = docs.shape[0], tally.top_scores.shape[2], t.offsets
+    n_rows = (q1 - q0 + TILE_QUERIES - 1) // TILE_QUERIES * TILE_QUERIES
+    n_words = (n + LANES - 1) // LANES
+    scores, lows = work.scores, work.lows
+    _begin(t, first_row, n, q0, work.scores)
+    _begin(t, first_row, n, q0, work.sums)
+    fine = work.sums.size > 0
+    for s in range(p.steps.shape[0]):
+        a = p.steps[s, 2]
+        inverse = work.inverses[a]
+        unit_band = FINE_BAND if fine else t.bands[a]
+        unit_band *= 1.0 if t.scoring else max(work.largest[a], LEAST_NORM)
+        norms, scales, floor = t.norms[a], t.scales[a], tally.floor[a]
+        if a >= 0:
+            for i in range(q1 - q0):
+                q = q0 + i
+                low = min(p.lowest[a, q], np.float32(floor[q] * scales[q])) - np.float32(unit_band * norms[q])
+                lows[i] = low if norms[q] > 0.0 else INFINITE
+        step = (p.steps[s, 0], p.steps[s, 1], a)
+        tests = (work.inverses, lows, work.near)
+        add_step((p.queries, p.n_rows), work.packed, step, n_words * LANES, q0, n_rows, (scores, work.sums), tests)
+        if a < 0:
+            continue
         for i in range(q1 - q0):
-            q = q0 + i
-            norm = norms[q]
-            if norm == 0.0:
-                continue
-            row, scale, band, begin, end = scores[i], scales[q], np.float32(unit_band * norm), offsets[q], offsets[q + 1]
-            bar = np.float32(floor[q] * scale) - band
-            lowest = np.float32(thresholds[begin] * scale) - band if end > begin else INFINITE
-            n_near = _mark_near(row, inverse, n, min(lowest, bar), near)
+            near, n_near = work.near[i, :n_words], np.int64(0)
+            for word in range(n_words):
+                n_near += count_bits(near[word])
             if n_near == 0:
                 continue
-            judge = (queries[i, :dim], docs, norm, t.scoring, first_row, judged)
-            best = (top_scores[q], top_rows[q], floor, q)
+            q, row = q0 + i, scores[i]
+            norm, scale, band, begin, end = norms[q], scales[q], np.float32(unit_band * norms[q]), offsets[q], offsets[q + 1]
+            limits = p.limits[a, begin:]
+            filtered = (limits, row, inverse, near)
+            judge = (t.queries[q, : t.edges[a + 1]], docs, norm, t.scoring, first_row, work.judged)
+            best = (tally.top_scores[a, q], tally.top_rows[a, q], floor, q)
+            lowest = p.lowest[a, q] - band
+            bar = np.float32(floor[q] * scale) - band
             if bar == -np.inf and n > depth:
-                bar = first_bar(row, inverse, n, band, spare[0], spare[1])
-            pairs = (thresholds[begin:end], rows[begin:end], placed[begin:end], tied[begin:end])
-            first, stop = buckets.offsets[q], buckets.offsets[q + 1]
-            n_best = ONE
-            if n_near > FEW and stop > first and 2.0 * unit_band <= buckets.bands[a]:
-                of_query = (buckets.begins[a, first:stop], buckets.lows[a, q], buckets.rates[a, q])
-                bands = (band, ZERO) if gemms[1] == 0 else (FINE_SUM * band / np.float32(FINE_BAND), FINE_PART)
-                count_by_buckets(pairs, of_query, judge, scale, bands, row, inverse, n, listing)
-            elif n_near > FEW + (end - begin) // 2:
-                n_best = _count_runs(pairs, best, judge, scale, band, row, inverse, n, near, bar)
-            else:
-                place_near(pairs, best, judge, scale, band, row, inverse, near, bar)
+                bar = first_bar(row, inverse, n, band, work.best_scores, work.best_rows)
+                n_near = _mark_near(row, inverse, min(lowest, bar), near)
+            pairs = (t.thresholds[a, begin:end], t.rows[a, begin:end], tally.placed[a, begin:end], tally.tied[a, begin:end])
+            first, stop = p.buckets.offsets[q], p.buckets.offsets[q + 1]
+            if n_near > FEW and stop > first and 2.0 * unit_band <= p.buckets.bands[a]:
+                of_query = (p.buckets.begins[a, first:stop], p.buckets.lows[a, q], p.buckets.rates[a, q])
+                bands = (FINE_SUM * band / np.float32(FINE_BAND), FINE_PART) if fine else (band, ZERO)
+                count_by_buckets(pairs, limits, of_query, judge, bands, row, inverse, n, work.listing)
+                if _mark_near(row, inverse, bar, near) > 0:
+                    _offer_near(best, filtered, judge, scale, band, bar)
                 continue
-            if n_best > ZERO:
-                _mark_near(row, inverse, n, bar, near)
-                none = (thresholds[end:end], rows[end:end], placed[end:end], tied[end:end])
-                place_near(none, best, judge, scale, band, row, inverse, near, bar)
+            first = 0
+            while n_near > CROWD and first < end - begin:
+                first = _count_run(pairs, filtered, judge, band, first, n)
+                lowest = limits[first] - band if first < end - begin else INFINITE
+                n_near = _mark_near(row, inverse, min(lowest, bar), near)
+            if n_near > 0 and _place_among(pairs, filtered, judge, band, first, bar, work.counts) > ZERO:
+                _offer_near(best, filtered, judge, scale, band, bar)
+
+
+@jit
+def inverse_norms(docs: Any, edges: Any, scoring: int, out: Any, largest: Any, zeros: Any) -> int:
+    """out[a, j] = 1 / |docs[j]| at prefix edges[a + 1], rounded to float32 (1 for the dot product, 0 for a zero prefix).
+
+    Beyond the documents it is no number, so that what lies there is above nothing. largest[a] becomes the largest norm of the
+    block at that size, zeros[a] grows by its zero prefixes. Returns the first row that is not finite, or -1.
+    """
+    n, n_sizes = docs.shape[0], edges.shape[0] - 1
+    bad = -1
+    largest[:] = 0.0
+    for a in range(n_sizes):
+        for j in range(n, out.shape[1]):
+            out[a, j] = np.nan
+    for j in range(n):
+        norm2 = 0.0
+        for a in range(n_sizes):
+            part = docs[j, edges[a] : edges[a + 1]]
+            for i in range(part.shape[0]):
+                x = np.float64(part[i])
+                norm2 += x * x
+            norm = np.sqrt(norm2)
+            zeros[a] += norm2 < ZERO_SQUARED_NORM
+            largest[a] = max(largest[a], norm)
+            if scoring:
+                out[a, j] = 1.0 / norm if norm2 >= ZERO_SQUARED_NORM else 0.0
+            else:
+                out[a, j] = 1.0
+        if not norm2 < LARGEST_NORM2 and bad < 0:
+            bad = j
+    return bad
+
+
+@jit
+def tally_rows(p: Any, t: Targets, tally: Tally, docs: Any, first_row: int, block_docs: int, work: Any) -> Any:
+    """Add the documents `docs` (n, dim) float32, corpus rows first_row onwards, to the tally. `p` is a `Prepared`.
+
+    Returns the first corpus row that holds a value that is not finite (nothing of its block is counted), or -1.
+    """
+    block_queries, n_queries = work.lows.shape[0], t.queries.shape[0]
+    for start in range(0, docs.shape[0], block_docs):
+        block = docs[start : start + block_docs]
+        bad = inverse_norms(block, t.edges, t.scoring, work.inverses, work.largest, tally.zeros)
+        if bad >= 0:
+            return first_row + start + bad
+        pack(block, p.steps, TILE_DOCS, (block.shape[0] + LANES - 1) // LANES * LANES, work.packed)
+        for q0 in range(0, n_queries, block_queries):
+            count_block(p, t, tally, block, first_row + start, q0, min(q0 + block_queries, n_queries), work)
+    return -1

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.machinery
-import importlib.util
 import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, Final
 
 import numba as nb
 import numpy as np
 from llvmlite import ir
-from numba.extending import get_cython_function_address, intrinsic
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 if sys.byteorder != "little":
     raise ImportError("bits are numbered as little-endian processors do")
 
 LANES: Final = 64
 """Documents whose comparisons make one word."""
+
+AMONG: Final = 15
+"""Thresholds that a document is compared with at once; one number more, of the sixteen, serves the list of the best."""
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,73 +93,94 @@ def _count_bits(_typing_context: Any, _bits: Any) -> Any:
     return nb.types.int64(nb.types.uint64), codegen
 
 
+def _count_among(
+    _typing_context: Any, near: Any, _n_words: Any, row: Any, inverse: Any, thresholds: Any, _first: Any, _band: Any, _bar: Any,
+    out: Any,
+) -> Any:  # fmt: skip
+    """`count_among(near, n_words, row, inverse, thresholds, first, band, bar, out)`: the documents whose bits are set in `near`.
+
+    out[0, x] becomes how many of their scores row[j] * inverse[j] exceed thresholds[first + x] - band, out[1, x] plus band,
+    for x < `AMONG`; out[:, AMONG] how many exceed bar. float32; all `AMONG` + 1 thresholds must be there to be read.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        n_words, first, band, bar = arguments[1], arguments[5], arguments[6], arguments[7]
+        single, whole, lanes = ir.FloatType(), ir.IntType(64), AMONG + 1
+        vector, numbers = ir.VectorType(single, lanes), ir.VectorType(ir.IntType(32), lanes)
+        zero, one = (ir.Constant(vector, [number] * lanes) for number in (0.0, 1.0))
+
+        def data(position: int) -> Any:
+            return context.make_array(signature.args[position])(context, builder, arguments[position]).data
+
+        def in_all(number: Any) -> Any:
+            start = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+            return builder.shuffle_vector(start, ir.Constant(vector, ir.Undefined), ir.Constant(numbers, [0] * lanes))
+
+        near, row, inverse, out = data(0), data(2), data(3), builder.bitcast(data(8), vector.as_pointer())
+        limits = builder.load(builder.bitcast(builder.gep(data(4), [first]), vector.as_pointer()), align=4)
+        edges = [
+            builder.insert_element(edge, bar, ir.Constant(ir.IntType(32), AMONG))
+            for edge in (builder.fsub(limits, in_all(band)), builder.fadd(limits, in_all(band)))
+        ]
+        entry = builder.block
+        words, hits, ends, done = (builder.append_basic_block(name) for name in ("words", "hits", "ends", "done"))
+        builder.branch(words)
+        builder.position_at_end(words)
+        word, counts = builder.phi(whole), [builder.phi(vector) for _ in edges]
+        bits = builder.load(builder.gep(near, [word]))
+        empty = builder.icmp_unsigned("==", bits, ir.Constant(whole, 0))
+        builder.cbranch(empty, ends, hits)
+        builder.position_at_end(hits)
+        left, inner = builder.phi(whole), [builder.phi(vector) for _ in edges]
+        j = builder.add(builder.mul(word, ir.Constant(whole, LANES)), builder.cttz(left, ir.Constant(ir.IntType(1), 1)))
+        score = in_all(builder.fmul(builder.load(builder.gep(row, [j])), builder.load(builder.gep(inverse, [j]))))
+        more = [
+            builder.fadd(count, builder.select(builder.fcmp_ordered(">", score, edge), one, zero))
+            for count, edge in zip(inner, edges, strict=True)
+        ]
+        rest = builder.and_(left, builder.sub(left, ir.Constant(whole, 1)))
+        builder.cbranch(builder.icmp_unsigned("==", rest, ir.Constant(whole, 0)), ends, hits)
+        left.add_incoming(bits, words)
+        left.add_incoming(rest, hits)
+        builder.position_at_end(ends)
+        total = [builder.phi(vector) for _ in edges]
+        after = builder.add(word, ir.Constant(whole, 1))
+        for x in range(len(edges)):
+            counts[x].add_incoming(zero, entry)
+            counts[x].add_incoming(total[x], ends)
+            inner[x].add_incoming(counts[x], words)
+            inner[x].add_incoming(more[x], hits)
+            total[x].add_incoming(counts[x], words)
+            total[x].add_incoming(more[x], hits)
+        word.add_incoming(ir.Constant(whole, 0), entry)
+        word.add_incoming(after, ends)
+        builder.cbranch(builder.icmp_signed("<", after, n_words), words, done)
+        builder.position_at_end(done)
+        for x, count in enumerate(total):
+            builder.store(count, builder.gep(out, [ir.Constant(whole, x)]), align=4)
+        return context.get_dummy_value()
+
+    index, number = nb.types.int64, nb.types.float32
+    return nb.types.void(near, index, row, inverse, thresholds, index, number, number, out), codegen
+
+
+def _prefetch(_typing_context: Any, _address: Any) -> Any:
+    """Have the line of the cache at an address read, without waiting for it."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
+        to_read, to_keep, data = 0, 3, 1
+        place = builder.inttoptr(arguments[0], pointer)
+        builder.call(function, [place, *(ir.Constant(number, flag) for flag in (to_read, to_keep, data))])
+        return context.get_dummy_value()
+
+    return nb.types.void(nb.types.int64), codegen
+
+
+prefetch: Any = intrinsic(_prefetch)
+count_among: Any = intrinsic(_count_among)
 count_bits: Any = intrinsic(_count_bits)
 above_bits: Any = intrinsic(_above_bits)
 lowest_bit: Any = intrinsic(_lowest_bit)
-
-
-_CYTHON_BLAS: Final = "scipy.linalg.cython_blas"
-
-
-def gemm_address(name: str) -> int:
-    """The address of scipy's `sgemm` or `dgemm` with 32-bit integers; RuntimeError where scipy was built otherwise."""
-    cython_blas = sys.modules.get(_CYTHON_BLAS) or _load_alone() or importlib.import_module(_CYTHON_BLAS)
-    if "int *" not in str(cython_blas.__pyx_capi__[name]):
-        raise RuntimeError("scipy's BLAS takes 64-bit integers")
-    return int(get_cython_function_address(_CYTHON_BLAS, name))
-
-
-def _load_alone() -> ModuleType | None:
-    """The one extension module that is needed, without the rest of scipy.linalg, which takes longer than a small ranking."""
-    spec = importlib.util.find_spec("scipy")
-    folders = [f"{place}/linalg" for place in (spec.submodule_search_locations or ())] if spec is not None else []
-    extension = importlib.machinery.PathFinder.find_spec(_CYTHON_BLAS, folders)
-    if extension is None or extension.loader is None:
-        return None
-    module = importlib.util.module_from_spec(extension)
-    sys.modules[_CYTHON_BLAS] = module
-    try:
-        extension.loader.exec_module(module)
-    except ImportError:
-        del sys.modules[_CYTHON_BLAS]
-        return None
-    return module
-
-
-def _void_call(_typing_context: Any, _address: Any, pointers: Any) -> Any:
-    """Call the C function at the address with the addresses in the tuple `pointers` as its arguments."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        byte_pointer = ir.IntType(8).as_pointer()
-        count = len(signature.args[1])
-        function_type = ir.FunctionType(ir.VoidType(), [byte_pointer] * count)
-        function = builder.inttoptr(arguments[0], function_type.as_pointer())
-        values = [builder.inttoptr(builder.extract_value(arguments[1], i), byte_pointer) for i in range(count)]
-        builder.call(function, values)
-        return context.get_dummy_value()
-
-    return nb.types.void(nb.types.int64, pointers), codegen
-
-
-void_call: Any = intrinsic(_void_call)
-
-
-@jit
-def accumulate_scores(gemm: int, docs: Any, queries: Any, scores: Any, anew: bool, arguments: Any) -> None:
-    """scores[q, j] += docs[j] @ queries[q], or = where `anew`; all float32 for sgemm, all float64 for dgemm.
-
-    `docs` and `queries` are columns of C-contiguous rows. `arguments` (int32 (6,), two scalars, uint8 (2,) = "TN") hold what
-    Fortran takes by reference.
-    """
-    ints, scalars, chars = arguments
-    ints[0], ints[1], ints[2] = docs.shape[0], queries.shape[0], docs.shape[1]
-    ints[3], ints[4], ints[5] = docs.strides[0] // docs.itemsize, queries.strides[0] // docs.itemsize, scores.shape[1]
-    scalars[0], scalars[1] = 1.0, 0.0 if anew else 1.0
-    i, f, c = ints.ctypes.data, scalars.ctypes.data, chars.ctypes.data
-    a, b, out = docs.ctypes.data, queries.ctypes.data, scores.ctypes.data
-    void_call(gemm, (c, c + 1, i, i + 4, i + 8, f, a, i + 12, b, i + 16, f + scalars.itemsize, out, i + 20))
-
-
-def gemm_arguments(dtype: type[np.floating[Any]]) -> tuple[object, ...]:
-    """What `accumulate_scores` writes its arguments to."""
-    return np.empty(6, np.int32), np.empty(2, dtype), np.frombuffer(bytearray(b"TN"), np.uint8)

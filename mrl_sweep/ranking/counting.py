@@ -218,8 +218,11 @@ SMALLEST_SHARD: Final = 2**20
 COPIES: Final = 3
 """Of a shard at most: rows gathered or read from two files, as float32, and turned. Of a training sample: read, cut, turned."""
 
-_WORK_BYTES: Final = 16 * 2**20
-"""Of a thread: a block of scores in float32 and float64, what the kernel derives from it, the product's own buffers."""
+_WORK_BYTES: Final = 8 * 2**20
+"""Of a thread: a block of scores in float32 and float64, what the kernel derives from it."""
+
+_BLOCK_DOCS: Final = 2560
+"""At most: a thread's own copy of a block, in the order in which it is multiplied."""
 
 _PAIRS_AT_ONCE: Final = 4096
 
@@ -255,16 +258,17 @@ class PassSize:
     def fixed_bytes(self) -> int:
         """Whatever the number of threads: queries, thresholds and their tables, counts and ranks, the training sample."""
         pairs, best = self.n_sizes * self.n_pairs, self.n_sizes * self.n_queries * self.depth
-        plan = 16 * self.dim * min(self.n_pairs, _PAIRS_AT_ONCE) + 16 * self.dim * self.n_queries
+        plan = 16 * self.dim * min(self.n_pairs, _PAIRS_AT_ONCE) + 24 * self.dim * self.n_queries
         kept = self.n_kept * (40 * self.n_pairs + 30 * self.n_queries * self.depth)
         again = 100 * self.n_rescored * self.n_queries * self.depth
-        return plan + 104 * pairs + 80 * best + kept + again + 4 * COPIES * self.dim * self.n_trained
+        return plan + 120 * pairs + 80 * best + kept + again + 4 * COPIES * self.dim * self.n_trained
 
     @property
     def thread_bytes(self) -> int:
         """Of each thread, without its shard: its counts, its best documents twice while they are merged, its work arrays."""
         turned = _TURNED_BYTES * self.dim * min(self.n_trained, TURNED_AT_ONCE)
-        return 24 * self.n_sizes * self.n_pairs + 48 * self.n_sizes * self.n_queries * self.depth + turned + _WORK_BYTES
+        counts = 24 * self.n_sizes * self.n_pairs + 48 * self.n_sizes * self.n_queries * self.depth
+        return counts + turned + 4 * self.dim * _BLOCK_DOCS + _WORK_BYTES
 
     def needed_bytes(self, n_threads: int = 1, shard_bytes: int = SMALLEST_SHARD) -> int:
         """Everything together."""

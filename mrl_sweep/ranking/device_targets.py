@@ -28,7 +28,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, ZERO_SQUARED_NORM, Targets
+from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, ZERO_SQUARED_NORM, Step, Targets, steps_of
 
 COLUMNS: Final = (64, 32, 16)
 """Columns of a step, from the most: what the tensor cores take at once is sixteen."""
@@ -60,27 +60,10 @@ TOGETHER: Final = 2
 """Programs that a multiprocessor runs at once: one multiplies while the other compares."""
 
 
-class Step(NamedTuple):
-    """Columns from `first`, `width` of them; `size` ends there, or -1."""
-
-    first: int
-    width: int
-    size: int
-
-
 def columns_of(edges: Sequence[int]) -> int:
     """Columns a step that make the way through these slices the cheapest: those beyond the end of a slice are zeros."""
     widths = [last - first for first, last in pairwise(edges)]
     return min(COLUMNS, key=lambda columns: sum(-(-width // columns) for width in widths) * (columns + STEP_COSTS))
-
-
-def steps_of(edges: Sequence[int], columns: int) -> list[Step]:
-    """The way through the columns, at most `columns` a step."""
-    return [
-        Step(start, min(columns, last - start), size if start + columns >= last else -1)
-        for size, (first, last) in enumerate(pairwise(edges))
-        for start in range(first, last, columns)
-    ]
 
 
 def band_of(steps: Sequence[Step], columns: int) -> list[float]:

@@ -146,12 +146,11 @@ def count(one: Pass, options: RankOptions, on_event: OnEvent = ignore) -> Tally:
     return count_pass(one.task, options.executor, one.kernel, rows_each, checkpoint=options.checkpoint, on_event=on_event)
 
 
-def open_kernel(device: str | None = None, cache_bytes: int | None = None, *, readers: int = 0) -> Kernel:
+def open_kernel(device: str | None = None, *, readers: int = 0) -> Kernel:
     """The kernel of the CUDA device that is named, else machine code, else numpy.
 
-    `cache_bytes` is the size of the second-level cache, where it is known: blocks are made to fit. Only a device that is no
-    `cpu` imports torch; where torch or Triton cannot use it, the processor does the work. `readers`: threads that read for a
-    device, by default a few.
+    Only a device that is no `cpu` imports torch; where torch or Triton cannot use it, the processor does the work. `readers`:
+    threads that read for a device, by default a few.
     """
     if device is not None and device.startswith("cuda"):
         try:
@@ -161,9 +160,9 @@ def open_kernel(device: str | None = None, cache_bytes: int | None = None, *, re
         except (ImportError, RuntimeError):
             pass
     try:
-        from mrl_sweep.ranking.kernel import MachineKernel, queries_of_a_block
+        from mrl_sweep.ranking.kernel import MachineKernel
 
-        return MachineKernel() if cache_bytes is None else MachineKernel(block_queries=queries_of_a_block(cache_bytes))
+        return MachineKernel()
     except (ImportError, RuntimeError):
         return PortableKernel()
 

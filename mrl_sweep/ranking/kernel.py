@@ -1,49 +1,48 @@
-"""The hot loop as machine code: scores of one block of documents at every prefix, counted against thresholds.
+"""The kernel in machine code: what a pass is counted with, and what the compiled loop writes to.
 
 Scores come from a matrix product and only filter: whatever lies within its rounding error of a threshold is judged again by
 `prefix_score`, a float64 inner product rounded to float32. So the counts are those of the judge alone: the same integers for
-any blocks, threads, BLAS or kernel. The product is sgemm; where so many thresholds lie so close that the judge would cost more
-than the product, it is dgemm, which takes twice as long and leaves next to nothing to be judged.
+any blocks, threads or kernel. The product is added up in float32; where so many thresholds lie so close that the judge would cost
+more than the product, it is `fine`: added up in float64, a few columns at a time, which leaves a fifth as much to be judged.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from mrl_sweep.ranking.block import FINE_BAND, FINE_COLUMNS, count_block
-from mrl_sweep.ranking.compiled import LANES, gemm_address, gemm_arguments, jit
-from mrl_sweep.ranking.pass_plan import HALF, LARGEST_NORM2, LEAST_NORM, ZERO_SQUARED_NORM, Tally, Targets
+from mrl_sweep.ranking.block import FINE_BAND, FINE_COLUMNS, tally_rows
+from mrl_sweep.ranking.compiled import AMONG, LANES, jit
+from mrl_sweep.ranking.pass_plan import HALF, LEAST_NORM, Tally, Targets, steps_of
 from mrl_sweep.ranking.placing import AT_ONCE, COMPARED, Buckets, make_buckets, prefix_score
+from mrl_sweep.ranking.tiles import TILE_QUERIES, pack
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
-BLOCK_DOCS: Final = 640
+BLOCK_DOCS: Final = 1280
 """Enough that what is done once per query, size and block is little beside the block itself."""
 
-FEWEST_QUERIES: Final = 128
-MOST_QUERIES: Final = 512
-"""Of a block: with fewer the product is slower, with more it is no faster."""
+BLOCK_QUERIES: Final = 48
+"""Few enough for the second-level cache to hold their sums for a block of documents."""
 
-SCORES_PER_CACHE: Final = 1.25
-"""A block of scores may be so many second-level caches large: as measured, from 0.4 to 1.3 is the same within the noise."""
+STEP_COLUMNS: Final = 64
+"""At once: those of a tile's documents stay in the first-level cache while all queries of the block pass by."""
 
 MANY: Final = 64
 """From so many judged pairs on, a document is placed by a table of where the thresholds of each bucket of scores begin: some
 2 ns a document, where a run of vector compares takes .07 ns a document and threshold."""
 
-WIDER: Final = 4
-"""Where there are such tables, a block holds so many times the documents and so many times fewer queries: some 40 KB of tables
-and thresholds are then loaded for 2,500 documents and not for 640."""
+WIDER: Final = 2
+"""Where there are such tables, a block holds so many times the documents: some 40 KB of tables and thresholds are then loaded
+for 2,500 documents and not for 640."""
 
 JUDGED_COLUMN: Final = 16
-"""So many times what a column of sgemm costs, for each column of a product that is judged: it is read alone, from memory."""
+"""So many times what a column of the product costs, for each column that is judged: it is read alone, from memory."""
 
-FINE_SIZE: Final = 40
-"""Columns of sgemm that a size costs with dgemm beside its columns: its scores are written once more, in float32."""
+FINE_COLUMN: Final = 0.4
+FINE_SIZE: Final = 8
+"""What a fine product costs beside the plain one: so much of a column for each, and so many columns for each size."""
 
 NORM_MARGIN: Final = 1.25
 """Under the dot product a band is as wide as the longest document of its block asks: tables are good for blocks whose documents
@@ -51,54 +50,6 @@ are up to so much longer than those of the first."""
 
 PADDING: Final = 16
 """Floats between two rows of scores: rows a power of two apart would contend for the same lines of the cache."""
-
-
-@jit
-def inverse_norms(docs: Any, edges: Any, scoring: int, out: Any, largest: Any, zeros: Any) -> int:
-    """out[a, j] = 1 / |docs[j]| at prefix edges[a + 1], rounded to float32 (1 for the dot product, 0 for a zero prefix).
-
-    largest[a] becomes the largest norm of the block at that size, zeros[a] grows by its zero prefixes. Returns the first row
-    that is not finite, or -1.
-    """
-    n, n_sizes = docs.shape[0], edges.shape[0] - 1
-    bad = -1
-    largest[:] = 0.0
-    for j in range(n):
-        norm2 = 0.0
-        for a in range(n_sizes):
-            part = docs[j, edges[a] : edges[a + 1]]
-            for i in range(part.shape[0]):
-                x = np.float64(part[i])
-                norm2 += x * x
-            norm = np.sqrt(norm2)
-            zeros[a] += norm2 < ZERO_SQUARED_NORM
-            largest[a] = max(largest[a], norm)
-            if scoring:
-                out[a, j] = 1.0 / norm if norm2 >= ZERO_SQUARED_NORM else 0.0
-            else:
-                out[a, j] = 1.0
-        if not norm2 < LARGEST_NORM2 and bad < 0:
-            bad = j
-    return bad
-
-
-@jit
-def tally_rows(gemms: Any, t: Targets, buckets: Any, tally: Tally, docs: Any, first_row: int, block_docs: int, work: Any) -> Any:
-    """Add the documents `docs` (n, dim) float32, corpus rows first_row onwards, to the tally.
-
-    `gemms` are the addresses of sgemm and dgemm, 0 for the latter where the former's scores are to be taken. Returns the first
-    corpus row that holds a value that is not finite (nothing of its block is counted), or -1.
-    """
-    products, inverses, largest, _, _, _, _ = work
-    block_queries, n_queries = products[0].shape[0], t.queries.shape[0]
-    for start in range(0, docs.shape[0], block_docs):
-        block = docs[start : start + block_docs]
-        bad = inverse_norms(block, t.edges, t.scoring, inverses, largest, tally.zeros)
-        if bad >= 0:
-            return first_row + start + bad
-        for q0 in range(0, n_queries, block_queries):
-            count_block(gemms, t, buckets, tally, block, first_row + start, q0, min(q0 + block_queries, n_queries), work)
-    return -1
 
 
 @jit
@@ -117,16 +68,41 @@ def largest_norms(docs: Float32Array, edges: IntArray) -> FloatArray:
     return norms
 
 
-def queries_of_a_block(cache_bytes: int, block_docs: int = BLOCK_DOCS) -> int:
-    """As many queries as keep the scores of a block of documents about within a second-level cache of this size."""
-    return min(max(int(SCORES_PER_CACHE * cache_bytes) // (4 * block_docs), FEWEST_QUERIES), MOST_QUERIES)
+class Prepared(NamedTuple):
+    """What the targets of a pass are counted with.
+
+    `queries` packed, `n_rows` of them with those that fill the last tile; `steps` (n, 3) int64: first column, how many, the size
+    that ends there or -1. `limits` (n_sizes, n_pairs and more) float32: the thresholds as the filter's scores have them;
+    `lowest` (n_sizes, n_queries) the first of each query, infinite where there is none.
+    """
+
+    queries: Float32Array
+    n_rows: int
+    steps: IntArray
+    limits: Float32Array
+    lowest: Float32Array
+    buckets: Buckets
+
+    @classmethod
+    def of(cls, t: Targets, many_pairs: int, bands: FloatArray, *, fine: bool) -> Prepared:
+        """`many_pairs` and `bands` as `make_buckets` has them."""
+        n_queries, dim = t.queries.shape
+        n_rows = -(-n_queries // TILE_QUERIES) * TILE_QUERIES
+        steps = np.array(steps_of(t.edges.tolist(), FINE_COLUMNS if fine else STEP_COLUMNS), np.int64)
+        packed = np.empty(n_rows * dim, np.float32)
+        pack(t.queries, steps, TILE_QUERIES, n_rows, packed)
+        n_own = np.diff(t.offsets)
+        limits = np.full((len(t.bands), t.rows.shape[1] + AMONG + 1), np.inf, np.float32)
+        limits[:, : t.rows.shape[1]] = t.thresholds * np.repeat(t.scales, n_own, axis=1)
+        lowest = np.where(n_own > 0, limits[:, t.offsets[:-1]], np.float32(np.inf))
+        return cls(packed, n_rows, steps, limits, lowest, make_buckets(t, limits, many_pairs, bands))
 
 
 class MachineKernel:
     """`Kernel` in machine code. RuntimeError or ImportError where it cannot be had.
 
-    `fine`: whether products are dgemm's; None begins with sgemm, and changes where the judge turns out to cost more. Half
-    precision is always filtered by sgemm: rounding makes the band as wide as it is, not the product.
+    `fine`: whether products are added up in float64; None begins without, and changes where the judge turns out to cost more.
+    Half precision never is: rounding makes the band as wide as it is, not the product.
     """
 
     name = "numba"
@@ -134,23 +110,20 @@ class MachineKernel:
     def __init__(
         self,
         block_docs: int = BLOCK_DOCS,
-        block_queries: int = MOST_QUERIES,
+        block_queries: int = BLOCK_QUERIES,
         *,
         many_pairs: int = MANY,
         fine: bool | None = None,
     ) -> None:
-        self.sgemm, self.dgemm = gemm_address("sgemm"), gemm_address("dgemm")
         self.block_docs = block_docs
-        self.block_queries = block_queries
+        self.block_queries = -(-block_queries // TILE_QUERIES) * TILE_QUERIES
         self.many_pairs = many_pairs
         self.fine = fine
         self._lock = Lock()
-        self._prepared: _Prepared | None = None
-
-    @property
-    def is_fine(self) -> bool:
-        """Whether the products of the present pass are dgemm's."""
-        return self._prepared is not None and self._prepared.fine
+        self._targets: Targets | None = None
+        self._prepared: Prepared | None = None
+        self.is_fine = False
+        """Whether the products of the present pass are added up in float64."""
 
     def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
         out = np.empty((len(targets.edges) - 1, len(docs)), np.float32)
@@ -158,84 +131,80 @@ class MachineKernel:
         return out
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
-        n_first = self.block_docs if self._is_open(targets) else 0  # tells what the judge costs before a whole shard has paid it
+        new = self._targets is not targets and self.fine is None and targets.scoring != HALF
+        n_first = self.block_docs if new else 0  # tells what the judge costs before a whole shard has paid it
         for start, stop in ((0, n_first), (n_first, len(docs))):
             bad = self._tally(targets, tally, docs[start:stop], first_row + start) if docs[start:stop].size else -1
             if bad >= 0:
                 return bad
         return -1
 
-    def _is_open(self, targets: Targets) -> bool:
-        """Whether nothing is counted yet of a pass whose products may become fine."""
-        new = self._prepared is None or self._prepared.targets is not targets
-        return new and self.fine is None and targets.scoring != HALF
-
     def _tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
-        prepared = self._prepare(targets, docs)
+        prepared, fine = self._prepare(targets, docs)
         times = WIDER if prepared.buckets.longest else 1
-        block_docs, block_queries = times * self.block_docs, max(self.block_queries // times, 1)
-        fine = prepared.fine
-        room = _Room.of(targets, tally, block_docs, block_queries, fine=fine)
-        gemms = (self.sgemm, self.dgemm if fine else 0)
-        bad = int(tally_rows(gemms, targets, prepared.buckets, tally, docs, first_row, block_docs, room))
-        dearer = len(docs) * (targets.queries.size + FINE_SIZE * len(targets.queries) * (len(targets.edges) - 1))
-        if self.fine is None and targets.scoring != HALF and JUDGED_COLUMN * int(room.judged[0]) > dearer and not fine:
+        room = _Room.of(targets, tally, times * self.block_docs, self.block_queries, fine=fine)
+        bad = int(tally_rows(prepared, targets, tally, docs, first_row, times * self.block_docs, room))
+        n_queries, dim = targets.queries.shape
+        dearer = len(docs) * n_queries * (FINE_COLUMN * dim + FINE_SIZE * (len(targets.edges) - 1))
+        if self.fine is None and targets.scoring != HALF and not fine and JUDGED_COLUMN * int(room.judged[0]) > dearer:
             self._prepare(targets, docs, fine=True)
         return bad
 
-    def _prepare(self, targets: Targets, docs: Float32Array, *, fine: bool = False) -> _Prepared:
-        """What these targets are counted with, made once a pass, and once more where its products become `fine`."""
+    def _prepare(self, targets: Targets, docs: Float32Array, *, fine: bool = False) -> tuple[Prepared, bool]:
+        """What these targets are counted with and whether finely; made once a pass, once more where it becomes `fine`."""
         with self._lock:
-            same_pass = self._prepared is not None and self._prepared.targets is targets
-            if self._prepared is None or not same_pass or (fine and not self._prepared.fine):
+            same_pass = self._targets is targets
+            if self._prepared is None or not same_pass or (fine and not self.is_fine):
                 fine = fine or (bool(self.fine) and targets.scoring != HALF)
                 bands = np.full(len(targets.bands), FINE_BAND) if fine else targets.bands
                 if not targets.scoring:
                     bands = bands * NORM_MARGIN * largest_norms(docs, targets.edges)
-                self._prepared = _Prepared(targets, make_buckets(targets, self.many_pairs, bands), fine=fine)
-            return self._prepared
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What the targets of a pass are counted with."""
-
-    targets: Targets
-    buckets: Buckets
-    fine: bool
+                self._prepared = Prepared.of(targets, self.many_pairs, bands, fine=fine)
+                self._targets, self.is_fine = targets, fine
+            return self._prepared, self.is_fine
 
 
 class _Room(NamedTuple):
-    """What the loop writes to: compiled code allocates nothing. Rows end on a whole word of `LANES` documents."""
+    """What the loop writes to: compiled code allocates nothing. Rows end on a whole word of `LANES` documents.
 
-    products: tuple[object, ...]
-    inverses: Float32Array
-    largest: Float32Array
-    words: npt.NDArray[np.uint64]
-    best: tuple[object, ...]
-    listing: tuple[object, ...]
-    judged: IntArray
+    `packed` a block of documents; `scores` and, where fine, `sums` of a block; `near` a bit a score, `lows` what it must exceed;
+    `inverses` and `largest` of `inverse_norms`; `counts` of `count_among`, `listing` of `count_by_buckets`, the best of
+    `first_bar`; `judged` adds up the columns of all products that were judged because they are close to a threshold.
+    """
+
+    packed: Any
+    scores: Any
+    sums: Any
+    near: Any
+    lows: Any
+    inverses: Any
+    largest: Any
+    counts: Any
+    listing: Any
+    best_scores: Any
+    best_rows: Any
+    judged: Any
 
     @classmethod
     def of(cls, targets: Targets, tally: Tally, block_docs: int, block_queries: int, *, fine: bool) -> _Room:
         n_sizes, _, depth = tally.top_scores.shape
         length, most_pairs = -(-block_docs // LANES) * LANES, int(np.diff(targets.offsets).max(initial=0))
-        shapes = ((block_queries, length + PADDING), (block_docs, FINE_COLUMNS), (block_queries, FINE_COLUMNS))
-        sums, wide_docs, wide_queries = (np.empty(shape if fine else (0, 0)) for shape in shapes)
+        shape = (block_queries, length + PADDING)
         return cls(
-            products=(
-                np.zeros((block_queries, length + PADDING), np.float32),
-                gemm_arguments(np.float32),
-                (sums, wide_docs, wide_queries, gemm_arguments(np.float64)),
-            ),
+            packed=np.empty(length * targets.queries.shape[1], np.float32),
+            scores=np.zeros(shape, np.float32),
+            sums=np.zeros(shape if fine else (0, 0)),
+            near=np.zeros((block_queries, length // LANES), np.uint64),
+            lows=np.empty(block_queries, np.float32),
             inverses=np.zeros((n_sizes, length), np.float32),
             largest=np.empty(n_sizes, np.float32),
-            words=np.empty(length // LANES, np.uint64),
-            best=(np.empty(depth, np.float32), np.empty(depth, np.int64)),
+            counts=np.empty((2, AMONG + 1), np.float32),
             listing=(
                 np.zeros(most_pairs + 1, np.uint32),
-                *np.empty((2, most_pairs + COMPARED), np.float32),
+                *np.empty((2, most_pairs + COMPARED + 1), np.float32),
                 *np.empty((2, AT_ONCE), np.int32),
             ),
+            best_scores=np.empty(depth, np.float32),
+            best_rows=np.empty(depth, np.int64),
             judged=np.zeros(1, np.int64),
         )

@@ -89,6 +89,23 @@ class Tally(NamedTuple):
     floor: Any
 
 
+class Step(NamedTuple):
+    """Columns from `first`, `width` of them; `size` ends there, or -1."""
+
+    first: int
+    width: int
+    size: int
+
+
+def steps_of(edges: Sequence[int], columns: int) -> list[Step]:
+    """The way through the columns, at most `columns` a step."""
+    return [
+        Step(start, min(columns, last - start), size if start + columns >= last else -1)
+        for size, (first, last) in enumerate(pairwise(edges))
+        for start in range(first, last, columns)
+    ]
+
+
 class Kernel(Protocol):
     """The arithmetic of a pass. Every kernel gives the same integers; they differ in speed."""
 
@@ -210,8 +227,21 @@ def empty_tally(targets: Targets, depth: int, floor: Float32Array | None = None)
         zeros=np.zeros(n_sizes, np.int64),
         top_scores=np.full((n_sizes, n_queries, depth), -np.inf, np.float32),
         top_rows=np.full((n_sizes, n_queries, depth), -1, np.int64),
-        floor=np.full((n_sizes, n_queries), -np.inf if depth else np.inf, np.float32) if floor is None else floor,
+        floor=first_floor(targets, depth) if floor is None else floor,
     )
+
+
+def first_floor(targets: Targets, depth: int) -> Float32Array:
+    """(n_sizes, n_queries) what is known of `Tally.floor` before a document is seen: as many judged documents score as much.
+
+    Minus infinity where fewer are judged than are kept; infinite where none are kept.
+    """
+    n_own = np.diff(targets.offsets)
+    floor = np.full((len(targets.bands), len(n_own)), -np.inf if depth else np.inf, np.float32)
+    if depth:
+        enough = np.flatnonzero(n_own >= depth)
+        floor[:, enough] = targets.thresholds[:, targets.offsets[1:][enough] - depth]
+    return floor
 
 
 def merge(tallies: Sequence[Tally]) -> Tally:

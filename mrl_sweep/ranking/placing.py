@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from mrl_sweep.ranking.compiled import LANES, inlined, jit, lowest_bit, to_half
+from mrl_sweep.ranking.compiled import inlined, jit, prefetch, to_half
 from mrl_sweep.ranking.pass_plan import HALF, ZERO_SQUARED_NORM, Targets
 from mrl_sweep.types import Float32Array
 
@@ -66,22 +66,11 @@ def prefix_score(query: Any, document: Any, query_norm: float, scoring: int) -> 
     return np.float32(dot)
 
 
-@inlined
-def limit(thresholds: Any, p: int, scale: float) -> Any:
-    """The threshold of pair p as the filter's scores have it; infinite beyond the last pair."""
-    return np.float32(thresholds[p] * scale) if p < thresholds.shape[0] else INFINITE
-
-
 @jit
 def judge_pairs(pairs: Any, judge: Any, j: int, first: int, last: int) -> int:
-    """Judge document j against the pairs first:last, whose thresholds it is too close to; returns how many pairs it beats.
-
-    A judged document is always too close to its own threshold, which it neither beats nor ties with.
-    """
+    """Judge document j against the pairs first:last, whose thresholds it is too close to; returns how many pairs it beats."""
     query, docs, norm, scoring, first_row, judged = judge
     thresholds, rows, _, tied = pairs
-    if last - first == 1 and rows[first] == first_row + j:
-        return first
     judged[0] += query.shape[0]
     score = prefix_score(query, docs[j, : query.shape[0]], norm, scoring)
     beaten = first
@@ -101,34 +90,30 @@ def add_above(placed: Any, p: int, count: Any) -> None:
         placed[p - 1] -= count
 
 
-@inlined
-def place(pairs: Any, judge: Any, scale: float, band: Any, j: int, score: Any, first: int, end: int) -> Any:
-    """Place document j among the sorted thresholds: step by step from `first`, then by bisection up to `end`.
+@jit
+def place(pairs: Any, limits: Any, judge: Any, band: Any, j: int, score: Any, first: int) -> int:
+    """How many pairs document j beats, whose sorted thresholds `limits` has; it must beat every pair before `first`.
 
-    It must beat every pair before `first` and none from `end` on. Returns 1 where it beats any, else 0.
+    A judged document is always too close to its own threshold, which it neither beats nor ties with.
     """
-    thresholds, _, placed, _ = pairs
-    n_pairs = thresholds.shape[0]
-    last = min(first + STEPS, end)
-    while first < last and limit(thresholds, first, scale) + band < score:
+    rows, n_pairs, first_row = pairs[1], pairs[2].shape[0], judge[4]
+    end = min(first + STEPS, n_pairs)
+    while first < end and limits[first] + band < score:
         first += 1
-    if first == last:
-        last = end
-        while first < last:
-            middle = (first + last) // 2
-            if limit(thresholds, middle, scale) + band < score:
+    if first == end:
+        end = n_pairs
+        while first < end:
+            middle = (first + end) // 2
+            if limits[middle] + band < score:
                 first = middle + 1
             else:
-                last = middle
+                end = middle
     last = first
-    while last < n_pairs and limit(thresholds, last, scale) - band < score:
+    while last < n_pairs and limits[last] - band < score:
         last += 1
-    if last > first:
+    if last - first > 1 or (last > first and rows[first] != first_row + j):
         first = judge_pairs(pairs, judge, j, first, last)
-    if first == 0:
-        return 0
-    placed[first - 1] += 1
-    return 1
+    return first
 
 
 @jit
@@ -152,22 +137,6 @@ def offer(best: Any, judge: Any, scale: float, band: Any, j: int, bar: Any) -> A
     return max(bar, np.float32(floor[q] * scale) - band)
 
 
-@inlined
-def place_near(pairs: Any, best: Any, judge: Any, scale: float, band: Any, row: Any, inverse: Any, near: Any, bar: Any) -> Any:
-    """Take each document whose bit is set by itself; returns how many beat any pair."""
-    n_pairs, n_placed = pairs[0].shape[0], 0
-    for word in range(near.shape[0]):
-        bits = near[word]
-        while bits:
-            j = word * LANES + lowest_bit(bits)
-            bits &= bits - ONE_BIT
-            score = row[j] * inverse[j]
-            n_placed += place(pairs, judge, scale, band, j, score, 0, n_pairs)
-            if score > bar:
-                bar = offer(best, judge, scale, band, j, bar)
-    return n_placed
-
-
 @jit
 def first_bar(row: Any, inverse: Any, n: int, band: Any, scores: Any, rows: Any) -> Any:
     """What a score must exceed to be among the best of this block alone: an empty list would let in all of it.
@@ -183,8 +152,10 @@ def first_bar(row: Any, inverse: Any, n: int, band: Any, scores: Any, rows: Any)
     return scores[depth - 1] - band - band
 
 
-BUCKETS_A_PAIR: Final = 4
-"""With more, fewer documents are listed, and the tables grow beyond the first-level cache."""
+BUCKETS_A_PAIR: Final = 8
+BUCKETS_A_PAIR_OF_LONG: Final = 4
+LONG: Final = 512
+"""With more buckets fewer documents are compared; the tables of so many pairs grow beyond the first-level cache."""
 
 AT_ONCE: Final = 1024
 """Documents whose buckets are found before they are counted: few enough for the first-level cache."""
@@ -194,11 +165,13 @@ STRETCHED: Final = np.float32(2)
 """Where the highest thresholds, one in so many, would make the buckets so many times wider, they lie in the last one with all
 beyond it, and their documents are listed; elsewhere only as many lie there as are compared."""
 
-MANY_NEAR: Final = np.uint16(1 << 15)
-"""Set in the table for a bucket that more than `COMPARED` thresholds come near."""
+NEAR: Final = np.uint16(1 << 15)
+"""Set in the table for a bucket that a threshold comes near."""
 
 COMPARED: Final = 2
-"""Thresholds that a document is compared with, from the first that its bucket leaves open."""
+"""Thresholds that a listed document is compared with, from the first that its bucket leaves open."""
+
+CACHE_LINE: Final = 64
 
 MOST_PAIRS: Final = 2**15 - 1
 """Of a query with a table: what an entry can count. Those of longer ones are counted by runs."""
@@ -211,7 +184,7 @@ class Buckets(NamedTuple):
     """Tables of the queries that have many judged pairs; those of the others are empty.
 
     `begins` (n_sizes, n) uint16 hold, from offsets[q] up to offsets[q + 1] (n_queries + 1,) int64, for each bucket of query q
-    how many of its thresholds lie in lower buckets, with `MANY_NEAR` where more than `COMPARED` may lie in it. Bucket 1 begins
+    how many of its thresholds lie in lower buckets, with `NEAR` where one may lie in it. Bucket 1 begins
     below the lowest threshold, at `lows`, and a score is worth `rates` buckets (both (n_sizes, n_queries) float32). `bands`
     (n_sizes,) float64: how far around a threshold a bucket is near it, for unit vectors: good for blocks whose band is at most
     half as wide.
@@ -229,19 +202,22 @@ class Buckets(NamedTuple):
         return int(np.diff(self.offsets).max(initial=0))
 
 
-def make_buckets(targets: Targets, many_pairs: int, unit_bands: Any) -> Buckets:
-    """The tables of all queries with at least `many_pairs` (from 1) judged pairs, for bands (n_sizes,) of unit queries."""
+def make_buckets(targets: Targets, limits: Float32Array, many_pairs: int, unit_bands: Any) -> Buckets:
+    """The tables of all queries with at least `many_pairs` (from 1) judged pairs, for bands (n_sizes,) of unit queries.
+
+    `limits` (n_sizes, n_pairs or more) float32 are the thresholds as the filter's scores have them.
+    """
     n_sizes, n_pairs = len(targets.edges) - 1, np.diff(targets.offsets)
     many = np.flatnonzero((n_pairs >= many_pairs) & (n_pairs <= MOST_PAIRS))
     lengths = np.zeros(len(n_pairs), np.int64)
-    lengths[many] = BUCKETS_A_PAIR * n_pairs[many] + 2
+    lengths[many] = np.where(n_pairs[many] < LONG, BUCKETS_A_PAIR, BUCKETS_A_PAIR_OF_LONG) * n_pairs[many] + 2
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     lows: Float32Array
     rates: Float32Array
     lows, rates = np.zeros((2, n_sizes, len(n_pairs)), np.float32)
     buckets = Buckets(offsets, lows, rates, np.empty((n_sizes, offsets[-1]), np.uint16), 2.0 * np.asarray(unit_bands, np.float64))
     if len(many):
-        _fill(targets, buckets)
+        _fill(targets, limits, buckets)
     return buckets
 
 
@@ -254,7 +230,7 @@ def _bucket(score: Any, low: Any, rate: Any, last: Any) -> Any:
 
 
 @jit
-def _fill(t: Targets, buckets: Buckets) -> None:
+def _fill(t: Targets, all_limits: Any, buckets: Buckets) -> None:
     """Fill each table from its first entry on, along the sorted thresholds."""
     offsets, lows, rates, begins, bands = buckets
     for q in range(offsets.shape[0] - 1):
@@ -263,42 +239,35 @@ def _fill(t: Targets, buckets: Buckets) -> None:
             continue
         last = np.float32(length - 1)
         for a in range(begins.shape[0]):
-            scale, thresholds = t.scales[a, q], t.thresholds[a, begin : begin + n_pairs]
-            band = np.float32(bands[a] * t.norms[a, q])
+            limits, band = all_limits[a, begin : begin + n_pairs], np.float32(bands[a] * t.norms[a, q])
             table = begins[a, offsets[q] : offsets[q + 1]]
-            low = np.float32(thresholds[0] * scale) - band - band
-            width = np.float32(thresholds[max(n_pairs - COMPARED, 0)] * scale) + band + band - low
-            of_most = np.float32(thresholds[n_pairs - 1 - n_pairs // TOP_SHARE] * scale) + band + band - low
+            low = limits[0] - band - band
+            width = limits[max(n_pairs - COMPARED, 0)] + band + band - low
+            of_most = limits[n_pairs - 1 - n_pairs // TOP_SHARE] + band + band - low
             if width > STRETCHED * of_most:
                 width = of_most
             width = max(width, np.float32(WIDTH_IN_BANDS * band))
             rate = np.float32((length - 2) / width) if width > ZERO else ZERO
             lows[a, q], rates[a, q] = low, rate
-            p = 0
-            for bucket in range(length):
-                while p < n_pairs and _bucket(np.float32(thresholds[p] * scale) + band, low, rate, last) < bucket:
-                    p += 1
-                entry = np.uint16(p)
-                next_one = p + COMPARED
-                if next_one < n_pairs and _bucket(np.float32(thresholds[next_one] * scale) - band, low, rate, last) <= bucket:
-                    entry |= MANY_NEAR
-                table[bucket] = entry
+            bucket = 0
+            for p in range(n_pairs):
+                near, beyond = _bucket(limits[p] - band, low, rate, last), _bucket(limits[p] + band, low, rate, last) + 1
+                while bucket < min(near, beyond):
+                    table[bucket] = p
+                    bucket += 1
+                while bucket < beyond:
+                    table[bucket] = np.uint16(p) | NEAR
+                    bucket += 1
+            while bucket < length:
+                table[bucket] = n_pairs
+                bucket += 1
 
 
 @jit
 def _count_certain(
-    scores: Any,
-    inverses: Any,
-    begins: Any,
-    low: Any,
-    rate: Any,
-    lows: Any,
-    highs: Any,
-    counts: Any,
-    ats: Any,
-    listed: Any,
-) -> Any:
-    """Count documents by how many thresholds they beat; returns how many were `listed` instead."""
+    scores: Any, inverses: Any, begins: Any, low: Any, rate: Any, counts: Any, ats: Any, listed: Any
+) -> Any:  # fmt: skip
+    """Count documents by how many thresholds they beat; returns how many were `listed` instead: those of buckets near one."""
     last = np.float32(begins.shape[0] - 1)
     for j in range(scores.shape[0]):  # becomes vector code, which look-ups cannot
         at = (scores[j] * inverses[j] - low) * rate + ONE
@@ -306,53 +275,74 @@ def _count_certain(
         ats[j] = np.int32(at if at < last else last)
     n_listed = np.uint64(0)  # unsigned numbers are indices as they are: numba looks at the sign of others
     for j in range(scores.shape[0]):
-        score = scores[j] * inverses[j]
         entry = np.uint32(begins[np.uint32(ats[j])])
-        first = entry & np.uint32(MOST_PAIRS)
-        second = first + np.uint32(1)
-        beaten = first + np.uint32(highs[first] < score) + np.uint32(highs[second] < score)
-        reached = first + np.uint32(lows[first] < score) + np.uint32(lows[second] < score)
-        is_open = (entry >> np.uint32(15)) | np.uint32(beaten != reached)
-        counts[beaten] += np.uint32(1) - is_open
+        is_open = entry >> np.uint32(15)
+        counts[entry & np.uint32(MOST_PAIRS)] += np.uint32(1) - is_open
         listed[n_listed] = j
         n_listed += np.uint64(is_open)
     return n_listed
 
 
 @jit
+def _count_listed(
+    scores: Any, inverses: Any, begins: Any, lows: Any, highs: Any, counts: Any, ats: Any, listed: Any, n: Any
+) -> Any:  # fmt: skip
+    """Count the first n listed documents by two compares; returns how many are still `listed`: those near a threshold."""
+    n_listed = np.uint64(0)
+    for i in range(n):
+        j = np.uint32(listed[i])
+        score = scores[j] * inverses[j]
+        first = np.uint32(begins[np.uint32(ats[j])]) & np.uint32(MOST_PAIRS)
+        second, third = first + np.uint32(1), first + np.uint32(2)
+        beaten = first + np.uint32(highs[first] < score) + np.uint32(highs[second] < score)
+        reached = first + np.uint32(lows[first] < score) + np.uint32(lows[second] < score) + np.uint32(lows[third] < score)
+        is_open = np.uint32(beaten != reached)
+        counts[beaten] += np.uint32(1) - is_open
+        listed[n_listed] = listed[i]
+        n_listed += np.uint64(is_open)
+    return n_listed
+
+
+@inlined
+def _prefetch_document(judge: Any, j: int) -> None:
+    """Have document j read while another is judged: it comes from memory, and would be waited for."""
+    query, docs = judge[0], judge[1]
+    for offset in range(0, 4 * query.shape[0], CACHE_LINE):
+        prefetch(docs.ctypes.data + j * docs.strides[0] + offset)
+
+
+@jit
 def count_by_buckets(
-    pairs: Any, buckets: Any, judge: Any, scale: float, bands: Any, row: Any, inverse: Any, n: int, room: Any
+    pairs: Any, limits: Any, buckets: Any, judge: Any, bands: Any, row: Any, inverse: Any, n: int, room: Any
 ) -> None:
-    """Count the first n documents of a block against the pairs of a query.
+    """Count the first n documents of a block against the pairs of a query, whose thresholds `limits` has as scores have them.
 
     `buckets` are its entries of a `Buckets` at one size. `bands` are how far a score may be off: whatever it is, and in parts of
     itself. `room` is what is written to: `counts` uint32 zeros, one more than there are pairs; `lows` and `highs` float32,
-    `COMPARED` more than there are pairs; `ats` and `listed` (AT_ONCE,) int32.
+    `COMPARED` + 1 more than there are pairs; `ats` and `listed` (AT_ONCE,) int32.
     """
     (begins, low, rate), (counts, lows, highs, ats, listed), (band, part) = buckets, room, bands
-    thresholds, _, placed, _ = pairs
+    thresholds, rows, placed, _ = pairs
     n_pairs = placed.shape[0]
     for p in range(n_pairs):
-        bar = np.float32(thresholds[p] * scale)
-        off = band + part * np.abs(bar)
-        lows[p], highs[p] = bar - off, bar + off
-    lows[n_pairs : n_pairs + COMPARED], highs[n_pairs : n_pairs + COMPARED] = INFINITE, INFINITE
+        off = band + part * np.abs(limits[p])
+        lows[p], highs[p] = limits[p] - off, limits[p] + off
+    lows[n_pairs : n_pairs + COMPARED + 1], highs[n_pairs : n_pairs + COMPARED + 1] = INFINITE, INFINITE
     for start in range(0, n, AT_ONCE):
         scores, inverses = row[start : min(start + AT_ONCE, n)], inverse[start:]
-        n_listed = _count_certain(scores, inverses, begins, low, rate, lows, highs, counts, ats, listed)
+        n_listed = _count_certain(scores, inverses, begins, low, rate, counts, ats, listed)
+        n_listed = _count_listed(scores, inverses, begins, lows, highs, counts, ats, listed, n_listed)
         for i in range(n_listed):
-            doc = np.int64(listed[i])
-            first = np.int64(begins[ats[doc]] & np.uint16(MOST_PAIRS))
-            place(
-                pairs,
-                judge,
-                scale,
-                band + part * np.abs(scores[doc] * inverses[doc]),
-                start + doc,
-                scores[doc] * inverses[doc],
-                first,
-                n_pairs,
-            )
+            first = np.int64(begins[ats[listed[i]]] & np.uint16(MOST_PAIRS))
+            prefetch(rows.ctypes.data + first * rows.itemsize)
+            prefetch(thresholds.ctypes.data + first * thresholds.itemsize)
+        for i in range(n_listed):
+            if i + 1 < n_listed:
+                _prefetch_document(judge, start + np.int64(listed[i + 1]))
+            j = np.int64(listed[i])
+            score = scores[j] * inverses[j]
+            first = np.int64(begins[ats[j]] & np.uint16(MOST_PAIRS))
+            counts[place(pairs, limits, judge, band + part * np.abs(score), start + j, score, first)] += 1
     counts[0] = 0  # those below every threshold
     for p in range(n_pairs):
         placed[p] += counts[p + 1]

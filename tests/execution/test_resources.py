@@ -14,7 +14,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note
 from mrl_sweep.execution import resources as machine
 from mrl_sweep.execution.parts import FileCheckpoint
-from mrl_sweep.execution.resources import Limits, RankInputs, prepare, second_level_cache
+from mrl_sweep.execution.resources import Limits, RankInputs, prepare
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import ROWS_TOGETHER, SHARD_BYTES
 from mrl_sweep.ranking.portable import PortableKernel
@@ -45,28 +45,6 @@ def test_without_a_limit_it_is_the_threads_asked_for_and_the_usual_shards(tmp_pa
 def test_with_many_queries_shards_are_smaller_so_that_an_interrupt_is_obeyed_soon() -> None:
     assert prepare(inputs(5000)).shard_bytes == 4 * 768 * 1302
     assert prepare(inputs(100_000)).shard_bytes == 4 * 768 * ROWS_TOGETHER
-
-
-@pytest.mark.parametrize(
-    ("caches", "expected"),
-    [
-        ([(1, "32K"), (1, "32K"), (2, "1024K"), (3, "32768K")], 2**20),
-        ([(1, "32K")], None),
-        ([(2, "many")], None),
-        ([], None),
-    ],
-)
-def test_the_second_level_cache_is_found_among_all(tmp_path: Path, caches: Any, expected: int | None) -> None:
-    for i, (level, size) in enumerate(caches):
-        (tmp_path / f"index{i}").mkdir()
-        (tmp_path / f"index{i}" / "level").write_text(f"{level}\n")
-        (tmp_path / f"index{i}" / "size").write_text(f"{size}\n")
-    assert second_level_cache(tmp_path) == expected
-
-
-def test_blocks_fit_the_cache_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "second_level_cache", lambda: 2**19)
-    assert prepare(inputs()).kernel.block_queries == 256
 
 
 @pytest.mark.usefixtures("holding")

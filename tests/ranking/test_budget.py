@@ -22,8 +22,8 @@ SIZE = PassSize(n_queries=1000, n_pairs=2000, n_sizes=24, dim=768, depth=10)
 
 
 def test_the_formula_by_hand() -> None:
-    fixed = 16 * 768 * 2000 + 16 * 768 * 1000 + 104 * 48_000 + 80 * 240_000
-    thread = 24 * 48_000 + 48 * 240_000 + 16 * MIB
+    fixed = 16 * 768 * 2000 + 24 * 768 * 1000 + 120 * 48_000 + 80 * 240_000
+    thread = 24 * 48_000 + 48 * 240_000 + 4 * 768 * 2560 + 8 * MIB
     assert SIZE.fixed_bytes == fixed
     assert SIZE.needed_bytes(2, MIB) == fixed + 2 * (thread + 3 * MIB)
     coded = replace(SIZE, n_kept=30, n_trained=20_000, n_rescored=20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +20,8 @@ from ranking_cases import (
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress
 from mrl_sweep.execution.threads import LocalThreads
-from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank
-from mrl_sweep.ranking.kernel import BLOCK_DOCS, FEWEST_QUERIES, MOST_QUERIES, MachineKernel, queries_of_a_block
+from mrl_sweep.ranking.exact import RankOptions, rank
+from mrl_sweep.ranking.kernel import BLOCK_DOCS, MachineKernel
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.task import Rotation
 from mrl_sweep.types import Configuration, Qrels, Similarity, Vectors
@@ -223,13 +223,3 @@ def test_blocks_of_nothing_but_zeros_tie_under_the_dot_product() -> None:
         options = RankOptions(similarity=Similarity.DOT, kernel=kernel, shard_bytes=16)
         ranks = rank(Vectors((docs,)), np.ones((1, 4), np.float32), qrels, (4,), options)
         assert (ranks.above[0, 0], ranks.tied[0, 0]) == (0, 4)
-
-
-@pytest.mark.parametrize(("cache", "queries"), [(2**20, 512), (2**19, 256), (2**15, FEWEST_QUERIES), (2**26, MOST_QUERIES)])
-def test_a_block_of_scores_is_about_as_large_as_the_cache(cache: int, queries: Any) -> None:
-    assert queries_of_a_block(cache) == queries
-    assert cast(MachineKernel, open_kernel(cache_bytes=cache)).block_queries == queries
-
-
-def test_an_unknown_cache_leaves_the_usual_block() -> None:
-    assert cast(MachineKernel, open_kernel()).block_queries == MOST_QUERIES
