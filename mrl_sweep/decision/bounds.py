@@ -62,20 +62,20 @@ def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) 
     limit is the mirror, with one that gains as much: neither "good enough" nor "worse" may rest on rare queries that were never
     met. Without skewness these are the roots of Fieller's equation. Means and counts are of the queries alone.
     """
-    y = np.broadcast_to(y, x.shape)
+    y, n = np.broadcast_to(y, x.shape), x.shape[1]
     change = x - y
     changed = np.abs(change) > UNCHANGED
     difference = x - retain * y
     mean, baseline_mean = x.mean(axis=1), y.mean(axis=1)
     centred = difference - difference.mean(axis=1, keepdims=True)
     return PairedBounds(
-        n=x.shape[1],
+        n=n,
         mean=mean,
         baseline_mean=baseline_mean,
         kept=np.divide(mean, baseline_mean, out=np.full(len(x), np.nan), where=baseline_mean > 0),
         at_least=np.maximum(_share_limit(*with_unseen_loser(x, y), side=-1, alpha=alpha), 0.0),
         at_most=_share_limit(*with_unseen_gainer(x, y), side=1, alpha=alpha),
-        sd=_deviation(difference),
+        sd=np.sqrt((centred**2).sum(axis=1) / (n - 1)) if n > 1 else np.full(len(x), np.nan),
         third=(centred**3).mean(axis=1),
         unseen=unseen_size(y),
         lost=(changed & (change < 0)).sum(axis=1),
@@ -220,9 +220,3 @@ def _first_root(excess: Callable[[FloatArray], FloatArray], start: FloatArray) -
         low, below = np.where(right, low, middle), np.where(right, below * np.where(side > 0, 0.5, 1.0), value)
         side = np.where(right, 1.0, -1.0)
     return middle
-
-
-def _deviation(values: FloatArray) -> FloatArray:
-    if values.shape[1] < 2:
-        return np.full(len(values), np.nan)
-    return np.asarray(values.std(axis=1, ddof=1))

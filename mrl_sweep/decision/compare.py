@@ -12,7 +12,7 @@ import numpy as np
 
 from mrl_sweep.decision.bounds import UNCHANGED, UNSEEN, paired_bounds, required_t, skewness_over_root_n, unseen_size
 from mrl_sweep.decision.judging import or_none
-from mrl_sweep.decision.policy import MIN_QUERIES, falls_short, reaches
+from mrl_sweep.decision.policy import MIN_QUERIES, outcome_by
 from mrl_sweep.decision.student import t_quantile
 from mrl_sweep.decision.units import cluster_means
 from mrl_sweep.errors import InputError
@@ -50,20 +50,14 @@ class Comparison:
 class Regression:
     """A later run against an earlier one: FAIL where it is proven to keep less than 1 - max_regression of it.
 
-    PASS where it is proven to keep that much, INCONCLUSIVE where the queries cannot tell or are fewer than 30. `kept` is the
-    share of the earlier mean, `at_least` and `at_most` its one-sided limits at level alpha each.
+    PASS where it is proven to keep that much, INCONCLUSIVE where the queries cannot tell or are fewer than 30. `before` and
+    `after` are the means, `at_most` the upper limit of the share that is kept, one-sided at level alpha.
     """
 
     outcome: Outcome
-    kept: float | None
-    at_least: float | None
-    at_most: float | None
     before: float
     after: float
-    gained: int
-    lost: int
-    unchanged: int
-    queries: int
+    at_most: float | None
 
 
 def compare_paired(first: FloatArray, second: FloatArray, *, alpha: float = 0.05, clusters: IntArray | None = None) -> Comparison:
@@ -107,22 +101,8 @@ def regression(
     retain = 1 - max_regression
     bounds = paired_bounds(x[None], y, retain=retain, alpha=alpha)
     at_least, at_most = or_none(bounds.at_least[0]), or_none(bounds.at_most[0])
-    outcome = Outcome.INCONCLUSIVE
-    if len(y) >= MIN_QUERIES:
-        worse, held = falls_short(at_most, retain), reaches(at_least, retain)
-        outcome = Outcome.FAIL if worse else Outcome.PASS if held else Outcome.INCONCLUSIVE
-    return Regression(
-        outcome=outcome,
-        kept=or_none(bounds.kept[0]),
-        at_least=at_least,
-        at_most=at_most,
-        before=float(y.mean()),
-        after=float(x.mean()),
-        gained=int(bounds.gained[0]),
-        lost=int(bounds.lost[0]),
-        unchanged=int(bounds.unchanged[0]),
-        queries=len(y),
-    )
+    outcome = outcome_by(at_least, at_most, retain) if len(y) >= MIN_QUERIES else Outcome.INCONCLUSIVE
+    return Regression(outcome=outcome, before=float(y.mean()), after=float(x.mean()), at_most=at_most)
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mrl_sweep.decision.bounds import retained_p
 from mrl_sweep.decision.judging import Question
-from mrl_sweep.decision.policy import DecideBy, reaches
+from mrl_sweep.decision.policy import MIN_QUERIES, DecideBy, reaches
 from mrl_sweep.decision.walk import decide, ladder
 from mrl_sweep.types import EXACT, FLAT, Configuration, Judgement, Outcome, Scores, Verdict
 from mrl_sweep.words import asked_share
@@ -19,13 +19,8 @@ from mrl_sweep.words import asked_share
 _NOTHING: Final[Mapping[Configuration, str]] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Path:
-    """Configurations from many bytes to few, tested in order until the first that is not proven; `share` is its part of alpha."""
-
-    name: str
-    steps: tuple[Configuration, ...]
-    share: float
+Path = tuple[Configuration, ...]
+"""Configurations from many bytes to few, tested in order until the first that is not proven."""
 
 
 def judge_all(
@@ -68,7 +63,7 @@ def _sharing_alpha(
     why = f"would pass by itself, but {len(paths)} indexes and efforts share the error of {asked_share(question.policy.alpha)}"
     lowered: dict[Configuration, Judgement] = {}
     for path in paths:
-        unproven = [c for c in path.steps if judged[c].outcome is Outcome.PASS and c not in proven]
+        unproven = [c for c in path if judged[c].outcome is Outcome.PASS and c not in proven]
         for place, candidate in enumerate(unproven):
             outcome = Outcome.NOT_TESTED if place else Outcome.INCONCLUSIVE
             lowered[candidate] = replace(judged[candidate], outcome=outcome, reason=why)
@@ -95,7 +90,7 @@ def only_alone(question: Question, judged: Mapping[Configuration, Judgement]) ->
 
 
 def _paths_of(question: Question, families: Sequence[Sequence[Configuration]]) -> tuple[Path, ...]:
-    """A path down the sizes of each family, alpha shared equally; none where one alone, or no error, is in question.
+    """A path down the sizes of each family; none where one alone, or no error, is in question.
 
     What repeats the exact search takes no part: its answer is that of the verdict.
     """
@@ -103,7 +98,7 @@ def _paths_of(question: Question, families: Sequence[Sequence[Configuration]]) -
     if len(own) < 2 or question.policy.decide_by is DecideBy.MEAN:
         return ()
     full = question.baseline.dim
-    return tuple(Path(name=str(members[0].family), steps=tuple(ladder(members, full)), share=1 / len(own)) for members in own)
+    return tuple(tuple(ladder(members, full)) for members in own)
 
 
 def _all_repeat(scores: Scores, members: Sequence[Configuration]) -> bool:
@@ -129,36 +124,32 @@ def _families(candidates: Iterable[Configuration]) -> list[list[Configuration]]:
 
 def proven_along(question: Question, paths: Sequence[Path]) -> tuple[Configuration, ...]:
     """What these paths prove, in order (`walk_paths`)."""
-    steps = list(dict.fromkeys(step for path in paths for step in path.steps))
+    steps = list(dict.fromkeys(step for path in paths for step in path))
     return walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=question.policy.alpha)
 
 
 def walk_paths(p_values: Mapping[Configuration, float], paths: Sequence[Path], *, alpha: float) -> tuple[Configuration, ...]:
-    """What is proven, in order: each path at its part of alpha; one that passes to its end hands that on to those still walked.
+    """What is proven, in order: each path at an equal part of alpha; one that passes to its end hands it to those still walked.
 
     A graphical procedure (Bretz, Maurer, Brannath & Posch 2009): the chance of any false proof is at most alpha.
     """
-    part = {path.name: alpha * path.share for path in paths}
-    left = {path.name: list(path.steps) for path in paths}
+    left, part = [list(path) for path in paths], [alpha / len(paths) for _ in paths]
     proven: dict[Configuration, None] = {}
     while True:
         before = len(proven)
-        for name, steps in left.items():
-            while steps and (steps[0] in proven or p_values[steps[0]] <= part[name]):
+        for i, steps in enumerate(left):
+            while steps and (steps[0] in proven or p_values[steps[0]] <= part[i]):
                 proven[steps.pop(0)] = None
-        ended = [name for name, steps in left.items() if not steps and part[name] > 0]
-        going = [name for name, steps in left.items() if steps]
-        for name in ended:
-            for other in going:
-                part[other] += part[name] / len(going)
-            part[name] = 0.0
-        if len(proven) == before and not ended:
+        going = [i for i, steps in enumerate(left) if steps]
+        freed = sum(part[i] for i, steps in enumerate(left) if not steps)
+        part = [part[i] + freed / len(going) if steps else 0.0 for i, steps in enumerate(left)]
+        if len(proven) == before and not freed:
             return tuple(proven)
 
 
 def p_values_of(question: Question, candidates: Sequence[Configuration]) -> list[float]:
     """The p-value of "keeps less than the asked share" of each candidate: the largest over the required measures."""
-    if question.units < question.policy.min_queries:
+    if question.units < MIN_QUERIES:
         return [1.0] * len(candidates)
     retain, worst = question.policy.retain, np.zeros(len(candidates))
     for measure in question.required:
@@ -224,16 +215,15 @@ def paths_through(bytes_of: Mapping[Configuration, int], full: Configuration) ->
     """
     plain = {c: size for c, size in bytes_of.items() if not c.rescore}
     rescored = {c: size for c, size in bytes_of.items() if c.rescore}
-    named = {
-        "bits first": _bits_first(plain, full),
-        "dimensions": _by_dimension(plain, full, ("int4", "int8")),
-        "rescored": _by_dimension(rescored, full, ("binary", "rabitq")),
-    }
-    walked = {name: steps for name, steps in named.items() if steps}
-    return tuple(Path(name=name, steps=steps, share=1 / len(walked)) for name, steps in walked.items())
+    paths = (
+        _bits_first(plain, full),
+        _by_dimension(plain, full, ("int4", "int8")),
+        _by_dimension(rescored, full, ("binary", "rabitq")),
+    )
+    return tuple(path for path in paths if path)
 
 
-def _bits_first(bytes_of: Mapping[Configuration, int], full: Configuration) -> tuple[Configuration, ...]:
+def _bits_first(bytes_of: Mapping[Configuration, int], full: Configuration) -> Path:
     last = next((p for p in ONE_BIT if any(c.precision == p for c in bytes_of)), None)
     if last is None:
         return ()
@@ -267,16 +257,14 @@ class Smallest:
     configuration: Configuration
 
 
-def smallest_at(
-    question: Question, bytes_of: Mapping[Configuration, int], retains: Sequence[float] = SIDE_BY_SIDE
-) -> tuple[Smallest, ...]:
-    """For each share the proven answer, in the order given, by bound whatever the policy decides by.
+def smallest_at(question: Question, bytes_of: Mapping[Configuration, int]) -> tuple[Smallest, ...]:
+    """The proven answer at each of the shares `SIDE_BY_SIDE`, by bound whatever the policy decides by.
 
     `bytes_of` names the grid of precisions and rescoring as in `decide_grid`. A smaller share never has a larger answer. Raises
-    `InputError` where no share is defined, or one lies outside (0, 1].
+    `InputError` where no share is defined.
     """
     smallest = []
-    for retain in retains:
+    for retain in SIDE_BY_SIDE:
         at_share = replace(question, policy=replace(question.policy, retain=retain, decide_by=DecideBy.BOUND))
         dimension = decide(at_share).dimension
         size = Configuration.exact_prefix(dimension)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from mrl_sweep.decision.bounds import PairedBounds, paired_bounds
-from mrl_sweep.decision.policy import DecideBy, Policy, falls_short, reaches
+from mrl_sweep.decision.policy import MIN_QUERIES, DecideBy, Policy, falls_short, outcome_by, reaches
 from mrl_sweep.decision.queries_needed import Sample, provable_loss, queries_to_settle
 from mrl_sweep.decision.units import cluster_means, count_units
 from mrl_sweep.errors import InputError
@@ -94,7 +94,7 @@ def judge_each(question: Question, candidates: Sequence[Configuration]) -> list[
         if candidate == question.baseline:
             judged.append(Judgement(candidate, Outcome.BASELINE, rows))
             continue
-        result = outcome(question, candidate, rows, by=question.policy.decide_by, enough=units >= question.policy.min_queries)
+        result = outcome(question, candidate, rows, by=question.policy.decide_by, enough=units >= MIN_QUERIES)
         judged.append(Judgement(candidate, result, rows, _reason(question, candidate, rows, result, units)))
     return judged
 
@@ -107,12 +107,10 @@ def outcome(
         return Outcome.FAIL
     if not enough:
         return Outcome.INCONCLUSIVE
-    retain, rows = question.policy.retain, [evidence[m] for m in question.required]
-    if by is DecideBy.MEAN:
-        return Outcome.PASS if all(reaches(e.kept, retain) for e in rows) else Outcome.FAIL
-    if all(reaches(e.at_least, retain) for e in rows):
-        return Outcome.PASS
-    return Outcome.FAIL if any(falls_short(e.at_most, retain) for e in rows) else Outcome.INCONCLUSIVE
+    rows = [evidence[m] for m in question.required]
+    limits = [(e.kept, e.kept) if by is DecideBy.MEAN else (e.at_least, e.at_most) for e in rows]
+    each = {outcome_by(*one, question.policy.retain) for one in limits}
+    return next(one for one in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS) if one in each)
 
 
 def _evidence(question: Question, measure: Measure, candidates: Sequence[Configuration]) -> list[Evidence]:
@@ -120,17 +118,22 @@ def _evidence(question: Question, measure: Measure, candidates: Sequence[Configu
     if measure in question.required:
         question.require_share(values, measure)
     if values.shape[1] == 0:
-        nothing = Evidence(mean=0.0, kept=None, at_least=None, at_most=None, lost=0, gained=0, unchanged=0)
+        nothing = Evidence(mean=0.0, lost=0, gained=0, unchanged=0)
         return [nothing] * len(candidates)
     bounds = paired_bounds(values[1:], values[0], retain=question.policy.retain, alpha=question.policy.alpha)
     return [_row(bounds, i, question.policy, is_baseline=c == question.baseline) for i, c in enumerate(candidates)]
 
 
 def _row(bounds: PairedBounds, i: int, policy: Policy, *, is_baseline: bool) -> Evidence:
-    mean, kept = float(bounds.mean[i]), or_none(bounds.kept[i])
-    lost, gained, unchanged = int(bounds.lost[i]), int(bounds.gained[i]), int(bounds.unchanged[i])
+    evidence = Evidence(
+        mean=float(bounds.mean[i]),
+        kept=or_none(bounds.kept[i]),
+        lost=int(bounds.lost[i]),
+        gained=int(bounds.gained[i]),
+        unchanged=int(bounds.unchanged[i]),
+    )
     if is_baseline:
-        return Evidence(mean=mean, kept=kept, at_least=None, at_most=None, lost=lost, gained=gained, unchanged=unchanged)
+        return evidence
     at_least, at_most = or_none(bounds.at_least[i]), or_none(bounds.at_most[i])
     sample = Sample(
         n=bounds.n,
@@ -141,17 +144,13 @@ def _row(bounds: PairedBounds, i: int, policy: Policy, *, is_baseline: bool) -> 
         third=float(bounds.third[i]),
         unseen=float(bounds.unseen[i]),
     )
-    settled = bounds.n >= policy.min_queries and (reaches(at_least, policy.retain) or falls_short(at_most, policy.retain))
-    return Evidence(
-        mean=mean,
-        kept=kept,
+    is_open = bounds.n < MIN_QUERIES or outcome_by(at_least, at_most, policy.retain) is Outcome.INCONCLUSIVE
+    return replace(
+        evidence,
         at_least=at_least,
         at_most=at_most,
-        lost=lost,
-        gained=gained,
-        unchanged=unchanged,
         provable_loss=provable_loss(sample),
-        queries_needed=None if settled or kept is None else queries_to_settle(sample, kept=kept),
+        queries_needed=queries_to_settle(sample, kept=evidence.kept) if is_open and evidence.kept is not None else None,
     )
 
 
@@ -161,9 +160,9 @@ def _reason(
     policy, retain = question.policy, question.policy.retain
     if (unfit := question.why_unfit(candidate)) is not None:
         return unfit
-    if units < policy.min_queries:
+    if units < MIN_QUERIES:
         noun = queries_of(question.required[0], units, clustered=question.clusters is not None)
-        return f"only {units} {noun}; fewer than {policy.min_queries} prove nothing"
+        return f"only {units} {noun}; fewer than {MIN_QUERIES} prove nothing"
     for measure in question.required:
         e = evidence[measure]
         if result is Outcome.FAIL and policy.decide_by is DecideBy.MEAN and not reaches(e.kept, retain):

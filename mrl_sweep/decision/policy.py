@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Final
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import Measure
+from mrl_sweep.types import Measure, Outcome
 from mrl_sweep.words import LAST_BITS
 
 MIN_QUERIES: Final = 30
-"""Below this many judged queries nothing is certified."""
+"""Below this many units of evidence (queries, or clusters of queries) nothing is certified."""
 
 
 class DecideBy(StrEnum):
@@ -26,15 +26,13 @@ class Policy:
     """What is asked: keep at least `retain` of each required measure, at error level `alpha` (one-sided).
 
     `required` empty means the first measure of the scores; the first required measure is the one the verdict names. `by_default`
-    where nobody chose `retain`. `min_queries` is the number of units of evidence (queries, or clusters of queries) below which
-    nothing is certified.
+    where nobody chose `retain`.
     """
 
     required: tuple[Measure, ...] = ()
     retain: float = 0.98
     alpha: float = 0.05
     decide_by: DecideBy = DecideBy.BOUND
-    min_queries: int = MIN_QUERIES
     by_default: bool = False
 
     def __post_init__(self) -> None:
@@ -42,11 +40,6 @@ class Policy:
             raise InputError(f"retain is {self.retain}, not a share above 0 and up to 1", "write --retain 0.98 or --retain 98%")
         if not 0 < self.alpha < 0.5:
             raise InputError(f"alpha is {self.alpha}, not between 0 and 0.5", "write --alpha 0.05 for 95% confidence")
-        if self.min_queries < MIN_QUERIES:
-            raise InputError(
-                f"min_queries is {self.min_queries}, but fewer than {MIN_QUERIES} queries prove nothing",
-                f"use {MIN_QUERIES} or more",
-            )
 
 
 def reaches(share: float | None, limit: float) -> bool:
@@ -57,3 +50,10 @@ def reaches(share: float | None, limit: float) -> bool:
 def falls_short(share: float | None, limit: float) -> bool:
     """Is this share below the limit? An unknown share is not known to be."""
     return share is not None and not reaches(share, limit)
+
+
+def outcome_by(at_least: float | None, at_most: float | None, retain: float) -> Outcome:
+    """PASS where the lower limit of a share reaches `retain`, FAIL where the upper one falls short of it, else INCONCLUSIVE."""
+    if reaches(at_least, retain):
+        return Outcome.PASS
+    return Outcome.FAIL if falls_short(at_most, retain) else Outcome.INCONCLUSIVE

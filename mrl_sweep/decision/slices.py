@@ -201,7 +201,6 @@ class SliceJudgement:
 
     finding: SliceFinding
     outcome: Outcome
-    q_below: float | None
 
 
 def search_slices(
@@ -221,9 +220,11 @@ def search_slices(
     values = scores.values[[scores.candidates.index(c) for c in (full, *sizes)], m][:, counted]
     labels = None if question.clusters is None else question.clusters[counted]
     every = [f for s in slices for f in _findings(s, s.members[counted], values, labels, sizes, question.policy)]
-    at_size = [(size, [f for f in every if f.candidate == size]) for size in sizes]
-    q_values = {(size, i): q for size, own in at_size for i, q in enumerate(benjamini_hochberg([f.p_value for f in own]))}
-    return tuple(replace(f, q_value=q_values[size, i]) for size, own in at_size for i, f in enumerate(own))
+    searched: list[SliceFinding] = []
+    for size in sizes:
+        own = [f for f in every if f.candidate == size]
+        searched += [replace(f, q_value=q) for f, q in zip(own, benjamini_hochberg([f.p_value for f in own]), strict=True)]
+    return tuple(searched)
 
 
 def judge_slices(findings: Sequence[SliceFinding], *, alpha: float) -> tuple[SliceJudgement, ...]:
@@ -239,7 +240,7 @@ def judge_slices(findings: Sequence[SliceFinding], *, alpha: float) -> tuple[Sli
         failed = q is not None and q <= alpha
         held = finding.queries >= SMALLEST_SLICE and reaches(finding.at_least, finding.retain)
         outcome = Outcome.FAIL if failed else Outcome.PASS if held else Outcome.INCONCLUSIVE
-        judged.append(SliceJudgement(finding=finding, outcome=outcome, q_below=q))
+        judged.append(SliceJudgement(finding=finding, outcome=outcome))
     return tuple(judged)
 
 
@@ -322,10 +323,6 @@ class LosingQuery:
     after: float
     left: tuple[int, ...] = ()
     came: tuple[int, ...] = ()
-
-    @property
-    def loss(self) -> float:
-        return self.before - self.after
 
 
 def biggest_losers(

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 
 from mrl_sweep.decision.judging import Question, judge_each, outcome
-from mrl_sweep.decision.policy import DecideBy
+from mrl_sweep.decision.policy import MIN_QUERIES, DecideBy
 from mrl_sweep.types import Configuration, Judgement, Outcome, Status, Verdict, exact_prefixes
 
 _MOST_STEPS: Final = 12
@@ -26,7 +26,7 @@ def decide(question: Question, candidates: Iterable[Configuration] | None = None
     reaches, so a size behind a dip in the curve counts for neither; None where no size below the baseline is reached.
     `dimension` is the one of the rule in force, and the baseline's where there is none. `status` is PASS where a size below
     the baseline is acceptable; else it is what stopped the walk: FAIL where the largest size was proven worse (or measured
-    so, by mean), INCONCLUSIVE where the queries cannot tell, are fewer than `min_queries`, or no size was there to test.
+    so, by mean), INCONCLUSIVE where the queries cannot tell, are fewer than 30, or no size was there to test.
 
     Raises `InputError` where no share is defined: no usable query, or a baseline that finds nothing.
     """
@@ -35,7 +35,7 @@ def decide(question: Question, candidates: Iterable[Configuration] | None = None
     first, *judged = judge_each(question, [full, *sizes])
     steps = set(ladder(sizes, full.dim))
     on_ladder = [j for j in judged if j.candidate in steps]
-    enough = question.units >= policy.min_queries
+    enough = question.units >= MIN_QUERIES
     proven = _smallest(question, on_ladder, by=DecideBy.BOUND, enough=enough)
     measured = _smallest(question, on_ladder, by=DecideBy.MEAN, enough=True)
     chosen = proven if policy.decide_by is DecideBy.BOUND else measured if enough else None

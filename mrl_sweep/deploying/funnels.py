@@ -36,7 +36,7 @@ SHORTLISTS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Funnel:
-    """`shortlist` documents found at `small` dimensions, reranked at `large`."""
+    """A funnel reranks `shortlist` documents, found at `small` dimensions, at `large`."""
 
     small: int
     shortlist: int
@@ -66,7 +66,7 @@ class Funnel:
 
 
 def parse_funnel(text: str) -> Funnel:
-    """`64:200:768`; InputError where it is not three whole numbers above zero with the small size below the large one."""
+    """Reads `64:200:768`; InputError where it is not three whole numbers above zero with the small size below the large one."""
     match = re.fullmatch(r"\s*(\d+):(\d+):(\d+)\s*", text)
     if match is None:
         raise InputError(f"{text!r} is not a funnel", FUNNEL_FORMS)
@@ -79,14 +79,14 @@ def parse_funnel(text: str) -> Funnel:
 def funnel_grid(
     dims: Sequence[int], n_documents: int, *, cutoff: int, shortlists: Sequence[int] = SHORTLISTS
 ) -> tuple[Funnel, ...]:
-    """Every pair of sizes with every shortlist that is at least the cut-off and shorter than half the corpus."""
+    """Makes every pair of sizes with every shortlist that is at least the cut-off and shorter than half the corpus."""
     sizes = sorted(set(dims))
     lengths = [length for length in shortlists if cutoff <= length <= n_documents // 2]
     return tuple(Funnel(small, length, large) for large in sizes for small in sizes if small < large for length in lengths)
 
 
 def by_sizes(funnels: Sequence[Funnel]) -> dict[tuple[int, int], list[Funnel]]:
-    """The funnels of each pair of sizes."""
+    """Puts the funnels of each pair of sizes together."""
     chains: dict[tuple[int, int], list[Funnel]] = {}
     for funnel in funnels:
         chains.setdefault((funnel.small, funnel.large), []).append(funnel)
@@ -102,14 +102,14 @@ class Bounded(NamedTuple):
 
 
 def bound_ranks(ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: Measure) -> Bounded:
-    """The ranks of the documents relevant under `measure`, between which those of each measured funnel lie.
+    """Bounds the ranks that each funnel would measure for the documents relevant under `measure`, from both sides.
 
     Score both with `measure`: the first is a lower, the second (at most 1) an upper bound of every query's value. Candidates
     are `Funnel.configuration`, those of `funnels`, which are distinct. Needs the exact ranks at both sizes of each funnel;
     knows more with `ranks.top`.
     """
     graded = measure.name == "nDCG"
-    relevant = np.flatnonzero(qrels.grades >= (1 if graded else measure.rel))
+    relevant = np.flatnonzero(qrels.grades >= measure.lowest_grade)
     chains = by_sizes(funnels)
     reached = [_within(ranks, relevant, small, max(funnel.shortlist for funnel in chain)) for (small, _), chain in chains.items()]
     pairs = distinct(np.concatenate(reached)) if reached else relevant[:0]
@@ -138,7 +138,7 @@ def _within(ranks: Ranks, relevant: IntArray, small: int, shortlist: int) -> Int
 
 
 def cheapest_proven(funnels: Sequence[Funnel], n_documents: int, proven: Callable[[int, float], bool]) -> Funnel | None:
-    """The funnel with the fewest operations among those proven; None where none is.
+    """Names the funnel with the fewest operations among those proven; None where none is.
 
     `proven(i, share)` says whether the lower bounds of funnels[i] pass the decision's rule at that share of its alpha. Per
     pair of sizes the shortlists are tested from long to short, each at full level, up to the first that fails; the pairs
@@ -198,7 +198,7 @@ FAR: Final = -2
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Of each relevant pair that may be on the shortlist, (n_possible,): its rank at the large size and what is above it.
+    """Membership tells of each pair that may be on the shortlist, (n_possible,), its rank at the large size and what is above.
 
     `possible`: which of the near pairs these are; all others are certainly not on the shortlist. `query`: theirs.
     `above`, `tied`: at the large size. `inside`: the document is certainly on the shortlist.
@@ -218,7 +218,7 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """The two rankings as far as `Ranks` holds them.
+    """Knowledge holds the two rankings as far as `Ranks` does.
 
     Of the near pairs, those that may be on the longest shortlist: `query`, and above/tied at both sizes. Of the large ranking's
     first documents (n_queries, depth): their place in the small ranking's list (-1: not in it), whether there is one, and which

@@ -87,11 +87,11 @@ class Relevant:
         ordered = gains if alike else gains[np.lexsort((-gains, self.queries))]
         return ordered, np.arange(len(self.columns)) - self.offsets[self.queries]
 
-    def ideal(self, discounts: FloatArray) -> FloatArray:
-        """(n_queries,) the DCG of each query's best possible ranking; discounts[i] is what rank i + 1 weighs, the last 0."""
+    def ideal(self, weights: FloatArray) -> FloatArray:
+        """(n_queries,) the DCG of each query's best possible ranking; weights[i] is what rank i + 1 weighs, the last 0."""
         whole = self.whole or self
         gains, places = whole._best_first
-        return whole.sum_by_query(gains * discounts[np.minimum(places, len(discounts) - 1)])
+        return whole.sum_by_query(gains * weights[np.minimum(places, len(weights) - 1)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,23 +181,23 @@ def ndcg(standing: Standing, k: int | None) -> FloatArray:
     """
     relevant = standing.relevant
     depth = standing.depth if k is None else k
-    discounts = _discounts(depth)
+    weigh = discounts(depth)
     candidate, pair = np.divmod(np.flatnonzero(standing.above < depth), standing.above.shape[1] or 1)  # the others weigh nothing
     above, tied = standing.above[candidate, pair], standing.tied[candidate, pair]
-    weights = discounts[above]
+    weights = weigh[above]
     if tied.any():
-        totals = np.concatenate([[0.0], np.cumsum(discounts[:-1])])
+        totals = np.concatenate([[0.0], np.cumsum(weigh[:-1])])
         end = totals[np.minimum(above + tied + 1, depth)]
         weights = np.where(tied > 0, (end - totals[above]) / (tied + 1), weights)
     place = candidate * len(relevant.counts) + relevant.queries[pair]
     shape = (len(standing.above), len(relevant.counts))
     gained = np.bincount(place, relevant.gains[pair] * weights, minlength=shape[0] * shape[1]).reshape(shape)
     longest = int(relevant.counts.max(initial=1))
-    ideal = relevant.ideal(_discounts(longest if k is None else min(k, longest)))
+    ideal = relevant.ideal(discounts(longest if k is None else min(k, longest)))
     return gained / np.where(ideal > 0, ideal, 1.0)
 
 
-def _discounts(depth: int) -> FloatArray:
+def discounts(depth: int) -> FloatArray:
     """(depth + 1,) 1 / log2(rank + 1) of ranks 1 ... depth, then 0 for everything below."""
     return np.append(1.0 / np.log2(np.arange(2, depth + 2)), 0.0)
 

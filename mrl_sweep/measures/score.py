@@ -11,7 +11,7 @@ import numpy as np
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures import from_ranks
 from mrl_sweep.measures.from_ranks import Relevant, Standing, chance_in_first
-from mrl_sweep.types import BoolArray, Configuration, FloatArray, IntArray, Measure, Qrels, Ranks, Scores, full_size
+from mrl_sweep.types import BoolArray, FloatArray, IntArray, Measure, Qrels, Ranks, Scores, full_size
 
 CELLS_AT_ONCE: Final = 2**18
 """Judged pairs times candidates held in one block: its arrays stay in the cache."""
@@ -49,10 +49,10 @@ def score(
     counted = np.ones((len(measures), qrels.n_queries), np.bool_)
     for m, measure in enumerate(measures):
         if measure.label_free:
-            values[:, m] = _agreed(ranks, measure.cutoff or 0)
-    for rel in {_level(measure) for measure in measures if not measure.label_free}:
+            values[:, m] = agreement(ranks, measure.cutoff or 0)
+    for rel in {measure.lowest_grade for measure in measures if not measure.label_free}:
         relevant = Relevant.of(qrels, rel)
-        chosen = [m for m, measure in enumerate(measures) if not measure.label_free and _level(measure) == rel]
+        chosen = [m for m, measure in enumerate(measures) if not measure.label_free and measure.lowest_grade == rel]
         if no_relevant == "exclude":
             counted[chosen] = relevant.counts > 0
         if pairs is not None:
@@ -79,22 +79,6 @@ def _standing(relevant: Relevant, above: IntArray, tied: IntArray, measures: Seq
     return Standing(relevant, above, relevant.of_columns(tied))
 
 
-def _agreed(ranks: Ranks, k: int) -> FloatArray:
-    """(n_candidates, n_queries) the share of the full size's first k documents among each candidate's first k."""
-    depth = 0 if ranks.top is None else ranks.top.depth
-    if depth < min(k, ranks.n_documents):
-        raise InputError(
-            f"Agreement@{k} needs the first {k} documents of every ranking; {depth} were kept",
-            f"run again with --label-free --measure Agreement@{k}",
-        )
-    return agreement(ranks, full_size(ranks.candidates), k)
-
-
-def _level(measure: Measure) -> int:
-    """The lowest relevant grade; nDCG takes every grade above 0 at its own worth."""
-    return 1 if measure.name == "nDCG" else measure.rel
-
-
 def _measured(standing: Standing, measure: Measure) -> FloatArray:
     if measure.name in _WHOLE:
         return _WHOLE[measure.name](standing, measure.cutoff)
@@ -116,17 +100,19 @@ def judged_share(ranks: Ranks, qrels: Qrels, k: int) -> FloatArray:
     return np.array(totals, np.float64) / slots
 
 
-def agreement(ranks: Ranks, baseline: Configuration, k: int) -> FloatArray:
-    """(n_candidates, n_queries) the share of the baseline's first k documents that each candidate's first k hold, in [0, 1].
+def agreement(ranks: Ranks, k: int) -> FloatArray:
+    """(n_candidates, n_queries) the share of the full size's first k documents that each candidate's first k hold, in [0, 1].
 
-    Needs `ranks.top` at least k deep, or as deep as the corpus. Rows of -1 (fewer documents than k) match nothing; a query for
-    which the baseline returns nothing has nothing to disagree on and scores 1. Raises ValueError where `ranks.top` is missing
-    or not deep enough.
+    Rows of -1 (fewer documents than k) match nothing; a query for which full size returns nothing has nothing to disagree on and
+    scores 1. Raises InputError where `ranks.top` is neither k deep nor as deep as the corpus.
     """
     top = ranks.top
     if top is None or top.depth < min(k, ranks.n_documents):
-        raise ValueError(f"agreement at {k} needs the first {k} documents of every ranking")
-    full = top.rows[ranks.candidates.index(baseline), :, :k]
+        raise InputError(
+            f"Agreement@{k} needs the first {k} documents of every ranking; {0 if top is None else top.depth} were kept",
+            f"run again with --label-free --measure Agreement@{k}",
+        )
+    full = top.rows[ranks.candidates.index(full_size(ranks.candidates)), :, :k]
     wanted = (full >= 0).sum(axis=1)
     out = np.ones((len(ranks.candidates), full.shape[0]))
     for c, rows in enumerate(top.rows[:, :, :k]):

@@ -118,7 +118,7 @@ def growths(
         project(
             exact,
             evaluation.qrels,
-            Demand(measure=measure, retain=policy.retain, alpha=policy.alpha, baseline=evaluation.full, units=units, lists=lists),
+            Demand(measure=measure, retain=policy.retain, alpha=policy.alpha, units=units, lists=lists),
             corpus_sizes,
             curve=curve,
         )

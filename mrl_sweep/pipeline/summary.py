@@ -33,7 +33,7 @@ from mrl_sweep.report.content.build import build_report, each_once, loser_rows, 
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.document_rows import LoserRow, SliceRow
 from mrl_sweep.report.folder import RunData, mentioned_rows
-from mrl_sweep.types import FLOAT32, SEED, Advice, Collection, Configuration, Qrels, Ranks, full_size
+from mrl_sweep.types import FLOAT32, SEED, Advice, Collection, Configuration, Qrels, Ranks
 
 AGREEMENT_AT: Final = 10
 LOSERS: Final = 5
@@ -129,7 +129,7 @@ def agreements(ranks: Ranks) -> dict[Configuration, dict[int, float]]:
     k = min(AGREEMENT_AT, ranks.top.depth if ranks.top is not None else 0)
     if k == 0:
         return {}
-    shares = agreement(ranks, full_size(ranks.candidates), k).mean(axis=1)
+    shares = agreement(ranks, k).mean(axis=1)
     return {candidate: {k: float(share)} for candidate, share in zip(ranks.candidates, shares, strict=True)}
 
 

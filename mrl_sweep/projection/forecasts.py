@@ -11,7 +11,7 @@ import numpy as np
 
 from mrl_sweep.decision.bounds import paired_bounds
 from mrl_sweep.decision.judging import or_none
-from mrl_sweep.decision.policy import MIN_QUERIES, falls_short, reaches
+from mrl_sweep.decision.policy import MIN_QUERIES, outcome_by
 from mrl_sweep.decision.student import t_quantile
 from mrl_sweep.decision.units import cluster_means, count_units
 from mrl_sweep.errors import InputError
@@ -23,7 +23,7 @@ from mrl_sweep.types import NOT_RETRIEVED, Configuration, FloatArray, IntArray, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What is asked of the projection: the measure, the share of full size to keep, one-sided alpha, and who full size is.
+    """What is asked of the projection: the measure, the share of full size to keep, and alpha, one-sided.
 
     `units` (n_queries,) numbers the unit of evidence that each query belongs to, where clusters are the units. `lists` has the
     configurations that order a shortlist again, each with how many candidates; they are projected too.
@@ -32,7 +32,6 @@ class Demand:
     measure: Measure
     retain: float = 0.98
     alpha: float = 0.05
-    baseline: Configuration | None = None
     units: IntArray | None = None
     lists: Mapping[Configuration, int] = field(default_factory=dict)
 
@@ -114,7 +113,7 @@ class GrowthModel:
     def of(cls, ranks: Ranks, qrels: Qrels, question: Demand) -> GrowthModel:
         exact = [c for c, candidate in enumerate(ranks.candidates) if candidate.is_exact]
         candidates = tuple(ranks.candidates[c] for c in exact)
-        baseline = question.baseline or full_size(candidates)
+        baseline = full_size(candidates)
         sought = wanted(qrels, question.measure)
         counted = np.flatnonzero(sought.n_relevant)
         if not len(counted):
@@ -189,22 +188,26 @@ class GrowthModel:
 
     def _forecasts(self, candidates: Sequence[Configuration], means: FloatArray, influence: FloatArray) -> tuple[Forecast, ...]:
         """Of these candidates, from `means` (n_candidates,) and `influence` (n_links, n_candidates, n_units)."""
-        links, n = len(influence), influence.shape[2]
+        links, n, full = len(influence), influence.shape[2], self.candidates.index(self.baseline)
         error = t_quantile(self.question.alpha, n - 1) * influence.std(axis=2, ddof=1) / sqrt(n) if n > 1 else np.inf
-        low, high = influence.mean(axis=2) - error, influence.mean(axis=2) + error
+        low, high = (influence.mean(axis=2) - error).min(axis=0), (influence.mean(axis=2) + error).max(axis=0)
         limits = np.empty((2, links, links, len(candidates)))  # by full size's link and the candidate's own
-        for full, own in np.ndindex(links, links):
-            limits[:, full, own] = self._limits(influence[own], influence[full])
+        for link, own in np.ndindex(links, links):
+            limits[:, link, own] = self._limits(influence[own], influence[link])
         own_error = self._own_error(influence.mean(axis=0))
         at_least, at_most = _widened(limits[0], own_error, np.min), _widened(limits[1], own_error, np.max)
-        full_mean = float(means[self.candidates.index(self.baseline)])
+        kept = means / means[full] if means[full] > 0 else np.full(len(means), np.nan)
+        at_least[full] = at_most[full] = kept[full]
         return tuple(
-            self._forecast(
-                one,
-                float(means[c]),
-                full_mean,
-                (float(low[:, c].min()), float(high[:, c].max())),
-                (or_none(at_least[c]), or_none(at_most[c])),
+            Forecast(
+                candidate=one,
+                mean=float(means[c]),
+                low=max(float(min(low[c], means[c])), 0.0),
+                high=min(float(max(high[c], means[c])), 1.0),
+                kept=or_none(kept[c]),
+                at_least=or_none(at_least[c]),
+                at_most=or_none(at_most[c]),
+                outcome=Outcome.BASELINE if one == self.baseline else self._outcome(or_none(at_least[c]), or_none(at_most[c])),
             )
             for c, one in enumerate(candidates)
         )
@@ -217,35 +220,8 @@ class GrowthModel:
         bounds = paired_bounds(values, base, retain=self.question.retain, alpha=self.question.alpha)
         return bounds.at_least, bounds.at_most
 
-    def _forecast(
-        self,
-        candidate: Configuration,
-        mean: float,
-        full: float,
-        band: tuple[float, float],
-        limits: tuple[float | None, float | None],
-    ) -> Forecast:
-        kept = mean / full if full > 0 else None
-        itself = candidate == self.baseline
-        at_least, at_most = (kept, kept) if itself or kept is None else limits
-        return Forecast(
-            candidate=candidate,
-            mean=mean,
-            low=max(min(band[0], mean), 0.0),
-            high=min(max(band[1], mean), 1.0),
-            kept=kept,
-            at_least=at_least,
-            at_most=at_most,
-            outcome=Outcome.BASELINE if itself else self._outcome(at_least, at_most),
-        )
-
     def _outcome(self, at_least: float | None, at_most: float | None) -> Outcome:
-        if self.n_units < MIN_QUERIES:
-            return Outcome.INCONCLUSIVE
-        retain = self.question.retain
-        return (
-            Outcome.PASS if reaches(at_least, retain) else Outcome.FAIL if falls_short(at_most, retain) else Outcome.INCONCLUSIVE
-        )
+        return Outcome.INCONCLUSIVE if self.n_units < MIN_QUERIES else outcome_by(at_least, at_most, self.question.retain)
 
     def _walk(self, forecasts: Sequence[Forecast]) -> int | None:
         """The smallest size that an unbroken walk of acceptable ones from full size down reaches."""

@@ -43,16 +43,14 @@ class Growth:
 
     `stops_at` gives the corpus size from which a candidate is no longer proven to keep the asked share, interpolated between
     sizes of which the sample's and those asked for are some: 0 where it is acceptable at none of these, None where
-    it still is at the last. `excluded` counts the candidates that are not projected, by reason.
+    it still is at the last. Configurations in an index have none: what it loses is not known from ranks.
     """
 
     measure: Measure
     n_sample: int
-    n_units: int
     at: tuple[CorpusSize, ...]
     stops_at: Mapping[Configuration, int | None]
     advice: tuple[Advice, ...]
-    excluded: Mapping[str, int]
 
 
 def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence[int], *, curve: bool = True) -> Growth:
@@ -74,15 +72,12 @@ def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence
     at = tuple(by_size[n] if n in by_size else _refusal(n, model.n_sample, reach) for n in corpus_sizes)
     names = (*model.candidates, *model.listed)
     stops = {name: _stops(name, points, question.retain) for name in names if name != model.baseline}
-    left_out = len(ranks.candidates) - len(names)
     return Growth(
         measure=question.measure,
         n_sample=model.n_sample,
-        n_units=model.n_units,
         at=at,
         stops_at=stops,
         advice=_advice(model, corpus_sizes, reach),
-        excluded={"candidates with an index that is not exact are not projected": left_out} if left_out else {},
     )
 
 

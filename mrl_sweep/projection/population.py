@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from scipy import special
 
+from mrl_sweep.measures.from_ranks import Relevant, discounts
 from mrl_sweep.types import NOT_RETRIEVED, FloatArray, IntArray, Measure, Qrels
 
 TIE_PLACES: Final = 64
@@ -47,19 +48,14 @@ class Wanted:
 
 def wanted(qrels: Qrels, measure: Measure) -> Wanted:
     """R@k, P@k and nDCG@k as such sums: the order of the relevant documents among themselves does not change with the corpus."""
-    k = measure.cutoff or 0
-    columns = np.flatnonzero(qrels.grades >= (1 if measure.name == "nDCG" else measure.rel))
-    queries = qrels.queries[columns]
-    n_relevant = np.bincount(queries, minlength=qrels.n_queries)
+    k, relevant = measure.cutoff or 0, Relevant.of(qrels, measure.lowest_grade)
+    queries, reward = relevant.queries, np.ones(k)
     if measure.name == "nDCG":
-        reward = 1.0 / np.log2(np.arange(2, k + 2))
-        gains = qrels.grades[columns].astype(np.float64)
-        order = np.lexsort((-gains, queries))
-        places = np.arange(len(columns)) - (np.cumsum(n_relevant) - n_relevant)[queries]
-        ideal = np.bincount(queries, gains[order] * np.append(reward, 0)[np.minimum(places, k)], qrels.n_queries)
-        return Wanted(columns, queries, gains / ideal[queries], n_relevant, reward)
-    share = 1.0 / n_relevant[queries] if measure.name == "R" else np.full(len(columns), 1.0 / k)
-    return Wanted(columns, queries, share, n_relevant, np.ones(k))
+        weights = discounts(k)
+        reward, worth = weights[:-1], relevant.gains / relevant.ideal(weights)[queries]
+    else:
+        worth = 1.0 / relevant.counts[queries] if measure.name == "R" else np.full(len(queries), 1.0 / k)
+    return Wanted(relevant.columns, queries, worth, relevant.counts, reward)
 
 
 @dataclass(frozen=True, slots=True)

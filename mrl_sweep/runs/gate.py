@@ -161,11 +161,11 @@ def _ask_bytes(max_bytes: int, run: EarlierRun) -> GateQuestion:
         judged = run.judge(grid.smallest)
         sentence = f"{cells[grid.smallest]:,} bytes a vector: {_finding(judged, run.policy).sentence}"
         return GateQuestion(GateAnswer(Status.PASS, sentence), question, grid.smallest)
-    first = [run.judge(path.steps[0]) for path in grid.paths]
+    first = [run.judge(path[0]) for path in grid.paths]
     worse = all(judgement.outcome is Outcome.FAIL for judgement in first)
     reasons = "; ".join(f"{judgement.candidate}: {judgement.reason}" for judgement in first if judgement.reason)
     sentence = f"No configuration of at most {max_bytes:,} bytes a vector is proven ({reasons})."
-    return GateQuestion(GateAnswer(Status.FAIL if worse else Status.INCONCLUSIVE, sentence), question, grid.paths[0].steps[0])
+    return GateQuestion(GateAnswer(Status.FAIL if worse else Status.INCONCLUSIVE, sentence), question, grid.paths[0][0])
 
 
 def ask_baseline(run: EarlierRun, before: EarlierRun, named: Configuration, *, max_regression: float) -> GateAnswer:

@@ -68,6 +68,11 @@ class Measure:
         """Whether it compares rankings with that of full size, and so says nothing about their quality."""
         return self.name == AGREEMENT
 
+    @property
+    def lowest_grade(self) -> int:
+        """The lowest grade that is relevant: nDCG takes every grade above 0, at its own worth."""
+        return 1 if self.name == "nDCG" else self.rel
+
     def __str__(self) -> str:
         rel = f"(rel={self.rel})" if self.rel != 1 else ""
         return f"{self.name}{rel}" + (f"@{self.cutoff}" if self.cutoff is not None else "")

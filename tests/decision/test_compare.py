@@ -63,13 +63,14 @@ def test_regression_fails_only_on_proof() -> None:
 def test_an_unchanged_run_is_no_regression_even_at_zero_tolerance() -> None:
     before, _ = runs(0)
     same = regression(before, before, max_regression=0.0)
-    assert (same.outcome, same.kept, same.unchanged) == (Outcome.INCONCLUSIVE, 1.0, 200)
+    assert (same.outcome, same.before, same.after) == (Outcome.INCONCLUSIVE, before.mean(), before.mean())
 
 
 def test_clusters_are_compared_as_units() -> None:
     first, second = runs(0.0)
     assert compare_paired(first, second, clusters=np.arange(200) // 5).queries == 40
-    assert regression(first, second, max_regression=0.01, clusters=np.arange(200) // 5).queries == 40
+    assert regression(first, first / 2, max_regression=0.01, clusters=np.arange(200) // 5).outcome is Outcome.FAIL
+    assert regression(first, first / 2, max_regression=0.01, clusters=np.arange(200) // 7).outcome is Outcome.INCONCLUSIVE
 
 
 def test_no_shared_query_is_refused() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.bounds import retained_p
-from mrl_sweep.decision.grid import Path, decide_grid, paths_through, walk_paths
+from mrl_sweep.decision.grid import decide_grid, paths_through, walk_paths
 from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import DecideBy, Policy
 from mrl_sweep.errors import InputError
@@ -37,26 +37,26 @@ def names(steps: tuple[Configuration, ...]) -> list[str]:
 
 def test_the_paths_are_few_and_fixed_by_names_and_bytes() -> None:
     bits, dimensions, rescored = paths_through(grid_bytes(rescored=True), FULL)
-    assert names(bits.steps)[:4] == ["1536:int8", "1536:int4", "1536:rabitq", "1024:rabitq"]
-    assert names(bits.steps)[-1] == "128:rabitq"
-    assert names(dimensions.steps)[:2] == ["1536:int4", "1024:int4"]
-    assert names(rescored.steps)[:2] == ["1536:rabitq:exact:rescore=4x", "1024:rabitq:exact:rescore=4x"]
-    assert [path.share for path in (bits, dimensions, rescored)] == [1 / 3] * 3
+    assert names(bits)[:4] == ["1536:int8", "1536:int4", "1536:rabitq", "1024:rabitq"]
+    assert names(bits)[-1] == "128:rabitq"
+    assert names(dimensions)[:2] == ["1536:int4", "1024:int4"]
+    assert names(rescored)[:2] == ["1536:rabitq:exact:rescore=4x", "1024:rabitq:exact:rescore=4x"]
 
 
 def test_sizes_alone_are_one_path_at_full_alpha() -> None:
     sizes = {cell(dim, "float32"): 4 * dim for dim in DIMS[1:]}
     (only,) = paths_through(sizes, FULL)
-    assert (only.share, names(only.steps)) == (1.0, ["1024", "768", "512", "384", "256", "128"])
+    assert names(only) == ["1024", "768", "512", "384", "256", "128"]
+    assert walk_paths(dict.fromkeys(only, 0.05), [only], alpha=0.05) == only
 
 
 def test_a_path_that_passes_to_its_end_hands_its_alpha_on() -> None:
     a, b, c, d = (cell(dim, "int8") for dim in (8, 6, 4, 2))
-    paths = [Path(name="one", steps=(a, b), share=0.5), Path(name="two", steps=(c, d), share=0.5)]
+    paths = [(a, b), (c, d)]
     assert walk_paths({a: 0.02, b: 0.025, c: 0.04, d: 0.05}, paths, alpha=0.05) == (a, b, c, d)
     assert walk_paths({a: 0.02, b: 0.026, c: 0.04, d: 0.05}, paths, alpha=0.05) == (a,)
     assert walk_paths({a: 0.03, b: 0.0, c: 0.03, d: 0.0}, paths, alpha=0.05) == ()
-    shared = [Path(name="one", steps=(a, b), share=0.5), Path(name="two", steps=(a, d), share=0.5)]
+    shared = [(a, b), (a, d)]
     assert walk_paths({a: 0.02, b: 1.0, d: 0.01}, shared, alpha=0.05) == (a, d)
 
 

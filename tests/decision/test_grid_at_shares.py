@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from mrl_sweep.decision.grid import decide_grid, grid_by_share, smallest_at
 from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import DecideBy, Policy
 from mrl_sweep.decision.walk import decide
-from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration, Measure, Scores
 
 NDCG = Measure("nDCG", 10)
@@ -41,20 +39,18 @@ def test_each_share_has_the_answer_of_its_own_decision() -> None:
 
 
 def test_with_codes_the_fewest_bytes_stand_beside_the_smallest_size() -> None:
-    answers = smallest_at(Question(scores(), Policy()), BYTES, (0.98, 0.95, 0.9))
+    _, *answers = smallest_at(Question(scores(), Policy()), BYTES)
     assert [(a.dimension, str(a.configuration)) for a in answers] == [(256, "256"), (256, "768:rabitq"), (128, "512:rabitq")]
 
 
 def test_nothing_proven_is_full_size() -> None:
-    (answer,) = smallest_at(Question(scores(40), Policy()), BYTES, (0.99,))
+    answer, *_ = smallest_at(Question(scores(40), Policy()), BYTES)
     assert (answer.dimension, str(answer.configuration)) == (768, "768")
 
 
-def test_it_is_by_bound_whatever_decides_and_refuses_what_is_no_share() -> None:
+def test_it_is_by_bound_whatever_decides() -> None:
     by_mean, by_bound = (Question(scores(40), Policy(decide_by=by)) for by in (DecideBy.MEAN, DecideBy.BOUND))
-    assert smallest_at(by_mean, {}, (0.98,)) == smallest_at(by_bound, {}, (0.98,))
-    with pytest.raises(InputError, match=r"retain is 1\.2"):
-        smallest_at(Question(scores(40), Policy()), {}, (1.2,))
+    assert smallest_at(by_mean, {}) == smallest_at(by_bound, {})
 
 
 def test_the_grid_s_answer_at_any_share_is_found_between_the_places_where_it_changes() -> None:

@@ -322,5 +322,5 @@ def test_documents_that_left_and_came_in_best_first() -> None:
     )
     first, second = biggest_losers(losing_scores(), SMALL, measure=NDCG, ranks=ranks)
     assert first == LosingQuery(0, 1.0, 0.4, left=(7, 3), came=(4, 2))
-    assert first.loss == 0.6
+    assert (first.before, first.after) == (1.0, 0.4)
     assert (second.left, second.came) == ((), ())

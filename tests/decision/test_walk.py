@@ -185,7 +185,7 @@ def test_controls_and_indexes_are_no_part_of_the_ladder() -> None:
         full_size(others)
 
 
-@pytest.mark.parametrize("wrong", [{"retain": 0.0}, {"retain": 1.01}, {"alpha": 0.5}, {"alpha": 0.0}, {"min_queries": 10}])
+@pytest.mark.parametrize("wrong", [{"retain": 0.0}, {"retain": 1.01}, {"alpha": 0.5}, {"alpha": 0.0}])
 def test_a_rule_that_proves_nothing_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         Policy(**wrong)  # type: ignore[arg-type]

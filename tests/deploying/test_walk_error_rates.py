@@ -58,14 +58,13 @@ def walked(p: dict[Configuration, float], steps: list[Configuration]) -> list[Co
 
 
 def paths() -> list[Path]:
-    return [Path(name=i, steps=tuple(indexed(i, dim) for dim in SIZES), share=1 / len(INDEXES)) for i in INDEXES]
+    return [tuple(indexed(i, dim) for dim in SIZES) for i in INDEXES]
 
 
 def families() -> list[Path]:
     """All that a budget may choose from: sizes, indexes and codes."""
     steps = [tuple(Configuration(str(Basis.PREFIX), dim, precision=code) for dim in SIZES) for code in ("float32", "int8")]
-    kinds = [*steps, *(path.steps for path in paths())]
-    return [Path(name=str(i), steps=kind, share=1 / len(kinds)) for i, kind in enumerate(kinds)]
+    return [*steps, *paths()]
 
 
 @pytest.mark.parametrize(("n", "common"), [(100, 0.0), (400, 0.7)])
@@ -83,8 +82,8 @@ def test_nothing_that_is_truly_too_low_is_named_in_more_than_six_percent(n: int,
             return p[FUNNELS[i].configuration] <= POLICY.alpha * share
 
         funnel = cheapest_proven(FUNNELS, N_DOCUMENTS, passes)
-        each_alone = [c for path in paths() for c in walked(p, list(path.steps))]
-        rows = [c for path in families() for c in walked(p, list(path.steps))]
+        each_alone = [c for path in paths() for c in walked(p, list(path))]
+        rows = [c for path in families() for c in walked(p, list(path))]
         named = {
             "verdict": walked(p, [Configuration.exact_prefix(dim) for dim in SIZES]),
             "index": list(walk_paths(p, paths(), alpha=POLICY.alpha)),

@@ -38,15 +38,14 @@ def test_judged_share_without_queries_is_zero() -> None:
 
 def test_agreement_is_the_share_of_the_full_size_list_in_any_order() -> None:
     ranks = with_top([[[1, 2, 3, 4], [9, 8, 7, 6]], [[4, 3, 9, 1], [1, 2, 3, 4]]])
-    assert agreement(ranks, ranks.candidates[0], 4).tolist() == [[1, 1], [0.75, 0]]
-    assert agreement(ranks, ranks.candidates[0], 2).tolist() == [[1, 1], [0, 0]]
-    assert agreement(ranks, ranks.candidates[1], 3).tolist() == [[1 / 3, 0], [1, 1]]
+    assert agreement(ranks, 4).tolist() == [[1, 1], [0.75, 0]]
+    assert agreement(ranks, 2).tolist() == [[1, 1], [0, 0]]
 
 
 def test_padding_never_agrees_and_a_small_corpus_is_compared_whole() -> None:
     ranks = with_top([[[0, 1, -1], [2, -1, -1], [-1, -1, -1]], [[1, -1, -1], [0, -1, -1], [-1, -1, -1]]], n_documents=3)
-    assert agreement(ranks, ranks.candidates[0], 3).tolist() == [[1, 1, 1], [0.5, 0, 1]]
-    assert agreement(ranks, ranks.candidates[0], 50).tolist() == [[1, 1, 1], [0.5, 0, 1]]
+    assert agreement(ranks, 3).tolist() == [[1, 1, 1], [0.5, 0, 1]]
+    assert agreement(ranks, 50).tolist() == [[1, 1, 1], [0.5, 0, 1]]
 
 
 def test_agreement_equals_a_loop_over_sets() -> None:
@@ -55,15 +54,15 @@ def test_agreement_equals_a_loop_over_sets() -> None:
     ranks = with_top(rows.tolist())
     for k in (1, 10, 40):
         expected = [[len(set(rows[0, q, :k]) & set(rows[c, q, :k])) / k for q in range(30)] for c in range(4)]
-        assert agreement(ranks, ranks.candidates[0], k).tolist() == expected
+        assert agreement(ranks, k).tolist() == expected
 
 
 def test_agreement_deeper_than_the_lists_kept_is_refused() -> None:
     ranks = with_top([[[1, 2, 3, 4]]])
-    with pytest.raises(ValueError, match="needs the first 5 documents"):
-        agreement(ranks, ranks.candidates[0], 5)
-    with pytest.raises(ValueError, match="needs the first 5 documents"):
-        agreement(Ranks(ranks.candidates, 9, ranks.above, ranks.tied), ranks.candidates[0], 5)
+    with pytest.raises(InputError, match="needs the first 5 documents"):
+        agreement(ranks, 5)
+    with pytest.raises(InputError, match="needs the first 5 documents"):
+        agreement(Ranks(ranks.candidates, 9, ranks.above, ranks.tied), 5)
 
 
 def test_agreement_is_the_share_of_the_full_size_s_first_documents_and_counts_every_query() -> None:

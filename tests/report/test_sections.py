@@ -171,7 +171,7 @@ def finding(value: str, *, q: float | None, kept: float, declared: bool = True) 
 
 def test_slice_rows_carry_the_search_and_the_margin() -> None:
     worse, open_ = finding("numeric", q=0.001, kept=0.93), finding("name", q=None, kept=0.99)
-    rows = slice_rows([worse, open_], [SliceJudgement(finding=worse, outcome=Outcome.FAIL, q_below=0.002)])
+    rows = slice_rows([worse, open_], [SliceJudgement(finding=worse, outcome=Outcome.FAIL)])
     assert rows == (
         SliceRow(
             field="type",

@@ -186,7 +186,7 @@ def bytes_sentence(verdict: Verdict, findings: Findings, fewest: Fewest | None) 
 
 
 def _cells(answer: GridAnswer) -> set[Configuration]:
-    return {step for path in answer.paths for step in path.steps}
+    return {step for path in answer.paths for step in path}
 
 
 def _own_words(finding: Finding, verdict: Verdict, full: Configuration) -> str:
