@@ -7,12 +7,10 @@ a live server in the tests. Tuples are never split, so the bytes of a vector are
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Final
 
 PAGE_BYTES: Final = 8192
@@ -23,6 +21,8 @@ _POINTER: Final = 4
 """Every tuple has a line pointer."""
 _ELEMENT_HEADER: Final = 72
 """Type, level, ten heap addresses of 6 bytes, the address of the neighbours."""
+_LINKS: Final = 16
+"""pgvector's own m, which the steps of the staircase are told for."""
 _LEVELS: Final = 8
 """A level is reached by one vector in m of the level below: with m = 16 the ninth by one in four billion."""
 
@@ -47,24 +47,17 @@ class VectorType(StrEnum):
     BIT = "bit"
 
 
-MOST_INDEXED_DIMS: Final[Mapping[VectorType, int]] = MappingProxyType(
-    {VectorType.VECTOR: 2000, VectorType.HALFVEC: 4000, VectorType.BIT: 64_000}
-)
-
-
 def value_bytes(kind: VectorType, dim: int) -> int:
-    """Bytes of one value with its 8 bytes of header: length and dimensions."""
+    """Counts the bytes of one value with its 8 bytes of header: length and dimensions."""
     per_dim = {VectorType.VECTOR: 4 * dim, VectorType.HALFVEC: 2 * dim, VectorType.BIT: (dim + 7) // 8}
     return 8 + per_dim[kind]
 
 
-def hnsw_bytes(kind: VectorType, dim: int, n: int, *, m: int = 16) -> int | None:
-    """Bytes that an HNSW index over n different vectors has most often, built at once; None above the type's limit.
+def hnsw_bytes(kind: VectorType, dim: int, n: int, *, m: int = _LINKS) -> int:
+    """Counts the bytes that an HNSW index over n different vectors has most often, built at once.
 
     The levels of the graph are drawn at random, so a build may have a page or two more or fewer.
     """
-    if dim > MOST_INDEXED_DIMS[kind]:
-        return None
     per_page = rows_per_page(kind, dim, m=m)
     # as many pages as hold all vectors in one build of two: the half turns the expected number into the median
     pages = math.ceil((n - 0.5) / per_page) if per_page >= 1 else math.ceil(n / per_page)
@@ -72,8 +65,8 @@ def hnsw_bytes(kind: VectorType, dim: int, n: int, *, m: int = 16) -> int | None
 
 
 @lru_cache(maxsize=4096)
-def rows_per_page(kind: VectorType, dim: int, *, m: int = 16) -> float:
-    """How many vectors a page of an HNSW index holds in the long run; one half where each takes two pages.
+def rows_per_page(kind: VectorType, dim: int, *, m: int = _LINKS) -> float:
+    """Counts the vectors that a page of an HNSW index holds in the long run; one half where each takes two pages.
 
     An element and its neighbours stand on one page where both fit on an empty one. The tuple that no longer fits opens the
     next page, so the levels of first elements are the stationary law of a chain: tall elements open pages more often.
@@ -112,7 +105,7 @@ def _neighbours(level: int, m: int) -> int:
 
 
 def table_bytes(dim: int, n: int) -> int:
-    """Bytes of a table of n rows `(id bigint, embedding vector(dim))`, as `pg_table_size` gives them after plain inserts.
+    """Counts the bytes of a table of n rows `(id bigint, embedding vector(dim))`, as `pg_table_size` does after plain inserts.
 
     A row above 2 KB keeps its vector in TOAST, in chunks of 1,996 bytes, four to a page; the TOAST's own index and the free
     space maps count. The primary key's index does not. COPY reserves some pages ahead: up to a third more on a small table.
@@ -154,25 +147,21 @@ def _toast_pages(n: int, chunks: list[int]) -> int:
     return pages + round((n - rows) * (pages - halfway) / (rows - 1 - rows // 2))
 
 
-def step_of(kind: VectorType, dim: int, *, m: int = 16) -> tuple[int, int] | None:
-    """The step of the staircase that `dim` stands on: (smallest, largest) dimensions with as many whole rows a page.
+def step_begins(kind: VectorType, dim: int) -> int:
+    """Finds where the step of the staircase that `dim` stands on begins: the fewest dimensions with as many whole rows a page.
 
-    `(989, 2000)` of `vector` says that 1,024 costs what 1,536 costs, and that 988 is the next step down. None above the limit.
+    949 of `vector` for 1,024 and for 1,536 says that they cost the same, and that 948 is the next step down.
     """
-    most = MOST_INDEXED_DIMS[kind]
-    if dim > most:
-        return None
 
     def fewer(at: int) -> int:
-        return -_whole_rows(kind, at, m)
+        return -_whole_rows(kind, at)
 
-    dims = range(1, most + 1)
-    return dims[bisect_left(dims, fewer(dim), key=fewer)], dims[bisect_right(dims, fewer(dim), key=fewer) - 1]
+    return 1 + bisect_left(range(1, dim + 1), fewer(dim), key=fewer)
 
 
-def _whole_rows(kind: VectorType, dim: int, m: int) -> int:
+def _whole_rows(kind: VectorType, dim: int) -> int:
     """Elements of the lowest level that fit on a page; 0 where one takes two pages."""
-    return _HNSW_ROOM // (_aligned(_ELEMENT_HEADER + value_bytes(kind, dim)) + _neighbours(0, m) + 2 * _POINTER)
+    return _HNSW_ROOM // (_aligned(_ELEMENT_HEADER + value_bytes(kind, dim)) + _neighbours(0, _LINKS) + 2 * _POINTER)
 
 
 def _aligned(size: int) -> int:

@@ -9,21 +9,19 @@ import datetime
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
-from enum import StrEnum
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from string import Template
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from mrl_sweep.deploying.index_spec import index_bytes, parse_index
-from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, step_of, table_bytes
+from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, step_begins, table_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.precision import HAMMING, bytes_per_vector
 from mrl_sweep.types import EXACT, Advice, Basis, Configuration
 from mrl_sweep.words import did_you_mean
 
-SCHEMA_VERSION: Final = 1
 DEFAULT_TARGET: Final = "faiss"
 ANY_PRECISION: Final = "*"
 _CHUNK: Final = 1024
@@ -39,17 +37,9 @@ _FAISS_CODES: Final = {
 }
 
 
-class Verified(StrEnum):
-    """How far a row was verified: seen on the running system, read on the vendor's page, or told and not found again."""
-
-    RUN = "run"
-    VENDOR = "vendor"
-    UNVERIFIED = "unverified"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """One way in which a target keeps a number; `called` is the target's name of `precision`.
+    """An offer is one way in which a target keeps a number; `called` is the target's name of `precision`.
 
     `most_dims` is the largest vector that an index takes so (0: no limit is known), `index` the FAISS structure that stands in
     for the target's own, `layout` the formula of its bytes, empty where those of the stand-in are all there is. `codes`: codes
@@ -62,7 +52,7 @@ class Offer:
     index: str
     source: str
     checked: datetime.date
-    verified: Verified
+    verified: str
     layout: str = ""
     codes: bool = False
 
@@ -73,7 +63,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """Something to paste: `text` with `$dim`, `$full`, `$called`, `$m`, `$candidates`; for one precision, or for `*`."""
+    """A statement is pasted: `text` with `$dim`, `$full`, `$called`, `$m`, `$candidates`; for some precisions, or for `*`."""
 
     precision: str
     language: str
@@ -81,14 +71,14 @@ class Statement:
     purpose: str = "index"
     rescored: bool = False
 
-    def fill(self, **values: object) -> str:
-        """The text to paste. Raises KeyError for a name that `values` lack."""
-        return Template(self.text).substitute(values)
+    def serves(self, precision: str) -> bool:
+        """Whether it is a statement for this precision."""
+        return self.precision == ANY_PRECISION or precision in self.precision.split()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One database: what it offers, in the order of the file, and what to paste into it.
+    """A target is one database: what it offers, in the order of the file, and what to paste into it.
 
     `cuts`: it is given full vectors, and its statements cut them.
     """
@@ -112,7 +102,7 @@ class Target:
         return any(offer.codes for offer in self.offers)
 
     def compared_otherwise(self, precision: str, *, symmetric: bool) -> str:
-        """Why codes that were measured with float32 queries (not `symmetric`) are not the target's; empty where they are."""
+        """Says why codes that were measured with float32 queries (not `symmetric`) are not the target's; empty where they are."""
         offer = self.offer(precision)
         if offer is None or not offer.codes or symmetric or precision == HAMMING:
             return ""
@@ -120,13 +110,18 @@ class Target:
         return f"{how}, here float32 queries were compared with them: --target {self.name} measures that"
 
     def offer(self, precision: str) -> Offer | None:
-        """How the target keeps this precision; None where it does not offer it. FAISS offers all."""
+        """Finds how the target keeps this precision; None where it does not offer it. FAISS offers all."""
         if self.name == DEFAULT_TARGET:
             return self.offers[0]
         return next((offer for offer in self.offers if offer.precision == precision), None)
 
+    def _taking(self, configuration: Configuration) -> Offer | None:
+        """Finds how the target keeps this configuration; None where it offers no such precision, or not at this size."""
+        offer = self.offer(configuration.precision)
+        return offer if offer is not None and offer.takes(configuration.dim) else None
+
     def refusal(self, configuration: Configuration, full: int) -> str:
-        """Why the target cannot hold this configuration of vectors of `full` dimensions; empty where it can."""
+        """Says why the target cannot hold this configuration of vectors of `full` dimensions; empty where it can."""
         offer = self.offer(configuration.precision)
         if offer is None:
             return f"{self.title} offers no {configuration.precision}: it has {', '.join(self.precisions)}"
@@ -147,7 +142,7 @@ class Target:
         if self.name == DEFAULT_TARGET:
             return ""
         precision, dim = configuration.precision, configuration.dim
-        if not any(one.rescored and one.precision in (ANY_PRECISION, precision) for one in self.statements):
+        if not any(one.rescored and one.serves(precision) for one in self.statements):
             return f"{self.title} is not known to order a shortlist of {precision} again"
         factor, _, reach = configuration.rescore.partition("@")
         stored = full if self.stores_full_vectors and configuration.basis == Basis.PREFIX else dim
@@ -157,26 +152,26 @@ class Target:
         return f"{how}, not by {int(reach or full):,}: --target {self.name} measures that"
 
     def index_bytes(self, configuration: Configuration, docs: int) -> int | None:
-        """Bytes of the target's index over `docs` vectors; None where it is refused, or no formula is known."""
-        offer = self.offer(configuration.precision)
-        if offer is None or not offer.takes(configuration.dim):
+        """Counts the bytes of the target's index over `docs` vectors; None where it is refused, or no formula is known."""
+        offer = self._taking(configuration)
+        if offer is None:
             return None
         structure = offer.index if configuration.index == EXACT else configuration.index
         return LAYOUTS[offer.layout](structure, configuration, docs)
 
     def disk_bytes(self, configuration: Configuration, full: int, docs: int) -> int | None:
-        """Bytes of the table that keeps the full vectors beside the index; None where no formula is known."""
+        """Counts the bytes of the table that keeps the full vectors beside the index; None where no formula is known."""
         return table_bytes(full, docs) if self.name == "pgvector" and configuration.dim <= full else None
 
     def paste(
         self, configuration: Configuration, full: int, *, k: int = 10, effort: int | None = None
     ) -> tuple[tuple[Statement, str], ...]:
-        """The statements for this configuration, filled in, for the best `k`; none where the target refuses it.
+        """Fills in the statements for this configuration and its best `k`; none where the target refuses it.
 
         A search keeps `effort` candidates at least, and as many as are rescored; by default 40, and never fewer than `k`.
         """
-        offer = self.offer(configuration.precision)
-        if offer is None or not offer.takes(configuration.dim):
+        offer = self._taking(configuration)
+        if offer is None:
             return ()
         factor = int((re.match(r"\d+", configuration.rescore) or ["1"])[0])
         candidates = k * factor
@@ -191,14 +186,14 @@ class Target:
             "k": k,
             "factory": faiss_code(configuration.precision) if configuration.index == EXACT else configuration.index,
         }
-        fitting = [one for one in self.statements if one.precision in (ANY_PRECISION, configuration.precision)]
+        fitting = [one for one in self.statements if one.serves(configuration.precision)]
         rescored = {one.purpose for one in fitting if one.rescored and configuration.rescore}
         chosen = [one for one in fitting if one.rescored == (one.purpose in rescored)]
-        return tuple((one, one.fill(**values)) for one in chosen)
+        return tuple((one, Template(one.text).substitute(values)) for one in chosen)
 
 
 def faiss_code(precision: str) -> str:
-    """FAISS's word for the precision; a FAISS word is its own."""
+    """Says the precision in FAISS's word; a FAISS word is its own."""
     return _FAISS_CODES.get(precision, precision)
 
 
@@ -256,63 +251,22 @@ def _links(structure: str) -> int:
 
 @cache
 def target_named(name: str) -> Target:
-    """The target of this name. Raises InputError with the nearest name otherwise."""
+    """Finds the target of this name in the packaged file. Raises InputError with the nearest name otherwise."""
     texts = target_texts()
-    if name in texts:
-        return read_targets(texts[name])[name]
-    raise InputError(f"there is no target {name!r}", f"{did_you_mean(name, texts)} targets are: {', '.join(texts)}".lstrip())
+    if name not in texts:
+        near = did_you_mean(name, texts)
+        raise InputError(f"there is no target {name!r}", f"{near} targets are: {', '.join(texts)}".lstrip())
+    (table,) = tomllib.loads(texts[name]).values()
+    offers = tuple(Offer(**row) for row in table.pop("offers"))
+    return Target(name=name, offers=offers, statements=tuple(Statement(**row) for row in table.pop("statements", ())), **table)
 
 
 @cache
 def target_texts() -> Mapping[str, str]:
     """The packaged file as a document for each target, by name, in its order: a run reads that of its own target alone."""
     text = Path(__file__).with_name("targets.toml").read_text(encoding="utf-8")
-    head, *tables = re.split(r"^(?=\[\w+\]$)", text, flags=re.MULTILINE)
-    return {table[1 : table.index("]")]: head + table for table in tables}
-
-
-def read_targets(text: str) -> dict[str, Target]:
-    """The targets of a TOML document. Raises ValueError naming the target and key for anything the schema does not have."""
-    tables = tomllib.loads(text)
-    if tables.pop("schema_version", None) != SCHEMA_VERSION:
-        raise ValueError(f"schema_version must be {SCHEMA_VERSION}")
-    return {name: _target(name, table) for name, table in tables.items()}
-
-
-def _target(name: str, table: Mapping[str, Any]) -> Target:
-    offers = tuple(_row(Offer, row, f"[{name}] offers") for row in table.get("offers", ()))
-    statements = tuple(_row(Statement, row, f"[{name}] statements") for row in table.get("statements", ()))
-    if not offers:
-        raise ValueError(f"[{name}] offers nothing")
-    precisions = {*(offer.precision for offer in offers), ANY_PRECISION}
-    for statement in statements:
-        if statement.precision not in precisions:
-            raise ValueError(f"[{name}] statements: {statement.precision} is not among its offers")
-    return _row(Target, {**table, "name": name, "offers": offers, "statements": statements}, f"[{name}]")
-
-
-Row = TypeVar("Row", Offer, Statement, Target)
-
-_KINDS: Final = {"str": str, "int": int, "bool": bool, "datetime.date": datetime.date, "Verified": str}
-
-
-def _row(kind: type[Row], values: Mapping[str, Any], where: str) -> Row:
-    """A dataclass from a table of the file, each value checked against its annotation."""
-    columns = {field.name: field for field in fields(kind)}
-    if unknown := [key for key in values if key not in columns]:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}")
-    if missing := [name for name, field in columns.items() if name not in values and field.default is MISSING]:
-        raise ValueError(f"{where}: no {missing[0]}")
-    checked = dict(values)
-    for key, value in values.items():
-        expected = _KINDS.get(str(columns[key].type))
-        if expected is not None and type(value) is not expected:
-            raise ValueError(f"{where}: {key} must be {expected.__name__}, not {value!r}")
-    if kind is Offer:
-        checked["verified"] = Verified(values["verified"])
-        if checked.get("layout", "") not in LAYOUTS:
-            raise ValueError(f"{where}: there is no layout {checked['layout']!r}")
-    return kind(**checked)
+    _, *tables = re.split(r"^(?=\[\w+\]$)", text, flags=re.MULTILINE)
+    return {table[1 : table.index("]")]: table for table in tables}
 
 
 def check_target(target: Target, precisions: Iterable[str]) -> None:
@@ -327,7 +281,7 @@ def check_target(target: Target, precisions: Iterable[str]) -> None:
 def target_advice(
     target: Target, dims: Sequence[int], precisions: Iterable[str], *, symmetric: bool = False
 ) -> tuple[Advice, ...]:
-    """What does not fit, then the steps of the staircase that the sizes of this sweep stand on, for each precision.
+    """Tells what does not fit, then the steps of the staircase that the sizes of this sweep stand on, for each precision.
 
     `symmetric`: the sweep compared signs with signs.
     """
@@ -376,13 +330,11 @@ def _steps(target: Target, offer: Offer, dims: Sequence[int]) -> list[Advice]:
     if not offer.layout.startswith("pgvector:"):
         return []
     descending = sorted(dims, reverse=True)
-    by_step: dict[tuple[int, int], list[int]] = {}
-    for dim in descending:
-        step = step_of(VectorType(offer.called), dim)
-        if step is not None:
-            by_step.setdefault(step, []).append(dim)
+    by_step: dict[int, list[int]] = {}
+    for dim in filter(offer.takes, descending):
+        by_step.setdefault(step_begins(VectorType(offer.called), dim), []).append(dim)
     advice = []
-    for (first, _), (largest, *others) in by_step.items():
+    for first, (largest, *others) in by_step.items():
         below = [dim for dim in descending if dim < first]
         if not others:
             continue

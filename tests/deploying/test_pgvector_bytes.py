@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mrl_sweep.deploying.pgvector_bytes import PAGE_BYTES, VectorType, hnsw_bytes, rows_per_page, step_of, table_bytes
+from mrl_sweep.deploying.pgvector_bytes import PAGE_BYTES, VectorType, hnsw_bytes, rows_per_page, step_begins, table_bytes
 
 MEASURED_AT_400 = {
     # dim: bytes of index a vector as vector, halfvec, bit
@@ -28,10 +28,7 @@ MEASURED_AT_400 = {
 def test_the_staircase_of_a_live_server_is_met_to_a_page(dim: int) -> None:
     for kind, measured in zip(VectorType, MEASURED_AT_400[dim], strict=True):
         expected = hnsw_bytes(kind, dim, 400)
-        if measured is None:
-            assert expected is None
-        else:
-            assert expected is not None
+        if measured is not None:
             assert abs(expected - 400 * measured) <= PAGE_BYTES + 200, (kind, dim)
             if measured > 800:
                 assert expected == pytest.approx(400 * measured, rel=0.02), (kind, dim)
@@ -59,15 +56,15 @@ PAGES_OF_MOST_BUILDS = {
 def test_the_form_is_what_most_builds_of_a_small_table_have(dim: int) -> None:
     """A page is five percent of so few rows, and the random levels of a graph decide it: most builds is all there is to meet."""
     bit, halfvec, vector = PAGES_OF_MOST_BUILDS[dim]
-    assert (hnsw_bytes(VectorType.BIT, dim, 400) or 0) // PAGE_BYTES in bit
-    assert (hnsw_bytes(VectorType.HALFVEC, dim, 400) or 0) // PAGE_BYTES == halfvec
+    assert hnsw_bytes(VectorType.BIT, dim, 400) // PAGE_BYTES in bit
+    assert hnsw_bytes(VectorType.HALFVEC, dim, 400) // PAGE_BYTES == halfvec
     if vector is not None:
-        assert (hnsw_bytes(VectorType.VECTOR, dim, 400) or 0) // PAGE_BYTES == vector
+        assert hnsw_bytes(VectorType.VECTOR, dim, 400) // PAGE_BYTES == vector
 
 
 def test_a_small_table_is_no_small_picture_of_a_large_one() -> None:
     """At 400 rows, 26 pages of `bit(1536)` are 532.5 bytes a row, the first and the last page among them; a million has 501.8."""
-    small, large = (hnsw_bytes(VectorType.BIT, 1536, n) or 0 for n in (400, 1_000_000))
+    small, large = (hnsw_bytes(VectorType.BIT, 1536, n) for n in (400, 1_000_000))
     assert small == 26 * PAGE_BYTES
     assert large / 1_000_000 == pytest.approx(501.8, abs=0.1)
 
@@ -89,7 +86,6 @@ def test_a_small_table_is_no_small_picture_of_a_large_one() -> None:
 )
 def test_many_vectors_are_within_half_a_percent(kind: VectorType, dim: int, n: int, measured: float) -> None:
     expected = hnsw_bytes(kind, dim, n)
-    assert expected is not None
     assert expected / n == pytest.approx(measured, rel=0.005)
 
 
@@ -122,21 +118,19 @@ def test_a_table_grows_in_proportion() -> None:
 
 def test_from_1536_to_1024_nothing_is_saved_and_to_768_half() -> None:
     at = {dim: hnsw_bytes(VectorType.VECTOR, dim, 1_000_000) for dim in (1536, 1024, 768)}
-    assert at[1536] == at[1024] == 2 * (at[768] or 0) - PAGE_BYTES
+    assert at[1536] == at[1024] == 2 * at[768] - PAGE_BYTES
 
 
-def test_steps_are_named_by_their_first_and_last_size() -> None:
-    assert step_of(VectorType.VECTOR, 1024) == (949, 1968)
-    assert step_of(VectorType.VECTOR, 768) == (609, 948)
-    assert step_of(VectorType.VECTOR, 2001) is None
+def test_steps_are_named_by_their_first_size() -> None:
+    assert [step_begins(VectorType.VECTOR, dim) for dim in (1024, 1536, 1968, 948, 768)] == [949, 949, 949, 609, 609]
 
 
 def test_a_step_ends_where_one_dimension_more_costs_more() -> None:
     for kind in VectorType:
-        first, last = step_of(kind, 512) or (0, 0)
-        assert rows_per_page(kind, first) - rows_per_page(kind, last) < 1
-        assert (step_of(kind, first - 1) or (0, 0))[1] == first - 1
-        assert (step_of(kind, last + 1) or (0, 0))[0] == last + 1
+        first = step_begins(kind, 512)
+        assert rows_per_page(kind, first) - rows_per_page(kind, 512) < 1
+        assert step_begins(kind, first) == first
+        assert step_begins(kind, first - 1) < first
 
 
 def test_more_links_fit_fewer_vectors_on_a_page() -> None:

@@ -2,60 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import date
+from typing import get_type_hints
 
 import pytest
 
 from mrl_sweep.deploying.index_spec import index_bytes
 from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, table_bytes
-from mrl_sweep.deploying.targets import LAYOUTS, Verified, check_target, read_targets, target_advice, target_named, target_texts
+from mrl_sweep.deploying.targets import (
+    ANY_PRECISION,
+    LAYOUTS,
+    Offer,
+    Statement,
+    Target,
+    check_target,
+    target_advice,
+    target_named,
+    target_texts,
+)
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Configuration
-
-ROW = 'precision = "float32", called = "x", most_dims = 8, index = "HNSW16", source = "s", checked = 2026-01-01, verified = "run"'
-
-
-def document(row: str = ROW, more: str = "") -> str:
-    return f'schema_version = 1\n[t]\ntitle = "T"\noffers = [{{ {row} }}]\n{more}'
 
 
 def sizes(text: str) -> Configuration:
     return Configuration.parse(text)
 
 
-def test_a_row_is_read_as_it_is_written() -> None:
-    target = read_targets(document())["t"]
-    offer = target.offers[0]
-    assert (target.name, target.title, offer.precision, offer.most_dims) == ("t", "T", "float32", 8)
-    assert (offer.checked, offer.verified, offer.layout, offer.codes) == (date(2026, 1, 1), Verified.RUN, "", False)
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        (document().replace("schema_version = 1", "schema_version = 2"), "schema_version must be 1"),
-        (document(more='colour = "red"'), r"\[t\]: unknown key 'colour'"),
-        (document(ROW + ", colour = 1"), r"\[t\] offers: unknown key 'colour'"),
-        (document(ROW.replace(', source = "s"', "")), r"\[t\] offers: no source"),
-        (document(ROW.replace("most_dims = 8", 'most_dims = "8"')), "most_dims must be int"),
-        (document(ROW.replace("2026-01-01", '"2026"')), "checked must be date"),
-        (document(ROW.replace('"run"', '"rumour"')), "rumour"),
-        (document(ROW + ', layout = "none"'), "there is no layout 'none'"),
-        (document(more='statements = [{ precision = "int8", language = "sql", text = "" }]'), "int8 is not among its offers"),
-        ('schema_version = 1\n[t]\ntitle = "T"', r"\[t\] offers nothing"),
-    ],
-)
-def test_what_the_schema_does_not_have_is_refused_with_its_place(text: str, problem: str) -> None:
-    with pytest.raises(ValueError, match=problem):
-        read_targets(text)
-
-
 def test_every_packaged_row_has_a_source_a_date_and_a_layout() -> None:
     for target in map(target_named, target_texts()):
+        assert target.offers, target.name
         for offer in target.offers:
             assert offer.source, target.name
             assert offer.checked >= date(2026, 1, 1), target.name
+            assert offer.verified in ("run", "vendor", "unverified")
             assert offer.layout in LAYOUTS
+
+
+def test_every_packaged_value_is_of_its_columns_kind() -> None:
+    for target in map(target_named, target_texts()):
+        rows: tuple[Target | Offer | Statement, ...] = (target, *target.offers, *target.statements)
+        for row in rows:
+            kinds = get_type_hints(type(row))
+            plain = {one.name: getattr(row, one.name) for one in fields(row) if kinds[one.name] in (str, int, bool, date)}
+            assert {name: type(value) for name, value in plain.items()} == {name: kinds[name] for name in plain}, target.name
+
+
+def test_every_packaged_statement_is_for_what_its_target_offers() -> None:
+    for target in map(target_named, target_texts()):
+        named = {word for one in target.statements for word in one.precision.split()}
+        assert named <= {*target.precisions, ANY_PRECISION}, target.name
 
 
 def test_targets_that_the_command_line_names_are_there() -> None:
@@ -235,5 +231,5 @@ def test_nothing_is_pasted_into_a_target_that_refuses() -> None:
 def test_a_row_that_could_not_be_verified_says_so() -> None:
     for target in map(target_named, target_texts()):
         for offer in target.offers:
-            if offer.verified == Verified.VENDOR:
+            if offer.verified == "vendor":
                 assert offer.source.startswith("https://"), (target.name, offer.source)
