@@ -21,7 +21,7 @@ ON_DISK: Final = "disk holds the index files and one copy of the float32 vectors
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Codes in the structure that searches them; `refusal` says why the target cannot hold them, empty where it can."""
+    """Codes stand in the structure that searches them; `refusal` says why the target cannot hold them, empty where it can."""
 
     base: Configuration
     index: str
@@ -36,7 +36,7 @@ def placed(
     *,
     symmetric: bool = True,
 ) -> list[Placed]:
-    """Every configuration in each of its `indexes`, the largest size first; without any, in the target's own structure.
+    """Places every configuration in each of its `indexes`, the largest size first; without any, in the target's own structure.
 
     What the target does not offer at all (a precision) is left out; what it offers but not at this size, or does not order again
     as it was measured, is there, refused. `full` is the model's size; `symmetric`: the run compared signs with signs.
@@ -54,7 +54,7 @@ def placed(
 
 
 def target_weight(target: Target, at: Placed, docs: int) -> tuple[int, str] | None:
-    """Bytes of the target's index, and whose they are in words; None where no formula is known."""
+    """Weighs the target's index in bytes, and says whose they are; None where no formula is known."""
     weight = target.index_bytes(replace(at.base, index=at.index), docs)
     if weight is None or target.name == DEFAULT_TARGET:
         return None
@@ -67,14 +67,13 @@ def target_weight(target: Target, at: Placed, docs: int) -> tuple[int, str] | No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRequest:
-    """What is planned. Prices are the user's, in the user's currency, per month where so named; None leaves a column empty.
+    """A request says what is planned. Prices are the user's, per month where so named; None leaves a column empty.
 
     Without `indexes`, each configuration stands in those that the run measured it in, else in the target's own. `p99_ms`,
     `size_bytes` (of one replica's index), `recall` and `queries_per_second` are limits: what is not known to be within them is
-    not acceptable. `headroom` is the share of each machine's
-    memory that stays free. Memory is priced per GiB unless machines have a price. `documents_per_second` is the rate at which
-    texts are embedded; `tokens_per_document` and `price_per_million_tokens` are for
-    hosted models.
+    not acceptable. `headroom` is the share of each machine's memory that stays free. Memory is priced per GiB unless machines
+    have a price. `documents_per_second` is the rate at which texts are embedded; `tokens_per_document` and
+    `price_per_million_tokens` are for hosted models.
     """
 
     docs: int
@@ -98,7 +97,7 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRow:
-    """One configuration at the planned corpus. Bytes are per replica, but `memory_bytes` and `disk_bytes` of the fleet.
+    """A row is one configuration at the planned corpus. Bytes are per replica, `memory_bytes` and `disk_bytes` of the fleet.
 
     `quality`, `kept`, `at_least` and `acceptable` are those of the run's own finding, all None where the run did not measure
     this configuration; `reason` says why it is not acceptable, or not known to be. `acceptable` also asks for the planned
@@ -144,26 +143,16 @@ class PlanRow:
 
 
 def check_request(request: PlanRequest) -> None:
-    if request.docs < 1 or request.replicas < 1:
-        raise InputError("a plan needs at least one document and one replica", "--docs 50M --replicas 2")
-    if not 0 <= request.headroom < 1:
-        raise InputError(
-            f"headroom {request.headroom:g} is not a share below 1", "--headroom 0.2 leaves a fifth of the memory free"
-        )
-    for name in ("queries_per_second", "p99_ms", "size_bytes", "machine_bytes", "documents_per_second", "tokens_per_document"):
-        value = getattr(request, name)
-        if value is not None and not value > 0:
-            raise InputError(f"{name.replace('_', ' ')} must be above zero, not {value:g}", "see `mrl-sweep plan --help`")
-    for name in ("price_gib_month", "price_disk_gib_month", "machine_price_month", "price_per_million_tokens"):
-        value = getattr(request, name)
-        if value is not None and not (value >= 0 and math.isfinite(value)):
-            raise InputError(f"{name.replace('_', ' ')} must not be negative, not {value:g}", "see `mrl-sweep plan --help`")
+    """Raises InputError for what each number allows by itself: a rate or a size of 0, and the price of a machine of no size."""
+    for name in ("queries_per_second", "machine_bytes", "documents_per_second", "tokens_per_document"):
+        if getattr(request, name) == 0:
+            raise InputError(f"{name.replace('_', ' ')} must be above zero, not 0", "see `mrl-sweep plan --help`")
     if request.machine_price_month is not None and request.machine_bytes is None:
         raise InputError("a machine has a price but no size", "--machine-memory 64GiB")
 
 
 def costed_row(request: PlanRequest, at: Placed, one_index: int | None, ahead: Outlook, beside: int) -> PlanRow:
-    """Bytes, machines, latency and cost; nothing of quality. `beside` is what lies on disk beside the index."""
+    """Fills in bytes, machines, latency and cost, nothing of quality. `beside` is what lies on disk beside the index."""
     base, index = at.base, at.index
     rate = ahead.queries_per_second.value if ahead.queries_per_second else None
     replicas = request.replicas
@@ -206,7 +195,7 @@ def costed_row(request: PlanRequest, at: Placed, one_index: int | None, ahead: O
 
 
 def bytes_beside(target: Target, base: Configuration, full_dim: int, docs: int) -> int:
-    """Bytes on disk beside the index: the target's table, else one copy of the vectors, at the size that a search may need."""
+    """Counts the bytes on disk beside the index: the target's table, else one copy of the vectors that a search may need."""
     table = target.disk_bytes(base, full_dim, docs)
     if table is not None:
         return table
@@ -230,6 +219,7 @@ def _monthly_cost(request: PlanRequest, memory: int, disk: int, machines: int | 
 
 
 def with_saving(row: PlanRow, full: PlanRow | None) -> PlanRow:
+    """Adds what the row costs less per month than `full` size with the same index; nothing where either has no price."""
     if full is None or row.monthly_cost is None or full.monthly_cost is None:
         return row
     saving = full.monthly_cost - row.monthly_cost
@@ -238,6 +228,7 @@ def with_saving(row: PlanRow, full: PlanRow | None) -> PlanRow:
 
 
 def assumptions_of(request: PlanRequest) -> list[str]:
+    """Says in sentences what the figures of a bill rest on."""
     lines = ["memory holds one index per replica", ON_DISK]
     if request.machine_bytes is not None:
         free = asked_share(request.headroom)

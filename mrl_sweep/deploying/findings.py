@@ -54,7 +54,7 @@ _NOTHING: Final[Mapping[Configuration, Any]] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smaller:
-    """What the same index does over a sample of `docs` documents: what its growth is read from. None is "not measured"."""
+    """The same index was measured over a sample of `docs` documents, so that its growth can be read. None is "not measured"."""
 
     docs: int
     p50_ms: float | None = None
@@ -65,7 +65,7 @@ class Smaller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost(SearchCost):
-    """What a configuration's index costs, the latency of single queries on one thread in ms, and what `smaller` it did."""
+    """A cost adds the latency of single queries on one thread, in ms, and the `smaller` sample, to what the search costs."""
 
     p50_ms: float | None = None
     p99_ms: float | None = None
@@ -74,9 +74,10 @@ class Cost(SearchCost):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a run knows of one configuration. `agreement` is, by k, the share of full size's top k that its own top k holds.
+    """A finding is all that a run knows of one configuration.
 
-    `only_alone` says why what passes by itself may not be named where one is chosen among several kinds (`only_alone`).
+    `agreement` is, by k, the share of full size's top k that its own top k holds. `only_alone` says why what passes by itself
+    may not be named where one is chosen among several kinds (`decision.grid.only_alone`).
     """
 
     judgement: Judgement
@@ -104,7 +105,7 @@ Findings = Mapping[Configuration, Finding]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What a finding rests on: ranks and scores, the rule, its verdict on the sizes, and what is known beforehand.
+    """An evaluation holds what findings rest on: ranks, scores, the rule, its verdict on the sizes, what is known beforehand.
 
     A sweep and a finished run are evaluations, so that whatever follows from ranks alone follows for both in one place.
     `clusters` (n_queries,) labels queries of one origin; `unfit` candidates fail whatever their scores, for the reason given;
@@ -134,7 +135,7 @@ class Evaluation:
         no_relevant: NoRelevantChoice = "exclude",
         **more: Any,
     ) -> Self:
-        """The ranks scored under `measures`, and the verdict on the exact prefixes; `more` is what a kind of evaluation adds."""
+        """Scores the ranks under `measures` and decides on the exact prefixes; `more` is what a kind of evaluation adds."""
         scores = score(ranks, qrels, measures, no_relevant=no_relevant)
         return cls(
             ranks=ranks,
@@ -149,7 +150,7 @@ class Evaluation:
         )
 
     def judge(self, configuration: Configuration) -> Judgement:
-        """This configuration by itself against full size: one test at full alpha."""
+        """Tests this configuration by itself against full size, at full alpha."""
         return judge_each(self.question, [configuration])[0]
 
     @property
@@ -174,7 +175,7 @@ def findings_of(
     costs: Mapping[Configuration, Cost] = _NOTHING,
     agreements: Mapping[Configuration, Mapping[int, float]] = _NOTHING,
 ) -> Findings:
-    """A finding for every configuration that was scored, in the order of its scores, all judged by the verdict's rule.
+    """Makes a finding of every configuration that was scored, in the order of its scores, all judged by the verdict's rule.
 
     What is not certified never passes, whatever it scored.
     """
@@ -192,10 +193,10 @@ def findings_of(
     }
 
 
-def which_sizes(dims: Sequence[int], chosen: int | None, *, most: int = 12) -> tuple[int, ...]:
-    """The sizes worth an index, largest first: all of up to a dozen, else full, chosen, the next smaller one and the halvings."""
+def which_sizes(dims: Sequence[int], chosen: int | None) -> tuple[int, ...]:
+    """Picks the sizes worth an index, largest first: all of up to a dozen, else full, chosen, the next below, the halvings."""
     descending = sorted(set(dims), reverse=True)
-    if len(descending) <= most:
+    if len(descending) <= 12:
         return tuple(descending)
     full = descending[0]
     wanted = {full >> halvings for halvings in range(full.bit_length()) if full % (1 << halvings) == 0}
@@ -205,12 +206,12 @@ def which_sizes(dims: Sequence[int], chosen: int | None, *, most: int = 12) -> t
 
 
 def bytes_in_memory(configuration: Configuration) -> int:
-    """Bytes of one vector's code: what every search reads."""
+    """Counts the bytes of one vector's code, which every search reads."""
     return bytes_per_vector(configuration.precision, configuration.dim)
 
 
 def bytes_on_disk(configuration: Configuration, full_dim: int) -> int:
-    """Bytes of one vector with all that a search may need: the code, and the float32 vector by which it is ordered again."""
+    """Counts the bytes of one vector with all that a search may need: the code, and the float32 vector that orders it again."""
     code = bytes_in_memory(configuration)
     if not configuration.rescore:
         return code
@@ -233,7 +234,7 @@ class Fewest:
 
 
 def fewest_of(evaluation: Evaluation, *, refused: Refusal = lambda _configuration: "") -> Fewest:
-    """The answers of the grid of everything that was ranked exhaustively and that the target does not refuse.
+    """Asks the grid of everything that was ranked exhaustively, and that the target does not refuse, for the fewest bytes.
 
     Raises InputError where no share is defined.
     """
@@ -250,7 +251,7 @@ def fewest_of(evaluation: Evaluation, *, refused: Refusal = lambda _configuratio
 
 
 def grid_bytes(candidates: Iterable[Configuration], basis: str) -> dict[Configuration, int]:
-    """Bytes of a vector in memory of each cell of the grid: sizes, precisions, and codes that are ordered again.
+    """Names the cells of the grid (sizes, precisions, codes that are ordered again) with the bytes of a vector in memory.
 
     A shortlist of float32 vectors is none: which of them were measured was chosen by their scores.
     """

@@ -18,6 +18,9 @@ SPEC_FORMS: Final = (
     "with search parameters behind them if you like: HNSW32,efSearch=64"
 )
 
+COMMON: Final = ("Flat", "HNSW32", "SQ8", "SQfp16", "SQ4", "LSH", "RaBitQ", "IVF1024,Flat", "IVF1024,PQ64", "PQ64", "HNSW32,SQ8")
+"""Factory strings that a misspelt one is held against."""
+
 _PARAMETER = re.compile(r"([A-Za-z_]+)=(\d+)")
 _DEGENERATE = re.compile(r"(?:IVF|NSG|PQ|RQ|LSQ)0+(?!\d)|HNSW0*[01](?!\d)")
 _GRAPH_OF_ESTIMATES = re.compile(r"(?:^|,|Refine\()(?:HNSW|NSG|NND)\d*[,_]SQtq\d")
@@ -69,12 +72,12 @@ class LiveIndex:
 
 
 def canonical_index(text: str) -> str:
-    """A live index with all that it leaves to defaults, as runs name it; FAISS's as it is written."""
+    """Writes out what a live index leaves to defaults, as runs name it; FAISS's stays as it is written."""
     return str(LiveIndex.parse(text.strip())) if text.strip().startswith(LIVE) else text
 
 
 def parse_index(text: str) -> IndexSpec:
-    """The spec as written; what only FAISS can tell (a factory string it cannot read) is refused when the index is made."""
+    """Reads the spec as written; what only FAISS can tell (a factory string it cannot read) is refused when the index is made."""
     if text.strip().startswith(LIVE):
         return IndexSpec(text.strip())  # a live database reads what stands behind it
     words = [word.strip() for word in text.split(",")]
@@ -110,7 +113,7 @@ _TURBO_BITS: Final = (2, 3, 4, 5)
 
 @dataclass(frozen=True, slots=True)
 class CodeBytes:
-    """How one vector is stored: bytes each (`block` of them at a time), what is stored once, and what of it in inverted lists."""
+    """A codec stores so many bytes a vector (`block` of them at a time), some once, and of these some in inverted lists."""
 
     per_vector: int
     once: int
@@ -122,12 +125,12 @@ class CodeBytes:
 
 
 def vector_bytes(dim: int, n: int = 1) -> int:
-    """Bytes of n float32 vectors."""
+    """Counts the bytes of n float32 vectors."""
     return FLOAT_BYTES * dim * n
 
 
 def index_bytes(spec: str, dim: int, n: int) -> int | None:
-    """Bytes of the FAISS index `spec` over n vectors of `dim`, as `faiss.serialize_index` gives them; None where unknown.
+    """Counts the bytes of the FAISS index `spec` over n vectors of `dim`, as `faiss.serialize_index` does; None where unknown.
 
     Known: Flat, SQ4/6/8/fp16/bf16, TurboQuant, PQ, fast-scan PQ, LSH, RaBitQ; HNSW and IVF over any of them; PCA, OPQ, RR and
     L2norm in front; RFlat and Refine(…) behind. What the data or chance decide (the upper links of HNSW, how full the last
@@ -144,7 +147,7 @@ def index_bytes(spec: str, dim: int, n: int) -> int | None:
 
 
 def code_of(word: str, dim: int) -> CodeBytes | None:
-    """How a flat index or an inverted list stores one vector under this codec; None where it is not known."""
+    """Says how a flat index or an inverted list stores one vector under this codec; None where it is not known."""
     if word == "Flat":
         return CodeBytes(FLOAT_BYTES * dim, _HEADER, 0)
     if word in _QUANTISER_BITS:

@@ -27,7 +27,7 @@ _WARM_UP_CALLS: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveTrial:
-    """What is searched: full-size vectors and queries, the judgments, the queries' own documents, how deep lists go."""
+    """A trial says what is searched: full-size vectors and queries, judgments, the queries' own documents, how deep lists go."""
 
     vectors: Vectors
     queries: Float32Array
@@ -39,7 +39,7 @@ class LiveTrial:
 def measure_live(
     dsn: str, index: LiveIndex, configurations: Sequence[Configuration], trial: LiveTrial, on_event: OnEvent = ignore
 ) -> tuple[IndexMeasurement, ...]:
-    """Each configuration that pgvector can index, built and searched by the statements that a user is given to paste.
+    """Builds and searches each configuration that pgvector can index, by the statements that a user is given to paste.
 
     Everything stands in a schema that is made for it and dropped at the end, also on failure. Raises InputError where the
     database has no pgvector or does not let the user create a schema, EnvironmentFault where it cannot be reached.
@@ -58,7 +58,7 @@ def measure_live(
 
 @contextlib.contextmanager
 def connected(dsn: str, hint: str = "--dsn postgresql://host/database") -> Iterator[Any]:
-    """A connection that commits each statement; its password is never part of a message. `hint` says how it is named."""
+    """Opens a connection that commits each statement; its password is never part of a message. `hint` says how it is named."""
     try:
         import psycopg
     except ModuleNotFoundError:
@@ -188,7 +188,7 @@ def _search(connection: Any, query: str, trial: LiveTrial) -> tuple[IntArray, li
 
 
 def text_of(vector: Float32Array) -> str:
-    """A vector as pgvector reads it."""
+    """Writes a vector as pgvector reads it."""
     return "[" + ",".join(f"{value:.9g}" for value in vector.tolist()) + "]"
 
 
@@ -203,7 +203,7 @@ def _without_own(lists: IntArray, own_rows: IntArray | None) -> IntArray:
 
 
 def extension_schema(connection: Any) -> str:
-    """The schema, quoted, that the extension stands in. Raises InputError where the database has no pgvector."""
+    """Names the schema, quoted, that the extension stands in. Raises InputError where the database has no pgvector."""
     row = connection.execute(
         "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'vector'"
     ).fetchone()
@@ -213,5 +213,5 @@ def extension_schema(connection: Any) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of the server's words."""
+    """Takes the first line of the server's words."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mrl_sweep.deploying.bill import (
     GIB,
@@ -20,20 +20,24 @@ from mrl_sweep.deploying.bill import (
     with_saving,
 )
 from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory
-from mrl_sweep.deploying.index_spec import canonical_index, index_bytes, parse_index
+from mrl_sweep.deploying.index_spec import COMMON, canonical_index, index_bytes, parse_index
 from mrl_sweep.deploying.scaling import Outlook, outlook, uses_index
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import EXACT, FLOAT32, Advice, Configuration, Measure, full_size
-from mrl_sweep.words import asked_share, percent
+from mrl_sweep.words import asked_share, first_offenders, nearest, percent
 
 if TYPE_CHECKING:
     from mrl_sweep.deploying.tenants import TenantRow
 
+_UNWEIGHED: Final = "its bytes are neither known in closed form nor measured"
+_NEAR: Final = 0.75
+"""How alike an index that cannot be weighed must be to a common one to be taken for it: `RQ8` is no misspelt `SQ8`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The rows, largest size first, the assumptions behind their figures, what had to be left out, and what to know of it.
+    """A plan holds its rows, largest size first, what their figures rest on, what had to be left out, and what to know of it.
 
     `tenants` has the choice for each service that shares the plan.
     """
@@ -45,10 +49,21 @@ class Plan:
     advice: tuple[Advice, ...] = ()
     tenants: tuple[TenantRow, ...] = ()
 
+    @property
+    def choice(self) -> list[PlanRow]:
+        """The acceptable rows that may be chosen among all, by monthly cost, and by memory where there are no prices."""
+        acceptable = [row for row in self.rows if row.acceptable and not row.only_alone]
+        return sorted(acceptable, key=lambda row: (row.monthly_cost or 0.0, row.memory_bytes or 0))
+
+    @property
+    def cheapest(self) -> PlanRow | None:
+        """The first of the `choice`; None where there is none."""
+        return next(iter(self.choice), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
-    """What a run knows: its findings on `n_documents`, judged by `measure` first; and what is projected to the planned corpus.
+    """A run gives its findings on `n_documents`, judged by `measure` first, and what is projected to the planned corpus.
 
     `symmetric`: one-bit codes were compared with the query's code, not with the query as it is.
     """
@@ -61,7 +76,7 @@ class Evaluated:
     symmetric: bool = True
 
     def finding(self, base: Configuration, index: str) -> Finding | None:
-        """The finding for these codes in this index; of several search efforts the first acceptable one, else the last.
+        """Looks up the finding for these codes in this index; of several search efforts the first acceptable one, else the last.
 
         An exhaustive index finds what the exact search found. None where the run did not measure this index at this size.
         """
@@ -70,20 +85,20 @@ class Evaluated:
         return self.measured(base, index)
 
     def measured(self, base: Configuration, index: str) -> Finding | None:
-        """The same for what was built, which alone has a latency: a Flat index too, and a funnel, which is one of two stages."""
+        """Looks up what was built, which alone has a latency: a Flat index too, and a funnel, which is one of two stages."""
         if base.rescore and parse_index(index).is_flat and self.findings[base].cost.p50_ms is not None:
             return self.findings[base]
         built = [f for c, f in self.findings.items() if replace(c, index=EXACT) == base and uses_index(f, index)]
         return next((finding for finding in built if finding.acceptable), built[-1] if built else None)
 
     def indexes(self, base: Configuration) -> tuple[str, ...]:
-        """The structures that these codes were measured in, without their search parameters."""
+        """Names the structures that these codes were measured in, without their search parameters."""
         built = [c.index for c in self.findings if c.index != EXACT and replace(c, index=EXACT) == base]
         return tuple(dict.fromkeys(parse_index(index).factory for index in built))
 
 
 def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
-    """Every acceptable size and code, and full size for comparison, with every index asked for; for a target all that was judged.
+    """Plans every acceptable size and code, and full size beside them, with every index asked for; for a target all judged ones.
 
     Raises InputError for a request that makes no sense and for an index whose bytes are neither known nor measured anywhere.
     """
@@ -95,11 +110,11 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
         exact = [c for c in exact if run.findings[c].acceptable]
     rows: dict[tuple[str, Configuration], PlanRow] = {}
     notes: dict[str, None] = {}
-    left_out: list[str] = []
+    unweighed: list[Placed] = []
     for at in placed(target, exact, lambda base: request.indexes or run.indexes(base), full.dim, symmetric=run.symmetric):
         weight = target_weight(target, at, request.docs) or _weigh(at.index, at.base, request.docs, run)
         if weight is None and not at.refusal:
-            left_out.append(f"{at.index} at {_named(at.base)}: its bytes are neither known in closed form nor measured")
+            unweighed.append(at)
             continue
         built = run.measured(at.base, at.index)
         ahead = outlook(built, request.docs, run.findings.values(), run.n_documents, run.n_queries) if built else Outlook()
@@ -113,7 +128,10 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
         )
         rows[at.index, at.base] = _limited(_judged(row, run, at), request, run.n_documents)
     if not rows:
-        raise InputError("; ".join(left_out), "run with --index and the same index first, or plan with Flat, SQ8, HNSW32 …")
+        named = first_offenders([f"{at.index} at {_named(at.base)}" for at in unweighed])
+        meant = next(filter(None, (_meant(at.index) for at in unweighed)), "")
+        hint = f"{meant} run with --index and the same index first, or plan with Flat, SQ8, HNSW32 …".lstrip()
+        raise InputError(f"{named}: {_UNWEIGHED}", hint)
     judged = f"what is kept is that of the run's {run.n_documents:,} documents"
     if request.docs > run.n_documents:
         judged += (
@@ -121,7 +139,19 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
             " and an index with the recall asked"
         )
     compared = tuple(with_saving(row, rows.get((index, full))) for (index, _), row in rows.items())
-    return Plan(request, compared, (judged, *assumptions_of(request), *notes), tuple(left_out))
+    left_out = tuple(map(_left_out, unweighed))
+    return Plan(request, compared, (judged, *assumptions_of(request), *notes), left_out)
+
+
+def _left_out(at: Placed) -> str:
+    meant = _meant(at.index)
+    return f"{at.index} at {_named(at.base)}: {_UNWEIGHED}" + (f"; {meant}" if meant else "")
+
+
+def _meant(index: str) -> str:
+    """`did you mean Flat?` of `Flt`; nothing of what is near to none that is common, like `NSG32`."""
+    near = nearest(index, COMMON, cutoff=_NEAR)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def _named(base: Configuration) -> str:
@@ -208,14 +238,8 @@ def _acceptable(
     return (None, f"not proven at {docs}") if there["acceptable"] is None else (False, f"too low at {docs}")
 
 
-def cheapest_row(plan: Plan) -> PlanRow | None:
-    """The acceptable row of least monthly cost, of least memory where there are no prices; None where none may be chosen."""
-    acceptable = [row for row in plan.rows if row.acceptable and not row.only_alone]
-    return min(acceptable, key=lambda row: (row.monthly_cost or 0.0, row.memory_bytes or 0), default=None)
-
-
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON-able data: `rows`, `request`, `assumptions`, `left_out`, `warnings`."""
+    """Turns the plan into JSON-able data: `rows`, `request`, `assumptions`, `left_out`, `warnings`."""
     return {
         "schema_version": 1,
         "rows": [asdict(row) for row in plan.rows],

@@ -28,7 +28,7 @@ WIDTH: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A figure at the planned corpus with what it may be."""
+    """A band holds a figure at the planned corpus and the ends between which it may lie."""
 
     value: float
     low: float
@@ -37,7 +37,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What an index does at the planned corpus; None is "not known", and `note` says why, or on what the figures rest."""
+    """An outlook says what an index does at the planned corpus; None is "not known", `note` why, or what the figures rest on."""
 
     p50_ms: Band | None = None
     p99_ms: Band | None = None
@@ -47,7 +47,7 @@ class Outlook:
 
 
 def outlook(finding: Finding, docs: int, findings: Iterable[Finding], n_documents: int, n_queries: int) -> Outlook:
-    """What this index does at `docs`, from what it did at the run's `n_documents` and over the sample of them.
+    """Carries what this index does to `docs` documents, from what it did at the run's `n_documents` and over the sample of them.
 
     `n_queries` are those of the recall. At the run's own size the figures are the measured ones.
     """
@@ -79,7 +79,7 @@ def outlook(finding: Finding, docs: int, findings: Iterable[Finding], n_document
 
 
 def uses_index(finding: Finding, index: str) -> bool:
-    """Whether it was measured with this index: the search parameters too, where `index` names some."""
+    """Tells whether it was measured with this index: the search parameters too, where `index` names some."""
     if finding.configuration.index == EXACT:
         return False
     wanted, measured = parse_index(index), parse_index(finding.configuration.index)

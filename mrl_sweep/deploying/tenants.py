@@ -10,18 +10,18 @@ from mrl_sweep.deploying.bill import GIB, PlanRequest, PlanRow
 from mrl_sweep.deploying.findings import Finding
 from mrl_sweep.deploying.plan import Plan
 from mrl_sweep.errors import InputError
+from mrl_sweep.settings.parsing import parse_above_zero, parse_share
 from mrl_sweep.types import Judgement, Measure, Outcome
 from mrl_sweep.words import asked_share, did_you_mean, percent, plural
 
 FORMS: Final = '--tenant "search ms=20 gib=4 recall=95% qps=200 slice=lang:de", each part optional but the name'
-
 
 Point = TypeVar("Point")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What one service may spend: a 99th percentile in milliseconds, bytes of memory, or both; None is no limit."""
+    """A budget is what one service may spend: a 99th percentile in milliseconds, bytes of memory, or both; None is no limit."""
 
     p99_ms: float | None = None
     size_bytes: int | None = None
@@ -33,7 +33,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The best acceptable of the `within` configurations that are within a budget; None with the reason where there is none."""
+    """A choice is the best acceptable of the `within` configurations that a budget holds; None has its reason."""
 
     best: Finding | None
     within: int
@@ -41,7 +41,7 @@ class Choice:
 
 
 def choose_within(findings: Iterable[Finding], budget: Budget, measure: Measure) -> Choice:
-    """The acceptable configuration of highest quality within the budget; of equals the smaller, then the faster.
+    """Chooses the acceptable configuration of highest quality within the budget; of equals the smaller, then the faster.
 
     It is chosen among all families of configurations, which share one alpha (`Finding.may_be_chosen`).
     """
@@ -61,7 +61,7 @@ def choose_within(findings: Iterable[Finding], budget: Budget, measure: Measure)
 def pareto_front(
     points: Iterable[Point], cost: Callable[[Point], float | None], quality: Callable[[Point], float]
 ) -> tuple[Point, ...]:
-    """The points that no other beats: cheapest first, each better than all cheaper ones. Of equals the first; None drops out."""
+    """Keeps the points that no other beats, cheapest first, each better than all cheaper ones; of equals the first."""
     priced = [(price, point) for point in points if (price := cost(point)) is not None]
     front: list[Point] = []
     for _, point in sorted(priced, key=lambda pair: (pair[0], -quality(pair[1]))):
@@ -89,7 +89,7 @@ def _or_inf(value: float | None) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """What one service asks of the plan; None is no limit of its own. `slice` is a field and a value, empty for all queries."""
+    """A tenant is a service with what it asks of the plan; None is no limit of its own. `slice` is a field and a value."""
 
     name: str
     p99_ms: float | None = None
@@ -106,25 +106,23 @@ class Tenant:
         for word in words:
             key, equals, value = word.partition("=")
             if not equals or key not in _LIMITS:
-                raise InputError(
-                    f"tenant {name}: {word!r} is no limit", f"{did_you_mean(key, _LIMITS, spelt=str)} {FORMS}".lstrip()
-                )
+                raise InputError(f"tenant {name}: {word!r} is no limit", f"{did_you_mean(key, _LIMITS)} {FORMS}".lstrip())
             field, read = _LIMITS[key]
             try:
                 given[field] = read(value)
-            except ValueError:
+            except (ValueError, InputError):
                 raise InputError(f"tenant {name}: {value!r} is no value of {key}", FORMS) from None
         return cls(name=name, **given)
 
     def request(self, request: PlanRequest) -> PlanRequest:
-        """The plan's request with this tenant's limits in the place of the plan's."""
+        """Puts this tenant's limits in the place of those of the plan's request."""
         own = {field: getattr(self, field) for field in ("p99_ms", "size_bytes", "recall", "queries_per_second")}
         return replace(request, **{field: value for field, value in own.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantRow:
-    """The cheapest acceptable row for a tenant; `row` is None with the reason where there is none.
+    """A tenant gets its cheapest acceptable row; `row` is None with the reason where there is none.
 
     `slice_kept` and `slice_at_least` are of the `slice_queries` queries of its slice.
     """
@@ -142,11 +140,8 @@ JudgeSlice = Callable[[Tenant, Sequence[PlanRow]], tuple[list[Judgement], int]]
 
 
 def tenant_row(tenant: Tenant, plan: Plan, judge_slice: JudgeSlice, measure: Measure, retain: float) -> TenantRow:
-    """The cheapest row of the tenant's own `plan` that is acceptable, and proven to keep the share on its slice."""
-    rows = sorted(
-        (row for row in plan.rows if row.acceptable and not row.only_alone),
-        key=lambda row: (row.monthly_cost or 0.0, row.memory_bytes or 0),
-    )
+    """Takes the cheapest row of the tenant's own `plan` that is acceptable, and proven to keep the share on its slice."""
+    rows = plan.choice
     if not rows:
         return TenantRow(tenant=tenant, row=None, reason="no configuration is known to be within its limits")
     if tenant.slice is None:
@@ -165,20 +160,6 @@ def tenant_row(tenant: Tenant, plan: Plan, judge_slice: JudgeSlice, measure: Mea
     return TenantRow(tenant=tenant, row=None, reason=reason, slice_queries=queries)
 
 
-def _share(text: str) -> float:
-    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    if not 0 < value <= 1:
-        raise ValueError(text)
-    return value
-
-
-def _above_zero(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError(text)
-    return value
-
-
 def _slice(text: str) -> tuple[str, str]:
     field, colon, value = text.partition(":")
     if not (field and colon and value):
@@ -187,10 +168,10 @@ def _slice(text: str) -> tuple[str, str]:
 
 
 _LIMITS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
-    "ms": ("p99_ms", _above_zero),
-    "gib": ("size_bytes", lambda text: int(_above_zero(text) * GIB)),
-    "recall": ("recall", _share),
-    "qps": ("queries_per_second", _above_zero),
+    "ms": ("p99_ms", parse_above_zero),
+    "gib": ("size_bytes", lambda text: int(parse_above_zero(text) * GIB)),
+    "recall": ("recall", parse_share),
+    "qps": ("queries_per_second", parse_above_zero),
     "slice": ("slice", _slice),
 }
 """What a limit is called, the field that it fills, and how its value is read."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from mrl_sweep import words
 from mrl_sweep.deploying.bill import ON_DISK, PlanRow
-from mrl_sweep.deploying.plan import Plan, cheapest_row, plan_document
+from mrl_sweep.deploying.plan import Plan, plan_document
 from mrl_sweep.files import draft_file
 from mrl_sweep.report.content.further_tables import rescore_meaning, rescore_notes
 from mrl_sweep.report.content.layout import Article, ColumnsOf, Item, Mood, Section, Table, by_name, prefixed, titled, warnings
@@ -40,7 +40,7 @@ def plan_article(plans: Mapping[str, Plan]) -> Article:
 
 def _closing(plan: Plan) -> str:
     """The cheapest acceptable row in a sentence."""
-    row = cheapest_row(plan)
+    row = plan.cheapest
     if row is None:
         unmeasured = len({one.index for one in plan.rows if one.acceptable is None and one.quality is None})
         why = f" {words.plural(unmeasured, 'index was', 'indexes were')} not measured in the run." if unmeasured else ""
@@ -63,7 +63,7 @@ def _costs(row: PlanRow) -> tuple[float, int]:
 
 def _cheapest(plans: Mapping[str, Plan]) -> Section:
     """Each run in one line: its cheapest acceptable row."""
-    rows = [cheapest_row(plan) for plan in plans.values()]
+    rows = [plan.cheapest for plan in plans.values()]
     column = ColumnsOf(rows)
     columns = [
         ColumnsOf(list(plans)).text("collection", str),
@@ -114,7 +114,7 @@ def _that_matter(plan: Plan) -> Sequence[PlanRow]:
     full = max(row.dim for row in plan.rows)
     by_cost = sorted(plan.rows, key=_costs)
     acceptable = [row for row in by_cost if row.acceptable]
-    cheapest = cheapest_row(plan)
+    cheapest = plan.cheapest
     cheaper = by_cost[: by_cost.index(cheapest)] if cheapest else by_cost
     promising = sorted((row for row in cheaper if not row.acceptable), key=lambda row: -(row.at_least or 0.0))
     chosen = [row for row in plan.rows if row.dim == full and row.precision == FLOAT32 and not row.rescore]
@@ -126,7 +126,7 @@ def _table(plan: Plan, rows: Sequence[PlanRow]) -> Table:
     """The table of these rows; it names the precision where more than one is planned with."""
     money = f", {plan.request.currency}" if plan.request.currency else ""
     coded = len({row.precision for row in rows}) > 1
-    cheapest = cheapest_row(plan)
+    cheapest = plan.cheapest
     column, rescored = ColumnsOf(rows), rescore_notes(row.rescore for row in rows)
     columns = [
         column.number("dim", lambda row: str(row.dim)),

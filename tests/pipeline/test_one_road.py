@@ -12,7 +12,6 @@ import pytest
 from made_vectors import write_steep_collection
 
 import mrl_sweep
-from mrl_sweep.deploying.plan import cheapest_row
 from mrl_sweep.report.content.sections import pareto
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow
@@ -117,7 +116,7 @@ def test_no_row_of_a_plan_is_acceptable_that_was_judged_bad_or_not_at_all(report
         assert bool(row.acceptable) <= (measured is not None and measured.acceptable), row.configuration
         assert (row.quality is None) == (measured is None), row.configuration
         assert row.acceptable or row.reason
-    cheapest = cheapest_row(planned)
+    cheapest = planned.cheapest
     assert cheapest is not None
     for text in [render(plan_article({"": planned}), format) for format in ARTICLE_FORMATS]:
         for line in text.splitlines():

@@ -12,7 +12,7 @@ from typing import Any, Final
 import faiss
 import numpy as np
 
-from mrl_sweep.deploying.index_spec import SPEC_FORMS, IndexSpec, parse_index
+from mrl_sweep.deploying.index_spec import COMMON, SPEC_FORMS, IndexSpec, parse_index
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.types import SEED, Float32Array, IntArray, Similarity
@@ -30,19 +30,6 @@ On two busy cores PQ8 of 314 vectors took .6 s of processor time with two thread
 _FEWEST_PER_CENTROID: Final = 39
 _MOST_PER_CENTROID: Final = 256
 _ENOUGH_FOR_STATISTICS: Final = 65_536
-_EXAMPLES: Final = (
-    "Flat",
-    "HNSW32",
-    "SQ8",
-    "SQfp16",
-    "SQ4",
-    "LSH",
-    "RaBitQ",
-    "IVF1024,Flat",
-    "IVF1024,PQ64",
-    "PQ64",
-    "HNSW32,SQ8",
-)
 
 
 @contextlib.contextmanager
@@ -167,7 +154,7 @@ def make_index(spec: IndexSpec, dim: int, similarity: Similarity) -> FaissIndex:
         by_distance = faiss.index_factory(dim, spec.factory, faiss.METRIC_L2)
     except (RuntimeError, MemoryError):
         near = respelt(spec.factory, dim)
-        meant = f"did you mean {near}?" if near else did_you_mean(spec.factory, _EXAMPLES)
+        meant = f"did you mean {near}?" if near else did_you_mean(spec.factory, COMMON)
         hint = f"{meant} {SPEC_FORMS}".lstrip()
         raise InputError(f"FAISS cannot make index {spec.factory!r} at {dim} dimensions: {_reason(first)}", hint) from first
     if similarity is not Similarity.COSINE:
