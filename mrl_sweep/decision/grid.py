@@ -26,7 +26,7 @@ Path = tuple[Configuration, ...]
 def judge_all(
     question: Question, verdict: Verdict, *, doubts: Mapping[Configuration, str] = _NOTHING
 ) -> dict[Configuration, Judgement]:
-    """The judgement of every configuration in the scores, in their order; those of the verdict as it gives them.
+    """Judges every configuration in the scores, in their order; the verdict's own judgements stay as they are.
 
     Configurations that differ in their size alone are a family, walked from the largest size down by the verdict's own rule
     and against the same full size, so that a row says PASS only where all larger ones of its family do. Families of indexes
@@ -71,7 +71,7 @@ def _sharing_alpha(
 
 
 def only_alone(question: Question, judged: Mapping[Configuration, Judgement]) -> dict[Configuration, str]:
-    """What passes in its own family and not where all families share one alpha, with the reason.
+    """Finds what passes in its own family and not where all families share one alpha, with the reason.
 
     A budget, a plan or a tenant names one of everything measured: of ten families that miss the margin by a hair, each walked
     at full alpha, some would pass in a third of all samples, and it is these that would be named. Controls are never named.
@@ -123,13 +123,13 @@ def _families(candidates: Iterable[Configuration]) -> list[list[Configuration]]:
 
 
 def proven_along(question: Question, paths: Sequence[Path]) -> tuple[Configuration, ...]:
-    """What these paths prove, in order (`walk_paths`)."""
+    """Walks these paths over the question's scores: what they prove, in order."""
     steps = list(dict.fromkeys(step for path in paths for step in path))
     return walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=question.policy.alpha)
 
 
 def walk_paths(p_values: Mapping[Configuration, float], paths: Sequence[Path], *, alpha: float) -> tuple[Configuration, ...]:
-    """What is proven, in order: each path at an equal part of alpha; one that passes to its end hands it to those still walked.
+    """Walks each path at an equal part of alpha, which one that passes to its end hands on; gives what is proven, in order.
 
     A graphical procedure (Bretz, Maurer, Brannath & Posch 2009): the chance of any false proof is at most alpha.
     """
@@ -187,7 +187,7 @@ class GridAnswer:
 
 
 def decide_grid(question: Question, bytes_of: Mapping[Configuration, int]) -> GridAnswer:
-    """The smallest proven configuration among those of `bytes_of` (bytes of a vector in memory) that were scored.
+    """Proves the configuration of the fewest bytes among those of `bytes_of` (bytes of a vector in memory) that were scored.
 
     `bytes_of` names the grid: exhaustive searches at any size, precision and rescoring. Each is tested against the
     full size as everywhere, for all required measures; the chance that any proven one is truly below the
@@ -204,7 +204,7 @@ def decide_grid(question: Question, bytes_of: Mapping[Configuration, int]) -> Gr
 
 
 def paths_through(bytes_of: Mapping[Configuration, int], full: Configuration) -> tuple[Path, ...]:
-    """The paths through these configurations, from their names and bytes alone.
+    """Lays the paths through these configurations, from their names and bytes alone.
 
     * bits first: full size at fewer and fewer bits, then fewer dimensions at one bit;
     * dimensions: fewer and fewer at a middling precision (int4, else int8, else what there is);
@@ -258,7 +258,7 @@ class Smallest:
 
 
 def smallest_at(question: Question, bytes_of: Mapping[Configuration, int]) -> tuple[Smallest, ...]:
-    """The proven answer at each of the shares `SIDE_BY_SIDE`, by bound whatever the policy decides by.
+    """Finds the proven answer at each of the shares `SIDE_BY_SIDE`, by bound whatever the policy decides by.
 
     `bytes_of` names the grid of precisions and rescoring as in `decide_grid`. A smaller share never has a larger answer. Raises
     `InputError` where no share is defined.
@@ -283,7 +283,7 @@ class GridByShare:
 
 
 def grid_by_share(question: Question, bytes_of: Mapping[Configuration, int]) -> tuple[GridByShare, ...]:
-    """What `decide_grid` answers at each tenth of a percent from `LEAST_SHARE` up, and at the asked share; a row for each answer.
+    """Asks what `decide_grid` answers at each tenth of a percent from `LEAST_SHARE` up, and at the asked share: a row an answer.
 
     A smaller share never has a larger answer, so only the places where the answer changes are searched for.
     """

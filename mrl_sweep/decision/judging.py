@@ -18,7 +18,7 @@ from mrl_sweep.words import UNKNOWN, about, asked_share, keeps, percent, queries
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Everything a judgement depends on: the scores, the rule, and what is known beforehand.
+    """A question is everything that a judgement depends on: the scores, the rule, and what is known beforehand.
 
     `clusters` (n_queries,) makes queries of one label one unit of evidence (`cluster_means`); -1 is a query of its own.
     `unfit` candidates, and whatever searches or reorders their codes, fail for the reason given, whatever their scores (zero
@@ -58,7 +58,7 @@ class Question:
         return int(counted.sum()) if self.clusters is None else count_units(self.clusters[counted])
 
     def why_unfit(self, candidate: Configuration) -> str | None:
-        """The reason for which the candidate, or the baseline that it is measured by, cannot be certified at all."""
+        """Says why the candidate, its codes or the baseline that it is measured by cannot be certified; None where they can."""
         return next((self.unfit[one] for one in (candidate, candidate.exact, self.baseline) if one in self.unfit), None)
 
     def values(self, measure: Measure, candidates: Sequence[Configuration]) -> FloatArray:
@@ -82,7 +82,7 @@ class Question:
 
 
 def judge_each(question: Question, candidates: Sequence[Configuration]) -> list[Judgement]:
-    """Each candidate judged by itself by the rule in force, in the order given; the baseline is BASELINE.
+    """Judges each candidate by itself, by the rule in force, in the order given; the baseline is BASELINE.
 
     Raises `InputError` where a required measure defines no share: no usable query, or a baseline that finds nothing.
     """

@@ -206,7 +206,7 @@ class SliceJudgement:
 def search_slices(
     question: Question, slices: Sequence[Slice], candidates: Sequence[Configuration] | None = None
 ) -> tuple[SliceFinding, ...]:
-    """Every slice at every candidate (default: all sizes below full size), size by size, largest first.
+    """Holds every slice against the other queries at every candidate (default: all sizes below full), the largest first.
 
     The question is who is hit more than the others, not who lies below the margin: at a size that loses 10% everywhere every
     group lies below it, and naming them all would tell nothing. `q_value` <= 0.05 marks findings of which at most 5% are
@@ -228,7 +228,7 @@ def search_slices(
 
 
 def judge_slices(findings: Sequence[SliceFinding], *, alpha: float) -> tuple[SliceJudgement, ...]:
-    """The declared slices against the share that the search asked of them: `replace(policy, retain=slice_retain)`.
+    """Holds the declared slices against the share that the search asked of them (its `Policy.retain`).
 
     FAIL only on proof: the shortfall is significant after Benjamini-Hochberg over these slices, so that many slices which all
     keep their share do not turn a gate red by chance. PASS where the lower limit holds the margin.

@@ -14,7 +14,7 @@ _MOST_STEPS: Final = 12
 
 
 def decide(question: Question, candidates: Iterable[Configuration] | None = None) -> Verdict:
-    """The smallest acceptable size, proven and measured, with every candidate's evidence.
+    """Finds the smallest acceptable size, proven and measured, with every candidate's evidence.
 
     `candidates` are the ladder to walk (default: every size below full, as it is). Sizes are tested from the largest to the
     smallest, each at full alpha, and the walk stops at the first that does not pass: a fixed sequence, which keeps the chance
@@ -57,7 +57,7 @@ def decide(question: Question, candidates: Iterable[Configuration] | None = None
 
 
 def ladder(candidates: Iterable[Configuration], full_dim: int) -> list[Configuration]:
-    """The sizes of one family that a walk tests, largest first: all of up to a dozen, else some fixed by their dimension alone.
+    """Picks the sizes of one family that a walk tests, largest first: all of up to a dozen, else some fixed by dimension alone.
 
     These are the eighths of full size, the powers of two and three times those, each the smallest size at hand that is not
     below it; whatever size a known family of models publishes is among them. A walk stops at the first size that does not

@@ -21,7 +21,7 @@ Number = TypeVar("Number", np.float64, np.int64)
 
 @dataclass(frozen=True)
 class Relevant:
-    """The relevant pairs of all queries: those of query q lie at offsets[q]:offsets[q + 1] of these arrays.
+    """Relevant holds the relevant pairs of all queries: those of query q lie at offsets[q]:offsets[q + 1] of these arrays.
 
     `columns` are their places among all judgments, `gains` their grades as float64, `queries` their query rows. Judged
     documents that are missing from the corpus are among them: they count in R and are never retrieved. `whole`: where these are
@@ -36,14 +36,14 @@ class Relevant:
 
     @classmethod
     def of(cls, qrels: Qrels, rel: int) -> Self:
-        """The pairs whose grade is `rel` or higher (rel >= 1: unjudged, zero and negative grades are not relevant)."""
+        """Takes the pairs whose grade is `rel` or higher (rel >= 1: unjudged, zero and negative grades are not relevant)."""
         columns = np.flatnonzero(qrels.grades >= rel)
         offsets = np.searchsorted(columns, qrels.offsets)
         queries = np.repeat(np.arange(qrels.n_queries), np.diff(offsets))
         return cls(columns, queries, offsets, qrels.grades[columns].astype(np.float64))
 
     def among(self, chosen: IntArray) -> Self:
-        """The pairs `chosen` (their places among these, ascending); R and the ideal ranking stay those of all."""
+        """Keeps the pairs `chosen` (their places among these, ascending); R and the ideal ranking stay those of all."""
         offsets = np.searchsorted(chosen, self.offsets)
         return replace(
             self,
@@ -96,7 +96,7 @@ class Relevant:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Tie groups: the documents `above`, the group's `size` t, and how many of its members are `relevant`; shapes alike."""
+    """Tied groups have documents `above`, a `size` t, and so many `relevant` ones among their members; shapes alike."""
 
     above: IntArray
     size: IntArray
@@ -105,7 +105,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where the relevant documents stand at some candidates: `above` and `tied` (n_candidates, n_pairs) int64."""
+    """Standing says where the relevant documents stand at some candidates: `above` and `tied` (n_candidates, n_pairs) int64."""
 
     relevant: Relevant
     above: IntArray
@@ -113,6 +113,7 @@ class Standing:
 
     @cached_property
     def has_ties(self) -> bool:
+        """Whether any relevant document ties with another one: else every formula is trec_eval's."""
         return bool(self.tied.any())
 
     @cached_property

@@ -36,7 +36,7 @@ WHOLE_RANKING: Final = 100
 
 
 def parse_measure(text: str) -> Measure:
-    """The Measure that `text` names, whatever its case: `nDCG@10`, `recall_100`, `mrr@10`, `R(rel=2)@10`, `Agreement@10`.
+    """Reads the measure that `text` names, whatever its case: `nDCG@10`, `recall_100`, `mrr@10`, `R(rel=2)@10`, `Agreement@10`.
 
     `str()` of the result is ir_measures' name, and parsing that gives the result again. Raises InputError, with the nearest
     known name, for anything else.
@@ -89,5 +89,5 @@ def _suggestion(text: str) -> str:
 
 
 def asked_documents(measures: Iterable[Measure]) -> int:
-    """How many documents these measures ask for: the k of which a shortlist is a multiple."""
+    """Counts the documents that these measures ask for: the k of which a shortlist is a multiple."""
     return max(measure.cutoff or WHOLE_RANKING for measure in measures)

@@ -39,7 +39,7 @@ def score(
     no_relevant: Literal["exclude", "zero"] = "exclude",
     pairs: IntArray | None = None,
 ) -> Scores:
-    """Every measure as trec_eval defines it, the expectation where documents tie; see `from_ranks` for the formulas.
+    """Computes every measure as trec_eval defines it, the expectation where documents tie; see `from_ranks` for the formulas.
 
     `pairs`: the judgments that the columns of `ranks` are of, ascending; all others are not retrieved. None: they are of all.
     Queries without a relevant judgment under a measure score 0 and are not counted; with `no_relevant="zero"` they are.

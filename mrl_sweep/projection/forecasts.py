@@ -23,7 +23,7 @@ from mrl_sweep.types import NOT_RETRIEVED, Configuration, FloatArray, IntArray, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What is asked of the projection: the measure, the share of full size to keep, and alpha, one-sided.
+    """A demand is what is asked of the projection: the measure, the share of full size to keep, and alpha, one-sided.
 
     `units` (n_queries,) numbers the unit of evidence that each query belongs to, where clusters are the units. `lists` has the
     configurations that order a shortlist again, each with how many candidates; they are projected too.
@@ -86,7 +86,7 @@ class CorpusSize:
 
 @dataclass(frozen=True, slots=True)
 class GrowthModel:
-    """Everything that does not depend on the corpus size asked for.
+    """A growth model holds everything that does not depend on the corpus size: who was counted, how each candidate grows.
 
     `listed` are the configurations of the `shortlists`, and `list_growers` (n_links, n_lists) what grows them. `units`
     (n_counted,) labels the unit of evidence of each counted query; None where each is one.
@@ -107,10 +107,12 @@ class GrowthModel:
 
     @property
     def n_units(self) -> int:
+        """How many units of evidence there are: queries, or clusters of them."""
         return len(self.counted) if self.units is None else count_units(self.units)
 
     @classmethod
     def of(cls, ranks: Ranks, qrels: Qrels, question: Demand) -> GrowthModel:
+        """Fits every exact candidate and every shortlist to the ranks. InputError where these hold no relevant document."""
         exact = [c for c, candidate in enumerate(ranks.candidates) if candidate.is_exact]
         candidates = tuple(ranks.candidates[c] for c in exact)
         baseline = full_size(candidates)
@@ -141,7 +143,7 @@ class GrowthModel:
         )
 
     def at(self, n_documents: int, *, lists: bool = True) -> CorpusSize:
-        """All candidates in a corpus of this size.
+        """Forecasts all candidates in a corpus of this size.
 
         Shortlists take longer, and are left out without `lists`; and below the sample, where they would hold what they miss here.
         """

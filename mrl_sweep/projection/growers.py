@@ -24,7 +24,7 @@ from mrl_sweep.types import FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """One candidate: its population, and `pull` (n_queries, 2), what a query's weight of one more does to the parameters."""
+    """A fitted candidate has a population, and `pull` (n_queries, 2), what one more of a query does to its parameters."""
 
     population: Population
     pull: FloatArray
@@ -32,7 +32,7 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Grower:
-    """All exact candidates under one link, fitted to where their relevant documents stand among `n` distractors."""
+    """A grower holds all exact candidates under one link, fitted to where relevant documents stand among `n` distractors."""
 
     standings: tuple[DistractorCounts, ...]
     nodes: Quadrature
@@ -43,14 +43,14 @@ class Grower:
     def of(
         cls, link: Link, standings: Sequence[DistractorCounts], n_distractors: int, ordered_again: Sequence[DistractorCounts] = ()
     ) -> Grower:
-        """`ordered_again` are the standings of shortlists, which are grown by `ListGrower` at the same nodes."""
+        """Fits each standing; `ordered_again` are those of shortlists, which are grown by `ListGrower` at the same nodes."""
         counts, more = ([np.minimum(rounded(s.distractors), n_distractors) for s in each] for each in (standings, ordered_again))
         nodes = quadrature(link, np.concatenate([*counts, *more]), n_distractors)
         fitted = tuple(_fit(nodes, c, s) for c, s in zip(counts, standings, strict=True))
         return cls(tuple(standings), nodes, fitted, n_distractors)
 
     def grown(self, reward: FloatArray, extra: int) -> tuple[FloatArray, FloatArray]:
-        """Each query's expected measure with `extra` more documents, and its influence; both (n_candidates, n_queries).
+        """Grows each query's measure by `extra` documents: its expectation and its influence, both (n_candidates, n_queries).
 
         The influence is the expectation plus the query's effect on everyone's through the fit: its mean over resampled queries
         varies as the whole estimate does, without fitting again (the infinitesimal jackknife of Jaeckel 1972).

@@ -39,7 +39,7 @@ NEEDS_JUDGMENTS: Final = Advice(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """The projection: `at` each corpus size asked for, and where each candidate stops being acceptable.
+    """A projection has all candidates `at` each corpus size asked for, and where each stops being acceptable.
 
     `stops_at` gives the corpus size from which a candidate is no longer proven to keep the asked share, interpolated between
     sizes of which the sample's and those asked for are some: 0 where it is acceptable at none of these, None where
@@ -54,7 +54,7 @@ class Growth:
 
 
 def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence[int], *, curve: bool = True) -> Growth:
-    """The measure at every exact candidate for each of `corpus_sizes`, and the size of corpus that each one bears.
+    """Projects the measure at every exact candidate to each of `corpus_sizes`, and the size of corpus that each one bears.
 
     So at the shortlists of `question.lists`, in corpora no smaller than this one. Without `curve` nothing is looked at but these
     sizes and the sample, for those who do not ask where a candidate stops.
@@ -82,7 +82,7 @@ def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence
 
 
 def refuse_unprojectable(measure: Measure) -> None:
-    """InputError for a measure that ranks alone cannot project; to be asked before the work starts."""
+    """Raises InputError for a measure that ranks alone cannot project; to be asked before the work starts."""
     if measure.name not in PROJECTED or measure.cutoff is None or measure.cutoff > LARGEST_CUTOFF:
         raise InputError(
             f"{measure} cannot be projected to a larger corpus",

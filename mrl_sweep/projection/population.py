@@ -33,7 +33,7 @@ _ROUNDED_ABOVE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The relevant documents of a linear measure: a query's value is the sum of worth[i] * reward[rank of i] over its own.
+    """Wanted are the relevant documents of a linear measure: a query's value is the sum of its own worth[i] * reward[rank of i].
 
     `columns` are the places of the relevant pairs among all judgments, `queries` their queries, `n_relevant` (n_queries,) is R,
     and `reward` (k,) what each of the first k ranks brings.
@@ -47,7 +47,7 @@ class Wanted:
 
 
 def wanted(qrels: Qrels, measure: Measure) -> Wanted:
-    """R@k, P@k and nDCG@k as such sums: the order of the relevant documents among themselves does not change with the corpus."""
+    """Writes R@k, P@k and nDCG@k as such sums: the order of the relevant documents does not change with the corpus."""
     k, relevant = measure.cutoff or 0, Relevant.of(qrels, measure.lowest_grade)
     queries, reward = relevant.queries, np.ones(k)
     if measure.name == "nDCG":
@@ -85,7 +85,7 @@ class DistractorCounts:
 
 
 def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> DistractorCounts:
-    """From `above` and `tied` (n_pairs,) of all judgments at one candidate; what was not retrieved is left out."""
+    """Counts the distractors from `above` and `tied` (n_pairs,) of all judgments; what was not retrieved is left out."""
     above, tied = above[wanted.columns], tied[wanted.columns]
     keep = np.flatnonzero(above < NOT_RETRIEVED)
     order = keep[np.lexsort((above[keep], wanted.queries[keep]))]
@@ -124,13 +124,13 @@ def _places_in_ties(size: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
     return each, np.where(single, index, below), np.where(single, 1.0, deep / blocks) / size[each]
 
 
-def in_a_sample(standing: DistractorCounts, reward: FloatArray, *, n_documents: int, n_kept: int | None = None) -> FloatArray:
-    """(n_queries,) the exact expectation over random samples of `n_kept` documents (default: all) that keep the relevant ones.
+def in_a_sample(standing: DistractorCounts, reward: FloatArray, *, n_documents: int, n_kept: int) -> FloatArray:
+    """(n_queries,) the exact expectation over random samples of `n_kept` documents that keep the relevant ones.
 
     Of a document's c distractors above, among n, a sample of m keeps Hypergeometric(n, c, m).
     """
     distractors, relevant, n_retrieved = standing.cases
-    total, drawn = n_documents - n_retrieved, np.maximum((n_documents if n_kept is None else n_kept) - n_retrieved, 0)
+    total, drawn = n_documents - n_retrieved, np.maximum(n_kept - n_retrieved, 0)
     expected = distractors * (drawn / np.maximum(total, 1))
     near = np.flatnonzero(expected - _FAR * np.sqrt(expected) <= len(reward) + _FAR)
     cases = np.stack([distractors, relevant, total, drawn])[:, near]
@@ -163,7 +163,7 @@ def _log_choose(n: IntArray, k: IntArray) -> FloatArray:
 
 
 class Link(StrEnum):
-    """How p becomes a number on the whole line, higher for documents that are easier to find."""
+    """A link turns p into a number on the whole line, higher for documents that are easier to find."""
 
     PROBIT = "probit"
     LOGIT = "logit"
@@ -198,7 +198,7 @@ class Link(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quadrature:
-    """Nodes for each of some counts: `x` and `log_weight` (likelihood included), both (n_counts, n_nodes)."""
+    """A quadrature has nodes for each of some counts: `x` and `log_weight` (likelihood included), both (n_counts, n_nodes)."""
 
     link: Link
     counts: IntArray
@@ -215,13 +215,13 @@ class Quadrature:
 
 
 def rounded(counts: IntArray) -> IntArray:
-    """Counts to three significant digits: below 1000 exact, above it finer than the likelihood can tell p."""
+    """Rounds counts to three significant digits: below 1000 exact, above it finer than the likelihood can tell p."""
     scale = np.int64(10) ** np.maximum(0, np.log10(np.maximum(counts, 1)).astype(np.int64) - 2)
     return np.where(counts < _ROUNDED_ABOVE, counts, counts // scale * scale)
 
 
 def quadrature(link: Link, counts: IntArray, n: int) -> Quadrature:
-    """Gauss-Legendre nodes over the range where each count's likelihood is above some 1e-14 of its peak."""
+    """Lays Gauss-Legendre nodes over the range where each count's likelihood is above some 1e-14 of its peak."""
     unique = np.unique(counts)
     low_p, high_p = special.betaincinv(unique + 1, n - unique + 1, _TAIL), special.betainccinv(unique + 1, n - unique + 1, _TAIL)
     low = link.of(high_p)
@@ -237,7 +237,7 @@ def quadrature(link: Link, counts: IntArray, n: int) -> Quadrature:
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """What the counts say of x: `weights` (n_counts, n_nodes) sum to 1 by count; `deviation` is (x - mu) / tau there."""
+    """A posterior says what x is: `weights` (n_counts, n_nodes) sum to 1 by count; `deviation` is (x - mu) / tau there."""
 
     weights: FloatArray
     deviation: FloatArray
@@ -267,6 +267,7 @@ class Population:
     information: FloatArray
 
     def posterior(self, nodes: Quadrature) -> Posterior:
+        """What each count says of x where x is drawn from this population."""
         return _posterior(nodes, self.mu, self.tau)
 
 
@@ -286,7 +287,7 @@ def scores(posterior: Posterior) -> FloatArray:
 
 
 def fit(nodes: Quadrature, weights: FloatArray) -> Population:
-    """Maximum likelihood of (mu, tau) by damped Newton steps; `weights` (n_counts,) is how many queries each count stands for."""
+    """Finds the likeliest mu and tau by damped Newton steps; `weights` (n_counts,) is how many queries each count stands for."""
     mu, tau = _start(nodes, weights)
     value, gradient, information = _objective(nodes, weights, mu, tau)
     for _ in range(_STEPS):

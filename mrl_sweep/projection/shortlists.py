@@ -55,14 +55,14 @@ _LEVELS_AN_OCTAVE: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """How hard documents are to find by the codes, given how hard by the vectors; `bond` is artanh of the correlation."""
+    """A relation says how hard documents are to find by codes, given how hard by vectors; `bond` is artanh of the correlation."""
 
     vectors: Population
     codes: Population
     bond: float
 
     def moved(self, parameter: int) -> Relation:
-        """With one of five parameters a step further: mu and log tau of the vectors, of the codes, and the bond."""
+        """Moves one of five parameters a step further: mu and log tau of the vectors, of the codes, and the bond."""
         if parameter == 4:
             return replace(self, bond=self.bond + _STEP)
         one = self.vectors if parameter < 2 else self.codes
@@ -115,7 +115,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class FreePlaces:
-    """The chance that no more than `room` (n,) documents come ahead by the codes, of each row between `low` and `high`.
+    """Free places give the chance that no more than `room` (n,) documents come ahead by the codes, between `low` and `high`.
 
     They are Binomial(extra, p), p that of y; the chance is tabled where it changes, (n, n_steps), and linear between.
     """
@@ -145,7 +145,7 @@ class FreePlaces:
 
 @dataclass(frozen=True, slots=True)
 class Shortlist:
-    """A configuration that orders `length` candidates again.
+    """A shortlist is a configuration that orders `length` candidates again.
 
     `standing` is its own in the sample; `codes` and `vectors` are the rows of the exact candidates that list and that order.
     """
@@ -158,7 +158,7 @@ class Shortlist:
 
 @dataclass(frozen=True, slots=True)
 class TwoCounts:
-    """Relevant documents by how many distractors are above them, by the vectors and by the codes: `counts` (2, n), weighed.
+    """Two counts hold how many distractors are above relevant documents, by the vectors and by the codes: `counts` (2, n).
 
     `which` (n_pairs,) is where each of the wanted documents is, -1 for those that the vectors rank too far down to matter.
     """
@@ -169,7 +169,7 @@ class TwoCounts:
 
     @classmethod
     def of(cls, vectors: DistractorCounts, codes: DistractorCounts, *, first: int, n: int) -> TwoCounts:
-        """Of those with fewer than `first` of `n` above by the vectors; ties count as their middle."""
+        """Counts those with fewer than `first` of `n` above by the vectors; ties count as their middle."""
         n_pairs = 1 + max(int(one.pairs.max(initial=-1)) for one in (vectors, codes))
         above = np.stack([np.bincount(one.pairs, one.share * one.distractors, n_pairs) for one in (vectors, codes)])
         weight = np.bincount(vectors.pairs, vectors.weight, n_pairs)
@@ -213,7 +213,7 @@ class TwoCounts:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The listed documents within reach of the first ranks, each at every place that ties leave open to it.
+    """Listed are the documents within reach of the first ranks, each at every place that ties leave open to it.
 
     `cells` (4, n_cells) are the different combinations of its two counts (a row of `TwoCounts`), the documents above it on the
     list, and the distractors and the relevant above it by the codes; `cell` (n_places,) is which of them each place is.
@@ -226,7 +226,7 @@ class Listed:
 
     @classmethod
     def of(cls, shortlist: Shortlist, codes: DistractorCounts, two: TwoCounts, *, first: int) -> Listed:
-        """Of those that stand among the `first`; a place by the codes is one of those within the length."""
+        """Lists those that stand among the `first`; a place by the codes is one of those within the length."""
         own, length = shortlist.standing, shortlist.length
         near = np.flatnonzero((own.distractors + own.relevant < first) & (two.which[own.pairs] >= 0))
         within = np.flatnonzero(codes.distractors + codes.relevant < length)
@@ -245,7 +245,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class ListGrower:
-    """A shortlist under one link; `pull` (n_queries,) is what a query's weight of one more does to the bond."""
+    """A list grower is a shortlist under one link; `pull` (n_queries,) is what a query's weight of one more does to the bond."""
 
     shortlist: Shortlist
     grower: Grower
@@ -256,7 +256,7 @@ class ListGrower:
 
     @classmethod
     def of(cls, shortlist: Shortlist, grower: Grower, first: int) -> ListGrower:
-        """Fitted to where the codes put the documents that the vectors rank within the length, or among the `first`."""
+        """Fits the bond to where the codes put the documents that the vectors rank within the length, or among the `first`."""
         vectors, codes = (grower.standings[row] for row in (shortlist.vectors, shortlist.codes))
         two = TwoCounts.of(vectors, codes, first=min(max(shortlist.length, first), grower.n), n=grower.n)
         start = Relation(grower.fitted[shortlist.vectors].population, grower.fitted[shortlist.codes].population, _PRIOR[0])
@@ -275,7 +275,7 @@ class ListGrower:
         return cls(shortlist, grower, two, x, replace(start, bond=bond), pull)
 
     def grown(self, reward: FloatArray, extra: int) -> tuple[FloatArray, FloatArray]:
-        """Each query's expected measure with `extra` more documents, and its influence; both (n_queries,), as `Grower.grown`."""
+        """Grows each query's measure by `extra` documents: expectation and influence, both (n_queries,), as `Grower.grown`."""
         own, grower, link = self.shortlist, self.grower, self.relation.vectors.link
         vectors, codes = grower.fitted[own.vectors], grower.fitted[own.codes]
         listed = Listed.of(own, grower.standings[own.codes], self.two, first=len(reward))
@@ -286,7 +286,7 @@ class ListGrower:
         rewards = rewards_at(link.logs(self.x), places, reward, extra)[at]
 
         def brought(relation: Relation) -> FloatArray:
-            """(n_cells,)"""
+            """(n_cells,) what a document of each cell brings."""
             stays = relation.stays(self.x, cases[0], grower.n, room)[case.ravel()]
             values: FloatArray = (self.two.places(relation, self.x, grower.n)[two] * rewards * stays).sum(axis=1)
             return values

@@ -17,7 +17,7 @@ from mrl_sweep.pipeline.outlook import acceptable_there, growths
 from mrl_sweep.runs.reopen import EarlierRun, target_of
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import EXACT, Advice, Configuration, Judgement
-from mrl_sweep.words import first_offenders
+from mrl_sweep.words import did_you_mean, first_offenders
 
 
 def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
@@ -63,9 +63,9 @@ def judged_on_slice(run: EarlierRun, tenant: Tenant, rows: Sequence[PlanRow], re
     field, value = tenant.slice
     slices = {one.value: one.members for one in declared_slices(run.data.query_metadata, [field])}
     if value not in slices:
-        raise InputError(
-            f"tenant {tenant.name}: no query has {field}={value}", f"{field} has {first_offenders(list(slices), limit=8)}"
-        )
+        meant = did_you_mean(value, slices, spelt=lambda near: f"slice={field}:{near}")
+        has = f"{field} has {first_offenders(list(slices), limit=8)}"
+        raise InputError(f"tenant {tenant.name}: no query has {field}={value}", f"{meant} {has}".lstrip())
     counted = run.scores.counted & slices[value]
     policy = replace(run.policy, retain=retain, alpha=run.policy.alpha / len(rows))
     question = replace(run.question, scores=replace(run.scores, counted=counted), policy=policy)
