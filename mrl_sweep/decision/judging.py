@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from mrl_sweep.types import Configuration, Evidence, FloatArray, IntArray, Judge
 from mrl_sweep.words import UNKNOWN, about, asked_share, keeps, percent, queries_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
     """A question is everything that a judgement depends on: the scores, the rule, and what is known beforehand.
 
@@ -30,7 +31,7 @@ class Question:
     clusters: IntArray | None = None
     unfit: Mapping[Configuration, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def baseline(self) -> Configuration:
         """Full size, with which everything is compared."""
         return full_size(self.scores.candidates)
