@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib.util
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.harness import Table, bars_grid, from_json, machine, markdown, seconds
+from benchmarks.harness import KEPT, Table, bars_grid, from_json, machine, markdown, seconds
 
 MODULES = (
     "sweep",
@@ -68,7 +70,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(MODULES)}; all of them by default")
     chosen = parser.parse_args().names
     present = [name for name in MODULES if importlib.util.find_spec(f"benchmarks.{name}")]
-    results = {name: run_module(name) for name in chosen or present}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[KEPT] = folder
+        results = {name: run_module(name) for name in chosen or present}
     text = page(results)
     if chosen:
         print(text)

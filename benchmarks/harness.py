@@ -13,6 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 PACKAGES = (
     "numpy",
@@ -27,6 +30,10 @@ PACKAGES = (
     "ir_measures",
     "ranx",
 )
+
+
+KEPT = "BENCHMARKS_KEPT"
+"""The variable with the folder of what benchmarks leave to one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,17 @@ def medians(contenders: Mapping[str, Callable[[], object]], *, rounds: int = 5, 
             if turn >= warmups:
                 taken[name].append(time.perf_counter() - started)
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def kept(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The arrays that `make` gives; of benchmarks that run together, the first one that needs them leaves them to the others."""
+    if KEPT not in os.environ:
+        return make()
+    file = Path(os.environ[KEPT]) / f"{name}.npz"
+    if not file.exists():
+        np.savez(file, **make())
+    with np.load(file) as data:
+        return dict(data)
 
 
 def seconds(value: float) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.harness import Bar, Table, main
-from benchmarks.projection import embedded, known_item_texts
+from benchmarks.projection import docstrings
 from mrl_sweep.deploying.index_spec import LiveIndex
 from mrl_sweep.deploying.pgvector import connected, text_of, uses_index
 from mrl_sweep.deploying.pgvector_bytes import table_bytes
@@ -44,12 +44,12 @@ class Sample:
 
 def write_sample(folder: Path) -> Sample:
     """A random sample of the installed packages' docstrings with their vectors, as a collection and its `vectors:` folder."""
-    texts, asking, qrels = known_item_texts()
-    rows = np.sort(np.random.default_rng(0).choice(len(texts), DOCUMENTS, replace=False))
-    row_there = np.full(len(texts), -1)
+    documents, queries, qrels = docstrings()
+    rows = np.sort(np.random.default_rng(0).choice(len(documents), DOCUMENTS, replace=False))
+    row_there = np.full(len(documents), -1)
     row_there[rows] = np.arange(len(rows))
     inside = np.flatnonzero(np.logical_and.reduceat(row_there[qrels.rows] >= 0, qrels.offsets[:-1]))[:QUERIES]
-    sample = Sample(*embedded([texts[row] for row in rows], [asking[query] for query in inside]))
+    sample = Sample(documents[rows], queries[inside])
     (folder / "c" / "qrels").mkdir(parents=True)
     (folder / "v").mkdir()
     np.save(folder / "v" / "docs.npy", sample.documents)

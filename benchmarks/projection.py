@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.harness import Bar, Table, main
+from benchmarks.harness import Bar, Table, kept, main
 from benchmarks.pydocs.entries import known_items
 from benchmarks.pydocs.harvest import harvest_installed
 from mrl_sweep.embedding import ModelOptions, Role
@@ -60,26 +60,29 @@ class Repetition:
     naive: FloatArray
 
 
-def known_item_texts() -> tuple[list[str], list[str], Qrels]:
-    """What all installed packages say of themselves, and queries: a summary sentence asks for the object it was taken from."""
+def docstrings() -> tuple[Float32Array, Float32Array, Qrels]:
+    """Vectors of what all installed packages say of themselves, and of queries: a summary sentence asks for its own object."""
+    data = kept("docstrings", _docstrings)
+    return data["documents"], data["queries"], Qrels(data["offsets"], data["rows"], np.ones(len(data["rows"]), np.int64))
+
+
+def _docstrings() -> dict[str, Any]:
     entries = harvest_installed()
     items, bodies, _ = known_items(entries, kept_whole=frozenset(), limit=N_QUERIES)
     texts = [f"{e.name} {e.signature}\n{bodies.get(row, e.doc)}".strip() for row, e in enumerate(entries)]
     offsets = np.cumsum([0, *(len(item.rows) for item in items)])
-    rows = np.array([row for item in items for row in item.rows])
-    return texts, [item.text for item in items], Qrels(offsets, rows, np.ones(len(rows), np.int64))
-
-
-def embedded(documents: list[str], queries: list[str]) -> tuple[Float32Array, Float32Array]:
-    """The WordLlama vectors of both."""
     model = open_wordllama(ModelOptions())
-    return model.encode(documents, Role.DOCUMENT).vectors, model.encode(queries, Role.QUERY).vectors
+    return {
+        "documents": model.encode(texts, Role.DOCUMENT).vectors,
+        "queries": model.encode([item.text for item in items], Role.QUERY).vectors,
+        "offsets": offsets,
+        "rows": np.array([row for item in items for row in item.rows]),
+    }
 
 
 def whole_corpus() -> Whole:
     """All of them, ranked exactly at every size."""
-    texts, asking, qrels = known_item_texts()
-    documents, queries = embedded(texts, asking)
+    documents, queries, qrels = docstrings()
     return ranked(f"{len(documents):,} docstrings of the installed packages, WordLlama", documents, queries, qrels)
 
 
