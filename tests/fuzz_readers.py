@@ -21,8 +21,9 @@ from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
 from mrl_sweep.api import run
 from mrl_sweep.collection import LoadOptions, load_collection
 from mrl_sweep.embedding import Embedder, ModelOptions, Role, Store, embed, open_embedder
-from mrl_sweep.embedding.hosted.replies import judge
-from mrl_sweep.embedding.hosted.wire import Garbled, Refused, Reply, Transient, by_index, in_order, member, parsed
+from mrl_sweep.embedding.hosted.patience import Garbled, Transient
+from mrl_sweep.embedding.hosted.replies import Refused, judge
+from mrl_sweep.embedding.hosted.wire import Reply, by_index, in_order, member, parsed
 from mrl_sweep.embedding.vectors.rows import Names
 from mrl_sweep.embedding.vectors.source import VectorFolder
 from mrl_sweep.errors import InputError

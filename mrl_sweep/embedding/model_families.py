@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from mrl_sweep.embedding.protocol import ModelOptions, Role
 from mrl_sweep.errors import InputError
-from mrl_sweep.files import is_there
 from mrl_sweep.types import Float32Array
 from mrl_sweep.words import first_offenders
 
@@ -38,9 +38,7 @@ class Family:
     document_prompt: str | None = None
     transform: str | None = None
     parameter: str | None = None
-    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     not_prefixes: str = ""
-    note: str = ""
 
 
 _SEPARATE_HEADS: Final = "its smaller sizes come from separate output heads, they are not prefixes of the full vector"
@@ -90,7 +88,6 @@ FAMILIES: Final[tuple[Family, ...]] = (
         full=2048,
         trained=(1024, 512, 256),
         parameter="output_dimension",
-        options={"query": {"input_type": "query"}, "document": {"input_type": "document"}},
     ),
     Family(
         name="Cohere Embed v4",
@@ -98,7 +95,6 @@ FAMILIES: Final[tuple[Family, ...]] = (
         full=1536,
         trained=(1024, 512, 256),
         parameter="output_dimension",
-        options={"query": {"input_type": "search_query"}, "document": {"input_type": "search_document"}},
     ),
     Family(
         name="Gemini Embedding 001",
@@ -107,8 +103,6 @@ FAMILIES: Final[tuple[Family, ...]] = (
         trained=(1536, 768),
         any_from=128,
         parameter="output_dimensionality",
-        options={"query": {"task_type": "RETRIEVAL_QUERY"}, "document": {"task_type": "RETRIEVAL_DOCUMENT"}},
-        note="only the full size arrives unit length",
     ),
     Family(
         name="Snowflake Arctic Embed M v1.5",
@@ -123,7 +117,6 @@ FAMILIES: Final[tuple[Family, ...]] = (
         full=1024,
         trained=(768, 512, 256, 128, 64, 32),
         parameter="dimensions",
-        note="task adapters: retrieval.query and retrieval.passage",
     ),
     Family(name="Qwen3 Embedding 0.6B", pattern=r"qwen3-embedding-0\.6b", full=1024, any_from=32, document_prompt=""),
     Family(name="Qwen3 Embedding 4B", pattern=r"qwen3-embedding-4b", full=2560, any_from=32, document_prompt=""),
@@ -157,10 +150,9 @@ FAMILIES: Final[tuple[Family, ...]] = (
         name="WordLlama l2_supercat",
         pattern=r"^wordllama$|l2_supercat",
         full=256,
-        trained=(128, 64),
+        trained=(128, 64),  # a weak Matryoshka: at 64 better than random axes on CISI, not told from them on SciFact
         query_prompt="",
         document_prompt="",
-        note="a weak Matryoshka: at 64 better than random axes on CISI, not told from them on SciFact; PCA keeps more",
     ),
     Family(name="stella v5", pattern=r"stella_.*_v5", not_prefixes=_SEPARATE_HEADS),
 )
@@ -239,27 +231,44 @@ def _own_dims(folder: Path) -> list[int]:
     return [int(dim) for dim in re.findall(r"\d+", block[1])] if block else []
 
 
-def hosted_by(name: str) -> str:
-    """The provider of a model that is known to be hosted only, "" for any other name and for what is a folder here."""
-    if "/" in name or is_there(name):
-        return ""
-    return next((provider for provider, pattern in _HOSTED.items() if re.match(pattern, name.lower())), "")
+_ROLE_PROMPTS: Final = {Role.QUERY: ("query",), Role.DOCUMENT: ("document", "passage", "corpus")}
 
 
-_HOSTED: Final = {
-    "openai": r"text-embedding-(3-(small|large)|ada-\d+)",
-    "voyage": r"voyage-",
-    "cohere": r"embed-(v\d|english|multilingual)",
-    "gemini": r"gemini-embedding|text-embedding-00\d",
-}
-"""How the providers' own models are called; nothing on the Hugging Face hub is called so without its owner."""
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The text put before each query and each document, and where it comes from."""
 
-HOSTED_MODELS: Final = (
-    *("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002", "gemini-embedding-001"),
-    *("voyage-4", "voyage-4-large", "voyage-4-lite", "voyage-code-3"),
-    *("embed-v4.0", "embed-english-v3.0", "embed-multilingual-v3.0"),
-)
-"""Names to which a misspelt one may be near."""
+    query: str
+    document: str
+    origin: str
+
+    def of(self, role: Role) -> str:
+        return self.query if role is Role.QUERY else self.document
+
+
+def prompts_of(folder: Path | None, family: Family | None, options: ModelOptions) -> Prompts:
+    """Given ones (by text, or by name of one of the model's), else the model's own configuration, else its family's, else none.
+
+    The same choice as sentence-transformers' `encode_query` and `encode_document`: a default prompt is not applied to either.
+    """
+    saved = saved_settings(folder).get("prompts")
+    configured = saved if isinstance(saved, Mapping) else {}
+    origins = []
+    texts = {}
+    for role, given in ((Role.QUERY, options.query_prompt), (Role.DOCUMENT, options.document_prompt)):
+        own = next((configured[name] for name in _ROLE_PROMPTS[role] if configured.get(name) is not None), None)
+        of_family = getattr(family, f"{role}_prompt") if family else None
+        choices = (("given", given if given is None else configured.get(given, given)), ("model", own), ("family", of_family))
+        origin, text = next(((origin, text) for origin, text in choices if text is not None), ("none", ""))
+        texts[role] = str(text)
+        origins.append(origin)
+    origin = origins[0] if origins[0] == origins[1] else f"query: {origins[0]}, document: {origins[1]}"
+    return Prompts(texts[Role.QUERY], texts[Role.DOCUMENT], origin)
+
+
+def saved_settings(folder: Path | None) -> dict[str, Any]:
+    """config_sentence_transformers.json; empty where the model has none."""
+    return read_json(folder / "config_sentence_transformers.json") if folder else {}
 
 
 def candidate_dims(dims: str | tuple[int, ...], full: int, trained: tuple[int, ...] = ()) -> tuple[int, ...]:
@@ -282,20 +291,13 @@ def candidate_dims(dims: str | tuple[int, ...], full: int, trained: tuple[int, .
     return tuple(sorted({*dims, full}))
 
 
-_EPSILON = 1e-5
-
-
 def transformed(transform: str | None, rows: Float32Array) -> Float32Array:
-    """The rows as the family wants them cut; `rows` themselves where it wants nothing. Raises ValueError for an unknown name."""
-    if transform is None:
-        return rows
-    if transform == LAYER_NORM:
-        return layer_norm(rows)
-    raise ValueError(transform)
+    """The rows as the family wants them cut; `rows` themselves where it wants nothing."""
+    return layer_norm(rows) if transform == LAYER_NORM else rows
 
 
 def layer_norm(rows: Float32Array) -> Float32Array:
     """Each row less its mean, over the root of its variance (biased, plus 1e-5), as torch's layer_norm without weights."""
     centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
     variance = np.square(centred).mean(axis=1, keepdims=True)
-    return np.asarray(centred / np.sqrt(variance + _EPSILON), dtype=np.float32)
+    return np.asarray(centred / np.sqrt(variance + 1e-5), dtype=np.float32)

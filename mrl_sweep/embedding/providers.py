@@ -1,4 +1,4 @@
-"""Which provider a model's name means."""
+"""Which provider a model's name means; each is imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from mrl_sweep.embedding.model_families import HOSTED_MODELS, hosted_by
 from mrl_sweep.embedding.protocol import Embedder, ModelOptions, VectorSource
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import is_there
 from mrl_sweep.words import did_you_mean, nearest, printable
-
-_VENDORS: Final = ("openai", "voyage", "cohere", "gemini")
-Opener = Callable[[str, ModelOptions], Embedder | VectorSource]
 
 
 def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | VectorSource:
@@ -25,58 +21,29 @@ def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | 
     """
     options = options or ModelOptions()
     if spec == "wordllama":
-        _refuse_server(spec, options)
-        return _wordllama(spec, options)
+        return _local(spec, options)
     scheme, colon, rest = spec.partition(":")
-    opener = SCHEMES.get(scheme.lower()) if colon else None
+    opener = _opener(scheme.lower()) if colon else None
     if opener is not None:
         if not rest:
             raise InputError(f"--model {spec} names no model", f"--model {scheme}:NAME")
         return opener(rest, options)
-    if not is_there(spec) and (meant := _named_elsewhere(spec)):
-        raise InputError(f"{printable(spec, 120)} is no folder and no name on the Hugging Face hub", f"--model {meant}")
-    if colon and len(scheme) > 1 and not is_there(spec) and scheme.lower() not in ("http", "https"):
-        schemes = ", ".join(f"{name}:" for name in SCHEMES)
-        meant = did_you_mean(scheme, SCHEMES, spelt=lambda name: f"{name}:{rest}")
-        raise InputError(
-            f"unknown kind of model {scheme!r}",
-            f"{meant} one of wordllama, {schemes} or a sentence-transformers name or folder".lstrip(),
-        )
-    if provider := hosted_by(spec):
-        raise InputError(f"{spec} is a hosted model, and no provider is named", f"--model {provider}:{spec}")
-    if not is_there(spec) and "/" not in spec and (hosted := nearest(spec, HOSTED_MODELS, cutoff=0.85)):
-        meant = f"--model {hosted_by(hosted[0])}:{hosted[0]}"
-        raise InputError(f"{printable(spec, 120)} is neither a folder nor a model's name", meant)
-    if near := did_you_mean(spec, ["wordllama"]):
-        raise InputError(f"{printable(spec)} is neither a folder nor a model's name", near)
-    return _sentence_transformers(spec, options)
+    if not is_there(spec):
+        _refuse_other_names(spec)
+    return _local(spec, options)
 
 
-def _named_elsewhere(spec: str) -> str:
-    """What to type for a model as servers and other tools name it: `ollama:x`, `x:latest`, an address, `hf:owner/name`."""
-    scheme, colon, rest = spec.partition(":")
-    scheme = scheme.lower()
-    if scheme in ("http", "https") and not re.match(r"//(?:huggingface\.co|hf\.co)/", rest):
-        address = spec.rstrip("/")
-        return f"openai:NAME --base-url {address if address.endswith('/v1') else f'{address}/v1'}"
-    if colon and scheme in ("hf", "huggingface", "st", "sentence-transformers") and rest:
-        return rest.lstrip("/")
-    ports = {"ollama": 11434, "lmstudio": 1234, "lm-studio": 1234, "llamacpp": 8080, "llama.cpp": 8080, "vllm": 8000, "tei": 8080}
-    if colon and scheme in ports and rest:
-        return f"openai:{rest} --base-url http://localhost:{ports[scheme]}/v1"
-    if colon and re.fullmatch(r"latest|[vV]?\d[\w.]*|.*q\d.*|f16|fp16", rest) and nearest(scheme, SCHEMES, cutoff=0.8) == []:
-        return f"openai:{spec} --base-url http://localhost:{ports['ollama']}/v1"
-    if "@" in spec and re.fullmatch(r"[\w.-]+/[\w.-]+@[\w./-]+", spec):
-        name, _, revision = spec.partition("@")
-        return f"{name} --revision {revision}"
-    provider, slash, name = spec.partition("/")
-    return f"{provider.lower()}:{name}" if slash and provider.lower() in _VENDORS and hosted_by(name) else ""
+def _opener(scheme: str) -> Callable[[str, ModelOptions], Embedder | VectorSource] | None:
+    """Who opens what stands after the colon; None where no provider is called so."""
+    if scheme in _EXISTING:
+        return _EXISTING[scheme]
+    from mrl_sweep.embedding.hosted.vendors import VENDORS
 
+    if scheme not in VENDORS:
+        return None
+    from mrl_sweep.embedding.hosted.model import open_hosted
 
-def _wordllama(_spec: str, options: ModelOptions) -> Embedder:
-    from mrl_sweep.embedding.local.sentence_transformers import open_wordllama
-
-    return open_wordllama(options)
+    return lambda model, options: open_hosted(scheme, model, options)
 
 
 def _vectors(spec: str, options: ModelOptions) -> VectorSource:
@@ -95,34 +62,77 @@ def _table(spec: str, _options: ModelOptions) -> VectorSource:
     return VectorTable(spec)
 
 
-def _refuse_server(spec: str, options: ModelOptions) -> None:
-    """Raise InputError where a server is named for a model that runs here."""
+_EXISTING: Final = {"vectors": _vectors, "pgvector": _table}
+"""Who opens vectors that exist already, by what stands before the colon."""
+
+
+def _local(spec: str, options: ModelOptions) -> Embedder:
+    """A model that runs here. Raises InputError where a server is named for it."""
     if options.base_url is not None:
         raise InputError(
             f"--base-url names a server, and {printable(spec, 120)} runs on this machine",
             f"--model openai:{printable(spec, 120)} asks the server for it; or leave --base-url out",
         )
+    from mrl_sweep.embedding.local.sentence_transformers import open_model, open_wordllama
+
+    return open_wordllama(options) if spec == "wordllama" else open_model(spec, options)
 
 
-def _sentence_transformers(spec: str, options: ModelOptions) -> Embedder:
-    _refuse_server(spec, options)
-    from mrl_sweep.embedding.local.sentence_transformers import open_model
+def _refuse_other_names(spec: str) -> None:
+    """Raises InputError, with what to type, for a name that is no folder's and cannot be one of the Hugging Face hub."""
+    from mrl_sweep.embedding.hosted.vendors import VENDORS, hosted_by
 
-    return open_model(spec, options)
+    if meant := _named_elsewhere(spec):
+        raise InputError(f"{printable(spec, 120)} is no folder and no name on the Hugging Face hub", f"--model {meant}")
+    scheme, colon, rest = spec.partition(":")
+    if colon and len(scheme) > 1 and scheme.lower() not in ("http", "https"):
+        schemes = [*_EXISTING, *VENDORS]
+        meant = did_you_mean(scheme, schemes, spelt=lambda name: f"{name}:{rest}")
+        kinds = ", ".join(f"{name}:" for name in schemes)
+        raise InputError(
+            f"unknown kind of model {scheme!r}",
+            f"{meant} one of wordllama, {kinds} or a sentence-transformers name or folder".lstrip(),
+        )
+    if provider := hosted_by(spec):
+        raise InputError(f"{spec} is a hosted model, and no provider is named", f"--model {provider}:{spec}")
+    well_known = [name for vendor in VENDORS.values() for name in vendor.well_known]
+    if "/" not in spec and (hosted := nearest(spec, well_known, cutoff=0.85)):
+        meant = f"--model {hosted_by(hosted[0])}:{hosted[0]}"
+        raise InputError(f"{printable(spec, 120)} is neither a folder nor a model's name", meant)
+    if near := did_you_mean(spec, ["wordllama"]):
+        raise InputError(f"{printable(spec)} is neither a folder nor a model's name", near)
 
 
-def _hosted(provider: str) -> Opener:
-    def open_it(name: str, options: ModelOptions) -> Embedder:
-        from mrl_sweep.embedding.hosted.model import open_hosted
-
-        return open_hosted(provider, name, options)
-
-    return open_it
-
-
-SCHEMES: Final[dict[str, Opener]] = {
-    "vectors": _vectors,
-    "pgvector": _table,
-    **{provider: _hosted(provider) for provider in _VENDORS},
+_PORTS: Final = {
+    "ollama": 11434,
+    "lmstudio": 1234,
+    "lm-studio": 1234,
+    "llamacpp": 8080,
+    "llama.cpp": 8080,
+    "vllm": 8000,
+    "tei": 8080,
 }
-"""What stands before the colon, and who opens the rest."""
+"""Where servers of models listen when nothing else is configured."""
+
+
+def _named_elsewhere(spec: str) -> str:
+    """What to type for a model as servers and other tools name it: `ollama:x`, `x:latest`, an address, `hf:owner/name`."""
+    from mrl_sweep.embedding.hosted.vendors import VENDORS, hosted_by
+
+    scheme, colon, rest = spec.partition(":")
+    scheme = scheme.lower()
+    if scheme in ("http", "https") and not re.match(r"//(?:huggingface\.co|hf\.co)/", rest):
+        address = spec.rstrip("/")
+        return f"openai:NAME --base-url {address if address.endswith('/v1') else f'{address}/v1'}"
+    if colon and scheme in ("hf", "huggingface", "st", "sentence-transformers") and rest:
+        return rest.lstrip("/")
+    if colon and scheme in _PORTS and rest:
+        return f"openai:{rest} --base-url http://localhost:{_PORTS[scheme]}/v1"
+    is_tag = colon and re.fullmatch(r"latest|[vV]?\d[\w.]*|.*q\d.*|f16|fp16", rest)
+    if is_tag and not nearest(scheme, [*_EXISTING, *VENDORS], cutoff=0.8):
+        return f"openai:{spec} --base-url http://localhost:{_PORTS['ollama']}/v1"
+    if "@" in spec and re.fullmatch(r"[\w.-]+/[\w.-]+@[\w./-]+", spec):
+        name, _, revision = spec.partition("@")
+        return f"{name} --revision {revision}"
+    provider, slash, name = spec.partition("/")
+    return f"{provider.lower()}:{name}" if slash and provider.lower() in VENDORS and hosted_by(name) else ""

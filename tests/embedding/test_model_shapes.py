@@ -226,6 +226,12 @@ def test_a_shape_that_can_be_measured_is_taken_and_what_is_guessed_of_it_is_said
     assert {advice.code for advice in model._origin.warnings} == codes
 
 
+def test_a_folder_whose_name_is_near_another_models_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder_of(tmp_path, TAKEN["sentence-transformers"][0]).rename(tmp_path / "wordlama")
+    monkeypatch.chdir(tmp_path)
+    assert open_embedder("wordlama").name == "wordlama"
+
+
 def test_the_hint_of_a_model_one_folder_down_is_followed(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         open_embedder(str(folder_of(tmp_path, REFUSED["the model is one folder down"].files)))

@@ -1,12 +1,10 @@
-"""Hosted models: one `HostedModel` for every vendor, one file for what each vendor wants and answers.
+"""Hosted models: one `HostedModel` for every vendor. Read in this order:
 
-Which client speaks to whom was weighed by what it brings along:
-
-* OpenAI, and every server that speaks as it does, through `openai`: it shares httpx2 with huggingface_hub, adds two small
-  packages, and knows the organisation, project and proxy settings its users already have.
-* Voyage through httpx2: its own client brings langchain, aiohttp and about thirty packages for one POST.
-* Cohere through httpx2: its own client brings fastavro, requests and a tokenizer download for one POST.
-* Gemini through httpx2: its own client brings google-auth, cryptography and websockets for one POST.
-
-Whoever sends, nobody else retries, follows a redirect or reads the answer: `retries`, `replies` and `wire` do that for all.
+* `vendors`: a class for each vendor says what it wants and what it answers; to add one, this page is the only one to change.
+* `wire`: an `EmbedRequest` goes out, a `Reply` comes back, and vectors are read out of it strictly.
+* `connection`: the vendor's address and key, and the exchange itself, bounded in time and size.
+* `replies`: what an answer without vectors means: wait, too long, a wrong key or model, never.
+* `patience`: how often and after how long a call is tried again.
+* `model`: `HostedModel` puts these together, and halves a batch until the text to blame stands alone.
+* `verify`: `--verify-api` compares what the vendor gives at a small size, and as codes, with the cut full vectors.
 """

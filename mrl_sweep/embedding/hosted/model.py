@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,36 +9,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.embedding.hosted.known_vendors import Cohere, Gemini, OpenAi, Voyage
-from mrl_sweep.embedding.hosted.replies import judge
-from mrl_sweep.embedding.hosted.vendor import (
-    Connection,
-    Gate,
-    Key,
-    Patience,
-    Vendor,
-    VendorModel,
-    address,
-    given_up,
-    patiently,
-    required_key,
-)
-from mrl_sweep.embedding.hosted.wire import EmbedRequest, Garbled, Refused, Reply, answers_of_at_most
-from mrl_sweep.embedding.local.model_files import prompts_of
-from mrl_sweep.embedding.model_families import family_of, refuse_non_prefix, trained_dims, transformed
+from mrl_sweep.embedding.hosted.connection import Connection
+from mrl_sweep.embedding.hosted.patience import Garbled, Gate, Patience, given_up, patiently
+from mrl_sweep.embedding.hosted.replies import Meaning, Refused, judge
+from mrl_sweep.embedding.hosted.vendors import VENDORS, Vendor
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, most_bytes
+from mrl_sweep.embedding.model_families import prompts_of, refuse_non_prefix, trained_dims, transformed
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, PartlyEncoded, Role
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 from mrl_sweep.types import Advice, Float32Array, IntArray, ModelFacts
 
-VENDORS: Final[dict[str, type[OpenAi | Voyage | Cohere | Gemini]]] = {
-    "openai": OpenAi,
-    "voyage": Voyage,
-    "cohere": Cohere,
-    "gemini": Gemini,
-}
-_PROBE: Final = "size"
 _MOST_DIMENSIONS: Final = 16_384
-"""Of a model whose size nobody has told yet."""
+"""Of a model whose size is not known yet."""
 
 
 class NoSuchSize(InputError):
@@ -53,13 +34,8 @@ def open_hosted(provider: str, model: str, options: ModelOptions, patience: Pati
     """
     if options.max_length is not None:
         raise InputError("a hosted model's maximum length is its vendor's", "leave the maximum length out")
-    kind = VENDORS[provider]
-    family = family_of(model)
-    refuse_non_prefix(family, model)
-    configured = os.environ.get(kind.url_variable, "") if kind.url_variable else ""
-    where = address(options.base_url or configured or kind.url)
-    own = where == address(kind.url)
-    vendor: Vendor = kind(VendorModel(model=model, family=family, address=where, own_address=own))
+    vendor = VENDORS[provider](model, options.base_url)
+    refuse_non_prefix(vendor.family, model)
     return HostedModel(vendor, options, patience or Patience())
 
 
@@ -68,19 +44,18 @@ class HostedModel:
 
     def __init__(self, vendor: Vendor, options: ModelOptions, patience: Patience) -> None:
         self._vendor, self._options, self._patience = vendor, options, patience
-        family = vendor.target.family
-        self._prompts = prompts_of(None, family, options)
-        self._transform = family.transform if family else None
+        self._prompts = prompts_of(None, vendor.family, options)
+        self._transform = vendor.family.transform if vendor.family else None
         self._dim = vendor.full_dim
+        self._asked_dim = vendor.full_dim if vendor.asks_full_dim else None
         self._gate = Gate()
         self._plain = False
-        self._key: Key | None = None
-        self._line: Connection | None = None
+        self._connection: Connection | None = None
         self._opening = threading.Lock()
 
     @property
     def name(self) -> str:
-        return f"{self._vendor.provider}:{self._vendor.target.model}"
+        return f"{self._vendor.provider}:{self._vendor.model}"
 
     @property
     def batching(self) -> Batching:
@@ -91,41 +66,48 @@ class HostedModel:
     def full_dim(self) -> int:
         """The model's full size; asks the vendor where it is not known."""
         if self._dim is None:
-            self._dim = int(self._ask(EmbedRequest(texts=[_PROBE], role=Role.QUERY)).shape[1])
+            try:
+                self._dim = int(self._ask(EmbedRequest(texts=["size"], role=Role.QUERY)).shape[1])
+            except Garbled as fault:
+                raise given_up(fault, self.name) from None
+            except Refused as fault:
+                if fault.meaning is Meaning.MEMORY:
+                    raise self._without_memory(fault) from None
+                raise InputError(f"{self.name} does not answer ({fault.message})", "--model, --base-url") from None
         return self._dim
 
     def identity(self, role: Role) -> Mapping[str, Any]:
-        target = self._vendor.target
+        vendor = self._vendor
         return {
-            "provider": self._vendor.provider,
-            "model": target.model,
+            "provider": vendor.provider,
+            "model": vendor.model,
             "revision": self._options.revision,
-            "address": None if target.own_address else target.address.url,
+            "address": None if vendor.own_address else vendor.address.url,
             "role": role.value,
             "prompt": self._prompts.of(role),
-            "parameters": dict(self._vendor.parameters(role)),
+            "parameters": vendor.parameters(role),
             "size": self._asked_dim,
             "transform": self._transform,
         }
 
     def facts(self) -> ModelFacts:
-        target, dim = self._vendor.target, self.full_dim
+        vendor, dim = self._vendor, self.full_dim
         return ModelFacts(
             dim=dim,
             similarity="cosine",
-            trained_dims=trained_dims(target.family, dim),
-            warnings=(*self._vendor.advice(), *self._general_advice()),
+            trained_dims=trained_dims(vendor.family, dim),
+            warnings=(*vendor.advice(), *self._general_advice()),
             details={
-                "provider": self._vendor.provider,
-                "name": target.model,
+                "provider": vendor.provider,
+                "name": vendor.model,
                 "revision": self._options.revision,
-                "address": target.address.url,
-                "family": target.family.name if target.family else None,
+                "address": vendor.address.url,
+                "family": vendor.family.name if vendor.family else None,
                 "prompts": {"query": self._prompts.query, "document": self._prompts.document, "from": self._prompts.origin},
-                "parameters": {role.value: dict(self._vendor.parameters(role)) for role in Role},
+                "parameters": {role.value: vendor.parameters(role) for role in Role},
                 "transform": self._transform,
-                "codes": list(self._vendor.codes),
-                "size_parameter": target.family.parameter if target.family else None,
+                "codes": list(vendor.codes),
+                "size_parameter": vendor.family.parameter if vendor.family else None,
             },
         )
 
@@ -167,13 +149,9 @@ class HostedModel:
 
     def close(self) -> None:
         with self._opening:
-            if self._line is not None:
-                self._line.close()
-                self._line = None
-
-    @property
-    def _asked_dim(self) -> int | None:
-        return self._vendor.full_dim if self._vendor.asks_full_dim else None
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def _encoded(self, rows: Float32Array) -> Encoded:
         whole = None if self._vendor.truncates else np.zeros(len(rows), np.bool_)
@@ -197,20 +175,18 @@ class HostedModel:
                 out[piece] = self._ask(EmbedRequest(texts=[texts[i] for i in piece], role=role, dim=self._asked_dim))
                 answered_rows += piece.tolist()
             except Refused as fault:
-                if fault.option:
-                    return (
-                        answered_rows,
-                        [],
-                        InputError(f"{self.name} does not know {fault.option} ({fault.message})", "--model, --base-url"),
-                    )
+                if fault.meaning is Meaning.OPTION:
+                    unknown = f"{self.name} does not know {fault.option} ({fault.message})"
+                    return answered_rows, [], InputError(unknown, "--model, --base-url")
                 if len(piece) > 1:
-                    waiting += [piece[(len(piece) + 1) // 2 :], piece[: (len(piece) + 1) // 2]]
+                    middle = (len(piece) + 1) // 2
+                    waiting += [piece[middle:], piece[:middle]]
                     continue
-                if fault.memory:
+                if fault.meaning is Meaning.MEMORY:
                     return answered_rows, [], self._without_memory(fault)
                 refusal = refusal or fault
                 blamed += piece.tolist()
-                if not fault.too_long:
+                if fault.meaning is not Meaning.TOO_LONG:
                     break
             except Garbled as fault:
                 blamed = [int(piece[row]) for row in fault.rows]
@@ -219,70 +195,62 @@ class HostedModel:
                 return answered_rows, [], error
         if refusal is None:
             return answered_rows, [], None
-        what = "too long" if refusal.too_long else "not accepted"
-        hint = "shorten or split it" if refusal.too_long else "look at this text, and at the model's name and options"
-        return answered_rows, sorted(blamed), InputError(f"{what} for {self.name} ({refusal.message})", hint)
+        if refusal.meaning is Meaning.TOO_LONG:
+            reason = InputError(f"too long for {self.name} ({refusal.message})", "shorten or split it")
+        else:
+            hint = "look at this text, and at the model's name and options"
+            reason = InputError(f"not accepted for {self.name} ({refusal.message})", hint)
+        return answered_rows, sorted(blamed), reason
 
-    def _ask(self, question: EmbedRequest) -> Float32Array:
-        """One question, as often as patience allows. Raises Refused, Garbled, InputError or EnvironmentFault."""
-        target, wanted = self._vendor.target, question.dim or self._dim
-
-        def answered() -> Reply:
-            line, request = self._opened(), replace(question, plain=self._plain)
-            with answers_of_at_most(len(request.texts), wanted or _MOST_DIMENSIONS):
-                reply = line.send(request)
-            judge(reply, self.name, target.address.url, self._key, self._patience.now())
-            return reply
+    def _ask(self, request: EmbedRequest) -> Float32Array:
+        """One request, as often as patience allows. Raises Refused, Garbled, InputError or EnvironmentFault."""
+        dim = request.dim or self._dim
 
         def once() -> Float32Array:
             try:
-                reply = answered()
+                vectors = self._answer(replace(request, plain=self._plain))
             except Refused as fault:
                 if fault.option != "encoding_format" or self._plain:
                     raise
                 self._plain = True
-                reply = answered()
-            n = len(question.texts)
-            vectors = self._vendor.read_codes(reply, n, question.code) if question.code else self._vendor.read(reply, n)
-            if wanted is not None and vectors.shape[1] != wanted:
-                raise Garbled(f"answered with {vectors.shape[1]} dimensions instead of {wanted}")
+                vectors = self._answer(replace(request, plain=True))
+            if dim is not None and vectors.shape[1] != dim:
+                raise Garbled(f"answered with {vectors.shape[1]} dimensions instead of {dim}")
             return vectors
 
-        try:
-            return patiently(once, self.name, self._patience, self._gate)
-        except Garbled as fault:
-            if question.texts == [_PROBE]:
-                raise given_up(fault, self.name) from None
-            raise
-        except Refused as fault:
-            if question.texts == [_PROBE]:
-                if fault.memory:
-                    raise self._without_memory(fault) from None
-                raise InputError(f"{self.name} does not answer ({fault.message})", "--model, --base-url") from None
-            raise
+        return patiently(once, self.name, self._patience, self._gate)
+
+    def _answer(self, request: EmbedRequest) -> Float32Array:
+        """What the vendor answers to one call. Raises Transient and what `judge` raises."""
+        vendor, connection = self._vendor, self._opened()
+        path, document = vendor.document(request)
+        limit = most_bytes(len(request.texts), request.dim or self._dim or _MOST_DIMENSIONS)
+        reply = connection.post(f"{vendor.address.url}/{path}", document, limit)
+        judge(reply, self.name, vendor.address.url, connection.key, self._patience.now())
+        return vendor.read(reply, request)
 
     def _without_memory(self, fault: Refused) -> EnvironmentFault:
-        """What is told where even one text is too much for the server: trying again gives it no memory."""
+        """The fault of a server that cannot embed even one text: trying again gives it no memory."""
         return EnvironmentFault(
-            f"{self._vendor.target.address.host} has not the memory to embed with {self._vendor.target.model} ({fault.message})",
+            f"{self._vendor.address.host} has not the memory to embed with {self._vendor.model} ({fault.message})",
             "free memory there, or serve a smaller model; what was embedded is kept, run the same command again to go on",
         )
 
     def _opened(self) -> Connection:
         with self._opening:
-            if self._line is None:
-                where = self._vendor.target.address
+            if self._connection is None:
+                where = self._vendor.address
                 if self._options.offline and not where.is_local:
                     raise EnvironmentFault(
                         f"--offline, and some texts have no stored vectors from {self.name}",
                         f"without --offline they are sent to {where.host}",
                     )
-                self._key = required_key(self._vendor)
-                self._line = self._vendor.open(self._key, self._patience.timeout_s)
-            return self._line
+                key = self._vendor.key()
+                self._connection = Connection(self._vendor.headers(key), key, self._patience.timeout_s)
+            return self._connection
 
     def _general_advice(self) -> Iterator[Advice]:
-        where = self._vendor.target.address
+        where = self._vendor.address
         if self._vendor.asks_full_dim and self._vendor.full_dim is None:
             yield Advice(
                 "default-size",

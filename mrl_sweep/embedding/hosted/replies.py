@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from mrl_sweep.embedding.hosted.vendor import Key, hidden
-from mrl_sweep.embedding.hosted.wire import Refused, Reply, Transient, retry_after_s
+from mrl_sweep.embedding.hosted.connection import Key, hidden
+from mrl_sweep.embedding.hosted.patience import Transient
+from mrl_sweep.embedding.hosted.wire import Reply, retry_after_s
 from mrl_sweep.errors import EnvironmentFault, InputError
 
 _DEPTH: Final = 6
@@ -31,6 +32,18 @@ class Meaning(StrEnum):
     MEMORY = "memory"
     REFUSED = "refused"
     ADDRESS = "address"
+
+
+class Refused(Exception):
+    """The vendor does not take this batch as it is. `option` is the option of the request that it does not know, in OpenAI's
+    spelling; "" for any other meaning.
+    """
+
+    def __init__(self, message: str, meaning: Meaning, option: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.meaning = meaning
+        self.option = option
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +66,26 @@ _NAMES_OF_WORDS: Final = (
     *("message", "msg", "detail", "details", "error", "errors"),
     *("error_description", "title", "description", "raw", "originalmessage"),
 )
-_MEASURE: Final = frozenset(
-    {"token", "tokens", "length", "context", "string", "input", "inputs", "text", "texts", "prompt", "sequence", "payload"}
-    | {"batch", "request", "content", "entity", "body", "array", "size", "chunk", "document", "characters", "window"}
-    | {"tokenizer", "items"}
+_MEASURE: Final = (
+    "token tokens length context string input inputs text texts prompt sequence payload batch request content entity body array "
+    "size chunk document characters window tokenizer items"
 )
-_EXCESS: Final = frozenset(
-    {"long", "large", "big", "exceed", "exceeds", "exceeded", "above", "max", "maximum", "over", "many", "limit"}
-)
-_CODE_MEANINGS: Final = (
-    (Meaning.EMPTY, (frozenset({"insufficient"}), frozenset({"quota", "credit", "credits", "balance", "funds"}))),
-    (
-        Meaning.EMPTY,
-        (frozenset({"credit", "credits", "balance", "spend", "budget"}), frozenset({"exhausted", "exceeded", "limit", "low"})),
-    ),
-    (Meaning.EMPTY, (frozenset({"billing"}), frozenset({"limit", "active", "inactive", "hard"}))),
-    (Meaning.EMPTY, (frozenset({"arrearage", "arrears"}),)),
-    (
-        Meaning.WAIT,
-        (frozenset({"rate", "resource", "too", "quota", "requests"}), frozenset({"limit", "exhausted", "requests", "exceeded"})),
-    ),
-    (
-        Meaning.WAIT,
-        (frozenset({"overloaded", "unavailable", "throttling", "throttled", "throttlingexception", "busy", "loading"}),),
-    ),
-    (Meaning.KEY, (frozenset({"key", "authentication", "unauthenticated", "credentials", "auth"}),)),
-    (Meaning.MODEL, (frozenset({"model"}), frozenset({"not", "invalid", "unknown", "no", "unsupported", "missing"}))),
-    (Meaning.TOO_LONG, (_MEASURE, _EXCESS)),
-    (Meaning.TOO_LONG, (frozenset({"too"}), frozenset({"long", "large", "big"}))),
-    (Meaning.ACCESS, (frozenset({"permission", "forbidden", "access"}),)),
+_EXCESS: Final = "long large big exceed exceeds exceeded above max maximum over many limit"
+_CODE_MEANINGS: Final = tuple(
+    (meaning, [frozenset(words.split()) for words in sets])
+    for meaning, *sets in (
+        (Meaning.EMPTY, "insufficient", "quota credit credits balance funds"),
+        (Meaning.EMPTY, "credit credits balance spend budget", "exhausted exceeded limit low"),
+        (Meaning.EMPTY, "billing", "limit active inactive hard"),
+        (Meaning.EMPTY, "arrearage arrears"),
+        (Meaning.WAIT, "rate resource too quota requests", "limit exhausted requests exceeded"),
+        (Meaning.WAIT, "overloaded unavailable throttling throttled throttlingexception busy loading"),
+        (Meaning.KEY, "key authentication unauthenticated credentials auth"),
+        (Meaning.MODEL, "model", "not invalid unknown no unsupported missing"),
+        (Meaning.TOO_LONG, _MEASURE, _EXCESS),
+        (Meaning.TOO_LONG, "too", "long large big"),
+        (Meaning.ACCESS, "permission forbidden access"),
+    )
 )
 """What the words of a machine-readable code mean together: one of each set, first match. `context_length_exceeded`,
 `string_too_long`, `exceed_context_size_error` and `max_tokens_per_request` all say how much, and that it is beyond a bound."""
@@ -146,33 +150,25 @@ def judge(reply: Reply, title: str, url: str, key: Key | None, now_s: float) -> 
     complaint = complaint_of(reply)
     if complaint is None:
         return
-    meaning = meaning_of(complaint, reply.status, waits=retry_after_s(reply, now_s) is not None)
-    said = hidden(complaint.words, [key])
-    answered = f"answered {complaint.status}{f': {said}' if said else ''}"
+    wait_s = retry_after_s(reply, now_s)
+    meaning = meaning_of(complaint, reply.status, waits=wait_s is not None)
+    words = hidden(complaint.words, key)
+    said = f"{complaint.status}: {words}" if words else f"{complaint.status}"
     if meaning is Meaning.WAIT:
-        raise Transient(answered, retry_after_s=retry_after_s(reply, now_s))
+        raise Transient(f"answered {said}", retry_after_s=wait_s)
     if meaning in (Meaning.TOO_LONG, Meaning.OPTION, Meaning.MEMORY, Meaning.REFUSED):
-        option = complaint.options[0] if meaning is Meaning.OPTION else ""
-        raise Refused(
-            f"HTTP {complaint.status}{f': {said}' if said else ''}",
-            too_long=meaning is Meaning.TOO_LONG,
-            option=option,
-            memory=meaning is Meaning.MEMORY,
-        )
+        raise Refused(f"HTTP {said}", meaning, complaint.options[0] if meaning is Meaning.OPTION else "")
     if meaning is Meaning.EMPTY:
-        raise EnvironmentFault(
-            f"{title} {answered}", "the account has nothing left; what was embedded is kept, run the same command again later"
-        )
+        raise EnvironmentFault(f"{title} answered {said}", _HINTS[meaning])
     if meaning is Meaning.KEY:
-        because = f": {said}" if said else ""
-        raise InputError(
-            f"{title} does not accept the key (HTTP {complaint.status}){because}",
-            "set a valid key in the environment and run again",
-        )
-    raise InputError(f"{title} {answered}", _HINTS[meaning].format(url=url))
+        because = f": {words}" if words else ""
+        raise InputError(f"{title} does not accept the key (HTTP {complaint.status}){because}", _HINTS[meaning])
+    raise InputError(f"{title} answered {said}", _HINTS[meaning].format(url=url))
 
 
 _HINTS: Final = {
+    Meaning.EMPTY: "the account has nothing left; what was embedded is kept, run the same command again later",
+    Meaning.KEY: "set a valid key in the environment and run again",
     Meaning.ACCESS: "does this key's project have access to the model? (--model); the key itself was read",
     Meaning.MODEL: "is the model's name right, and the address {url}? (--model, --base-url)",
     Meaning.ADDRESS: "is the address {url} right? many servers want /v1 at its end (--base-url, --model)",
@@ -191,20 +187,15 @@ def complaint_of(reply: Reply) -> Complaint | None:
         page = text.startswith("<")
         title = re.search(r"<title>([^<]*)", text, re.I)
         words = (title[1] if title else "") if page else text
-        return Complaint(reply.status, options=_options_in(words), words=words, page=page)
+        return Complaint(reply.status, options=_options(None, words), words=words, page=page)
     if succeeded:
         error = _error_in(document)
         if error is None:
             return None
         document = error
     status = _status_in(document) if succeeded else None
-    words = "; ".join(dict.fromkeys(_sayings(document, 0)))
-    options = tuple(dict.fromkeys([*_options(document, 0), *_options_in(words)]))
-    return Complaint(status or reply.status, tuple(_codes(document, words)), options, words)
-
-
-def _options_in(words: str) -> tuple[str, ...]:
-    return tuple(option for option, pattern in _OPTION_WORDS.items() if pattern.search(words))
+    words = "; ".join(dict.fromkeys(_sayings(document)))
+    return Complaint(status or reply.status, tuple(_codes(document, words)), _options(document, words), words)
 
 
 def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -> Meaning:
@@ -275,7 +266,7 @@ def _redirected(reply: Reply, title: str, url: str, key: Key | None) -> InputErr
     """Refuses a redirect: another host would get the texts, and perhaps the key."""
     try:
         target = urlsplit(urljoin(url, reply.headers.get("location", "")))
-        to = hidden(f"{target.scheme}://{target.hostname or '?'}{target.path}", [key])
+        to = hidden(f"{target.scheme}://{target.hostname or '?'}{target.path}", key)
     except ValueError:
         to = "an address that is none"
     return InputError(
@@ -306,7 +297,7 @@ def _status_in(document: Any) -> int | None:
     return None
 
 
-def _members(document: Any, depth: int) -> Iterator[tuple[str, Any]]:
+def _members(document: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Every named value of an answer, however deep it lies."""
     if depth >= _DEPTH:
         return
@@ -322,7 +313,7 @@ def _members(document: Any, depth: int) -> Iterator[tuple[str, Any]]:
 def _codes(document: Any, words: str) -> Iterator[frozenset[str]]:
     """The words of each machine-readable code, exceptions by name among them: `contextLengthExceeded` and
     `context_length_exceeded` alike."""
-    named = (value for name, value in _members(document, 0) if name.lower() in _NAMES_OF_CODES and isinstance(value, str))
+    named = (value for name, value in _members(document) if name.lower() in _NAMES_OF_CODES and isinstance(value, str))
     for code in (*named, *re.findall(r"\b[A-Z][A-Za-z]+(?:Error|Exception)\b", words)):
         if len(code) < 100:
             yield frozenset(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", code).lower()))
@@ -332,26 +323,23 @@ def _meaning_of_code(words: frozenset[str]) -> Meaning | None:
     return next((meaning for meaning, sets in _CODE_MEANINGS if all(words & one for one in sets)), None)
 
 
-def _options(document: Any, depth: int) -> Iterator[str]:
-    """The options of the request that the answer names as the fault: `param`, or where a validator says the fault is."""
-    for name, value in _members(document, depth):
-        places = value if isinstance(value, list) else [value]
-        if name in ("param", "loc", "field", "parameter"):
-            for place in places:
-                yield from (
-                    option for option, pattern in _OPTION_WORDS.items() if isinstance(place, str) and pattern.fullmatch(place)
-                )
+def _options(document: Any, words: str) -> tuple[str, ...]:
+    """The options of the request that are named as the fault: by `param`, where a validator says it lies, or in the words."""
+    values = [value for name, value in _members(document) if name in ("param", "loc", "field", "parameter")]
+    places = [place for value in values for place in (value if isinstance(value, list) else [value]) if isinstance(place, str)]
+    named = [option for place in places for option, pattern in _OPTION_WORDS.items() if pattern.fullmatch(place)]
+    return tuple(dict.fromkeys([*named, *(option for option, pattern in _OPTION_WORDS.items() if pattern.search(words))]))
 
 
-def _sayings(document: Any, depth: int) -> Iterator[str]:
+def _sayings(document: Any) -> Iterator[str]:
     """The strings under the names that servers use for words, and the code; its other names only where there are no words."""
-    sayings = list(_words_in(document, depth))
+    sayings = list(_words_in(document))
     yield from sayings
     names = ("code",) if sayings else _NAMES_OF_CODES
-    yield from (value for name, value in _members(document, depth) if name.lower() in names and isinstance(value, str))
+    yield from (value for name, value in _members(document) if name.lower() in names and isinstance(value, str))
 
 
-def _words_in(document: Any, depth: int) -> Iterator[str]:
+def _words_in(document: Any, depth: int = 0) -> Iterator[str]:
     if isinstance(document, str):
         nested = _parsed(document)
         if nested is None:

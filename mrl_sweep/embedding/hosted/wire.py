@@ -6,9 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -16,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mrl_sweep.embedding.hosted.patience import Garbled
 from mrl_sweep.embedding.protocol import Role
 from mrl_sweep.types import Float32Array
 
@@ -49,51 +48,14 @@ class Reply:
     body: bytes = b""
 
 
-class Transient(Exception):
-    """Worth another try. `retry_after_s` is what the vendor asked for; `unreachable`: nobody listens at the address."""
-
-    def __init__(self, message: str, *, retry_after_s: float | None = None, unreachable: bool = False) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-        self.unreachable = unreachable
-
-
-class Garbled(Transient):
-    """An answer that is no answer to the question. `rows` are the texts it got wrong, where that can be told."""
-
-    def __init__(self, message: str, rows: Sequence[int] = ()) -> None:
-        super().__init__(message)
-        self.rows = rows
-
-
-class Refused(Exception):
-    """The vendor does not take this batch as it is. `too_long`: it says that a text, or the batch, is too long; `option`: the
-    option of the request that it does not know, in OpenAI's spelling; `memory`: it has not the memory for it.
-    """
-
-    def __init__(self, message: str, *, too_long: bool, option: str = "", memory: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.too_long = too_long
-        self.option = option
-        self.memory = memory
-
-
 _ENVELOPE_BYTES: Final = 1 << 20
 _BYTES_PER_NUMBER: Final = 32
 """A float64 in JSON with its comma takes at most 26 bytes."""
 
-most_answer_bytes: ContextVar[int] = ContextVar("most bytes of an answer", default=1 << 30)
 
-
-@contextmanager
-def answers_of_at_most(n_texts: int, dim: int) -> Iterator[None]:
-    """Inside the block an answer is cut off beyond what so many vectors take, however they are written."""
-    token = most_answer_bytes.set(_ENVELOPE_BYTES + n_texts * dim * _BYTES_PER_NUMBER)
-    try:
-        yield
-    finally:
-        most_answer_bytes.reset(token)
+def most_bytes(n_texts: int, dim: int) -> int:
+    """An answer is cut off beyond what so many vectors take, however they are written."""
+    return _ENVELOPE_BYTES + n_texts * dim * _BYTES_PER_NUMBER
 
 
 def retry_after_s(reply: Reply, now_s: float) -> float | None:

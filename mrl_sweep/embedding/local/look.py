@@ -15,14 +15,12 @@ from typing import Any, Final
 
 from mrl_sweep.embedding.local.model_files import (
     ModelFiles,
-    Prompts,
     cannot_load,
     quantised,
     refuse_misfit,
     refuse_missing_weights,
-    saved_settings,
 )
-from mrl_sweep.embedding.model_families import json_in, read_json
+from mrl_sweep.embedding.model_families import Prompts, json_in, read_json, saved_settings
 from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 from mrl_sweep.files import LFS_POINTER

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.embedding.model_families import Family, family_of, read_json
-from mrl_sweep.embedding.protocol import ModelOptions, Role
+from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.files import is_there
 from mrl_sweep.types import Advice
@@ -24,7 +24,6 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _SMALL_FILES: Final = ["*.json", "*.txt", "*.md", "*.py", "*.model", "*.jinja"]
 _WEIGHTLESS: Final = frozenset({".md", ".txt.lock", ".lock", ".png", ".jpg", ".pdf"})
-_ROLE_PROMPTS: Final = {Role.QUERY: ("query",), Role.DOCUMENT: ("document", "passage", "corpus")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,43 +90,6 @@ def family_of_files(files: ModelFiles) -> Family | None:
     config = read_json(files.folder / "config.json")
     names = [files.repository or files.name, *re.findall(r"models--(.+?)/", files.folder.as_posix() + "/")]
     return family_of(*names, str(config.get("_name_or_path", "")))
-
-
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """The text put before each query and each document, and where it comes from."""
-
-    query: str
-    document: str
-    origin: str
-
-    def of(self, role: Role) -> str:
-        return self.query if role is Role.QUERY else self.document
-
-
-def prompts_of(folder: Path | None, family: Family | None, options: ModelOptions) -> Prompts:
-    """Given ones (by text, or by name of one of the model's), else the model's own configuration, else its family's, else none.
-
-    The same choice as sentence-transformers' `encode_query` and `encode_document`: a default prompt is not applied to either.
-    """
-    saved = saved_settings(folder).get("prompts")
-    configured = saved if isinstance(saved, Mapping) else {}
-    origins = []
-    texts = {}
-    for role, given in ((Role.QUERY, options.query_prompt), (Role.DOCUMENT, options.document_prompt)):
-        own = next((configured[name] for name in _ROLE_PROMPTS[role] if configured.get(name) is not None), None)
-        of_family = getattr(family, f"{role}_prompt") if family else None
-        choices = (("given", given if given is None else configured.get(given, given)), ("model", own), ("family", of_family))
-        origin, text = next(((origin, text) for origin, text in choices if text is not None), ("none", ""))
-        texts[role] = str(text)
-        origins.append(origin)
-    origin = origins[0] if origins[0] == origins[1] else f"query: {origins[0]}, document: {origins[1]}"
-    return Prompts(texts[Role.QUERY], texts[Role.DOCUMENT], origin)
-
-
-def saved_settings(folder: Path | None) -> dict[str, Any]:
-    """config_sentence_transformers.json; empty where the model has none."""
-    return read_json(folder / "config_sentence_transformers.json") if folder else {}
 
 
 def foreign_code(files: ModelFiles) -> str | None:

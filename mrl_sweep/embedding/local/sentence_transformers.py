@@ -26,11 +26,18 @@ from mrl_sweep.embedding.local.model_files import (
     foreign_code,
     model_files,
     pinned,
-    prompts_of,
-    saved_settings,
 )
 from mrl_sweep.embedding.local.tokens import StaticEncoder, TokenCounter
-from mrl_sweep.embedding.model_families import Family, family_of, refuse_non_prefix, says_matryoshka, trained_dims, transformed
+from mrl_sweep.embedding.model_families import (
+    Family,
+    family_of,
+    prompts_of,
+    refuse_non_prefix,
+    saved_settings,
+    says_matryoshka,
+    trained_dims,
+    transformed,
+)
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, Role
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.files.digests import FileDigests

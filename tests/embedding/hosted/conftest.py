@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hosted_servers import CANARY, FULL, KEYS, MODELS, PROVIDERS, FakeTime, Served, serving
 
-from mrl_sweep.embedding.hosted.model import VENDORS, HostedModel, open_hosted
+from mrl_sweep.embedding.hosted.model import HostedModel, open_hosted
+from mrl_sweep.embedding.hosted.vendors import VENDORS
 from mrl_sweep.embedding.protocol import ModelOptions
 
 
@@ -17,6 +18,8 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("GOOGLE_API_KEY", "COHERE_API_KEY", "OPENAI_BASE_URL", "CO_API_URL", "GOOGLE_GEMINI_BASE_URL"):
         monkeypatch.delenv(variable, raising=False)
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"):
         monkeypatch.delenv(variable, raising=False)
     for variable in KEYS:
         monkeypatch.setenv(variable, CANARY)

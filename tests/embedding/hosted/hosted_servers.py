@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mrl_sweep.embedding.hosted.vendor import Patience
+from mrl_sweep.embedding.hosted.patience import Patience
 
 CANARY = "sk-canary-4f1e9c77a2"
 PROVIDERS = ["openai", "voyage", "cohere", "gemini"]

@@ -17,8 +17,8 @@ from embedding_helpers import collection_of, tree
 from hosted_servers import CANARY, FakeTime, Served, refuse, served_vectors
 
 from mrl_sweep.embedding import ModelOptions, Role, Store, embed, open_embedder
+from mrl_sweep.embedding.hosted.connection import Key, address, hidden
 from mrl_sweep.embedding.hosted.model import HostedModel, open_hosted
-from mrl_sweep.embedding.hosted.vendor import Key, address, hidden
 from mrl_sweep.embedding.model_families import layer_norm
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 
@@ -108,6 +108,20 @@ def test_an_unknown_model_of_a_vendor_that_cuts_by_default_is_said(local: Callab
     assert "default-size" in [advice.code for advice in facts.warnings]
 
 
+def test_what_openais_own_client_reads_from_the_environment_is_sent(
+    vendors_own: Callable[..., HostedModel], server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-2")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Team: search: new\nnonsense\nX-Cost: 7")
+    vendors_own("openai").encode(["a"], Role.QUERY)
+    vendors_own("voyage").encode(["a"], Role.QUERY)
+    names = ("openai-organization", "openai-project", "x-team", "x-cost", "authorization")
+    sent, to_another = ([request.headers.get(name) for name in names] for request in server.requests)
+    assert sent == ["org-1", "proj-2", "search: new", "7", f"Bearer {CANARY}"]
+    assert to_another == [None, None, None, None, f"Bearer {CANARY}"]
+
+
 # --- Families and prompts ---------------------------------------------------------------------------------------------
 
 
@@ -157,7 +171,7 @@ def test_offline_a_stored_collection_is_read_and_nothing_else_is_sent(
     collection = collection_of(["one", "two"])
     embed(collection, vendors_own("cohere"), Store(tmp_path))
     n = len(server.requests)
-    monkeypatch.setattr("mrl_sweep.embedding.hosted.vendor.Address.is_local", False)
+    monkeypatch.setattr("mrl_sweep.embedding.hosted.connection.Address.is_local", False)
     monkeypatch.delenv("CO_API_KEY")
     again = embed(collection, vendors_own("cohere", offline=True), Store(tmp_path))
     assert len(again.documents) == 2
@@ -166,7 +180,7 @@ def test_offline_a_stored_collection_is_read_and_nothing_else_is_sent(
     assert len(server.requests) == n
 
 
-@pytest.mark.parametrize(("provider", "package"), [("openai", "openai"), ("voyage", "httpx2"), ("openai", "tenacity")])
+@pytest.mark.parametrize(("provider", "package"), [("openai", "httpx2"), ("voyage", "httpx2"), ("openai", "tenacity")])
 def test_a_missing_package_names_the_extra(
     vendors_own: Callable[..., HostedModel], monkeypatch: pytest.MonkeyPatch, provider: str, package: str
 ) -> None:
@@ -189,7 +203,7 @@ def test_opening_a_hosted_model_imports_no_client() -> None:
     code = (
         "import sys; from mrl_sweep.embedding import open_embedder;"
         "m = open_embedder('openai:text-embedding-3-small'); m.facts();"
-        "print([n for n in ('openai', 'httpx2', 'tenacity', 'torch', 'sentence_transformers') if n in sys.modules])"
+        "print([n for n in ('httpx2', 'tenacity', 'torch', 'sentence_transformers') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
@@ -202,7 +216,7 @@ def test_a_key_is_shown_only_on_purpose() -> None:
     key = Key(CANARY)
     assert CANARY not in f"{key} {key!r} {[key]} {vars(type(key)).get('__slots__')}"
     assert key.reveal() == CANARY
-    assert hidden(f"bad key {CANARY}\n\x1b[31m", [key, None]) == "bad key [key] \\x1b[31m"
+    assert hidden(f"bad key {CANARY}\n\x1b[31m", key) == "bad key [key] \\x1b[31m"
 
 
 def test_a_vendors_long_words_are_cut(vendors_own: Callable[..., HostedModel], server: Served) -> None:

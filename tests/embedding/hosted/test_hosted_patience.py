@@ -92,7 +92,7 @@ def test_waits_in_all_are_bounded(vendors_own: Callable[..., HostedModel], serve
 
 
 def test_backing_off_doubles_up_to_a_minute_and_jitter_only_shortens(clock: FakeTime) -> None:
-    from mrl_sweep.embedding.hosted.wire import Transient
+    from mrl_sweep.embedding.hosted.patience import Transient
 
     fault = Transient("")
     assert [clock.patience().wait_s(fault, n) for n in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
@@ -242,3 +242,12 @@ def test_a_server_that_refuses_everything_is_not_asked_about_every_text(
     with pytest.raises(PartlyEncoded):
         vendors_own("openai").encode([f"t{i}" for i in range(256)], Role.DOCUMENT)
     assert len(server.requests) == 9, "256, 128, … 1"
+
+
+def test_a_text_that_reads_as_the_question_of_size_does_is_a_text(local: Callable[..., HostedModel], server: Served) -> None:
+    model = local()
+    assert model.full_dim == 256
+    server.always = refuse(400, "no")
+    with pytest.raises(PartlyEncoded) as caught:
+        model.encode(["size"], Role.DOCUMENT)
+    assert caught.value.reason.message.startswith("not accepted for openai:wordllama")

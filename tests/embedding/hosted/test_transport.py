@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import pytest
 from hosted_servers import Answer, FakeTime, Served
 
+from mrl_sweep.embedding.hosted.connection import address
 from mrl_sweep.embedding.hosted.model import HostedModel, open_hosted
-from mrl_sweep.embedding.hosted.vendor import address
 from mrl_sweep.embedding.protocol import ModelOptions, Role
 from mrl_sweep.errors import EnvironmentFault, InputError
 

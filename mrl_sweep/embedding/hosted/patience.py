@@ -1,0 +1,140 @@
+"""What can go wrong with a call, how often it is tried again, and how long is waited in between.
+
+What a vendor asks for is waited, the rest backs off with jitter, and all of it is bounded.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mrl_sweep.errors import EnvironmentFault, MissingExtra
+from mrl_sweep.interrupt import pause
+
+
+class Transient(Exception):
+    """Worth another try. `retry_after_s` is what the vendor asked for; `unreachable`: nobody listens at the address."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, unreachable: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.unreachable = unreachable
+
+
+class Garbled(Transient):
+    """An answer that is no answer to the question. `rows` are the texts it got wrong, where that can be told."""
+
+    def __init__(self, message: str, rows: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
+T = TypeVar("T")
+
+_KEPT = "what was embedded is kept; run the same command again to go on"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How often and how long a batch is tried. All in seconds.
+
+    Between tries it waits what the vendor asks for, else `first_s` doubled each time up to `most_s`, less a random part of up to
+    a half; never more than `total_s` for one batch. `unreachable` bounds the tries where nobody listens, `garbled` those with
+    answers that make no sense. `sleep` returns True where it was interrupted.
+    """
+
+    attempts: int = 8
+    unreachable: int = 4
+    garbled: int = 4
+    total_s: float = 600.0
+    first_s: float = 1.0
+    most_s: float = 60.0
+    timeout_s: float = 120.0
+    sleep: Callable[[float], bool] = pause
+    now: Callable[[], float] = time.time
+    chance: Callable[[], float] = random.random
+
+    def most(self, fault: Transient) -> int:
+        """How many tries this kind of fault is worth."""
+        if fault.unreachable:
+            return self.unreachable
+        return self.garbled if isinstance(fault, Garbled) else self.attempts
+
+    def wait_s(self, fault: Transient, attempt: int) -> float:
+        """Before the try after the `attempt`-th."""
+        if fault.retry_after_s is not None:
+            return fault.retry_after_s
+        return min(self.most_s, self.first_s * 2.0 ** (attempt - 1)) * (1 - 0.5 * self.chance())
+
+
+class Gate:
+    """Holds all of a model's calls back while one of them was told to wait."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._lock = threading.Lock()
+
+    def hold(self, until: float) -> None:
+        with self._lock:
+            self._until = max(self._until, until)
+
+    def wait_s(self, now: float) -> float:
+        with self._lock:
+            return max(0.0, self._until - now)
+
+
+def patiently(call: Callable[[], T], title: str, patience: Patience, gate: Gate) -> T:
+    """What `call` returns, however many tries the `patience` allows. Raises EnvironmentFault when it is used up.
+
+    A `Garbled` that lasts is raised as it is: whoever asked knows the texts' names.
+    """
+    try:
+        import tenacity
+    except ImportError:
+        raise MissingExtra("tenacity", "hosted") from None
+
+    def fault_of(state: tenacity.RetryCallState) -> Transient:
+        fault = state.outcome.exception() if state.outcome else None
+        assert isinstance(fault, Transient)
+        return fault
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        fault = fault_of(state)
+        seconds = patience.wait_s(fault, state.attempt_number)
+        if fault.retry_after_s is not None and state.idle_for + seconds <= patience.total_s:
+            gate.hold(patience.now() + seconds)
+        return seconds
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        spent = state.idle_for + state.upcoming_sleep
+        return state.attempt_number >= patience.most(fault_of(state)) or spent > patience.total_s
+
+    def sleep(seconds: float) -> None:
+        if seconds > 0 and patience.sleep(seconds):
+            raise EnvironmentFault(f"{title}: interrupted while waiting to try again", _KEPT)
+
+    def gated() -> T:
+        sleep(gate.wait_s(patience.now()))
+        return call()
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(Transient), wait=wait, stop=stop, sleep=sleep, reraise=True
+    )
+    try:
+        return retrying(gated)
+    except Garbled:
+        raise
+    except Transient as fault:
+        raise given_up(fault, title, int(retrying.statistics["attempt_number"])) from None
+
+
+def given_up(fault: Transient, title: str, attempts: int | None = None) -> EnvironmentFault:
+    """What the user is told when trying again has not helped."""
+    tries = f" ({attempts} {'try' if attempts == 1 else 'tries'})" if attempts else ""
+    wait = f"; it asks to wait {fault.retry_after_s:,.0f} s" if fault.retry_after_s else ""
+    hint = f"is the server running, and --base-url right? {_KEPT}" if fault.unreachable else _KEPT
+    return EnvironmentFault(f"{title} {fault}{wait}{tries}", hint)
