@@ -1,4 +1,14 @@
-"""Embedding: a collection's texts to full-size vectors, once, kept in a store. `open_embedder` picks the provider."""
+"""Embedding: a collection's texts to full-size vectors, once, kept in a store. Read in this order:
+
+* `protocol`: what every provider offers; an `Embedder` encodes texts, a `VectorSource` has the vectors already.
+* `providers`: `open_embedder` tells from a model's name which provider is meant, or what to type instead.
+* `model_families`: what is known of models by their names: trained sizes, prompts, what to do before cutting.
+* `local/`: sentence-transformers models of a folder or of the hub, and the table in WordLlama's wheel.
+* `hosted/`: models behind an API, of vendors and of servers that speak as they do.
+* `vectors/`: vectors that exist already, in files and in a database.
+* `fill`: the texts that a store lacks are embedded in batches and put there, whatever stops it.
+* `embed_collection`: documents and queries of a collection become `Embeddings`; what that would cost, before it does.
+"""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def trained_dims(family: Family | None, full: int, folder: Path | None = None) -
 
 
 def halvings(full: int, least: int = 32) -> list[int]:
-    """Full size halved again and again, down to `least`; full size itself left out."""
+    """The full size halved again and again, down to `least`; full size itself left out."""
     sizes = []
     while (full := full // 2) >= least:
         sizes.append(full)
@@ -200,7 +200,7 @@ def halvings(full: int, least: int = 32) -> list[int]:
 
 
 def says_matryoshka(folder: Path | None) -> bool:
-    """True where the model's own config.json calls it a Matryoshka model, with sizes or without."""
+    """Whether the model's own config.json calls it a Matryoshka model, with sizes or without."""
     config = read_json(folder / "config.json") if folder else {}
     return bool(config.get("is_matryoshka") or config.get("matryoshka_dimensions"))
 
@@ -247,7 +247,7 @@ class Prompts:
 
 
 def prompts_of(folder: Path | None, family: Family | None, options: ModelOptions) -> Prompts:
-    """Given ones (by text, or by name of one of the model's), else the model's own configuration, else its family's, else none.
+    """The prompts that are given (by text, or by name of one of the model's), else the model's own, else its family's, else none.
 
     The same choice as sentence-transformers' `encode_query` and `encode_document`: a default prompt is not applied to either.
     """
@@ -272,7 +272,7 @@ def saved_settings(folder: Path | None) -> dict[str, Any]:
 
 
 def candidate_dims(dims: str | tuple[int, ...], full: int, trained: tuple[int, ...] = ()) -> tuple[int, ...]:
-    """Ascending sizes, the full size always among them; `dims` is what `settings.parsing.parse_dims` returns.
+    """The sizes to measure, ascending, the full size always among them; `dims` is what `settings.parsing.parse_dims` returns.
 
     `auto` is the model's trained sizes, else halvings down to 32; `every:8` is each multiple of 8. Raises `InputError` for a
     size above the model's.

@@ -67,7 +67,7 @@ _EXISTING: Final = {"vectors": _vectors, "pgvector": _table}
 
 
 def _local(spec: str, options: ModelOptions) -> Embedder:
-    """A model that runs here. Raises InputError where a server is named for it."""
+    """Opens a model that runs here. Raises InputError where a server is named for it."""
     if options.base_url is not None:
         raise InputError(
             f"--base-url names a server, and {printable(spec, 120)} runs on this machine",

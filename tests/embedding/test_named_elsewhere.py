@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from mrl_sweep.embedding import ModelOptions, Role, open_embedder
 from mrl_sweep.embedding.hosted.model import HostedModel
-from mrl_sweep.embedding.local.look import load_faults
+from mrl_sweep.embedding.local.library import load_faults
 from mrl_sweep.embedding.local.model_files import ModelFiles
 from mrl_sweep.errors import EnvironmentFault, InputError
 

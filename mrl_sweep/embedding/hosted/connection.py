@@ -74,7 +74,7 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """True for this machine."""
+        """Whether it is this machine."""
         if self.host == "localhost":
             return True
         try:
@@ -84,7 +84,7 @@ class Address:
 
     @property
     def in_clear(self) -> bool:
-        """True where texts and key cross a network unencrypted."""
+        """Whether texts and key cross a network unencrypted."""
         return urlsplit(self.url).scheme == "http" and not self.is_local
 
 
@@ -128,7 +128,7 @@ class Connection:
         self._client = httpx2.Client(headers=dict(headers), timeout=deadline_s, follow_redirects=False)
 
     def post(self, url: str, document: Mapping[str, Any], most_bytes: int) -> Reply:
-        """The answer, whatever its status, of at most `most_bytes` unpacked, before the deadline is over.
+        """Posts the document and returns the answer, whatever its status: whole, in time, and of at most `most_bytes` unpacked.
 
         Raises Transient where there is none, EnvironmentFault where the question cannot be put at all.
         """
@@ -163,7 +163,7 @@ class Connection:
         return reply.result(self._deadline_s)
 
     def _whole(self, url: str, document: Mapping[str, Any], most_bytes: int) -> Reply:
-        """The answer with its body unpacked, read piece by piece so that no more than the limit is ever held."""
+        """Reads the answer piece by piece, unpacked, so that no more than the limit is ever held."""
         ends = time.monotonic() + self._deadline_s
         body = bytearray()
         with self._client.stream("POST", url, json=document) as response:

@@ -112,7 +112,7 @@ class HostedModel:
         )
 
     def encode(self, texts: Sequence[str], role: Role) -> Encoded:
-        """As the protocol says. An empty text is not sent, which vendors refuse: its vector is zero."""
+        """Encodes as `Embedder.encode` says. An empty text, which vendors refuse, is not sent: its vector is zero."""
         prompt, dim = self._prompts.of(role), self.full_dim
         prompted = [prompt + text for text in texts]
         filled = np.array([i for i, text in enumerate(prompted) if text.strip()], np.int64)
@@ -203,7 +203,7 @@ class HostedModel:
         return answered_rows, sorted(blamed), reason
 
     def _ask(self, request: EmbedRequest) -> Float32Array:
-        """One request, as often as patience allows. Raises Refused, Garbled, InputError or EnvironmentFault."""
+        """Asks as often as patience allows. Raises Refused, Garbled, InputError or EnvironmentFault."""
         dim = request.dim or self._dim
 
         def once() -> Float32Array:
@@ -221,7 +221,7 @@ class HostedModel:
         return patiently(once, self.name, self._patience, self._gate)
 
     def _answer(self, request: EmbedRequest) -> Float32Array:
-        """What the vendor answers to one call. Raises Transient and what `judge` raises."""
+        """Asks once. Raises Transient and what `judge` raises."""
         vendor, connection = self._vendor, self._opened()
         path, document = vendor.document(request)
         limit = most_bytes(len(request.texts), request.dim or self._dim or _MOST_DIMENSIONS)

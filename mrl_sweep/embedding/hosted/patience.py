@@ -17,7 +17,7 @@ from mrl_sweep.interrupt import pause
 
 
 class Transient(Exception):
-    """Worth another try. `retry_after_s` is what the vendor asked for; `unreachable`: nobody listens at the address."""
+    """A failure that another try may mend. `retry_after_s` is what the vendor asks for; `unreachable`: nobody listens there."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, unreachable: bool = False) -> None:
         super().__init__(message)
@@ -65,7 +65,7 @@ class Patience:
         return self.garbled if isinstance(fault, Garbled) else self.attempts
 
     def wait_s(self, fault: Transient, attempt: int) -> float:
-        """Before the try after the `attempt`-th."""
+        """How long to wait after the `attempt`-th try, in seconds."""
         if fault.retry_after_s is not None:
             return fault.retry_after_s
         return min(self.most_s, self.first_s * 2.0 ** (attempt - 1)) * (1 - 0.5 * self.chance())
@@ -88,7 +88,7 @@ class Gate:
 
 
 def patiently(call: Callable[[], T], title: str, patience: Patience, gate: Gate) -> T:
-    """What `call` returns, however many tries the `patience` allows. Raises EnvironmentFault when it is used up.
+    """Calls until there is an answer, as often as `patience` allows, and returns it. Raises EnvironmentFault beyond that.
 
     A `Garbled` that lasts is raised as it is: whoever asked knows the texts' names.
     """
@@ -133,7 +133,7 @@ def patiently(call: Callable[[], T], title: str, patience: Patience, gate: Gate)
 
 
 def given_up(fault: Transient, title: str, attempts: int | None = None) -> EnvironmentFault:
-    """What the user is told when trying again has not helped."""
+    """The fault for a user where trying again has not helped."""
     tries = f" ({attempts} {'try' if attempts == 1 else 'tries'})" if attempts else ""
     wait = f"; it asks to wait {fault.retry_after_s:,.0f} s" if fault.retry_after_s else ""
     hint = f"is the server running, and --base-url right? {_KEPT}" if fault.unreachable else _KEPT

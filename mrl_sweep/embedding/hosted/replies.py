@@ -141,7 +141,7 @@ _ASKED_AND_ALLOWED: Final = re.compile(r"limit\D{0,12}([\d,]+)\D{0,40}requested\
 
 
 def judge(reply: Reply, title: str, url: str, key: Key | None, now_s: float) -> None:
-    """Returns for an answer that holds vectors. `title` is what a person calls the model, `now_s` seconds since 1970.
+    """Lets an answer that holds vectors pass and raises what any other means; `now_s` are seconds since 1970.
 
     Raises Transient, Refused, InputError (for ever: key, model, address, redirect) or EnvironmentFault (no more quota).
     """
@@ -199,7 +199,7 @@ def complaint_of(reply: Reply) -> Complaint | None:
 
 
 def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -> Meaning:
-    """Codes first, then the status, then the words. `waits`: the server says when to ask again."""
+    """What follows from a complaint: by its codes first, then the status, then the words. `waits`: it says when to ask again."""
     status, words = complaint.status, complaint.words
     if (status == 429 or http_status == 429) and (pair := _ASKED_AND_ALLOWED.search(words)):
         allowed, wanted = (int(number.replace(",", "") or 0) for number in pair.groups())
@@ -220,7 +220,7 @@ def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -
 
 
 def _of_forbidden(complaint: Complaint, coded: list[Meaning]) -> Meaning:
-    """What is meant by 403, which says no more than that somebody may not."""
+    """What follows from 403, which says no more than that somebody may not."""
     words = complaint.words
     named = next((meaning for meaning in (Meaning.MODEL, Meaning.ACCESS) if meaning in coded), None)
     if not words:
@@ -237,7 +237,7 @@ def _of_forbidden(complaint: Complaint, coded: list[Meaning]) -> Meaning:
 
 
 def _of_request(complaint: Complaint, coded: list[Meaning], *, in_success: bool) -> Meaning:
-    """What a complaint means that is about the request itself: an option, a model, a length, or all of it."""
+    """What follows from a complaint about the request itself: an option, a model, a length, or all of it."""
     status, words = complaint.status, complaint.words
     if _MEMORY_WORDS.search(words):
         return Meaning.MEMORY

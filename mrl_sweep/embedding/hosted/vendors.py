@@ -62,7 +62,7 @@ class Vendor(ABC):
         return key
 
     def headers(self, key: Key | None) -> dict[str, str]:
-        """What shows the key."""
+        """The HTTP headers that carry the key."""
         return {"Authorization": f"Bearer {key.reveal()}"} if key else {}
 
     def parameters(self, role: Role) -> dict[str, Any]:  # noqa: ARG002

@@ -1,29 +1,25 @@
-"""What a local sentence-transformers model's files alone say of it, without opening it: where they are, prompts, weights.
-
-Weights must be such that the backend reads, whole, and parts must fit each other.
-"""
+"""From a model's name to its files: a folder, or a snapshot of the Hugging Face hub, and which of them decide its vectors."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from mrl_sweep.embedding.local.weights import a_file, no_model
 from mrl_sweep.embedding.model_families import Family, family_of, read_json
 from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.files import is_there
-from mrl_sweep.types import Advice
-from mrl_sweep.words import first_offenders, printable
+from mrl_sweep.words import printable
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _SMALL_FILES: Final = ["*.json", "*.txt", "*.md", "*.py", "*.model", "*.jinja"]
-_WEIGHTLESS: Final = frozenset({".md", ".txt.lock", ".lock", ".png", ".jpg", ".pdf"})
+_WEIGHTLESS: Final = frozenset({".md", ".lock", ".png", ".jpg", ".pdf"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +39,26 @@ def find_model(name: str, options: ModelOptions) -> ModelFiles:
     Raises InputError (no such folder or name), EnvironmentFault (the hub cannot be reached).
     """
     path = Path(name).expanduser()
-    if name and _is_folder(path):
-        if not any((path / file).is_file() for file in ("modules.json", "config.json")):
+    if name and is_there(path):
+        if not path.is_dir():
+            raise a_file(path)
+        if not _describes_a_model(path):
             raise no_model(path)
         folder = path.resolve()
         return ModelFiles(folder.name if folder.name != "model" else f"{folder.parent.name}/model", folder)
-    if name and is_there(path):
-        raise a_file(path)
-    if (
-        inner := re.sub(r"^https?://(?:huggingface\.co|hf\.co)/|/(?:tree/[^/]+)?/?$", "", name)
-    ) != name and _REPOSITORY.fullmatch(inner):
+    inner = re.sub(r"^https?://(?:huggingface\.co|hf\.co)/|/(?:tree/[^/]+)?/?$", "", name)
+    if inner != name and _REPOSITORY.fullmatch(inner):
         raise InputError(f"{printable(name, 120)} is an address, not a model's name", f"--model {inner}")
     if not _REPOSITORY.fullmatch(name):
         raise InputError(f"{name[:120]!r} is neither a folder nor a model's name", "--model FOLDER or --model owner/name")
-    for repository in [name] if "/" in name else [f"sentence-transformers/{name}", name]:
+    repositories = [name] if "/" in name else [f"sentence-transformers/{name}", name]
+    for repository in repositories:
         snapshot = _cached(repository, options.revision)
         if snapshot is not None:
             return ModelFiles(name, snapshot, repository, snapshot.name)
     if options.offline:
         raise cannot_load(name, "it is not in the local cache, and --offline forbids the network")
-    return _fetch(name, options.revision)
+    return _fetch(name, repositories, options.revision)
 
 
 def cannot_load(name: str, reason: str) -> EnvironmentFault:
@@ -100,7 +96,7 @@ def foreign_code(files: ModelFiles) -> str | None:
 
 
 def pinned(revision: str | None) -> bool:
-    """True for a commit: branches and tags can be moved."""
+    """Whether the revision is a commit: branches and tags can be moved."""
     return revision is not None and _COMMIT.fullmatch(revision) is not None
 
 
@@ -113,19 +109,16 @@ def hub_cache() -> Path:
     return Path(home).expanduser() / "hub"
 
 
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
+def _describes_a_model(folder: Path) -> bool:
+    return (folder / "modules.json").is_file() or (folder / "config.json").is_file()
 
 
 def _cached(repository: str, revision: str | None) -> Path | None:
+    """The snapshot in the cache, read here: huggingface_hub takes longer to import than a run whose vectors are stored."""
     base = hub_cache() / f"models--{repository.replace('/', '--')}"
     commit = revision if pinned(revision) else _read_ref(base / "refs" / (revision or "main"))
     folder = base / "snapshots" / commit if commit else None
-    is_model = folder is not None and any((folder / file).exists() for file in ("modules.json", "config.json"))
-    return folder if is_model else None
+    return folder if folder and _describes_a_model(folder) else None
 
 
 def _read_ref(path: Path) -> str | None:
@@ -135,13 +128,13 @@ def _read_ref(path: Path) -> str | None:
         return None
 
 
-def _fetch(name: str, revision: str | None) -> ModelFiles:
+def _fetch(name: str, repositories: Sequence[str], revision: str | None) -> ModelFiles:
     """Asks the hub which commit the name stands for, and gets the files that tell a model's prompts and sizes."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
     unknown: Exception | None = None
-    for repository in [name] if "/" in name else [f"sentence-transformers/{name}", name]:
+    for repository in repositories:
         try:
             HfApi().model_info(repository, revision=revision, timeout=20)
             cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
@@ -158,176 +151,3 @@ def _fetch(name: str, revision: str | None) -> ModelFiles:
         except Exception as error:
             raise cannot_load(name, f"it is not in the local cache and the hub cannot be reached ({error})") from error
     raise InputError(f"there is no model {name} (or it is private)", "--model FOLDER or --model owner/name") from unknown
-
-
-_OF_BACKEND: Final = {"torch": (".safetensors", ".bin"), "onnx": (".onnx",), "openvino": (".xml",)}
-_OF_OTHERS: Final = {
-    ".h5": "TensorFlow",
-    ".msgpack": "Flax",
-    ".ot": "Rust",
-    ".pt": "a training checkpoint",
-    ".ckpt": "a training checkpoint",
-    ".pb": "TensorFlow",
-    ".tflite": "LiteRT",
-    ".mlmodel": "Core ML",
-    ".mlpackage": "Core ML",
-    ".engine": "TensorRT",
-    ".plan": "TensorRT",
-    ".npz": "MLX or JAX",
-}
-_TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model", "merges.txt")
-_NEED_CONFIG: Final = ("Pooling", "Dense", "WeightedLayerPooling", "CNN", "LSTM")
-_SIZES: Final = ("hidden_size", "d_model", "dim", "n_embd")
-_AGAIN: Final = "download the folder again, whole"
-
-
-def no_model(folder: Path) -> InputError:
-    """Why a folder without modules.json and config.json is none that can be opened, and what to type instead."""
-    if (folder / "adapter_config.json").is_file():
-        return _adapter(folder)
-    if gguf := _named(folder, ".gguf"):
-        return _gguf(folder, gguf)
-    inner = [path.parent for name in ("modules.json", "config.json") for path in sorted(folder.glob(f"*/{name}"))]
-    inner += [path.parent for path in sorted(folder.glob("snapshots/*/config.json"))]
-    if inner:
-        return InputError(f"{folder} holds no model itself, but {inner[0].relative_to(folder)} does", f"--model {inner[0]}")
-    if (folder / "tokenizer.json").is_file() or (folder / "tokenizer_config.json").is_file():
-        return InputError(f"{folder} holds a tokenizer and no model: neither modules.json nor config.json", _AGAIN)
-    return InputError(f"{folder} holds no model: neither modules.json nor config.json", "--model FOLDER of a saved model")
-
-
-def a_file(path: Path) -> InputError:
-    """Why one file is no model, and what to type instead: its folder, a server, or vectors that exist already."""
-    if path.suffix == ".gguf":
-        return _gguf(path.parent, [path])
-    if path.suffix in (".npy", ".npz", ".parquet", ".fvecs", ".jsonl", ".csv"):
-        return InputError(
-            f"{path} is a file of data, not a model", f"--model vectors:{path.parent} takes vectors that exist already"
-        )
-    return InputError(f"{path} is a file, and a model is a folder", f"--model {path.parent}")
-
-
-def refuse_missing_weights(folder: Path, backend: str, modules: Sequence[str]) -> None:
-    """Raise InputError where the folder describes a model and lacks what the backend would read of it."""
-    if modules and not {"Transformer", "StaticEmbedding", "CLIPModel"} & set(modules):
-        return
-    _refuse_missing_shards(folder)
-    _refuse_torn_weights(folder)
-    if (folder / "adapter_config.json").is_file():
-        raise _adapter(folder)
-    if backend != "torch" or any(_named(folder, ending) for ending in _OF_BACKEND["torch"]):
-        _refuse_no_tokenizer(folder)
-        return  # sentence-transformers makes the files of other backends from torch's
-    for other in ("onnx", "openvino"):
-        if any(_named(folder, ending) for ending in _OF_BACKEND[other]):
-            raise InputError(f"{folder} holds weights for {other} only", f"--backend {other}")
-    if gguf := _named(folder, ".gguf"):
-        raise _gguf(folder, gguf)
-    if others := sorted({kind for ending, kind in _OF_OTHERS.items() if _named(folder, ending)}):
-        raise InputError(
-            f"{folder} holds weights of {' and '.join(others)} only, which sentence-transformers does not read",
-            "save it with save_pretrained, which writes model.safetensors",
-        )
-    raise InputError(f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin", _AGAIN)
-
-
-def refuse_misfit(name: str, folder: Path, modules: Sequence[tuple[str, str]]) -> None:
-    """Raise InputError where a module's configuration is missing, or takes vectors of another size than the one before gives.
-
-    `modules` are (class name, folder) in order.
-    """
-    size: int | None = None
-    before = ""
-    for kind, path in modules:
-        config = read_json(folder / path / "config.json")
-        if kind in _NEED_CONFIG and not config:
-            raise InputError(f"{name}: modules.json names {path or kind}, and {path or '.'}/config.json is missing", _AGAIN)
-        if kind == "Transformer":
-            size = next((config[key] for key in _SIZES if isinstance(config.get(key), int)), None)
-        wanted = config.get("word_embedding_dimension" if kind == "Pooling" else "in_features")
-        if size is not None and isinstance(wanted, int) and wanted != size and kind in ("Pooling", "Dense"):
-            raise InputError(
-                f"{name}: its parts do not fit each other: {before} gives {size} dimensions, {path} takes {wanted}",
-                "these files come from two models; " + _AGAIN,
-            )
-        if kind == "Pooling" and isinstance(wanted, int):
-            size = wanted * max(1, sum(value is True for key, value in config.items() if key.startswith("pooling_mode_")))
-        elif kind == "Dense":
-            size = config["out_features"] if isinstance(config.get("out_features"), int) else None
-        before = path or kind
-
-
-def quantised(name: str, config: Mapping[str, Any]) -> Iterator[Advice]:
-    """What is told of weights that were saved in few bits: the vectors are those of this form, and of its kernels.
-
-    Raises InputError for a form that torch does not read.
-    """
-    if isinstance(config.get("quantization"), Mapping) and "quantization_config" not in config:
-        raise InputError(f"{name} was saved for MLX, which packs its weights", "take the model that it was made from")
-    settings = config.get("quantization_config")
-    if not isinstance(settings, Mapping):
-        return
-    bits = next(
-        (f"{n} bits" for n in (settings.get("bits"), 4 if settings.get("load_in_4bit") else None) if isinstance(n, int)), ""
-    )
-    method = str(settings.get("quant_method") or "an unnamed method")
-    yield Advice(
-        "quantised-weights",
-        f"{name} was saved with quantised weights ({', '.join(filter(None, (method, bits)))}): that form of it is measured",
-        "its full weights may keep more at small sizes; measure the form that will be deployed",
-    )
-
-
-def _refuse_missing_shards(folder: Path) -> None:
-    for index in (*folder.glob("*.index.json"), *folder.glob("*/*.index.json")):
-        listed = read_json(index).get("weight_map")
-        names = sorted({str(file) for file in listed.values()}) if isinstance(listed, Mapping) else []
-        missing = [file for file in names if not (index.parent / file).is_file()]
-        if missing:
-            raise InputError(f"{folder} lacks {first_offenders(missing)}, which {index.name} lists", _AGAIN)
-
-
-def _refuse_torn_weights(folder: Path) -> None:
-    """A safetensors file begins with the length of its header, which says how long the file is."""
-    for path in _named(folder, ".safetensors"):
-        with path.open("rb") as file:
-            start = file.read(8)
-            length = int.from_bytes(start, "little")
-            size = path.stat().st_size
-            header = file.read(length) if len(start) == 8 and length <= min(size, 1 << 28) else b""
-        if start.lstrip().startswith((b"<!", b"<h")):
-            raise InputError(f"{path} is a web page, not weights", "download the file itself, not the page about it")
-        try:
-            ends = [entry["data_offsets"][1] for name, entry in json.loads(header).items() if name != "__metadata__"]
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-            ends = [size]
-        if 8 + length + max(ends, default=0) > size:
-            raise InputError(f"{path} holds {size:,} bytes and is cut off", _AGAIN)
-
-
-def _refuse_no_tokenizer(folder: Path) -> None:
-    """Without any file of a tokenizer transformers makes one that knows no word, and says nothing."""
-    inside = [folder, *(path for path in folder.iterdir() if path.is_dir())]
-    if not any((place / name).is_file() for place in inside for name in _TOKENIZERS) and not _named(folder, ".model"):
-        raise InputError(f"{folder} holds no tokenizer: none of {', '.join(_TOKENIZERS[:4])}", _AGAIN)
-
-
-def _adapter(folder: Path) -> InputError:
-    base = str(read_json(folder / "adapter_config.json").get("base_model_name_or_path") or "its base model")
-    return InputError(
-        f"{folder} holds an adapter of {base[:120]}, whose weights lie elsewhere",
-        "merge both with merge_and_unload() of peft, save the result, and give that folder to --model",
-    )
-
-
-def _gguf(folder: Path, files: Sequence[Path]) -> InputError:
-    return InputError(
-        f"{folder} holds {files[0].name}, weights for llama.cpp, Ollama or LM Studio",
-        f"serve it there, then --model openai:{files[0].stem[:80]} --base-url http://localhost:8080/v1",
-    )
-
-
-def _named(folder: Path, ending: str) -> list[Path]:
-    """Files of the ending in the folder and one below, but no trainer's state."""
-    files = (*sorted(folder.glob(f"*{ending}")), *sorted(folder.glob(f"*/*{ending}")))
-    return [path for path in files if path.stem not in ("optimizer", "scheduler", "training_args", "rng_state")]

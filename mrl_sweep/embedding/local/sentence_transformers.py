@@ -5,20 +5,28 @@ The library is imported when a text has to be encoded and not before.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import math
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from logging import getLogger
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.embedding.local.look import cannot_encode, is_out_of_memory, load_faults, look_at, modules_of, whole_weights
+from mrl_sweep.embedding.local.library import (
+    StaticEncoder,
+    TokenCounter,
+    cannot_encode,
+    free_device_memory,
+    full_size,
+    is_out_of_memory,
+    load_faults,
+    quiet,
+    whole_weights,
+)
+from mrl_sweep.embedding.local.look import look_at, modules_of
 from mrl_sweep.embedding.local.model_files import (
     ModelFiles,
     family_of_files,
@@ -27,7 +35,6 @@ from mrl_sweep.embedding.local.model_files import (
     model_files,
     pinned,
 )
-from mrl_sweep.embedding.local.tokens import StaticEncoder, TokenCounter
 from mrl_sweep.embedding.model_families import (
     Family,
     family_of,
@@ -98,7 +105,7 @@ class LocalModel:
 
     def facts(self) -> ModelFacts:
         model = self.opened()
-        full = _full_size(model)
+        full = full_size(model)
         length = getattr(model, "max_seq_length", None)
         folder, settings = self._origin.folder, saved_settings(self._origin.folder)
         saved = settings.get("truncate_dim")
@@ -134,7 +141,7 @@ class LocalModel:
         if self._counter is not None:
             self._counter.begin()
         vectors = self._in_fitting_batches(lambda size: method(list(texts), batch_size=size, **options))
-        if vectors.shape[1] != (size := _full_size(model)):
+        if vectors.shape[1] != (size := full_size(model)):
             raise InputError(
                 f"{self.name} gives {vectors.shape[1]} dimensions for a {role}, and its size is {size}",
                 "take a model whose queries and documents have one size",
@@ -143,20 +150,20 @@ class LocalModel:
         return Encoded(rows) if self._counter is None else Encoded(rows, *self._counter.take(texts, prompt))
 
     def _in_fitting_batches(self, encode: Callable[[int], Any]) -> Any:
-        """What `encode` gives for a batch size; where the device's memory does not hold a batch, for half of it, and so on.
+        """Calls `encode` with a batch size, and with half of it where the device's memory does not hold a batch, and so on.
 
         Raises InputError or EnvironmentFault for whatever else the libraries raise.
         """
         size = self._fitting
         while True:
             try:
-                with _quiet():
+                with quiet():
                     vectors = encode(size)
             except Exception as error:
                 if not is_out_of_memory(error) or size == 1:
                     raise cannot_encode(self.name, error) from error
                 size = self._fitting = max(1, size // 2)  # later batches begin with what fitted
-                _free_device_memory()
+                free_device_memory()
                 continue
             if getattr(vectors, "ndim", 0) != 2:
                 raise InputError(
@@ -203,31 +210,28 @@ def open_model(spec: str, options: ModelOptions) -> LocalModel:
     files = find_model(spec, options)
     family = family_of_files(files)
     refuse_non_prefix(family, files.name)
-    look = look_at(files, options, prompts_of(files.folder, family, options))
+    described, advice = look_at(files, options, prompts_of(files.folder, family, options))
     if options.trust_remote_code and files.repository and not pinned(options.revision):
         raise InputError(
             f"{files.name} would run code from its repository, and no commit says which",
             f"--trust-remote-code --revision {files.commit}, once you have read that code",
         )
     if files.repository:
-        key: dict[str, Any] = {"provider": "sentence-transformers", "model": files.repository, "revision": files.commit}
-        details = {"provider": "sentence-transformers", "name": files.repository, "revision": files.commit}
+        key: dict[str, Any] = {"model": files.repository, "revision": files.commit}
+        details = {"name": files.repository, "revision": files.commit}
     else:
         digest = FileDigests(options.cache_dir).of(model_files(files.folder, options.backend), files.folder)
-        key = {"provider": "sentence-transformers", "model": None, "revision": digest}
-        details = {"provider": "sentence-transformers", "name": files.name, "digest": digest}
-    details |= look.details()
-    advice = look.advice
+        key, details = {"model": None, "revision": digest}, {"name": files.name, "digest": digest}
     if options.trust_remote_code and (code := foreign_code(files)):
         advice += (Advice("foreign-code", f"{files.name} takes code from {code}, which --revision does not pin"),)
     return LocalModel(
         Origin(
             name=files.name,
-            key=key,
+            key={"provider": "sentence-transformers", **key},
             open=lambda: _open(files, options),
             folder=files.folder,
             family=family,
-            details=details,
+            details={"provider": "sentence-transformers", **details, **described},
             warnings=advice,
         ),
         options,
@@ -245,53 +249,13 @@ def _open(files: ModelFiles, options: ModelOptions) -> Any:
     }
     from sentence_transformers import SentenceTransformer
 
-    with _quiet(), load_faults(files, options), whole_weights(files.name):
+    with quiet(), load_faults(files, options), whole_weights(files.name):
         try:
             return SentenceTransformer(spec, local_files_only=True, **common)
         except OSError:
             if options.offline or files.repository is None:
                 raise
             return SentenceTransformer(spec, local_files_only=False, **common)
-
-
-def _free_device_memory() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the libraries' own bars, reports and warnings, which colour stderr even where it is no terminal.
-
-    Whatever concerns a user is said by us, in the report.
-    """
-    from transformers.utils import logging as library
-
-    logging: Any = library
-    shown, level, other = logging.is_progress_bar_enabled(), logging.get_verbosity(), getLogger("sentence_transformers")
-    other_level = other.level
-    other.setLevel(logging.CRITICAL)
-    logging.disable_progress_bar()
-    logging.set_verbosity(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
-        other.setLevel(other_level)
-        if shown:
-            logging.enable_progress_bar()
-
-
-def _full_size(model: Any) -> int:
-    """The size of what the model gives when nothing is cut."""
-    size = getattr(model, "get_embedding_dimension", None) or getattr(model, "get_sentence_embedding_dimension", None)
-    with _quiet():
-        dim = size() if size is not None else None
-    return int(dim) if dim else int(model.encode(["size"], show_progress_bar=False).shape[1])
 
 
 def _advice(name: str, full: int, saved: Any, settings: Mapping[str, Any], origin: str) -> Iterator[Advice]:
