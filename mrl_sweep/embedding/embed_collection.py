@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -356,29 +355,14 @@ def _amount(embedder: Embedder | VectorSource, store: Store, role: Role, read: C
 
 def _price(embedder: Embedder | VectorSource, given: float | None) -> tuple[float | None, str]:
     """US dollars a million tokens, and whose figure that is."""
-
     if given is not None:
         return given, "your figure"
     identity = {} if isinstance(embedder, VectorSource) else embedder.identity(Role.DOCUMENT)
     if "address" not in identity:
         return None, ""
-    listed = list_price(str(identity["provider"]), str(identity["model"])) if identity["address"] is None else None
+    from mrl_sweep.embedding.hosted.vendors import PRICES_AS_OF, VENDORS
+
+    listed = VENDORS[str(identity["provider"])].list_price(str(identity["model"])) if identity["address"] is None else None
     if listed is not None:
-        return listed, f"list price of {AS_OF}, which may have changed"
+        return listed, f"list price of {PRICES_AS_OF}, which may have changed"
     return None, "price not known: --price-per-million FIGURE"
-
-
-AS_OF: Final = "May 2026"
-
-_PER_MILLION: Final[tuple[tuple[str, str, float], ...]] = (
-    ("openai", r"text-embedding-3-small", 0.02),
-    ("openai", r"text-embedding-3-large", 0.13),
-    ("voyage", r"voyage-3-large", 0.18),
-    ("voyage", r"voyage-3\.5", 0.06),
-    ("gemini", r"gemini-embedding-001", 0.15),
-)
-
-
-def list_price(provider: str, model: str) -> float | None:
-    """US dollars a million tokens, as the vendor listed it at `AS_OF`; None where we do not know it."""
-    return next((price for vendor, name, price in _PER_MILLION if vendor == provider and re.fullmatch(name, model)), None)

@@ -20,14 +20,17 @@ from mrl_sweep.embedding.protocol import Batching, Role
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Advice, Float32Array
 
+PRICES_AS_OF: Final = "May 2026"
+
 
 class Vendor(ABC):
     """A vendor's API, and one of its models. Making one connects to nothing.
 
     `url` is the vendor's own address; `url_variable` and `key_variables` are the environment variables that its own client reads.
-    `models` matches the names that only this vendor has, `well_known` are names to which a misspelt one may be near. `codes` are
-    the precisions of which it gives codes of its own. `truncates` is False where a text that is too long is refused, so that what
-    came back was read whole. `asks_full_dim` is True where the vendor gives less than the full size unless it is asked for.
+    `models` matches the names that only this vendor has, `well_known` are names to which a misspelt one may be near, `prices` are
+    US dollars a million tokens by a model's name. `codes` are the precisions of which it gives codes of its own. `truncates` is
+    False where a text that is too long is refused, so that what came back was read whole. `asks_full_dim` is True where a vendor
+    gives less than the full size unless it is asked for.
     """
 
     provider: ClassVar[str]
@@ -39,6 +42,7 @@ class Vendor(ABC):
     well_known: ClassVar[tuple[str, ...]]
     batching: Batching
     size_option: ClassVar[str]
+    prices: ClassVar[Mapping[str, float]] = {}
     codes: ClassVar[tuple[str, ...]] = ()
     truncates: bool = False
     asks_full_dim: ClassVar[bool] = True
@@ -53,6 +57,11 @@ class Vendor(ABC):
     def full_dim(self) -> int | None:
         """The full size where it is known before asking; None: the first answer tells."""
         return self.family.full if self.family else None
+
+    @classmethod
+    def list_price(cls, model: str) -> float | None:
+        """US dollars a million tokens, as the vendor listed it at `PRICES_AS_OF`; None where we do not know it."""
+        return next((price for name, price in cls.prices.items() if re.fullmatch(name, model)), None)
 
     def key(self) -> Key | None:
         """The key for this vendor; None where another server is asked and none is set. Raises InputError."""
@@ -105,6 +114,7 @@ class OpenAi(Vendor):
     models = r"text-embedding-(3-(small|large)|ada-\d+)"
     well_known = ("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002")
     size_option = "dimensions"
+    prices: ClassVar = {r"text-embedding-3-small": 0.02, r"text-embedding-3-large": 0.13}
     asks_full_dim = False
 
     def __init__(self, model: str, base_url: str | None = None) -> None:
@@ -156,6 +166,7 @@ class Voyage(Vendor):
     well_known = ("voyage-4", "voyage-4-large", "voyage-4-lite", "voyage-code-3")
     batching = Batching(texts=128, characters=100_000, by_length=False, calls=4)
     size_option = "output_dimension"
+    prices: ClassVar = {r"voyage-3-large": 0.18, r"voyage-3\.5": 0.06}
     codes = ("int8", "binary")
 
     def parameters(self, role: Role) -> dict[str, Any]:
@@ -207,6 +218,7 @@ class Gemini(Vendor):
     well_known = ("gemini-embedding-001",)
     batching = Batching(texts=100, characters=60_000, by_length=False, calls=4)
     size_option = "outputDimensionality"
+    prices: ClassVar = {r"gemini-embedding-001": 0.15}
     truncates = True
 
     def headers(self, key: Key | None) -> dict[str, str]:
