@@ -20,7 +20,7 @@ LAYER_NORM: Final = "layer-norm"
 """Layer norm (without weights) over all axes, before slicing: what Nomic Embed v1.5 asks for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Family:
     """One family of models. `pattern` is searched in the model's name, lower case.
 
@@ -33,9 +33,9 @@ class Family:
     pattern: str
     full: int | None = None
     trained: tuple[int, ...] = ()
-    any_from: int | None = None
     query_prompt: str | None = None
     document_prompt: str | None = None
+    any_from: int | None = None
     transform: str | None = None
     parameter: str | None = None
     not_prefixes: str = ""
@@ -44,117 +44,34 @@ class Family:
 _SEPARATE_HEADS: Final = "its smaller sizes come from separate output heads, they are not prefixes of the full vector"
 
 FAMILIES: Final[tuple[Family, ...]] = (
+    # name, pattern, full size, trained prefixes, prompt before a query and before a document
+    Family("OpenAI text-embedding-3-small", r"text-embedding-3-small", 1536, (512,), "", "", 32, parameter="dimensions"),
+    Family("OpenAI text-embedding-3-large", r"text-embedding-3-large", 3072, (1024, 256), "", "", 32, parameter="dimensions"),
     Family(
-        name="OpenAI text-embedding-3-small",
-        pattern=r"text-embedding-3-small",
-        full=1536,
-        trained=(512,),
-        any_from=32,
-        query_prompt="",
-        document_prompt="",
-        parameter="dimensions",
-    ),
-    Family(
-        name="OpenAI text-embedding-3-large",
-        pattern=r"text-embedding-3-large",
-        full=3072,
-        trained=(1024, 256),
-        any_from=32,
-        query_prompt="",
-        document_prompt="",
-        parameter="dimensions",
-    ),
-    Family(
-        name="Nomic Embed v1.5",
-        pattern=r"nomic-embed-(text|vision)-v1\.5",
-        full=768,
-        trained=(512, 256, 128, 64),
-        query_prompt="search_query: ",
-        document_prompt="search_document: ",
+        "Nomic Embed v1.5",
+        r"nomic-embed-(text|vision)-v1\.5",
+        768,
+        (512, 256, 128, 64),
+        "search_query: ",
+        "search_document: ",
         transform=LAYER_NORM,
         parameter="dimensionality",
     ),
-    Family(
-        name="Nomic Embed v2 MoE",
-        pattern=r"nomic-embed-text-v2-moe",
-        full=768,
-        trained=(256,),
-        query_prompt="search_query: ",
-        document_prompt="search_document: ",
-    ),
-    Family(
-        name="Voyage 4 and its siblings",
-        pattern=r"voyage-(4|3-large|3\.5|code-3)",
-        full=2048,
-        trained=(1024, 512, 256),
-        parameter="output_dimension",
-    ),
-    Family(
-        name="Cohere Embed v4",
-        pattern=r"embed-v4",
-        full=1536,
-        trained=(1024, 512, 256),
-        parameter="output_dimension",
-    ),
-    Family(
-        name="Gemini Embedding 001",
-        pattern=r"gemini-embedding-001",
-        full=3072,
-        trained=(1536, 768),
-        any_from=128,
-        parameter="output_dimensionality",
-    ),
-    Family(
-        name="Snowflake Arctic Embed M v1.5",
-        pattern=r"snowflake-arctic-embed-m-v1\.5",
-        full=768,
-        trained=(256,),
-        document_prompt="",
-    ),
-    Family(
-        name="Jina Embeddings v3",
-        pattern=r"jina-embeddings-v3",
-        full=1024,
-        trained=(768, 512, 256, 128, 64, 32),
-        parameter="dimensions",
-    ),
-    Family(name="Qwen3 Embedding 0.6B", pattern=r"qwen3-embedding-0\.6b", full=1024, any_from=32, document_prompt=""),
-    Family(name="Qwen3 Embedding 4B", pattern=r"qwen3-embedding-4b", full=2560, any_from=32, document_prompt=""),
-    Family(name="Qwen3 Embedding 8B", pattern=r"qwen3-embedding-8b", full=4096, any_from=32, document_prompt=""),
-    Family(
-        name="EmbeddingGemma",
-        pattern=r"embeddinggemma",
-        full=768,
-        trained=(512, 256, 128),
-        query_prompt="task: search result | query: ",
-        document_prompt="title: none | text: ",
-    ),
-    Family(
-        name="mxbai-embed-large-v1",
-        pattern=r"mxbai-embed-large-v1",
-        full=1024,
-        trained=(768, 512, 256, 128),
-        document_prompt="",
-        parameter="dimensions",
-    ),
-    Family(
-        name="Amazon Titan Text Embeddings v2",
-        pattern=r"titan-embed-text-v2",
-        full=1024,
-        trained=(512, 256),
-        query_prompt="",
-        document_prompt="",
-        parameter="dimensions",
-    ),
-    Family(
-        name="WordLlama l2_supercat",
-        pattern=r"^wordllama$|l2_supercat",
-        full=256,
-        trained=(128, 64),  # a weak Matryoshka: at 64 better than random axes on CISI, not told from them on SciFact
-        query_prompt="",
-        document_prompt="",
-    ),
-    Family(name="stella v5", pattern=r"stella_.*_v5", not_prefixes=_SEPARATE_HEADS),
+    Family("Nomic Embed v2 MoE", r"nomic-embed-text-v2-moe", 768, (256,), "search_query: ", "search_document: "),
+    Family("Voyage 4 and its siblings", r"voyage-(4|3-large|3\.5|code-3)", 2048, (1024, 512, 256), parameter="output_dimension"),
+    Family("Cohere Embed v4", r"embed-v4", 1536, (1024, 512, 256), parameter="output_dimension"),
+    Family("Gemini Embedding 001", r"gemini-embedding-001", 3072, (1536, 768), any_from=128, parameter="output_dimensionality"),
+    Family("Snowflake Arctic Embed M v1.5", r"snowflake-arctic-embed-m-v1\.5", 768, (256,), document_prompt=""),
+    Family("Jina Embeddings v3", r"jina-embeddings-v3", 1024, (768, 512, 256, 128, 64, 32), parameter="dimensions"),
+    Family("Qwen3 Embedding 0.6B", r"qwen3-embedding-0\.6b", 1024, document_prompt="", any_from=32),
+    Family("Qwen3 Embedding 4B", r"qwen3-embedding-4b", 2560, document_prompt="", any_from=32),
+    Family("Qwen3 Embedding 8B", r"qwen3-embedding-8b", 4096, document_prompt="", any_from=32),
+    Family("EmbeddingGemma", r"embeddinggemma", 768, (512, 256, 128), "task: search result | query: ", "title: none | text: "),
+    Family("mxbai-embed-large-v1", r"mxbai-embed-large-v1", 1024, (768, 512, 256, 128), None, "", parameter="dimensions"),
+    Family("Amazon Titan Text Embeddings v2", r"titan-embed-text-v2", 1024, (512, 256), "", "", parameter="dimensions"),
+    # a weak Matryoshka: at 64 better than random axes on CISI, not told from them on SciFact
+    Family("WordLlama l2_supercat", r"^wordllama$|l2_supercat", 256, (128, 64), "", ""),
+    Family("stella v5", r"stella_.*_v5", not_prefixes=_SEPARATE_HEADS),
 )
 
 

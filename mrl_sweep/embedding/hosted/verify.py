@@ -17,12 +17,9 @@ from mrl_sweep.words import percent, plural
 EQUAL_COSINE: Final = 0.9999
 """Hosted models do not answer to the last bit: the same text asked twice differs by about so much."""
 
-
-EQUAL_BITS: Final = 0.995
-"""Of the bits of one-bit codes: numbers next to 0 have either sign when the same text is asked twice."""
-
-EQUAL_INT8: Final = 0.9995
-"""Cosine: eight bits a number move a vector by less, whatever range they are spread over."""
+EQUAL_CODES: Final = {"binary": 0.995, "int8": 0.9995}
+"""Of bits the share that agrees: numbers next to 0 have either sign when the same text is asked twice. Of int8 the cosine: eight
+bits a number move a vector by less, whatever range they are spread over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,7 @@ class CodeCheck:
 
     @property
     def equal(self) -> bool:
-        return self.alike >= (EQUAL_BITS if self.precision == "binary" else EQUAL_INT8)
+        return self.alike >= EQUAL_CODES[self.precision]
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "equal": self.equal}
@@ -49,11 +46,8 @@ class CodeCheck:
     @property
     def advice(self) -> Advice:
         """One sentence for the report: `api-codes-verified`, or `api-codes-differ` with what follows from it."""
-        figure = (
-            f"{percent(self.alike, limit=EQUAL_BITS)} of the bits"
-            if self.precision == "binary"
-            else f"least cosine {self.alike:.6f}"
-        )
+        bits = f"{percent(self.alike, limit=EQUAL_CODES['binary'])} of the bits"
+        figure = bits if self.precision == "binary" else f"least cosine {self.alike:.6f}"
         figures = f"{plural(self.texts, 'text', 'texts')} at {self.dim:,} dimensions, {figure}"
         if self.equal:
             return Advice(

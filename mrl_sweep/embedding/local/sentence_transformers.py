@@ -19,7 +19,6 @@ from mrl_sweep.embedding.local.library import (
     StaticEncoder,
     TokenCounter,
     cannot_encode,
-    free_device_memory,
     full_size,
     is_out_of_memory,
     load_faults,
@@ -163,7 +162,9 @@ class LocalModel:
                 if not is_out_of_memory(error) or size == 1:
                     raise cannot_encode(self.name, error) from error
                 size = self._fitting = max(1, size // 2)  # later batches begin with what fitted
-                free_device_memory()
+                import torch
+
+                torch.cuda.empty_cache()
                 continue
             if getattr(vectors, "ndim", 0) != 2:
                 raise InputError(
