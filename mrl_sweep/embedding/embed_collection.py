@@ -15,7 +15,7 @@ from mrl_sweep.embedding.fill import STAGES, Filling, fill, windows
 from mrl_sweep.embedding.protocol import Embedder, Role, VectorSource
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
-from mrl_sweep.files.digests import DigestTable, text_digests
+from mrl_sweep.files.digests import DigestTable, first_rows, text_digests
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
 from mrl_sweep.store.store import Store
 from mrl_sweep.types import Advice, Collection, Embeddings, IntArray, ModelFacts, Vectors, distinct
@@ -343,7 +343,7 @@ def _amount(embedder: Embedder | VectorSource, store: Store, role: Role, read: C
         texts += len(window)
         stored += int((~missing).sum())
         fresh = np.flatnonzero(missing & (seen.find(digests) < 0))
-        fresh = fresh[np.unique(digests[fresh], axis=0, return_index=True)[1]]
+        fresh = fresh[first_rows(digests[fresh])]
         seen.put(np.ascontiguousarray(digests[fresh]), np.zeros(len(fresh), np.int64))
         to_embed += len(fresh)
         for row in fresh:

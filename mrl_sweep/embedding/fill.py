@@ -16,7 +16,7 @@ import numpy as np
 from mrl_sweep.embedding.protocol import Batching, Embedder, Encoded, PartlyEncoded, Role
 from mrl_sweep.errors import EnvironmentFault, MrlSweepError
 from mrl_sweep.events import OnEvent, Progress, ignore
-from mrl_sweep.files.digests import Uint64Array, text_digests
+from mrl_sweep.files.digests import Uint64Array, first_rows, text_digests
 from mrl_sweep.interrupt import held_back
 from mrl_sweep.ranking.pass_plan import ZERO_SQUARED_NORM
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Rows
@@ -167,8 +167,7 @@ class _Run:
         missing = np.flatnonzero(self._space.find(digests) < 0)
         self._digests.append(digests)
         if len(missing) and self._writer is not None:
-            first = np.sort(np.unique(digests[missing], axis=0, return_index=True)[1])
-            self._embed(self._writer, window, digests, missing[first])
+            self._embed(self._writer, window, digests, missing[first_rows(digests[missing])])
         self._empty += [self._done + i for i, text in enumerate(window) if not text.strip()]
         self._done += len(window)
         self._tell(self._done)

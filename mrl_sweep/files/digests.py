@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,16 @@ from mrl_sweep.files import replacing
 from mrl_sweep.types import IntArray
 
 Uint64Array = npt.NDArray[np.uint64]
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def side_by_side(work: Callable[[S], T], pieces: Sequence[S], most: int) -> list[T]:
+    """What `work` returns for each piece, in order; at most so many at the same time. For a single piece no thread is started."""
+    if len(pieces) < 2:
+        return [work(piece) for piece in pieces]
+    with ThreadPoolExecutor(min(len(pieces), most), "mrl-sweep files") as pool:
+        return list(pool.map(work, pieces))
 
 
 def text_digests(texts: Sequence[str]) -> Uint64Array:
@@ -34,6 +44,13 @@ def _utf8(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return text.encode("utf-8", "surrogatepass")
+
+
+def first_rows(digests: Uint64Array) -> IntArray:
+    """(m,) ascending: where each different digest stands first."""
+    if len(np.unique(digests[:, 0])) == len(digests):  # nearly always, and six times as fast as to compare both halves
+        return np.arange(len(digests))
+    return np.sort(np.unique(digests, axis=0, return_index=True)[1])
 
 
 class DigestTable:
@@ -125,8 +142,7 @@ class FileDigests:
         def digest_of(i: int) -> str | None:
             return self._written.get((keys[i], *stamps[i])) or file_digest(files[i], self._algorithm)
 
-        with ThreadPoolExecutor(max(1, min(len(unread), os.cpu_count() or 1)), "mrl-sweep digest") as pool:
-            fresh = dict(zip(unread, pool.map(digest_of, unread), strict=True))
+        fresh = dict(zip(unread, side_by_side(digest_of, unread, os.cpu_count() or 1), strict=True))
         now = time.time_ns()
         settled = [i for i in unread if fresh[i] and now - stamps[i][2] > self._settle_ns]
         if settled:

@@ -21,7 +21,7 @@ from mrl_sweep.embedding.fill import STAGES, Filling, fill, windows
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.events import Note, OnEvent, Progress, ignore
 from mrl_sweep.execution.cluster import ask_nodes, our_error
-from mrl_sweep.files.digests import text_digests
+from mrl_sweep.files.digests import first_rows, text_digests
 from mrl_sweep.ranking.counting import Executor
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import default_store, local_store
@@ -180,7 +180,7 @@ def missing(space: Space, texts: Iterable[str], ids: Sequence[str], most: int | 
     for window in windows(texts):
         digests = text_digests(window)
         absent = np.flatnonzero(space.find(digests) < 0)
-        rows = np.sort(absent[np.unique(digests[absent], axis=0, return_index=True)[1]]).tolist()
+        rows = absent[first_rows(digests[absent])].tolist()
         if rows:
             yield [window[row] for row in rows], [ids[start + row] for row in rows]
         start, n = start + len(window), n + len(rows)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,9 +66,10 @@ class Objects:
         """
         with self._draft() as draft:
             write(draft)
-            with draft.open("rb") as stream:
-                os.fsync(stream.fileno())
-            digest = str(file_digest(draft, "sha256"))
+            with draft.open("rb") as stream, ThreadPoolExecutor(1, "mrl-sweep sync") as pool:
+                synced = pool.submit(os.fsync, stream.fileno())  # which waits for the disk
+                digest = str(file_digest(draft, "sha256"))
+                synced.result()
             name = name_of.format(digest)
             there = (self.remote.size(name) is not None) if self.remote else (self.folder / name).exists()
             if self.remote:

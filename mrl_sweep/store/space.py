@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +17,7 @@ import numpy.typing as npt
 
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.files import json_digest
-from mrl_sweep.files.digests import DigestTable, Uint64Array
+from mrl_sweep.files.digests import DigestTable, Uint64Array, side_by_side
 from mrl_sweep.store.objects import LIST_EVERY_S, Objects
 from mrl_sweep.store.shard import SUFFIX, Kind, NotOurs, Rows, map_vectors, read_index, together, write_shard
 from mrl_sweep.types import Advice, IntArray, ModelFacts, Vectors, distinct
@@ -136,9 +135,8 @@ class Space:
             self._stamp, taken = stamp, self._bad.union(shard.name for shard in self.shards)
             new = sorted(name for name in self.objects.names() if name.endswith(SUFFIX) and name not in taken)
             whole = new if self.objects.remote else sorted(self._sound(new))
-            with ThreadPoolExecutor(OPENED_AT_ONCE, "mrl-sweep store") as pool:
-                read = zip(whole, pool.map(self._index, whole), strict=True)
-                indexes = [(name, index) for name, index in read if index is not None]
+            read = zip(whole, side_by_side(self._index, whole, OPENED_AT_ONCE), strict=True)
+            indexes = [(name, index) for name, index in read if index is not None]
             if len(indexes) < len(set(new) - self._bad):
                 self._stamp = None  # removed while it was read: what holds its rows now was put before that
             for name, index in sorted(indexes, key=lambda one: len(one[1].flags)):
