@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.collection.queries import half_characters
-from mrl_sweep.collection.reading.documents import Corpus, is_among
+from mrl_sweep.collection.reading.documents import Corpus
 from mrl_sweep.decision.queries_needed import strictest_share, strictest_words
 from mrl_sweep.decision.units import cluster_labels, count_units
 from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.files.ids import is_among
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries, distinct
 from mrl_sweep.words import first_offenders, plural, printable, share_of
 

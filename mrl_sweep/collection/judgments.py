@@ -14,11 +14,11 @@ from typing import Final, Self
 
 import numpy as np
 
-from mrl_sweep.collection.reading.documents import Ids
 from mrl_sweep.collection.reading.lines import DEFAULT_MAX_LINE_BYTES
 from mrl_sweep.collection.reading.qrels import JudgmentColumns
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.errors import InputError
+from mrl_sweep.files.ids import Ids
 from mrl_sweep.types import BoolArray, FileRows, IntArray, MissingDocs, NoRelevant, Qrels, Queries
 from mrl_sweep.words import first_offenders, printable, share_of
 

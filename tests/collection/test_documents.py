@@ -8,15 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mrl_sweep.collection.reading.documents import Ids, is_among, read_corpus
+from mrl_sweep.collection.reading.documents import read_corpus
 from mrl_sweep.collection.reading.records import Document
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.events import Event, Progress
-
-ANY_TEXT = st.text(st.characters(codec=None), max_size=6)
 
 
 @dataclass
@@ -41,80 +37,36 @@ def documents(*texts: str) -> list[Document]:
     return [Document(f"d{i}", f"t{i}", text) for i, text in enumerate(texts)]
 
 
-@given(st.lists(ANY_TEXT, max_size=8), st.lists(ANY_TEXT, max_size=4))
-def test_ids_behave_as_the_tuple_they_came_from(texts: list[str], others: list[str]) -> None:
-    ids = Ids(texts)
-    assert list(ids) == texts
-    assert len(ids) == len(texts)
-    assert [ids[i] for i in range(-len(texts), len(texts))] == texts * 2
-    assert ids[1:3] == texts[1:3]
-    assert ids == tuple(texts)
-    wanted = others + texts
-    assert ids.rows_of(wanted).tolist() == [texts.index(text) if text in texts else -1 for text in wanted]
-    assert list(ids.without([0])) == texts[1:]
-
-
-@pytest.mark.parametrize("texts", [["d1", "d22", "", "d3"], ["d1", "ä2", "日", "d3"]])
-def test_slices_and_rows_of_ids_are_those_of_the_tuple(texts: list[str]) -> None:
-    ids = Ids(texts)
-    for start, stop, step in ((0, 4, 1), (1, 3, 1), (2, 2, 1), (3, 0, -1), (0, 4, 2), (-2, None, 1)):
-        assert ids[start:stop:step] == texts[start:stop:step]
-    assert list(ids) == texts
-    assert ids.take([3, 0, 3]) == [texts[3], texts[0], texts[3]]
-    assert ids.rows_of([texts[1], "absent", texts[0]]).tolist() == [1, -1, 0]
-
-
-def test_an_id_that_occurs_twice_is_found_at_its_first_row() -> None:
-    assert Ids(["a", "b", "a"]).rows_of(["a", "b"]).tolist() == [0, 1]
-
-
-@given(st.lists(st.integers(-(2**63), 2**63 - 1)), st.lists(st.integers(-(2**63), 2**63 - 1)), st.integers(0, 5))
-def test_which_values_are_among_a_few_is_what_numpy_says(values: list[int], few: list[int], both: int) -> None:
-    many = np.array([*values, *few[:both], *(one ^ 1 << 40 for one in few[:both])], np.int64)
-    assert is_among(many, np.array(few, np.int64)).tolist() == np.isin(many, np.array(few, np.int64)).tolist()
-
-
-def test_ids_outside_the_corpus_raise() -> None:
-    with pytest.raises(IndexError):
-        Ids(["a"])[1]
-    with pytest.raises(IndexError):
-        Ids(["a"])[-2]
-
-
-def test_ids_are_found_after_pickling() -> None:
-    ids = Ids(["a", "b"])
-    ids.rows_of(["a"])
-    assert pickle.loads(pickle.dumps(ids)).rows_of(["b", "c"]).tolist() == [1, -1]
-
-
-def test_an_id_appended_later_is_found() -> None:
-    ids = Ids(["a"])
-    ids.rows_of(["a"])
-    ids.append("b")
-    assert ids.rows_of(["b"]).tolist() == [1]
-
-
 def test_what_is_known_of_each_document_of_a_large_corpus_lies_in_mapped_files(monkeypatch: pytest.MonkeyPatch) -> None:
     made = [Document(f"döc{i}", "", f"text {i % 50}") for i in range(1500)]
     small = read_corpus(ListSource([*made, made[3]]))
-    monkeypatch.setattr("mrl_sweep.collection.reading.documents.MAPPED_BYTES", 100)
+    monkeypatch.setattr("mrl_sweep.files.ids.MAPPED_BYTES", 100)
     large = read_corpus(ListSource([*made, made[3]]))
     assert large.documents.ids == small.documents.ids
     assert large.collapsed == 1
-    ids = read_corpus(ListSource(made)).documents.ids
-    mapped = (ids._bytes.values(), ids._ends.values(), ids.hashes(), read_corpus(ListSource(made)).documents._positions)
-    assert [type(column) for column in mapped] == [np.memmap] * 4
-    address = ids._bytes.values().ctypes.data
-    assert (ids.arrow().type, ids.arrow().buffers()[2].address) == ("large_string", address), "Arrow, and nothing is copied"
-    for some in (ids, pickle.loads(pickle.dumps(ids))):
-        assert (some[1499], some[3:5], len(some)) == ("döc1499", ["döc3", "döc4"], 1500)
-        assert some.rows_of(["döc7", "x"]).tolist() == [7, -1]
-        some.append("later")
-        assert some.rows_of(["later", "döc0"]).tolist() == [1500, 0]
+    corpus = read_corpus(ListSource(made))
+    documents, ids = corpus.documents, corpus.documents.ids
+    columns = (ids._bytes.values(), ids._ends.values(), ids.hashes(), documents._positions, documents.lengths, corpus.text_hashes)
+    assert [type(column) for column in columns] == [np.memmap] * 6
+
+
+@pytest.mark.parametrize("mapped_bytes", [100, 2**26], ids=["mapped", "in memory"])
+def test_it_is_an_arrow_table_and_nothing_is_copied(mapped_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mrl_sweep.files.ids.MAPPED_BYTES", mapped_bytes)
+    corpus = read_corpus(ListSource(documents(*map(str, range(200))))).documents
+    table = corpus.table()
+    assert table.schema.to_string() == "id: large_string\nposition: int64\ncharacters: int32"
+    assert table.slice(198).to_pylist() == [
+        {"id": "d198", "position": 1980, "characters": 8}, {"id": "d199", "position": 1990, "characters": 8},
+    ]  # fmt: skip
+    assert corpus.lengths is not None
+    columns = (corpus.ids._bytes.values(), corpus._positions, corpus.lengths)
+    buffers = (table[name].chunk(0).buffers()[-1] for name in ("id", "position", "characters"))
+    assert [buffer.address for buffer in buffers] == [column.ctypes.data for column in columns]
 
 
 def test_where_there_is_no_room_for_them_the_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrl_sweep.collection.reading.documents.MAPPED_BYTES", 100)
+    monkeypatch.setattr("mrl_sweep.files.ids.MAPPED_BYTES", 100)
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(EnvironmentFault, match=r"cannot keep what is known of each document in .*: No space left") as caught:
         read_corpus(ListSource(documents(*map(str, range(50)))))

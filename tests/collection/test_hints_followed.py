@@ -68,7 +68,7 @@ def meanwhile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[T
         tried = Try(place, str(place))
         yield tried, changed(tried, after), "run again when nothing writes to it"
     tried = Try(hints.saved(folder / "small", BEIR), str(folder / "small"))
-    monkeypatch.setattr("mrl_sweep.collection.reading.documents.MAPPED_BYTES", 0)
+    monkeypatch.setattr("mrl_sweep.files.ids.MAPPED_BYTES", 0)
     with monkeypatch.context() as full:
         full.setattr(tempfile, "TemporaryFile", no_space)
         met = hints.met(tried.load)

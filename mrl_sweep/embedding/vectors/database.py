@@ -17,6 +17,7 @@ from mrl_sweep.embedding.vectors.rows import ID_KEYS, VECTOR_KEYS, VectorFile
 from mrl_sweep.embedding.vectors.source import brought
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 from mrl_sweep.events import OnEvent, Progress
+from mrl_sweep.files.ids import Ids
 from mrl_sweep.types import Collection
 from mrl_sweep.words import first_offenders, printable
 
@@ -132,7 +133,7 @@ def read_table(address: TableAddress, wanted: Set[str], on_event: OnEvent) -> Ve
                 file.flush()
                 if not ids:
                     raise InputError(f"{address.table} has no row whose id is one of the collection's", FORMS)
-                return VectorFile(address.table, np.memmap(file, dtype.newbyteorder("="), "r", 0, (len(ids), dim)), ids)
+                return VectorFile(address.table, np.memmap(file, dtype.newbyteorder("="), "r", 0, (len(ids), dim)), Ids(ids))
 
 
 def _query(connection: Any, address: TableAddress) -> tuple[Any, np.dtype[Any]]:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.errors import InputError, MissingExtra
+from mrl_sweep.files.ids import Ids
 from mrl_sweep.types import Float32Array
 from mrl_sweep.words import first_offenders, printable
 
@@ -86,7 +87,7 @@ class VectorFile:
 
     origin: str
     rows: npt.NDArray[Any]
-    ids: Sequence[str] | None = None
+    ids: Ids | None = None
 
     @property
     def name(self) -> str:
@@ -119,7 +120,7 @@ def read_jsonl(path: Path, names: Names) -> VectorFile:
                 )
     if not ids:
         raise InputError(f"{path}: no vectors", LAYOUT)
-    return VectorFile(str(path), np.frombuffer(values, np.float32).reshape(len(ids), dim), ids)
+    return VectorFile(str(path), np.frombuffer(values, np.float32).reshape(len(ids), dim), Ids(ids))
 
 
 def _id_in_record(record: Any, where: str, names: Names) -> str:
@@ -286,13 +287,14 @@ def _vectors_of(origin: str, table: _Table, names: Names) -> VectorFile:
 
     try:
         key, column = _columns(origin, table, names)
-        ids, start = list[str](), 0
+        ids, start = Ids(), 0
         rows: Float32Array = np.empty((0, 0), np.float32)
         for batch in table.batches([key, column]):
-            ids += [_id_in_column(origin, key, value, start + i) for i, value in enumerate(batch.column(key).to_pylist())]
-            if not len(batch):
+            some = [_id_in_column(origin, key, value, start + i) for i, value in enumerate(batch.column(key).to_pylist())]
+            if not some:
                 continue
-            block = _list_column(origin, batch.column(column), column, ids[start:], names)
+            ids.extend(some)
+            block = _list_column(origin, batch.column(column), column, some, names)
             rows = rows if start else np.empty((table.n_rows, block.shape[1]), np.float32)
             if block.shape[1] != rows.shape[1]:
                 raise InputError(f"{origin}: vectors of {rows.shape[1]} and of {block.shape[1]} dimensions", LAYOUT)
@@ -300,7 +302,7 @@ def _vectors_of(origin: str, table: _Table, names: Names) -> VectorFile:
             start += len(block)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {origin}: {error}", LAYOUT) from error
-    if not ids:
+    if not start:
         raise InputError(f"{origin}: no vectors", LAYOUT)
     return VectorFile(origin, rows, ids)
 

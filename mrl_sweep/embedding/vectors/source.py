@@ -32,6 +32,7 @@ from mrl_sweep.errors import InputError, MrlSweepError
 from mrl_sweep.events import OnEvent, Progress
 from mrl_sweep.files import LFS_POINTER
 from mrl_sweep.files.digests import FileDigests
+from mrl_sweep.files.ids import Ids
 from mrl_sweep.ranking.pass_plan import ZERO_SQUARED_NORM
 from mrl_sweep.types import Advice, Collection, FileRows, Float32Array, IntArray, Vectors
 from mrl_sweep.words import first_offenders, plural
@@ -100,7 +101,7 @@ def _named(table: VectorFile, ids_path: Path) -> VectorFile:
     ids = [line.removesuffix("\r") for line in (lines[:-1] if lines and not lines[-1] else lines)]
     if len(ids) != len(table.rows):
         raise InputError(f"{ids_path} has {len(ids):,} lines, {table.name} has {len(table.rows):,} rows", "one id a line")
-    return replace(table, ids=ids)
+    return replace(table, ids=Ids(ids))
 
 
 def _read_npy(path: Path) -> VectorFile:
@@ -266,17 +267,12 @@ def brought(table: VectorFile, collection: Collection, role: Role, model: Mappin
 def _matched(table: VectorFile, side: Side) -> IntArray | None:
     """The file's row of each record; None where they are the same. By id where the file has ids, else by place."""
     if table.ids is not None:
-        place = {name: row for row, name in enumerate(table.ids)}
-        if len(place) < len(table.ids):
-            raise InputError(
-                f"{table.origin}: {len(table.ids) - len(place):,} ids occur more than once", "one vector for each id"
-            )
-        lost = [name for name in side.ids if name not in place]
-        if lost:
-            raise InputError(
-                f"{table.origin}: no vector for {side.noun} {first_offenders(lost)}", "embed them, or leave them out"
-            )
-        order = np.fromiter((place[name] for name in side.ids), np.int64, len(side.ids))
+        if repeated := table.ids.repeated():
+            raise InputError(f"{table.origin}: {len(repeated):,} ids occur more than once", "one vector for each id")
+        order = table.ids.rows_of(side.ids)
+        if len(lost := np.flatnonzero(order < 0)):
+            names = first_offenders([side.ids[row] for row in lost[:5].tolist()], len(lost))
+            raise InputError(f"{table.origin}: no vector for {side.noun} {names}", "embed them, or leave them out")
     else:
         expected = side.file_rows.count if side.file_rows else len(side.ids)
         if len(table.rows) != expected:
