@@ -92,7 +92,7 @@ def connect(address: str, environ: Mapping[str, str] = os.environ) -> ObjectStor
     try:
         if parts.scheme != "s3" or parts.query:
             files, path = fs.FileSystem.from_uri(address)
-            return ObjectStore(files, str(path).rstrip("/"), address)
+            return ObjectStore(files, str(path).rstrip("/"), address.rstrip("/"))
         options: dict[str, Any] = {"retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=SERVICE_ATTEMPTS)}
         endpoint = urlsplit(environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or "")
         if endpoint.netloc:

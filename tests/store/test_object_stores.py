@@ -136,6 +136,12 @@ def test_a_bucket_that_is_not_there_is_told_in_one_line() -> None:
         filled("s3://no-such-bucket/x")
 
 
+def test_a_gs_address_is_a_bucket_of_googles_and_the_path_in_it() -> None:
+    store = connect("gs://bucket/some/prefix/")
+    assert (store.files.type_name, store.path, store.address) == ("gcs", "bucket/some/prefix", "gs://bucket/some/prefix")
+    assert store.below("space").address == "gs://bucket/some/prefix/space"
+
+
 def test_a_file_address_is_a_folder(tmp_path: Path) -> None:
     from mrl_sweep.settings.parsing import parse_store
 
