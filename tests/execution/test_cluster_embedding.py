@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -12,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from embedding_helpers import CountingEmbedder, collection_of, vectors_of
+from embedding_helpers import CountingEmbedder, Dying, collection_of, vectors_of
 
 from mrl_sweep.embedding import Batching, Role, Store, embed
 from mrl_sweep.embedding import fill as filling_module
@@ -45,22 +43,6 @@ def by_value() -> None:
         cloudpickle.register_pickle_by_value(module)
 
 
-class Dying(CountingEmbedder):
-    """Writes down what it embeds, and kills its process in the middle of the tenth batch and of the twentieth."""
-
-    folder: str = ""
-
-    def encode(self, texts: Sequence[str], role: Role) -> Any:
-        with (Path(self.folder) / "embedded").open("a") as log:
-            log.write("".join(text + "\n" for text in texts))
-        for batch in (10, 20):
-            mark = Path(self.folder) / f"died-{batch}"
-            if len(self.asked) >= batch * len(texts) and not mark.exists():
-                mark.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-        return super().encode(texts, role)
-
-
 @pytest.mark.parametrize("dies", [False, True])
 def test_actors_fill_the_store_and_a_death_costs_one_batch(
     ray_executor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies: bool
@@ -68,16 +50,13 @@ def test_actors_fill_the_store_and_a_death_costs_one_batch(
     monkeypatch.setattr(filling_module, "WINDOW_TEXTS", 500)
     by_value()
     batching = Batching(texts=20, flush_s=0.0)
-    there = Dying(batching=batching) if dies else CountingEmbedder(batching=batching)
-    if isinstance(there, Dying):
-        there.folder = str(tmp_path)
+    there = Dying(batching=batching, folder=str(tmp_path), deaths={10: 0, 20: 0} if dies else {})
     here, store = CountingEmbedder(), Store(tmp_path / "store")
     collection = collection_of(TEXTS)
     embed_on_cluster(ray_executor, collection, (here, store), opener(tmp_path / "store", there), least=1000)
-    if dies:
-        embedded = (tmp_path / "embedded").read_text().splitlines()
-        assert set(embedded) == set(TEXTS)
-        assert len(embedded) - len(TEXTS) == 2 * 20, "what was in hand at each of two deaths, and no more"
+    embedded = (tmp_path / "embedded").read_text().splitlines()
+    assert set(embedded) == set(TEXTS)
+    assert len(embedded) - len(TEXTS) == len(there.deaths) * 20, "what was in hand at each of two deaths, and no more"
     embeddings = embed(collection, here, store)
     assert [text for text in here.asked if text in TEXTS] == []
     assert np.array_equal(embeddings.documents.read(0, len(TEXTS)), vectors_of(TEXTS))

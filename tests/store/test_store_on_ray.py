@@ -37,6 +37,51 @@ def test_a_machine_without_a_copy_fetches_the_objects_of_the_rows_that_it_reads_
     assert len(list(copies_of(address).rglob("*.arrow"))) == 1
 
 
+FILLER = """
+import os, sys
+from pathlib import Path
+from embedding_helpers import Dying, collection_of
+from mrl_sweep.embedding import Batching, Store, fill
+from mrl_sweep.execution.ray import joined
+from mrl_sweep.pipeline.models import embed_on_cluster
+
+fill.WINDOW_TEXTS = 500
+folder, address, deadly = sys.argv[1:]
+deaths = {10: 0, 20: os.getpid()} if deadly == "deadly" else {}
+model = Dying(batching=Batching(texts=20, flush_s=0.0), folder=folder, deaths=deaths)
+texts = [f"text {i}" for i in range(3000)]
+with joined(n_threads=2) as executor:
+    embed_on_cluster(executor, collection_of(texts), (model, Store(address)), lambda: (model, Store(address)), least=1)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found as Linux shows them")
+def test_an_actor_and_a_driver_that_are_killed_cost_the_batch_in_hand_each_and_a_503_costs_none(s3: Any, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    address, weather = s3
+    weather.every = 5
+    tests = Path(__file__).parents[1]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tests.parent, tests)))}
+    for how, ends in (("deadly", -signal.SIGKILL), ("calm", 0)):
+        argv = [sys.executable, "-c", FILLER, str(tmp_path), address, how]
+        process = subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=env
+        )
+        _, err = process.communicate(timeout=230)
+        assert process.returncode == ends, err
+        for pid in of_session(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    texts = [f"text {i}" for i in range(3000)]
+    embedded = (tmp_path / "embedded").read_text().splitlines()
+    assert set(embedded) == set(texts)
+    assert sorted(path.name for path in tmp_path.glob("died-*")) == ["died-10", "died-20"]
+    assert 20 <= len(embedded) - len(texts) <= 20 + 20, "a batch of twenty for the actor, and at most one for the driver"
+    here = CountingEmbedder()
+    embed(collection_of(texts), here, Store(address))
+    assert [text for text in here.asked if text in set(texts)] == [], "all of it is in the store"
+
+
 def made(folder: Path, n_documents: int) -> list[str]:
     """A collection, and the command that runs it."""
     corpus = [{"_id": f"d{i}", "text": f"a text about {i * 7919 % 1000} and {i % 13}, {i // 1000}"} for i in range(n_documents)]
