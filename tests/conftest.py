@@ -38,7 +38,7 @@ def pytest_configure() -> None:
 
 
 NEEDS_A_CLUSTER: Final = re.compile(
-    r"tests/(store/test_(store_on_ray|object_stores)|execution/test_(ray|chaos|cluster_embedding))|\[ray\b"
+    r"tests/(store/test_(store_on_ray|object_stores)|execution/test_(ray|chaos|cluster_embedding|several_nodes))|\[ray\b"
 )
 """Tests of a Ray or an S3 server, by what they are called."""
 

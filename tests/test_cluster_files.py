@@ -46,6 +46,34 @@ def test_the_rayjob_has_what_kuberay_asks_of_one() -> None:
         assert container["resources"]["requests"] == container["resources"]["limits"]
 
 
+KEYS: dict[str, dict[str, type]] = {
+    "": {"apiVersion": str, "kind": str, "metadata": dict, "spec": dict},
+    "spec": {
+        "entrypoint": str, "rayClusterSpec": dict, "shutdownAfterJobFinishes": bool, "ttlSecondsAfterFinished": int,
+        "backoffLimit": int, "activeDeadlineSeconds": int, "submissionMode": str, "runtimeEnvYAML": str,
+    },
+    "spec.rayClusterSpec": {"rayVersion": str, "headGroupSpec": dict, "workerGroupSpecs": list, "enableInTreeAutoscaling": bool},
+    "spec.rayClusterSpec.headGroupSpec": {"rayStartParams": dict, "template": dict, "serviceType": str},
+    "spec.rayClusterSpec.workerGroupSpecs": {
+        "groupName": str, "replicas": int, "minReplicas": int, "maxReplicas": int, "rayStartParams": dict, "template": dict,
+    },
+}  # fmt: skip
+"""What KubeRay's `ray.io/v1` knows at each place (as far as one may want it here); other keys are dropped there."""
+
+NEEDED = {"headGroupSpec", "rayStartParams", "template", "groupName", "minReplicas", "maxReplicas"}
+"""Keys without which it refuses the object, wherever they may stand."""
+
+
+@pytest.mark.parametrize("place", KEYS)
+def test_every_key_of_the_rayjob_is_one_that_kuberay_knows_of_that_type(place: str) -> None:
+    level: Any = rayjob()
+    for name in filter(None, place.split(".")):
+        level = level[name]
+    for keys in level if isinstance(level, list) else [level]:
+        assert {name: type(value) for name, value in keys.items()}.items() <= KEYS[place].items()
+        assert KEYS[place].keys() & NEEDED <= keys.keys()
+
+
 def test_its_pods_run_one_image_and_see_the_same_files() -> None:
     cluster = rayjob()["spec"]["rayClusterSpec"]
     pods = [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
