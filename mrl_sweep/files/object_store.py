@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -51,27 +51,23 @@ class ObjectStore:
 
     def put(self, source: Path, name: str) -> None:
         """Uploads a file, and looks whether it arrived: a service may lose a write, or cut it."""
-        for attempt in range(ATTEMPTS):
+
+        def upload() -> None:
             with source.open("rb") as read, self.files.open_output_stream(f"{self.path}/{name}") as write:
                 shutil.copyfileobj(read, write, _CHUNK_BYTES)
-            if self.size(name) == source.stat().st_size:
-                return
-            time.sleep(2.0**attempt / 4)
-        raise OSError(f"{self.address}/{name} was written {ATTEMPTS} times and is not there")
+            if self.size(name) != source.stat().st_size:
+                raise OSError(f"{self.address}/{name} was written {ATTEMPTS} times and is not there")
+
+        _repeated(upload)
 
     def fetch(self, name: str, target: Path) -> None:
-        """Downloads an object. The service's client repeats no request whose refusal is longer than what was asked for."""
-        for attempt in range(ATTEMPTS):
-            try:
-                with self.files.open_input_stream(f"{self.path}/{name}") as read, target.open("wb") as write:
-                    shutil.copyfileobj(read, write, _CHUNK_BYTES)
-                return
-            except FileNotFoundError:
-                raise
-            except OSError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                time.sleep(2.0**attempt / 4)
+        """Downloads an object."""
+
+        def download() -> None:
+            with self.files.open_input_stream(f"{self.path}/{name}") as read, target.open("wb") as write:
+                shutil.copyfileobj(read, write, _CHUNK_BYTES)
+
+        _repeated(download)
 
     def remove(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -79,6 +75,20 @@ class ObjectStore:
 
     def move(self, name: str, to: str) -> None:
         self.files.move(f"{self.path}/{name}", f"{self.path}/{to}")
+
+
+def _repeated(step: Callable[[], None]) -> None:
+    """Does the step, at most `ATTEMPTS` times where it is refused: the service's own client does not repeat every request."""
+    for attempt in range(ATTEMPTS):
+        try:
+            step()
+            return
+        except FileNotFoundError:
+            raise
+        except OSError:
+            if attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(2.0**attempt / 4)
 
 
 def connect(address: str, environ: Mapping[str, str] = os.environ) -> ObjectStore:
@@ -93,7 +103,8 @@ def connect(address: str, environ: Mapping[str, str] = os.environ) -> ObjectStor
         if parts.scheme != "s3" or parts.query:
             files, path = fs.FileSystem.from_uri(address)
             return ObjectStore(files, str(path).rstrip("/"), address.rstrip("/"))
-        options: dict[str, Any] = {"retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=SERVICE_ATTEMPTS)}
+        # The other strategy has a hundred repetitions for the life of a client: pyarrow does not give back what succeeded.
+        options: dict[str, Any] = {"retry_strategy": fs.AwsDefaultS3RetryStrategy(max_attempts=SERVICE_ATTEMPTS)}
         endpoint = urlsplit(environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or "")
         if endpoint.netloc:
             options |= {"endpoint_override": endpoint.netloc + endpoint.path.rstrip("/"), "scheme": endpoint.scheme}

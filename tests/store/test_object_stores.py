@@ -82,6 +82,14 @@ def test_a_store_that_answers_503_now_and_then_gives_the_same(s3: Any) -> None:
     assert len(weather.requests) > 20
 
 
+def test_a_service_that_is_busy_for_long_is_asked_again_each_time(s3: Any) -> None:
+    """More refusals than a client of the AWS repeats in its life by the strategy that it calls standard."""
+    address, weather = s3
+    store, weather.every = connect(address), 2
+    assert {store.size("nothing") for _ in range(120)} == {None}
+    assert len(weather.requests) >= 240
+
+
 def test_a_write_that_is_lost_is_written_again(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     address, _ = s3
     put = objects(address)
