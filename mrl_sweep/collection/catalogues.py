@@ -56,8 +56,7 @@ def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: O
     columns = parse_spec(",".join([".", *named_columns]), COLUMNS, _LAYOUT, ALIASES).columns
     repository = parse_repository(place)
     configs = _configs(repository)
-    corpus = _rows(repository, _choose(configs, repository, ["corpus"]), split, ["corpus"])
-    topics = _rows(repository, _choose(configs, repository, ["queries"]), split, ["queries"])
+    corpus, topics = (_rows(repository, configs, name, split) for name in ("corpus", "queries"))
     judged_in, config = _qrels(configs, repository)
     splits = _splits(judged_in, config)
     split = choose_split(split, dict.fromkeys(splits), f"{judged_in.label} ({config})")
@@ -110,19 +109,16 @@ def _has_card(folder: Path) -> bool:
         return False
 
 
-def _choose(configs: Sequence[str], repository: Repository, names: Sequence[str]) -> str:
+def _choose(configs: Sequence[str], repository: Repository, part: str) -> str:
     """The configuration of this part. Errors: InputError listing the subsets where one must be named."""
-    wanted = [f"{repository.subset}-{name}" for name in names] if repository.subset else []
-    config = next((name for name in (*wanted, *names) if name in configs), None)
+    config = next((name for name in (f"{repository.subset}-{part}", part) if name in configs), None)
     if config is not None:
         return config
-    subsets = sorted({config.removesuffix(f"-{names[0]}") for config in configs if config.endswith(f"-{names[0]}")})
+    subsets = sorted({config.removesuffix(f"-{part}") for config in configs if config.endswith(f"-{part}")})
     is_here = Path(repository.path).is_dir() and not repository.path.startswith((".", "/"))
     label = f"hf:./{repository.path}" if is_here else repository.label
     hint = f"name a subset: {label.rstrip('/')}/{subsets[0]}; there are {', '.join(subsets[:20])}" if subsets else _LAYOUT
-    raise InputError(
-        f"{repository.label} has no configuration {names[0]}; it has {', '.join(map(printable, configs[:12]))}", hint
-    )
+    raise InputError(f"{repository.label} has no configuration {part}; it has {', '.join(map(printable, configs[:12]))}", hint)
 
 
 def _qrels(configs: Sequence[str], repository: Repository) -> tuple[Repository, str]:
@@ -139,10 +135,11 @@ def _qrels(configs: Sequence[str], repository: Repository) -> tuple[Repository, 
     return apart, _configs(apart)[0]
 
 
-def _rows(repository: Repository, config: str, split: str | None, usual: Sequence[str]) -> Callable[[int], Iterator[TableRow]]:
-    """The rows of a configuration: of the split asked for where it has one, else of its only or usual one."""
+def _rows(repository: Repository, configs: Sequence[str], part: str, split: str | None) -> Callable[[int], Iterator[TableRow]]:
+    """The rows of a part's configuration: of the split asked for where it has one, else of its only or usual one."""
+    config = _choose(configs, repository, part)
     splits = _splits(repository, config)
-    name = next((name for name in (split, *usual, "test", "train") if name in splits), None)
+    name = next((name for name in (split, part, "test", "train") if name in splits), None)
     if len(splits) > 1 and name is None:
         raise InputError(f"{repository.label} ({config}) has the splits {', '.join(splits)}", "--split NAME")
     return _reader(_load(repository, config, name or splits[0]))

@@ -127,7 +127,7 @@ def describe(
     alpha: float = 0.05,
     on_event: OnEvent = ignore,
 ) -> Description:
-    """Reads every text once.
+    """The figures of a collection, for which every text is read once, unless its loader has counted them.
 
     `cluster` names the field whose values make one unit of evidence, `alpha` the error level of what the units could prove.
     """
@@ -175,6 +175,7 @@ def slice_fields(metadata: Sequence[Mapping[str, Any]]) -> tuple[SliceField, ...
 
 
 def _lengths(texts: Iterator[str], total: int, on_event: OnEvent) -> Lengths:
+    """Of so many texts, which are read here."""
     characters, done = np.empty(total, np.int64), 0
     while batch := list(islice(texts, _BATCH)):
         characters[done : done + len(batch)] = [len(text) for text in batch]
@@ -227,6 +228,7 @@ def own_rows(collection: Collection) -> IntArray:
 
 
 def _own_documents(corpus: Corpus, queries: Queries) -> Advice | None:
+    """That queries have ids of documents, and whether they are these documents: some of them are compared."""
     rows = corpus.documents.ids.rows_of(queries.ids)
     own = np.flatnonzero(rows >= 0)
     if len(own) < _COMMON * len(queries):
@@ -275,7 +277,7 @@ def _copies(corpus: Corpus, qrels: Qrels) -> Advice | None:
         copies |= {other: None for other in by_text.get(int(texts[row]), ()) if other not in judged[query]}
     if not copies:
         return None
-    names = first_offenders([printable(corpus.documents.ids[row]) for row in list(copies)[:5]], len(copies))
+    names = _names(corpus, list(copies))
     return Advice(
         "unjudged-copies",
         plural(len(copies), "document has", "documents have")
@@ -298,10 +300,9 @@ def _missing(qrels: Qrels) -> Advice | None:
 def _empty_documents(corpus: Corpus) -> Advice | None:
     if not len(corpus.empty):
         return None
-    names = first_offenders([printable(corpus.documents.ids[row]) for row in corpus.empty[:5].tolist()], len(corpus.empty))
     return Advice(
         "empty-documents",
-        plural(len(corpus.empty), "document has", "documents have") + f" no text: {names}",
+        plural(len(corpus.empty), "document has", "documents have") + f" no text: {_names(corpus, corpus.empty)}",
         "they cannot be found by what they say; a static model makes zero vectors of them",
     )
 
@@ -309,8 +310,12 @@ def _empty_documents(corpus: Corpus) -> Advice | None:
 def _half_documents(corpus: Corpus) -> Advice | None:
     if not len(corpus.halves):
         return None
-    names = first_offenders([printable(corpus.documents.ids[row]) for row in corpus.halves[:5].tolist()], len(corpus.halves))
-    return half_characters(len(corpus.halves), "document holds", "documents hold", names)
+    return half_characters(len(corpus.halves), "document holds", "documents hold", _names(corpus, corpus.halves))
+
+
+def _names(corpus: Corpus, rows: Sequence[int] | IntArray) -> str:
+    """The first of these documents by their ids, for a message."""
+    return first_offenders([printable(name) for name in corpus.documents.ids.take(rows[:5])], len(rows))
 
 
 def _empty_queries(queries: Queries) -> Advice | None:
@@ -321,5 +326,5 @@ def _empty_queries(queries: Queries) -> Advice | None:
     return Advice(
         "empty-queries",
         plural(len(empty), "query has", "queries have") + f" no text: {names}",
-        "it is no fair question of any size; mend or remove it",
+        "without a text nothing can be found, at any size; mend or remove it",
     )

@@ -183,9 +183,9 @@ _NUMBER: Final = re.compile(r"(?:topic|query|question|doc)?[-_]?(?:id|num|number
 
 
 def read_topics(path: Path, *, columns: ColumnNames, max_line_bytes: int) -> Iterator[Query]:
-    """The topics of a file. `asked["text"]` names the part that is the question; unasked, the first of `FIELDS` a topic has.
+    """The topics of a file. `columns["text"]` names the part that is the question; else it is the first of `FIELDS` in a topic.
 
-    Errors: InputError naming the line (in XML the topic) that has no number, or not the part asked for.
+    Errors: InputError naming the line (in XML the topic) that has no number, or lacks the part that is named.
     """
     lines = read_lines(path, max_line_bytes=max_line_bytes)
     first = next((line for line in lines if not is_blank(line)), None)

@@ -72,8 +72,7 @@ def write_part(folder: Path, part: Part, facts: Mapping[str, Any], counts: Mappi
     """
     arrays: dict[str, Any] = {_FACTS: np.frombuffer(json.dumps(facts).encode(), np.uint8)}
     for key, partial in counts.items():
-        arrays[f"{key}.rows"] = np.array(partial.rows, np.int64).reshape(-1, 2)
-        arrays |= {f"{key}.{name}": value for name, value in partial.tally._asdict().items()}
+        arrays |= {f"{key}.{name}": value for name, value in _arrays_of(partial).items()}
     file = part.file(folder)
     with draft_folder(file.parent) as draft:
         np.savez(draft / file.name, **arrays)
@@ -93,12 +92,24 @@ def read_facts(folder: Path, part: Part) -> dict[str, Any]:
 
 def read_counts(folder: Path, part: Part, key: str) -> Partial:
     """A part's counts in the pass of this key. Raises InputError where they cannot be read, or were counted of other data."""
-    arrays = _arrays(folder, part, [f"{key}.{name}" for name in ("rows", *Tally._fields)])
+    arrays = _arrays(folder, part, [f"{key}.{name}" for name in _PARTIAL])
     try:
-        rows = join_spans((int(start), int(stop)) for start, stop in arrays[f"{key}.rows"])
+        return _partial_of(*arrays.values())
     except (ValueError, TypeError) as error:
         raise _damaged(folder, part) from error
-    return Partial(rows, Tally(*(arrays[f"{key}.{name}"] for name in Tally._fields)))
+
+
+_PARTIAL: Final = ("rows", *Tally._fields)
+"""The arrays of a partial count."""
+
+
+def _arrays_of(partial: Partial) -> dict[str, Any]:
+    return {"rows": np.array(partial.rows, np.int64).reshape(-1, 2), **partial.tally._asdict()}
+
+
+def _partial_of(rows: npt.NDArray[Any], *tally: npt.NDArray[Any]) -> Partial:
+    """Raises ValueError or TypeError where the rows are none."""
+    return Partial(join_spans((int(start), int(stop)) for start, stop in rows), Tally(*tally))
 
 
 def _damaged(folder: Path, part: Part) -> InputError:
@@ -190,9 +201,7 @@ class FileCheckpoint:
             return None
         path = self._path(key)
         try:
-            arrays = read_arrays(path, ("rows", *Tally._fields))
-            rows = join_spans((int(start), int(stop)) for start, stop in arrays["rows"])
-            partial = Partial(rows, Tally(*(arrays[name] for name in Tally._fields)))
+            partial = _partial_of(*read_arrays(path, _PARTIAL).values())
         except (OSError, ValueError, KeyError, TypeError):
             return None
         self._used.add(path)
@@ -209,7 +218,9 @@ class FileCheckpoint:
         self._last = self._clock()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._write(path, {"rows": np.array(partial.rows, np.int64).reshape(-1, 2), **partial.tally._asdict()})
+            with replacing(path) as draft, draft.open("wb") as file:
+                np.savez(file, **_arrays_of(partial))
+                self._used.add(path)
             self._remove_stale(path)
         except OSError as error:
             if self._writable:
@@ -226,11 +237,6 @@ class FileCheckpoint:
         self._identity = self._identity or identity_of(self._vectors)
         digest = hashlib.blake2b(f"{key} {self._identity}".encode(), digest_size=16).hexdigest()
         return self._folder / f"{digest}.npz"
-
-    def _write(self, path: Path, arrays: dict[str, Any]) -> None:
-        with replacing(path) as draft, draft.open("wb") as file:
-            np.savez(file, **arrays)
-            self._used.add(path)
 
     def _remove_stale(self, fresh: Path) -> None:
         newest = fresh.stat().st_mtime

@@ -73,7 +73,8 @@ def test_an_actor_and_a_driver_that_are_killed_cost_the_batch_in_hand_each_and_a
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     texts = [f"text {i}" for i in range(3000)]
-    embedded = (tmp_path / "embedded").read_text().splitlines()
+    logged = (tmp_path / "embedded").read_text().splitlines()
+    embedded = [text for text in logged if text != "which one?"]
     assert set(embedded) == set(texts)
     assert sorted(path.name for path in tmp_path.glob("died-*")) == ["died-10", "died-20"]
     assert 20 <= len(embedded) - len(texts) <= 20 + 20, "a batch of twenty for the actor, and at most one for the driver"

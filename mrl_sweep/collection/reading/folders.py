@@ -21,7 +21,7 @@ DEFAULT_SPLIT: Final = "test"
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """`folder` (None where every file is named) and the settings given after it."""
+    """A collection as a person names it: its `folder` (None where every file is named), and the settings after it."""
 
     text: str
     folder: Path | None

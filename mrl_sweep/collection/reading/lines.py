@@ -107,7 +107,7 @@ def read_lines(
     """
     try:
         with open_binary(path) as file:
-            skip_to(file, offset)
+            _skip_to(file, offset)
             number = n_before
             while data := file.readline(max_line_bytes + 2):
                 number += 1
@@ -122,6 +122,22 @@ def read_lines(
                     )
                 yield NumberedLine(number, offset, data if keep_ends else bare)
                 offset += size
+    except DAMAGED as error:
+        raise unreadable(path, error) from error
+
+
+def read_blocks(path: Path, *, offset: int = 0, max_line_bytes: int, block_bytes: int) -> Iterator[bytes]:
+    """The file from `offset` on in blocks of whole lines; the last line of one is cut off where it is too long.
+
+    Errors: InputError for a file that cannot be read.
+    """
+    try:
+        with open_binary(path) as file:
+            _skip_to(file, offset)
+            while block := file.read(block_bytes):
+                if not block.endswith(b"\n"):
+                    block += file.readline(max_line_bytes + 2)
+                yield block
     except DAMAGED as error:
         raise unreadable(path, error) from error
 
@@ -163,7 +179,7 @@ def unreadable(path: Path, error: Exception) -> InputError:
     )
 
 
-def skip_to(file: BinaryIO, offset: int) -> None:
+def _skip_to(file: BinaryIO, offset: int) -> None:
     """Moves a file just opened to `offset`, by reading where it cannot seek."""
     if offset and file.seekable():
         file.seek(offset)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
-from mrl_sweep.collection.reading.lines import DAMAGED, Where, is_blank, open_binary, read_lines, skip_to, text_of, unreadable
+from mrl_sweep.collection.reading.lines import Where, is_blank, read_blocks, read_lines, text_of
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import IntArray
 from mrl_sweep.words import printable
@@ -106,7 +106,7 @@ def read_qrels(path: Path, *, max_line_bytes: int, block_bytes: int = BLOCK_BYTE
     if start is None:
         return
     offset, n_before = start.offset, start.number - 1
-    for block in _blocks(path, offset, max_line_bytes=max_line_bytes, block_bytes=block_bytes):
+    for block in read_blocks(path, offset=offset, max_line_bytes=max_line_bytes, block_bytes=block_bytes):
         plain = _plain(block, columns, max_line_bytes)
         if plain is None:
             break
@@ -134,19 +134,6 @@ def _one_by_one(path: Path, columns: _Columns, *, max_line_bytes: int, offset: i
         if not query or not document:
             raise InputError(f"{where}: an id is empty: {printable(text)}", _LAYOUT)
         yield Judgment(query, document, grade_of(fields[columns.grade], where), line.number)
-
-
-def _blocks(path: Path, offset: int, *, max_line_bytes: int, block_bytes: int) -> Iterator[bytes]:
-    """The file from `offset` on in blocks of whole lines; the last line of one is cut off where it is too long."""
-    try:
-        with open_binary(path) as file:
-            skip_to(file, offset)
-            while block := file.read(block_bytes):
-                if not block.endswith(b"\n"):
-                    block += file.readline(max_line_bytes + 2)
-                yield block
-    except DAMAGED as error:
-        raise unreadable(path, error) from error
 
 
 def _plain(block: bytes, columns: _Columns, max_line_bytes: int) -> tuple[_Names, _Names, IntArray] | None:

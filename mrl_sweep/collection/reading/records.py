@@ -18,6 +18,8 @@ _OF_A_QUERY: Final = frozenset({"_id", "text", "metadata"})
 
 
 class Document(NamedTuple):
+    """A document as its source has it."""
+
     id: str
     title: str
     text: str
@@ -108,7 +110,7 @@ def batches(source: Source, at_once: int) -> Iterator[Batch]:
 
 
 def json_object(line: NumberedLine, path: Path) -> dict[str, Any]:
-    """The JSON object on this line. Errors: InputError naming file, line and column."""
+    """The JSON object that the line holds. Errors: InputError naming file, line and column."""
     text = text_of(line, path)
     try:
         fields = _decode(text)

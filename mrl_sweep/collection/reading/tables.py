@@ -204,8 +204,8 @@ class TsvRows:
     def of(
         cls, path: Path, usual: Mapping[int, tuple[str, ...]], usual_names: Sequence[Container[str]], *, max_line_bytes: int
     ) -> TsvRows:
-        """Looks at the first line. It is a header if it has a name of each of the `known` sets; else `usual` gives the names
-        by their count."""
+        """Looks at the first line. It is a header if it has a name out of each of `usual_names`; else `usual` names the columns
+        by their count. Raises InputError for an empty file, or a count that is not among them."""
         first = next((line for line in read_lines(path, max_line_bytes=max_line_bytes) if not is_blank(line)), None)
         if first is None:
             raise InputError(f"nothing to evaluate: {path} is empty")

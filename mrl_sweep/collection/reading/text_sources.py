@@ -18,13 +18,12 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from mrl_sweep.collection.reading.lines import (
-    DAMAGED,
     DEFAULT_MAX_LINE_BYTES,
     NumberedLine,
     Where,
     compression,
     line_number_at,
-    open_binary,
+    read_blocks,
     read_lines,
     unreadable,
 )
@@ -80,9 +79,7 @@ class FileSource:
 
     def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
         if position == 0:
-            return (
-                pair for batch in self.batches(LINES_AT_ONCE) for pair in zip(batch.positions, batch.documents(), strict=True)
-            )
+            return (pair for batch in self.batches(LINES_AT_ONCE) for pair in batch.pairs())
         self._refuse_change()
         return self._lines(position)
 
@@ -172,22 +169,16 @@ def block_batches(
     """The documents with the byte offsets of their lines, as `json_documents` gives them: a block of them at a time, and
     `at_once` where the lines are read one by one. Raises InputError."""
     offset = number = 0
-    try:
-        with open_binary(path) as file:
-            while block := file.read(block_bytes):
-                if not block.endswith(b"\n"):
-                    block += file.readline(max_line_bytes + 2)
-                ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-                begins = np.append(0, ends + 1)[: len(ends) + (not block.endswith(b"\n"))]
-                columns = _parse(block, begins, max_line_bytes)
-                if columns is None:
-                    break
-                yield Batch(begins + offset, *columns)
-                offset, number = offset + len(block), number + len(begins)
-            else:
-                return
-    except DAMAGED as error:
-        raise unreadable(path, error) from error
+    for block in read_blocks(path, max_line_bytes=max_line_bytes, block_bytes=block_bytes):
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+        begins = np.append(0, ends + 1)[: len(ends) + (not block.endswith(b"\n"))]
+        columns = _parse(block, begins, max_line_bytes)
+        if columns is None:
+            break
+        yield Batch(begins + offset, *columns)
+        offset, number = offset + len(block), number + len(begins)
+    else:
+        return
     yield from in_batches(rest(offset, number), at_once)
 
 
@@ -232,8 +223,8 @@ def is_parquet(path: Path) -> bool:
 
 
 def parquet_rows(paths: Sequence[Path], columns: Iterable[str] = ()) -> Callable[[int], Iterator[TableRow]]:
-    """A reader of the rows from a given one on, over all files in order; lists (vectors) are left out unless their name is one
-    that is `asked` for or plays a role: then it is told that its type is wrong.
+    """A reader of the rows from a given one on, over all files in order. Columns of lists (vectors) are left out, unless they
+    have one of the names in `columns` or a name that plays a role: a message then says that their type is wrong.
 
     The reader raises InputError for a file that is no Parquet, or that holds strings that are not UTF-8.
     """

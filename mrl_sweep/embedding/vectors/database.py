@@ -85,15 +85,7 @@ class VectorTable:
             self._refuse_documents(wanted & self._last[0])
         if self._last is None or self._last[0] != wanted:
             self._last = wanted, read_table(self._address, wanted, on_event)
-        table = self._last[1]
-        model = {
-            "provider": "pgvector",
-            "name": self._address.table,
-            "dim": int(table.rows.shape[1]),
-            "dtype": table.rows.dtype.name,
-            "files": [table.name],
-        }
-        return brought(table, collection, role, model, on_event)
+        return brought(self._last[1], collection, role, {"provider": "pgvector", "name": self._address.table}, on_event)
 
     def _refuse_documents(self, shared: Set[str]) -> None:
         """Raises InputError where queries have ids of the documents that were read: they would get the documents' vectors."""

@@ -229,19 +229,12 @@ class VectorFolder:
         stems = STEMS[Role.DOCUMENT if collection.query_rows is not None else role]
         if stems not in self._files:
             self._files[stems] = read_vectors(self._folder, stems, self._names)
-        table = self._files[stems]
-        model = {
-            "provider": "vectors",
-            "name": self._folder.name,
-            "dim": int(table.rows.shape[1]),
-            "dtype": table.rows.dtype.name,
-            "files": [table.name],
-        }
-        return brought(table, collection, role, model, on_event)
+        return brought(self._files[stems], collection, role, {"provider": "vectors", "name": self._folder.name}, on_event)
 
 
-def brought(table: VectorFile, collection: Collection, role: Role, model: Mapping[str, Any], on_event: OnEvent) -> Brought:
-    """The table's rows of this role's texts; documents that serve as queries have their own vectors.
+def brought(table: VectorFile, collection: Collection, role: Role, source: Mapping[str, Any], on_event: OnEvent) -> Brought:
+    """The table's rows of this role's texts, from the `source` that the report is to name; documents that serve as queries have
+    their own vectors.
 
     Raises InputError where count, ids or values are wrong.
     """
@@ -257,7 +250,7 @@ def brought(table: VectorFile, collection: Collection, role: Role, model: Mappin
     return Brought(
         vectors=Vectors(parts=(table.rows,), order=order),
         origin=table.name,
-        model=model,
+        model={**source, "dim": int(table.rows.shape[1]), "dtype": table.rows.dtype.name, "files": [table.name]},
         n_zero=facts.n_zero,
         unit_length=facts.unit_length,
         warnings=tuple(facts.advice() if role is Role.DOCUMENT else facts.zero_queries() if own is None else ()),
