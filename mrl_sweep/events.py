@@ -6,10 +6,11 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from mrl_sweep.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Progress:
     """`done` of `total` units of `stage` (`total` None: unknown); `detail` is the current estimate, in words."""
 
@@ -20,21 +21,21 @@ class Progress:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Note:
     """A line for a person: what was found or chosen."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """A piece of work has begun; what it counts, if anything, comes as progress."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timing:
     """How long a finished stage took, for `-v`."""
 

@@ -14,7 +14,7 @@ import mrl_sweep
 ROOT = Path(mrl_sweep.__file__).parent
 
 FLOORS = (
-    ("types", "errors", "events", "interrupt", "words"),
+    ("types", "record", "errors", "events", "interrupt", "words"),
     ("files",),
     ("ranking", "measures", "decision"),
     ("projection", "settings"),

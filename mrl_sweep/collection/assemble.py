@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from mrl_sweep.collection.describe import advice, document_advice
@@ -15,13 +15,14 @@ from mrl_sweep.collection.reading.records import Query, Source
 from mrl_sweep.collection.reading.text_sources import FileSource, Joined
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries, distinct
 from mrl_sweep.words import first_offenders, printable
 
 Place = Callable[[int], str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Parts:
     """What a loader found. Labels name files in messages; `*_place` turn a line or row number into `file:line`.
 

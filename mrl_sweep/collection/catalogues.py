@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -27,6 +26,7 @@ from mrl_sweep.collection.reading.tables import TableRow, judgments, queries
 from mrl_sweep.collection.reading.text_sources import RowSource
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.events import OnEvent, ignore, quiet
+from mrl_sweep.record import record
 from mrl_sweep.types import Collection
 from mrl_sweep.words import did_you_mean, first_offenders, printable
 
@@ -36,7 +36,7 @@ COLUMNS: Final = tuple(name for name in SETTINGS if "." in name)
 _LAYOUT: Final = "a retrieval set has the configurations corpus, queries and qrels (or default)"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Repository:
     """A data set on the hub or in a folder, and which part of it is meant."""
 
@@ -279,26 +279,24 @@ def _documents(dataset: Any, label: str, start: int) -> Iterator[TableRow]:
         except (TypeError, AttributeError):
             yield from islice(records, start, None)
 
-    for row, record in enumerate(_fetched(read, label), start):
-        text = getattr(record, "text", None)
-        whole = (
-            {"title": getattr(record, "title", "") or "", "text": text} if text is not None else {"text": record.default_text()}
-        )
-        yield TableRow(row, row, {"id": record.doc_id, **whole})
+    for row, entry in enumerate(_fetched(read, label), start):
+        text = getattr(entry, "text", None)
+        whole = {"title": getattr(entry, "title", "") or "", "text": text} if text is not None else {"text": entry.default_text()}
+        yield TableRow(row, row, {"id": entry.doc_id, **whole})
 
 
 def _queries(records: Iterable[Any]) -> Iterator[Query]:
-    for row, record in enumerate(records):
-        text = record.default_text() if hasattr(record, "default_text") else record.text
-        fields = record._asdict()
+    for row, entry in enumerate(records):
+        text = entry.default_text() if hasattr(entry, "default_text") else entry.text
+        fields = entry._asdict()
         metadata = {
             name: value
             for name, value in fields.items()
             if name not in ("query_id", "text") and value != text and isinstance(value, str | int | float) and value != ""
         }
-        yield Query(record.query_id, text, metadata, row)
+        yield Query(entry.query_id, text, metadata, row)
 
 
 def _judgments(records: Iterable[Any], place: Callable[[int], str]) -> Iterator[Judgment]:
-    for row, record in enumerate(records):
-        yield Judgment(record.query_id, record.doc_id, grade_of(record.relevance, place(row)), row)
+    for row, entry in enumerate(records):
+        yield Judgment(entry.query_id, entry.doc_id, grade_of(entry.relevance, place(row)), row)

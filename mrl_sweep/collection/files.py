@@ -8,7 +8,6 @@ Settings after commas name files (`corpus=`, `queries=`, `qrels=`; `docs=` and `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +47,7 @@ from mrl_sweep.collection.reading.tables import (
 from mrl_sweep.collection.reading.text_sources import FileSource, Joined, RowSource, is_parquet, parquet_rows
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.record import record
 from mrl_sweep.types import Collection
 
 PARTS: Final = ("corpus", "queries", "qrels")
@@ -64,7 +64,7 @@ _FIELDS: Final = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json")
 _PLAIN_TSV: Final = {2: ("id", "text"), 3: ("id", "title", "text"), 4: ("id", "url", "title", "text")}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Layout:
     """How a kind of folder is named and what its files are usually called, the first of them first.
 
@@ -133,7 +133,7 @@ def load_tabular(source: str, *, split: str | None, options: LoadOptions, on_eve
     return load_files(source, TABULAR, split=split, options=options, on_event=on_event)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Files:
     """The files of a collection (`queries` and `qrels` None where a label-free reading does without), the split and a hint.
 
@@ -150,7 +150,7 @@ class Files:
         return [path for path in (*self.corpus, self.queries, self.qrels) if path is not None]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reading:
     """How the files are read: the columns a user names, whether fields may be quoted, and the longest line."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import sqrt
 from typing import Final
 
 import numpy as np
 
 from mrl_sweep.decision.student import t_quantile, t_tail
+from mrl_sweep.record import record
 from mrl_sweep.types import FloatArray, IntArray
 
 UNSEEN: Final = 1
@@ -30,7 +30,7 @@ _NO_VARIANCE: Final = 1e-30
 """Below this nothing varies: values in [0, 1] carry no more digits."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PairedBounds:
     """Candidates against a baseline over the same `n` queries; every array is (n_candidates,).
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from math import sqrt
 from typing import Any
@@ -16,6 +15,7 @@ from mrl_sweep.decision.policy import MIN_QUERIES, outcome_by
 from mrl_sweep.decision.student import t_quantile
 from mrl_sweep.decision.units import cluster_means
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.types import FloatArray, IntArray, Outcome
 
 
@@ -27,7 +27,7 @@ class Better(StrEnum):
     UNDECIDED = "undecided"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Comparison:
     """Paired per query: `difference` is mean(second - first), `low` and `high` its two-sided limits at level 1 - alpha.
 
@@ -46,7 +46,7 @@ class Comparison:
     better: Better
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Regression:
     """A later run against an earlier one: FAIL where it is proven to keep less than 1 - max_regression of it.
 

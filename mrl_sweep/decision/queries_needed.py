@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import floor, isfinite, sqrt
 from typing import Final
 
 from mrl_sweep.decision.bounds import UNSEEN, required_t, skewness_over_root_n
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.decision.student import near_t_quantile, normal_quantile, t_quantile
+from mrl_sweep.record import record
 from mrl_sweep.words import asked_share, count, round_up
 
 POWER: Final = 0.8
@@ -22,7 +22,7 @@ _KNOWN_TO: Final = 1e-7
 """So far a provable loss is known, as a share of the baseline's mean; it is shown to a thousandth."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Sample:
     """What `n` queries showed of one candidate, and what was asked of it.
 

@@ -17,6 +17,7 @@ from mrl_sweep.decision.judging import Question, or_none
 from mrl_sweep.decision.policy import Policy, reaches
 from mrl_sweep.decision.student import t_tail
 from mrl_sweep.decision.units import check_fields, cluster_means
+from mrl_sweep.record import record
 from mrl_sweep.types import (
     BoolArray,
     Configuration,
@@ -171,7 +172,7 @@ def _telling(inside: int, n_inside: int, outside: int, n_outside: int) -> float:
     return odds / sqrt(sum(1 / c for c in counts))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class SliceFinding:
     """One slice at one candidate: the share of the baseline it keeps, its one-sided limits, and the evidence against it.
 
@@ -195,7 +196,7 @@ class SliceFinding:
     p_below: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class SliceJudgement:
     """A declared slice against its own margin: PASS proven to keep it, FAIL proven not to, INCONCLUSIVE neither."""
 
@@ -314,7 +315,7 @@ def _p_less(inside: FloatArray, outside: FloatArray) -> FloatArray:
     return np.where(changed, t_tail(t, min(n_in, n_out) - 1), 1.0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LosingQuery:
     """Query row `query` fell from `before` at the baseline to `after`; `left` and `came` are document rows, best first."""
 

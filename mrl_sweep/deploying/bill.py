@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from mrl_sweep.deploying.findings import bytes_in_memory, bytes_on_disk
@@ -12,6 +12,7 @@ from mrl_sweep.deploying.index_spec import vector_bytes
 from mrl_sweep.deploying.scaling import Band, Outlook
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.types import Configuration
 from mrl_sweep.words import asked_share
 
@@ -19,7 +20,7 @@ GIB: Final = 2**30
 ON_DISK: Final = "disk holds the index files and one copy of the float32 vectors"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Placed:
     """Codes stand in the structure that searches them; `refusal` says why the target cannot hold them, empty where it can."""
 
@@ -65,7 +66,7 @@ def target_weight(target: Target, at: Placed, docs: int) -> tuple[int, str] | No
     return weight, f"index bytes of {at.base.precision} are {whose}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class PlanRequest:
     """A request says what is planned. Prices are the user's, per month where so named; None leaves a column empty.
 
@@ -95,7 +96,7 @@ class PlanRequest:
     price_per_million_tokens: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class PlanRow:
     """A row is one configuration at the planned corpus. Bytes are per replica, `memory_bytes` and `disk_bytes` of the fleet.
 

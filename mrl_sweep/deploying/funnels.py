@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
 import numpy as np
 
 from mrl_sweep.deploying.index_spec import vector_bytes
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.types import (
     NOT_RETRIEVED,
     Basis,
@@ -34,7 +34,7 @@ FUNNEL_FORMS: Final = "write SMALL:SHORTLIST:LARGE, like 64:200:768: 200 documen
 SHORTLISTS: Final = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@record(order=True)
 class Funnel:
     """A funnel reranks `shortlist` documents, found at `small` dimensions, at `large`."""
 
@@ -196,7 +196,7 @@ _STEP = np.int64(2**40)
 FAR: Final = -2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Membership:
     """Membership tells of each pair that may be on the shortlist, (n_possible,), its rank at the large size and what is above.
 
@@ -216,7 +216,7 @@ class Membership:
     whole: BoolArray
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Knowledge:
     """Knowledge holds the two rankings as far as `Ranks` does.
 

@@ -6,12 +6,12 @@ A name is a FAISS factory string with search parameters behind it, or an index o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, Self
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.scalar import ScalarCode
 from mrl_sweep.ranking.codes.signs import RaBitQCode
+from mrl_sweep.record import record
 
 SPEC_FORMS: Final = (
     "--index takes FAISS factory strings: Flat, HNSW32, IVF1024,Flat, SQ8, SQfp16, PQ64, IVF1024,PQ64, RaBitQ, LSH, "
@@ -32,7 +32,7 @@ LIVE: Final = "pgvector:"
 LIVE_FORMS: Final = "write pgvector:hnsw, or pgvector:hnsw(m=16,ef=40): links a vector, and how many candidates a search keeps"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@record(order=True)
 class IndexSpec:
     """`factory` is FAISS's own string; `parameters` are set before searching (`efSearch`, `nprobe`, `k_factor_rf` …)."""
 
@@ -48,7 +48,7 @@ class IndexSpec:
         return self.factory == "Flat"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LiveIndex:
     """An HNSW index of a live pgvector: `m` links a vector, `ef` candidates kept while searching."""
 
@@ -111,7 +111,7 @@ _TURBO_MSE_BITS: Final = (1, 2, 3, 4, 8)
 _TURBO_BITS: Final = (2, 3, 4, 5)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CodeBytes:
     """A codec stores so many bytes a vector (`block` of them at a time), some once, and of these some in inverted lists."""
 

@@ -6,7 +6,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from mrl_sweep.deploying.indexes.measurement import FEWEST_CALLS_FOR_P99, IndexM
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Qrels, Vectors
 
 _INDEX_NAME: Final = "items_embedding"
@@ -25,7 +26,7 @@ _ROWS_AT_ONCE: Final = 2000
 _WARM_UP_CALLS: Final = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class LiveTrial:
     """A trial says what is searched: full-size vectors and queries, judgments, the queries' own documents, how deep lists go."""
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Final
 
 from mrl_sweep.deploying.findings import Cost, Finding
 from mrl_sweep.deploying.index_spec import parse_index
+from mrl_sweep.record import record
 from mrl_sweep.types import EXACT
 
 FARTHEST: Final = 50
@@ -26,7 +26,7 @@ WIDTH: Final = 2.0
 """Standard errors on either side of a band."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Band:
     """A band holds a figure at the planned corpus and the ends between which it may lie."""
 
@@ -35,7 +35,7 @@ class Band:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Outlook:
     """An outlook says what an index does at the planned corpus; None is "not known", `note` why, or what the figures rest on."""
 

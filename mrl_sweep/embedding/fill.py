@@ -8,7 +8,6 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -19,6 +18,7 @@ from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.files.digests import Uint64Array, first_rows, text_digests
 from mrl_sweep.interrupt import held_back
 from mrl_sweep.ranking.pass_plan import ZERO_SQUARED_NORM
+from mrl_sweep.record import record
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Rows
 from mrl_sweep.store.space import Space, Writer
 from mrl_sweep.types import IntArray
@@ -73,7 +73,7 @@ ROUNDS: Final = 8
 _UNIT_TOLERANCE: Final = 1e-3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Filling:
     """What to fill a space with: `total` texts (None: unknown) of one role, and how to name the i-th in a message.
 
@@ -89,7 +89,7 @@ class Filling:
     alone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Filled:
     """Where each text's vector lies, how many had to be embedded, and which texts are empty."""
 
@@ -102,7 +102,7 @@ class DiskFault(EnvironmentFault):
     """The store cannot be written; what was put there before is whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Job:
     """One batch: which texts of the window, and their digests."""
 

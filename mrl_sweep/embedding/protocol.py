@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 from mrl_sweep.errors import MrlSweepError
 from mrl_sweep.events import OnEvent
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice, BoolArray, Collection, Float32Array, IntArray, ModelFacts, Vectors
 
 GUESSED: Final = frozenset({"pooling-guessed", "prompts-not-used"})
@@ -23,7 +23,7 @@ class Role(StrEnum):
     QUERY = "query"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ModelOptions:
     """How a model is to be opened, as the command line has it; None leaves the choice to the model or the provider.
 
@@ -45,7 +45,7 @@ class ModelOptions:
     cache_dir: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Batching:
     """How a provider wants its texts: at most `texts` and `characters` a call, alike in length (`by_length`) where it pads,
     and how many `calls` it takes at a time. Vectors wait at most `flush_s` until they are stored, which is what a kill costs;
@@ -60,7 +60,7 @@ class Batching:
     flush_s: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Encoded:
     """One batch: (n, dim) float32 `vectors`; (n,) `tokens` read and whether the text was `truncated`, None where unknown."""
 
@@ -119,7 +119,7 @@ class Embedder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Brought:
     """One role's vectors that existed already, checked, in the collection's order.
 

@@ -7,7 +7,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -21,6 +20,7 @@ from mrl_sweep.files import draft_folder, read_arrays, replacing
 from mrl_sweep.ranking.counting import CountContext, pass_key
 from mrl_sweep.ranking.pass_plan import Tally
 from mrl_sweep.ranking.task import CountTask, Partial, Span, join_spans
+from mrl_sweep.record import record
 from mrl_sweep.types import Vectors
 from mrl_sweep.words import first_offenders
 
@@ -33,7 +33,7 @@ PARTIAL_FOLDER: Final = "partial-ranks"
 _FACTS: Final = "facts"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@record(order=True)
 class Part:
     """The part `number` (from 1) of `of` parts; written `2/3`."""
 
@@ -137,7 +137,7 @@ def missing_parts(folder: Path) -> tuple[Part, ...]:
     return tuple(part for part in Part.all_of(finished[0].of) if part not in finished)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PartsExecutor:
     """Counts nothing: hands over what the parts in the folder of a run have counted."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.files.object_store import connect
 from mrl_sweep.ranking.task import Span
+from mrl_sweep.record import record
 from mrl_sweep.settings.paths import original_of
 from mrl_sweep.store.store import copy_of
 from mrl_sweep.types import IntArray, Vectors, distinct
@@ -23,7 +23,7 @@ _DENSE: Final = 4
 """Rows in another order are fetched as one stretch of the file unless that is this many times more than what is read."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mapped:
     """An array's first byte lies at `begin` of the mapped `memory`, that of the file called `filename`, if that is known."""
 
@@ -44,7 +44,7 @@ def mapped(array: npt.NDArray[Any]) -> Mapped | None:
     return Mapped(base, array.__array_interface__["data"][0] - address, None if filename is None else str(filename))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayPlace:
     """An array that lies in a file: C-contiguous rows from byte `begin` of the file at the absolute `path`.
 
@@ -72,7 +72,7 @@ class ArrayPlace:
         return np.broadcast_to(np.zeros((), self.dtype), self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VectorPlaces:
     """`Vectors` as a value: what lies in files by place, what lies in memory by content."""
 

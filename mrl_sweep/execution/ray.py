@@ -22,6 +22,7 @@ from mrl_sweep.execution.threads import available_threads
 from mrl_sweep.ranking.counting import CountContext, pass_key
 from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets, merge
 from mrl_sweep.ranking.task import CountTask, Partial, Span, Turn, count_shards, cut_spans, join_spans, n_rows_of
+from mrl_sweep.record import record
 from mrl_sweep.types import Float32Array
 from mrl_sweep.words import first_offenders, plural
 
@@ -62,7 +63,7 @@ Ref = Any
 """ray.ObjectRef, which is not imported here."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShippedTask:
     """A `CountTask` without its rows, as it travels: the vectors by place, everything else by value."""
 
@@ -89,7 +90,7 @@ class ShippedTask:
         return CountTask(vectors=vectors, rows=rows, targets=targets, depth=self.depth, turns=self.turns)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Done:
     """What the driver needs to know of a finished task: its rows, how long it took, the floor it reached."""
 
@@ -137,7 +138,7 @@ class Lane:
     device: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RayExecutor:
     """Counts on the Ray cluster that this process has joined (`joined`)."""
 

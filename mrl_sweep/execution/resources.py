@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from mrl_sweep.ranking.exact import ONE_WORKER, ROWS_TOGETHER, SHARD_BYTES, Rank
 from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets
 from mrl_sweep.ranking.portable import BLOCK_DOCS, PortableKernel
 from mrl_sweep.ranking.task import Span, StreamKernel
+from mrl_sweep.record import record
 from mrl_sweep.settings.parsing import format_size
 from mrl_sweep.types import Float32Array, IntArray, Qrels, Similarity, Vectors
 
@@ -40,7 +40,7 @@ SHARD_WORK: Final = 1e10
 """Multiplications and additions in a shard: with many queries shards are smaller, so that an interrupt is obeyed soon."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Limits:
     """What the user allows: None leaves it to the machine. `device` as torch names it, `max_memory` in bytes of the process."""
 
@@ -49,7 +49,7 @@ class Limits:
     device: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class RankInputs:
     """What is ranked, as far as it decides what the ranking takes, in the terms of `PassSize`."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Condition, Event, Lock
 from typing import Any, Final, TypeVar
 
 from mrl_sweep.ranking.counting import CountContext, count_in_rounds
 from mrl_sweep.ranking.task import CountTask, Partial
+from mrl_sweep.record import record
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -28,7 +29,7 @@ def _nothing(_shard: Any) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LocalThreads:
     """Counts with threads of this process; `on_draw` is told of each shard as it is drawn, by one thread at a time."""
 

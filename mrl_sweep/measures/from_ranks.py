@@ -7,19 +7,20 @@ with the same `above` are of one group. Without ties each formula below is trec_
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Final, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mrl_sweep.record import record
 from mrl_sweep.types import NOT_RETRIEVED, FloatArray, IntArray, Qrels
 
 Number = TypeVar("Number", np.float64, np.int64)
 
 
-@dataclass(frozen=True)
+@record(slots=False)
 class Relevant:
     """Relevant holds the relevant pairs of all queries: those of query q lie at offsets[q]:offsets[q + 1] of these arrays.
 
@@ -94,7 +95,7 @@ class Relevant:
         return whole.sum_by_query(gains * weights[np.minimum(places, len(weights) - 1)])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Group:
     """Tied groups have documents `above`, a `size` t, and so many `relevant` ones among their members; shapes alike."""
 
@@ -103,7 +104,7 @@ class Group:
     relevant: IntArray
 
 
-@dataclass(frozen=True)
+@record(slots=False)
 class Standing:
     """Standing says where the relevant documents stand at some candidates: `above` and `tied` (n_candidates, n_pairs) int64."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +23,7 @@ from mrl_sweep.events import Note, OnEvent, Progress, ignore
 from mrl_sweep.execution.cluster import ask_nodes, our_error
 from mrl_sweep.files.digests import first_rows, text_digests
 from mrl_sweep.ranking.counting import Executor
+from mrl_sweep.record import record
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import default_store, local_store
 from mrl_sweep.store.space import Space
@@ -45,7 +46,7 @@ Chunk = tuple[list[str], list[str]]
 """Texts and their ids."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Model:
     """What makes the vectors of the documents, what those of the queries where that is another one, and where they are kept."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, fu
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
 from mrl_sweep.embedding.model_families import FAMILIES
 from mrl_sweep.measures.score import score
+from mrl_sweep.record import record
 from mrl_sweep.report.content.advice import Surroundings
 from mrl_sweep.report.document_rows import BudgetRow, FunnelRow, FunnelShare, ProjectionRow
 from mrl_sweep.types import EXACT, Advice, Basis, Configuration, Evidence, IntArray, Judgement, Measure, Outcome, Ranks, Scores
@@ -233,7 +234,7 @@ def _funnels(evaluation: Evaluation, texts: Sequence[str]) -> tuple[Funnel, ...]
     return tuple(dict.fromkeys((*grid, *(funnel for funnel in named if {funnel.small, funnel.large} <= set(dims)))))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bounds:
     """The scores of full size and of every funnel in its worst and in its best case, under every required measure."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import sqrt
 from typing import Any
 
@@ -18,10 +18,11 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.projection.growers import Grower
 from mrl_sweep.projection.population import DistractorCounts, Link, Wanted, in_a_sample, standing, wanted
 from mrl_sweep.projection.shortlists import ListGrower, Shortlist
+from mrl_sweep.record import record
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, FloatArray, IntArray, Measure, Outcome, Qrels, Ranks, full_size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Demand:
     """A demand is what is asked of the projection: the measure, the share of full size to keep, and alpha, one-sided.
 
@@ -36,7 +37,7 @@ class Demand:
     lists: Mapping[Configuration, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Forecast:
     """One candidate at one corpus size: the measure's mean with its band, and the share kept of full size's there.
 
@@ -70,7 +71,7 @@ class Forecast:
         return None if self.outcome is Outcome.INCONCLUSIVE else self.outcome is not Outcome.FAIL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CorpusSize:
     """All candidates in a corpus of `n_documents`; `dimension` is the smallest acceptable one, None where only full size is.
 
@@ -84,7 +85,7 @@ class CorpusSize:
     forecasts: tuple[Forecast, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GrowthModel:
     """A growth model holds everything that does not depend on the corpus size: who was counted, how each candidate grows.
 

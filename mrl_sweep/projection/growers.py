@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
@@ -19,10 +18,11 @@ from mrl_sweep.projection.population import (
     rounded,
     scores,
 )
+from mrl_sweep.record import record
 from mrl_sweep.types import FloatArray, IntArray
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fitted:
     """A fitted candidate has a population, and `pull` (n_queries, 2), what one more of a query does to its parameters."""
 
@@ -30,7 +30,7 @@ class Fitted:
     pull: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grower:
     """A grower holds all exact candidates under one link, fitted to where relevant documents stand among `n` distractors."""
 

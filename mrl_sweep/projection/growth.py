@@ -9,7 +9,6 @@ each one's own rank is all they need. It holds for a random sample of the larger
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.errors import InputError
 from mrl_sweep.projection.forecasts import CorpusSize, Demand, Forecast, GrowthModel
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice, Configuration, Measure, Qrels, Ranks
 
 __all__ = ["CorpusSize", "Demand", "Forecast", "Growth", "project", "refuse_unprojectable"]
@@ -37,7 +37,7 @@ NEEDS_JUDGMENTS: Final = Advice(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Growth:
     """A projection has all candidates `at` each corpus size asked for, and where each stops being acceptable.
 

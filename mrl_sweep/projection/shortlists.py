@@ -13,7 +13,7 @@ was off by 2.2 points on 84,047 docstrings (2.1 too low, where the tenth's own i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Final
 
@@ -22,6 +22,7 @@ from scipy import special
 
 from mrl_sweep.projection.growers import Grower, rewards_at
 from mrl_sweep.projection.population import DistractorCounts, Link, Population
+from mrl_sweep.record import record
 from mrl_sweep.types import FloatArray, IntArray
 
 _FINENESS: Final = 0.8, 0.5
@@ -53,7 +54,7 @@ _EXACT_BELOW: Final = 32
 _LEVELS_AN_OCTAVE: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Relation:
     """A relation says how hard documents are to find by codes, given how hard by vectors; `bond` is artanh of the correlation."""
 
@@ -113,7 +114,7 @@ class Relation:
         return stays
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FreePlaces:
     """Free places give the chance that no more than `room` (n,) documents come ahead by the codes, between `low` and `high`.
 
@@ -143,7 +144,7 @@ class FreePlaces:
         return values
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shortlist:
     """A shortlist is a configuration that orders `length` candidates again.
 
@@ -156,7 +157,7 @@ class Shortlist:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TwoCounts:
     """Two counts hold how many distractors are above relevant documents, by the vectors and by the codes: `counts` (2, n).
 
@@ -211,7 +212,7 @@ class TwoCounts:
         return together
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Listed:
     """Listed are the documents within reach of the first ranks, each at every place that ties leave open to it.
 
@@ -243,7 +244,7 @@ class Listed:
         return cls(own.queries[each], own.worth[each] * codes.share[place] / chance[codes.pairs[place]], cells, cell.ravel())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListGrower:
     """A list grower is a shortlist under one link; `pull` (n_queries,) is what a query's weight of one more does to the bond."""
 

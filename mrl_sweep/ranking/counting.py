@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
@@ -23,6 +22,7 @@ from mrl_sweep.ranking.task import (
     n_rows_of,
     rows_left,
 )
+from mrl_sweep.record import record
 from mrl_sweep.types import Float32Array
 
 RULES: Final = "3"
@@ -32,7 +32,7 @@ Work = Callable[[Iterator[Span]], None]
 """Counts the shards that it draws."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CountContext:
     """What an executor is lent while it counts; it stays on this machine.
 
@@ -237,7 +237,7 @@ class Room(NamedTuple):
     shard_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class PassSize:
     """How much is counted: `n_pairs` judgments of `n_queries` queries at `n_sizes` sizes, the best `depth` documents kept.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from mrl_sweep.ranking.pass_plan import Kernel, Tally, TargetOrder, alone, as_ra
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.ranked_space import RankedSpace, coded, prefixes
 from mrl_sweep.ranking.task import CountTask
+from mrl_sweep.record import record
 from mrl_sweep.types import (
     FLOAT32,
     SEED,
@@ -42,7 +43,7 @@ TRAINING_ROWS: Final = 20_000
 ONE_WORKER: Final = InOrder()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class RankOptions:
     """How a pass is run; none of it changes the result.
 
@@ -59,7 +60,7 @@ class RankOptions:
     checkpoint: Checkpoint | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Pass:
     """A pass that is ready to be counted: its task, and how a tally becomes ranks."""
 

@@ -6,7 +6,7 @@ Rotations give other axes to cut than the model's own: orthogonal ones, so that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from mrl_sweep.ranking.codes.code import Code, Coder
 from mrl_sweep.ranking.pass_plan import COSINE, DOT, HALF, unit_prefix
 from mrl_sweep.ranking.task import Rotation, Turn, turned
+from mrl_sweep.record import record
 from mrl_sweep.types import FLOAT32, Basis, Configuration, Float32Array, Similarity, Vectors
 
 Sample = Callable[[], Float32Array]
@@ -28,7 +29,7 @@ _ROTATED_AT_ONCE: Final = 2048
 RANDOM_SEEDS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cut:
     """The turn to the first `dim` numbers, renormalised where similarity is cosine."""
 
@@ -43,7 +44,7 @@ class Cut:
         return repr(self).encode()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Coded:
     """The turn from cut rows to what a coder makes of documents, or of queries."""
 
@@ -58,7 +59,7 @@ class Coded:
         return repr(self).encode()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class RankedSpace:
     """One pass: its configurations, and for each the number of columns that its score adds up, ascending.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.exact import RankOptions, join, prepare_space
 from mrl_sweep.ranking.pass_plan import PAIRS_AT_ONCE
 from mrl_sweep.ranking.ranked_space import prefixes
+from mrl_sweep.record import record
 from mrl_sweep.types import (
     FLOAT32,
     NOT_RETRIEVED,
@@ -30,7 +31,7 @@ FORMS: Final = "write 4x: four times as many candidates as are asked for; or 4x@
 _STEP: Final = np.int64(2**40)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@record(order=True)
 class Rescore:
     """`factor` times as many candidates as are asked for, ordered by the first `dim` numbers of the vector; None: by all."""
 

@@ -6,13 +6,14 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.pass_plan import Kernel, Tally, Targets, empty_tally, merge
+from mrl_sweep.record import record
 from mrl_sweep.types import Float32Array, FloatArray, Vectors
 
 TURNED_AT_ONCE: Final = 256
@@ -39,7 +40,7 @@ class Turn(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rotation:
     """The turn to other axes: `matrix` (dim, columns) float32, its columns the new axes, orthonormal."""
 
@@ -100,7 +101,7 @@ class StreamKernel(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CountTask:
     """Counts the documents `rows` of `vectors`, turned by `turns` in order, against `targets`; keeps `depth` best a query.
 

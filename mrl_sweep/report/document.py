@@ -9,11 +9,12 @@ import math
 import types
 import typing
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.report.document_rows import (
     BudgetRow,
     CandidateRow,
@@ -46,7 +47,7 @@ _NOT_A_REPORT = "name a run folder of mrl-sweep, or the report.json in it"
 _OTHER_VERSION = "run it again with this version, or read it with the version of mrl-sweep that wrote it"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class QueryScores:
     """The scores behind a report, by query id; they lie in scores.parquet beside it, not in the document."""
 
@@ -54,7 +55,7 @@ class QueryScores:
     query_ids: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@record(kw_only=True)
 class Report:
     """The whole result of a run.
 

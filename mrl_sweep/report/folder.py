@@ -10,7 +10,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from mrl_sweep.errors import InputError, MrlSweepError
 from mrl_sweep.files import draft_folder, json_digest, write_text
+from mrl_sweep.record import record
 from mrl_sweep.report.document import READABLE, QueryScores, Report, decode, load_json
 from mrl_sweep.report.exports import SCORES_FILE, write_scores
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Float32Array, IntArray, Qrels, Ranks, TopDocuments
@@ -79,7 +80,7 @@ def read_report(path: Path) -> Report:
     return replace(Report.from_json(_bytes_of(file), source=str(file)), folder=file.parent)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Head:
     """What is read of a report where only the run behind it matters."""
 
@@ -176,7 +177,7 @@ def _report_file(path: Path) -> Path:
 # --- ranks.npz --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class RunData:
     """What later commands need of a run: ranks, judgments, queries, and the documents that a person may want named.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from mrl_sweep.decision.grid import decide_grid
@@ -13,6 +13,7 @@ from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.findings import grid_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.precision import parse_precision
+from mrl_sweep.record import record
 from mrl_sweep.report.content.build import slice_rows
 from mrl_sweep.report.document import NO_FAULT, Report
 from mrl_sweep.report.document_rows import GateRow, SliceRow
@@ -28,7 +29,7 @@ HARDLY: Final = 0.1
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GateAnswer:
     """One thing the gate looked at, and what came of it."""
 

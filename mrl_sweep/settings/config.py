@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import is_there
+from mrl_sweep.record import record
 from mrl_sweep.settings.setting import ENVIRONMENT_PREFIX, Setting
 from mrl_sweep.settings.table import SETTINGS, TABLES, Tables
 from mrl_sweep.types import AGREEMENT, Measure
@@ -32,7 +33,7 @@ Layer = Mapping[Setting, tuple[Any, str]]
 """Raw values of one source, each with its origin in words."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class SweepConfig(Tables):
     """Everything a run needs to know, checked. `SweepConfig.of(...)` makes one in a notebook, `load_config` one from files.
 

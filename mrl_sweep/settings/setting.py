@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Literal, Self
 
+from mrl_sweep.record import record
 from mrl_sweep.settings.parsing import choice_of, parse_flag
 
 ENVIRONMENT_PREFIX: Final = "MRL_SWEEP_"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class SettingsTable:
     """A table of a TOML file; `panel` is the heading of its options on a help page."""
 
@@ -22,7 +23,7 @@ class SettingsTable:
         cls.panel = panel
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Setting:
     """One setting: where it stands in a file (`table` and `key`), and its row, which the field of that table carries.
 

@@ -6,13 +6,13 @@ A new setting is a new row: a field of the table that it stands under in a TOML 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, get_type_hints
 
 from mrl_sweep.decision.policy import DecideBy
 from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.record import record
 from mrl_sweep.settings.parsing import (
     choice_of,
     list_of,
@@ -73,7 +73,7 @@ class OnInconclusive(StrEnum):
 _measures = list_of(parse_measure, ", ")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class CollectionTable(SettingsTable, panel="Collection"):
     """[collection]: what is searched, and by which judgments it is measured; `split` None is `test`, or the only one there is.
 
@@ -108,7 +108,7 @@ class CollectionTable(SettingsTable, panel="Collection"):
         return self.source if isinstance(self.source, tuple) else () if self.source is None else (self.source,)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class ModelTable(SettingsTable, panel="Model"):
     """[model]: what makes the vectors, as the providers mean it."""
 
@@ -152,7 +152,7 @@ class ModelTable(SettingsTable, panel="Model"):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class SweepTable(SettingsTable, panel="Sweep"):
     """[sweep]: which candidates are tried. `dims` is `"auto"`, `"every:N"` or sizes from large to small."""
 
@@ -186,7 +186,7 @@ class SweepTable(SettingsTable, panel="Sweep"):
     exclude_identical: bool = switch("--exclude-identical/--keep-identical", "Leave out the document whose id is the query's.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class DecisionTable(SettingsTable, panel="Decision"):
     """[decision]: when a size is acceptable. The first measure decides, those of `require` must pass as well.
 
@@ -213,7 +213,7 @@ class DecisionTable(SettingsTable, panel="Decision"):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class SlicesTable(SettingsTable, panel="Decision"):
     """[slices]: fields of a query's metadata; with `slice_retain`, what each value of a declared field must keep."""
 
@@ -223,7 +223,7 @@ class SlicesTable(SettingsTable, panel="Decision"):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class RunTable(SettingsTable, panel="Run"):
     """[run]: where things lie and how much of the machine may be used; sizes in bytes, None: decided where it is needed."""
 
@@ -268,7 +268,7 @@ class RunTable(SettingsTable, panel="Run"):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class GateTable(SettingsTable, panel="Gate"):
     """[gate]: `dim` or `config` must be acceptable, or some size up to `max_dim`, or something of at most `max_bytes` a vector.
 
@@ -300,7 +300,7 @@ class GateTable(SettingsTable, panel="Gate"):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class DeployTable(SettingsTable, panel="Deployment"):
     """[deploy]: what the deployed system is to be: funnels `SMALL:SHORTLIST:LARGE` to measure, budgets to meet (p99 in ms, index
     in GiB), corpus sizes to project to; `keep_indexes` keeps what was built beside the store.
@@ -335,7 +335,7 @@ class DeployTable(SettingsTable, panel="Deployment"):
     keep_indexes: bool = switch("--keep-indexes/--drop-indexes", "Keep built indexes beside the store for reuse.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class PlanTable(SettingsTable, panel="Plan"):
     """[plan]: the planned corpus and what things cost, in the user's currency; sizes in bytes, prices per month."""
 
@@ -364,7 +364,7 @@ class PlanTable(SettingsTable, panel="Plan"):
     tokens_per_document: float | None = setting("--tokens-per-document", "N", parse_number, None, "For the price of embedding.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(kw_only=True, slots=False)
 class Tables:
     """The tables of a file, each under the name that it has there."""
 

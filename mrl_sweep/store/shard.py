@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.files.digests import Uint64Array
+from mrl_sweep.record import record
 from mrl_sweep.types import IntArray
 
 TRUNCATED: Final = 1
@@ -35,7 +35,7 @@ class NotOurs(ValueError):
     """A file that is no shard of the space in which it lies."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kind:
     """What all shards of a space have in common: the digest of the space's key, the vectors' size and type."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from mrl_sweep.record import record
 from mrl_sweep.types.common import Advice, IntArray
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileRows:
     """Where the rows that were kept stood in their file: (n,) `rows`, ascending, of the `count` records the file holds.
 
@@ -47,7 +48,7 @@ class Documents(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Queries:
     """The queries that are evaluated, in file order; `metadata[i]` holds the fields of query i that slices use."""
 
@@ -61,7 +62,7 @@ class Queries:
         return len(self.ids)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Qrels:
     """Judgments by query: those of query q lie at offsets[q]:offsets[q + 1].
 
@@ -87,7 +88,7 @@ class Qrels:
         return np.repeat(np.arange(self.n_queries), np.diff(self.offsets))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Collection:
     """A corpus, its judged queries and their judgments, checked, with ids turned into rows once.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
+
+from mrl_sweep.record import record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +100,7 @@ ADVICE_CODES: Final = frozenset(
 """Every code that an `Advice` has; docs/codes.md says what each means."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Advice:
     """Something the report says unasked: a stable `code`, a sentence, and what to do about it."""
 

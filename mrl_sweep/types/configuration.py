@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final, Self
 
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 
 EXACT: Final = "exact"
 """The `Configuration.index` of an exhaustive search."""
@@ -28,7 +29,7 @@ class Basis(StrEnum):
     RANDOM = "random"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@record(order=True)
 class Configuration:
     """One thing that could be shipped: these axes, this many of them, kept at this precision, searched so, ordered again so.
 

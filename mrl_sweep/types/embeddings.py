@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
+from mrl_sweep.record import record
 from mrl_sweep.types.common import Advice, Float32Array, IntArray
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ class Similarity(StrEnum):
     DOT = "dot"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Vectors:
     """Full-size rows in one or more (memory-mapped) arrays of float32 or float16, read block by block.
 
@@ -88,7 +89,7 @@ def _float32(rows: npt.NDArray[Any]) -> Float32Array:
     return np.ascontiguousarray(rows, dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Embeddings:
     """Full-size vectors of the documents and of the evaluated queries, and what is known of the model that made them.
 
@@ -103,7 +104,7 @@ class Embeddings:
     warnings: tuple[Advice, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ModelFacts:
     """What is known of an opened model; kept in the store, so that a run that embeds nothing need not open it.
 

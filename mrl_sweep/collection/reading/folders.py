@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,13 +13,14 @@ from typing import Any, Final
 from mrl_sweep.collection.reading.lines import unreadable
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import is_there
+from mrl_sweep.record import record
 from mrl_sweep.words import did_you_mean, nearest, printable
 
 COMPRESSED: Final = ("", ".gz", ".zst", ".bz2", ".xz")
 DEFAULT_SPLIT: Final = "test"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spec:
     """A collection as a person names it: its `folder` (None where every file is named), and the settings after it."""
 

@@ -9,7 +9,6 @@ import csv
 import json
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -25,6 +24,7 @@ from mrl_sweep.collection.reading.qrels import (
 )
 from mrl_sweep.collection.reading.records import Document, Query, id_of, json_object, text_field
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.words import did_you_mean, first_offenders, plural, printable
 
 ColumnNames = Mapping[str, str]
@@ -193,7 +193,7 @@ def json_rows(lines: Iterator[NumberedLine], path: Path) -> Iterator[TableRow]:
             yield TableRow(line.offset, line.number, json_object(line, path))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TsvRows:
     """Rows of a plain TSV file: fields between tabs as they stand, with or without a header, told by content."""
 
@@ -235,7 +235,7 @@ class TsvRows:
             yield TableRow(line.offset, line.number, dict(zip(self.names, fields, strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CsvRows:
     """Rows of a CSV or TSV file with a header; fields in quotes may hold delimiters and line feeds.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +29,7 @@ from mrl_sweep.collection.reading.lines import (
 from mrl_sweep.collection.reading.records import Batch, Document, Source, batches, in_batches, json_documents
 from mrl_sweep.collection.reading.tables import NAMED, ColumnNames, TableRow, documents
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 
 LINES_AT_ONCE: Final = 50
 """Of a scan, which may be left after a few."""
@@ -47,7 +47,7 @@ Rest = Callable[[int, int], Iterator[tuple[int, Document]]]
 Parse = Callable[[Iterator[NumberedLine], Path], Iterator[tuple[int, Document]]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileSource:
     """Documents in one file of lines; a position is the byte offset of a document's first line."""
 
@@ -104,7 +104,7 @@ class FileSource:
         return str(Where(self.path, line_number_at(self.path, position)))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RowSource:
     """Documents in a table of rows; a position is a row number, from 0. `rows` yields those from a position on."""
 
@@ -120,7 +120,7 @@ class RowSource:
         return f"{self.label} row {position + 1:,}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Joined:
     """The documents of several sources, one source after the other, each read where it is needed.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from mrl_sweep.deploying.indexes.faiss_index import FaissIndex
 from mrl_sweep.deploying.indexes.measurement import at_depth
 from mrl_sweep.events import OnEvent, Progress, ignore
+from mrl_sweep.record import record
 from mrl_sweep.types import NOT_RETRIEVED, BoolArray, Float32Array, IntArray, Qrels
 
 Search = Callable[[Float32Array, int], tuple[IntArray, Float32Array]]
@@ -26,7 +27,7 @@ _PAIRS_AT_ONCE: Final = 20_000
 _CELLS_AT_ONCE: Final = 4_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Answers:
     """The returned documents of each query, best first: `rows`, `scores` (n_queries, depth); -1 and -inf where there are fewer.
 
@@ -137,7 +138,7 @@ def _without_own(rows: IntArray, scores: Float32Array, own_rows: IntArray | None
 _QUERIES_AT_ONCE = 256
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Trial:
     """The queries an index is tried on: cut rows, their judgments, their own documents' rows, and how deep lists go."""
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.files import json_digest, replacing
 from mrl_sweep.ranking.pass_plan import unit_prefix
+from mrl_sweep.record import record
 from mrl_sweep.types import SEED, Advice, Float32Array, Similarity, Vectors
 from mrl_sweep.words import size
 
@@ -37,7 +38,7 @@ SAMPLE_BYTES: Final = 2**30
 """The most that training vectors take, unless FAISS advises more of them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class IndexCut:
     """What is cut from full-size rows before they reach an index: how many numbers, and how they compare."""
 
@@ -49,7 +50,7 @@ class IndexCut:
         return unit_prefix(rows, self.dim, similarity=self.similarity)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Built:
     """A filled index and what it took. `certified` is False where it was trained on fewer vectors than FAISS advises."""
 
@@ -255,7 +256,7 @@ SHELF_FORMAT: Final = 1
 _MEASURED: Final = ("train_s", "build_s", "resident_bytes", "certified")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IndexShelf:
     """A folder of `NAME.faiss` files, each beside a `NAME.json` written last that tells what it was built from.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import numpy as np
 from mrl_sweep.deploying.index_spec import COMMON, SPEC_FORMS, IndexSpec, parse_index
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.pass_plan import unit_prefix
+from mrl_sweep.record import record
 from mrl_sweep.types import SEED, Float32Array, IntArray, Similarity
 from mrl_sweep.words import did_you_mean
 
@@ -44,7 +45,7 @@ def limited_threads(n_threads: int | None) -> Iterator[int]:
         faiss.omp_set_num_threads(before)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FaissIndex:
     """One FAISS index and what its scores mean: `sign` -1 turns its distances into scores (higher is better)."""
 
@@ -212,7 +213,7 @@ def list_count(index: FaissIndex) -> int:
         return 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TwoStage(FaissIndex):
     """A funnel as FAISS runs it: `shortlist` documents found on the prefix, reranked by the whole vector."""
 
@@ -243,7 +244,7 @@ def read_index(path: Path, spec: IndexSpec, *, sign: int) -> FaissIndex:
     return FaissIndex(spec, faiss.read_index(str(path)), sign)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrainingNeed:
     """How many training vectors an index cannot do without, should have (39 a centroid), and can make use of (256)."""
 

@@ -10,7 +10,6 @@ import ctypes
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mrl_sweep.deploying.findings import Cost
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Ranks, TopDocuments
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class IndexBudget:
     """What measuring one candidate may cost beyond building and searching it once.
 
@@ -42,7 +42,7 @@ class IndexBudget:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class IndexMeasurement:
     """What one index returned and cost.
 
@@ -96,7 +96,7 @@ WARM_UP_CALLS: Final = 10
 Clock = Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Latency:
     """Percentiles of single-query search time in milliseconds; `p99_ms` is None below 100 calls."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -40,6 +40,7 @@ from mrl_sweep.deploying.indexes.measurement import (
 )
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice, Basis, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors, distinct
 
 
@@ -112,7 +113,7 @@ def measure_built(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Speed:
     latency: Latency | None
     one_thread: float | None

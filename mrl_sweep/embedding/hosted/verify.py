@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from mrl_sweep.embedding.hosted.model import HostedModel
 from mrl_sweep.embedding.protocol import Embedder, PartlyEncoded, Role, VectorSource
 from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice, FloatArray
 from mrl_sweep.words import percent, plural
 
@@ -22,7 +23,7 @@ EQUAL_CODES: Final = {"binary": 0.995, "int8": 0.9995}
 bits a number move a vector by less, whatever range they are spread over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CodeCheck:
     """The vendor's own codes of a precision, for `texts` texts at `dim` dimensions.
 
@@ -60,7 +61,7 @@ class CodeCheck:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ApiCheck:
     """The vendor's vectors of `dim` dimensions against the full ones, cut and normalised: what was found for `texts` texts.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -34,6 +34,7 @@ from mrl_sweep.files import LFS_POINTER
 from mrl_sweep.files.digests import FileDigests
 from mrl_sweep.files.ids import Ids
 from mrl_sweep.ranking.pass_plan import ZERO_SQUARED_NORM
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice, Collection, FileRows, Float32Array, IntArray, Vectors
 from mrl_sweep.words import first_offenders, plural
 
@@ -188,7 +189,7 @@ STEMS: Final = {Role.DOCUMENT: ("docs", "documents", "corpus"), Role.QUERY: ("qu
 _CHECKED_AT_ONCE_BYTES: Final = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Side:
     """One side of the collection: what its records are called, their ids, and where they stood in their file."""
 
@@ -277,7 +278,7 @@ def _matched(table: VectorFile, side: Side) -> IntArray | None:
     return None if np.array_equal(order, np.arange(len(table.rows))) else order
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Checked:
     """What a look at every value found."""
 

@@ -6,13 +6,13 @@ float16 is FAISS's `SQfp16`, written out: prefixes share it, and a pass rounds a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 
 from mrl_sweep.ranking.codes.code import one_thread, whole_bytes
+from mrl_sweep.record import record
 from mrl_sweep.types import Float32Array
 
 FACTORY: Final = re.compile(r"SQ(?:(?P<bits>[468])|(?P<half>fp16|bf16)|tqmse(?P<levels>[12348])|tq(?P<turbo>[2-5]))")
@@ -21,7 +21,7 @@ _TURBO_FACTORS: Final = 8
 """Bytes: the length of the vector and of what its levels leave, two float32."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HalfCode:
     """What a number is rounded to depends on that number alone: once prefixes need no renormalising, they share their codes."""
 
@@ -35,7 +35,7 @@ class HalfCode:
         return HalfCoder()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HalfCoder:
     """Nothing is learnt. Numbers beyond 65,504 become infinite, which a pass refuses."""
 
@@ -60,7 +60,7 @@ def rounded(rows: Float32Array) -> Float32Array:
     return values
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScalarCode:
     """One of FAISS's scalar quantisers, by its factory string: `SQfp16`, `SQ8`, `SQ4`, `SQtqmse2`, `SQtq3`, ..."""
 
@@ -84,7 +84,7 @@ class ScalarCode:
             return ScalarCoder(faiss.serialize_index(index).tobytes())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScalarCoder:
     """`trained` is the serialised empty index."""
 

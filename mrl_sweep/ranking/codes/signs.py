@@ -11,7 +11,6 @@ alike. The query is not rounded, as with `qb = 0`: FAISS's default rounds it to 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from mrl_sweep.ranking.codes.code import Coder, one_thread, whole_bytes
 from mrl_sweep.ranking.codes.scalar import opened
+from mrl_sweep.record import record
 from mrl_sweep.types import Float32Array
 
 FACTORY: Final = re.compile(r"RaBitQ(?P<bits>[2-9])?")
@@ -36,7 +36,7 @@ _LEVEL_FACTORS: Final = 8
 """Bytes: the additive and the multiplying factor of the estimate from all bits."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SignCode:
     """A bit is set where the number is above 0. `symmetric`: queries are coded as well, as pgvector's `bit` and FAISS's `LSH` do.
 
@@ -54,7 +54,7 @@ class SignCode:
         return SignCoder(self.symmetric)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SignCoder:
     """Nothing is learnt. The product of two rows of signs is the size less twice their Hamming distance: a whole number."""
 
@@ -75,7 +75,7 @@ def signs(rows: Float32Array) -> Float32Array:
     return ones
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RaBitQCode:
     """RaBitQ of so many bits a number."""
 
@@ -98,7 +98,7 @@ class RaBitQCode:
             return RaBitQCoder(faiss.serialize_index(index).tobytes())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OneBitCoder:
     """`centroid` are the bytes of float32 numbers. Signs and factors are FAISS's, written out: faster than packing bits."""
 
@@ -121,7 +121,7 @@ class OneBitCoder:
         return _about(np.frombuffer(self.centroid, np.float32), rows)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RaBitQCoder:
     """More than one bit. `trained` is the serialised empty index: it holds the centroid and the number of bits."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final
 
+from mrl_sweep.record import record
 from mrl_sweep.report.content.layout import Article
 from mrl_sweep.report.document import Report
 from mrl_sweep.types import Format
@@ -15,7 +15,7 @@ from mrl_sweep.types import Format
 __all__ = ["ARTICLE_FORMATS", "SECTIONS", "SEVERAL_FORMATS", "Article", "Format", "Look", "Report", "render"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Look:
     """What a rendering is shown on: columns, whether it may be coloured, and the encoding of the stream.
 

@@ -8,7 +8,6 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from typing import Any, Final
@@ -19,6 +18,7 @@ from markupsafe import Markup
 from mrl_sweep import words
 from mrl_sweep.decision.policy import MIN_QUERIES, DecideBy
 from mrl_sweep.decision.walk import ladder
+from mrl_sweep.record import record
 from mrl_sweep.report.content import view
 from mrl_sweep.report.content.further_tables import (
     Grid,
@@ -262,7 +262,7 @@ def _there(row: ProjectionRow) -> dict[str, Any]:
 # --- Tables -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class HeatCell:
     """A slice at a size: its share, how many shades it is darkened, whether it is proven to be hit, and its figures in words."""
 
@@ -272,7 +272,7 @@ class HeatCell:
     tip: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class HeatMap:
     """Slices by dimensions; the slices that lose most at the answer's size come first."""
 
