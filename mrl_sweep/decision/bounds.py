@@ -68,13 +68,15 @@ def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) 
     difference = x - retain * y
     mean, baseline_mean = x.mean(axis=1), y.mean(axis=1)
     centred = difference - difference.mean(axis=1, keepdims=True)
+    both = zip(with_unseen_loser(x, y), with_unseen_gainer(x, y), strict=True)
+    limits = _share_limits(*map(np.vstack, both), side=np.repeat([-1.0, 1.0], len(x)), alpha=alpha)
     return PairedBounds(
         n=n,
         mean=mean,
         baseline_mean=baseline_mean,
         kept=np.divide(mean, baseline_mean, out=np.full(len(x), np.nan), where=baseline_mean > 0),
-        at_least=np.maximum(_share_limit(*with_unseen_loser(x, y), side=-1, alpha=alpha), 0.0),
-        at_most=_share_limit(*with_unseen_gainer(x, y), side=1, alpha=alpha),
+        at_least=np.maximum(limits[: len(x)], 0.0),
+        at_most=limits[len(x) :],
         sd=np.sqrt((centred**2).sum(axis=1) / (n - 1)) if n > 1 else np.full(len(x), np.nan),
         third=(centred**3).mean(axis=1),
         unseen=unseen_size(y),
@@ -169,8 +171,8 @@ def _statistic(mean: FloatArray, variance: FloatArray, third: FloatArray, n: int
     return less_skewness(t, CAUTION * third / (safe * np.sqrt(safe * n)))
 
 
-def _share_limit(x: FloatArray, y: FloatArray, *, side: int, alpha: float) -> FloatArray:
-    """(n_candidates,) the lower (`side` -1) or upper (1) limit of mean(x) / mean(y), the unseen query among the values.
+def _share_limits(x: FloatArray, y: FloatArray, *, side: FloatArray, alpha: float) -> FloatArray:
+    """(n,) each row's lower (`side` -1) or upper (1) limit of mean(x) / mean(y), the unseen query among the values.
 
     Around the share s0 = mean x / mean y let e = x - s0 y, whose mean is 0. At a distance u from s0 the values -side * e + u y
     have the mean u mean(y), and moments that are polynomials in u: nothing cancels, so the limits stay exact where x and y
@@ -182,7 +184,7 @@ def _share_limit(x: FloatArray, y: FloatArray, *, side: int, alpha: float) -> Fl
         return np.full(len(x), np.nan)
     level = y.mean(axis=1)
     share = np.divide(x.mean(axis=1), level, out=np.zeros_like(level), where=level > 0)
-    e, c = -side * (x - share[:, None] * y), y - level[:, None]
+    e, c = -side[:, None] * (x - share[:, None] * y), y - level[:, None]
     ee, cc = e * e, c * c
     second = [m.mean(axis=1) for m in (ee, e * c, cc)]
     third = [m.mean(axis=1) for m in (ee * e, ee * c, e * cc, cc * c)]
