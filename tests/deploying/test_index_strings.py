@@ -65,7 +65,6 @@ def built(text: str, dim: int, n: int) -> Any:
         try:
             index = FaissIndex(IndexSpec(text), faiss.index_factory(dim, text, metric), 1)
             with captured_warnings(), limited_threads(1):
-                index.leave_out_annealing()
                 index.shorten_training()
                 index.train(rows)
                 index.add(rows)

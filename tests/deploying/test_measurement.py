@@ -24,7 +24,6 @@ def test_percentiles_are_those_of_the_timed_calls() -> None:
     clock = Clock()
     latency = measure_latency(lambda q: clock.spend(0.001 * (1 + q)), 100, budget_s=100.0, clock=clock)
     assert latency is not None
-    assert latency.n_calls == 100
     assert latency.p50_ms == pytest.approx(50.5)
     assert latency.p99_ms == pytest.approx(99.01)
 
@@ -50,7 +49,7 @@ def test_a_fast_index_warms_up_with_ten_calls_that_do_not_count() -> None:
 
     latency = measure_latency(search, 1000, budget_s=10.0, clock=clock)
     assert latency is not None
-    assert (latency.n_calls, calls) == (100, 110)
+    assert calls == 110
     assert latency.p99_ms == pytest.approx(0.1)
 
 
@@ -76,7 +75,7 @@ def test_a_fast_index_on_a_busy_machine_is_timed_all_the_same() -> None:
 
     latency = measure_latency(search, 1000, budget_s=0.15, clock=clock)
     assert latency is not None
-    assert latency.n_calls == 20
+    assert calls == 3 + 20
     assert latency.p50_ms == pytest.approx(25.5)
 
 
@@ -86,7 +85,6 @@ def test_no_99th_percentile_from_fewer_than_a_hundred_calls() -> None:
     assert latency is not None
     assert latency.p50_ms == pytest.approx(20)
     assert latency.p99_ms is None
-    assert latency.n_calls < 100
 
 
 def test_the_budget_bounds_the_time() -> None:

@@ -84,7 +84,6 @@ def fill_index(index: FaissIndex, vectors: Vectors, cut: IndexCut, *, seed: int 
     before = anonymous_bytes()
     start = time.perf_counter()
     warnings: list[str] = []
-    index.leave_out_annealing()
     if not index.is_trained:
         on_event(Progress(f"index {name}", 0, len(vectors), "documents", "training"))
         sample = _training_sample(vectors, cut, need, seed)
@@ -121,7 +120,6 @@ def try_building(spec: IndexSpec, dim: int, similarity: Similarity) -> None:
         return
     rows = unit_prefix(np.random.default_rng(SEED).standard_normal((max(need.least, _LEAST_TRIED), dim), np.float32), dim)
     with captured_warnings():
-        index.leave_out_annealing()
         index.shorten_training()
         if not index.is_trained:
             index.train(rows)

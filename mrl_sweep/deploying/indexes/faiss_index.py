@@ -63,15 +63,13 @@ class FaissIndex:
     def train(self, sample: Float32Array) -> None:
         """Learns from the sample; a small one is left to one thread.
 
-        FAISS's PQ would then anneal the numbers of its centroids for polysemous search, which is not what is searched: no
-        distance changes, and of 314 vectors it takes 13 s of processor time where the centroids take .1 s.
+        FAISS's PQ would then anneal the numbers of its centroids: that takes seconds whatever the number of vectors, and no
+        distance changes. Only a search that asks for the polysemous filter reads their order.
         """
-        part = self.handle
-        while part is not None:
-            part = faiss.downcast_index(part) if isinstance(part, faiss.Index) else part
-            if hasattr(part, "do_polysemous_training"):
-                part.do_polysemous_training = False
-            part = getattr(part, "index", None) or getattr(part, "base_index", None)
+        if not any(name.startswith("polysemous") for name, _ in self.spec.parameters):
+            for part in _parts(self.handle):
+                if hasattr(part, "do_polysemous_training"):
+                    part.do_polysemous_training = False
         with limited_threads(1 if sample.size <= SMALL_SAMPLE else None):
             self._attempt("train", self.handle.train, sample)
 
@@ -104,17 +102,6 @@ class FaissIndex:
             except RuntimeError as error:
                 hint = "efSearch goes with HNSW, nprobe with IVF, k_factor_rf with refinement"
                 raise InputError(f"index {self.spec.factory} has no search parameter {name}", hint) from error
-
-    def leave_out_annealing(self) -> None:
-        """Does without the annealing of codes, unless a search asks for the polysemous filter, which alone reads their order.
-
-        It takes seconds whatever the number of vectors, and only renumbers the centroids: the search returns the same.
-        """
-        if any(name.startswith("polysemous") for name, _ in self.spec.parameters):
-            return
-        for part in _parts(self.handle):
-            if hasattr(part, "do_polysemous_training"):
-                part.do_polysemous_training = False
 
     def shorten_training(self) -> None:
         """One round wherever training iterates: enough to see whether the index can be built at all."""

@@ -47,7 +47,6 @@ class IndexMeasurement:
     """What one index returned and cost.
 
     `above`, `tied` (n_pairs,) as in `Ranks`, within the returned list; `top_rows`, `top_scores` (n_queries, depth).
-    `exact_by_construction`: a Flat index, checked on a sample of queries.
     """
 
     candidate: Configuration
@@ -56,7 +55,6 @@ class IndexMeasurement:
     top_rows: IntArray
     top_scores: Float32Array
     cost: Cost
-    exact_by_construction: bool = False
     advice: tuple[Advice, ...] = ()
 
 
@@ -102,7 +100,6 @@ class Latency:
 
     p50_ms: float
     p99_ms: float | None
-    n_calls: int
 
 
 def at_depth(lists: npt.NDArray[Any], depth: int, fill: float) -> npt.NDArray[Any]:
@@ -146,7 +143,7 @@ def measure_latency(
     times_s = calls_s[n_warm:]
     places = np.arange(len(times_s))
     p50, p99 = 1000 * np.interp([0.50 * places[-1], 0.99 * places[-1]], places, np.sort(times_s))
-    return Latency(float(p50), float(p99) if len(times_s) >= FEWEST_CALLS_FOR_P99 else None, len(times_s))
+    return Latency(float(p50), float(p99) if len(times_s) >= FEWEST_CALLS_FOR_P99 else None)
 
 
 def measure_throughput(

@@ -108,7 +108,6 @@ def measure_built(
             certified=built.certified,
             recall=_share_of(_exact_rows(exact, candidate), answers.rows),
         ),
-        exact_by_construction=exact_answers is not None,
         advice=tuple(advice),
     )
 
