@@ -12,9 +12,12 @@ import pytest
 from embedding_helpers import collection_of, tree
 from hosted_servers import CANARY, FULL, MODELS, Served, served_vectors
 
-from mrl_sweep.embedding import Role, Store, embed
+from mrl_sweep.embedding import Batching, Role, Store, embed, open_embedder
 from mrl_sweep.embedding.hosted.model import HostedModel
+from mrl_sweep.embedding.hosted.vendors import VENDORS, Vendor
+from mrl_sweep.embedding.hosted.wire import EmbedRequest, by_index, member
 from mrl_sweep.embedding.protocol import Embedder
+from mrl_sweep.errors import InputError
 
 PROVIDERS = ["openai", "voyage", "cohere", "gemini"]
 TEXTS = [f"document {i} about {'rivers and bridges ' * (i % 4)}" for i in range(40)]
@@ -146,8 +149,6 @@ def test_without_a_key_it_says_which_variable_and_asks_nobody(
 ) -> None:
     from hosted_servers import KEYS
 
-    from mrl_sweep.errors import InputError
-
     for variable in KEYS:
         monkeypatch.delenv(variable)
     with pytest.raises(InputError, match="no API key for") as caught:
@@ -161,3 +162,39 @@ def test_canary_in_no_file_of_the_store(provider: Any, vendors_own: Callable[...
     files = tree(tmp_path)
     assert len(files) == 4
     assert not [name for name, content in files.items() if CANARY.encode() in content or CANARY in name]
+
+
+class Acme(Vendor):
+    """All that a new vendor takes."""
+
+    provider = "acme"
+    title = "Acme"
+    key_variables = ("ACME_API_KEY",)
+    models = r"acme-"
+    well_known = ("acme-large",)
+    batching = Batching(texts=8)
+    size_option = "dimensions"
+
+    def document(self, request: EmbedRequest) -> tuple[str, dict[str, Any]]:
+        return "embeddings", {"model": self.model, "input": list(request.texts), **self.options(request)}
+
+    def rows(self, answer: Any, request: EmbedRequest) -> Any:
+        return by_index(member(answer, "data"), len(request.texts))
+
+
+def test_a_new_vendor_is_one_class_and_its_place_in_the_list(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Acme, "url", f"{server.url}/v1", raising=False)
+    monkeypatch.setitem(VENDORS, "acme", Acme)
+    monkeypatch.setenv("ACME_API_KEY", CANARY)
+    model = open_embedder("acme:acme-large")
+    assert isinstance(model, HostedModel)
+    np.testing.assert_allclose(model.encode(TEXTS, Role.DOCUMENT).vectors, served_vectors(TEXTS, 256), rtol=0, atol=1e-7)
+    assert server.requests[-1].headers["authorization"] == f"Bearer {CANARY}"
+    for typed, meant in (
+        ("acme-large", "acme:acme-large"),
+        ("acme_large", "acme:acme-large"),
+        ("acne:acme-large", "acme:acme-large"),
+    ):
+        with pytest.raises(InputError) as caught:
+            open_embedder(typed)
+        assert meant in caught.value.hint
