@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from itertools import islice
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from mrl_sweep.decision.queries_needed import strictest_share, strictest_words
 from mrl_sweep.decision.units import cluster_labels, count_units
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.files.ids import is_among
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries, distinct
 from mrl_sweep.words import first_offenders, plural, printable, share_of
 
@@ -29,7 +30,7 @@ _BATCH: Final = 1024
 _SHOWN_VALUES: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spread:
     """How a quantity is distributed; at most 5% of the values are above `p95`."""
 
@@ -50,14 +51,14 @@ class Spread:
         return f"{self.least:,} to {self.most:,}, median {self.median:,.0f}, mean {self.mean:,.1f}, 95% up to {self.p95:,}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lengths:
     """Of texts, in characters."""
 
     characters: Spread
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SliceField:
     """A field of the queries' metadata: how many queries have each value (the 20 most frequent), how many have none."""
 
@@ -67,7 +68,7 @@ class SliceField:
     without: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Description:
     """A collection in figures; `missing` judgments are of documents that are not in the corpus."""
 

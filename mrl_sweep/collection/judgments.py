@@ -6,7 +6,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -19,11 +19,12 @@ from mrl_sweep.collection.reading.qrels import JudgmentColumns
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.errors import InputError
 from mrl_sweep.files.ids import Ids
+from mrl_sweep.record import record
 from mrl_sweep.types import BoolArray, FileRows, IntArray, MissingDocs, NoRelevant, Qrels, Queries
 from mrl_sweep.words import first_offenders, printable, share_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class LoadOptions:
     """How strictly a collection is read.
 
@@ -42,7 +43,7 @@ class LoadOptions:
     label_free: bool = False
 
 
-@dataclass(frozen=True)
+@record(slots=False)
 class Judgments:
     """All judgments of a split: those of query q lie at offsets[q]:offsets[q + 1], in the order of document ids.
 

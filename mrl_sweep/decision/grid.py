@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Final
 
@@ -13,6 +13,7 @@ from mrl_sweep.decision.bounds import retained_p
 from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import MIN_QUERIES, DecideBy, reaches
 from mrl_sweep.decision.walk import decide, ladder
+from mrl_sweep.record import record
 from mrl_sweep.types import EXACT, FLAT, Configuration, Judgement, Outcome, Scores, Verdict
 from mrl_sweep.words import asked_share
 
@@ -174,7 +175,7 @@ LEAST_SHARE: Final = 0.8
 """The smallest share for which the answers of the grid are known beforehand."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class GridAnswer:
     """What the paths prove: `smallest` is the proven configuration of the fewest bytes, None where nothing is proven.
 
@@ -244,7 +245,7 @@ def _by_dimension(
     return tuple(ladder(chosen, full.dim))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Smallest:
     """What is proven to keep `retain`: the smallest size at float32, and the configuration of the fewest bytes.
 
@@ -274,7 +275,7 @@ def smallest_at(question: Question, bytes_of: Mapping[Configuration, int]) -> tu
     return tuple(smallest)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class GridByShare:
     """The proven cell of the fewest bytes at every share up to `retain` and above that of the answer before; None: nothing is."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,11 +13,12 @@ from mrl_sweep.decision.policy import MIN_QUERIES, DecideBy, Policy, falls_short
 from mrl_sweep.decision.queries_needed import Sample, provable_loss, queries_to_settle
 from mrl_sweep.decision.units import cluster_means, count_units
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.types import Configuration, Evidence, FloatArray, IntArray, Judgement, Measure, Outcome, Scores, full_size
 from mrl_sweep.words import UNKNOWN, about, asked_share, keeps, percent, queries_of
 
 
-@dataclass(frozen=True)
+@record(slots=False)
 class Question:
     """A question is everything that a judgement depends on: the scores, the rule, and what is known beforehand.
 

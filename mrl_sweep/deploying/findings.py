@@ -25,6 +25,7 @@ from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.index_spec import vector_bytes
 from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.codes.precision import bytes_per_vector
+from mrl_sweep.record import record
 from mrl_sweep.types import (
     EXACT,
     FLOAT32,
@@ -52,7 +53,7 @@ Refusal = Callable[[Configuration], object]
 _NOTHING: Final[Mapping[Configuration, Any]] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Smaller:
     """The same index was measured over a sample of `docs` documents, so that its growth can be read. None is "not measured"."""
 
@@ -63,7 +64,7 @@ class Smaller:
     recall: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Cost(SearchCost):
     """A cost adds the latency of single queries on one thread, in ms, and the `smaller` sample, to what the search costs."""
 
@@ -72,7 +73,7 @@ class Cost(SearchCost):
     smaller: Smaller | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Finding:
     """A finding is all that a run knows of one configuration.
 
@@ -219,7 +220,7 @@ def bytes_on_disk(configuration: Configuration, full_dim: int) -> int:
     return code + vector_bytes(int(by) if by.isdecimal() else full_dim)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Fewest:
     """What the paths through the grid prove of the model's own axes (`own`) and of PCA's (`turned`, None where not ranked).
 

@@ -9,7 +9,6 @@ import datetime
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -19,6 +18,7 @@ from mrl_sweep.deploying.index_spec import index_bytes, parse_index
 from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, step_begins, table_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.precision import HAMMING, bytes_per_vector
+from mrl_sweep.record import record
 from mrl_sweep.types import EXACT, Advice, Basis, Configuration
 from mrl_sweep.words import did_you_mean
 
@@ -37,7 +37,7 @@ _FAISS_CODES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Offer:
     """An offer is one way in which a target keeps a number; `called` is the target's name of `precision`.
 
@@ -61,7 +61,7 @@ class Offer:
         return self.most_dims == 0 or dim <= self.most_dims
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Statement:
     """A statement is pasted: `text` with `$dim`, `$full`, `$called`, `$m`, `$candidates`; for some precisions, or for `*`."""
 
@@ -76,7 +76,7 @@ class Statement:
         return self.precision == ANY_PRECISION or precision in self.precision.split()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Target:
     """A target is one database: what it offers, in the order of the file, and what to paste into it.
 

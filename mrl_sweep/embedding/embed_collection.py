@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from time import perf_counter
 from typing import Any, Final
@@ -16,6 +16,7 @@ from mrl_sweep.embedding.protocol import Embedder, Role, VectorSource
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note, OnEvent, Timing, ignore
 from mrl_sweep.files.digests import DigestTable, first_rows, text_digests
+from mrl_sweep.record import record
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO
 from mrl_sweep.store.store import Store
 from mrl_sweep.types import Advice, Collection, Embeddings, IntArray, ModelFacts, Vectors, distinct
@@ -69,7 +70,7 @@ def known_facts(model: Embedder | VectorSource, store: Store, role: Role = Role.
     return store.facts(model.identity(role)) or model.facts()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class _Side:
     """One role's vectors, and what goes into the report about them: the model's facts, its identity, counts and advice."""
 
@@ -181,7 +182,7 @@ def _embeddings(documents: _Side, queries: _Side, *, one_model: bool) -> Embeddi
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Noted:
     """What the store notes of one role's texts: which are empty, and by flag which are cut off, zero, of unit length."""
 
@@ -254,7 +255,7 @@ BYTES_PER_TOKEN: Final = 4
 """Of UTF-8, roughly, for the tokenizers in use: 4 letters of English, a letter and a third of Chinese."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Amount:
     """One role's texts: how many there are, how many have vectors in the store, how many different ones are to be embedded.
 
@@ -273,7 +274,7 @@ class Amount:
         return self.stored / self.texts if self.texts else 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class DryRun:
     """What a run would do. `price` (US dollars) is None where no price is known; `price_from` says whose figure it is.
 

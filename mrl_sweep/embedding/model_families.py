@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from mrl_sweep.embedding.protocol import ModelOptions, Role
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.types import Float32Array
 from mrl_sweep.words import first_offenders
 
@@ -20,7 +20,7 @@ LAYER_NORM: Final = "layer-norm"
 """Layer norm (without weights) over all axes, before slicing: what Nomic Embed v1.5 asks for."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Family:
     """One family of models. `pattern` is searched in the model's name, lower case.
 
@@ -151,7 +151,7 @@ def _own_dims(folder: Path) -> list[int]:
 _ROLE_PROMPTS: Final = {Role.QUERY: ("query",), Role.DOCUMENT: ("document", "passage", "corpus")}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prompts:
     """The text put before each query and each document, and where it comes from."""
 

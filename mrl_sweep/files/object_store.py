@@ -7,12 +7,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from mrl_sweep.errors import EnvironmentFault
+from mrl_sweep.record import record
 
 ATTEMPTS: Final = 3
 SERVICE_ATTEMPTS: Final = 10
@@ -21,7 +21,7 @@ SERVICE_ATTEMPTS: Final = 10
 _CHUNK_BYTES: Final = 8 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ObjectStore:
     """What lies below an address: its pyarrow file system, and the path there. What the service refuses is an OSError."""
 

@@ -8,7 +8,6 @@ likelihood, the integral over x by Gauss-Legendre where each likelihood lies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -16,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from mrl_sweep.measures.from_ranks import Relevant, discounts
+from mrl_sweep.record import record
 from mrl_sweep.types import NOT_RETRIEVED, FloatArray, IntArray, Measure, Qrels
 
 TIE_PLACES: Final = 64
@@ -31,7 +31,7 @@ _STEPS: Final = 60
 _ROUNDED_ABOVE: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wanted:
     """Wanted are the relevant documents of a linear measure: a query's value is the sum of its own worth[i] * reward[rank of i].
 
@@ -58,7 +58,7 @@ def wanted(qrels: Qrels, measure: Measure) -> Wanted:
     return Wanted(relevant.columns, queries, worth, relevant.counts, reward)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DistractorCounts:
     """One candidate's retrieved relevant documents: `distractors` and `relevant` above each, `worth` and `weight` as below.
 
@@ -196,7 +196,7 @@ class Link(StrEnum):
         return 0.1 if self is Link.PROBIT else 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Quadrature:
     """A quadrature has nodes for each of some counts: `x` and `log_weight` (likelihood included), both (n_counts, n_nodes)."""
 
@@ -235,7 +235,7 @@ def quadrature(link: Link, counts: IntArray, n: int) -> Quadrature:
     return Quadrature(link, unique, x, log_weight)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Posterior:
     """A posterior says what x is: `weights` (n_counts, n_nodes) sum to 1 by count; `deviation` is (x - mu) / tau there."""
 
@@ -257,7 +257,7 @@ class Posterior:
         return mean, np.stack([by_mu.sum(axis=1), (by_mu * self.deviation).sum(axis=1)], axis=1)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Population:
     """A fitted distribution: x ~ N(mu, tau^2). `information` (2, 2) is that of (mu / tau, log tau) at the maximum."""
 

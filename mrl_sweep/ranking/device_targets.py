@@ -22,13 +22,13 @@ The filter's error. For prefixes of length one it is at most `band_of`, the sum 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, ZERO_SQUARED_NORM, Step, Targets, steps_of
+from mrl_sweep.record import record
 
 COLUMNS: Final = (64, 32, 16)
 """Columns of a step, from the most: what the tensor cores take at once is sixteen."""
@@ -87,7 +87,7 @@ Tensor = Any
 """torch.Tensor, which is not imported here."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Device:
     """Where a pass runs: torch, Triton, the programs, and the torch.device; `interpreted` in Triton's interpreter."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
 from mrl_sweep import words
 from mrl_sweep.collection.describe import Description
+from mrl_sweep.record import record
 from mrl_sweep.report.content.layout import Article, ColumnsOf, Item, Mood, Section, Table, by_name, prefixed, titled, warnings
 from mrl_sweep.report.content.view import mood, outcome_word
 from mrl_sweep.report.document import Report, document
@@ -17,7 +18,7 @@ from mrl_sweep.types import Outcome
 SCHEMA_VERSION: Final = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CollectionRow:
     """One collection's own verdict: its size, what that size keeps there (None at full size), and what full size reaches."""
 
@@ -30,7 +31,7 @@ class CollectionRow:
     at_least: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class MacroMeasure:
     """The mean over collections of their means, each collection counting the same, and its share of that at full size."""
 
@@ -38,7 +39,7 @@ class MacroMeasure:
     kept: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class MacroRow:
     """One size in all collections. `verdict` is an `Outcome` for "acceptable in every collection"; `least_in` keeps least."""
 
@@ -49,7 +50,7 @@ class MacroRow:
     least_in: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class JointVerdict(SizeAnswer):
     """The answer for all collections: a size is acceptable, proven or measured so where it is in every one."""
 
@@ -58,7 +59,7 @@ class JointVerdict(SizeAnswer):
     by_default: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Several:
     """The reports of several collections, in the order in which they were named, and what follows from them together."""
 
@@ -186,7 +187,7 @@ def _figures(one: Description, title: str) -> Section:
     return Section(title=title, table=Table.of(columns))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class EmbeddedCollection:
     """What `embed` did for a collection, or would do: its document, and a sentence.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +11,7 @@ from mrl_sweep import words
 from mrl_sweep.decision.compare import Better, Comparison, compare_paired
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import parse_measure
+from mrl_sweep.record import record
 from mrl_sweep.report.content.layout import Article, ColumnsOf, Mood, Section, Table, by_name, prefixed, titled
 from mrl_sweep.report.content.view import ladder, model_name, mood
 from mrl_sweep.report.document import Report, document
@@ -38,7 +39,7 @@ _STANDINGS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class RunRow:
     """One run of the comparison; `differs` says why it cannot be paired with the first, query by query (empty: it can)."""
 
@@ -51,7 +52,7 @@ class RunRow:
     differs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Cell:
     """One run at one row: its size and mean (None where it has no such size), and the paired comparison with the first run."""
 
@@ -60,7 +61,7 @@ class Cell:
     against_first: Comparison | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ComparedRow:
     """All runs at vectors of `bytes_per_vector`; None is the row in which every run has the size that its own verdict names."""
 
@@ -68,7 +69,7 @@ class ComparedRow:
     cells: tuple[Cell, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class SideBySide:
     """The comparison as a document. `rows` begin with the largest vectors and end with what each run would ship."""
 
@@ -208,7 +209,7 @@ def _mood(cell: Cell) -> Mood:
 # --- Over time --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class HistoryRow:
     """One run: when, of what, by which rule, and its answer; `full` is the deciding measure's mean at full size.
 
@@ -235,7 +236,7 @@ class HistoryRow:
     against_before: Comparison | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class History:
     """Runs by the collection and model that they share, the oldest of each first; `unreadable` counts the others."""
 

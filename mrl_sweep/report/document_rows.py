@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from mrl_sweep.record import record
 from mrl_sweep.types import FLOAT32, Configuration, Evidence, Outcome, SearchCost
 
 UNMEASURED: Final = Evidence(mean=math.nan)
 """The evidence of what was not measured: every figure of it is unknown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class CandidateRow(SearchCost):
     """One configuration: what it keeps and what it costs. `verdict` is an `Outcome`; sizes in bytes, times in s or ms as named.
 
@@ -50,7 +51,7 @@ class CandidateRow(SearchCost):
         return self.verdict in (Outcome.BASELINE, Outcome.PASS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class SliceRow:
     """The queries whose `field` is `value`, at one size: what they keep, and what the other queries keep.
 
@@ -72,7 +73,7 @@ class SliceRow:
     retain: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class SmallestRow:
     """The smallest size that is proven to keep `retain`, and the configuration of the fewest bytes that is."""
 
@@ -82,7 +83,7 @@ class SmallestRow:
     bytes_per_vector: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ShareRow:
     """The proven cell of the grid of the fewest bytes at shares up to `retain`, down to the row before; empty: nothing is."""
 
@@ -91,7 +92,7 @@ class ShareRow:
     bytes_per_vector: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class SizeAnswer:
     """The smallest size that is acceptable by the rule in force, those that are proven and measured so, and the rule."""
 
@@ -104,7 +105,7 @@ class SizeAnswer:
     decide_by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class VerdictRow(SizeAnswer):
     """The answer and its evidence; `sentence` is the one a manager can act on, `required` all measures that had to pass.
 
@@ -132,7 +133,7 @@ class VerdictRow(SizeAnswer):
     """Whether nobody chose `retain`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class GateRow:
     """What a gate asked of the run and what came of it; `exit_code` is what the process ends with, whatever the format.
 
@@ -149,7 +150,7 @@ class GateRow:
     unchanged: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class DocumentRow:
     """A document as a person would call it, and its beginning; `grade` None where nobody judged it for this query."""
 
@@ -159,7 +160,7 @@ class DocumentRow:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class FallenRow:
     """A relevant document that stands lower than at full size; ranks from 1, the best of its ties; None: not returned."""
 
@@ -171,7 +172,7 @@ class FallenRow:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class LoserRow:
     """A query that loses much at size `dim`: its value before and after, what left its top documents and what came in.
 
@@ -189,7 +190,7 @@ class LoserRow:
     fell: tuple[FallenRow, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class FunnelShare:
     """What a funnel keeps of one measure: bounds from the ranks, the confidence limit of the lower one, the share as measured.
 
@@ -202,7 +203,7 @@ class FunnelShare:
     measured_kept: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class FunnelRow:
     """`shortlist` documents found at `small` dimensions, reranked at `large`: bounds from the ranks, figures where measured.
 
@@ -230,7 +231,7 @@ class FunnelRow:
     measures: Mapping[str, FunnelShare] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class ProjectionRow:
     """One size at a corpus of `documents`: the measure expected there, its band, and the share of full size at that corpus.
 
@@ -259,7 +260,7 @@ class ProjectionRow:
         return self.configuration in ("", str(self.dim))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class BudgetRow:
     """The best acceptable configuration within a budget, `budget` being the budget in words.
 

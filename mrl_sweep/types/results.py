@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any, Final
 
+from mrl_sweep.record import record
 from mrl_sweep.types.common import BoolArray, Float32Array, FloatArray, IntArray
 from mrl_sweep.types.configuration import Configuration
 
@@ -14,7 +15,7 @@ NOT_RETRIEVED: Final = 2**31 - 1
 """The value of `above` for a judged document that was not returned: behind every cut-off, and safe to add to in int64."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TopDocuments:
     """What a search returns: the best documents of each query, best first.
 
@@ -29,7 +30,7 @@ class TopDocuments:
         return int(self.rows.shape[2])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ranks:
     """The heart: where each judged document stands among all documents, at each candidate.
 
@@ -52,7 +53,7 @@ AGREEMENT: Final = "Agreement"
 """The name of the one measure that needs no judgments: the share of the full size's first documents that come back."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@record(order=True)
 class Measure:
     """A ranking measure as the field writes it: `nDCG@10`, `R@100`, `RR`, `AP(rel=2)@100`; or `Agreement@10` with full size.
 
@@ -78,7 +79,7 @@ class Measure:
         return f"{self.name}{rel}" + (f"@{self.cutoff}" if self.cutoff is not None else "")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scores:
     """Every measure of every query at every candidate.
 
@@ -116,7 +117,7 @@ class Status(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Evidence:
     """One measure at one candidate against full size, paired by query.
 
@@ -136,7 +137,7 @@ class Evidence:
     queries_needed: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class RandomControl:
     """The prefix at one size against the mean of random draws there; all figures are shares of full size's mean.
 
@@ -155,7 +156,7 @@ class RandomControl:
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Judgement:
     """One candidate judged: its outcome, the evidence per measure, and the reason in words where it needs one."""
 
@@ -165,7 +166,7 @@ class Judgement:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Verdict:
     """The answer: the smallest acceptable dimension under the rule in force, and both readings of the evidence.
 
@@ -192,7 +193,7 @@ class Verdict:
         return self.n_queries if self.n_clusters is None else self.n_clusters
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class SearchCost:
     """What a configuration's index costs, as measured; None is "not measured". Sizes in bytes, times in s.
 

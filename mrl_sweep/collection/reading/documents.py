@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from mrl_sweep.collection.reading.records import Document, Source, batches, is_w
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.files.ids import Ids, LongColumn, arrow_of, each
+from mrl_sweep.record import record
 from mrl_sweep.types import FileRows, IntArray
 from mrl_sweep.words import first_offenders, printable
 
@@ -154,7 +154,7 @@ class StoredDocuments:
                     yield document
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Corpus:
     """A corpus that was read once from end to end.
 

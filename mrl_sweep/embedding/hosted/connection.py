@@ -12,13 +12,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from mrl_sweep.embedding.hosted.patience import Transient
 from mrl_sweep.embedding.hosted.wire import Reply
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
+from mrl_sweep.record import record
 from mrl_sweep.words import printable
 
 _SHOWN_CHARACTERS: Final = 240
@@ -62,7 +62,7 @@ def hidden(text: str, key: Key | None) -> str:
     return printable(" ".join(text.split()), _SHOWN_CHARACTERS)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Address:
     """A base URL without user, password, query or trailing slash."""
 

@@ -9,11 +9,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from mrl_sweep.errors import EnvironmentFault, MissingExtra
 from mrl_sweep.interrupt import pause
+from mrl_sweep.record import record
 
 
 class Transient(Exception):
@@ -38,7 +38,7 @@ T = TypeVar("T")
 _KEPT = "what was embedded is kept; run the same command again to go on"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Patience:
     """How often and how long a batch is tried. All in seconds.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -14,6 +13,7 @@ from mrl_sweep.embedding.hosted.connection import Key, hidden
 from mrl_sweep.embedding.hosted.patience import Transient
 from mrl_sweep.embedding.hosted.wire import Reply, retry_after_s
 from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.record import record
 
 _DEPTH: Final = 6
 _READ_BYTES: Final = 1 << 20
@@ -46,7 +46,7 @@ class Refused(Exception):
         self.option = option
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Complaint:
     """What an answer says of a fault: machine-readable `codes`, `options` of the request it is about, `words` for a person.
 

@@ -7,7 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -16,6 +16,7 @@ import numpy as np
 
 from mrl_sweep.embedding.hosted.patience import Garbled
 from mrl_sweep.embedding.protocol import Role
+from mrl_sweep.record import record
 from mrl_sweep.types import Float32Array
 
 WIRE_CODES: Final = {"int8": "int8", "binary": "ubinary"}
@@ -24,7 +25,7 @@ WIRE_CODES: Final = {"int8": "int8", "binary": "ubinary"}
 _LITTLE_ENDIAN: Final = np.dtype("<f4")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class EmbedRequest:
     """One call: these texts, prompts applied, at `dim` dimensions; `dim` None leaves the size to the vendor.
 
@@ -39,7 +40,7 @@ class EmbedRequest:
     code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reply:
     """An HTTP answer as it came; header names in lower case."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +15,12 @@ from mrl_sweep.embedding.local.weights import AGAIN, refuse_missing_weights, ref
 from mrl_sweep.embedding.model_families import Prompts, json_in, read_json, saved_settings
 from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice
 from mrl_sweep.words import did_you_mean, first_offenders, printable
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Module:
     """One entry of modules.json: its class with its package, and its folder."""
 
@@ -32,7 +32,7 @@ class Module:
         return self.kind.rpartition(".")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelDescription:
     """What a model's folder says of it: `config` is config.json, `saved` what sentence-transformers wrote beside it."""
 

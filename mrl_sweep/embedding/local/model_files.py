@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,7 @@ from mrl_sweep.embedding.model_families import Family, family_of, read_json
 from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.files import is_there
+from mrl_sweep.record import record
 from mrl_sweep.words import printable
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
@@ -22,7 +22,7 @@ _SMALL_FILES: Final = ["*.json", "*.txt", "*.md", "*.py", "*.model", "*.jinja"]
 _WEIGHTLESS: Final = frozenset({".md", ".lock", ".png", ".jpg", ".pdf"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModelFiles:
     """A model's files: a person's `folder`, or the snapshot of `repository` at `commit` in the local cache."""
 

@@ -9,7 +9,7 @@ import importlib.util
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +47,7 @@ from mrl_sweep.embedding.model_families import (
 from mrl_sweep.embedding.protocol import Batching, Encoded, ModelOptions, Role
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.files.digests import FileDigests
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice, ModelFacts, Similarity
 
 _BATCH: Final = 32
@@ -54,7 +55,7 @@ _STATIC_BATCH: Final = 512
 _CHUNKS_PER_PROCESS: Final = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Origin:
     """Where a local model comes from: the facts that name it, and how it is opened."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlencode
 
@@ -18,6 +17,7 @@ from mrl_sweep.embedding.vectors.source import brought
 from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 from mrl_sweep.events import OnEvent, Progress
 from mrl_sweep.files.ids import Ids
+from mrl_sweep.record import record
 from mrl_sweep.types import Collection
 from mrl_sweep.words import first_offenders, printable
 
@@ -31,7 +31,7 @@ _HEAD_BYTES: Final = 4
 """The dimensions and two spare bytes before the numbers of a value in PostgreSQL's binary form."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TableAddress:
     """Where a table is: the database, the table, and its columns where they are named."""
 

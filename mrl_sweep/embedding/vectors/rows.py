@@ -10,7 +10,6 @@ import json
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from mrl_sweep.errors import InputError, MissingExtra
 from mrl_sweep.files.ids import Ids
+from mrl_sweep.record import record
 from mrl_sweep.types import Float32Array
 from mrl_sweep.words import first_offenders, printable
 
@@ -38,7 +38,7 @@ ROWS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Names:
     """What the id and the vector of a row are called; None for the usual names. A vector may be one of several named ones."""
 
@@ -78,7 +78,7 @@ class Names:
         return chosen
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VectorFile:
     """Vectors as a file or a table has them: (n, dim) `rows` in its order, float16, float32 or float64.
 
@@ -183,7 +183,7 @@ _DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
 _ROWS_AT_ONCE: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Table:
     """A table of Arrow: its schema, how many rows it has, and a way to read some of its columns batch by batch."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from mrl_sweep import words
 from mrl_sweep.decision.controls import AgainstRandom, verdict_on_prefixes
 from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.measures.score import judged_share
+from mrl_sweep.record import record
 from mrl_sweep.types import Advice, Configuration, Outcome, Qrels, RandomControl, Ranks, Scores, Verdict
 
 CODES: Final = (
@@ -203,7 +204,7 @@ _DEPTH = 10
 """Where the measure has no cut-off of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Surroundings:
     """What the run's own figures do not say.
 

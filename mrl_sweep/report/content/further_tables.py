@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from mrl_sweep import words
+from mrl_sweep.record import record
 from mrl_sweep.report.content.layout import Column, ColumnsOf, Mood, Section, Table
 from mrl_sweep.report.content.sentence import PRECISION_WORDS
 from mrl_sweep.report.content.view import measured, mood, outcome_word, outcome_words, shares_of, shown, speed
@@ -20,7 +20,7 @@ _OTHERS: Final = "Others: what all other queries keep."
 _Q_VALUE: Final = "q: the share of false alarms among slices with a q up to this one."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Grid:
     """The exhaustive searches over one kind of axes: sizes from large to small by precisions, and those that were measured."""
 

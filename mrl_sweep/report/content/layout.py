@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+
+from mrl_sweep.record import record
 
 if TYPE_CHECKING:
     from mrl_sweep.report.document import Report
@@ -47,7 +49,7 @@ MEANINGS: Final = {
 """What headings mean, by a pattern of the whole heading; the page shows it on hover."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Column:
     """One column of a table. `drop` 0 always stays; else the highest number leaves first where the width is short.
 
@@ -66,7 +68,7 @@ class Column:
         return next((meaning for title, meaning in MEANINGS.items() if re.fullmatch(title, self.title)), "")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ColumnsOf(Generic[T]):
     """Makes the columns of a table, of which each line shows one of `rows`; `cell` writes a row's cell in words."""
 
@@ -81,7 +83,7 @@ class ColumnsOf(Generic[T]):
         return replace(self.number(title, cell, drop=drop, note=note), right=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Table:
     """Columns of equal length; row `chosen` is the answer, `moods` one per row."""
 
@@ -106,7 +108,7 @@ class Table:
         return tuple(dict.fromkeys(column.note for column in self.columns if column.note))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Item:
     """A line with what belongs to it below."""
 
@@ -114,7 +116,7 @@ class Item:
     details: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Section:
     """A titled part of the report: a table, items, and notes in sentences, any of them absent.
 
@@ -137,7 +139,7 @@ class Section:
         return len(self.every.rows) - len(self.table.rows) if self.every and self.table else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Article:
     """What is shown of a document that is no single run's report; every renderer shows it as it shows a report.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 from zlib import crc32
 
 from mrl_sweep import words
+from mrl_sweep.record import record
 from mrl_sweep.report.content import view
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render.escape import plain, xml
@@ -26,7 +26,7 @@ _LABEL: Final = 8
 _CURVE_HEIGHT: Final = 11
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """One line: points from left to right, with limits (`x, low, high`) as a band around them where they are known."""
 
@@ -35,7 +35,7 @@ class Line:
     band: tuple[tuple[float, float, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Chart:
     """Shares as lines over one axis of labelled places; `limit` is drawn across, `chosen` is the marked point of the first line.
 
