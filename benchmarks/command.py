@@ -34,7 +34,8 @@ AGAIN: Final = """
 import json, sys, time
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.pipeline import run as pipeline
-from mrl_sweep.events import Timing
+from mrl_sweep.pipeline.models import open_model
+from mrl_sweep.events import Timing, ignore
 stages = {}
 def heard(event):
     if isinstance(event, Timing):
@@ -42,11 +43,10 @@ def heard(event):
 config = SweepConfig.of(collection=sys.argv[1], model="wordllama", store=sys.argv[2], out=sys.argv[3])
 pipeline.run(config, heard)
 collection = pipeline.load(config)
-embeddings = pipeline.embed_texts(config, collection)
-dims = pipeline.sizes(config, embeddings)
-pipeline.rank_all(config, collection, embeddings, dims)
+inputs = pipeline.embed_checked(config, collection, open_model(config), ignore, None)
+pipeline.rank_all(inputs, ignore, None, None)
 started = time.perf_counter()
-pipeline.rank_all(config, collection, embeddings, dims)
+pipeline.rank_all(inputs, ignore, None, None)
 print(json.dumps(stages | {"ranking": time.perf_counter() - started}))
 """
 

@@ -131,7 +131,7 @@ def embed(
                 )
                 embedded.append(_estimated(collection.name, estimate))
             else:
-                stored = pipeline.embed_texts(one, collection, on_event, model, executor)
+                stored = pipeline.embed_texts(one, collection, model, on_event, executor)
                 embedded.append(_embedded(collection.name, stored))
     return output.show(embed_article(embedded))
 

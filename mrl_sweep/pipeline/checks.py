@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.decision.units import check_fields
+from mrl_sweep.deploying.findings import which_sizes
 from mrl_sweep.deploying.funnels import parse_funnel
 from mrl_sweep.deploying.index_spec import LIVE, parse_index
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, check_target, target_named
-from mrl_sweep.embedding import Embedder
+from mrl_sweep.embedding import Embedder, candidate_dims, known_facts
 from mrl_sweep.embedding.protocol import GUESSED
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import json_digest
@@ -42,6 +43,25 @@ def check_settings(config: SweepConfig) -> None:
     check_rescore(config)
     check_executor(config)
     check_out(config)
+
+
+def check_before_embedding(config: SweepConfig, collection: Collection, model: Model) -> None:
+    """Raise InputError for what does not fit the data, the run at `--out`, or sizes and indexes, as far as sizes are known."""
+    check_data(config, collection)
+    check_earlier(config, collection, model)
+    check_verifiable(config, model)
+    check_indexes(config, None, len(collection.documents))
+    if (facts := known_facts(model.documents, model.store)) is not None:
+        check_model(config, facts)
+        check_sizes(config, facts.dim)
+        planned = candidate_dims(config.sweep.dims, facts.dim, facts.trained_dims)
+        check_indexes(config, which_sizes(planned, None), len(collection.documents))
+
+
+def check_embedded(config: SweepConfig, embeddings: Embeddings) -> None:
+    """Raise InputError for vectors that nothing can find, where strict, and for sizes that they do not have."""
+    check_vectors(config, embeddings)
+    check_sizes(config, embeddings.documents.dim)
 
 
 def check_complete(config: SweepConfig) -> None:

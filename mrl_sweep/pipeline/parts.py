@@ -49,17 +49,17 @@ def run_part(config: SweepConfig, part: Part, on_event: OnEvent = ignore) -> Rep
     with job.timed("load the collection", on_event):
         collection = job.load(config)
     with job.executor_of(config, on_event) as executor:
-        resolved, embeddings, dims = job.embed_checked(config, collection, open_model(config), on_event)
-        facts = _facts(config, collection, embeddings)
+        inputs = job.embed_checked(config, collection, open_model(config), on_event, executor=None)
+        facts = _facts(config, collection, inputs.embeddings)
         _refuse_other_facts(folder, facts)
         if part not in finished_parts(folder):
-            checkpoint = open_checkpoint(local_store(config), embeddings.documents, on_event)
-            options = rank_options(resolved, collection, embeddings, dims, on_event, checkpoint, executor)
-            rows = (part.rows(len(embeddings.documents)),)
+            checkpoint = open_checkpoint(local_store(config), inputs.embeddings.documents, on_event)
+            options = rank_options(inputs, on_event, checkpoint, executor)
+            rows = (part.rows(len(inputs.embeddings.documents)),)
             with job.timed("rank", on_event):
                 counts = {
                     pass_key(one.task): Partial(rows, count(replace(one, task=one.task.of(rows)), options, on_event))
-                    for _, _, one in passes(resolved, collection, embeddings, dims, options)
+                    for _, _, one in passes(inputs, options)
                 }
             write_part(folder, part, facts, counts)
             checkpoint.clear()

@@ -13,29 +13,25 @@ from mrl_sweep.decision.queries_needed import queries_for_share, strictest_words
 from mrl_sweep.decision.units import cluster_labels, count_units
 from mrl_sweep.deploying.findings import which_sizes
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
-from mrl_sweep.embedding import Embedder, VectorSource, candidate_dims, embed, known_facts
+from mrl_sweep.embedding import Embedder, VectorSource, candidate_dims, embed
 from mrl_sweep.events import Note, OnEvent, Stage, Timing, ignore
 from mrl_sweep.execution.parts import open_checkpoint
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline.checks import (
-    check_data,
-    check_earlier,
+    check_before_embedding,
+    check_embedded,
     check_executor,
     check_indexes,
     check_measures,
-    check_model,
     check_settings,
     check_single,
-    check_sizes,
     check_truncation,
-    check_vectors,
-    check_verifiable,
 )
 from mrl_sweep.pipeline.deployment import measure_deployed
 from mrl_sweep.pipeline.models import Model, embed_there, open_model
 from mrl_sweep.pipeline.outlook import bounded_funnels
 from mrl_sweep.pipeline.summary import summarise
-from mrl_sweep.pipeline.sweep import judge_sweep, rank_all
+from mrl_sweep.pipeline.sweep import SweepInputs, judge_sweep, rank_all
 from mrl_sweep.ranking.codes.precision import HAMMING
 from mrl_sweep.ranking.counting import Executor
 from mrl_sweep.report.document import Report
@@ -84,8 +80,8 @@ def run_on(
     config: SweepConfig,
     collection: Collection,
     model: Model,
-    on_event: OnEvent = ignore,
-    executor: Executor | None = None,
+    on_event: OnEvent,
+    executor: Executor | None,
     *,
     resume: bool = True,
 ) -> Report:
@@ -93,12 +89,12 @@ def run_on(
 
     `executor` None counts with threads of this process; `resume` goes on from the partial counts of an interrupted run.
     """
-    config, embeddings, dims = embed_checked(config, collection, model, on_event, executor)
-    checkpoint = open_checkpoint(local_store(config), embeddings.documents, on_event)
+    inputs = embed_checked(config, collection, model, on_event, executor)
+    config = inputs.config
+    checkpoint = open_checkpoint(local_store(config), inputs.embeddings.documents, on_event)
     with timed("rank", on_event):
-        counted = checkpoint if resume else None
-        ranks, rotation = rank_all(config, collection, embeddings, dims, on_event, counted, executor)
-    sweep = judge_sweep(config, collection, embeddings, ranks, rotation)
+        ranks, rotation = rank_all(inputs, on_event, checkpoint if resume else None, executor)
+    sweep = judge_sweep(inputs, ranks, rotation)
     with timed("measure indexes", on_event):
         sweep = replace(sweep, funnels=bounded_funnels(sweep, config.deploy.funnel))
         sweep = measure_deployed(sweep, on_event)
@@ -117,7 +113,7 @@ def run_on(
     return report
 
 
-def executor_of(config: SweepConfig, on_event: OnEvent = ignore) -> AbstractContextManager[Executor | None]:
+def executor_of(config: SweepConfig, on_event: OnEvent) -> AbstractContextManager[Executor | None]:
     """The configured executor for as long as the block lasts; None for threads of this process, which each ranking makes."""
     check_executor(config)
     if config.run.executor == settings.ExecutorName.LOCAL:
@@ -128,32 +124,19 @@ def executor_of(config: SweepConfig, on_event: OnEvent = ignore) -> AbstractCont
 
 
 def embed_checked(
-    config: SweepConfig,
-    collection: Collection,
-    model: Model,
-    on_event: OnEvent = ignore,
-    executor: Executor | None = None,
-) -> tuple[SweepConfig, Embeddings, tuple[int, ...]]:
-    """The configuration with the similarity that the model was trained for, the embeddings, and the sizes to rank.
+    config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent, executor: Executor | None
+) -> SweepInputs:
+    """The embeddings and the sizes to rank, the configuration with the similarity that the model was trained for.
 
     What does not fit sizes or indexes is refused before anything is embedded, as far as the sizes are known by then.
     """
     config = in_the_targets_terms(config)
-    check_data(config, collection)
-    check_earlier(config, collection, model)
-    check_verifiable(config, model)
     if collection.label_free:
         config = config.unless_given("decision", "retain", LABEL_FREE_RETAIN)
+    check_before_embedding(config, collection, model)
     on_event(Note(provable(config, collection)))
-    check_indexes(config, None, len(collection.documents))
-    if (facts := known_facts(model.documents, model.store)) is not None:
-        planned = candidate_dims(config.sweep.dims, facts.dim, facts.trained_dims)
-        check_model(config, facts)
-        check_sizes(config, facts.dim)
-        check_indexes(config, which_sizes(planned, None), len(collection.documents))
-    embeddings = embed_texts(config, collection, on_event, model, executor)
-    check_vectors(config, embeddings)
-    check_sizes(config, embeddings.documents.dim)
+    embeddings = embed_texts(config, collection, model, on_event, executor)
+    check_embedded(config, embeddings)
     if (own := embeddings.model.get("similarity")) in list(Similarity):
         config = config.unless_given("sweep", "similarity", Similarity(own))
     dims = sizes(config, embeddings)
@@ -161,7 +144,7 @@ def embed_checked(
         chosen = ", ".join(map(str, dims[::-1]))
         on_event(Note(f"sizes {chosen}: halved, for vectors do not say what their model was trained for; --dims chooses others"))
     check_indexes(config, which_sizes(dims, None), len(collection.documents))
-    return config, embeddings, dims
+    return SweepInputs(config, collection, embeddings, dims)
 
 
 def provable(config: SweepConfig, collection: Collection) -> str:
@@ -194,17 +177,9 @@ def load(config: SweepConfig, on_event: OnEvent = ignore) -> Collection:
 
 
 def embed_texts(
-    config: SweepConfig,
-    collection: Collection,
-    on_event: OnEvent = ignore,
-    model: Model | None = None,
-    executor: Executor | None = None,
+    config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent, executor: Executor | None
 ) -> Embeddings:
-    """Full-size vectors of the collection, from the store where it has them; `model` is the configured one, opened already.
-
-    Where `executor` is a cluster, its nodes embed what is missing.
-    """
-    model = model or open_model(config)
+    """Full-size vectors of the collection, from the store where it has them; a cluster's nodes embed what is missing."""
     on_event(Stage("start the model"))
     if executor is not None:
         embed_there(config, executor, collection, model, on_event)

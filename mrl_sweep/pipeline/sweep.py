@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +13,7 @@ from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.units import cluster_labels
 from mrl_sweep.deploying.findings import Evaluation
 from mrl_sweep.deploying.targets import target_named
-from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.events import OnEvent
 from mrl_sweep.execution.resources import Limits, RankInputs, prepare
 from mrl_sweep.measures.measure import asked_documents
 from mrl_sweep.ranking.counting import Checkpoint, Executor
@@ -34,6 +34,16 @@ ZERO_SHARE: Final = 0.01
 """A size at which more than this share of the documents lose all their numbers is not acceptable, whatever it scores."""
 
 
+@dataclass(frozen=True, slots=True)
+class SweepInputs:
+    """What is ranked: a collection with its embeddings, at these sizes, as the configuration says that is complete by now."""
+
+    config: SweepConfig
+    collection: Collection
+    embeddings: Embeddings
+    dims: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep(Evaluation):
     """The evaluation of everything that was ranked, and all it rests on; indexes and funnels join as they are measured.
@@ -50,10 +60,9 @@ class Sweep(Evaluation):
     funnels: tuple[FunnelRow, ...] = ()
 
 
-def judge_sweep(
-    config: SweepConfig, collection: Collection, embeddings: Embeddings, ranks: Ranks, rotation: Float32Array | None = None
-) -> Sweep:
+def judge_sweep(inputs: SweepInputs, ranks: Ranks, rotation: Float32Array | None) -> Sweep:
     """Scores of every candidate under every measure that is asked for, and the verdict on the exact prefixes."""
+    config, collection, embeddings = inputs.config, inputs.collection, inputs.embeddings
     decision = config.decision
     required = tuple(dict.fromkeys((decision.measures[0], *decision.require)))
     return Sweep.of(
@@ -95,96 +104,86 @@ def unfit_candidates(embeddings: Embeddings, ranks: Ranks) -> dict[Configuration
 
 
 def rank_all(
-    config: SweepConfig,
-    collection: Collection,
-    embeddings: Embeddings,
-    dims: Sequence[int],
-    on_event: OnEvent = ignore,
-    checkpoint: Checkpoint | None = None,
-    executor: Executor | None = None,
+    inputs: SweepInputs, on_event: OnEvent, checkpoint: Checkpoint | None, executor: Executor | None
 ) -> tuple[Ranks, Float32Array | None]:
     """The ranks of every configuration that is no index, and the rotation that PCA fitted."""
-    options = rank_options(config, collection, embeddings, dims, on_event, checkpoint, executor)
+    options = rank_options(inputs, on_event, checkpoint, executor)
     counted, fitted = [], None
-    for basis, rotation, one in passes(config, collection, embeddings, dims, options):
+    for basis, rotation, one in passes(inputs, options):
         counted.append(one.ranks(count(one, options, on_event)))
         fitted = rotation if basis == Basis.PCA else fitted
-    return together(config, collection, embeddings, counted, options), fitted
+    return with_rescored(inputs, join(counted), options), fitted
 
 
-def passes(
-    config: SweepConfig, collection: Collection, embeddings: Embeddings, dims: Sequence[int], options: RankOptions
-) -> Iterator[tuple[str, Float32Array | None, Pass]]:
+def passes(inputs: SweepInputs, options: RankOptions) -> Iterator[tuple[str, Float32Array | None, Pass]]:
     """Each pass that the configuration asks for, with its basis and rotation.
 
     First float32: the model's own prefixes, and the sizes below full on the axes of each control, which says nothing at full
     size. Then every other precision of the model's own axes and of PCA's: one pass for all sizes of signs, one for each size of
     the other codes, whose scale is that of the renormalised prefix.
     """
-    vectors, similarity = embeddings.documents, config.sweep.similarity
-    own = prefixes(dims, similarity)
-    yield Basis.PREFIX, None, prepare_space(own, vectors, embeddings.queries, collection.qrels, options)
+    config, vectors, queries, dims = inputs.config, inputs.embeddings.documents, inputs.embeddings.queries, inputs.dims
+
+    def prepared(space: RankedSpace) -> Pass:
+        return prepare_space(space, vectors, queries, inputs.collection.qrels, options)
+
+    own = prefixes(dims, config.sweep.similarity)
+    yield Basis.PREFIX, None, prepared(own)
     to_code: list[tuple[RankedSpace, Float32Array | None]] = [(own, None)]
     smaller = [dim for dim in dims if dim < vectors.dim]
     controls = [basis for basis in config.sweep.basis if basis != Basis.PREFIX] if smaller else []
     for basis, rotation in rotations(controls, vectors, np.random.default_rng(SEED)) if controls else ():
-        turned = prefixes(smaller, similarity, basis=basis, rotation=rotation)
-        yield basis, rotation, prepare_space(turned, vectors, embeddings.queries, collection.qrels, options)
+        yield basis, rotation, prepared(prefixes(smaller, config.sweep.similarity, basis=basis, rotation=rotation))
         if basis == Basis.PCA:
-            to_code.append((prefixes(dims, similarity, basis=basis, rotation=rotation), rotation))
+            to_code.append((prefixes(dims, config.sweep.similarity, basis=basis, rotation=rotation), rotation))
     symmetric = target_named(config.deploy.target).compares_codes
     for uncoded, fitted in to_code:
         for space in coded_spaces([uncoded], config.sweep.precision, vectors, symmetric=symmetric):
-            basis = space.candidates[0].basis
-            yield basis, fitted, prepare_space(space, vectors, embeddings.queries, collection.qrels, options)
+            yield space.candidates[0].basis, fitted, prepared(space)
 
 
-def together(
-    config: SweepConfig, collection: Collection, embeddings: Embeddings, counted: Sequence[Ranks], options: RankOptions
-) -> Ranks:
-    """The ranks of all passes as one, with each rescoring that follows from them; lists no deeper than later commands need."""
-    vectors, ranks = embeddings.documents, zeros_of_float32(join(counted))
+def with_rescored(inputs: SweepInputs, ranks: Ranks, options: RankOptions) -> Ranks:
+    """The ranks of all passes with each rescoring that follows from them; lists no deeper than later commands need."""
+    config, vectors, queries, qrels = (
+        inputs.config,
+        inputs.embeddings.documents,
+        inputs.embeddings.queries,
+        inputs.collection.qrels,
+    )
+    ranks = zeros_of_float32(ranks)
     rescores = [Rescore.parse(text) for text in config.sweep.rescore]
     if rescores and any(candidate.precision != FLOAT32 for candidate in ranks.candidates):
         cutoff, own = deepest_cutoff(config), not target_named(config.deploy.target).stores_full_vectors
-        queries = embeddings.queries
-        ranks = rescored(ranks, rescores, vectors, queries, collection.qrels, options, cutoff=cutoff, at_own_size=own)
+        ranks = rescored(ranks, rescores, vectors, queries, qrels, options, cutoff=cutoff, at_own_size=own)
     depth = min(kept_depth(config), len(vectors))
     if ranks.top is None or ranks.top.depth <= depth:
         return ranks
     return replace(ranks, top=TopDocuments(ranks.top.rows[:, :, :depth], ranks.top.scores[:, :, :depth]))
 
 
-def rank_options(
-    config: SweepConfig,
-    collection: Collection,
-    embeddings: Embeddings,
-    dims: Sequence[int],
-    on_event: OnEvent = ignore,
-    checkpoint: Checkpoint | None = None,
-    executor: Executor | None = None,
-) -> RankOptions:
+def rank_options(inputs: SweepInputs, on_event: OnEvent, checkpoint: Checkpoint | None, executor: Executor | None) -> RankOptions:
     """How the configured passes are run, with lists of the best as deep as the longest shortlist.
 
     `executor` None: by threads of this process.
     """
-    vectors, rescores = embeddings.documents, [Rescore.parse(text) for text in config.sweep.rescore]
+    config, collection, vectors = inputs.config, inputs.collection, inputs.embeddings.documents
+    rescores = [Rescore.parse(text) for text in config.sweep.rescore]
     shortlist = shortlist_depth(rescores, deepest_cutoff(config))
     n_bases = 1 + (Basis.PCA in config.sweep.basis)
-    n_codes = len(dims) * n_bases * sum(precision != FLOAT32 for precision in config.sweep.precision)
-    inputs = RankInputs(
+    n_codes = len(inputs.dims) * n_bases * sum(precision != FLOAT32 for precision in config.sweep.precision)
+    to_rank = RankInputs(
         vectors=vectors,
         qrels=collection.qrels,
-        n_sizes=len(dims),
+        n_sizes=len(inputs.dims),
         depth=min(max(kept_depth(config), shortlist), len(vectors)),
         similarity=config.sweep.similarity,
         own_rows=left_out(collection, identical=config.sweep.exclude_identical),
-        n_kept=len(dims) * n_bases + n_codes * (1 + len(rescores)),
+        n_kept=len(inputs.dims) * n_bases + n_codes * (1 + len(rescores)),
         n_trained=min(TRAINING_ROWS, len(vectors)) if n_codes or n_bases > 1 else 0,
         n_rescored=n_codes if rescores else 0,
     )
     limits = Limits(threads=config.run.threads, max_memory=config.run.max_memory, device=config.model.device)
-    options = prepare(inputs, limits, checkpoint=checkpoint, on_event=on_event)
+    options = prepare(to_rank, limits, checkpoint=checkpoint, on_event=on_event)
     return options if executor is None else replace(options, executor=executor)
 
 

@@ -124,8 +124,8 @@ def test_the_workers_of_a_ray_that_is_started_here_do_not_give_way(monkeypatch: 
 
 def test_an_address_without_ray_is_refused() -> None:
     with pytest.raises(InputError) as caught:
-        executor_of(SweepConfig.of(address="auto"))
+        executor_of(SweepConfig.of(address="auto"), ignore)
     assert (caught.value.message, caught.value.hint) == (
         "address= is of a Ray cluster, and threads here are to count", "--executor ray",
     )  # fmt: skip
-    assert executor_of(SweepConfig.of(address="auto", executor="local")).__enter__() is None
+    assert executor_of(SweepConfig.of(address="auto", executor="local"), ignore).__enter__() is None
