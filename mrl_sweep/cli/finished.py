@@ -192,13 +192,13 @@ def score(
     from mrl_sweep.report.render import escape
     from mrl_sweep.runs.returned import read_returned, score_returned
 
-    scored = score_returned(run, settings, read_returned(trec), claimed=codes, name=name or trec.stem)
-    report = scored.run.report
+    scored, sentence = score_returned(run, settings, read_returned(trec), claimed=codes, name=name or trec.stem)
+    report = scored.report
     if settings.run.out is not None:
         if settings.run.out.resolve() in (run.resolve(), run.parent.resolve()):
             raise InputError(f"will not write to {settings.run.out}: it is the run", "give --out another folder")
-        report = write_run(settings.run.out, report, scored.run.data)
+        report = write_run(settings.run.out, report, scored.data)
     if invocation.format == "text" and invocation.quiet < 2:
-        write_line(escape.plain(scored.sentence), sys.stdout if settings.run.output is None else sys.stderr)
+        write_line(escape.plain(sentence), sys.stdout if settings.run.output is None else sys.stderr)
     if invocation.format != "text" or settings.run.output is not None:
         output.show(report)

@@ -16,10 +16,9 @@ from mrl_sweep.deploying.indexes.building import IndexShelf
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements
 from mrl_sweep.deploying.indexes.measuring import measure_funnel, measure_points, over_a_sample
 from mrl_sweep.errors import InputError
-from mrl_sweep.events import OnEvent, ignore
+from mrl_sweep.events import OnEvent
 from mrl_sweep.files import json_digest
 from mrl_sweep.measures.score import score
-from mrl_sweep.pipeline.outlook import recommended_funnel
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.settings.paths import index_folder
 from mrl_sweep.types import EXACT, SEED, Advice, Basis
@@ -34,15 +33,13 @@ LEAST_SAMPLED: Final = 1000
 """Documents below which a sample of them says nothing of growth."""
 
 
-def measure_deployed(sweep: Sweep, on_event: OnEvent = ignore) -> Sweep:
+def measure_deployed(sweep: Sweep, on_event: OnEvent) -> Sweep:
     """Build, weigh, time and search each index at the sizes that matter, and the funnels worth it; none for `--index none`."""
     settings = sweep.config.sweep
     if not settings.index:
         return sweep
     funnels = [parse_funnel(text) for text in sweep.config.deploy.funnel]
-    recommended = recommended_funnel(sweep.funnels)
-    if recommended is not None and recommended not in funnels:
-        funnels.append(recommended)
+    funnels += [one.funnel for one in sweep.funnels if one.recommended and one.funnel not in funnels]
     measured: list[IndexMeasurement] = []
     unbuilt: list[Advice] = []
     for spec in (spec for spec in settings.index if not spec.startswith(LIVE)):

@@ -13,6 +13,7 @@ from mrl_sweep.decision.controls import against_random
 from mrl_sweep.decision.judging import Question, judge_each
 from mrl_sweep.decision.units import unit_of
 from mrl_sweep.decision.walk import decide
+from mrl_sweep.deploying.bill import GIB
 from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, bytes_in_memory, which_sizes
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
     from mrl_sweep.projection.growth import CorpusSize, Forecast, Growth
 
 
+AGREEMENT_AT: Final = 10
+"""How many first documents the agreement that every report tells is of."""
+
 SHORTEST: Final = 100
 """The shortest shortlist of the grid where no measure has a cut-off that says."""
+
+_UNKNOWN: Final = Evidence(mean=0.0)
 
 _VALUES_AT_ONCE: Final = 2**20
 """Values of queries that are judged together: judging holds some twenty arrays of them."""
@@ -47,7 +53,7 @@ def budget_rows(
     from mrl_sweep.deploying.tenants import Budget, choose_within
 
     budgets = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in budget_ms]
-    budgets += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * 2**30))) for gib in budget_gib]
+    budgets += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * GIB))) for gib in budget_gib]
     measure, weighed = evaluation.policy.required[0], [_weighed(one, target, evaluation) for one in findings.values()]
     return tuple(_budget_row(words, choose_within(weighed, budget, measure), measure) for words, budget in budgets)
 
@@ -191,7 +197,24 @@ def missing_prompts(model: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     return family.name, {role: text for role, text in trained.items() if text and not prompts.get(role)}
 
 
-def bounded_funnels(evaluation: Evaluation, named: Sequence[str]) -> tuple[FunnelRow, ...]:
+@dataclass(frozen=True, slots=True)
+class BoundedFunnel:
+    """A funnel judged in its worst and in its best case; `recommended` is the cheapest of which the worst case passes."""
+
+    funnel: Funnel
+    worst: Judgement
+    best: Judgement
+    recommended: bool
+
+    @property
+    def outcome(self) -> Outcome:
+        """PASS where the worst case passes, FAIL where the best case is too low; between them the bounds cannot tell."""
+        if self.worst.outcome is Outcome.PASS:
+            return Outcome.PASS
+        return Outcome.FAIL if self.best.outcome is Outcome.FAIL else Outcome.INCONCLUSIVE
+
+
+def bounded_funnels(evaluation: Evaluation, named: Sequence[str]) -> tuple[BoundedFunnel, ...]:
     """Every funnel bounded from the ranks, judged for every required measure; the cheapest proven one is recommended.
 
     Those of the grid over the sizes that matter, and those `named` (`64:200:768`) whose two sizes were ranked. None without
@@ -205,25 +228,48 @@ def bounded_funnels(evaluation: Evaluation, named: Sequence[str]) -> tuple[Funne
     worst_at = cache(lambda share: bounds.judged(bounds.worst, cheaper, share))
     recommended = cheapest_proven(cheaper, n, lambda i, share: worst_at(share)[i].outcome is Outcome.PASS)
     cases = zip(funnels, bounds.judged(bounds.worst, funnels), bounds.judged(bounds.best, funnels), strict=True)
-    return tuple(
-        _bounded_row(evaluation, funnel, worst, best, recommended=funnel == recommended) for funnel, worst, best in cases
+    return tuple(BoundedFunnel(funnel, worst, best, recommended=funnel == recommended) for funnel, worst, best in cases)
+
+
+def funnel_rows(evaluation: Evaluation, bounded: Sequence[BoundedFunnel], findings: Findings) -> tuple[FunnelRow, ...]:
+    """The bounded funnels, with the finding of each that was measured; then those measured at sizes that were not ranked."""
+    bounds = {one.funnel: one for one in bounded}
+    measured = {funnel: finding for one, finding in findings.items() if (funnel := Funnel.of(one)) is not None}
+    funnels = dict.fromkeys((*bounds, *measured))
+    return tuple(_funnel_row(evaluation, funnel, bounds.get(funnel), measured.get(funnel)) for funnel in funnels)
+
+
+def _funnel_row(evaluation: Evaluation, funnel: Funnel, bounded: BoundedFunnel | None, finding: Finding | None) -> FunnelRow:
+    """What is known of a funnel: its own finding says more than any bound, and it is recommended only where that passes too."""
+    n, required = evaluation.ranks.n_documents, evaluation.policy.required
+    shares = {str(measure): _funnel_share(measure, bounded, finding) for measure in required}
+    first = shares[str(required[0])]
+    judged = finding.judgement if finding is not None else bounded
+    return FunnelRow(
+        configuration=str(funnel.configuration),
+        small=funnel.small,
+        shortlist=funnel.shortlist,
+        large=funnel.large,
+        measure=str(required[0]),
+        kept_low=first.kept_low,
+        kept_high=first.kept_high,
+        at_least=first.at_least,
+        measured_kept=first.measured_kept,
+        operations=funnel.operations(n),
+        full_operations=n * evaluation.full.dim,
+        hot_bytes=funnel.hot_bytes(n),
+        verdict=str(judged.outcome if judged is not None else Outcome.NOT_TESTED),
+        recommended=bounded is not None and bounded.recommended and (finding is None or finding.acceptable),
+        latency_ms={} if finding is None else {"p50": finding.cost.p50_ms, "p99": finding.cost.p99_ms},
+        measures=shares,
     )
 
 
-def recommended_funnel(rows: Sequence[FunnelRow]) -> Funnel | None:
-    """The funnel that is recommended among these; None where none is."""
-    return next((Funnel(row.small, row.shortlist, row.large) for row in rows if row.recommended), None)
-
-
-def funnel_rows(evaluation: Evaluation, bounded: Sequence[FunnelRow], findings: Findings) -> tuple[FunnelRow, ...]:
-    """The bounded funnels, with the finding of each that was measured; then those measured at sizes that were not ranked."""
-    rows = {row.configuration: row for row in bounded}
-    for configuration, finding in findings.items():
-        funnel = Funnel.of(configuration)
-        if funnel is not None:
-            row = rows.get(str(configuration)) or _row(evaluation, funnel, str(Outcome.NOT_TESTED), {})
-            rows[row.configuration] = _measured_row(evaluation, row, finding)
-    return tuple(rows.values())
+def _funnel_share(measure: Measure, bounded: BoundedFunnel | None, finding: Finding | None) -> FunnelShare:
+    low, high = (bounded.worst.evidence[measure], bounded.best.evidence[measure]) if bounded else (_UNKNOWN, _UNKNOWN)
+    own = finding.judgement.evidence[measure] if finding else _UNKNOWN
+    at_least = own.at_least if finding else low.at_least
+    return FunnelShare(kept_low=low.kept, kept_high=high.kept, at_least=at_least, measured_kept=own.kept)
 
 
 def _funnels(evaluation: Evaluation, texts: Sequence[str]) -> tuple[Funnel, ...]:
@@ -292,58 +338,3 @@ def _side_by_side(scored: Sequence[Scores]) -> Scores:
         np.concatenate([one.values for one in scored], axis=1),
         np.concatenate([one.counted for one in scored]),
     )
-
-
-def _bounded_row(evaluation: Evaluation, funnel: Funnel, worst: Judgement, best: Judgement, *, recommended: bool) -> FunnelRow:
-    """PASS where the worst case passes, FAIL where the best case is too low; between them the bounds cannot tell."""
-    low, high = worst.evidence, best.evidence
-    outcome = Outcome.FAIL if best.outcome is Outcome.FAIL else Outcome.INCONCLUSIVE
-    if worst.outcome is Outcome.PASS:
-        outcome = Outcome.PASS
-    shares = {
-        str(measure): FunnelShare(kept_low=low[measure].kept, kept_high=high[measure].kept, at_least=low[measure].at_least)
-        for measure in evaluation.policy.required
-    }
-    return replace(_row(evaluation, funnel, str(outcome), shares), recommended=recommended)
-
-
-def _row(evaluation: Evaluation, funnel: Funnel, verdict: str, shares: dict[str, FunnelShare]) -> FunnelRow:
-    n, measure = evaluation.ranks.n_documents, str(evaluation.policy.required[0])
-    first = shares.get(measure, FunnelShare())
-    return FunnelRow(
-        configuration=str(funnel.configuration),
-        small=funnel.small,
-        shortlist=funnel.shortlist,
-        large=funnel.large,
-        measure=measure,
-        kept_low=first.kept_low,
-        kept_high=first.kept_high,
-        at_least=first.at_least,
-        operations=funnel.operations(n),
-        full_operations=n * evaluation.full.dim,
-        hot_bytes=funnel.hot_bytes(n),
-        verdict=verdict,
-        measures=shares,
-    )
-
-
-def _measured_row(evaluation: Evaluation, row: FunnelRow, finding: Finding) -> FunnelRow:
-    """The row with the funnel's own finding, which says more than any bound; it is recommended only where that passes too."""
-    evidence = finding.judgement.evidence
-    shares = {
-        str(measure): _with_measured(row.measures.get(str(measure), FunnelShare()), evidence[measure])
-        for measure in evaluation.policy.required
-    }
-    return replace(
-        row,
-        verdict=str(finding.judgement.outcome),
-        recommended=row.recommended and finding.acceptable,
-        at_least=shares[row.measure].at_least,
-        measured_kept=shares[row.measure].measured_kept,
-        latency_ms={"p50": finding.cost.p50_ms, "p99": finding.cost.p99_ms},
-        measures=shares,
-    )
-
-
-def _with_measured(share: FunnelShare, evidence: Evidence) -> FunnelShare:
-    return replace(share, measured_kept=evidence.kept, at_least=evidence.at_least)

@@ -25,7 +25,7 @@ from mrl_sweep.decision.slices import (
 from mrl_sweep.deploying.findings import Fewest, Findings, fewest_of, findings_of, which_sizes
 from mrl_sweep.deploying.targets import target_advice, target_named
 from mrl_sweep.measures.score import agreement
-from mrl_sweep.pipeline.outlook import budget_rows, funnel_rows, projection_rows, surroundings
+from mrl_sweep.pipeline.outlook import AGREEMENT_AT, budget_rows, funnel_rows, projection_rows, surroundings
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.ranking.exact import TRAINING_ROWS
 from mrl_sweep.report.content.advice import advise
@@ -35,7 +35,6 @@ from mrl_sweep.report.document_rows import LoserRow, SliceRow
 from mrl_sweep.report.folder import RunData, mentioned_rows
 from mrl_sweep.types import FLOAT32, SEED, Advice, Collection, Configuration, Qrels, Ranks
 
-AGREEMENT_AT: Final = 10
 LOSERS: Final = 5
 TIE_RULE: Final = "expectation over tied documents"
 TIE_RULE_OF_LISTS: Final = "tied documents in the order of the corpus"

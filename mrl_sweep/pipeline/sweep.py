@@ -16,11 +16,11 @@ from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.events import OnEvent
 from mrl_sweep.execution.resources import Limits, RankInputs, prepare
 from mrl_sweep.measures.measure import asked_documents
+from mrl_sweep.pipeline.outlook import AGREEMENT_AT, BoundedFunnel
 from mrl_sweep.ranking.counting import Checkpoint, Executor
 from mrl_sweep.ranking.exact import TRAINING_ROWS, Pass, RankOptions, coded_spaces, count, join, prepare_space, zeros_of_float32
 from mrl_sweep.ranking.ranked_space import RankedSpace, prefixes, rotations
 from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_depth
-from mrl_sweep.report.document_rows import FunnelRow
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import FLOAT32, SEED, Advice, Basis, Collection, Configuration, Embeddings, Float32Array, Ranks, TopDocuments
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
 
 
-AGREEMENT_DEPTH: Final = 10
 RUN_FILE_DEPTH: Final = 100
 ZERO_SHARE: Final = 0.01
 """A size at which more than this share of the documents lose all their numbers is not acceptable, whatever it scores."""
@@ -57,7 +56,7 @@ class Sweep(Evaluation):
     rotation: Float32Array | None = None
     indexes: tuple[IndexMeasurement, ...] = ()
     left_out: tuple[Advice, ...] = ()
-    funnels: tuple[FunnelRow, ...] = ()
+    funnels: tuple[BoundedFunnel, ...] = ()
 
 
 def judge_sweep(inputs: SweepInputs, ranks: Ranks, rotation: Float32Array | None) -> Sweep:
@@ -191,7 +190,7 @@ def kept_depth(config: SweepConfig) -> int:
     """How many first documents of every ranking are kept: for the agreement, for run files."""
     decision = config.decision
     depths = [m.cutoff or 0 for m in (*decision.measures, *decision.require) if m.label_free]
-    return max(AGREEMENT_DEPTH, RUN_FILE_DEPTH if config.run.run_files else 0, *depths)
+    return max(AGREEMENT_AT, RUN_FILE_DEPTH if config.run.run_files else 0, *depths)
 
 
 def deepest_cutoff(config: SweepConfig) -> int:

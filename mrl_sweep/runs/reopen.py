@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from mrl_sweep.decision.policy import DecideBy, Policy
 from mrl_sweep.decision.units import cluster_labels
-from mrl_sweep.deploying.findings import Evaluation, Findings, fewest_of, findings_of
+from mrl_sweep.deploying.findings import Cost, Evaluation, Findings, fewest_of, findings_of
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import asked_documents, parse_measure, refuse_mixture
@@ -18,6 +18,7 @@ from mrl_sweep.pipeline.outlook import bounded_funnels, budget_rows, funnel_rows
 from mrl_sweep.report.content.advice import CODES, advise
 from mrl_sweep.report.content.build import build_report, cost_of
 from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
+from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import Configuration, IntArray, Measure, full_size
@@ -34,6 +35,17 @@ class EarlierRun(Evaluation):
     findings: Findings = field(default_factory=dict)
 
 
+class Measured(NamedTuple):
+    """What a configuration's finding holds besides its judgement: its cost, and the agreement of its lists by their depth."""
+
+    cost: Cost
+    agreement: Mapping[int, float]
+
+    @classmethod
+    def of(cls, row: CandidateRow) -> Self:
+        return cls(cost_of(row), {int(k): share for k, share in row.agreement.items()})
+
+
 def reopen(path: Path, config: SweepConfig) -> EarlierRun:
     """The run at `path` (its folder or report.json), judged by its own rule wherever `config` was not told another one.
 
@@ -44,8 +56,13 @@ def reopen(path: Path, config: SweepConfig) -> EarlierRun:
         return judged_run(written, data, config)
 
 
-def judged_run(written: Report, data: RunData, config: SweepConfig) -> EarlierRun:
-    """The run that a report and its ranks are, judged again: a finding for each configuration that has ranks."""
+def judged_run(
+    written: Report, data: RunData, config: SweepConfig, added: Mapping[Configuration, Measured] | None = None
+) -> EarlierRun:
+    """The run that a report and its ranks are, judged again: a finding for each configuration that has ranks.
+
+    `added` are configurations that the report does not hold yet, with what was measured of them; the ranks hold them already.
+    """
     measures, policy = rule_of(written, config)
     run = EarlierRun.of(
         data.ranks,
@@ -59,15 +76,17 @@ def judged_run(written: Report, data: RunData, config: SweepConfig) -> EarlierRu
         data=data,
         report=written,
     )
+    measured = {row.configuration: Measured.of(row) for row in written.candidates} | dict(added or {})
     findings = findings_of(
         run,
-        costs={row.configuration: cost_of(row) for row in written.candidates},
-        agreements={row.configuration: {int(k): share for k, share in row.agreement.items()} for row in written.candidates},
+        costs={configuration: one.cost for configuration, one in measured.items()},
+        agreements={configuration: one.agreement for configuration, one in measured.items()},
     )
     target, full = target_of(written, config), full_size(run.scores.candidates).dim
     fewest = fewest_of(run, refused=lambda one: target.refusal(one, full))
     scores = QueryScores(run.scores, data.query_ids)
-    judged = judged_anew(written, build_report(run.verdict, findings, scores, required=policy.required, fewest=fewest))
+    judged = build_report(run.verdict, findings, scores, required=policy.required, fewest=fewest)
+    judged = judged_anew(written, judged, measured)
     if _another_rule(written, judged, config):
         judged = recommended_anew(judged, run, findings, target)
     return replace(run, findings=findings, report=judged)
@@ -107,15 +126,15 @@ def target_of(report: Report, config: SweepConfig) -> Target:
     return target_named(config.deploy.target if "deploy.target" in config.origins else then)
 
 
-def judged_anew(written: Report, judged: Report) -> Report:
-    """The run's report with the verdict and rows of `judged`; everything else stays as it was written."""
+def judged_anew(written: Report, judged: Report, order: Iterable[Configuration]) -> Report:
+    """The run's report with the verdict and rows of `judged`, in this order; everything else stays as it was written."""
     rows = {row.configuration: row for row in judged.candidates}
     return replace(
         written,
         schema_version=SCHEMA_VERSION,
         status=judged.status,
         verdict=judged.verdict,
-        candidates=tuple(rows[row.configuration] for row in written.candidates if row.configuration in rows),
+        candidates=tuple(rows[configuration] for configuration in order if configuration in rows),
         scores=judged.scores,
     )
 

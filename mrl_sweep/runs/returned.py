@@ -16,14 +16,14 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep import words
+from mrl_sweep.deploying.findings import Cost
 from mrl_sweep.errors import InputError
+from mrl_sweep.pipeline.outlook import AGREEMENT_AT
 from mrl_sweep.report.content.sentence import demand
-from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run
-from mrl_sweep.runs.reopen import EarlierRun, judged_run
+from mrl_sweep.runs.reopen import EarlierRun, Measured, judged_run
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import NOT_RETRIEVED, Advice, Configuration, IntArray, Measure, Ranks, TopDocuments
+from mrl_sweep.types import NOT_RETRIEVED, Advice, Configuration, IntArray, Measure, Ranks, TopDocuments, full_size
 
 FORMS: Final = (
     'write TREC lines (query Q0 document rank score tag) or JSON lines: {"query_id": "q1", "ids": ["d3", "d7"], "ms": 4.2}'
@@ -209,20 +209,12 @@ def _refuse_strangers(returned: Returned, data: RunData) -> None:
         )
 
 
-OVERLAP_AT: Final = 10
+def score_returned(
+    path: Path, config: SweepConfig, returned: Returned, *, claimed: str | None, name: str
+) -> tuple[EarlierRun, str]:
+    """The run with the lists as a configuration of its own, and in a sentence what that keeps and what the index loses.
 
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """The run with the returned lists as a configuration of its own; `sentence` says what that keeps and what the index loses."""
-
-    run: EarlierRun
-    configuration: Configuration
-    sentence: str
-
-
-def score_returned(path: Path, config: SweepConfig, returned: Returned, *, claimed: str | None, name: str) -> Scored:
-    """The lists judged with the run's own evidence, against the exact ranks of the codes they claim to search.
+    They are judged with the run's own evidence, against the exact ranks of the codes that they claim to search.
 
     `claimed` is that configuration (`512:float16`), by default the run's smallest acceptable size; `name` is the index's name
     in the report. Raises InputError where the run has no exact ranks of it.
@@ -234,11 +226,12 @@ def score_returned(path: Path, config: SweepConfig, returned: Returned, *, claim
         if one in data.ranks.candidates:
             raise InputError(f"the run holds {one} already", "give the file another name, or --name NAME")
         ranks = ranks_of(returned, data, own_left_out=written.manifest.get("identical_excluded") is True)
-        run = judged_run(_with_row(written, one, ranks, data, twin), replace(data, ranks=_joined(data.ranks, one, ranks)), config)
+        with_lists = replace(data, ranks=_joined(data.ranks, one, ranks))
+        run = judged_run(written, with_lists, config, {one: _measured(ranks, data)})
         measure = run.policy.required[0]
         advice = _doubts(ranks, run.policy.required, len(data.query_ids))
         run = replace(run, report=replace(run.report, warnings=(*advice, *run.report.warnings)))
-        return Scored(run, one, _sentence(run, one, twin, measure, _overlap(data, twin, ranks.top)))
+        return run, _sentence(run, one, twin, measure, _overlap(data, twin, ranks.top))
 
 
 def _twin(data: RunData, claimed: str) -> Configuration:
@@ -271,32 +264,19 @@ def _joined(ranks: Ranks, one: Configuration, returned: ReturnedRanks) -> Ranks:
     return Ranks((*ranks.candidates, one), ranks.n_documents, above, tied, top, zero)
 
 
-def _with_row(written: Report, one: Configuration, ranks: ReturnedRanks, data: RunData, twin: Configuration) -> Report:
-    """The report with a row for the lists: their latency where the file has it, nothing of bytes."""
-    beside = next(row for row in written.candidates if row.configuration == twin)
-    full = max((c for c in data.ranks.candidates if c.is_exact_prefix), key=lambda c: c.dim)
-    shared = _overlap(data, full, ranks.top)
-    p50, p99 = np.percentile(ranks.times_ms, [50, 99]) if ranks.times_ms else (None, None)
-    row = CandidateRow(
-        basis=one.basis,
-        dim=one.dim,
-        index=one.index,
-        precision=one.precision,
-        verdict="not_tested",
-        bytes_per_vector=beside.bytes_per_vector,
-        measures={},
-        agreement={} if shared is None else {str(OVERLAP_AT): shared},
-        latency_ms={"p50": None if p50 is None else float(p50), "p99": None if p99 is None else float(p99)},
-    )
-    return replace(written, candidates=(*written.candidates, row))
+def _measured(ranks: ReturnedRanks, data: RunData) -> Measured:
+    """The lists' latency where the file has it, nothing of bytes; and how much they share with those of full size."""
+    p50, p99 = np.percentile(ranks.times_ms, [50, 99]).tolist() if ranks.times_ms else (None, None)
+    shared = _overlap(data, full_size(data.ranks.candidates), ranks.top)
+    return Measured(Cost(p50_ms=p50, p99_ms=p99), {} if shared is None else {AGREEMENT_AT: shared})
 
 
 def _overlap(data: RunData, exact: Configuration, top: IntArray) -> float | None:
     """The mean share of the exact search's first ten that the lists hold among their first ten; None where it was not kept."""
     if data.ranks.top is None or exact not in data.ranks.candidates or not len(data.query_ids):
         return None
-    best = data.ranks.top.rows[data.ranks.candidates.index(exact), :, :OVERLAP_AT]
-    shared = (best[:, :, None] == top[:, None, :OVERLAP_AT]).any(axis=2) & (best >= 0)
+    best = data.ranks.top.rows[data.ranks.candidates.index(exact), :, :AGREEMENT_AT]
+    shared = (best[:, :, None] == top[:, None, :AGREEMENT_AT]).any(axis=2) & (best >= 0)
     return float((shared.sum(axis=1) / np.maximum((best >= 0).sum(axis=1), 1)).mean())
 
 
@@ -312,7 +292,7 @@ def _sentence(run: EarlierRun, one: Configuration, twin: Configuration, measure:
         text += f" Exact search of the same codes keeps {words.percent(exact.kept)}: "
         loss = exact.kept - evidence.kept
         text += f"the index costs {words.percent(loss)}." if loss > 0 else "the index costs nothing."
-    return text + (f" It returns {words.percent(overlap)} of the exact first {OVERLAP_AT}." if overlap is not None else "")
+    return text + (f" It returns {words.percent(overlap)} of the exact first {AGREEMENT_AT}." if overlap is not None else "")
 
 
 def _doubts(ranks: ReturnedRanks, required: tuple[Measure, ...], n_queries: int) -> tuple[Advice, ...]:

@@ -26,6 +26,6 @@ def test_a_shortlist_is_as_long_as_the_longest_cutoff_or_a_hundred_where_none_ha
     ranks = Ranks(sizes, 10_000, np.zeros((2, n_queries), np.int64), np.zeros((2, n_queries), np.int64))
     required = [parse_measure(text) for text in measures]
     evaluation = replace(evaluated(score(ranks, qrels, required), Policy(required=tuple(required))), ranks=ranks, qrels=qrels)
-    rows = bounded_funnels(evaluation, ())
-    assert rows[0].shortlist == shortest
-    assert {(row.small, row.large) for row in rows} == {(32, 64)}
+    funnels = [one.funnel for one in bounded_funnels(evaluation, ())]
+    assert funnels[0].shortlist == shortest
+    assert {(funnel.small, funnel.large) for funnel in funnels} == {(32, 64)}
