@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,14 +17,9 @@ from mrl_sweep.settings.parsing import format_size, parse_size
 from mrl_sweep.settings.paths import inputs_of
 from mrl_sweep.settings.setting import Setting
 from mrl_sweep.settings.table import SETTINGS
-from mrl_sweep.words import plural
 
 if TYPE_CHECKING:
-    from mrl_sweep.embedding.embed_collection import Amount
-    from mrl_sweep.embedding.embed_collection import DryRun as WouldTake
-    from mrl_sweep.report.collections import EmbeddedCollection
     from mrl_sweep.settings.config import SweepConfig
-    from mrl_sweep.types import Embeddings
 
 
 @takes(*EMBED)
@@ -103,80 +97,16 @@ def embed(
     """Only fill the store; --dry-run says what that would take. A run then embeds nothing."""
     invocation = invocation_of(context, flags)
     settings = invocation.configure(config, flags)
-    from mrl_sweep.pipeline.checks import check_complete, check_embeds
-
-    check_complete(settings)
+    from mrl_sweep.pipeline.checks import check_complete
     from mrl_sweep.report.collections import embed_article
     from mrl_sweep.report.render import ARTICLE_FORMATS
 
+    check_complete(settings)
     output = prepare_output(invocation, settings.run.output, inputs_of(settings), ARTICLE_FORMATS)
-    from mrl_sweep.embedding.embed_collection import dry_run as would_take
     from mrl_sweep.execution.parts import Part
-    from mrl_sweep.pipeline import run as pipeline
-    from mrl_sweep.pipeline.models import open_model
-    from mrl_sweep.pipeline.parts import texts_of
+    from mrl_sweep.pipeline.embed import embed_each, estimate_each
 
-    model = open_model(settings)
-    check_embeds(model)
-    embedded: list[EmbeddedCollection] = []
-    with listening(invocation) as on_event, nullcontext() if dry_run else pipeline.executor_of(settings, on_event) as executor:
-        for one in settings.each():
-            collection = pipeline.load(one, on_event)
-            if part is not None:
-                collection = texts_of(collection, Part.parse(part))
-            if dry_run:
-                price = settings.model.price_per_million
-                estimate = would_take(
-                    collection, model.documents, model.store, query_model=model.queries, price_per_million=price
-                )
-                embedded.append(_estimated(collection.name, estimate))
-            else:
-                stored = pipeline.embed_texts(one, collection, model, on_event, executor)
-                embedded.append(_embedded(collection.name, stored))
+    of_texts = None if part is None else Part.parse(part)
+    with listening(invocation) as on_event:
+        embedded = (estimate_each if dry_run else embed_each)(settings, of_texts, on_event)
     return output.show(embed_article(embedded))
-
-
-def _embedded(name: str, stored: Embeddings) -> EmbeddedCollection:
-    from mrl_sweep.report.collections import EmbeddedCollection
-
-    documents, queries = len(stored.documents), len(stored.queries)
-    facts = {"model": stored.model.get("name"), "dim": stored.documents.dim, "documents": documents, "queries": queries}
-    what = f"{plural(documents, 'document')} and {plural(queries, 'query', 'queries')}"
-    sentence = f"{what} are stored, {stored.documents.dim} dimensions each."
-    return EmbeddedCollection(name=name, facts=facts, sentence=sentence)
-
-
-def _estimated(name: str, estimate: WouldTake) -> EmbeddedCollection:
-    from mrl_sweep.report.collections import EmbeddedCollection
-
-    to_embed = {"documents": _facts(estimate.documents), "queries": _facts(estimate.queries)}
-    facts = {
-        "model": estimate.model,
-        **to_embed,
-        "tokens_estimated": estimate.tokens,
-        "price_per_million": estimate.price_per_million,
-        "query_price_per_million": estimate.query_price_per_million,
-        "price": estimate.price,
-        "price_from": estimate.price_from or None,
-    }
-    price = "" if estimate.price is None else f", {estimate.price:,.2f} at {_prices(estimate)} per million tokens"
-    origin = f" ({estimate.price_from})" if estimate.price_from else ""
-    sentence = f"To embed: about {estimate.tokens:,} tokens{price}{origin}."
-    return EmbeddedCollection(name=name, facts=facts, sentence=sentence, to_embed=to_embed)
-
-
-def _prices(estimate: WouldTake) -> str:
-    """The price of a million tokens; of both models where their prices differ."""
-    prices = dict.fromkeys((estimate.price_per_million, estimate.query_price_per_million))
-    return " and ".join(f"{price:g}" for price in prices if price is not None)
-
-
-def _facts(amount: Amount) -> dict[str, Any]:
-    return {
-        "texts": amount.texts,
-        "stored": amount.stored,
-        "share_stored": amount.share_stored,
-        "to_embed": amount.to_embed,
-        "characters": amount.characters,
-        "tokens_estimated": amount.tokens,
-    }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +29,7 @@ from mrl_sweep.ranking.task import Partial
 from mrl_sweep.report.document import Report
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import local_store
-from mrl_sweep.types import Collection, Documents, Embeddings, FileRows, Queries
+from mrl_sweep.types import Collection, Embeddings
 from mrl_sweep.words import first_offenders
 
 _OWN: Final = ("run.output",)
@@ -112,39 +111,3 @@ def _deciding(facts: dict[str, Any]) -> dict[str, Any]:
     """The settings that decide the result."""
     settings = facts.get("settings")
     return {key: value for key, value in settings.items() if not key.startswith("run.")} if isinstance(settings, dict) else {}
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentSpan:
-    """Some consecutive documents of a corpus, as a corpus of their own."""
-
-    whole: Documents
-    start: int
-    stop: int
-
-    @property
-    def ids(self) -> Sequence[str]:
-        return self.whole.ids[self.start : self.stop]
-
-    @property
-    def file_rows(self) -> FileRows | None:
-        """Not known: only vectors that exist already are placed by it, and nothing is embedded of these."""
-        return None
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def texts(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
-        return self.whole.texts(self.start + start, self.stop if stop is None else min(self.start + stop, self.stop))
-
-    def titles(self, rows: Sequence[int]) -> list[str]:
-        return self.whole.titles([self.start + row for row in rows])
-
-    def excerpts(self, rows: Sequence[int]) -> list[str]:
-        return self.whole.excerpts([self.start + row for row in rows])
-
-
-def texts_of(collection: Collection, part: Part) -> Collection:
-    """The texts that this part embeds, as a collection whose judgments are meaningless: the queries belong to the first part."""
-    documents = DocumentSpan(collection.documents, *part.rows(len(collection.documents)))
-    return replace(collection, documents=documents, queries=collection.queries if part.number == 1 else Queries((), (), ()))

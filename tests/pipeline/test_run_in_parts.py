@@ -12,7 +12,8 @@ import pytest
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Note
 from mrl_sweep.execution.parts import Part
-from mrl_sweep.pipeline.parts import DocumentSpan, merge_parts, run_part, texts_of
+from mrl_sweep.pipeline.embed import DocumentSpan, texts_of
+from mrl_sweep.pipeline.parts import merge_parts, run_part
 from mrl_sweep.pipeline.run import load, run
 from mrl_sweep.settings.config import SweepConfig
 
