@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mrl_sweep.cli.console import write_line
-from mrl_sweep.cli.invocation import Invocation, invocation_of
-from mrl_sweep.cli.output import check_file, prepare_output
+from mrl_sweep.cli.invocation import Invocation, start
+from mrl_sweep.cli.output import files_of, prepare_output
 from mrl_sweep.cli.program import JUDGED, OUTPUT, PLAN, SCORE, takes
 from mrl_sweep.errors import InputError, naming
 
@@ -33,9 +33,7 @@ def report(context: typer.Context, run: RunFolder, **flags: Any) -> None:
 
     As it was written; or, with another share, measure or alpha, judged by that from its ranks.
     """
-    invocation = invocation_of(context, flags)
-    settings = invocation.configure(None, flags)
-    file = settings.run.output
+    invocation, settings = start(context, flags)
     from mrl_sweep.report.folder import read_runs
 
     if several := read_runs(run):
@@ -43,9 +41,9 @@ def report(context: typer.Context, run: RunFolder, **flags: Any) -> None:
         from mrl_sweep.report.render import SEVERAL_FORMATS
         from mrl_sweep.runs.together import together
 
-        output = prepare_output(invocation, file, [path for one in several.values() for path in files_of(one)], SEVERAL_FORMATS)
+        output = prepare_output(invocation, settings, files_of(*several.values()), SEVERAL_FORMATS)
         return output.show(several_article(together({name: judged(one, settings) for name, one in several.items()})))
-    output = prepare_output(invocation, file, files_of(run))
+    output = prepare_output(invocation, settings, files_of(run))
     return output.show(for_target(judged(run, settings), settings))
 
 
@@ -73,23 +71,10 @@ def judged(run: Path, settings: SweepConfig) -> Report:
     return read_report(run).accepting(settings.run.accept)
 
 
-def files_of(run: Path) -> list[Path]:
-    """The files of a run, which renderings may lie beside but never replace."""
-    from mrl_sweep.report.exports import SCORES_FILE
-    from mrl_sweep.report.folder import RANKS_FILE, REPORT_FILE
-
-    folder = run if run.is_dir() else run.parent
-    return [folder / name for name in (REPORT_FILE, RANKS_FILE, SCORES_FILE)]
-
-
-_PARQUET = ".parquet"
-
-
 @takes(*PLAN)
 def plan(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     """Capacity: storage, memory, latency and cost at --docs, with the quality to expect there."""
-    invocation = invocation_of(context, flags)
-    settings = invocation.configure(None, flags)
+    invocation, settings = start(context, flags)
     from mrl_sweep.report.folder import read_runs
     from mrl_sweep.report.plan import plan_article, write_parquet
     from mrl_sweep.report.render import ARTICLE_FORMATS
@@ -97,15 +82,13 @@ def plan(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     from mrl_sweep.runs.reopen import reopen
 
     several = read_runs(run)
-    inputs = [file for one in several.values() or [run] for file in files_of(one)]
-    output = prepare_output(invocation, settings.run.output, inputs, ARTICLE_FORMATS)
+    output = prepare_output(invocation, settings, files_of(*several.values() or [run]), ARTICLE_FORMATS)
     plans = {}
     for name, folder in (several or {"": run}).items():
         with naming(name) if several else nullcontext():
             plans[name] = plan_run(reopen(folder, settings), settings)
-    file = check_file(invocation, settings.run.output, inputs)
-    if file is not None and file.suffix == _PARQUET:
-        return write_parquet(file, plans)
+    if output.file is not None and output.file.suffix == ".parquet":
+        return write_parquet(output.file, plans)
     return output.show(plan_article(plans))
 
 
@@ -126,8 +109,7 @@ History = Annotated[
 @takes(*JUDGED)
 def compare(context: typer.Context, runs: Runs = None, history: History = None, **flags: Any) -> None:
     """Two models, two corpora, two days: finished runs side by side, with paired evidence."""
-    invocation = invocation_of(context, flags)
-    settings = invocation.configure(None, flags)
+    invocation, settings = start(context, flags)
     from mrl_sweep.report.compare import comparison_article
     from mrl_sweep.report.folder import read_runs
     from mrl_sweep.report.render import ARTICLE_FORMATS
@@ -140,8 +122,8 @@ def compare(context: typer.Context, runs: Runs = None, history: History = None, 
     folders = [read_runs(run) for run in runs]
     if len(runs) < 2 and not any(folders):
         raise InputError("there is nothing to compare with", "name two or more runs")
-    inputs = [file for run, below in zip(runs, folders, strict=True) for one in below.values() or [run] for file in files_of(one)]
-    output = prepare_output(invocation, settings.run.output, inputs, ARTICLE_FORMATS)
+    inputs = [one for run, below in zip(runs, folders, strict=True) for one in below.values() or [run]]
+    output = prepare_output(invocation, settings, files_of(*inputs), ARTICLE_FORMATS)
     compared = {name: side_by_side([reopen(run, settings) for run in same]) for name, same in matched_runs(runs, folders).items()}
     return output.show(comparison_article(compared))
 
@@ -153,7 +135,7 @@ def _show_history(invocation: Invocation, settings: SweepConfig, folder: Path, r
     from mrl_sweep.report.folder import read_history
     from mrl_sweep.report.render import ARTICLE_FORMATS
 
-    output = prepare_output(invocation, settings.run.output, (), ARTICLE_FORMATS)
+    output = prepare_output(invocation, settings, (), ARTICLE_FORMATS)
     reports, unreadable = read_history(folder)
     output.show(history_article(history_of(reports, unreadable=unreadable)))
 
@@ -183,11 +165,10 @@ def score(
     **flags: Any,
 ) -> None:
     """Judge what a live database returned: one more configuration, with index loss against exact ranks. Exit 0 when judged."""
-    invocation = invocation_of(context, flags)
-    settings = invocation.configure(None, flags)
+    invocation, settings = start(context, flags)
     if trec is None:
         raise InputError("no file is named", "--trec FILE: a TREC run file, or JSON lines of id lists")
-    output = prepare_output(invocation, settings.run.output, [*files_of(run), trec])
+    output = prepare_output(invocation, settings, [*files_of(run), trec])
     from mrl_sweep.report.folder import write_run
     from mrl_sweep.report.render import escape
     from mrl_sweep.runs.returned import read_returned, score_returned

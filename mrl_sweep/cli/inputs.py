@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mrl_sweep.cli.console import listening
-from mrl_sweep.cli.invocation import invocation_of
-from mrl_sweep.cli.output import prepare_output, prepare_text
+from mrl_sweep.cli.invocation import start
+from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.program import EMBED, SWEEP, ConfigFile, takes
 from mrl_sweep.errors import InputError
 from mrl_sweep.settings.parsing import format_size, parse_size
@@ -25,13 +25,12 @@ if TYPE_CHECKING:
 @takes(*EMBED)
 def check(context: typer.Context, config: ConfigFile = None, **flags: Any) -> None:
     """Validate a collection and say what is in it: sizes, judgments, gaps, text lengths, slices."""
-    invocation = invocation_of(context, flags)
-    settings = invocation.configure(config, flags)
+    invocation, settings = start(context, flags, config)
     from mrl_sweep.pipeline.checks import check_collection
     from mrl_sweep.report.render import ARTICLE_FORMATS
 
     check_collection(settings)
-    output = prepare_output(invocation, settings.run.output, inputs_of(settings), ARTICLE_FORMATS)
+    output = prepare_output(invocation, settings, inputs_of(settings), ARTICLE_FORMATS)
     from mrl_sweep.collection.describe import describe
     from mrl_sweep.pipeline import run as pipeline
     from mrl_sweep.report.collections import check_article
@@ -47,12 +46,11 @@ def check(context: typer.Context, config: ConfigFile = None, **flags: Any) -> No
 @takes(*SWEEP)
 def config(context: typer.Context, config: ConfigFile = None, **flags: Any) -> None:
     """Every setting, its value, and where it came from. The text is itself a configuration file."""
-    invocation = invocation_of(context, flags)
-    settings = invocation.configure(config, flags)
+    invocation, settings = start(context, flags, config)
     if invocation.format not in ("text", "json"):
         raise InputError(f"config has no {invocation.format} format", "--format text or json")
-    write = prepare_text(invocation, settings.run.output, inputs_of(settings), ("text", "json"))
-    write((as_json(settings) if invocation.format == "json" else as_toml(settings)) + "\n")
+    output = prepare_output(invocation, settings, inputs_of(settings), ("text", "json"))
+    output.write((as_json(settings) if invocation.format == "json" else as_toml(settings)) + "\n")
 
 
 def as_json(settings: SweepConfig) -> str:
@@ -95,14 +93,13 @@ def embed(
     context: typer.Context, config: ConfigFile = None, dry_run: DryRun = False, part: PartOfTexts = None, **flags: Any
 ) -> None:
     """Only fill the store; --dry-run says what that would take. A run then embeds nothing."""
-    invocation = invocation_of(context, flags)
-    settings = invocation.configure(config, flags)
+    invocation, settings = start(context, flags, config)
     from mrl_sweep.pipeline.checks import check_complete
     from mrl_sweep.report.collections import embed_article
     from mrl_sweep.report.render import ARTICLE_FORMATS
 
     check_complete(settings)
-    output = prepare_output(invocation, settings.run.output, inputs_of(settings), ARTICLE_FORMATS)
+    output = prepare_output(invocation, settings, inputs_of(settings), ARTICLE_FORMATS)
     from mrl_sweep.execution.parts import Part
     from mrl_sweep.pipeline.embed import embed_each, estimate_each
 

@@ -39,16 +39,6 @@ class Invocation:
         self.format = typed or "text"
         self.format_given = bool(typed)
 
-    def configure(self, path: Path | None, flags: Mapping[str, Any]) -> SweepConfig:
-        """The settings of this call: the configuration file at `path` with the options on top."""
-        from mrl_sweep.cli.program import TALK
-        from mrl_sweep.settings.config import load_config
-
-        config = load_config(path, {name: value for name, value in flags.items() if name not in TALK})
-        self.format = str(config.run.format)
-        self.format_given = "run.format" in config.origins
-        return config
-
     def say_error(self, message: str, hint: str, exit_code: int) -> None:
         """`error:` and `hint:` on stderr; where JSON was asked for, stdout carries the one document that says the same."""
         write_line(f"{painted('error:', '31;1', sys.stderr)} {message}", sys.stderr)
@@ -64,14 +54,20 @@ class Invocation:
             write_line(text, sys.stderr)
 
 
-def invocation_of(context: typer.Context, flags: Mapping[str, Any]) -> Invocation:
-    """This call's Invocation, with `-q`, `-v` and `--format` as they were parsed."""
+def start(context: typer.Context, flags: Mapping[str, Any], file: Path | None = None) -> tuple[Invocation, SweepConfig]:
+    """This call, with `-q`, `-v` and `--format` as they were parsed, and its settings: those of the file, the options on top."""
+    from mrl_sweep.cli.program import TALK
+    from mrl_sweep.settings.config import load_config
+
     invocation: Invocation = context.obj
     invocation.quiet = flags.get("quiet") or 0
     invocation.verbose = flags.get("verbose") or 0
     invocation.format = flags.get("format") or invocation.format
     invocation.show = frozenset({"all"}) if invocation.verbose else _sections(flags.get("show"))
-    return invocation
+    config = load_config(file, {name: value for name, value in flags.items() if name not in TALK})
+    invocation.format = str(config.run.format)
+    invocation.format_given = "run.format" in config.origins
+    return invocation, config
 
 
 def _sections(text: str | None) -> frozenset[str]:

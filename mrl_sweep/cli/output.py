@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -13,11 +13,13 @@ from mrl_sweep.cli.console import colours, write_line
 from mrl_sweep.cli.invocation import Invocation
 from mrl_sweep.errors import InputError
 from mrl_sweep.settings.parsing import choice_of
+from mrl_sweep.types import Format
 from mrl_sweep.words import printable
 
 if TYPE_CHECKING:
     from mrl_sweep.report.content.layout import Article
     from mrl_sweep.report.document import Report
+    from mrl_sweep.settings.config import SweepConfig
 
 
 FORMAT_OF: Final = {".json": "json", ".md": "markdown", ".html": "html", ".htm": "html", ".xml": "junit"}
@@ -25,66 +27,63 @@ FORMAT_OF: Final = {".json": "json", ".md": "markdown", ".html": "html", ".htm":
 
 
 class Output:
-    """Shows a report or an article in the format asked for, on stdout or in the file that was checked for it."""
+    """Shows a report or an article in the format asked for, on stdout or in the file that was checked for it.
 
-    def __init__(self, invocation: Invocation, file: Path | None = None) -> None:
-        from mrl_sweep.report.render import Format
+    `file` None is stdout.
+    """
 
+    def __init__(self, invocation: Invocation, file: Path | None) -> None:
         self._invocation = invocation
-        self._file = file
+        self.file = file
         self._format = choice_of(Format)(invocation.format)
 
     def show(self, document: Report | Article) -> None:
         """The rendering; with `-o` it goes to the file, and a person still reads the sentence on stderr."""
-        from mrl_sweep.files import write_text
-        from mrl_sweep.report.render import Format, Look, render
+        from mrl_sweep.report.render import Look, render
 
         talk = self._invocation
         kind = self._format
         if kind is Format.GITHUB:
             append_summary(render(document, Format.MARKDOWN))
-        if self._file is not None:
-            write_text(self._file, render(document, kind, Look(show=talk.show)))
+        if self.file is not None:
+            self.write(render(document, kind, Look(show=talk.show)))
             if talk.quiet < 2:
                 write_line(sentence(document), sys.stderr)
         elif kind is not Format.TEXT:
-            write_line(render(document, kind, Look(show=talk.show)))
+            self.write(render(document, kind, Look(show=talk.show)))
         elif talk.quiet < 2:
-            write_line(sentence(document) if talk.quiet else text_of(document, sys.stdout, talk.show))
+            self.write(sentence(document) if talk.quiet else text_of(document, sys.stdout, talk.show))
+
+    def write(self, text: str) -> None:
+        """The text as it is."""
+        from mrl_sweep.files import write_text
+
+        if self.file is None:
+            write_line(text)
+        else:
+            write_text(self.file, text)
 
 
 def prepare_output(
-    invocation: Invocation, file: Path | None, inputs: Iterable[Path] = (), formats: Sequence[str] | None = None
+    invocation: Invocation, settings: SweepConfig, inputs: Iterable[Path], formats: Sequence[str] | None = None
 ) -> Output:
     """The output of this call, once it is known that it can be written, in one of `formats`, and is no input."""
-    file = check_file(invocation, file, inputs)
-    _check_format(invocation, formats)
+    file = _checked(invocation, settings.run.output, inputs)
+    if formats is not None and invocation.format not in formats:
+        raise InputError(f"there is no {invocation.format} format here", f"--format {', '.join(formats)}")
     return Output(invocation, file)
 
 
-def prepare_text(
-    invocation: Invocation, file: Path | None, inputs: Iterable[Path], formats: Sequence[str]
-) -> Callable[[str], None]:
-    """A writer for what is no report, in one of `formats`: to stdout, or to the file that was checked for it."""
-    file = check_file(invocation, file, inputs)
-    _check_format(invocation, formats)
-    if file is None:
-        return write_line
+def files_of(*runs: Path) -> list[Path]:
+    """The files of finished runs, which renderings may lie beside but never replace."""
+    from mrl_sweep.report.exports import SCORES_FILE
+    from mrl_sweep.report.folder import RANKS_FILE, REPORT_FILE
 
-    def write(text: str) -> None:
-        from mrl_sweep.files import write_text
-
-        write_text(file, text)
-
-    return write
+    folders = (run if run.is_dir() else run.parent for run in runs)
+    return [folder / name for folder in folders for name in (REPORT_FILE, RANKS_FILE, SCORES_FILE)]
 
 
-def _check_format(invocation: Invocation, formats: Sequence[str] | None) -> None:
-    if formats is not None and invocation.format not in formats:
-        raise InputError(f"there is no {invocation.format} format here", f"--format {', '.join(formats)}")
-
-
-def check_file(invocation: Invocation, file: Path | None, inputs: Iterable[Path]) -> Path | None:
+def _checked(invocation: Invocation, file: Path | None, inputs: Iterable[Path]) -> Path | None:
     """The file that `-o` names, None for stdout (also `-`), once it is known that it can be written.
 
     Where no format was asked for, its name decides. A folder among `inputs` stands for every file that is in it. Raises
@@ -133,7 +132,7 @@ def sentence(document: Report | Article) -> str:
 
 def text_of(document: Report | Article, stream: TextIO, show: Collection[str]) -> str:
     """The text as this stream can show it."""
-    from mrl_sweep.report.render import Format, Look, render
+    from mrl_sweep.report.render import Look, render
 
     width = shutil.get_terminal_size((80, 24)).columns
     return render(document, Format.TEXT, Look(width=width, color=colours(stream), encoding=stream.encoding or "utf-8", show=show))

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from mrl_sweep.cli.console import listening, write_line
-from mrl_sweep.cli.finished import files_of
-from mrl_sweep.cli.invocation import Invocation, invocation_of
-from mrl_sweep.cli.output import prepare_output
+from mrl_sweep.cli.invocation import Invocation, start
+from mrl_sweep.cli.output import files_of, prepare_output
 from mrl_sweep.cli.program import GATE, OUTPUT, SWEEP, ConfigFile, takes
 from mrl_sweep.errors import InputError, naming
 from mrl_sweep.settings.paths import inputs_of
@@ -41,8 +40,7 @@ PartsFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The --out that
 @takes(*SWEEP)
 def run(context: typer.Context, config: ConfigFile = None, part: PartOption = None, **flags: Any) -> None:
     """Embed or reuse, rank, score, decide, report. Exit 0 when the job is done, whatever the verdict."""
-    invocation = invocation_of(context, flags)
-    settings = invocation.configure(config, flags)
+    invocation, settings = start(context, flags, config)
     if part is not None:
         return run_one_part(invocation, settings, part)
     return run_and_show(invocation, settings)
@@ -51,15 +49,14 @@ def run(context: typer.Context, config: ConfigFile = None, part: PartOption = No
 @takes(*SWEEP)
 def demo(context: typer.Context, **flags: Any) -> None:
     """The main job on packaged real text with a real Matryoshka model; no download."""
-    invocation = invocation_of(context, flags)
-    run_and_show(invocation, invocation.configure(None, {**DEMO, **{name: value for name, value in flags.items() if value}}))
+    run_and_show(*start(context, {**DEMO, **{name: value for name, value in flags.items() if value}}))
 
 
 @takes(*OUTPUT)
 def merge(context: typer.Context, folder: PartsFolder, **flags: Any) -> None:
     """Put the parts of a run together (--part I/N), then go on as run does."""
-    invocation = invocation_of(context, flags)
-    output = prepare_output(invocation, invocation.configure(None, flags).run.output, files_of(folder))
+    invocation, settings = start(context, flags)
+    output = prepare_output(invocation, settings, files_of(folder))
     from mrl_sweep.pipeline.parts import merge_parts
 
     with listening(invocation) as on_event:
@@ -72,7 +69,7 @@ def run_one_part(invocation: Invocation, settings: SweepConfig, text: str) -> No
     from mrl_sweep.execution.parts import Part, missing_parts
 
     part = Part.parse(text)
-    output = prepare_output(invocation, settings.run.output, inputs_of(settings))
+    output = prepare_output(invocation, settings, inputs_of(settings))
     from mrl_sweep.pipeline.parts import run_part
 
     with listening(invocation) as on_event:
@@ -91,9 +88,9 @@ def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
         from mrl_sweep.report.render import SEVERAL_FORMATS
         from mrl_sweep.runs.together import together
 
-        output = prepare_output(invocation, settings.run.output, inputs_of(settings), SEVERAL_FORMATS)
+        output = prepare_output(invocation, settings, inputs_of(settings), SEVERAL_FORMATS)
         return output.show(several_article(together(main_jobs(invocation, settings))))
-    output = prepare_output(invocation, settings.run.output, inputs_of(settings))
+    output = prepare_output(invocation, settings, inputs_of(settings))
     return output.show(main_job(invocation, settings))
 
 
@@ -125,19 +122,19 @@ _OF_ANY_CALL: Final = frozenset({"run.format", "run.output", "run.strict", "run.
 @takes(*GATE)
 def gate(context: typer.Context, target: Target, **flags: Any) -> int:
     """CI: judges by exit code whether --dim N, or any size up to --max-dim N, is still acceptable."""
-    invocation = invocation_of(context, flags)
     from mrl_sweep.report.folder import read_runs
     from mrl_sweep.runs.gate import decide_gate
     from mrl_sweep.runs.reopen import reopen
 
     is_config = target.suffix == ".toml" and not target.is_dir()
-    settings = invocation.configure(target if is_config else None, flags).unless_given("run", "strict", True)
+    invocation, settings = start(context, flags, target if is_config else None)
+    settings = settings.unless_given("run", "strict", True)
     if not is_config:
         _refuse_settings_of_a_run(settings)
     earlier = {} if is_config else read_runs(target)
     if earlier or (is_config and len(settings.collection.sources) > 1):
         return _gate_each(invocation, settings, earlier)
-    output = prepare_output(invocation, settings.run.output, inputs_of(settings) if is_config else files_of(target))
+    output = prepare_output(invocation, settings, inputs_of(settings) if is_config else files_of(target))
     before = _baseline(invocation, settings)
     baseline = reopen(before, settings) if before else None
     folder = (main_job(invocation, settings).folder or target) if is_config else target
@@ -157,8 +154,7 @@ def _gate_each(invocation: Invocation, settings: SweepConfig, earlier: Mapping[s
     if settings.gate.baseline is not None:
         hint = "gate each collection in a configuration of its own, or leave out --baseline"
         raise InputError("a baseline is one run, and here are several collections", hint)
-    inputs = [file for run in earlier.values() for file in files_of(run)] or inputs_of(settings)
-    output = prepare_output(invocation, settings.run.output, inputs, SEVERAL_FORMATS)
+    output = prepare_output(invocation, settings, files_of(*earlier.values()) or inputs_of(settings), SEVERAL_FORMATS)
     folders = earlier or {name: run.folder for name, run in main_jobs(invocation, settings).items() if run.folder}
     gated = {}
     for name, folder in folders.items():
