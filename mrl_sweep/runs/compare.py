@@ -46,26 +46,26 @@ def side_by_side(runs: Sequence[EarlierRun]) -> SideBySide:
     The measure and alpha are the first run's. Runs that do not share queries and judgments with it stand beside it unpaired,
     and say what differs. Raises InputError for a label-free run beside a judged one: their figures are of different things.
     """
-    measure = runs[0].policy.required[0]
     for run in runs:
         refuse_other_labels(runs[0], run)
-    same = [_measured_by(run, measure) for run in runs]
-    facts = [facts_to_share(run) for run in same]
-    differing = [differences(facts[0], fact) for fact in facts]
-    alpha = runs[0].policy.alpha
-    rows = []
-    for dim in sorted({c.dim for run in same for c in exact_prefixes(run.scores.candidates)}, reverse=True):
-        cells = [_cell(same[0], run, dim, dim, alpha, pairs=not why) for run, why in zip(same, differing, strict=True)]
-        rows.append(ComparedRow(bytes_per_vector=vector_bytes(dim), cells=tuple(cells)))
-    first = runs[0].verdict.dimension
-    own = [
-        _cell(same[0], run, run.verdict.dimension, first, alpha, pairs=not why) for run, why in zip(same, differing, strict=True)
-    ]
+    measure = runs[0].policy.required[0]
+    runs = [_measured_by(run, measure) for run in runs]
+    facts = [facts_to_share(run) for run in runs]
+    differing = [differences(facts[0], one) for one in facts]
+
+    def row(bytes_per_vector: int | None, dims: Sequence[int]) -> ComparedRow:
+        cells = [_cell(runs[0], run, dims[0], dim, pairs=not why) for run, dim, why in zip(runs, dims, differing, strict=True)]
+        return ComparedRow(bytes_per_vector=bytes_per_vector, cells=tuple(cells))
+
+    dims = sorted({c.dim for run in runs for c in exact_prefixes(run.scores.candidates)}, reverse=True)
     return SideBySide(
         measure=str(measure),
-        alpha=alpha,
-        runs=tuple(_run_row(run, why) for run, why in zip(same, differing, strict=True)),
-        rows=(*rows, ComparedRow(bytes_per_vector=None, cells=tuple(own))),
+        alpha=runs[0].policy.alpha,
+        runs=tuple(_run_row(run, why) for run, why in zip(runs, differing, strict=True)),
+        rows=(
+            *(row(vector_bytes(dim), [dim] * len(runs)) for dim in dims),
+            row(None, [run.verdict.dimension for run in runs]),
+        ),
     )
 
 
@@ -87,18 +87,16 @@ def _measured_by(run: EarlierRun, measure: Measure) -> EarlierRun:
     return replace(run, scores=scores, policy=replace(run.policy, required=(measure,)))
 
 
-def _cell(first: EarlierRun, run: EarlierRun, dim: int, first_dim: int, alpha: float, *, pairs: bool) -> Cell:
-    candidate, other = (Configuration.exact_prefix(d) for d in (dim, first_dim))
+def _cell(first: EarlierRun, run: EarlierRun, first_dim: int, dim: int, *, pairs: bool) -> Cell:
+    """The run at this size, against the first run at its own."""
+    measure, candidate, other = first.policy.required[0], Configuration.exact_prefix(dim), Configuration.exact_prefix(first_dim)
     if candidate not in run.scores.candidates:
         return Cell()
-    measure = run.policy.required[0]
     mean = float(run.scores.of(candidate, measure).mean())
     if run is first or not pairs or other not in first.scores.candidates:
         return Cell(dim=dim, mean=mean)
-    a, b = paired_values(first, run, other, candidate, measure)
-    counted = first.scores.counted[first.scores.measures.index(measure)]
-    clusters = None if first.clusters is None else first.clusters[counted]
-    return Cell(dim=dim, mean=mean, against_first=compare_paired(a, b, alpha=alpha, clusters=clusters))
+    a, b, clusters = paired_values(first, run, other, candidate, measure)
+    return Cell(dim=dim, mean=mean, against_first=compare_paired(a, b, alpha=first.policy.alpha, clusters=clusters))
 
 
 def _run_row(run: EarlierRun, differs: tuple[str, ...]) -> RunRow:
@@ -121,9 +119,7 @@ def regressed(before: EarlierRun, after: EarlierRun, named: Configuration, *, ma
     own = ({"model": model_of(run), "similarity": run.report.manifest.get("similarity")} for run in (before, after))
     require_comparable(*(facts_to_share(run) | more for run, more in zip((before, after), own, strict=True)))
     measure = after.policy.required[0]
-    earlier, later = paired_values(before, after, named, named, measure)
-    counted = before.scores.counted[before.scores.measures.index(measure)]
-    clusters = None if before.clusters is None else before.clusters[counted]
+    earlier, later, clusters = paired_values(before, after, named, named, measure)
     return regression(earlier, later, max_regression=max_regression, alpha=after.policy.alpha, clusters=clusters)
 
 
@@ -153,14 +149,17 @@ def model_of(run: EarlierRun) -> str:
 
 def paired_values(
     first: EarlierRun, second: EarlierRun, of_first: Configuration, of_second: Configuration, measure: Measure
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, IntArray | None]:
     """(n_queries,) twice: a candidate of each run, the values of the counted queries in the order of the first run's.
 
-    Raises InputError where a run did not rank its candidate.
+    With the clusters of those queries, None where each is a unit by itself. Raises InputError where a run did not rank its
+    candidate.
     """
-    a, b = (_values(run, candidate, measure) for run, candidate in ((first, of_first), (second, of_second)))
+    a, b = _values(first, of_first, measure), _values(second, of_second, measure)
     counted = first.scores.counted[first.scores.measures.index(measure)]
-    return a[counted], b[_rows_of(second, first)][counted]
+    row = {name: i for i, name in enumerate(second.data.query_ids)}
+    rows = np.array([row.get(name, 0) for name in first.data.query_ids], np.int64)
+    return a[counted], b[rows][counted], None if first.clusters is None else first.clusters[counted]
 
 
 def _values(run: EarlierRun, candidate: Configuration, measure: Measure) -> FloatArray:
@@ -175,12 +174,6 @@ def _values(run: EarlierRun, candidate: Configuration, measure: Measure) -> Floa
 def named(run: EarlierRun) -> str:
     """What a person calls this run: its folder."""
     return str(run.report.folder) if run.report.folder is not None else "the run"
-
-
-def _rows_of(run: EarlierRun, like: EarlierRun) -> IntArray:
-    """(n_queries of like,) the row in `run` of each query of `like`."""
-    row = {name: i for i, name in enumerate(run.data.query_ids)}
-    return np.array([row.get(name, 0) for name in like.data.query_ids], np.int64)
 
 
 def _judgments(run: EarlierRun) -> list[tuple[str, str, int]]:
