@@ -1,4 +1,4 @@
-"""What the core says while it works; who listens decides how it looks."""
+"""The events that the core reports while it works; the listener decides how they look."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def ignore(event: Event) -> None:
 
 @contextmanager
 def quiet(*loggers: str) -> Iterator[None]:
-    """Inside the block these loggers of other libraries, and warnings, write nothing: what concerns a user is said by us."""
+    """Silences Python's warnings and these loggers of other libraries inside the block: what concerns a user is said by us."""
     levels = {name: logging.getLogger(name).level for name in loggers}
     for name in loggers:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

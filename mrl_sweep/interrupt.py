@@ -71,7 +71,7 @@ def ended_within(grace_s: float, end: Callable[[int], None]) -> Iterator[None]:
     os.set_blocking(writer, False)
     try:
         before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    except ValueError:  # not the main thread: whoever runs us there handles signals
+    except ValueError:  # not the main thread, where the caller handles signals
         os.close(reader)
         os.close(writer)
         yield

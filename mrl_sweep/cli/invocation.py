@@ -1,4 +1,4 @@
-"""One call of the command: how much it says, in which format, and where an error is told."""
+"""One call of the command: how much it prints, in which format, and where an error goes."""
 
 from __future__ import annotations
 

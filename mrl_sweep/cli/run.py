@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mrl_sweep.settings.config import SweepConfig
 
 DEMO: Final = {"collection": "pydocs", "model": "wordllama", "dims": "256,224,192,160,128,64,32", "retain": "95%"}
-"""What `demo` asks unless told otherwise: a share that so many questions can prove."""
+"""The settings of `demo` that options replace; so many questions can prove this share."""
 
 
 PartOption = Annotated[

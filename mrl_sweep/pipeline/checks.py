@@ -208,7 +208,7 @@ def check_rescore(config: SweepConfig) -> None:
 
 
 def check_measures(config: SweepConfig) -> None:
-    """Raise InputError for measures that do not fit what is asked: agreement mixed with quality, one that cannot be projected."""
+    """Raise InputError for agreement mixed with quality, and for a measure that cannot be projected where that is wanted."""
     decision, label_free = config.decision, config.collection.label_free
     refuse_mixture((*decision.measures, *decision.require), label_free=label_free)
     if config.deploy.project_docs and not label_free:

@@ -1,4 +1,4 @@
-"""Only the store is filled, or what that would take is told: of each configured collection, whole or one part of its texts."""
+"""What `embed` does: the store holds the vectors of every configured collection, or of one part of its texts, afterwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def embed_each(config: SweepConfig, part: Part | None, on_event: OnEvent) -> lis
 
 
 def estimate_each(config: SweepConfig, part: Part | None, on_event: OnEvent) -> list[EmbeddedCollection]:
-    """What `embed_each` would send and pay: nothing is embedded, no model is opened and nobody is asked."""
+    """What `embed_each` would send and pay. Embeds nothing, loads no model and calls no vendor."""
     model, price = _model_that_embeds(config), config.model.price_per_million
     estimated = []
     for one in config.each():

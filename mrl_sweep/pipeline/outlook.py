@@ -136,7 +136,7 @@ def growths(
 def acceptable_there(forecast: Forecast, documents: int, growth: Growth, findings: Findings) -> bool | None:
     """Whether a configuration is acceptable in a corpus of `documents`: the one answer for a report and for a plan.
 
-    What is not acceptable here is not called so in a larger corpus: it is at best one of which that cannot be told.
+    What is not acceptable in the corpus at hand is never acceptable in a larger one: at best that is not known (None).
     """
     finding = findings.get(forecast.candidate)
     held = documents < growth.n_sample or (finding is not None and finding.acceptable)

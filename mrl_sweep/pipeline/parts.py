@@ -46,7 +46,7 @@ def run_part(config: SweepConfig, part: Part, on_event: OnEvent = ignore) -> Rep
     prepare_folder(folder)
     _refuse_other_size(folder, part)
     with job.timed("load the collection", on_event):
-        collection = job.load(config)
+        collection = job.load(config, on_event)
     with job.executor_of(config, on_event) as executor:
         inputs = job.embed_checked(config, collection, open_model(config), on_event, executor=None)
         facts = _facts(config, collection, inputs.embeddings)
@@ -80,7 +80,7 @@ def merge_parts(folder: Path, on_event: OnEvent = ignore) -> Report:
     recorded = read_facts(folder, finished_parts(folder)[0])["settings"]
     config = SweepConfig.recorded(recorded, origin=str(folder / PARTS_FOLDER)).replaced("run", "out", folder)
     with job.timed("load the collection", on_event):
-        collection = job.load(config)
+        collection = job.load(config, on_event)
     return job.run_on(config, collection, open_model(config), on_event, PartsExecutor(folder), resume=False)
 
 

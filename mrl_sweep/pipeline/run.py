@@ -44,7 +44,7 @@ from mrl_sweep.types import FLOAT32, Advice, Collection, Embeddings, Similarity
 from mrl_sweep.words import asked_share
 
 LABEL_FREE_RETAIN: Final = 0.85
-"""The share of agreement asked of a label-free run where nobody says.
+"""The share of agreement that a label-free run must keep by default.
 
 An agreement of 98% hardly ever comes below full size, and quality does not ask for it: where there were judgments,
 sizes that returned 85% of full size's top 10 kept 98.2% (WordLlama, Python's documentation) and 99.9% of nDCG@10

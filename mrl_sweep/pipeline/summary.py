@@ -22,8 +22,8 @@ from mrl_sweep.decision.slices import (
     search_slices,
     topic_slices,
 )
-from mrl_sweep.deploying.findings import Fewest, Findings, fewest_of, findings_of, which_sizes
-from mrl_sweep.deploying.targets import target_advice, target_named
+from mrl_sweep.deploying.findings import fewest_of, findings_of, which_sizes
+from mrl_sweep.deploying.targets import Target, target_advice, target_named
 from mrl_sweep.measures.score import agreement
 from mrl_sweep.pipeline.outlook import AGREEMENT_AT, budget_rows, funnel_rows, projection_rows, surroundings
 from mrl_sweep.pipeline.sweep import Sweep
@@ -44,26 +44,25 @@ _PACKAGES: Final = ("mrl-sweep", "numpy", "scipy", "numba", "faiss-cpu", "senten
 
 def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     """The report, and what later commands need of the run."""
-    collection = sweep.collection
+    collection, deploy = sweep.collection, sweep.config.deploy
+    target, full = target_named(deploy.target), sweep.embeddings.documents.dim
     data = run_data(collection, sweep.ranks)
-    findings = judge_everything(sweep)
-    deploy = sweep.config.deploy
+    findings = findings_of(sweep, costs={one.candidate: one.cost for one in sweep.indexes}, agreements=agreements(sweep.ranks))
     context = surroundings(sweep, sweep.embeddings.model, deploy.project_docs)
     projected, doubts = projection_rows(sweep, findings, deploy.project_docs)
+    fewest = fewest_of(sweep, refused=lambda one: target.refusal(one, full))
     scores = QueryScores(sweep.scores, data.query_ids)
     report = replace(
-        build_report(sweep.verdict, findings, scores, required=sweep.policy.required, fewest=fewest_in(sweep)),
+        build_report(sweep.verdict, findings, scores, required=sweep.policy.required, fewest=fewest),
         slices=slices_of(sweep),
         losers=losers_of(sweep, data),
         funnels=funnel_rows(sweep, sweep.funnels, findings),
         projections=projected,
         controls=tuple(context.controls),
-        budgets=budget_rows(
-            sweep, findings, target_named(deploy.target), budget_ms=deploy.budget_ms, budget_gib=deploy.budget_gib
-        ),
+        budgets=budget_rows(sweep, findings, target, budget_ms=deploy.budget_ms, budget_gib=deploy.budget_gib),
         warnings=each_once(
             [
-                *target_warnings(sweep),
+                *target_warnings(sweep, target),
                 *collection_warnings(sweep),
                 *sweep.embeddings.warnings,
                 *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, context),
@@ -78,27 +77,11 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     return report, data
 
 
-def judge_everything(sweep: Sweep) -> Findings:
-    """Every configuration that was ranked or measured, judged by the rule of the verdict."""
-    return findings_of(
-        sweep,
-        costs={one.candidate: one.cost for one in sweep.indexes},
-        agreements=agreements(sweep.ranks),
-    )
-
-
-def target_warnings(sweep: Sweep) -> tuple[Advice, ...]:
+def target_warnings(sweep: Sweep, target: Target) -> tuple[Advice, ...]:
     """What does not fit the target, and where its bytes fall."""
     exact = [configuration for configuration in sweep.ranks.candidates if configuration.is_exact]
-    target = target_named(sweep.config.deploy.target)
     dims, precisions = sorted({c.dim for c in exact}), dict.fromkeys(c.precision for c in exact)
     return target_advice(target, dims, precisions, symmetric=target.compares_codes)
-
-
-def fewest_in(sweep: Sweep) -> Fewest:
-    """The fewest bytes that are proven, among what the target takes."""
-    target, full = target_named(sweep.config.deploy.target), sweep.embeddings.documents.dim
-    return fewest_of(sweep, refused=lambda one: target.refusal(one, full))
 
 
 def collection_warnings(sweep: Sweep) -> tuple[Advice, ...]:
@@ -154,7 +137,7 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
 
 
 def found_in(metadata: tuple[Mapping[str, Any], ...], field: str) -> tuple[Slice, ...]:
-    """The slices of a field that nobody declared: looked at, never part of a gate; none where the field is all different."""
+    """The slices of an undeclared field, which no gate judges; none where hardly two queries share a value."""
     slices = declared_slices(metadata, (field,))
     if len(slices) > len(metadata) // 2:
         return ()

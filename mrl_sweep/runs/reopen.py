@@ -47,7 +47,7 @@ class Measured(NamedTuple):
 
 
 def reopen(path: Path, config: SweepConfig) -> EarlierRun:
-    """The run at `path` (its folder or report.json), judged by its own rule wherever `config` was not told another one.
+    """The run at `path` (its folder or report.json), judged by its own rule wherever `config` gives no other.
 
     Raises InputError where the run cannot be read, or holds nothing to judge.
     """
@@ -177,7 +177,7 @@ def _listed(settings: Mapping[str, Any], key: str, kind: Callable[[Any], T]) -> 
 
 
 def _another_rule(written: Report, judged: Report, config: SweepConfig) -> bool:
-    """Whether what is asked now is not what the run was asked."""
+    """Whether the rule in force now is another than the run was judged by."""
     before, now = written.verdict, judged.verdict
     rules = [(row.retain, row.alpha, row.decide_by, row.measure, tuple(row.required)) for row in (before, now)]
     cluster = written.of_run("settings").get("decision.cluster")

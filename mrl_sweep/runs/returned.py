@@ -48,7 +48,7 @@ Returned = Mapping[str, Answer]
 
 
 def read_returned(path: Path) -> Returned:
-    """The answers in a file of either form, told by its first line. Raises InputError with the line of what is neither."""
+    """The answers in a file, whose first line says which form it has. Raises InputError with the line of what is neither."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:

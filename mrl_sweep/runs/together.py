@@ -226,11 +226,12 @@ def labels(collections: Sequence[Collection], sources: Sequence[str]) -> list[st
 
 
 def folders_of(names: Sequence[str], out: Path | None) -> dict[str, Path | None]:
-    """A folder of its own for each below `out`, told apart by a number where two names would be spelled alike."""
+    """A folder of its own for each below `out`, with a number where two names would be spelled alike; None without `out`."""
     folders: dict[str, Path | None] = {}
     for name in names:
-        wanted, number = readable(name), 1
-        while out is not None and out / (wanted if number == 1 else f"{wanted}-{number}") in folders.values():
+        folder, number = out and out / readable(name), 1
+        while folder is not None and folder in folders.values():
             number += 1
-        folders[name] = None if out is None else out / (wanted if number == 1 else f"{wanted}-{number}")
+            folder = folder.with_name(f"{readable(name)}-{number}")
+        folders[name] = folder
     return folders

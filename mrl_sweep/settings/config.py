@@ -126,7 +126,7 @@ def load_config(
 
 
 def as_config(config: SweepConfig | Path | str | None = None, **settings: Any) -> SweepConfig:
-    """What `mrl_sweep.run` takes: a `SweepConfig` as it is, or the path of a TOML file, or nothing, with settings on top."""
+    """The configuration of `mrl_sweep.run`: a `SweepConfig` as it is; or a TOML file's, or the default, with settings on top."""
     if isinstance(config, SweepConfig):
         if settings:
             raise InputError("a SweepConfig takes no further settings", "give them to SweepConfig.of(...)")

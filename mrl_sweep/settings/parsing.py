@@ -137,6 +137,7 @@ def _plain(number: float) -> str:
 
 
 def parse_text(value: object) -> str:
+    """A text that is not empty and holds no NUL character."""
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{value!r} is not a text", "write it between quotes")
     if "\0" in value:
@@ -156,6 +157,7 @@ def parse_sources(value: object) -> str | tuple[str, ...]:
 
 
 def parse_path(value: object) -> Path:
+    """A path, its `~` expanded."""
     return value if isinstance(value, Path) else Path(parse_text(value)).expanduser()
 
 
@@ -173,6 +175,7 @@ def parse_store(value: object) -> Path | str:
 
 
 def parse_flag(value: object) -> bool:
+    """True or false, also as `yes`, `on`, `1` and their opposites."""
     if isinstance(value, bool):
         return value
     spelled = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -182,6 +185,7 @@ def parse_flag(value: object) -> bool:
 
 
 def parse_positive(value: object) -> int:
+    """A whole number above zero, up to `MOST`."""
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise InputError(f"{value!r} is not a whole number above zero", "write 1, 2, 3 ...")
@@ -191,6 +195,8 @@ def parse_positive(value: object) -> int:
 
 
 def choice_of(kind: type[E]) -> Callable[[object], E]:
+    """A parser of the values of `kind`, whatever their case."""
+
     def parse(value: object) -> E:
         try:
             return kind(str(value).lower())

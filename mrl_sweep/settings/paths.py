@@ -1,4 +1,4 @@
-"""Where things lie when nobody says: vectors in the user's cache folder, runs below the working folder."""
+"""Where files lie unless a setting says otherwise: vectors in the user's cache folder, runs below the working folder."""
 
 from __future__ import annotations
 
