@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,13 +11,7 @@ from mrl_sweep.cli.invocation import start
 from mrl_sweep.cli.output import prepare_output
 from mrl_sweep.cli.program import EMBED, SWEEP, ConfigFile, takes
 from mrl_sweep.errors import InputError
-from mrl_sweep.settings.parsing import format_size, parse_size
 from mrl_sweep.settings.paths import inputs_of
-from mrl_sweep.settings.setting import Setting
-from mrl_sweep.settings.table import SETTINGS
-
-if TYPE_CHECKING:
-    from mrl_sweep.settings.config import SweepConfig
 
 
 @takes(*EMBED)
@@ -50,35 +42,7 @@ def config(context: typer.Context, config: ConfigFile = None, **flags: Any) -> N
     if invocation.format not in ("text", "json"):
         raise InputError(f"config has no {invocation.format} format", "--format text or json")
     output = prepare_output(invocation, settings, inputs_of(settings), ("text", "json"))
-    output.write((as_json(settings) if invocation.format == "json" else as_toml(settings)) + "\n")
-
-
-def as_json(settings: SweepConfig) -> str:
-    """One document: `{"settings": [{"key": "decision.retain", "value": 0.98, "origin": "default"}, …]}`."""
-    rows = [{"key": key, "value": value, "origin": _origin(settings, key)} for key, value in settings.settings().items()]
-    return json.dumps({"schema_version": 1, "settings": rows}, indent=2)
-
-
-def as_toml(settings: SweepConfig) -> str:
-    """TOML with each value's origin as a comment; a setting without a value is commented out."""
-    values, blocks = settings.settings(), []
-    for table, rows in groupby(SETTINGS, key=lambda setting: setting.table):
-        assigned = [(_assignment(setting, values[setting.path]), _origin(settings, setting.path)) for setting in rows]
-        width = max(len(text) for text, _ in assigned)
-        blocks.append("\n".join([f"[{table}]", *(f"{text:<{width}}  # {origin}" for text, origin in assigned)]))
-    return "\n\n".join(blocks)
-
-
-def _origin(settings: SweepConfig, path: str) -> str:
-    return settings.origins.get(path, "default")
-
-
-def _assignment(setting: Setting, value: Any) -> str:
-    if value is None:
-        return f"# {setting.key} ="
-    text = format_size(value) if setting.parse is parse_size else value
-    # TOML's strings, numbers, truth values and arrays are spelled as JSON spells them.
-    return f"{setting.key} = {json.dumps(text, ensure_ascii=False)}"
+    output.write(settings.to_json() if invocation.format == "json" else settings.to_toml())
 
 
 PartOfTexts = Annotated[

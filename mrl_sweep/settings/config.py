@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from enum import StrEnum
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -16,6 +18,7 @@ from typing import Any, Final, Self
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import is_there
 from mrl_sweep.record import record
+from mrl_sweep.settings.parsing import format_size, parse_size
 from mrl_sweep.settings.setting import ENVIRONMENT_PREFIX, Setting
 from mrl_sweep.settings.table import SETTINGS, TABLES, Tables
 from mrl_sweep.types import AGREEMENT, Measure
@@ -54,6 +57,23 @@ class SweepConfig(Tables):
     def settings(self) -> dict[str, Any]:
         """Every setting as a JSON-able value, by `table.key`. No secret is among them; a password in a URL is blanked."""
         return {setting.path: self._jsonable(setting) for setting in SETTINGS}
+
+    def to_json(self) -> str:
+        """One document: `{"settings": [{"key": "decision.retain", "value": 0.98, "origin": "default"}, …]}`."""
+        rows = [{"key": path, "value": value, "origin": self._origin(path)} for path, value in self.settings().items()]
+        return json.dumps({"schema_version": 1, "settings": rows}, indent=2) + "\n"
+
+    def to_toml(self) -> str:
+        """TOML with each value's origin as a comment; a setting without a value is commented out."""
+        values, blocks = self.settings(), []
+        for table, rows in groupby(SETTINGS, key=lambda setting: setting.table):
+            assigned = [(_assignment(one, values[one.path]), self._origin(one.path)) for one in rows]
+            width = max(len(text) for text, _ in assigned)
+            blocks.append("\n".join([f"[{table}]", *(f"{text:<{width}}  # {origin}" for text, origin in assigned)]))
+        return "\n\n".join(blocks) + "\n"
+
+    def _origin(self, path: str) -> str:
+        return self.origins.get(path, "default")
 
     def record(self) -> dict[str, Any]:
         """The settings that are no defaults as JSON-able values, by `table.key`, their paths absolute: `recorded` reads them."""
@@ -157,6 +177,14 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, StrEnum | Measure | Path):
         return str(value)
     return value
+
+
+def _assignment(setting: Setting, value: Any) -> str:
+    if value is None:
+        return f"# {setting.key} ="
+    text = format_size(value) if setting.parse is parse_size else value
+    # TOML's strings, numbers, truth values and arrays are spelled as JSON spells them.
+    return f"{setting.key} = {json.dumps(text, ensure_ascii=False)}"
 
 
 def flag_layer(flags: Mapping[str, Any], spelled: str = "") -> Layer:
