@@ -197,7 +197,7 @@ def missing_prompts(model: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     return family.name, {role: text for role, text in trained.items() if text and not prompts.get(role)}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BoundedFunnel:
     """A funnel judged in its worst and in its best case; `recommended` is the cheapest of which the worst case passes."""
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mrl_sweep import words
+from mrl_sweep.decision.policy import DecideBy
 from mrl_sweep.errors import naming
 from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.files import prepare_folder
@@ -21,7 +22,7 @@ from mrl_sweep.report.document_rows import CandidateRow, GateRow
 from mrl_sweep.report.folder import RUNS_FILE, write_runs
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import readable
-from mrl_sweep.types import Collection, Evidence, Outcome, Status
+from mrl_sweep.types import Collection, Outcome, Status
 from mrl_sweep.words import first_offenders
 
 
@@ -126,7 +127,7 @@ def _sentence(verdict: JointVerdict, rows: Sequence[MacroRow], by_dim: Mapping[i
     limit = f"{demand(verdict.retain, by_default=verdict.by_default)}."
     average = f"their average keeps {words.percent(row.measures[verdict.measure].kept, limit=verdict.retain)}"
     parts = [f"Use {verdict.dimension} dimensions for {_all(n)}: {_each(verdict, by_dim[row.dim])}; {average}; {limit}"]
-    if verdict.decide_by != "bound" and (verdict.proven is None or verdict.proven > verdict.dimension):
+    if verdict.decide_by != DecideBy.BOUND and (verdict.proven is None or verdict.proven > verdict.dimension):
         parts.append("Measured, not proven.")
     return " ".join([*parts, *([why] if why else [])])
 
@@ -137,18 +138,15 @@ def _all(number: int) -> str:
 
 def _each(verdict: JointVerdict, cells: Mapping[str, CandidateRow]) -> str:
     """`each keeps at least 98.1% of nDCG@10 with 95% confidence (least: fiqa)`."""
+    bound = verdict.decide_by == DecideBy.BOUND
     evidence = {name: cell.measures[verdict.measure] for name, cell in cells.items()}
-    bound = verdict.decide_by == "bound"
-    shares = {name: share for name, share_of_one in evidence.items() if (share := _share(share_of_one, bound=bound)) is not None}
+    limits = {name: one.at_least if bound else one.kept for name, one in evidence.items()}
+    shares = {name: share for name, share in limits.items() if share is not None}
     least = min(shares, key=lambda name: shares[name])
     how = f"with {confidence(verdict.alpha)}" if bound else "as measured"
     shown = words.percent(shares[least], limit=verdict.retain)
     amount = f"at least {shown}" if bound else f"{shown} or more"
     return f"each keeps {amount} of {verdict.measure} {how} (least: {least})"
-
-
-def _share(evidence: Evidence, *, bound: bool) -> float | None:
-    return evidence.at_least if bound else evidence.kept
 
 
 def _why(dim: int, cells: Mapping[str, CandidateRow]) -> str:
