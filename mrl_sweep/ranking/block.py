@@ -24,7 +24,7 @@ from mrl_sweep.ranking.tiles import ROUNDINGS, TILE_DOCS, TILE_QUERIES, add_step
 FEW: Final = 16
 """So many documents are placed one by one sooner than a table of thresholds is gone through."""
 
-CROWD: Final = 96
+CROWD: Final = 192
 """Where more documents are near, the lowest thresholds are counted by vector compares of the whole block."""
 
 FINE_COLUMNS: Final = 16

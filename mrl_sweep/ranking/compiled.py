@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -184,3 +186,24 @@ count_among: Any = intrinsic(_count_among)
 count_bits: Any = intrinsic(_count_bits)
 above_bits: Any = intrinsic(_above_bits)
 lowest_bit: Any = intrinsic(_lowest_bit)
+
+
+_CYTHON_BLAS: Final = "scipy.linalg.cython_blas"
+
+
+def _load_blas_alone() -> None:
+    """Load the one extension module that numba asks for, without the rest of scipy.linalg, which takes longer than a ranking."""
+    spec = importlib.util.find_spec("scipy")
+    folders = [f"{place}/linalg" for place in (spec.submodule_search_locations or ())] if spec is not None else []
+    extension = importlib.machinery.PathFinder.find_spec(_CYTHON_BLAS, folders)
+    if _CYTHON_BLAS in sys.modules or extension is None or extension.loader is None:
+        return
+    module = importlib.util.module_from_spec(extension)
+    sys.modules[_CYTHON_BLAS] = module
+    try:
+        extension.loader.exec_module(module)
+    except ImportError:
+        del sys.modules[_CYTHON_BLAS]
+
+
+_load_blas_alone()
