@@ -56,7 +56,7 @@ def table(took: dict[str, float]) -> Table:
         f"{available_threads()} threads. One judged document is the query's own, the others are drawn from the whole corpus. "
         "With 2,000 of them so many scores lie within the product's error of a threshold that it is added up in float64, sixteen "
         "columns at a time. Where the time goes, sampled on one thread of an AMD EPYC: of the time that 200 judgments take, the "
-        "product is a third, float64 judging of the one score in 200 that lies near a threshold a quarter, buckets a sixth. "
+        "product is two fifths, float64 judging of the scores that lie near a threshold a fifth, buckets a fifth. "
         "Of 2,000, the judge is a quarter, waiting for the rows of thresholds a seventh, the product a fifth, buckets a "
         "fifth. Ranks of 3 queries at three sizes equal a float64 count over all documents."
     )
