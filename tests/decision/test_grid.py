@@ -96,6 +96,15 @@ def test_every_required_measure_counts_and_what_is_unfit_is_never_named() -> Non
         decide_grid(Question(Scores(both.candidates, both.measures, values, both.counted), Policy()), grid_bytes())
 
 
+def test_what_orders_codes_again_is_unfit_where_they_are() -> None:
+    cells = grid_bytes(rescored=True)
+    scores = planted(dict.fromkeys(cells, 1.0), 300, np.random.default_rng(3))
+    codes, again = cell(128, "rabitq"), cell(128, "rabitq", "4x")
+    assert again in decide_grid(Question(scores, Policy(retain=0.9)), cells).proven
+    unfit = decide_grid(Question(scores, Policy(retain=0.9), unfit={codes: "collapsed"}), cells)
+    assert not {codes, again} & {*unfit.proven}
+
+
 Truth = Callable[[Configuration], float]
 
 
