@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from statistics import fmean, stdev
 from typing import Final
+
+import numpy as np
 
 from mrl_sweep.deploying.findings import Cost, Finding
 from mrl_sweep.deploying.index_spec import parse_index
@@ -133,8 +134,8 @@ def _growth(peers: Sequence[Finding], n_documents: int) -> tuple[float, float]:
             errors.append(math.sqrt(2) * TIMING_NOISE / span)
     if not exponents:
         return 1.0, 1.0
-    scatter = stdev(exponents) if len(exponents) > 1 else 0.0
-    return max(0.0, fmean(exponents)), max(scatter, fmean(errors))
+    scatter = float(np.std(exponents, ddof=1)) if len(exponents) > 1 else 0.0
+    return max(0.0, float(np.mean(exponents))), max(scatter, float(np.mean(errors)))
 
 
 def _recall_here(recall: float, n_queries: int) -> Band:

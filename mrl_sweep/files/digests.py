@@ -28,7 +28,7 @@ def side_by_side(work: Callable[[S], T], pieces: Sequence[S], most: int) -> list
     """What `work` returns for each piece, in order; at most so many at the same time. For a single piece no thread is started."""
     if len(pieces) < 2:
         return [work(piece) for piece in pieces]
-    with ThreadPoolExecutor(min(len(pieces), most), "mrl-sweep files") as pool:
+    with ThreadPoolExecutor(min(len(pieces), most), "mrl_sweep_files") as pool:
         return list(pool.map(work, pieces))
 
 

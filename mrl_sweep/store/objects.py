@@ -66,7 +66,7 @@ class Objects:
         """
         with self._draft() as draft:
             write(draft)
-            with draft.open("rb") as stream, ThreadPoolExecutor(1, "mrl-sweep sync") as pool:
+            with draft.open("rb") as stream, ThreadPoolExecutor(1, "mrl_sweep_sync") as pool:
                 synced = pool.submit(os.fsync, stream.fileno())  # which waits for the disk
                 digest = str(file_digest(draft, "sha256"))
                 synced.result()

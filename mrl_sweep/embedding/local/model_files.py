@@ -114,7 +114,7 @@ def _describes_a_model(folder: Path) -> bool:
 
 
 def _cached(repository: str, revision: str | None) -> Path | None:
-    """The snapshot in the cache, read here: huggingface_hub takes longer to import than a run whose vectors are stored."""
+    """The snapshot in the cache, read here: importing huggingface_hub takes a tenth of a second."""
     base = hub_cache() / f"models--{repository.replace('/', '--')}"
     commit = revision if pinned(revision) else _read_ref(base / "refs" / (revision or "main"))
     folder = base / "snapshots" / commit if commit else None
