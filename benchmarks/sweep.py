@@ -26,10 +26,11 @@ SWEEPS: Final = {5: (64, 128, 256, 512, 768), 24: tuple(range(32, DIM + 1, 32)),
 DEPTH: Final = 100
 LIMITS: Final = (
     "The full workload costs more than the base one because the deepest of ten judged documents usually lies within reach of "
-    "every block: each is then counted by runs of vector compares, two and four thresholds to a run, and at 96 sizes these "
-    "outweigh the products of eight columns each. The evaluator is timed without its import, which earlier versions of this "
-    "table counted and which made it seem three times slower; one product at full size shared by 24 sizes is already only about "
-    "37 times faster than it, so that 100 times is out of reach at 24 sizes."
+    "every block. Where the time of full at 96 sizes goes, sampled by perf on one thread of an AMD EPYC, without lists: the "
+    "product of eight columns at a time 41%, judging in float64 what lies too near to a threshold 13%, counting crowds four "
+    "thresholds to a run 12%, marks between runs 9%, comparing the few near documents 7%; lists of the first ten add a seventh, "
+    "and to the first documents more. The evaluator is timed without its import; one product at full size shared by 24 sizes is "
+    "already only about 37 times faster than it, so that 100 times is out of reach at 24 sizes."
 )
 EVALUATED_QUERIES: Final = 1000
 
@@ -177,7 +178,7 @@ def run() -> Table:
 def table(took: dict[str, float], depths: tuple[float, float]) -> Table:
     limit, bars = took["product"], []
     rows = [("one sgemm at full size, the limit", seconds(limit), "1.00")]
-    allowed = {"base": {5: 1.25, 24: 1.5, 96: 2.5}, "full": {5: 1.75, 24: 2.5, 96: 5.0}}
+    allowed = {"base": {5: 1.25, 24: 1.5, 96: 2.5}, "full": {5: 1.75, 24: 2.5, 96: 3.5}}
     for kind, by_sizes in allowed.items():
         for n, bar in by_sizes.items():
             ratio = took[f"{kind} {n}"] / limit
