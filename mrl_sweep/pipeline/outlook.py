@@ -172,15 +172,14 @@ def surroundings(evaluation: Evaluation, model: Mapping[str, Any], project_docs:
     """What the advice needs to know besides the run's own figures; `model` is what the manifest says of it."""
     full = evaluation.full
     turned = [c for c in evaluation.scores.candidates if c.basis == Basis.PCA and c == c.at_float32]
-    question = replace(evaluation.question, unfit={})
-    by_pca = decide(question, turned) if turned else None
+    by_pca = decide(evaluation.question, turned) if turned else None
     acceptable = by_pca.dimension if by_pca is not None and by_pca.dimension < full.dim else None
     family, missing = missing_prompts(model)
     return Surroundings(
         family=family,
         missing_prompts=missing,
         pca_dimension=acceptable,
-        controls=against_random(question),
+        controls=against_random(evaluation.question),
         production_documents=max(project_docs, default=None),
     )
 

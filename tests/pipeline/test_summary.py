@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from mrl_sweep.pipeline.outlook import missing_prompts
+from dataclasses import replace
+
+import numpy as np
+from made_evaluation import evaluated
+
+from mrl_sweep.decision.policy import Policy
+from mrl_sweep.pipeline.outlook import missing_prompts, surroundings
+from mrl_sweep.types import Basis, Configuration, Measure, Scores
 
 NOMIC = "Nomic Embed v1.5"
 
@@ -25,3 +32,12 @@ def test_nothing_is_missing_where_nothing_is_known() -> None:
 def test_a_family_without_prompts_misses_none() -> None:
     model = {"family": "WordLlama l2_supercat", "prompts": {"query": "", "document": ""}}
     assert missing_prompts(model) == ("WordLlama l2_supercat", {})
+
+
+def test_a_size_on_the_axes_of_pca_that_cannot_be_certified_is_not_named() -> None:
+    full, turned = Configuration.exact_prefix(4), replace(Configuration.exact_prefix(2), basis=Basis.PCA)
+    scores = Scores((full, turned), (Measure("nDCG", 10),), np.full((2, 1, 400), 0.5), np.ones((1, 400), np.bool_))
+    evaluation = evaluated(scores, Policy(required=scores.measures))
+    assert surroundings(evaluation, {}, ()).pca_dimension == 2
+    unfit = replace(evaluation, unfit={turned: "9 documents have only zeros in their first 2 dimensions"})
+    assert surroundings(unfit, {}, ()).pca_dimension is None
