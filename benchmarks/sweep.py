@@ -75,7 +75,8 @@ def torch_topk(work: Workload, dims: Sequence[int]) -> None:
 
 def usearch_search(work: Workload, dim: int) -> Any:
     """USearch's exact search at one size: cut, renormalise, search."""
-    from usearch.index import MetricKind, search
+    from usearch.compiled import MetricKind  # `usearch.index` does not export it
+    from usearch.index import search
 
     return search(unit(work.docs, dim), unit(work.queries, dim), DEPTH, MetricKind.IP, exact=True, threads=available_threads())
 
