@@ -6,12 +6,13 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrl_sweep.cli.console import painted, write_line
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.words import printable
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mrl_sweep.settings.config import SweepConfig
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Invocation:
     """What was typed, and what follows from it for everything that is printed."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.types import Measure, Outcome
 from mrl_sweep.words import LAST_BITS
 
@@ -21,7 +21,7 @@ class DecideBy(StrEnum):
     MEAN = "mean"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Policy:
     """What is asked: keep at least `retain` of each required measure, at error level `alpha` (one-sided).
 

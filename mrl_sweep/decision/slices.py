@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from math import log, sqrt
 from typing import Any, Final
@@ -42,7 +42,7 @@ SMALLEST_SLICE: Final = 10
 """A slice with fewer units of evidence than this, or with fewer outside it, is shown but not tested."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Slice:
     """The queries (`members`, (n_queries,)) whose `field` is `value`; `declared` by the user rather than found by the tool."""
 

@@ -6,7 +6,7 @@ Whatever is recommended anywhere is one of these findings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal, Self
 
 from mrl_sweep.decision.grid import (
@@ -104,7 +104,7 @@ class Finding:
 Findings = Mapping[Configuration, Finding]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Evaluation:
     """An evaluation holds what findings rest on: ranks, scores, the rule, its verdict on the sizes, what is known beforehand.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mrl_sweep.deploying.bill import (
@@ -24,6 +24,7 @@ from mrl_sweep.deploying.index_spec import COMMON, canonical_index, index_bytes,
 from mrl_sweep.deploying.scaling import Outlook, outlook, uses_index
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.types import EXACT, FLOAT32, Advice, Configuration, Measure, full_size
 from mrl_sweep.words import asked_share, first_offenders, nearest, percent
 
@@ -35,7 +36,7 @@ _NEAR: Final = 0.75
 """How alike an index that cannot be weighed must be to a common one to be taken for it: `RQ8` is no misspelt `SQ8`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """A plan holds its rows, largest size first, what their figures rest on, what had to be left out, and what to know of it.
 
@@ -61,7 +62,7 @@ class Plan:
         return next(iter(self.choice), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Evaluated:
     """A run gives its findings on `n_documents`, judged by `measure` first, and what is projected to the planned corpus.
 

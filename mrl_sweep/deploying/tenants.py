@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
 
 from mrl_sweep.deploying.bill import GIB, PlanRequest, PlanRow
 from mrl_sweep.deploying.findings import Finding
 from mrl_sweep.deploying.plan import Plan
 from mrl_sweep.errors import InputError
+from mrl_sweep.record import record
 from mrl_sweep.settings.parsing import parse_above_zero, parse_share
 from mrl_sweep.types import Judgement, Measure, Outcome
 from mrl_sweep.words import asked_share, did_you_mean, percent, plural
@@ -19,7 +20,7 @@ FORMS: Final = '--tenant "search ms=20 gib=4 recall=95% qps=200 slice=lang:de", 
 Point = TypeVar("Point")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Budget:
     """A budget is what one service may spend: a 99th percentile in milliseconds, bytes of memory, or both; None is no limit."""
 
@@ -31,7 +32,7 @@ class Budget:
         return _within(finding.cost.p99_ms, self.p99_ms) and _within(finding.cost.index_bytes, self.size_bytes)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Choice:
     """A choice is the best acceptable of the `within` configurations that a budget holds; None has its reason."""
 
@@ -87,7 +88,7 @@ def _or_inf(value: float | None) -> float:
     return float("inf") if value is None else value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Tenant:
     """A tenant is a service with what it asks of the plan; None is no limit of its own. `slice` is a field and a value."""
 
@@ -120,7 +121,7 @@ class Tenant:
         return replace(request, **{field: value for field, value in own.items() if value is not None})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class TenantRow:
     """A tenant gets its cheapest acceptable row; `row` is None with the reason where there is none.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import numpy as np
@@ -128,7 +128,7 @@ def merge_here(*tallies: Tally) -> Tally:
     return merge(tallies)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Lane:
     """Workers of one kind: how Ray is asked for one, how many there are, and the device their kernel runs on."""
 
@@ -174,7 +174,7 @@ class RayExecutor:
             flights.cancel()
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class _Flights:
     """The tasks of a pass that are under way, and the tallies of those that have come back."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from mrl_sweep.embedding.embed_collection import Amount, DryRun, dry_run
@@ -12,6 +12,7 @@ from mrl_sweep.execution.parts import Part
 from mrl_sweep.pipeline import run as job
 from mrl_sweep.pipeline.checks import check_complete, check_embeds
 from mrl_sweep.pipeline.models import Model, open_model
+from mrl_sweep.record import record
 from mrl_sweep.report.collections import EmbeddedCollection
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import Collection, Documents, Embeddings, FileRows, Queries
@@ -93,7 +94,7 @@ def _prices(estimate: DryRun) -> str:
     return " and ".join(f"{price:g}" for price in prices if price is not None)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DocumentSpan:
     """Some consecutive documents of a corpus, as a corpus of their own."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from mrl_sweep.ranking.counting import Checkpoint, Executor
 from mrl_sweep.ranking.exact import TRAINING_ROWS, Pass, RankOptions, coded_spaces, count, join, prepare_space, zeros_of_float32
 from mrl_sweep.ranking.ranked_space import RankedSpace, prefixes, rotations
 from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_depth
+from mrl_sweep.record import record
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import FLOAT32, SEED, Advice, Basis, Collection, Configuration, Embeddings, Float32Array, Ranks, TopDocuments
 
@@ -33,7 +34,7 @@ ZERO_SHARE: Final = 0.01
 """A size at which more than this share of the documents lose all their numbers is not acceptable, whatever it scores."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SweepInputs:
     """What is ranked: a collection with its embeddings, at these sizes, as the configuration says that is complete by now."""
 
@@ -43,7 +44,7 @@ class SweepInputs:
     dims: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Sweep(Evaluation):
     """The evaluation of everything that was ranked, and all it rests on; indexes and funnels join as they are measured.
 

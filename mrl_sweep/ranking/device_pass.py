@@ -7,7 +7,6 @@ inner product rounded to float32, as in the other kernels: so the integers are t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import numpy as np
 from mrl_sweep.ranking.device_targets import JUDGED_COLUMNS, Device, DeviceTargets, SplitRows, Tensor
 from mrl_sweep.ranking.pass_plan import LEAST_NORM, ZERO_SQUARED_NORM, Tally
 from mrl_sweep.ranking.task import Span
+from mrl_sweep.record import record
 
 SAMPLED_DOCS: Final = 1024
 """Of a tally whose lists of the best are empty: what a sample reaches is the first bar."""
@@ -39,7 +39,7 @@ ALIGNED: Final = 16
 """Entries of a list come in such numbers, so that both of its rows lie as Triton likes them."""
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Block:
     """Documents from corpus row `first_row`, the slots `start` onwards of the parts; what a launch counts them with."""
 

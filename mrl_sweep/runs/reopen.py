@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -15,6 +15,7 @@ from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import asked_documents, parse_measure, refuse_mixture
 from mrl_sweep.pipeline.outlook import bounded_funnels, budget_rows, funnel_rows, projection_rows, surroundings
+from mrl_sweep.record import record
 from mrl_sweep.report.content.advice import CODES, advise
 from mrl_sweep.report.content.build import build_report, cost_of
 from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
@@ -26,7 +27,7 @@ from mrl_sweep.types import Configuration, IntArray, Measure, full_size
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class EarlierRun(Evaluation):
     """A run's ranks evaluated by the rule in force now; `report` says what follows, and until then what the run wrote."""
 

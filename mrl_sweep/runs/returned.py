@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from mrl_sweep import words
 from mrl_sweep.deploying.findings import Cost
 from mrl_sweep.errors import InputError
 from mrl_sweep.pipeline.outlook import AGREEMENT_AT
+from mrl_sweep.record import record
 from mrl_sweep.report.content.sentence import demand
 from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run
 from mrl_sweep.runs.reopen import EarlierRun, Measured, judged_run
@@ -34,7 +35,7 @@ DOCUMENT_KEYS: Final = ("id", "_id", "doc_id")
 TIME_KEYS: Final = ("ms", "latency_ms", "took")
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Answer:
     """One query's documents, best first; `scores` are empty where the file has none. `ms` is how long the search took."""
 
@@ -91,18 +92,18 @@ def _json_lines(path: Path, lines: Sequence[tuple[int, str]]) -> dict[str, Answe
     answers: dict[str, Answer] = {}
     for number, line in lines:
         try:
-            record = json.loads(line)
+            entry = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{path}:{number}: {error.msg}", FORMS) from None
         except (ValueError, RecursionError):  # a number of thousands of digits, thousands of brackets
             raise InputError(f"{path}:{number}: a number or a nesting that no answer has", FORMS) from None
-        query, listed = _first(record, QUERY_KEYS), _first(record, LIST_KEYS)
+        query, listed = _first(entry, QUERY_KEYS), _first(entry, LIST_KEYS)
         if not isinstance(query, str | int) or not isinstance(listed, list):
             raise InputError(f"{path}:{number}: no query id with a list of ids", FORMS)
         if str(query) in answers:
             raise InputError(f"{path}:{number}: query {str(query)!r} stands here twice", "one line a query")
         pairs = [_document(item, f"{path}:{number}") for item in listed]
-        ms = _first(record, TIME_KEYS)
+        ms = _first(entry, TIME_KEYS)
         duration = _finite(ms)
         answer = Answer([name for name, _ in pairs], [], duration if duration is not None and duration >= 0 else None)
         scores = [score for _, score in pairs if score is not None]
@@ -130,11 +131,11 @@ def _finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _first(record: Any, keys: Sequence[str]) -> Any:
-    return next((record[key] for key in keys if key in record), None) if isinstance(record, dict) else None
+def _first(entry: Any, keys: Sequence[str]) -> Any:
+    return next((entry[key] for key in keys if key in entry), None) if isinstance(entry, dict) else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReturnedRanks:
     """The returned lists as the run's own ranks are held: `above`, `tied` (n_pairs,), `top` (n_queries, depth) rows, -1 beyond.
 

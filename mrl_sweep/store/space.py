@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.files import json_digest
 from mrl_sweep.files.digests import DigestTable, Uint64Array, side_by_side
+from mrl_sweep.record import record
 from mrl_sweep.store.objects import LIST_EVERY_S, Objects
 from mrl_sweep.store.shard import SUFFIX, Kind, NotOurs, Rows, map_vectors, read_index, together, write_shard
 from mrl_sweep.types import Advice, IntArray, ModelFacts, Vectors, distinct
@@ -36,7 +36,7 @@ _ROWS_A_SLICE: Final = 4096
 _ROW: Final = 0xFFFFFFFF
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Shard:
     """A shard as this process knows it. `name` is empty once its rows lie in another one; `vectors` are mapped when needed."""
 
