@@ -52,7 +52,7 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
     judgments = gather(parts.judgments, parts.judgments_label, parts.judgments_place)
     all_queries, remarks = _checked(parts, options)
     queries, excluded = evaluated(all_queries, judgments, options, label=parts.queries_label, hint=parts.hint)
-    corpus = read_corpus(_extended(parts.documents, options), on_event)
+    corpus = _corpus(parts.documents, options, on_event)
     judged = judgments.of(queries.ids)
     qrels = to_rows(judged, corpus.documents.ids, options, label=parts.documents.label)
     excluded |= {
@@ -84,7 +84,7 @@ def _unjudged(parts: Parts, options: LoadOptions, on_event: OnEvent) -> Collecti
     """The collection without its judgments: every query, or documents in their place."""
     checked, remarks = _checked(parts, options) if parts.queries is not None else ([], ())
     all_queries = None if parts.queries is None else every_query(checked)
-    corpus = read_corpus(_extended(parts.documents, options), on_event)
+    corpus = _corpus(parts.documents, options, on_event)
     queries, drawn = (all_queries, None) if all_queries is not None else draw_documents(corpus, parts.documents.label)
     excluded = {"repeated_documents": corpus.collapsed} if corpus.collapsed else {}
     if options.strict:
@@ -114,11 +114,12 @@ def _checked(parts: Parts, options: LoadOptions) -> tuple[list[Query], tuple[Adv
     return checked_queries(parts.queries or (), parts.queries_label, parts.queries_place, strict=options.strict)
 
 
-def _extended(documents: Source, options: LoadOptions) -> Source:
-    if options.distractors is None:
-        return documents
-    files = documents.sources if isinstance(documents, Joined) else (documents,)
-    return Joined((*files, FileSource.of(options.distractors, max_line_bytes=options.max_line_bytes)))
+def _corpus(documents: Source, options: LoadOptions, on_event: OnEvent) -> Corpus:
+    """The documents, and after them those that are searched but not judged."""
+    if options.distractors is not None:
+        files = documents.sources if isinstance(documents, Joined) else (documents,)
+        documents = Joined((*files, FileSource.of(options.distractors, max_line_bytes=options.max_line_bytes)))
+    return read_corpus(documents, on_event, held_characters=options.held_characters, mapped_bytes=options.mapped_bytes)
 
 
 def _facts(parts: Parts, corpus: Corpus, queries: Queries, qrels: Qrels) -> dict[str, Any]:

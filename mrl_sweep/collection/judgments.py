@@ -14,11 +14,12 @@ from typing import Final, Self
 
 import numpy as np
 
+from mrl_sweep.collection.reading.documents import HELD_CHARACTERS
 from mrl_sweep.collection.reading.lines import DEFAULT_MAX_LINE_BYTES
 from mrl_sweep.collection.reading.qrels import JudgmentColumns
 from mrl_sweep.collection.reading.records import Query
 from mrl_sweep.errors import InputError
-from mrl_sweep.files.ids import Ids
+from mrl_sweep.files.ids import MAPPED_BYTES, Ids
 from mrl_sweep.record import record
 from mrl_sweep.types import BoolArray, FileRows, IntArray, MissingDocs, NoRelevant, Qrels, Queries
 from mrl_sweep.words import first_offenders, printable, share_of
@@ -32,7 +33,8 @@ class LoadOptions:
     that are missing, queries without a relevant judgment. Queries without any judgment are no fault: a BEIR folder's
     `queries.jsonl` holds those of all splits. `max_line_bytes` bounds one line (or one record) of a file. `distractors` is a
     file of more documents, JSON lines as in corpus.jsonl, that are searched but not judged. `label_free` reads no judgments:
-    every query counts, and where there are no queries, documents serve as such.
+    every query counts, and where there are no queries, documents serve as such. The texts of a corpus of no more than
+    `held_characters` stay in memory; what is known of each document beside its text is mapped beyond `mapped_bytes`.
     """
 
     missing_docs: MissingDocs = MissingDocs.ERROR
@@ -41,6 +43,8 @@ class LoadOptions:
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
     distractors: Path | None = None
     label_free: bool = False
+    held_characters: int = HELD_CHARACTERS
+    mapped_bytes: int = MAPPED_BYTES
 
 
 @record(slots=False)

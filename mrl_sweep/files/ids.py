@@ -1,12 +1,14 @@
-"""Ids by the million, as one Arrow array: kept in memory while they are few, mapped from a file without a name after that."""
+"""Ids by the million and numbers beside them: in memory while they are few, then in one Arrow IPC file without a name, mapped."""
 
 from __future__ import annotations
 
+import mmap
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, BinaryIO, Final, cast, overload
+from operator import eq
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +16,8 @@ import numpy.typing as npt
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.types import IntArray, distinct
 
-MAPPED_BYTES: Final = 2**26
-"""A column that is longer lies in a file."""
+MAPPED_BYTES: Final = 2**24
+"""So much waits in memory; what is more is written to the file, a batch of rows at a time."""
 
 _AT_ONCE: Final = 10_000
 """Ids that are turned into text at a time."""
@@ -40,75 +42,114 @@ def each(of: Callable[[str], int], texts: Sequence[str]) -> IntArray:
     return np.fromiter(map(of, texts), np.int64, len(texts))
 
 
-def arrow_of(values: npt.NDArray[Any]) -> Any:
-    """These numbers as a pyarrow array, nothing copied. (`pa.array` imports pandas, to see whether they are a Series.)"""
-    import pyarrow as pa
+class _Batch(NamedTuple):
+    """Some rows as Arrow has them: the letters of row i's id are ends[i] to ends[i + 1], each column holds a number a row."""
 
-    own = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(pa.from_numpy_dtype(own.dtype), len(own), [None, pa.py_buffer(own)])
+    ends: IntArray
+    letters: npt.NDArray[np.uint8]
+    columns: dict[str, npt.NDArray[Any]]
+
+    def views(self, record_batch: Any) -> _Batch:
+        """What a pyarrow record batch with these columns holds, nothing copied."""
+        _, ends, letters = record_batch.column("id").buffers()
+        buffers = {name: record_batch.column(name).buffers()[1] for name in self.columns}
+        columns = {name: np.frombuffer(buffers[name], values.dtype) for name, values in self.columns.items()}
+        return _Batch(np.frombuffer(ends, np.int64), np.frombuffer(letters, np.uint8), columns)
+
+    def record_batch(self) -> Any:
+        """These arrays as a pyarrow record batch, nothing copied; of half a surrogate pair an id holds the three bytes."""
+        import pyarrow as pa
+
+        def array(kind: Any, *buffers: npt.NDArray[Any]) -> Any:  # `pa.array` imports pandas, to see whether it is a Series
+            return pa.Array.from_buffers(kind, len(self.ends) - 1, [None, *map(pa.py_buffer, buffers)])
+
+        numbers = {name: array(pa.from_numpy_dtype(values.dtype), values) for name, values in self.columns.items()}
+        return pa.record_batch({"id": array(pa.large_string(), self.ends, self.letters), **numbers})
+
+    def texts(self, rows: IntArray) -> list[str]:
+        letters = self.letters.data  # Arrow's own `take` imports all of pyarrow.compute
+        places = zip(self.ends[rows].tolist(), self.ends[rows + 1].tolist(), strict=True)
+        return [str(letters[start:stop], "utf-8", "surrogatepass") for start, stop in places]
 
 
-class LongColumn:
-    """Numbers that come some at a time: in memory while they are few, then in a file without a name, which is mapped."""
-
-    def __init__(self, dtype: npt.DTypeLike) -> None:
-        self._dtype, self._n = np.dtype(dtype), 0
-        self._parts: list[npt.NDArray[Any]] = []
-        self._file: BinaryIO | None = None
-        self._values: npt.NDArray[Any] | None = None
-
-    def __len__(self) -> int:
-        return self._n
-
-    def extend(self, values: npt.ArrayLike) -> None:
-        """Raises EnvironmentFault where the disk is full."""
-        self._parts.append(np.ascontiguousarray(values, self._dtype))
-        self._values, self._n = None, self._n + len(self._parts[-1])
-        if self._file is None and self._n * self._dtype.itemsize <= MAPPED_BYTES:
-            return
-        try:
-            self._file = self._file or cast(BinaryIO, tempfile.TemporaryFile(prefix="mrl-sweep-"))  # noqa: SIM115
-            for part in self._parts:
-                self._file.write(part.data)
-            self._file.flush()
-        except OSError as error:
-            place = f"what is known of each document in {tempfile.gettempdir()}"
-            raise EnvironmentFault(f"cannot keep {place}: {error.strerror or error}", "set TMPDIR to a larger folder") from error
-        self._parts = []
-
-    def values(self) -> npt.NDArray[Any]:
-        """All of them; of a long column what is mapped."""
-        if self._values is None and self._file is not None:
-            self._values = np.memmap(self._file, self._dtype, "r", shape=(self._n,))
-        elif self._values is None:
-            self._values = np.concatenate([np.empty(0, self._dtype), *self._parts])
-            self._parts = [self._values]
-        return self._values
+def _joined(batches: Sequence[_Batch]) -> _Batch:
+    """One or more as one."""
+    if len(batches) == 1:
+        return batches[0]
+    sizes = [np.diff(batch.ends) for batch in batches]
+    return _Batch(
+        np.append(0, np.cumsum(np.concatenate(sizes))),
+        np.concatenate([batch.letters for batch in batches]),
+        {name: np.concatenate([batch.columns[name] for batch in batches]) for name in batches[0].columns},
+    )
 
 
 class Ids(Sequence[str]):
-    """Strings as one Arrow array, and a hash of each: 35 bytes for a ten-letter id where a tuple and a dict need 200."""
+    """Strings, a hash of each and columns of numbers: 26 bytes for a ten-letter id where a tuple and a dict need 200.
 
-    def __init__(self, ids: Iterable[str] = ()) -> None:
-        self._bytes, self._ends, self._hashes = LongColumn(np.uint8), LongColumn(np.int64), LongColumn(np.int64)
-        self._ends.extend([0])
+    Once `mapped_bytes` have come they are written to an Arrow IPC file, whose batches are mapped; all arrays are views of it.
+    """
+
+    def __init__(
+        self,
+        ids: Iterable[str] = (),
+        columns: Mapping[str, npt.DTypeLike] = MappingProxyType({}),
+        *,
+        mapped_bytes: int = MAPPED_BYTES,
+    ) -> None:
+        self._dtypes, self._mapped_bytes = dict(columns), mapped_bytes
+        nothing = {name: np.empty(0, dtype) for name, dtype in {"hash": np.int64, **columns}.items()}
+        self._nothing = _Batch(np.zeros(1, np.int64), np.empty(0, np.uint8), nothing)
+        self._waiting, self._waiting_bytes, self._n = [self._nothing], 0, 0
+        self._file: Any = None
+        self._writer: Any = None
+        self._mapped: list[_Batch] = []
         texts = iter(ids)
         while some := list(islice(texts, _AT_ONCE)):
             self.extend(some)
 
-    def extend(self, texts: Sequence[str]) -> None:
-        """Appends these."""
-        joined = "".join(texts)
-        if joined.isascii():
+    def extend(self, texts: Sequence[str], **numbers: npt.ArrayLike) -> None:
+        """Appends these, with a number of each in every column. Raises EnvironmentFault where the disk is full."""
+        together = "".join(texts)
+        if together.isascii():
             sizes = each(len, texts)
         else:  # some characters take several bytes
             sizes = np.array([len(text.encode("utf-8", "surrogatepass")) for text in texts], np.int64)
-        self._ends.extend(len(self._bytes) + np.cumsum(sizes))
-        self._bytes.extend(np.frombuffer(joined.encode("utf-8", "surrogatepass"), np.uint8))
-        self._hashes.extend(each(hash, texts))
+        letters = np.frombuffer(together.encode("utf-8", "surrogatepass"), np.uint8)
+        values = {"hash": each(hash, texts), **numbers}
+        columns: dict[str, npt.NDArray[Any]] = {
+            name: np.ascontiguousarray(values[name], empty.dtype) for name, empty in self._nothing.columns.items()
+        }
+        self._waiting.append(_Batch(np.append(0, np.cumsum(sizes)), letters, columns))
+        self._waiting_bytes += sizes.nbytes + len(letters) + sum(some.nbytes for some in columns.values())
+        self._n += len(texts)
+        if self._waiting_bytes > self._mapped_bytes:
+            self._write(_joined(self._waiting).record_batch())
+            self._waiting, self._waiting_bytes = [self._nothing], 0
+
+    def _write(self, record_batch: Any) -> None:
+        """Appends a record batch to the file, and maps what the file holds."""
+        import pyarrow as pa
+
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="mrl-sweep-")  # noqa: SIM115
+                self._writer = pa.ipc.new_stream(self._file, record_batch.schema)
+            self._writer.write_batch(record_batch)
+            self._file.flush()
+            content = pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+        except OSError as error:
+            place = f"what is known of each document in {tempfile.gettempdir()}"
+            raise EnvironmentFault(f"cannot keep {place}: {error.strerror or error}", "set TMPDIR to a larger folder") from error
+        self._mapped = [self._nothing.views(batch) for batch in pa.ipc.open_stream(content)]
+
+    def _batches(self) -> list[_Batch]:
+        """All rows: those in the file, then those that wait."""
+        self._waiting = [_joined(self._waiting)]
+        return [*self._mapped, *self._waiting]
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return self._n
 
     @overload
     def __getitem__(self, row: int) -> str: ...
@@ -116,8 +157,7 @@ class Ids(Sequence[str]):
     def __getitem__(self, row: slice) -> list[str]: ...
     def __getitem__(self, row: int | slice) -> str | list[str]:
         if isinstance(row, slice):
-            rows = range(*row.indices(len(self)))
-            return self.take(rows) if len(rows) < _AT_ONCE else _strings(self.arrow()[row])  # pyarrow takes long to import
+            return self.take(range(*row.indices(len(self))))
         if not -len(self) <= row < len(self):
             raise IndexError(row)
         return self.take([int(row) % len(self)])[0]
@@ -126,36 +166,41 @@ class Ids(Sequence[str]):
         for start in range(0, len(self), _AT_ONCE):
             yield from self[start : start + _AT_ONCE]
 
-    def arrow(self) -> Any:
-        """All of them, nothing copied, as a pyarrow array of large_string; of half a surrogate pair it holds the three bytes."""
-        import pyarrow as pa
-
-        ends, letters = self._ends.values(), self._bytes.values()
-        return pa.Array.from_buffers(pa.large_string(), len(self), [None, pa.py_buffer(ends), pa.py_buffer(letters)])
-
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Ids):
-            pairs = ((self._ends, other._ends), (self._bytes, other._bytes))
-            return all(np.array_equal(mine.values(), theirs.values()) for mine, theirs in pairs)
-        return isinstance(other, list | tuple) and list(self) == list(other)
+        return isinstance(other, Ids | list | tuple) and len(self) == len(other) and all(map(eq, self, other))
 
     def __hash__(self) -> int:
-        return hash((len(self), len(self._bytes)))
+        return hash(len(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Made anew where it is unpickled: Python salts hashes anew in each process, and another one has no such file."""
-        return Ids, (list(self),)
+        return _made_anew, (list(self), self._dtypes, {name: self.column(name) for name in self._dtypes})
+
+    def table(self, columns: Sequence[str]) -> Any:
+        """The ids as `id` and these columns, a pyarrow table; nothing is copied."""
+        import pyarrow as pa
+
+        return pa.Table.from_batches([batch.record_batch() for batch in self._batches()]).select(["id", *columns])
+
+    def column(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """The numbers of rows start to stop: a view where they lie in one batch, else a copy."""
+        stop, begin, pieces = len(self) if stop is None else stop, 0, []
+        for batch in self._batches():
+            pieces.append(batch.columns[name][max(start - begin, 0) : max(stop - begin, 0)])
+            begin += len(batch.columns[name])
+        some = [piece for piece in pieces if len(piece)] or pieces[:1]
+        return some[0] if len(some) == 1 else np.concatenate(some)
 
     def hashes(self) -> IntArray:
         """(n,) 64-bit hash of each id, good within this process."""
-        return self._hashes.values()
+        return self.column("hash")
 
     def rows_of(self, wanted: Sequence[str]) -> IntArray:
         """(len(wanted),) the first row of each id, -1 for one that is not here. Sorts numbers, and makes no table of texts."""
-        codes = wanted.hashes() if isinstance(wanted, Ids) else each(hash, wanted)
-        rows = np.flatnonzero(is_among(self.hashes(), codes))
-        rows = rows[np.argsort(self.hashes()[rows], kind="stable")]
-        ordered = self.hashes()[rows]
+        codes, hashes = wanted.hashes() if isinstance(wanted, Ids) else each(hash, wanted), self.hashes()
+        rows = np.flatnonzero(is_among(hashes, codes))
+        rows = rows[np.argsort(hashes[rows], kind="stable")]
+        ordered = hashes[rows]
         row_of = np.full(len(codes), -1, np.int64)
         left, at = np.arange(len(codes)), np.searchsorted(ordered, codes)
         while len(left):
@@ -182,18 +227,26 @@ class Ids(Sequence[str]):
 
     def take(self, rows: npt.ArrayLike) -> list[str]:
         """The ids of these rows, in that order."""
-        wanted, ends = np.asarray(rows, np.int64), self._ends.values()
-        letters = self._bytes.values().data  # Arrow's own `take` imports all of pyarrow.compute
-        places = zip(ends[wanted].tolist(), ends[wanted + 1].tolist(), strict=True)
-        return [str(letters[start:stop], "utf-8", "surrogatepass") for start, stop in places]
+        wanted, begin = np.asarray(rows, np.int64), 0
+        texts = np.empty(len(wanted), object)
+        for batch in self._batches():
+            end = begin + len(batch.ends) - 1
+            at = np.flatnonzero((begin <= wanted) & (wanted < end))
+            texts[at], begin = batch.texts(wanted[at] - begin), end
+        return cast(list[str], texts.tolist())
 
-    def without(self, rows: Iterable[int]) -> Ids:
-        """The other ids, in order."""
-        gone = set(rows)
-        return Ids(text for row, text in enumerate(self) if row not in gone)
+    def without(self, rows: Sequence[int]) -> Ids:
+        """The other ids with their numbers, in order."""
+        kept = np.setdiff1d(np.arange(len(self)), rows)
+        numbers = {name: self.column(name)[kept] for name in self._dtypes}
+        others = Ids(columns=self._dtypes, mapped_bytes=self._mapped_bytes)
+        for start in range(0, len(kept), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            others.extend(self.take(kept[part]), **{name: values[part] for name, values in numbers.items()})
+        return others
 
 
-def _strings(array: Any) -> list[str]:
-    with suppress(UnicodeDecodeError):
-        return cast(list[str], array.to_pylist())
-    return [text.decode("utf-8", "surrogatepass") for text in array.cast("large_binary").to_pylist()]
+def _made_anew(ids: Sequence[str], dtypes: Mapping[str, npt.DTypeLike], numbers: Mapping[str, npt.NDArray[Any]]) -> Ids:
+    made = Ids(columns=dtypes)
+    made.extend(ids, **numbers)
+    return made

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from reread import load_collection
 
-from mrl_sweep.collection import LoadOptions, MissingDocs, load_collection
+from mrl_sweep.collection import LoadOptions, MissingDocs
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
 

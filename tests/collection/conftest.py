@@ -21,12 +21,6 @@ QUERIES: list[dict[str, Any]] = [
 QRELS = "query-id\tcorpus-id\tscore\nq1\td1\t2\nq2\td2\t1\nq2\td3\t0\n"
 
 
-@pytest.fixture(autouse=True)
-def texts_left_in_their_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No corpus is small enough to stay in memory: what is tested here is how layouts are read and read again."""
-    monkeypatch.setattr("mrl_sweep.collection.reading.documents.HELD_CHARACTERS", 0)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[..., Path]:
     """Writes the folder, files given by keyword replacing the usual ones; `qrels={"test": ...}` holds the splits."""

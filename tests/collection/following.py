@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import followed_hints as hints
 import pyarrow as pa
 import pyarrow.parquet as pq
+from reread import load_collection
 from test_siblings import BEIR, CORPUS, TEXTS, joined
 
-from mrl_sweep.collection import load_collection
 from mrl_sweep.collection.judgments import LoadOptions
 
 Match = re.Match[str]

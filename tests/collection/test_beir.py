@@ -13,8 +13,9 @@ import pytest
 from beir_folders import STRICT, Folder, judged, load, refused
 from hypothesis import given
 from hypothesis import strategies as st
+from reread import load_collection
 
-from mrl_sweep.collection import LoadOptions, load_collection
+from mrl_sweep.collection import LoadOptions
 from mrl_sweep.collection.reading.folders import files_digest
 from mrl_sweep.errors import InputError
 

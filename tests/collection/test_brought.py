@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reread import load_collection
 
-from mrl_sweep.collection import load_collection
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
 

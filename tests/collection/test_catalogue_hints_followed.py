@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import followed_hints as hints
 import pytest
 import test_catalogues as catalogues
-
-from mrl_sweep.collection import load_collection
+from reread import load_collection
 
 datasets: Any = pytest.importorskip("datasets")
 ir_datasets: Any = pytest.importorskip("ir_datasets")

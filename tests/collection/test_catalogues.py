@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from reread import load_collection
 
-from mrl_sweep.collection import load_collection
 from mrl_sweep.collection.catalogues import Repository, parse_repository
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from reread import load_collection
 
-from mrl_sweep.collection import LoadOptions, load_collection
+from mrl_sweep.collection import LoadOptions
 from mrl_sweep.errors import InputError
 
 LINES = [{"_id": f"d{i}", "title": f"title {i}", "text": f"text number {i}"} for i in range(30)]

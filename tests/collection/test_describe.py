@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mrl_sweep.collection import LoadOptions, MissingDocs, load_collection
+from reread import load_collection
+
+from mrl_sweep.collection import LoadOptions, MissingDocs
 from mrl_sweep.collection.describe import Lengths, SliceField, Spread, describe, slice_fields
 from mrl_sweep.events import Event, Progress
 from mrl_sweep.types import Collection

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reread import load_collection
 
-from mrl_sweep.collection import LoadOptions, load_collection
+from mrl_sweep.collection import LoadOptions
 from mrl_sweep.errors import InputError
 
 

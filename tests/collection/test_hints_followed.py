@@ -12,9 +12,9 @@ import followed_hints as hints
 import pytest
 from followed_cases import CASES, Case
 from following import Try, parquet
+from reread import load_collection
 from test_siblings import BEIR, CORPUS, but
 
-from mrl_sweep.collection import load_collection
 from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.collection.reading.lines import _NO_LINES
 
@@ -67,8 +67,8 @@ def meanwhile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[T
         place = hints.saved(folder / f"changed{number}", {**files, "qrels/test.tsv": judged})
         tried = Try(place, str(place))
         yield tried, changed(tried, after), "run again when nothing writes to it"
-    tried = Try(hints.saved(folder / "small", BEIR), str(folder / "small"))
-    monkeypatch.setattr("mrl_sweep.files.ids.MAPPED_BYTES", 0)
+    options = LoadOptions(mapped_bytes=0)
+    tried = Try(hints.saved(folder / "small", BEIR), str(folder / "small"), options=options)
     with monkeypatch.context() as full:
         full.setattr(tempfile, "TemporaryFile", no_space)
         met = hints.met(tried.load)

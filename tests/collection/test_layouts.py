@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from reread import load_collection
 
-from mrl_sweep.collection import LoadOptions, MissingDocs, load_collection
+from mrl_sweep.collection import LoadOptions, MissingDocs
 from mrl_sweep.types import Collection
 
 DOCUMENTS = [

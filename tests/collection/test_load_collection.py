@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from reread import load_collection
 
-from mrl_sweep.collection import load_collection
 from mrl_sweep.errors import InputError
 
 

@@ -8,9 +8,10 @@ from collections import Counter
 from typing import Final
 
 import pytest
+from reread import load_collection
 
 from benchmarks.pydocs.entries import words
-from mrl_sweep.collection import LoadOptions, load_collection
+from mrl_sweep.collection import LoadOptions
 from mrl_sweep.demo import FOLDER
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection

@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from reread import load_collection
 
-from mrl_sweep.collection import load_collection
 from mrl_sweep.errors import InputError
 
 N = 6

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from reread import load_collection
 
-from mrl_sweep.collection import load_collection
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reread import load_collection
 
-from mrl_sweep.collection import LoadOptions, left_out, load_collection
+from mrl_sweep.collection import LoadOptions, left_out
 from mrl_sweep.errors import InputError
 
 LABEL_FREE = LoadOptions(label_free=True)

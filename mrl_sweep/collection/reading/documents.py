@@ -11,14 +11,14 @@ import numpy as np
 from mrl_sweep.collection.reading.records import Document, Source, batches, is_whole
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
-from mrl_sweep.files.ids import Ids, LongColumn, arrow_of, each
+from mrl_sweep.files.ids import MAPPED_BYTES, Ids, each
 from mrl_sweep.record import record
 from mrl_sweep.types import FileRows, IntArray
 from mrl_sweep.words import first_offenders, printable
 
-_REPORT_EVERY: Final = 10_000
+REPORT_EVERY: Final = 10_000
 _AT_ONCE: Final = 500
-"""Documents that are taken in at a time; a divisor of `_REPORT_EVERY`."""
+"""Documents that are taken in at a time; a divisor of `REPORT_EVERY`."""
 
 HELD_CHARACTERS: Final = 2**24
 """A corpus of no more than this stays in memory: a run asks for its texts twice and for titles once more."""
@@ -37,28 +37,23 @@ _OF_ITSELF: Final = 256
 """What a document takes besides its text, in characters."""
 
 
+COLUMNS: Final = {"position": np.int64, "characters": np.int32, "text": np.int64}
+"""What is known of each document beside its id: where its source has it, how long its text is, and a hash of that."""
+
+
 class StoredDocuments:
-    """`Documents` whose texts stay in their source; holds the ids and one position (int64) per document.
+    """`Documents` whose texts stay in their source; holds the ids and, beside them, `COLUMNS`.
 
     Those of a small corpus are `held`, each as it was read; other processes read them from the source.
     """
 
     def __init__(
-        self,
-        ids: Ids,
-        positions: IntArray,
-        source: Source,
-        file_rows: FileRows | None = None,
-        held: Sequence[Document] | None = None,
-        lengths: IntArray | None = None,
+        self, ids: Ids, source: Source, file_rows: FileRows | None = None, held: Sequence[Document] | None = None
     ) -> None:
         self._ids = ids
-        self._positions = positions
         self._source = source
         self._file_rows = file_rows
         self._held = held
-        self.lengths = lengths
-        """(n,) characters of each text, where they were counted."""
         self._left: list[tuple[int, Iterator[tuple[int, Document]]]] = []
         self._beginnings: dict[int, str] = {}  # of the documents whose titles were read, where reading them again is dear
 
@@ -73,13 +68,15 @@ class StoredDocuments:
     def ids(self) -> Ids:
         return self._ids
 
-    def table(self) -> Any:
-        """What is known of each document, nothing copied: a pyarrow table of its `id`, its `position` in the source (see there),
-        and its `characters` where they were counted."""
-        import pyarrow as pa
+    @property
+    def lengths(self) -> IntArray:
+        """(n,) characters of each text."""
+        return self._ids.column("characters")
 
-        columns = {"id": self._ids.arrow(), "position": arrow_of(self._positions)}
-        return pa.table(columns if self.lengths is None else {**columns, "characters": arrow_of(self.lengths)})
+    def table(self) -> Any:
+        """What is known of each document, nothing copied: a pyarrow table of its `id`, its `position` in the source (see there)
+        and its `characters`."""
+        return self._ids.table(["position", "characters"])
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -92,7 +89,7 @@ class StoredDocuments:
         if self._held is not None:
             yield from self._held[start:stop]
             return
-        expected = iter(self._positions[start:stop].tolist())
+        expected = iter(self._ids.column("position", start, stop).tolist())
         wanted = next(expected)
         scan = self._scan_from(start, wanted)
         for position, document in scan:
@@ -132,7 +129,7 @@ class StoredDocuments:
 
     def place(self, row: int) -> str:
         """Where the document lies, for messages."""
-        return self._source.place(int(self._positions[row]))
+        return self._source.place(int(self._ids.column("position", row, row + 1)[0]))
 
     def _scan_from(self, row: int, position: int) -> Iterator[tuple[int, Document]]:
         """A scan at `row`: where starting one is dear (a compressed file), that which the last reader left there."""
@@ -171,59 +168,70 @@ class Corpus:
     characters: int
 
 
-def read_corpus(source: Source, on_event: OnEvent = ignore) -> Corpus:
-    """Reads and checks every document.
+def read_corpus(
+    source: Source,
+    on_event: OnEvent = ignore,
+    *,
+    held_characters: int = HELD_CHARACTERS,
+    mapped_bytes: int = MAPPED_BYTES,
+    report_every: int = REPORT_EVERY,
+) -> Corpus:
+    """Reads and checks every document; of `held_characters` at most, the texts stay in memory.
 
     Errors: InputError for none, and for one id with two texts (both places named).
     """
-    ids = Ids()
-    columns = [LongColumn(np.int64), LongColumn(np.int64), LongColumn(np.int32)]
+    ids = Ids(columns=COLUMNS, mapped_bytes=mapped_bytes)
     halves: list[int] = []
     held: list[Document] | None = []
-    room = HELD_CHARACTERS
-    for batch in batches(source, min(_AT_ONCE, _REPORT_EVERY)):
+    room = held_characters
+    for batch in batches(source, min(_AT_ONCE, report_every)):
         texts, n_before = batch.full_texts(), len(ids)
         if not all(map(str.isascii, texts)):
             halves.extend(i for i, text in enumerate(texts, n_before) if not text.isascii() and not is_whole(text))
-        ids.extend(batch.ids)
         lengths = each(len, texts)
-        for column, values in zip(columns, (batch.positions, each(hash, texts), lengths), strict=True):
-            column.extend(values)
+        ids.extend(batch.ids, position=batch.positions, characters=lengths, text=each(hash, texts))
         if held is not None:
             held.extend(batch.documents())
             room -= int(lengths.sum()) + _OF_ITSELF * len(texts)
             held = held if room >= 0 else None
-        if len(ids) // _REPORT_EVERY > n_before // _REPORT_EVERY:
+        if len(ids) // report_every > n_before // report_every:
             on_event(Progress("reading", len(ids), None, "documents"))
     if not len(ids):
         raise InputError(f"nothing to evaluate: {source.label} holds no documents")
-    places, hashes, sizes = (column.values() for column in columns)
     is_half = np.zeros(len(ids), np.bool_)
     is_half[halves] = True
-    repeated = _repeated(ids, hashes, places, source)
-    file_rows: FileRows | None = None
+    documents = StoredDocuments(ids, source, None, held)
+    repeated = _repeated(documents)
     if repeated:
         keep = np.ones(len(ids), bool)
         keep[repeated] = False
-        file_rows = FileRows(np.flatnonzero(keep), len(ids))
-        ids, places, hashes, sizes = ids.without(repeated), places[keep], hashes[keep], sizes[keep]
-        is_half = is_half[keep]
+        ids, is_half = ids.without(repeated), is_half[keep]
         held = None if held is None else list(compress(held, keep))
-    documents = StoredDocuments(ids, places, source, file_rows, held, sizes)
-    return Corpus(documents, hashes, np.flatnonzero(sizes == 0), len(repeated), np.flatnonzero(is_half), int(sizes.sum()))
+        documents = StoredDocuments(ids, source, FileRows(np.flatnonzero(keep), len(keep)), held)
+    sizes = documents.lengths
+    return Corpus(
+        documents=documents,
+        text_hashes=ids.column("text"),
+        empty=np.flatnonzero(sizes == 0),
+        collapsed=len(repeated),
+        halves=np.flatnonzero(is_half),
+        characters=int(sizes.sum()),
+    )
 
 
-def _repeated(ids: Ids, text_hashes: IntArray, positions: IntArray, source: Source) -> list[int]:
+def _repeated(documents: StoredDocuments) -> list[int]:
     """Rows whose id occurs before, with the same text. Raises InputError where one occurs with another."""
-    earlier = ids.repeated()
-    conflicts = [row for row, first in earlier.items() if text_hashes[row] != text_hashes[first]]
+    earlier = documents.ids.repeated()
+    if not earlier:
+        return []
+    hashes = documents.ids.column("text")
+    conflicts = [row for row, first in earlier.items() if hashes[row] != hashes[first]]
     if conflicts:
         row = conflicts[0]
-        place, there = source.place(int(positions[row])), source.place(int(positions[earlier[row]]))
-        others = first_offenders([printable(ids[i]) for i in conflicts])
+        others = first_offenders([printable(documents.ids[i]) for i in conflicts])
         raise InputError(
-            f"{place}: document id {printable(ids[row])} is also at {there}, with another text"
-            + (f"; {len(conflicts):,} such ids: {others}" if len(conflicts) > 1 else ""),
+            f"{documents.place(row)}: document id {printable(documents.ids[row])} is also at {documents.place(earlier[row])}, "
+            "with another text" + (f"; {len(conflicts):,} such ids: {others}" if len(conflicts) > 1 else ""),
             "give each document an id of its own",
         )
     return list(earlier)
