@@ -22,7 +22,7 @@ from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.collection.reading.folders import DEFAULT_SPLIT, choose_split, parse_spec, split_hint
 from mrl_sweep.collection.reading.qrels import Judgment, grade_of, in_columns
 from mrl_sweep.collection.reading.records import Query
-from mrl_sweep.collection.reading.tables import TableRow, judgments, queries
+from mrl_sweep.collection.reading.tables import BlocksFrom, RowBlock, judgments, queries, rows_of
 from mrl_sweep.collection.reading.text_sources import RowSource
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.events import OnEvent, ignore, quiet
@@ -56,7 +56,7 @@ def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: O
     columns = parse_spec(",".join([".", *named_columns]), COLUMNS, _LAYOUT, ALIASES).columns
     repository = parse_repository(place)
     configs = _configs(repository)
-    corpus, topics = (_rows(repository, configs, name, split) for name in ("corpus", "queries"))
+    corpus, topics = (_part(repository, configs, name, split) for name in ("corpus", "queries"))
     judged_in, config = _qrels(configs, repository)
     splits = _splits(judged_in, config)
     split = choose_split(split, dict.fromkeys(splits), f"{judged_in.label} ({config})")
@@ -68,10 +68,10 @@ def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: O
             source=f"hf:{source}",
             split=split,
             documents=RowSource(f"{repository.label} corpus", corpus, columns("corpus"), seeks=True),
-            queries=queries(topics(0), columns("queries"), _place(f"{repository.label} queries")),
+            queries=queries(rows_of(topics), columns("queries"), _place(f"{repository.label} queries")),
             queries_label=f"{repository.label} queries",
             queries_place=_place(f"{repository.label} queries"),
-            judgments=judgments(_reader(qrels)(0), columns("qrels"), _place(f"{judged_in.label} {config}")),
+            judgments=judgments(rows_of(_blocks(qrels)), columns("qrels"), _place(f"{judged_in.label} {config}")),
             judgments_label=f"{judged_in.label} {config}",
             judgments_place=_place(f"{judged_in.label} {config}"),
             hint=split_hint(splits),
@@ -135,28 +135,26 @@ def _qrels(configs: Sequence[str], repository: Repository) -> tuple[Repository, 
     return apart, _configs(apart)[0]
 
 
-def _rows(repository: Repository, configs: Sequence[str], part: str, split: str | None) -> Callable[[int], Iterator[TableRow]]:
+def _part(repository: Repository, configs: Sequence[str], part: str, split: str | None) -> BlocksFrom:
     """The rows of a part's configuration: of the split asked for where it has one, else of its only or usual one."""
     config = _choose(configs, repository, part)
     splits = _splits(repository, config)
     name = next((name for name in (split, part, "test", "train") if name in splits), None)
     if len(splits) > 1 and name is None:
         raise InputError(f"{repository.label} ({config}) has the splits {', '.join(splits)}", "--split NAME")
-    return _reader(_load(repository, config, name or splits[0]))
+    return _blocks(_load(repository, config, name or splits[0]))
 
 
-def _reader(dataset: Any) -> Callable[[int], Iterator[TableRow]]:
-    """Rows from a given one on; columns of vectors are never read."""
+def _blocks(dataset: Any) -> BlocksFrom:
+    """A reader of the rows from a given one on; columns of vectors are never read."""
     plain = [name for name, kind in dataset.features.items() if getattr(kind, "_type", "") == "Value" or isinstance(kind, dict)]
     table = dataset.select_columns(plain)
 
-    def rows(position: int) -> Iterator[TableRow]:
+    def blocks(position: int) -> Iterator[RowBlock]:
         for start in range(position, len(table), _BATCH_ROWS):
-            columns = table[start : start + _BATCH_ROWS]
-            for i in range(len(columns[plain[0]])):
-                yield TableRow(start + i, start + i, {name: columns[name][i] for name in plain})
+            yield RowBlock(start, table[start : start + _BATCH_ROWS])
 
-    return rows
+    return blocks
 
 
 def _place(label: str) -> Callable[[int], str]:
@@ -271,7 +269,7 @@ def _fetched(read: Callable[[], Iterable[Any]], label: str) -> Iterator[Any]:
         raise InputError(f"cannot read {label}: {error}") from error
 
 
-def _documents(dataset: Any, label: str, start: int) -> Iterator[TableRow]:
+def _documents(dataset: Any, label: str, start: int) -> Iterator[RowBlock]:
     def read() -> Iterator[Any]:
         records: Any = dataset.docs_iter()
         try:
@@ -279,10 +277,17 @@ def _documents(dataset: Any, label: str, start: int) -> Iterator[TableRow]:
         except (TypeError, AttributeError):
             yield from islice(records, start, None)
 
-    for row, entry in enumerate(_fetched(read, label), start):
-        text = getattr(entry, "text", None)
-        whole = {"title": getattr(entry, "title", "") or "", "text": text} if text is not None else {"text": entry.default_text()}
-        yield TableRow(row, row, {"id": entry.doc_id, **whole})
+    records = _fetched(read, label)
+    while some := list(islice(records, _BATCH_ROWS)):
+        ids, titles, texts = zip(*map(_fields, some), strict=True)
+        yield RowBlock(start, {"id": ids, "title": titles, "text": texts})
+        start += len(some)
+
+
+def _fields(entry: Any) -> tuple[str, str, str]:
+    """Id, title and text of a document; one without a `text` says itself what its text is."""
+    text = getattr(entry, "text", None)
+    return (entry.doc_id, "", entry.default_text()) if text is None else (entry.doc_id, getattr(entry, "title", "") or "", text)
 
 
 def _queries(records: Iterable[Any]) -> Iterator[Query]:

@@ -43,8 +43,9 @@ from mrl_sweep.collection.reading.tables import (
     judgments,
     named,
     queries,
+    rows_of,
 )
-from mrl_sweep.collection.reading.text_sources import FileSource, Joined, RowSource, is_parquet, parquet_rows
+from mrl_sweep.collection.reading.text_sources import FileSource, Joined, RowSource, is_parquet, parquet_blocks
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.record import record
@@ -242,7 +243,7 @@ def documents_of(path: Path, reading: Reading) -> Source:
     """The documents of a file, none of them kept in memory."""
     columns = reading.spec.columns("corpus")
     if is_parquet(path):
-        return RowSource(str(path), parquet_rows([path], columns.values()), columns)
+        return RowSource(str(path), parquet_blocks(path, columns.values()), columns)
     first = _first_line(path, reading.limit)
     if first is None:
         raise InputError(f"nothing to evaluate: {path} holds no documents")
@@ -308,7 +309,7 @@ def table_of(
 ) -> tuple[Iterator[TableRow], Callable[[int], object]] | None:
     """The rows of Parquet, of JSON lines, and (`fields`; None: in layouts that quote) of CSV or TSV with a header; else None."""
     if is_parquet(path):
-        return parquet_rows([path], columns.values())(0), lambda number: f"{path} row {number + 1:,}"
+        return rows_of(parquet_blocks(path, columns.values())), lambda number: f"{path} row {number + 1:,}"
     first = _first_line(path, reading.limit)
 
     def where(number: int) -> object:

@@ -6,17 +6,20 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reread import load_collection
 
-from mrl_sweep.collection import LoadOptions, load_collection
+from mrl_sweep.collection import LoadOptions
 from mrl_sweep.collection.files import Reading, documents_of, table_of
 from mrl_sweep.collection.reading.folders import Spec
-from mrl_sweep.collection.reading.text_sources import RowSource, parquet_rows
+from mrl_sweep.collection.reading.tables import documents, rows_of
+from mrl_sweep.collection.reading.text_sources import RowSource, parquet_blocks
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
 
@@ -128,25 +131,46 @@ def test_settings_name_files_and_parts(tmp_path: Path) -> None:
 
 class TestParquet:
     @pytest.fixture
-    def paths(self, tmp_path: Path) -> list[Path]:
-        """Rows 0 to 4 and 5 to 6 in two files, two a group, with a column of vectors."""
+    def path(self, tmp_path: Path) -> Path:
+        """Seven rows, two a group, with a column of vectors."""
         table = pa.table({"id": list(range(7)), "text": [f"t{i}" for i in range(7)], "vector": [[float(i)] for i in range(7)]})
-        paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
-        pq.write_table(table.slice(0, 5), paths[0], row_group_size=2)
-        pq.write_table(table.slice(5), paths[1])
-        return paths
+        pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
+        return tmp_path / "a.parquet"
 
-    def test_rows_from_every_position(self, paths: list[Path]) -> None:
-        rows = parquet_rows(paths)
+    def test_rows_from_every_position(self, path: Path) -> None:
         for start in range(8):
-            assert [(row.position, dict(row.fields)) for row in rows(start)] == [
+            rows = [row for block in parquet_blocks(path)(start) for row in block.rows()]
+            assert [(row.position, dict(row.fields)) for row in rows] == [
                 (i, {"id": i, "text": f"t{i}"}) for i in range(start, 7)
             ]
 
-    def test_whole_number_ids_are_their_digits(self, paths: list[Path]) -> None:
-        source = RowSource("parts", parquet_rows(paths), {})
+    def test_whole_number_ids_are_their_digits(self, path: Path) -> None:
+        source = RowSource("parts", parquet_blocks(path), {})
         assert [document.id for _, document in source.scan(4)] == ["4", "5", "6"]
         assert source.place(4) == "parts row 5"
+
+    @pytest.mark.parametrize(
+        ("columns", "named"),
+        [
+            ({"id": ["a", "b"], "text": ["x", None]}, {}),
+            ({"id": ["a", "b"], "title": ["t", None], "text": ["x", "y"]}, {}),
+            ({"id": [7, 8], "text": ["x", "y"]}, {}),
+            ({"id": ["a", "b"], "text": [b"x", None]}, {}),
+            ({"id": [1.0, 2.0], "text": ["x", "y"]}, {}),
+            ({"sku": ["a", "b"], "text": ["x", "y"], "body": ["z", None]}, {"id": "sku", "text": "body"}),
+            ({"doc": [{"id": "a"}, {"id": "b"}], "text": ["x", "y"]}, {"id": "doc.id"}),
+        ],
+    )  # fmt: skip
+    def test_columns_taken_over_whole_are_what_the_rows_are(
+        self, columns: dict[str, Any], named: dict[str, str], tmp_path: Path
+    ) -> None:
+        path = tmp_path / "corpus.parquet"
+        pq.write_table(pa.table(columns), path)
+        source = RowSource("x", parquet_blocks(path, named.values()), named)
+        one_by_one = list(documents(rows_of(source.blocks), named, source.place))
+        assert list(source.scan()) == one_by_one
+        assert [pair for batch in source.batches(9) for pair in batch.pairs()] == one_by_one
+        assert len(one_by_one) == 2
 
     def test_a_null_text_is_empty_and_a_null_id_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "corpus.parquet"
@@ -156,10 +180,10 @@ class TestParquet:
         with pytest.raises(InputError, match=r'corpus.parquet row 2: "id" must be a string that is not empty, not null'):
             next(scan)
 
-    def test_a_cut_off_file_is_refused(self, paths: list[Path]) -> None:
-        paths[0].write_bytes(paths[0].read_bytes()[:-20])
+    def test_a_cut_off_file_is_refused(self, path: Path) -> None:
+        path.write_bytes(path.read_bytes()[:-20])
         with pytest.raises(InputError, match=r"cannot read .*a.parquet: "):
-            list(parquet_rows(paths)(0))
+            list(parquet_blocks(path)(0))
 
 
 @pytest.mark.parametrize("pack", [lambda data: data, lambda data: pa.compress(data, codec="zstd", asbytes=True)])

@@ -9,6 +9,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -22,7 +23,7 @@ from mrl_sweep.collection.reading.qrels import (
     grade_of,
     in_columns,
 )
-from mrl_sweep.collection.reading.records import Document, Query, id_of, json_object, text_field
+from mrl_sweep.collection.reading.records import Batch, Document, Query, id_of, json_object, text_field
 from mrl_sweep.errors import InputError
 from mrl_sweep.record import record
 from mrl_sweep.words import did_you_mean, first_offenders, plural, printable
@@ -63,6 +64,26 @@ class TableRow(NamedTuple):
     fields: Mapping[str, Any]
 
 
+class RowBlock(NamedTuple):
+    """Consecutive rows of a table that keeps them by column: the number of the first, from 0, and the values of each column."""
+
+    start: int
+    columns: Mapping[str, Sequence[Any]]
+
+    def rows(self) -> Iterator[TableRow]:
+        for number, values in enumerate(zip(*self.columns.values(), strict=True), self.start):
+            yield TableRow(number, number, dict(zip(self.columns, values, strict=True)))
+
+
+BlocksFrom = Callable[[int], Iterator[RowBlock]]
+"""The rows of a table from a given one on."""
+
+
+def rows_of(blocks: BlocksFrom) -> Iterator[TableRow]:
+    """All rows of the table, one by one."""
+    return (row for block in blocks(0) for row in block.rows())
+
+
 PlaceOf = Callable[[int], object]
 """A row's number as a place for messages."""
 
@@ -71,16 +92,40 @@ def documents(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) ->
     """Each row's document. Columns are found anew wherever a row has other fields than the one before."""
     names: tuple[str, ...] = ()
     key = text = title = ""
-    columns = {**columns, PART: "corpus"}
     for position, number, fields in _reached(rows, columns):
+        place = where(number)
         if tuple(fields) != names:
             names = tuple(fields)
-            key = column(names, "id", DOCUMENT_ID_COLUMNS, columns, where(number))
-            text = column(names, "text", DOCUMENT_TEXT_COLUMNS, columns, where(number))
-            title = column(names, "title", TITLE_COLUMNS, columns, where(number), needed=False)
-        place = where(number)
+            key, title, text = _document_columns(names, columns, place)
         body = text_field(fields, text, place, default="")
         yield position, Document(id_of(fields, key, place), text_field(fields, title, place, default="") if title else "", body)
+
+
+def _document_columns(names: Sequence[str], columns: ColumnNames, where: object) -> tuple[str, str, str]:
+    """The columns of a document's id, title ("" for none) and text."""
+    columns = {**columns, PART: "corpus"}
+    key = column(names, "id", DOCUMENT_ID_COLUMNS, columns, where)
+    text = column(names, "text", DOCUMENT_TEXT_COLUMNS, columns, where)
+    return key, column(names, "title", TITLE_COLUMNS, columns, where, needed=False), text
+
+
+def plain_documents(block: RowBlock, columns: ColumnNames, where: PlaceOf) -> Batch | None:
+    """The documents of a block, read by column, where every id is a string or a whole number and every text a string or missing;
+    None where a row needs a closer look."""
+    if not block.columns.keys() >= {*columns.values()}:
+        return None
+    key, title, text = _document_columns(tuple(block.columns), columns, where(block.start))
+    ids = block.columns[key]
+    if all(type(value) is int for value in ids):
+        ids = list(map(str, ids))
+    titles, texts = (_or_empty(block.columns.get(name, [None] * len(ids))) for name in (title, text))
+    if not all(ids) or not all(type(value) is str for value in chain(ids, titles, texts)):
+        return None
+    return Batch(range(block.start, block.start + len(ids)), ids, titles, texts)
+
+
+def _or_empty(values: Sequence[Any]) -> list[Any]:
+    return ["" if value is None else value for value in values]
 
 
 def queries(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> Iterator[Query]:

@@ -8,7 +8,7 @@ read one by one, which accepts what is acceptable and names what is not.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
@@ -27,7 +27,7 @@ from mrl_sweep.collection.reading.lines import (
     unreadable,
 )
 from mrl_sweep.collection.reading.records import Batch, Document, Source, batches, in_batches, json_documents
-from mrl_sweep.collection.reading.tables import NAMED, ColumnNames, TableRow, documents
+from mrl_sweep.collection.reading.tables import NAMED, BlocksFrom, ColumnNames, RowBlock, documents, plain_documents
 from mrl_sweep.errors import InputError
 from mrl_sweep.record import record
 
@@ -106,15 +106,22 @@ class FileSource:
 
 @record
 class RowSource:
-    """Documents in a table of rows; a position is a row number, from 0. `rows` yields those from a position on."""
+    """Documents in a table that keeps its rows by column; a position is a row number, from 0."""
 
     label: str
-    rows: Callable[[int], Iterator[TableRow]]
+    blocks: BlocksFrom
     columns: ColumnNames
     seeks: bool = False
 
     def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
-        return documents(self.rows(position), self.columns, self.place)
+        for block in self.blocks(position):
+            plain = plain_documents(block, self.columns, self.place)
+            yield from documents(block.rows(), self.columns, self.place) if plain is None else plain.pairs()
+
+    def batches(self, at_once: int) -> Iterator[Batch]:
+        for block in self.blocks(0):
+            plain = plain_documents(block, self.columns, self.place)
+            yield from in_batches(documents(block.rows(), self.columns, self.place), at_once) if plain is None else [plain]
 
     def place(self, position: int) -> str:
         return f"{self.label} row {position + 1:,}"
@@ -222,27 +229,25 @@ def is_parquet(path: Path) -> bool:
         raise unreadable(path, error) from error
 
 
-def parquet_rows(paths: Sequence[Path], columns: Iterable[str] = ()) -> Callable[[int], Iterator[TableRow]]:
-    """A reader of the rows from a given one on, over all files in order. Columns of lists (vectors) are left out, unless they
-    have one of the names in `columns` or a name that plays a role: a message then says that their type is wrong.
+def parquet_blocks(path: Path, columns: Iterable[str] = ()) -> BlocksFrom:
+    """A reader of a file's rows from a given one on. Columns of lists (vectors) are left out, unless they have one of the names
+    in `columns` or a name that plays a role: a message then says that their type is wrong.
 
     The reader raises InputError for a file that is no Parquet, or that holds strings that are not UTF-8.
     """
     named = set(columns)
     wanted = NAMED | named | {name.partition(".")[0] for name in named}
 
-    def rows(position: int = 0) -> Iterator[TableRow]:
-        start = 0
-        for path in paths:
-            file = _open(path)
-            names = [field.name for field in file.schema_arrow if _holds_a_value(field.type) or field.name in wanted]
-            for group in range(file.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                if start + count > position:
-                    yield from _group(file, path, group, names, start, position)
-                start += count
+    def blocks(position: int) -> Iterator[RowBlock]:
+        file, start = _open(path), 0
+        names = [field.name for field in file.schema_arrow if _holds_a_value(field.type) or field.name in wanted]
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            if start + count > position:
+                yield from _group(file, path, group, names, start, position)
+            start += count
 
-    return rows
+    return blocks
 
 
 def _open(path: Path) -> Any:
@@ -257,16 +262,15 @@ def _open(path: Path) -> Any:
         raise unreadable(path, error) from error
 
 
-def _group(file: Any, path: Path, group: int, names: list[str], start: int, position: int) -> Iterator[TableRow]:
+def _group(file: Any, path: Path, group: int, names: list[str], start: int, position: int) -> Iterator[RowBlock]:
     import pyarrow as pa
 
     row = start
     try:
         for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=names):
             if row + batch.num_rows > position:
-                wanted = batch.slice(max(0, position - row))
-                for i, fields in enumerate(wanted.to_pylist(), max(row, position)):
-                    yield TableRow(i, i, {name: _decoded(value) for name, value in fields.items()})
+                first = max(row, position)
+                yield RowBlock(first, {name: _values(batch.column(name)[first - row :]) for name in batch.schema.names})
             row += batch.num_rows
     except UnicodeDecodeError as error:
         raise InputError(
@@ -274,6 +278,11 @@ def _group(file: Any, path: Path, group: int, names: list[str], start: int, posi
         ) from error
     except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
+
+
+def _values(column: Any) -> list[Any]:
+    values: list[Any] = column.to_pylist()
+    return values if str(column.type).endswith("string") else [_decoded(value) for value in values]
 
 
 def _decoded(value: Any) -> Any:
