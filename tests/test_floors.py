@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -208,3 +209,49 @@ def test_every_package_is_pinned_once() -> None:
     lines = (ROOT.parent / "constraints.txt").read_text("utf-8").split()
     names = [line.partition("==")[0].lower().replace("_", "-") for line in lines]
     assert {name for name in names if names.count(name) > 1} == set()
+
+
+PATCHED = {
+    "cli._call",
+    "collection.reading.documents.HELD_CHARACTERS",
+    "collection.reading.documents._BEGINNINGS",
+    "collection.reading.documents._EXCERPT",
+    "collection.reading.documents._REPORT_EVERY",
+    "collection.reading.qrels.FEWEST_BYTES",
+    "collection.reading.qrels._one_by_one",
+    "collection.reading.qrels._plain",
+    "collection.reading.text_sources.LEAST_BYTES",
+    "deploying.indexes.building.SAMPLE_BYTES",
+    "deploying.indexes.measuring._speed",
+    "embedding.fill.WINDOW_CHARACTERS",
+    "embedding.fill.WINDOW_TEXTS",
+    "execution.places._will_need",
+    "execution.resources.LEAST_OPERATIONS",
+    "files.ids.MAPPED_BYTES",
+    "files.ids._AT_ONCE",
+    "store.space._ROWS_A_SLICE",
+}
+"""Constants and private names of the package that tests replace. It may shrink: what a test changes is a parameter."""
+
+
+def test_no_test_changes_a_constant_or_a_private_name() -> None:
+    assert {name for path in Path(__file__).parent.rglob("*.py") for name in patched(path)} <= PATCHED
+
+
+def patched(path: Path) -> Iterator[str]:
+    """What `setattr` of pytest's monkeypatch gets in this file, if it is `UPPER_CASE` or `_private` and the package's."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    ours = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if str(node.module if isinstance(node, ast.ImportFrom) else alias.name).startswith("mrl_sweep")
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
+            first, second = [ast.unparse(arg).strip("'\"") for arg in node.args[:2]]
+            name = first if isinstance(node.args[0], ast.Constant) else f"{ours.get(first, '')}.{second}"
+            last = name.rpartition(".")[2]
+            if name.startswith("mrl_sweep.") and (last.isupper() or re.match("_[a-zA-Z]", last)):
+                yield name.removeprefix("mrl_sweep.")

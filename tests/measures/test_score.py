@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrl_sweep.measures.measure import parse_measure
-from mrl_sweep.measures.score import score
+from mrl_sweep.measures.score import CELLS_AT_ONCE, SPARSE, score
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Measure, Qrels, Ranks, Scores
 
 FULL = Configuration("prefix", 8)
@@ -324,7 +324,7 @@ def test_the_order_of_judgments_queries_and_documents_does_not_matter() -> None:
     np.testing.assert_allclose(again, expected[:, :, order], rtol=0, atol=1e-13)
 
 
-def test_candidates_scored_together_score_as_they_do_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates_scored_together_score_as_they_do_alone() -> None:
     qrels, _, scores = tied_scores(4)
     generator = np.random.default_rng(4)
     tables = [
@@ -335,8 +335,18 @@ def test_candidates_scored_together_score_as_they_do_alone(monkeypatch: pytest.M
     together = score(ranks_of(qrels, *tables), qrels, ALL)
     for c, table in enumerate(tables):
         assert score(ranks_of(qrels, table), qrels, ALL).values[0].tolist() == together.values[c].tolist()
-    monkeypatch.setattr("mrl_sweep.measures.score.CELLS_AT_ONCE", 1)
-    assert score(ranks_of(qrels, *tables), qrels, ALL).values.tolist() == together.values.tolist()
+
+
+def test_more_candidates_than_one_block_holds_score_as_they_do_alone() -> None:
+    generator = np.random.default_rng(6)
+    qrels = qrels_of(*({int(row): int(row) % 4 for row in generator.choice(900, 300, replace=False)} for _ in range(4)))
+    n = 3 * CELLS_AT_ONCE // len(qrels.rows)
+    above = generator.random((n, 4, 900)).argsort(axis=2)[:, :, :300].reshape(n, -1)
+    ranks = Ranks(tuple(Configuration("prefix", n - c) for c in range(n)), 900, above, np.zeros_like(above))
+    together = score(ranks, qrels, ALL)
+    for c in (0, n // 3 - 1, n // 3, n // 2, n - 1):
+        one = Ranks(ranks.candidates[c : c + 1], 900, above[c : c + 1], ranks.tied[c : c + 1])
+        np.testing.assert_allclose(together.values[c], score(one, qrels, ALL).values[0], rtol=0, atol=1e-13)
 
 
 def test_measures_asked_together_score_as_they_do_alone() -> None:
@@ -349,21 +359,22 @@ def test_measures_asked_together_score_as_they_do_alone() -> None:
         assert alone.counted[0].tolist() == together.counted[m].tolist()
 
 
-@pytest.mark.parametrize("sparse", [0, 10**9])
-def test_pairs_that_stand_beyond_every_cutoff_may_be_left_out(sparse: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """0: they always are; 10**9: never."""
+@pytest.mark.parametrize("n_documents", [20, 500])
+def test_pairs_that_stand_beyond_every_cutoff_may_be_left_out(n_documents: int) -> None:
+    """Among 500 documents nearly all stand there, among 20 few; a measure without a cut-off beside the others needs them all."""
     rng = np.random.default_rng(4)
-    counts = rng.integers(0, 30, 40)
+    counts = rng.integers(0, 20, 40)
     offsets = np.cumsum([0, *counts])
-    rows = np.concatenate([rng.choice(50, n, replace=False) for n in counts])
+    rows = np.concatenate([rng.choice(n_documents, n, replace=False) for n in counts])
     qrels = Qrels(offsets, rows, rng.integers(-1, 4, len(rows)))
-    ranks = ranks_of(qrels, *np.round(4 * rng.standard_normal((3, 40, 50))))
+    ranks = ranks_of(qrels, *np.round(8 * rng.standard_normal((3, 40, n_documents))))
     measures = [parse_measure(text) for text in ("nDCG@10", "R@5", "R(rel=2)@3", "P@7", "RR@10", "AP@10", "Success@3")]
-    usual = score(ranks, qrels, measures)
-    monkeypatch.setattr("mrl_sweep.measures.score.SPARSE", sparse)
-    other = score(ranks, qrels, measures)
-    np.testing.assert_allclose(other.values, usual.values, rtol=0, atol=1e-15)
-    np.testing.assert_array_equal(other.counted, usual.counted)
+    within = (ranks.above[:, qrels.grades > 0] < 10).any(axis=0).mean()
+    assert (within < 1 / SPARSE) == (n_documents == 500)
+    every = score(ranks, qrels, [*measures, parse_measure("AP"), parse_measure("AP(rel=2)")])
+    some = score(ranks, qrels, measures)
+    np.testing.assert_allclose(some.values, every.values[:, : len(measures)], rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(some.counted, every.counted[: len(measures)])
 
 
 def test_what_is_not_among_the_given_pairs_is_not_retrieved() -> None:
