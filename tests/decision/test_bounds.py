@@ -139,10 +139,25 @@ def test_last_bits_are_not_a_change() -> None:
     assert b.unchanged[0] == 30
 
 
+def test_two_queries_have_limits_and_prove_nothing() -> None:
+    from scipy.special import stdtr, stdtrit
+
+    x, y = np.array([0.5, 0.49]), np.array([0.5, 0.51])
+    b = paired_bounds(x[None], y, retain=0.98, alpha=0.05)
+    assert b.at_least[0] == 0.0
+    gainer = np.r_[x, x.mean() + b.unseen[0]], np.r_[y, b.unseen[0]]
+    assert statistic(b.at_most[0] * gainer[1] - gainer[0]) == pytest.approx(stdtrit(2, 0.95), rel=1e-9)
+    x = np.array([0.9, 0.95])
+    loser = np.r_[x, 0.0], np.r_[y, b.unseen[0]]
+    p = stdtr(2, -np.array([statistic(loser[0] - 0.5 * loser[1]), statistic(loser[1])]))
+    assert retained_p(x[None], y, retain=0.5)[0] == pytest.approx(p.max(), rel=1e-9)
+
+
 def test_a_single_query_has_no_limits() -> None:
     b = paired_bounds(np.array([[0.5]]), np.array([1.0]), retain=0.98, alpha=0.05)
     assert b.kept[0] == 0.5
-    assert np.isnan(b.sd[0])
+    undefined = (b.sd, b.at_least, b.at_most, retained_p(np.array([[0.5]]), np.array([1.0]), retain=0.98))
+    assert np.isnan(np.concatenate(undefined)).all()
 
 
 @given(arrays(np.float64, (3, 40), elements=values), arrays(np.float64, 40, elements=values))

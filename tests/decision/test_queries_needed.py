@@ -75,6 +75,11 @@ def test_below_the_margin_it_is_what_proves_worse_and_not_less_than_the_best_cas
     assert queries_to_settle(SAMPLE, kept=0.5) == round_up(queries_needed(SAMPLE) or 0) == 520
 
 
+def test_it_takes_more_queries_than_there_are() -> None:
+    """Thirty would do for a size that truly keeps everything and hardly varies, and sixty were there."""
+    assert queries_to_settle(replace(SAMPLE, n=60, sd=0.001, retain=0.5), kept=1.0) == 61
+
+
 @pytest.mark.parametrize(("n", "share"), [(40, 0.8857), (80, 0.9426), (210, 0.9781), (1000, 0.9954)])
 def test_the_strictest_share_is_that_of_queries_of_which_none_changes(n: int, share: float) -> None:
     same = np.ones((1, n))

@@ -108,6 +108,15 @@ def test_what_is_ordered_again_is_planned_with_its_vectors_on_disk() -> None:
     assert row.disk_bytes == (row.index_bytes or 0) + 1000 * 4096
 
 
+@pytest.mark.parametrize("timed", [{}, {"p50_ms": 2.0, "p99_ms": 3.0, "queries_per_second": 400.0}])
+def test_a_shortlist_has_the_latency_that_was_measured_and_no_other(timed: dict[str, Any]) -> None:
+    plan = make_plan(PlanRequest(docs=1000), run(FULL, found("512:binary:exact:rescore=4x", 0.99, 0.98, **timed)))
+    row = plan.rows[1]
+    assert {"p50_ms": row.p50_ms, "p99_ms": row.p99_ms, "queries_per_second": row.queries_per_second} == (
+        timed or dict.fromkeys(("p50_ms", "p99_ms", "queries_per_second"))
+    )
+
+
 def test_a_shortlist_is_not_taken_for_good_in_a_larger_corpus() -> None:
     """There its own projection counts; at the run's own size the judgement is enough."""
     again = found("512:binary:exact:rescore=4x", 0.99, 0.98)

@@ -100,6 +100,14 @@ def test_below_the_sample_it_is_the_mean_over_every_smaller_corpus_that_keeps_th
         assert means(growth) == pytest.approx([total / len(corpora)], abs=1e-12)
 
 
+@pytest.mark.parametrize("text", ["R@2", "nDCG@3"])
+def test_a_query_of_which_every_document_is_relevant_has_no_distractors(text: str) -> None:
+    measure, qrels = parse_measure(text), Qrels(np.array([0, 3]), np.arange(3), np.array([1, 3, 2]))
+    ranks = ranked(np.array([0.2, 0.9, 0.5]), [0, 1, 2], qrels)
+    growth = project(ranks, qrels, Demand(measure=measure), [3])
+    assert means(growth) == pytest.approx([float(score(ranks, qrels, [measure]).values[0, 0, 0])], abs=1e-12)
+
+
 def test_a_document_tied_with_thousands_is_cut_where_the_tie_is() -> None:
     ranks, qrels = one_each(np.array([[2]]), 10_000)
     ranks.tied[:] = 6399
