@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from mrl_sweep.errors import EnvironmentFault, MissingExtra
+from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.interrupt import pause
 from mrl_sweep.record import record
 
@@ -92,44 +92,27 @@ def patiently(call: Callable[[], T], title: str, patience: Patience, gate: Gate)
 
     A `Garbled` that lasts is raised as it is: whoever asked knows the texts' names.
     """
-    try:
-        import tenacity
-    except ImportError:
-        raise MissingExtra("tenacity", "hosted") from None
-
-    def fault_of(state: tenacity.RetryCallState) -> Transient:
-        fault = state.outcome.exception() if state.outcome else None
-        assert isinstance(fault, Transient)
-        return fault
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        fault = fault_of(state)
-        seconds = patience.wait_s(fault, state.attempt_number)
-        if fault.retry_after_s is not None and state.idle_for + seconds <= patience.total_s:
-            gate.hold(patience.now() + seconds)
-        return seconds
-
-    def stop(state: tenacity.RetryCallState) -> bool:
-        spent = state.idle_for + state.upcoming_sleep
-        return state.attempt_number >= patience.most(fault_of(state)) or spent > patience.total_s
 
     def sleep(seconds: float) -> None:
         if seconds > 0 and patience.sleep(seconds):
             raise EnvironmentFault(f"{title}: interrupted while waiting to try again", _KEPT)
 
-    def gated() -> T:
+    attempt, waited_s = 0, 0.0
+    while True:
+        attempt += 1
         sleep(gate.wait_s(patience.now()))
-        return call()
-
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(Transient), wait=wait, stop=stop, sleep=sleep, reraise=True
-    )
-    try:
-        return retrying(gated)
-    except Garbled:
-        raise
-    except Transient as fault:
-        raise given_up(fault, title, int(retrying.statistics["attempt_number"])) from None
+        try:
+            return call()
+        except Transient as fault:
+            wait_s = patience.wait_s(fault, attempt)
+            waited_s += wait_s
+            if attempt >= patience.most(fault) or waited_s > patience.total_s:
+                if isinstance(fault, Garbled):
+                    raise
+                raise given_up(fault, title, attempt) from None
+            if fault.retry_after_s is not None:
+                gate.hold(patience.now() + wait_s)
+        sleep(wait_s)
 
 
 def given_up(fault: Transient, title: str, attempts: int | None = None) -> EnvironmentFault:

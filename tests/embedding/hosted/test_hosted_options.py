@@ -180,7 +180,7 @@ def test_offline_a_stored_collection_is_read_and_nothing_else_is_sent(
     assert len(server.requests) == n
 
 
-@pytest.mark.parametrize(("provider", "package"), [("openai", "httpx2"), ("voyage", "httpx2"), ("openai", "tenacity")])
+@pytest.mark.parametrize(("provider", "package"), [("openai", "httpx2"), ("voyage", "httpx2")])
 def test_a_missing_package_names_the_extra(
     vendors_own: Callable[..., HostedModel], monkeypatch: pytest.MonkeyPatch, provider: str, package: str
 ) -> None:
@@ -203,7 +203,7 @@ def test_opening_a_hosted_model_imports_no_client() -> None:
     code = (
         "import sys; from mrl_sweep.embedding import open_embedder;"
         "m = open_embedder('openai:text-embedding-3-small'); m.facts();"
-        "print([n for n in ('httpx2', 'tenacity', 'torch', 'sentence_transformers') if n in sys.modules])"
+        "print([n for n in ('httpx2', 'torch', 'sentence_transformers') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
