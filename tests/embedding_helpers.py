@@ -64,7 +64,7 @@ class CountingEmbedder:
 
     name: str = "counting"
     dim: int = 8
-    batching: Batching = field(default_factory=lambda: Batching(texts=4))
+    batching: Batching = field(default_factory=lambda: Batching(texts=4, window=16))
     prompt: str = ""
     asked: list[str] = field(default_factory=list)
     opened: int = 0

@@ -338,7 +338,7 @@ def _amount(embedder: Embedder | VectorSource, store: Store, role: Role, read: C
     prompt = str(identity.get("prompt") or "")
     space, seen = store.space(identity), DigestTable()
     texts = stored = to_embed = characters = size = 0
-    for window in windows(read()):
+    for window in windows(read(), embedder.batching.window):
         digests = text_digests(window)
         missing = space.find(digests) < 0
         texts += len(window)

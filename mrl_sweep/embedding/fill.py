@@ -24,18 +24,17 @@ from mrl_sweep.store.space import Space, Writer
 from mrl_sweep.types import IntArray
 from mrl_sweep.words import first_offenders, size
 
-WINDOW_TEXTS: Final = 16_384
 WINDOW_CHARACTERS: Final = 32 << 20
 
 
-def windows(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Runs of texts small enough to hold and large enough to sort by length."""
+def windows(texts: Iterable[str], most: int, most_characters: int = WINDOW_CHARACTERS) -> Iterator[list[str]]:
+    """Yields the texts in lists of at most `most`; a list ends sooner with the text that makes `most_characters` full."""
     window: list[str] = []
     characters = 0
     for text in texts:
         window.append(text)
         characters += len(text)
-        if len(window) >= WINDOW_TEXTS or characters >= WINDOW_CHARACTERS:
+        if len(window) >= most or characters >= most_characters:
             yield window
             window, characters = [], 0
     if window:
@@ -134,7 +133,7 @@ def fill(space: Space, embedder: Embedder, filling: Filling) -> Filled:
 def _fill_once(space: Space, embedder: Embedder, filling: Filling) -> Filled:
     run = _Run(space, embedder, filling)
     try:
-        for window in windows(filling.texts()):
+        for window in windows(filling.texts(), embedder.batching.window):
             run.take(window)
         return run.end()
     except DiskFault:

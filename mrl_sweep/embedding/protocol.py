@@ -49,7 +49,7 @@ class ModelOptions:
 class Batching:
     """How a provider wants its texts: at most `texts` and `characters` a call, alike in length (`by_length`) where it pads,
     and how many `calls` it takes at a time. Vectors wait at most `flush_s` until they are stored, which is what a kill costs;
-    those of a `paid` provider do not wait.
+    those of a `paid` provider do not wait. Texts are held `window` at a time, few enough for memory and enough to sort by length.
     """
 
     texts: int = 32
@@ -58,6 +58,7 @@ class Batching:
     calls: int = 1
     paid: bool = False
     flush_s: float = 1.0
+    window: int = 16_384
 
 
 @record

@@ -156,7 +156,7 @@ def embed_on_cluster(
     embedder, store = model
     if not isinstance(embedder, Embedder) or embedder.batching.paid:
         return
-    documents, queries = collection.documents, collection.queries
+    documents, queries, window = collection.documents, collection.queries, embedder.batching.window
     sides: dict[Role, tuple[Callable[[], Iterable[str]], Sequence[str]]] = {
         Role.DOCUMENT: (documents.texts, documents.ids),
         Role.QUERY: (lambda: queries.texts, queries.ids),
@@ -164,27 +164,27 @@ def embed_on_cluster(
     for role in roles:
         texts, ids = sides[role]
         space = store.space(embedder.identity(role))
-        if sum(len(some) for some, _ in missing(space, texts(), ids, least)) < least:
+        if sum(len(some) for some, _ in missing(space, texts(), ids, window, most=least)) < least:
             continue
         space.begin(embedder.facts())
         refuse_unseen(executor.ray, store, open_model, role)
         done, total = 0, len(ids)
-        for n in _filled(executor, open_model, role, missing(space, texts(), ids)):
+        for n in _filled(executor, open_model, role, missing(space, texts(), ids, window)):
             done += n
             on_event(Progress(STAGES[role], done, total, "texts"))
         on_event(Note(f"{done:,} {role} texts embedded on the cluster"))
 
 
-def missing(space: Space, texts: Iterable[str], ids: Sequence[str], most: int | None = None) -> Iterator[Chunk]:
-    """The texts that the space does not hold, window by window; no more windows once there are `most`."""
+def missing(space: Space, texts: Iterable[str], ids: Sequence[str], window: int, *, most: int | None = None) -> Iterator[Chunk]:
+    """The texts that the space does not hold, `window` looked at together; no more of them once there are `most`."""
     start = n = 0
-    for window in windows(texts):
-        digests = text_digests(window)
+    for some in windows(texts, window):
+        digests = text_digests(some)
         absent = np.flatnonzero(space.find(digests) < 0)
         rows = absent[first_rows(digests[absent])].tolist()
         if rows:
-            yield [window[row] for row in rows], [ids[start + row] for row in rows]
-        start, n = start + len(window), n + len(rows)
+            yield [some[row] for row in rows], [ids[start + row] for row in rows]
+        start, n = start + len(some), n + len(rows)
         if most is not None and n >= most:
             return
 

@@ -58,8 +58,3 @@ def tiny_static(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("static") / "model"
     SentenceTransformer(modules=[StaticEmbedding(tokens, weights)], device="cpu").save(str(folder), create_model_card=False)
     return folder
-
-
-@pytest.fixture
-def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrl_sweep.embedding.fill.WINDOW_TEXTS", 16)

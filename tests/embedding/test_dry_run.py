@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from embedding_helpers import CountingEmbedder, collection_of, tree
 
-from mrl_sweep.embedding import ModelOptions, Store, embed, open_embedder
-from mrl_sweep.embedding import fill as filling_module
+from mrl_sweep.embedding import Batching, ModelOptions, Store, embed, open_embedder
 from mrl_sweep.embedding.embed_collection import dry_run
 from mrl_sweep.errors import InputError
 
@@ -45,9 +44,9 @@ def test_what_is_stored_is_not_counted_again_and_prompts_count(tmp_path: Path) -
     assert tree(tmp_path) == before
 
 
-def test_texts_repeated_across_windows_are_sent_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling_module, "WINDOW_TEXTS", 3)
-    found = dry_run(collection_of(["a", "b", "c"] * 5 + ["d"]), CountingEmbedder(), Store(tmp_path))
+def test_texts_repeated_across_windows_are_sent_once(tmp_path: Path) -> None:
+    embedder = CountingEmbedder(batching=Batching(window=3))
+    found = dry_run(collection_of(["a", "b", "c"] * 5 + ["d"]), embedder, Store(tmp_path))
     assert (found.documents.texts, found.documents.to_embed) == (16, 4)
 
 

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from embedding_helpers import FILL_QUERY, FILL_TEXTS, CountingEmbedder, collection_of, documents_of, tree, vectors_of
 
 from mrl_sweep.embedding import Batching, Role, Store, embed, known_facts
-from mrl_sweep.embedding import fill as filling_module
 from mrl_sweep.embedding.fill import batches, encodable, windows
 from mrl_sweep.events import Progress
 from mrl_sweep.files.digests import text_digests
@@ -18,12 +16,10 @@ from mrl_sweep.store.shard import Rows
 # --- Cutting ----------------------------------------------------------------------------------------------------------
 
 
-def test_windows_are_cut_by_number_and_by_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling_module, "WINDOW_TEXTS", 3)
-    monkeypatch.setattr(filling_module, "WINDOW_CHARACTERS", 10)
-    assert list(windows(["a"] * 7)) == [["a"] * 3, ["a"] * 3, ["a"]]
-    assert list(windows(["a" * 9, "b" * 9, "c"])) == [["a" * 9, "b" * 9], ["c"]]
-    assert list(windows([])) == []
+def test_windows_are_cut_by_number_and_by_length() -> None:
+    assert list(windows(["a"] * 7, 3)) == [["a"] * 3, ["a"] * 3, ["a"]]
+    assert list(windows(["a" * 9, "b" * 9, "c"], 3, 10)) == [["a" * 9, "b" * 9], ["c"]]
+    assert list(windows([], 3)) == []
 
 
 def test_batches_hold_texts_alike_in_length_where_the_provider_pads() -> None:
@@ -46,7 +42,6 @@ def test_lone_surrogates_reach_the_model_as_replacement_characters() -> None:
 # --- Only what is missing ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("small_windows")
 def test_vectors_come_in_the_collections_order_and_an_unchanged_rerun_opens_no_model(tmp_path: Path) -> None:
     first = embed(collection_of(FILL_TEXTS), CountingEmbedder(), Store(tmp_path))
     assert np.array_equal(first.documents.read(0, 50), vectors_of(FILL_TEXTS))
@@ -71,7 +66,6 @@ def test_one_percent_new_texts_embeds_one_percent(tmp_path: Path) -> None:
     assert np.array_equal(embeddings.documents.read(0, 302), vectors_of(texts))
 
 
-@pytest.mark.usefixtures("small_windows")
 def test_a_run_that_finds_everything_only_reads(tmp_path: Path) -> None:
     """Also where small shards lie there: others may be reading them. Whoever adds something rewrites them."""
     store = Store(tmp_path)
@@ -113,7 +107,6 @@ def test_another_prompt_embeds_anew(tmp_path: Path) -> None:
     assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(["search: " + text for text in FILL_TEXTS]))
 
 
-@pytest.mark.usefixtures("small_windows")
 def test_progress_counts_what_is_done_and_ends_at_the_total(tmp_path: Path) -> None:
     texts = FILL_TEXTS[:40]
     embed(collection_of(texts[:20]), CountingEmbedder(), Store(tmp_path))
@@ -125,7 +118,6 @@ def test_progress_counts_what_is_done_and_ends_at_the_total(tmp_path: Path) -> N
     assert {event.total for event in events if isinstance(event, Progress) and event.stage == "embed documents"} == {40}
 
 
-@pytest.mark.usefixtures("small_windows")
 def test_a_collection_larger_than_a_window_is_streamed(tmp_path: Path) -> None:
     alive = []
 

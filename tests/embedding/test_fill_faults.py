@@ -62,24 +62,21 @@ def resumes_as_if_undisturbed(tmp_path: Path, disturbed_error: Any, embedder: Co
     return second
 
 
-@pytest.mark.usefixtures("small_windows")
 @pytest.mark.parametrize("at", [1, 2, 5, 12, 13])
 def test_after_a_providers_fault_each_text_is_sent_once_and_the_bytes_are_as_if_undisturbed(tmp_path: Path, at: int) -> None:
     embedder = FailingEmbedder(at=at, instead=fail(EnvironmentFault("time-out")))
     resumes_as_if_undisturbed(tmp_path, EnvironmentFault, embedder)
 
 
-@pytest.mark.usefixtures("small_windows")
 @pytest.mark.parametrize("at", [1, 4, 9])
 def test_calls_under_way_when_one_fails_are_kept(tmp_path: Path, at: int) -> None:
-    embedder = FailingEmbedder(batching=Batching(texts=4, calls=3), at=at, instead=fail(EnvironmentFault("reset")))
+    embedder = FailingEmbedder(batching=Batching(texts=4, calls=3, window=16), at=at, instead=fail(EnvironmentFault("reset")))
     resumes_as_if_undisturbed(tmp_path, EnvironmentFault, embedder)
 
 
-@pytest.mark.usefixtures("small_windows")
 def test_calls_at_a_time_give_the_same_bytes_as_one_after_the_other(tmp_path: Path) -> None:
     embed(collection_of(FILL_TEXTS), CountingEmbedder(), Store(tmp_path / "a"))
-    embed(collection_of(FILL_TEXTS), CountingEmbedder(batching=Batching(texts=4, calls=4)), Store(tmp_path / "b"))
+    embed(collection_of(FILL_TEXTS), CountingEmbedder(batching=Batching(texts=4, calls=4, window=16)), Store(tmp_path / "b"))
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
 
 
@@ -90,7 +87,6 @@ def interrupted_by(number: Any) -> Any:
     return instead
 
 
-@pytest.mark.usefixtures("small_windows")
 def test_ctrl_c_finishes_the_batch_and_the_same_call_goes_on(tmp_path: Path) -> None:
     embedder = FailingEmbedder(at=2, instead=interrupted_by(signal.SIGINT))
     second = resumes_as_if_undisturbed(tmp_path, KeyboardInterrupt, embedder)
@@ -99,7 +95,6 @@ def test_ctrl_c_finishes_the_batch_and_the_same_call_goes_on(tmp_path: Path) -> 
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-@pytest.mark.usefixtures("small_windows")
 def test_a_handler_of_sigterm_hears_it_after_the_batch(tmp_path: Path) -> None:
     class Terminated(BaseException):
         pass
@@ -149,7 +144,6 @@ def test_a_batch_of_another_count_or_size_is_refused_whole(tmp_path: Path, shape
     assert len(documents_of(second)) == 46
 
 
-@pytest.mark.usefixtures("small_windows")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: Any
@@ -163,7 +157,7 @@ def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(
         return real(self, rows)
 
     monkeypatch.setattr(Space, "put", put)
-    paid = Batching(texts=4, paid=True)
+    paid = Batching(texts=4, paid=True, window=16)
     with pytest.raises(EnvironmentFault, match=r"cannot write to the store .*: No space left on device \(needs about") as caught:
         embed(collection_of(FILL_TEXTS), CountingEmbedder(batching=paid), Store(tmp_path))
     assert "--store" in caught.value.hint
@@ -176,7 +170,6 @@ def test_a_full_disk_is_told_with_what_is_needed_and_the_store_stays_whole(
     assert np.array_equal(embeddings.documents.read(0, 50), vectors_of(FILL_TEXTS))
 
 
-@pytest.mark.usefixtures("small_windows")
 def test_a_disk_that_has_no_room_for_rewriting_keeps_the_small_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     embed(collection_of(FILL_TEXTS[:20]), CountingEmbedder(), Store(tmp_path))
 
@@ -203,7 +196,7 @@ def test_a_store_that_cannot_be_made_is_a_fault_of_the_environment(tmp_path: Pat
 
 # --- Company ----------------------------------------------------------------------------------------------------------
 
-PAID = Batching(texts=4, paid=True)
+PAID = Batching(texts=4, paid=True, window=16)
 
 
 def test_two_runs_that_share_a_store_embed_nothing_twice_that_the_other_has_put(tmp_path: Path) -> None:

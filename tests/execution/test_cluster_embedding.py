@@ -13,7 +13,6 @@ import pytest
 from embedding_helpers import CountingEmbedder, Dying, collection_of, vectors_of
 
 from mrl_sweep.embedding import Batching, Role, Store, embed
-from mrl_sweep.embedding import fill as filling_module
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.pipeline.models import embed_on_cluster, missing, refuse_unseen
 
@@ -44,14 +43,11 @@ def by_value() -> None:
 
 
 @pytest.mark.parametrize("dies", [False, True])
-def test_actors_fill_the_store_and_a_death_costs_one_batch(
-    ray_executor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies: bool
-) -> None:
-    monkeypatch.setattr(filling_module, "WINDOW_TEXTS", 500)
+def test_actors_fill_the_store_and_a_death_costs_one_batch(ray_executor: Any, tmp_path: Path, dies: bool) -> None:
     by_value()
-    batching = Batching(texts=20, flush_s=0.0)
+    batching = Batching(texts=20, flush_s=0.0, window=500)
     there = Dying(batching=batching, folder=str(tmp_path), deaths={10: 0, 20: 0} if dies else {})
-    here, store = CountingEmbedder(), Store(tmp_path / "store")
+    here, store = CountingEmbedder(batching=batching), Store(tmp_path / "store")
     collection = collection_of(TEXTS)
     embed_on_cluster(ray_executor, collection, (here, store), opener(tmp_path / "store", there), least=1000)
     embedded = (tmp_path / "embedded").read_text().splitlines()
@@ -78,7 +74,7 @@ def test_only_missing_texts_are_sent_each_once(tmp_path: Path) -> None:
     embed(collection_of(TEXTS[:10]), CountingEmbedder(), Store(tmp_path))
     space = Store(tmp_path).space(CountingEmbedder().identity(Role.DOCUMENT))
     texts = [*TEXTS[:12], TEXTS[11], TEXTS[12]]
-    assert list(missing(space, texts, [str(i) for i in range(14)])) == [(TEXTS[10:13], ["10", "11", "13"])]
+    assert list(missing(space, texts, [str(i) for i in range(14)], 16)) == [(TEXTS[10:13], ["10", "11", "13"])]
 
 
 def test_a_node_that_does_not_see_the_store_is_named_before_the_work(ray_executor: Any, tmp_path: Path) -> None:

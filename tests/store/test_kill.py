@@ -12,7 +12,6 @@ import pytest
 from embedding_helpers import CountingEmbedder, collection_of, tree, vectors_of
 
 from mrl_sweep.embedding import Batching, Store, embed
-from mrl_sweep.embedding import fill as filling_module
 
 TEXTS = [f"text {'x' * (i * 7 % 23)} {i}" for i in range(400)]
 
@@ -21,8 +20,7 @@ import os, signal, sys
 sys.path[:0] = [{helpers!r}]
 from pathlib import Path
 from embedding_helpers import CountingEmbedder, collection_of
-from mrl_sweep.embedding import Batching, Store, embed, fill
-fill.WINDOW_TEXTS = 64
+from mrl_sweep.embedding import Batching, Store, embed
 texts = [f"text {{'x' * (i * 7 % 23)}} {{i}}" for i in range({n})]
 class Logged(CountingEmbedder):
     calls, log = 0, open({log!r}, "a", buffering=1)
@@ -34,7 +32,7 @@ class Logged(CountingEmbedder):
         return super().encode(texts, role)
 
 def fill():
-    embed(collection_of(texts), Logged(batching=Batching(texts=4, paid=True)), Store(Path({store!r})))
+    embed(collection_of(texts), Logged(batching=Batching(texts=4, paid=True, window=64)), Store(Path({store!r})))
 
 for _ in range({beside}):
     if not os.fork():
@@ -43,11 +41,6 @@ for _ in range({beside}):
 fill()
 sys.exit(any(os.wait()[1] for _ in range({beside})))
 """
-
-
-@pytest.fixture(autouse=True)
-def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling_module, "WINDOW_TEXTS", 64)
 
 
 def started(tmp_path: Path, name: str, at: int = -1, act: str = "pass", beside: int = 0) -> subprocess.Popen:
@@ -122,8 +115,7 @@ import os, random, signal, sys, threading, time
 sys.path[:0] = [{helpers!r}]
 from pathlib import Path
 from embedding_helpers import CountingEmbedder, collection_of
-from mrl_sweep.embedding import Batching, Store, embed, fill
-fill.WINDOW_TEXTS = 4096
+from mrl_sweep.embedding import Batching, Store, embed
 
 class Logged(CountingEmbedder):
     def encode(self, texts, role):
@@ -159,7 +151,7 @@ fill({n} + 1)  # one more text, so that this one finds something to do and puts 
 
 @pytest.mark.parametrize(
     ("batching", "lives", "longest"),
-    [(Batching(texts=128, paid=True), 30, 0.15), (Batching(texts=128, flush_s=0.1), 20, 0.3)],
+    [(Batching(texts=128, paid=True, window=4096), 30, 0.15), (Batching(texts=128, flush_s=0.1, window=4096), 20, 0.3)],
     ids=["paid", "local"],
 )
 def test_kills_at_any_moment_cost_a_batch_or_a_moment_and_change_no_byte(

@@ -41,14 +41,13 @@ FILLER = """
 import os, sys
 from pathlib import Path
 from embedding_helpers import Dying, collection_of
-from mrl_sweep.embedding import Batching, Store, fill
+from mrl_sweep.embedding import Batching, Store
 from mrl_sweep.execution.ray import joined
 from mrl_sweep.pipeline.models import embed_on_cluster
 
-fill.WINDOW_TEXTS = 500
 folder, address, deadly = sys.argv[1:]
 deaths = {10: 0, 20: os.getpid()} if deadly == "deadly" else {}
-model = Dying(batching=Batching(texts=20, flush_s=0.0), folder=folder, deaths=deaths)
+model = Dying(batching=Batching(texts=20, flush_s=0.0, window=500), folder=folder, deaths=deaths)
 texts = [f"text {i}" for i in range(3000)]
 with joined(n_threads=2) as executor:
     embed_on_cluster(executor, collection_of(texts), (model, Store(address)), lambda: (model, Store(address)), least=1)
