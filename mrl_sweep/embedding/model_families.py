@@ -26,7 +26,7 @@ class Family:
 
     `trained` are the prefixes it was trained for, full size left out; `any_from`: any prefix from that size on was trained, and
     `trained` names the published ones. Prompts are those a model's own configuration may leave out; None: not known, ask it.
-    `parameter` is the vendor's name for the size, `not_prefixes` the reason why cutting this model means nothing.
+    `not_prefixes` is the reason why cutting this model means nothing.
     """
 
     name: str
@@ -37,7 +37,6 @@ class Family:
     document_prompt: str | None = None
     any_from: int | None = None
     transform: str | None = None
-    parameter: str | None = None
     not_prefixes: str = ""
 
 
@@ -45,8 +44,8 @@ _SEPARATE_HEADS: Final = "its smaller sizes come from separate output heads, the
 
 FAMILIES: Final[tuple[Family, ...]] = (
     # name, pattern, full size, trained prefixes, prompt before a query and before a document
-    Family("OpenAI text-embedding-3-small", r"text-embedding-3-small", 1536, (512,), "", "", 32, parameter="dimensions"),
-    Family("OpenAI text-embedding-3-large", r"text-embedding-3-large", 3072, (1024, 256), "", "", 32, parameter="dimensions"),
+    Family("OpenAI text-embedding-3-small", r"text-embedding-3-small", 1536, (512,), "", "", 32),
+    Family("OpenAI text-embedding-3-large", r"text-embedding-3-large", 3072, (1024, 256), "", "", 32),
     Family(
         "Nomic Embed v1.5",
         r"nomic-embed-(text|vision)-v1\.5",
@@ -55,20 +54,19 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "search_query: ",
         "search_document: ",
         transform=LAYER_NORM,
-        parameter="dimensionality",
     ),
     Family("Nomic Embed v2 MoE", r"nomic-embed-text-v2-moe", 768, (256,), "search_query: ", "search_document: "),
-    Family("Voyage 4 and its siblings", r"voyage-(4|3-large|3\.5|code-3)", 2048, (1024, 512, 256), parameter="output_dimension"),
-    Family("Cohere Embed v4", r"embed-v4", 1536, (1024, 512, 256), parameter="output_dimension"),
-    Family("Gemini Embedding 001", r"gemini-embedding-001", 3072, (1536, 768), any_from=128, parameter="output_dimensionality"),
+    Family("Voyage 4 and its siblings", r"voyage-(4|3-large|3\.5|code-3)", 2048, (1024, 512, 256)),
+    Family("Cohere Embed v4", r"embed-v4", 1536, (1024, 512, 256)),
+    Family("Gemini Embedding 001", r"gemini-embedding-001", 3072, (1536, 768), any_from=128),
     Family("Snowflake Arctic Embed M v1.5", r"snowflake-arctic-embed-m-v1\.5", 768, (256,), document_prompt=""),
-    Family("Jina Embeddings v3", r"jina-embeddings-v3", 1024, (768, 512, 256, 128, 64, 32), parameter="dimensions"),
+    Family("Jina Embeddings v3", r"jina-embeddings-v3", 1024, (768, 512, 256, 128, 64, 32)),
     Family("Qwen3 Embedding 0.6B", r"qwen3-embedding-0\.6b", 1024, document_prompt="", any_from=32),
     Family("Qwen3 Embedding 4B", r"qwen3-embedding-4b", 2560, document_prompt="", any_from=32),
     Family("Qwen3 Embedding 8B", r"qwen3-embedding-8b", 4096, document_prompt="", any_from=32),
     Family("EmbeddingGemma", r"embeddinggemma", 768, (512, 256, 128), "task: search result | query: ", "title: none | text: "),
-    Family("mxbai-embed-large-v1", r"mxbai-embed-large-v1", 1024, (768, 512, 256, 128), None, "", parameter="dimensions"),
-    Family("Amazon Titan Text Embeddings v2", r"titan-embed-text-v2", 1024, (512, 256), "", "", parameter="dimensions"),
+    Family("mxbai-embed-large-v1", r"mxbai-embed-large-v1", 1024, (768, 512, 256, 128), None, ""),
+    Family("Amazon Titan Text Embeddings v2", r"titan-embed-text-v2", 1024, (512, 256), "", ""),
     # a weak Matryoshka: at 64 better than random axes on CISI, not told from them on SciFact
     Family("WordLlama l2_supercat", r"^wordllama$|l2_supercat", 256, (128, 64), "", ""),
     Family("stella v5", r"stella_.*_v5", not_prefixes=_SEPARATE_HEADS),

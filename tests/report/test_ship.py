@@ -21,8 +21,11 @@ def report(made_run: Callable[..., Path]) -> Report:
     return read_report(made_run({256: [0] * 200, 128: [0] * 200, 64: [9] * 200}, retain=0.9))
 
 
-def shipped(report: Report, target: str, model: str = "openai:text-embedding-3-small") -> str:
-    manifest = {**report.manifest, "settings": {"deploy.target": target}, "model": {"name": model}}
+def shipped(
+    report: Report, target: str, model: str = "openai:text-embedding-3-small", parameter: str | None = "dimensions"
+) -> str:
+    facts = {"name": model, "size_parameter": parameter}
+    manifest = {**report.manifest, "settings": {"deploy.target": target}, "model": facts}
     return render(replace(report, manifest=manifest), Format.SHIP)
 
 
@@ -43,17 +46,16 @@ def test_the_gates_line_asks_what_the_run_asked_of_a_folder_of_any_name(report: 
 
 
 @pytest.mark.parametrize(
-    ("model", "line"),
+    ("model", "parameter", "line"),
     [
-        ("openai:text-embedding-3-small", "dimensions=128"),
-        ("voyage:voyage-4", "output_dimension=128"),
-        ("gemini:gemini-embedding-001", "output_dimensionality=128"),
-        ("nomic-ai/nomic-embed-text-v1.5", "truncate_dim=128)"),
-        ("vectors:mine", "vector[:128] / norm(vector[:128])"),
+        ("openai:text-embedding-3-small", "dimensions", "\ndimensions=128"),
+        ("gemini:gemini-embedding-001", "output_dimensionality", "\noutput_dimensionality=128"),
+        ("nomic-ai/nomic-embed-text-v1.5", None, "truncate_dim=128)"),
+        ("vectors:mine", None, "vector[:128] / norm(vector[:128])"),
     ],
 )
-def test_the_client_cuts_to_that_size(report: Report, model: str, line: str) -> None:
-    assert line in shipped(report, "qdrant", model)
+def test_the_client_cuts_to_that_size(report: Report, model: str, parameter: str | None, line: str) -> None:
+    assert line in shipped(report, "qdrant", model, parameter)
 
 
 def test_what_faiss_is_given_builds(report: Report) -> None:

@@ -107,7 +107,7 @@ class HostedModel:
                 "parameters": {role.value: vendor.parameters(role) for role in Role},
                 "transform": self._transform,
                 "codes": list(vendor.codes),
-                "size_parameter": vendor.family.parameter if vendor.family else None,
+                "size_parameter": vendor.size_parameter or vendor.size_option,
             },
         )
 

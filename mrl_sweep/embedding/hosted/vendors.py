@@ -28,7 +28,8 @@ class Vendor(ABC):
 
     `url` is the vendor's own address; `url_variable` and `key_variables` are the environment variables that its own client reads.
     `models` matches the names that only this vendor has, `well_known` are names to which a misspelt one may be near, `prices` are
-    US dollars a million tokens by a model's name. `codes` are the precisions of which it gives codes of its own. `truncates` is
+    US dollars a million tokens by a model's name. `size_option` is what the size is called on the wire, `size_parameter` in the
+    vendor's own client where that is another word. `codes` are the precisions of which it gives codes of its own. `truncates` is
     False where a text that is too long is refused, so that what came back was read whole. `asks_full_dim` is True where a vendor
     gives less than the full size unless it is asked for.
     """
@@ -42,6 +43,7 @@ class Vendor(ABC):
     well_known: ClassVar[tuple[str, ...]]
     batching: Batching
     size_option: ClassVar[str]
+    size_parameter: ClassVar[str] = ""
     prices: ClassVar[Mapping[str, float]] = {}
     codes: ClassVar[tuple[str, ...]] = ()
     truncates: bool = False
@@ -218,6 +220,7 @@ class Gemini(Vendor):
     well_known = ("gemini-embedding-001",)
     batching = Batching(texts=100, characters=60_000, by_length=False, calls=4)
     size_option = "outputDimensionality"
+    size_parameter = "output_dimensionality"
     prices: ClassVar = {r"gemini-embedding-001": 0.15}
     truncates = True
 

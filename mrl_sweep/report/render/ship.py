@@ -88,16 +88,11 @@ def _client(report: Report, row: CandidateRow, target: Target) -> str:
         return (
             f"# vectors\n# the database keeps them at full size, {_full(report)} numbers, and cuts them by the statements below"
         )
-    name = escape.plain(str(report.of_run("model").get("name", "")))
-    vendor, _, hosted = name.partition(":")
-    parameter = {
-        "openai": "dimensions",
-        "voyage": "output_dimension",
-        "cohere": "output_dimension",
-        "gemini": "output_dimensionality",
-    }
-    if hosted and vendor in parameter:
-        return f"# client of {hosted}\n{parameter[vendor]}={row.dim}  # renormalise, unless the vendor does"
+    model = report.of_run("model")
+    name = escape.plain(str(model.get("name", "")))
+    hosted, parameter = name.partition(":")[2], model.get("size_parameter")
+    if hosted and parameter:
+        return f"# client of {hosted}\n{escape.plain(str(parameter))}={row.dim}  # renormalise, unless the vendor does"
     if hosted or name in ("", "wordllama"):
         return f"# vectors\nvector = vector[:{row.dim}] / norm(vector[:{row.dim}])  # cut, then renormalise"
     return (

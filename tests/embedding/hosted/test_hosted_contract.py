@@ -144,6 +144,16 @@ def test_trained_sizes_come_from_the_family(provider: Any, vendors_own: Callable
     )
 
 
+def test_the_vendors_own_client_calls_the_size_so(provider: Any, vendors_own: Callable[..., HostedModel]) -> None:
+    names = {
+        "openai": "dimensions",
+        "voyage": "output_dimension",
+        "cohere": "output_dimension",
+        "gemini": "output_dimensionality",
+    }
+    assert vendors_own(provider).facts().details["size_parameter"] == names[provider]
+
+
 def test_without_a_key_it_says_which_variable_and_asks_nobody(
     provider: Any, vendors_own: Callable[..., HostedModel], server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
