@@ -86,23 +86,27 @@ class _Side:
 
 
 def _brought(source: VectorSource, role: Role, collection: Collection, on_event: OnEvent) -> _Side:
-    """Vectors that exist already."""
+    """Vectors that exist already. Of queries that are documents, the documents' advice says what is zero."""
     brought = source.load(collection, role, on_event=on_event)
+    zero = brought.zero if role is Role.DOCUMENT or collection.query_rows is None else brought.zero[:0]
     return _Side(
         vectors=brought.vectors,
         origin=brought.origin,
         model=brought.model,
         identity=dict(source.identity(role)),
-        counts={f"zero_{_plural(role)}": brought.n_zero},
+        counts={f"zero_{_plural(role)}": len(brought.zero)},
         unit_length=brought.unit_length,
-        warnings=brought.warnings,
+        warnings=(
+            *_zero_advice(role, _ids(collection, role), zero),
+            *(_collapsed(brought.vectors) if role is Role.DOCUMENT else ()),
+        ),
     )
 
 
 def _embedded(embedder: Embedder, store: Store, role: Role, collection: Collection, on_event: OnEvent) -> _Side:
     """Vectors out of the store, where those that it lacks are put first."""
     documents, queries = collection.documents, collection.queries
-    ids: Sequence[str] = documents.ids if role is Role.DOCUMENT else queries.ids
+    ids = _ids(collection, role)
     texts: Callable[[], Iterable[str]] = documents.texts if role is Role.DOCUMENT else lambda: queries.texts
     started = perf_counter()
     space = store.space(embedder.identity(role))
@@ -207,19 +211,11 @@ class _Noted:
         return {f"empty_{noun}": len(self.empty), f"zero_{noun}": len(self.zero), f"truncated_{noun}": self.truncated}
 
     def advice(self) -> Iterator[Advice]:
-        noun, empty, zero, truncated = _plural(self.role), self.empty, self.zero, self.truncated
+        noun, empty, truncated = _plural(self.role), self.empty, self.truncated
         if len(empty):
             names = first_offenders([self.ids[row] for row in empty[:5]], len(empty))
             yield Advice(f"empty-{noun}", plural(len(empty), f"{self.role} has no text", f"{noun} have no text") + f": {names}")
-        if len(zero):
-            names = first_offenders([self.ids[row] for row in zero[:5]], len(zero))
-            one, many = (
-                ("scores 0 for every query", "score 0 for every query")
-                if self.role is Role.DOCUMENT
-                else ("ties with every document", "tie with every document")
-            )
-            counted = plural(len(zero), f"{self.role} has a zero vector and {one}", f"{noun} have a zero vector and {many}")
-            yield Advice(f"zero-{noun}", f"{counted}: {names}")
+        yield from _zero_advice(self.role, self.ids, self.zero)
         if truncated:
             share = share_of(truncated, len(self.flags))
             limit = f"the model's {self.max_length:,} tokens" if self.max_length else "the model reads"
@@ -229,6 +225,17 @@ class _Noted:
                 f"{longer} than {limit}: the rest of their text was not read",
                 "split long documents, or take a model that reads more; --fail-on-truncation makes this an error",
             )
+
+
+def _zero_advice(role: Role, ids: Sequence[str], rows: IntArray) -> Iterator[Advice]:
+    """Says what a zero vector does to the scores of these rows of a role."""
+    if not len(rows):
+        return
+    names, noun = first_offenders([ids[row] for row in rows[:5]], len(rows)), _plural(role)
+    document = role is Role.DOCUMENT
+    one, many, end = ("scores", "score", "0 for every query") if document else ("ties", "tie", "with every document")
+    counted = plural(len(rows), f"{role} has a zero vector and {one}", f"{noun} have a zero vector and {many}")
+    yield Advice(f"zero-{noun}", f"{counted} {end}: {names}")
 
 
 def _collapsed(documents: Vectors) -> Iterator[Advice]:
@@ -245,6 +252,10 @@ def _sample(collection: Collection, role: Role, details: Mapping[str, Any]) -> s
     prompt = (details.get("prompts") or {}).get(role.value, "")
     texts = collection.queries.texts if role is Role.QUERY else islice(collection.documents.texts(0, 1), 1)
     return f"{prompt}{next(iter(texts), '')}"[:_SAMPLE_CHARACTERS]
+
+
+def _ids(collection: Collection, role: Role) -> Sequence[str]:
+    return collection.documents.ids if role is Role.DOCUMENT else collection.queries.ids
 
 
 def _plural(role: Role) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from mrl_sweep.errors import MrlSweepError
 from mrl_sweep.events import OnEvent
 from mrl_sweep.record import record
-from mrl_sweep.types import Advice, BoolArray, Collection, Float32Array, IntArray, ModelFacts, Vectors
+from mrl_sweep.types import BoolArray, Collection, Float32Array, IntArray, ModelFacts, Vectors
 
 GUESSED: Final = frozenset({"pooling-guessed", "prompts-not-used"})
 """Codes of advice on what had to be guessed of a model: strict refuses it."""
@@ -124,15 +124,14 @@ class Embedder(Protocol):
 class Brought:
     """One role's vectors that existed already, checked, in the collection's order.
 
-    `origin` is the file or table, `model` what goes into the report's manifest.
+    `origin` is the file or table, `model` what goes into the report's manifest, `zero` the rows whose vectors are zero.
     """
 
     vectors: Vectors
     origin: str
     model: Mapping[str, Any]
-    n_zero: int
+    zero: IntArray
     unit_length: bool
-    warnings: tuple[Advice, ...] = ()
 
 
 @runtime_checkable

@@ -130,7 +130,7 @@ def test_zero_vectors_are_counted_and_named(tmp_path: Path) -> None:
     docs[[0, 4]] = 0
     embeddings = load(folder_of(tmp_path, docs))
     assert [(advice.code, advice.message) for advice in embeddings.warnings] == [
-        ("zero-documents", "2 documents have a zero vector: d0, d4")
+        ("zero-documents", "2 documents have a zero vector and score 0 for every query: d0, d4")
     ]
 
 

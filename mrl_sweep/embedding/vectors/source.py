@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,8 +35,8 @@ from mrl_sweep.files.digests import FileDigests
 from mrl_sweep.files.ids import Ids
 from mrl_sweep.ranking.pass_plan import ZERO_SQUARED_NORM
 from mrl_sweep.record import record
-from mrl_sweep.types import Advice, Collection, FileRows, Float32Array, IntArray, Vectors
-from mrl_sweep.words import first_offenders, plural
+from mrl_sweep.types import Collection, FileRows, IntArray, Vectors
+from mrl_sweep.words import first_offenders
 
 
 class Reader(Protocol):
@@ -247,14 +247,13 @@ def brought(table: VectorFile, collection: Collection, role: Role, source: Mappi
     else:
         placed = _matched(table, documents)
         order = own if placed is None else placed[own]
-    facts = _checked(table, order, side, on_event)
+    zero, unit_length = _checked(table, order, side, on_event)
     return Brought(
         vectors=Vectors(parts=(table.rows,), order=order),
         origin=table.name,
         model={**source, "dim": int(table.rows.shape[1]), "dtype": table.rows.dtype.name, "files": [table.name]},
-        n_zero=facts.n_zero,
-        unit_length=facts.unit_length,
-        warnings=tuple(facts.advice() if role is Role.DOCUMENT else facts.zero_queries() if own is None else ()),
+        zero=zero,
+        unit_length=unit_length,
     )
 
 
@@ -278,36 +277,16 @@ def _matched(table: VectorFile, side: Side) -> IntArray | None:
     return None if np.array_equal(order, np.arange(len(table.rows))) else order
 
 
-@record
-class _Checked:
-    """What a look at every value found."""
+def _checked(table: VectorFile, order: IntArray | None, side: Side, on_event: OnEvent) -> tuple[IntArray, bool]:
+    """Looks at every value once: which rows are zero, and whether all are of unit length.
 
-    n_zero: int
-    zero: list[str]
-    unit_length: bool
-    alike: bool
-
-    def advice(self) -> Iterator[Advice]:
-        if self.n_zero:
-            message = plural(self.n_zero, "document has a zero vector", "documents have a zero vector")
-            yield Advice("zero-documents", f"{message}: {first_offenders(self.zero, self.n_zero)}")
-        if self.alike:
-            yield Advice("collapsed-embeddings", "collapsed embeddings: all document vectors are alike")
-
-    def zero_queries(self) -> Iterator[Advice]:
-        if self.n_zero:
-            message = plural(self.n_zero, "query has a zero vector and ties", "queries have a zero vector and tie")
-            yield Advice("zero-queries", f"{message} with every document: {first_offenders(self.zero, self.n_zero)}")
-
-
-def _checked(table: VectorFile, order: IntArray | None, side: Side, on_event: OnEvent) -> _Checked:
-    """Looks at every row once. Raises InputError naming the ids whose vectors hold NaN or infinity."""
+    Raises InputError naming the ids whose vectors hold NaN or infinity.
+    """
     n = len(table.rows) if order is None else len(order)
     step = max(1, _CHECKED_AT_ONCE_BYTES // max(1, table.rows.shape[1] * 4))
     bad: list[int] = []
     zero: list[int] = []
-    unit = alike = True
-    first: Float32Array | None = None
+    unit = True
     for start in range(0, n, step):
         block = table.rows[start : start + step] if order is None else table.rows[order[start : start + step]]
         rows = np.ascontiguousarray(block, dtype=np.float32)
@@ -315,10 +294,8 @@ def _checked(table: VectorFile, order: IntArray | None, side: Side, on_event: On
         bad += (np.flatnonzero(~np.isfinite(rows).all(axis=1)) + start).tolist()
         zero += (np.flatnonzero(squared < ZERO_SQUARED_NORM) + start).tolist()
         unit = unit and bool((abs(squared - 1) < 2e-3).all())
-        first = rows[0].copy() if first is None else first
-        alike = alike and bool((rows == first).all())
         on_event(Progress(f"check {side.noun}", min(start + step, n), n, "vectors"))
     if bad:
         names = first_offenders([side.ids[row] for row in bad])
         raise InputError(f"{table.origin}: NaN or infinite values for {side.noun} {names}", "embed them again, or leave them out")
-    return _Checked(len(zero), [side.ids[row] for row in zero[:5]], unit, alike and n > 1)
+    return np.array(zero, np.int64), unit
