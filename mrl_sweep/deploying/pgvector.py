@@ -13,32 +13,20 @@ import numpy as np
 
 from mrl_sweep.deploying.findings import Cost
 from mrl_sweep.deploying.index_spec import LiveIndex
-from mrl_sweep.deploying.indexes.answers import Answers, judged_ranks
-from mrl_sweep.deploying.indexes.measurement import FEWEST_CALLS_FOR_P99, IndexMeasurement, at_depth
+from mrl_sweep.deploying.indexes.answers import Answers, Trial, judged_ranks, without_own
+from mrl_sweep.deploying.indexes.measurement import IndexMeasurement, Latency, at_depth
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
 from mrl_sweep.events import OnEvent, Progress, ignore
-from mrl_sweep.record import record
-from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Qrels, Vectors
+from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Vectors
 
 _INDEX_NAME: Final = "items_embedding"
 _ROWS_AT_ONCE: Final = 2000
 _WARM_UP_CALLS: Final = 10
 
 
-@record(kw_only=True)
-class LiveTrial:
-    """A trial says what is searched: full-size vectors and queries, judgments, the queries' own documents, how deep lists go."""
-
-    vectors: Vectors
-    queries: Float32Array
-    qrels: Qrels
-    own_rows: IntArray | None
-    depth: int
-
-
 def measure_live(
-    dsn: str, index: LiveIndex, configurations: Sequence[Configuration], trial: LiveTrial, on_event: OnEvent = ignore
+    dsn: str, index: LiveIndex, configurations: Sequence[Configuration], trial: Trial, on_event: OnEvent = ignore
 ) -> tuple[IndexMeasurement, ...]:
     """Builds and searches each configuration that pgvector can index, by the statements that a user is given to paste.
 
@@ -113,14 +101,13 @@ def _fill(connection: Any, vectors: Vectors, on_event: OnEvent) -> None:
     connection.execute("ANALYZE items")
 
 
-def _pasted(index: LiveIndex, candidate: Configuration, trial: LiveTrial) -> dict[str, str]:
+def _pasted(index: LiveIndex, candidate: Configuration, trial: Trial) -> dict[str, str]:
     """The statements for this configuration by purpose, asking for as many documents as the measures look at."""
-    k = trial.depth + (trial.own_rows is not None)
-    paste = target_named("pgvector").paste(candidate, trial.vectors.dim, k=k, effort=index.ef)
+    paste = target_named("pgvector").paste(candidate, trial.vectors.dim, k=trial.k, effort=index.ef)
     return {statement.purpose: text for statement, text in paste}
 
 
-def _build(connection: Any, index: LiveIndex, codes: Configuration, trial: LiveTrial, on_event: OnEvent) -> float:
+def _build(connection: Any, index: LiveIndex, codes: Configuration, trial: Trial, on_event: OnEvent) -> float:
     """The index over these codes, which a search that rescores uses too; the seconds it took."""
     candidate = replace(codes, index=str(index))
     on_event(Progress(f"index {candidate}", 0, 1, "indexes", "building"))
@@ -129,7 +116,7 @@ def _build(connection: Any, index: LiveIndex, codes: Configuration, trial: LiveT
     return time.perf_counter() - start
 
 
-def _measure(connection: Any, index: LiveIndex, one: Configuration, trial: LiveTrial, build_s: float) -> IndexMeasurement:
+def _measure(connection: Any, index: LiveIndex, one: Configuration, trial: Trial, build_s: float) -> IndexMeasurement:
     """What the standing index returns for this configuration's query, what it weighs, and how long a search takes."""
     candidate = replace(one, index=str(index))
     pasted = _pasted(index, candidate, trial)
@@ -138,15 +125,15 @@ def _measure(connection: Any, index: LiveIndex, one: Configuration, trial: LiveT
     advice = _made_to_use_the_index(connection, pasted["query"], trial, candidate)
     lists, times_s = _search(connection, pasted["query"], trial)
     connection.execute("RESET enable_seqscan")
-    rows = at_depth(_without_own(lists, trial.own_rows), trial.depth, -1)
+    rows = at_depth(without_own(lists, trial.own_rows)[0], trial.depth, -1)
     scores = np.where(rows >= 0, -np.arange(rows.shape[1]), -np.inf).astype(np.float32)
     above, tied = judged_ranks(Answers(rows, scores), trial.qrels)
-    p50, p99 = 1000 * np.percentile(times_s, [50, 99])
+    latency = Latency.of(times_s)
     cost = Cost(
         index_bytes=int(size),
         build_s=build_s,
-        p50_ms=float(p50),
-        p99_ms=float(p99) if len(times_s) >= FEWEST_CALLS_FOR_P99 else None,
+        p50_ms=latency.p50_ms,
+        p99_ms=latency.p99_ms,
         queries_per_second_1=len(times_s) / sum(times_s),
         threads=1,
     )
@@ -155,7 +142,7 @@ def _measure(connection: Any, index: LiveIndex, one: Configuration, trial: LiveT
     )
 
 
-def _made_to_use_the_index(connection: Any, query: str, trial: LiveTrial, candidate: Configuration) -> tuple[Advice, ...]:
+def _made_to_use_the_index(connection: Any, query: str, trial: Trial, candidate: Configuration) -> tuple[Advice, ...]:
     """What EXPLAIN says: where the planner would rather read the table, that is switched off for the measurement and message."""
     if uses_index(connection, query, trial.queries[0]):
         return ()
@@ -172,10 +159,9 @@ def uses_index(connection: Any, query: str, vector: Float32Array) -> bool:
     return any(f"using {_INDEX_NAME}" in line for (line,) in lines)
 
 
-def _search(connection: Any, query: str, trial: LiveTrial) -> tuple[IntArray, list[float]]:
+def _search(connection: Any, query: str, trial: Trial) -> tuple[IntArray, list[float]]:
     """The rows that each query returns, best first, -1 beyond; and how long each took, as the client sees it."""
-    k = trial.depth + (trial.own_rows is not None)
-    lists = np.full((len(trial.queries), k), -1, np.int64)
+    lists = np.full((len(trial.queries), trial.k), -1, np.int64)
     texts = [text_of(vector) for vector in trial.queries]
     for text in texts[:_WARM_UP_CALLS]:
         connection.execute(query, {"query": text}).fetchall()
@@ -191,16 +177,6 @@ def _search(connection: Any, query: str, trial: LiveTrial) -> tuple[IntArray, li
 def text_of(vector: Float32Array) -> str:
     """Writes a vector as pgvector reads it."""
     return "[" + ",".join(f"{value:.9g}" for value in vector.tolist()) + "]"
-
-
-def _without_own(lists: IntArray, own_rows: IntArray | None) -> IntArray:
-    """Each query's own document taken out, the rest moved up."""
-    if own_rows is None:
-        return lists
-    dropped = (lists == own_rows[:, None]) | (lists < 0)
-    order = np.argsort(dropped, axis=1, kind="stable")
-    moved: IntArray = np.take_along_axis(np.where(dropped, -1, lists), order, axis=1)
-    return moved
 
 
 def extension_schema(connection: Any) -> str:

@@ -12,6 +12,7 @@ from mrl_sweep.collection import left_out
 from mrl_sweep.deploying.findings import findings_of, which_sizes
 from mrl_sweep.deploying.funnels import Funnel, parse_funnel
 from mrl_sweep.deploying.index_spec import LIVE
+from mrl_sweep.deploying.indexes.answers import Trial
 from mrl_sweep.deploying.indexes.building import IndexShelf
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement, merge_measurements
 from mrl_sweep.deploying.indexes.measuring import measure_funnel, measure_points, over_a_sample
@@ -64,76 +65,40 @@ def _measure_index(sweep: Sweep, dim: int, spec: str, on_event: OnEvent) -> tupl
     if config.deploy.keep_indexes:
         content = json_digest([sweep.collection.facts, sweep.embeddings.model.get("identity")])
         shelf = IndexShelf(index_folder(config), content)
-    similarity, own_rows, budget = config.sweep.similarity, _own_rows(sweep), IndexBudget(threads=config.run.threads)
-    documents, queries = sweep.embeddings.documents, sweep.embeddings.queries
-    points = measure_points(
-        documents,
-        queries,
-        dim,
-        spec,
-        similarity=similarity,
-        qrels=sweep.collection.qrels,
-        own_rows=own_rows,
-        depth=_depth(sweep),
-        budget=budget,
-        exact=sweep.ranks,
-        shelf=shelf,
-        on_event=on_event,
-    )
-    if not config.deploy.project_docs or len(documents) < LEAST_SAMPLED:
+    trial, budget = _trial(sweep), IndexBudget(threads=config.run.threads)
+    points = measure_points(trial, dim, spec, budget=budget, exact=sweep.ranks, shelf=shelf, on_event=on_event)
+    n = len(trial.vectors)
+    if not config.deploy.project_docs or n < LEAST_SAMPLED:
         return points
-    rows = np.sort(np.random.default_rng(SEED).choice(len(documents), len(documents) // SAMPLED, replace=False))
+    rows = np.sort(np.random.default_rng(SEED).choice(n, n // SAMPLED, replace=False))
     with suppress(InputError):  # a sample that the index cannot be trained on tells nothing
-        points = over_a_sample(
-            points,
-            documents,
-            queries,
-            dim,
-            spec,
-            similarity=similarity,
-            own_rows=own_rows,
-            budget=budget,
-            rows=rows,
-            on_event=on_event,
-        )
+        points = over_a_sample(points, trial, dim, spec, rows, budget=budget, on_event=on_event)
     return points
 
 
 def _measure_live(sweep: Sweep, spec: str, on_event: OnEvent) -> tuple[IndexMeasurement, ...]:
     """A live pgvector at every configuration of the model's own axes that may be recommended, rescored ones too."""
     from mrl_sweep.deploying.index_spec import LiveIndex
-    from mrl_sweep.deploying.pgvector import LiveTrial, measure_live
+    from mrl_sweep.deploying.pgvector import measure_live
 
     findings = findings_of(sweep)
     proven = [c for c, finding in findings.items() if finding.acceptable and c.index == EXACT and c.basis == Basis.PREFIX]
-    trial = LiveTrial(
-        vectors=sweep.embeddings.documents,
-        queries=sweep.embeddings.queries,
-        qrels=sweep.collection.qrels,
-        own_rows=_own_rows(sweep),
-        depth=_depth(sweep),
-    )
-    return measure_live(sweep.config.deploy.dsn or "", LiveIndex.parse(spec), proven, trial, on_event)
+    return measure_live(sweep.config.deploy.dsn or "", LiveIndex.parse(spec), proven, _trial(sweep), on_event)
 
 
 def _measure_funnel(sweep: Sweep, funnel: Funnel, on_event: OnEvent) -> IndexMeasurement:
-    return measure_funnel(
-        sweep.embeddings.documents,
-        sweep.embeddings.queries,
-        funnel,
-        similarity=sweep.config.sweep.similarity,
+    budget = IndexBudget(threads=sweep.config.run.threads)
+    return measure_funnel(_trial(sweep, whole=funnel.shortlist), funnel, budget=budget, on_event=on_event)
+
+
+def _trial(sweep: Sweep, whole: int = DEPTH) -> Trial:
+    """What indexes are tried on: lists as deep as any measure looks, `whole` for one without a cut-off."""
+    config = sweep.config.sweep
+    return Trial(
+        vectors=sweep.embeddings.documents,
+        queries=sweep.embeddings.queries,
         qrels=sweep.collection.qrels,
-        own_rows=_own_rows(sweep),
-        depth=_depth(sweep, whole=funnel.shortlist),
-        budget=IndexBudget(threads=sweep.config.run.threads),
-        on_event=on_event,
+        own_rows=left_out(sweep.collection, identical=config.exclude_identical),
+        depth=max(measure.cutoff or whole for measure in sweep.scores.measures),
+        similarity=config.similarity,
     )
-
-
-def _own_rows(sweep: Sweep) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
-    return left_out(sweep.collection, identical=sweep.config.sweep.exclude_identical)
-
-
-def _depth(sweep: Sweep, whole: int = DEPTH) -> int:
-    """How many documents are asked for: as many as any measure looks at, and for one without a cut-off as many as there are."""
-    return max(measure.cutoff or whole for measure in sweep.scores.measures)

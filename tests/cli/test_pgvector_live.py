@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mrl_sweep.deploying.index_spec import LiveIndex
-from mrl_sweep.deploying.pgvector import LiveTrial, connected, measure_live, text_of, uses_index
+from mrl_sweep.deploying.indexes.answers import Trial
+from mrl_sweep.deploying.pgvector import connected, measure_live, text_of, uses_index
 from mrl_sweep.deploying.pgvector_bytes import table_bytes
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.errors import EnvironmentFault, InputError
@@ -22,14 +23,14 @@ N, Q, DIM = 2500, 60, 96
 PGVECTOR = target_named("pgvector")
 
 
-def trial(n: int = N, own: bool = False) -> LiveTrial:
+def trial(n: int = N, own: bool = False) -> Trial:
     rng = np.random.default_rng(5)
     documents = rng.standard_normal((n, DIM)).astype(np.float32)
     relevant = rng.choice(n, Q, replace=n < Q)
     queries = (documents[relevant] + 0.4 * rng.standard_normal((Q, DIM))).astype(np.float32)
     qrels = Qrels(np.arange(Q + 1), relevant.astype(np.int64), np.ones(Q, np.int64))
     own_rows = relevant.astype(np.int64) if own else None
-    return LiveTrial(vectors=Vectors((documents,)), queries=queries, qrels=qrels, own_rows=own_rows, depth=10)
+    return Trial(vectors=Vectors((documents,)), queries=queries, qrels=qrels, own_rows=own_rows, depth=10)
 
 
 def schemas(dsn: str) -> list[str]:
@@ -105,7 +106,7 @@ def test_the_pasted_query_uses_the_pasted_index(dsn: str, text: str) -> None:
 
 
 def test_what_was_made_is_dropped_also_where_it_fails(dsn: str) -> None:
-    broken = LiveTrial(
+    broken = Trial(
         vectors=trial(50).vectors, queries=np.full((1, 3), 1, np.float32), qrels=trial(50).qrels, own_rows=None, depth=10
     )
     with pytest.raises(psycopg.Error):
@@ -163,7 +164,7 @@ def test_what_pgvector_does_not_have_is_refused(text: str) -> None:
         LiveIndex.parse(text)
 
 
-def pasted_answers(dsn: str, asked: LiveTrial, one: Configuration) -> list[dict[str, Any]]:
+def pasted_answers(dsn: str, asked: Trial, one: Configuration) -> list[dict[str, Any]]:
     """What the statements return that a user is given to paste, for every query, as `score` reads it."""
     pasted = {each.purpose: words for each, words in PGVECTOR.paste(one, DIM, k=100, effort=100)}
     with connected(dsn) as connection:

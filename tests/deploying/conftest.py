@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from mrl_sweep.deploying.indexes.answers import Trial
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Float32Array, IntArray, Qrels, Ranks, TopDocuments, Vectors
 
 ExactRanks = Callable[..., Ranks]
@@ -18,6 +20,11 @@ class Corpus:
     vectors: Vectors
     queries: Float32Array
     qrels: Qrels
+
+    def trial(self, **changes: Any) -> Trial:
+        """Ten documents a query, without changes."""
+        usual = Trial(vectors=self.vectors, queries=self.queries, qrels=self.qrels, own_rows=None, depth=10)
+        return replace(usual, **changes)
 
 
 def make_corpus(n_documents: int, dim: int, n_queries: int, *, judged: int = 2, seed: int = 0) -> Corpus:

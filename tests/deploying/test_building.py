@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from mrl_sweep.deploying.index_spec import index_bytes, parse_index
-from mrl_sweep.deploying.indexes import building
 from mrl_sweep.deploying.indexes.building import IndexCut, IndexShelf, build_index, captured_warnings, prefix_rows, try_building
 from mrl_sweep.deploying.indexes.faiss_index import make_index
 from mrl_sweep.errors import EnvironmentFault, InputError
@@ -44,11 +43,10 @@ def test_the_quantiser_learns_from_the_renormalised_rows(corpus: Any) -> None:
     np.testing.assert_allclose(plain.search(queries, 5)[1], long.search(queries, 5)[1], atol=1e-6)
 
 
-def test_the_training_sample_is_drawn_by_the_seed(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "SAMPLE_BYTES", 4 * 8 * 500)
+def test_the_training_sample_is_drawn_by_the_seed(corpus: Any) -> None:
     scores = []
     for seed in (1, 1, 2):
-        index = build_index(corpus.vectors, IndexCut(dim=8), parse_index("IVF8,Flat"), seed=seed).index
+        index = build_index(corpus.vectors, IndexCut(dim=8), parse_index("IVF8,Flat"), seed=seed, sample_bytes=4 * 8 * 500).index
         scores.append(index.search(IndexCut(dim=8).apply(corpus.queries), 400)[0])
     np.testing.assert_array_equal(scores[0], scores[1])
     assert not np.array_equal(scores[0], scores[2])

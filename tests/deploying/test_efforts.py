@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,17 @@ import numpy as np
 import pytest
 
 from mrl_sweep.deploying.indexes import measuring
-from mrl_sweep.deploying.indexes.building import IndexShelf, build_index
+from mrl_sweep.deploying.indexes.building import IndexShelf
 from mrl_sweep.deploying.indexes.measurement import IndexBudget, IndexMeasurement
 from mrl_sweep.deploying.indexes.measuring import measure_points
 from mrl_sweep.events import Event, Progress
-from mrl_sweep.types import Similarity
 
 QUICK = IndexBudget(latency_s=0.01, throughput_s=0.005, share_of_build=0, threads=1)
 
 
 def points(corpus: Any, spec: str, **options: Any) -> tuple[IndexMeasurement, ...]:
-    settings = {"similarity": Similarity.COSINE, "qrels": corpus.qrels, "own_rows": None, "depth": 10, "budget": QUICK}
-    return measure_points(corpus.vectors, corpus.queries, 16, spec, **(settings | options))
+    changes = {name: options.pop(name) for name in ("similarity", "qrels", "own_rows", "depth") if name in options}
+    return measure_points(corpus.trial(**changes), 16, spec, **{"budget": QUICK, **options})
 
 
 def test_probes_go_up_until_nothing_changes(corpus: Any, exact_ranks: Any) -> None:
@@ -67,25 +65,24 @@ def test_a_kept_index_is_not_built_again(corpus: Any, tmp_path: Path) -> None:
     assert second[0].cost.index_bytes == first[0].cost.index_bytes
 
 
-def test_a_long_build_buys_no_more_time_than_the_budget_allows(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_build_buys_no_more_time_than_the_budget_allows() -> None:
     """A build that took an hour, or that a laptop slept through, is shared by its points and capped."""
-    allowed: list[tuple[float, float]] = []
+    assert IndexBudget(most_latency_s=5.0, most_throughput_s=1.0).seconds(3600.0, 4) == (5.0, 1.0)
+    assert IndexBudget(share_of_build=4 / 3600).seconds(3600.0, 4) == (1.0, 0.5)
+    assert IndexBudget(latency_s=0.3, throughput_s=0.1).seconds(0.0) == (0.3, 0.1)
 
-    def slow_build(*arguments: Any, **options: Any) -> Any:
-        return replace(build_index(*arguments, **options), build_s=3600.0)
 
-    def no_speed(_index: object, _trial: object, latency_s: float, throughput_s: float) -> Any:
-        allowed.append((latency_s, throughput_s))
-        return measuring._Speed(None, None, None, 1)
+def test_the_points_of_one_build_share_the_time_that_it_buys(corpus: Any) -> None:
+    shares: list[int] = []
 
-    monkeypatch.setattr("mrl_sweep.deploying.indexes.measuring.build_index", slow_build)
-    monkeypatch.setattr(measuring, "_speed", no_speed)
-    found = points(corpus, "IVF32,Flat", budget=IndexBudget(most_latency_s=5.0, most_throughput_s=1.0))
+    class Watched(IndexBudget):
+        def seconds(self, build_s: float, n_points: int = 1) -> tuple[float, float]:
+            shares.append(n_points)
+            return super().seconds(build_s, n_points)
+
+    found = points(corpus, "IVF32,Flat", budget=Watched(latency_s=0.01, share_of_build=0, threads=1))
     assert len(found) > 1
-    assert set(allowed) == {(5.0, 1.0)}
-    allowed.clear()
-    points(corpus, "IVF32,Flat", budget=IndexBudget(share_of_build=4 / 3600))
-    assert set(allowed) == {(1.0, 0.5)}
+    assert shares == [4] * len(found), "the efforts that may be tried: 1, 4, 16 and 32 lists"
 
 
 def test_a_sample_of_the_corpus_gives_every_point_a_second_size(corpus: Any, exact_ranks: Any) -> None:
@@ -93,17 +90,7 @@ def test_a_sample_of_the_corpus_gives_every_point_a_second_size(corpus: Any, exa
     exact = exact_ranks(corpus, (16,))
     found = points(corpus, "IVF8,Flat", exact=exact)
     own = np.arange(len(corpus.queries), dtype=np.int64)
-    with_growth = measuring.over_a_sample(
-        found,
-        corpus.vectors,
-        corpus.queries,
-        16,
-        "IVF8,Flat",
-        similarity=Similarity.COSINE,
-        own_rows=own,
-        budget=QUICK,
-        rows=rows,
-    )
+    with_growth = measuring.over_a_sample(found, corpus.trial(own_rows=own), 16, "IVF8,Flat", rows, budget=QUICK)
     last, smaller = with_growth[-1].cost, with_growth[-1].cost.smaller
     assert with_growth[-1].candidate.index == "IVF8,Flat,nprobe=8"
     assert smaller is not None

@@ -20,8 +20,8 @@ QUICK = IndexBudget(latency_s=0.01, throughput_s=0.005, share_of_build=0, thread
 
 
 def measured(corpus: Any, funnel: Funnel, **options: Any) -> IndexMeasurement:
-    settings = {"similarity": Similarity.COSINE, "qrels": corpus.qrels, "own_rows": None, "depth": 10, "budget": QUICK}
-    return measure_funnel(corpus.vectors, corpus.queries, funnel, **(settings | options))
+    changes = {name: options.pop(name) for name in ("similarity", "qrels", "own_rows", "depth") if name in options}
+    return measure_funnel(corpus.trial(**changes), funnel, **{"budget": QUICK, **options})
 
 
 def by_hand(corpus: Any, funnel: Funnel, depth: int, own_rows: np.ndarray | None = None) -> np.ndarray:

@@ -20,8 +20,8 @@ QUICK = IndexBudget(latency_s=0.01, throughput_s=0.005, share_of_build=0, thread
 
 
 def measured(corpus: Any, dim: int, spec: str, **options: Any) -> IndexMeasurement:
-    settings = {"similarity": Similarity.COSINE, "qrels": corpus.qrels, "own_rows": None, "depth": 10, "budget": QUICK}
-    return measure_points(corpus.vectors, corpus.queries, dim, spec, **(settings | options))[0]
+    changes = {name: options.pop(name) for name in ("similarity", "qrels", "own_rows", "depth") if name in options}
+    return measure_points(corpus.trial(**changes), dim, spec, **{"budget": QUICK, **options})[0]
 
 
 def test_flat_searched_in_full_equals_a_full_sort(corpus: Any, exact_ranks: Any) -> None:

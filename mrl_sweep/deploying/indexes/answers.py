@@ -12,7 +12,7 @@ from mrl_sweep.deploying.indexes.faiss_index import FaissIndex
 from mrl_sweep.deploying.indexes.measurement import at_depth
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.record import record
-from mrl_sweep.types import NOT_RETRIEVED, BoolArray, Float32Array, IntArray, Qrels
+from mrl_sweep.types import NOT_RETRIEVED, BoolArray, Float32Array, IntArray, Qrels, Similarity, Vectors
 
 Search = Callable[[Float32Array, int], tuple[IntArray, Float32Array]]
 """(queries, k) -> (rows, scores), best first, row -1 and score -inf where fewer were found."""
@@ -111,41 +111,49 @@ def agree(answers: Answers, expected: Answers) -> bool:
     return bool((present | ~clear).all())
 
 
+def without_own(rows: IntArray, own_rows: IntArray | None) -> tuple[IntArray, IntArray]:
+    """Lists with each query's own document taken out and the rest moved up, -1 behind them; and the order that does so."""
+    dropped = rows < 0
+    if own_rows is not None:
+        dropped = dropped | (rows == own_rows[:, None])
+    order = np.argsort(dropped, axis=1, kind="stable")
+    return np.take_along_axis(np.where(dropped, -1, rows), order, axis=1), order
+
+
 def _fetch(search: Search, queries: Float32Array, k: int, own_rows: IntArray | None) -> tuple[IntArray, Float32Array, BoolArray]:
-    """Lists with each query's own document taken out and the rest moved up, and whether the index filled all k places."""
+    """Lists without each query's own document, and whether the index filled all k places."""
     parts = []
     for start in range(0, len(queries), max(1, _CELLS_AT_ONCE // k)):
         part = slice(start, start + max(1, _CELLS_AT_ONCE // k))
         rows, scores = search(queries[part], k)
-        parts.append((*_without_own(rows, scores, None if own_rows is None else own_rows[part]), (rows >= 0).all(axis=1)))
+        whole = (rows >= 0).all(axis=1)
+        if own_rows is not None or not whole.all():
+            rows, order = without_own(rows, None if own_rows is None else own_rows[part])
+            scores = np.where(rows < 0, np.float32(-np.inf), np.take_along_axis(scores, order, axis=1))
+        parts.append((rows, scores, whole))
     if not parts:
         return np.empty((0, k), np.int64), np.empty((0, k), np.float32), np.empty(0, np.bool_)
     rows, scores, whole = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return rows, scores, whole
 
 
-def _without_own(rows: IntArray, scores: Float32Array, own_rows: IntArray | None) -> tuple[IntArray, Float32Array]:
-    dropped = rows < 0
-    if own_rows is not None:
-        dropped = dropped | (rows == own_rows[:, None])
-    if not dropped.any():
-        return rows, scores
-    order = np.argsort(dropped, axis=1, kind="stable")
-    rows, scores = np.where(dropped, -1, rows), np.where(dropped, np.float32(-np.inf), scores)
-    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
-
-
 _QUERIES_AT_ONCE = 256
 
 
-@record
+@record(kw_only=True)
 class Trial:
-    """The queries an index is tried on: cut rows, their judgments, their own documents' rows, and how deep lists go."""
+    """What an index is tried on: documents, queries, judgments, and how deep lists go.
 
+    `queries` (n_queries, dim) are of full size as the documents are, or cut as an index takes them. `own_rows` (n_queries,) are
+    the documents that queries do not get back, -1 for none; None where no query has one.
+    """
+
+    vectors: Vectors
     queries: Float32Array
     qrels: Qrels
     own_rows: IntArray | None
     depth: int
+    similarity: Similarity = Similarity.COSINE
 
     @property
     def k(self) -> int:
@@ -153,7 +161,7 @@ class Trial:
         return self.depth + (self.own_rows is not None)
 
     def only(self, rows: IntArray) -> Trial:
-        """The same for some of the queries, without judgments."""
+        """The same for these of the queries; judgments are still those of all."""
         own = None if self.own_rows is None else self.own_rows[rows]
         return replace(self, queries=np.ascontiguousarray(self.queries[rows]), own_rows=own)
 

@@ -69,12 +69,29 @@ def prefix_rows(vectors: Vectors, cut: IndexCut, *, block_bytes: int = BLOCK_BYT
         yield cut.apply(vectors.read(start, min(start + step, len(vectors))))
 
 
-def build_index(vectors: Vectors, cut: IndexCut, spec: IndexSpec, *, seed: int = 0, on_event: OnEvent = ignore) -> Built:
+def build_index(
+    vectors: Vectors,
+    cut: IndexCut,
+    spec: IndexSpec,
+    *,
+    seed: int = 0,
+    sample_bytes: int = SAMPLE_BYTES,
+    on_event: OnEvent = ignore,
+) -> Built:
     """Makes the index and fills it: see `fill_index`."""
-    return fill_index(make_index(spec, cut.dim, cut.similarity), vectors, cut, seed=seed, on_event=on_event)
+    index = make_index(spec, cut.dim, cut.similarity)
+    return fill_index(index, vectors, cut, seed=seed, sample_bytes=sample_bytes, on_event=on_event)
 
 
-def fill_index(index: FaissIndex, vectors: Vectors, cut: IndexCut, *, seed: int = 0, on_event: OnEvent = ignore) -> Built:
+def fill_index(
+    index: FaissIndex,
+    vectors: Vectors,
+    cut: IndexCut,
+    *,
+    seed: int = 0,
+    sample_bytes: int = SAMPLE_BYTES,
+    on_event: OnEvent = ignore,
+) -> Built:
     """Trains on a sample of documents (never on queries), drawn by `seed`, and adds every document block by block.
 
     FAISS's warnings become `advice`. Raises InputError where the corpus holds fewer vectors than the index has centroids.
@@ -86,7 +103,7 @@ def fill_index(index: FaissIndex, vectors: Vectors, cut: IndexCut, *, seed: int 
     warnings: list[str] = []
     if not index.is_trained:
         on_event(Progress(f"index {name}", 0, len(vectors), "documents", "training"))
-        sample = _training_sample(vectors, cut, need, seed)
+        sample = _training_sample(vectors, cut, need, seed, sample_bytes)
         with captured_warnings() as warnings:
             index.train(sample)
         del sample
@@ -164,9 +181,9 @@ def _advice(name: str, need: TrainingNeed, n_documents: int, warnings: list[str]
     return tuple(advice)
 
 
-def _training_sample(vectors: Vectors, cut: IndexCut, need: TrainingNeed, seed: int) -> Float32Array:
-    """Cut rows of documents drawn at random: as many as are of use, within 1 GiB but never fewer than advised."""
-    affordable = max(need.advised, SAMPLE_BYTES // (4 * cut.dim))
+def _training_sample(vectors: Vectors, cut: IndexCut, need: TrainingNeed, seed: int, most_bytes: int) -> Float32Array:
+    """Cut rows of documents drawn at random: as many as are of use, within `most_bytes` but never fewer than advised."""
+    affordable = max(need.advised, most_bytes // (4 * cut.dim))
     n = min(len(vectors), need.most, affordable)
     rows = np.arange(n) if n == len(vectors) else np.sort(np.random.default_rng(seed).choice(len(vectors), n, replace=False))
     sample = np.empty((n, cut.dim), np.float32)

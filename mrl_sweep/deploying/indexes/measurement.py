@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,14 @@ class IndexBudget:
     checked_queries: int = 32
     threads: int | None = None
     seed: int = 0
+
+    def seconds(self, build_s: float, n_points: int = 1) -> tuple[float, float]:
+        """How long single queries and batches are timed at each of the points that a build of `build_s` serves."""
+        allowed_s = self.share_of_build * build_s / n_points
+        return (
+            max(self.latency_s, min(allowed_s, self.most_latency_s)),
+            max(self.throughput_s, min(allowed_s / 2, self.most_throughput_s)),
+        )
 
 
 @record(kw_only=True)
@@ -101,6 +109,13 @@ class Latency:
     p50_ms: float
     p99_ms: float | None
 
+    @classmethod
+    def of(cls, times_s: Sequence[float]) -> Self:
+        """The percentiles of so many timed calls, in seconds."""
+        places = np.arange(len(times_s))
+        p50, p99 = 1000 * np.interp([0.50 * places[-1], 0.99 * places[-1]], places, np.sort(times_s))
+        return cls(float(p50), float(p99) if len(times_s) >= FEWEST_CALLS_FOR_P99 else None)
+
 
 def at_depth(lists: npt.NDArray[Any], depth: int, fill: float) -> npt.NDArray[Any]:
     """The first `depth` columns, with `fill` where there are fewer."""
@@ -140,10 +155,7 @@ def measure_latency(
     n_warm = len(calls_s)
     while len(calls_s) < n_warm + FEWEST_CALLS or (len(calls_s) < n_warm + MOST_CALLS and not spent(budget_s)):
         call()
-    times_s = calls_s[n_warm:]
-    places = np.arange(len(times_s))
-    p50, p99 = 1000 * np.interp([0.50 * places[-1], 0.99 * places[-1]], places, np.sort(times_s))
-    return Latency(float(p50), float(p99) if len(times_s) >= FEWEST_CALLS_FOR_P99 else None)
+    return Latency.of(calls_s[n_warm:])
 
 
 def measure_throughput(

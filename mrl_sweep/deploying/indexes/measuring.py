@@ -33,15 +33,13 @@ from mrl_sweep.deploying.indexes.faiss_index import (
 from mrl_sweep.deploying.indexes.measurement import (
     IndexBudget,
     IndexMeasurement,
-    Latency,
     at_depth,
     measure_latency,
     measure_throughput,
 )
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
-from mrl_sweep.record import record
-from mrl_sweep.types import Advice, Basis, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors, distinct
+from mrl_sweep.types import Advice, Basis, Configuration, IntArray, Qrels, Ranks, Similarity, Vectors, distinct
 
 
 def check_index(
@@ -71,13 +69,14 @@ def measure_built(
     trial: Trial,
     *,
     budget: IndexBudget,
+    n_points: int = 1,
     exact: Ranks | None = None,
     on_event: OnEvent = ignore,
 ) -> IndexMeasurement:
-    """Searches, weighs and times an index that stands, with the search parameters it has.
+    """Searches, weighs and times an index that stands, with the search parameters it has; `trial` has its queries cut.
 
-    With `exact`, a Flat index is not searched in full: its answers are held against the exact search's first documents on a
-    sample of queries, and it takes its ranks from there.
+    `n_points` measurements share what the build bought. With `exact`, a Flat index is not searched in full: its answers are held
+    against the exact search's first documents on a sample of queries, and it takes its ranks from there.
     """
     index, advice = built.index, list(built.advice)
     exact_answers = _known_answers(index.spec, candidate, exact, trial.depth)
@@ -85,42 +84,27 @@ def measure_built(
         advice.append(Advice("flat-check", f"{candidate}: FAISS and the exact search disagree; the index was searched in full"))
         exact_answers = None
     above, tied, answers = exact_answers or search_all(index, trial, f"search {candidate}", on_event)
-    allowed_s = budget.share_of_build * built.build_s
-    latency_s = max(budget.latency_s, min(allowed_s, budget.most_latency_s))
-    throughput_s = max(budget.throughput_s, min(allowed_s / 2, budget.most_throughput_s))
-    speed = _speed(index, trial, latency_s, throughput_s)
+    cost = Cost(
+        index_bytes=index.size_bytes(),
+        resident_bytes=built.resident_bytes,
+        train_s=built.train_s,
+        build_s=built.build_s,
+        certified=built.certified,
+        recall=_share_of(_exact_rows(exact, candidate), answers.rows),
+    )
     return IndexMeasurement(
         candidate=candidate,
         above=above,
         tied=tied,
         top_rows=answers.rows,
         top_scores=answers.scores,
-        cost=Cost(
-            index_bytes=index.size_bytes(),
-            resident_bytes=built.resident_bytes,
-            train_s=built.train_s,
-            build_s=built.build_s,
-            p50_ms=speed.latency.p50_ms if speed.latency else None,
-            p99_ms=speed.latency.p99_ms if speed.latency else None,
-            queries_per_second_1=speed.one_thread,
-            queries_per_second=speed.all_threads,
-            threads=speed.threads,
-            certified=built.certified,
-            recall=_share_of(_exact_rows(exact, candidate), answers.rows),
-        ),
+        cost=_timed(cost, index, trial, *budget.seconds(built.build_s, n_points)),
         advice=tuple(advice),
     )
 
 
-@record
-class _Speed:
-    latency: Latency | None
-    one_thread: float | None
-    all_threads: float | None
-    threads: int
-
-
-def _speed(index: FaissIndex, trial: Trial, latency_s: float, throughput_s: float) -> _Speed:
+def _timed(cost: Cost, index: FaissIndex, trial: Trial, latency_s: float, throughput_s: float) -> Cost:
+    """The cost with what single queries and batches take, each timed for so many seconds."""
     queries, k = trial.queries, trial.k
 
     def one(q: int) -> object:
@@ -134,7 +118,14 @@ def _speed(index: FaissIndex, trial: Trial, latency_s: float, throughput_s: floa
         alone = measure_throughput(batch, len(queries), budget_s=throughput_s)
     with limited_threads(None) as threads:
         together = measure_throughput(batch, len(queries), budget_s=throughput_s) if threads > 1 else alone
-    return _Speed(latency, alone, together, threads)
+    return replace(
+        cost,
+        p50_ms=latency.p50_ms if latency else None,
+        p99_ms=latency.p99_ms if latency else None,
+        queries_per_second_1=alone,
+        queries_per_second=together,
+        threads=threads,
+    )
 
 
 def _known_answers(
@@ -181,40 +172,30 @@ def _share_of(best: IntArray | None, rows: IntArray) -> float | None:
 
 def over_a_sample(
     points: Sequence[IndexMeasurement],
-    vectors: Vectors,
-    queries: Float32Array,
+    trial: Trial,
     dim: int,
     spec: str,
-    *,
-    similarity: Similarity,
-    own_rows: IntArray | None,
-    budget: IndexBudget,
     rows: IntArray,
+    *,
+    budget: IndexBudget,
     on_event: OnEvent = ignore,
 ) -> tuple[IndexMeasurement, ...]:
     """The points with what the same index does over the documents `rows`, ascending: from two sizes its growth is read.
 
     A search effort that the sample does not need stays without. InputError where the sample is too small to train on.
     """
-    sample = Vectors(vectors.parts, rows if vectors.order is None else vectors.order[rows])
-    own = None if own_rows is None else _places(own_rows, rows)
-    nothing = Qrels(np.zeros(len(queries) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
-    cut = IndexCut(dim=dim, similarity=similarity)
-    trial = Trial(cut.apply(queries), nothing, own, RECALL_AT)
-    with limited_threads(budget.threads):
-        truth = search_all(build_index(sample, cut, parse_index("Flat")).index, trial, f"search {dim}, a sample", on_event)[2]
-    smaller = measure_points(
-        sample,
-        queries,
-        dim,
-        spec,
-        similarity=similarity,
+    nothing = Qrels(np.zeros(len(trial.queries) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
+    fewer = replace(
+        trial,
+        vectors=Vectors(trial.vectors.parts, rows if trial.vectors.order is None else trial.vectors.order[rows]),
         qrels=nothing,
-        own_rows=own,
+        own_rows=None if trial.own_rows is None else _places(trial.own_rows, rows),
         depth=RECALL_AT,
-        budget=budget,
-        on_event=on_event,
     )
+    with limited_threads(budget.threads):
+        flat, cut = _cut(fewer, dim)
+        index = build_index(fewer.vectors, cut, parse_index("Flat")).index
+        truth = search_all(index, flat, f"search {dim}, a sample", on_event)[2]
     by_name = {
         one.candidate: Smaller(
             docs=len(rows),
@@ -223,9 +204,15 @@ def over_a_sample(
             queries_per_second=one.cost.queries_per_second,
             recall=_share_of(truth.rows, one.top_rows),
         )
-        for one in smaller
+        for one in measure_points(fewer, dim, spec, budget=budget, on_event=on_event)
     }
     return tuple(replace(one, cost=replace(one.cost, smaller=by_name.get(one.candidate))) for one in points)
+
+
+def _cut(trial: Trial, dim: int) -> tuple[Trial, IndexCut]:
+    """The trial with the queries as an index of `dim` takes them, and how the documents become so."""
+    cut = IndexCut(dim=dim, similarity=trial.similarity)
+    return replace(trial, queries=cut.apply(trial.queries)), cut
 
 
 def _places(own_rows: IntArray, rows: IntArray) -> IntArray:
@@ -234,28 +221,17 @@ def _places(own_rows: IntArray, rows: IntArray) -> IntArray:
     return np.where(rows[at] == own_rows, at, -1)
 
 
-def measure_funnel(
-    vectors: Vectors,
-    queries: Float32Array,
-    funnel: Funnel,
-    *,
-    similarity: Similarity,
-    qrels: Qrels,
-    own_rows: IntArray | None,
-    depth: int,
-    budget: IndexBudget,
-    on_event: OnEvent = ignore,
-) -> IndexMeasurement:
+def measure_funnel(trial: Trial, funnel: Funnel, *, budget: IndexBudget, on_event: OnEvent = ignore) -> IndexMeasurement:
     """Shortlists at the small prefix, reranks at the large one, in one FAISS index whose first stage cuts and renormalises.
 
     The candidate is `funnel.configuration`. A query's own document, where it is left out, takes no place on the shortlist.
     Raises InputError where the large size exceeds the vectors'.
     """
+    vectors = trial.vectors
     if funnel.large > vectors.dim:
         raise InputError(f"funnel {funnel}: the model's vectors have {vectors.dim} dimensions", "--funnel SMALL:SHORTLIST:LARGE")
-    cut = IndexCut(dim=funnel.large, similarity=similarity)
-    trial = Trial(cut.apply(queries), qrels, own_rows, depth)
-    index = make_two_stage(str(funnel), funnel.small, funnel.shortlist, funnel.large, similarity)
+    trial, cut = _cut(trial, funnel.large)
+    index = make_two_stage(str(funnel), funnel.small, funnel.shortlist, funnel.large, trial.similarity)
     with limited_threads(budget.threads):
         built = fill_index(index, vectors, cut, seed=budget.seed, on_event=on_event)
         return measure_built(built, funnel.configuration, trial, budget=budget, on_event=on_event)
@@ -270,39 +246,33 @@ SETTLED = 0.9995
 
 
 def measure_points(
-    vectors: Vectors,
-    queries: Float32Array,
+    trial: Trial,
     dim: int,
     spec: str,
     *,
-    similarity: Similarity,
-    qrels: Qrels,
-    own_rows: IntArray | None,
-    depth: int,
     budget: IndexBudget,
     exact: Ranks | None = None,
     shelf: IndexShelf | None = None,
     on_event: OnEvent = ignore,
 ) -> tuple[IndexMeasurement, ...]:
-    """Builds the index over the renormalised prefixes of `vectors`, searches every query, weighs and times it.
+    """Builds the index over the renormalised prefixes of the documents, searches every query, weighs and times it.
 
     At every search effort worth knowing when `spec` names none, until more of it returns the same documents; one measurement
     otherwise. With a shelf, the index is taken from there or put there. `exact` as in `measure_built`. Raises InputError where
     FAISS cannot make or train the index.
     """
     parsed = parse_index(spec)
-    cut = IndexCut(dim=dim, similarity=similarity)
-    trial = Trial(cut.apply(queries), qrels, own_rows, depth)
+    trial, cut = _cut(trial, dim)
     points: list[IndexMeasurement] = []
     with limited_threads(budget.threads):
-        built = _built(vectors, cut, parsed, budget, shelf, on_event)
+        built = _built(trial.vectors, cut, parsed, budget, shelf, on_event)
         settings = _settings(built.index, parsed)
-        # one build buys time for all of its points together
-        share = replace(budget, share_of_build=budget.share_of_build / len(settings))
         for parameters in settings:
             built.index.set_parameters(parameters)
             candidate = Configuration(Basis.PREFIX, dim, str(IndexSpec(parsed.factory, parameters)))
-            points.append(measure_built(built, candidate, trial, budget=share, exact=exact, on_event=on_event))
+            points.append(
+                measure_built(built, candidate, trial, budget=budget, n_points=len(settings), exact=exact, on_event=on_event)
+            )
             if len(points) > 1 and _in_common(points[-2], points[-1]) >= SETTLED:
                 break
     return tuple(points)
