@@ -14,7 +14,7 @@ from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import MIN_QUERIES, DecideBy, reaches
 from mrl_sweep.decision.walk import decide, ladder
 from mrl_sweep.record import record
-from mrl_sweep.types import EXACT, FLAT, Configuration, Judgement, Outcome, Scores, Verdict
+from mrl_sweep.types import EXACT, FLAT, Configuration, Judgement, Outcome, Scores, ShareRow, SmallestRow, Verdict
 from mrl_sweep.words import asked_share
 
 _NOTHING: Final[Mapping[Configuration, str]] = {}
@@ -245,20 +245,7 @@ def _by_dimension(
     return tuple(ladder(chosen, full.dim))
 
 
-@record(kw_only=True)
-class Smallest:
-    """What is proven to keep `retain`: the smallest size at float32, and the configuration of the fewest bytes.
-
-    Both are full size where nothing below it is proven. Each stands by itself at the policy's alpha: who picks a share after
-    looking at all of them takes the chance of each.
-    """
-
-    retain: float
-    dimension: int
-    configuration: Configuration
-
-
-def smallest_at(question: Question, bytes_of: Mapping[Configuration, int]) -> tuple[Smallest, ...]:
+def smallest_at(question: Question, bytes_of: Mapping[Configuration, int]) -> tuple[SmallestRow, ...]:
     """Finds the proven answer at each of the shares `SIDE_BY_SIDE`, by bound whatever the policy decides by.
 
     `bytes_of` names the grid of precisions and rescoring as in `decide_grid`. A smaller share never has a larger answer. Raises
@@ -270,20 +257,14 @@ def smallest_at(question: Question, bytes_of: Mapping[Configuration, int]) -> tu
         dimension = decide(at_share).dimension
         size = Configuration.exact_prefix(dimension)
         fewest = decide_grid(at_share, bytes_of).smallest
-        chosen = fewest if fewest is not None and bytes_of[fewest] < bytes_of.get(size, 4 * dimension) else size
-        smallest.append(Smallest(retain=retain, dimension=dimension, configuration=chosen))
+        chosen, n_bytes = size, bytes_of.get(size, 4 * dimension)
+        if fewest is not None and bytes_of[fewest] < n_bytes:
+            chosen, n_bytes = fewest, bytes_of[fewest]
+        smallest.append(SmallestRow(retain=retain, dimension=dimension, configuration=str(chosen), bytes_per_vector=n_bytes))
     return tuple(smallest)
 
 
-@record(kw_only=True)
-class GridByShare:
-    """The proven cell of the fewest bytes at every share up to `retain` and above that of the answer before; None: nothing is."""
-
-    retain: float
-    configuration: Configuration | None
-
-
-def grid_by_share(question: Question, bytes_of: Mapping[Configuration, int]) -> tuple[GridByShare, ...]:
+def grid_by_share(question: Question, bytes_of: Mapping[Configuration, int]) -> tuple[ShareRow, ...]:
     """Asks what `decide_grid` answers at each tenth of a percent from `LEAST_SHARE` up, and at the asked share: a row an answer.
 
     A smaller share never has a larger answer, so only the places where the answer changes are searched for.
@@ -305,4 +286,7 @@ def grid_by_share(question: Question, bytes_of: Mapping[Configuration, int]) -> 
         return [*ends(low, middle), *ends(middle, high)]
 
     last = len(shares) - 1
-    return tuple(GridByShare(retain=shares[at], configuration=answer(at)) for at in [*ends(0, last), last])
+    answers = ((shares[at], answer(at)) for at in [*ends(0, last), last])
+    return tuple(
+        ShareRow(retain=share, configuration=str(c or ""), bytes_per_vector=bytes_of[c] if c else None) for share, c in answers
+    )

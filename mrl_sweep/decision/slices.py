@@ -27,6 +27,7 @@ from mrl_sweep.types import (
     Outcome,
     Ranks,
     Scores,
+    SliceRow,
     distinct,
     exact_prefixes,
     full_size,
@@ -172,41 +173,9 @@ def _telling(inside: int, n_inside: int, outside: int, n_outside: int) -> float:
     return odds / sqrt(sum(1 / c for c in counts))
 
 
-@record(kw_only=True)
-class SliceFinding:
-    """One slice at one candidate: the share of the baseline it keeps, its one-sided limits, and the evidence against it.
-
-    `queries` counts units of evidence. `p_value` is that of "this slice keeps no less than the other queries", `q_value` the
-    same after Benjamini-Hochberg over the whole search; None where the slice was too small to test. `p_below` is the p-value
-    of "this slice keeps `retain`", the share asked of it (`Policy.retain` of the search).
-    """
-
-    field: str
-    value: str
-    declared: bool
-    candidate: Configuration
-    retain: float
-    queries: int
-    kept: float | None
-    kept_by_others: float | None
-    at_least: float | None
-    at_most: float | None
-    p_value: float | None
-    q_value: float | None = None
-    p_below: float | None = None
-
-
-@record(kw_only=True)
-class SliceJudgement:
-    """A declared slice against its own margin: PASS proven to keep it, FAIL proven not to, INCONCLUSIVE neither."""
-
-    finding: SliceFinding
-    outcome: Outcome
-
-
 def search_slices(
     question: Question, slices: Sequence[Slice], candidates: Sequence[Configuration] | None = None
-) -> tuple[SliceFinding, ...]:
+) -> tuple[SliceRow, ...]:
     """Holds every slice against the other queries at every candidate (default: all sizes below full), the largest first.
 
     The question is who is hit more than the others, not who lies below the margin: at a size that loses 10% everywhere every
@@ -220,29 +189,30 @@ def search_slices(
     counted = scores.counted[m]
     values = scores.values[[scores.candidates.index(c) for c in (full, *sizes)], m][:, counted]
     labels = None if question.clusters is None else question.clusters[counted]
-    every = [f for s in slices for f in _findings(s, s.members[counted], values, labels, sizes, question.policy)]
-    searched: list[SliceFinding] = []
-    for size in sizes:
-        own = [f for f in every if f.candidate == size]
-        searched += [replace(f, q_value=q) for f, q in zip(own, benjamini_hochberg([f.p_value for f in own]), strict=True)]
+    by_slice = [rows for s in slices if (rows := _rows(s, s.members[counted], values, labels, sizes, question.policy))]
+    searched: list[SliceRow] = []
+    for own in zip(*by_slice, strict=True):
+        q_values = benjamini_hochberg([row.p_value for row in own])
+        searched += [replace(row, q_value=q) for row, q in zip(own, q_values, strict=True)]
     return tuple(searched)
 
 
-def judge_slices(findings: Sequence[SliceFinding], *, alpha: float) -> tuple[SliceJudgement, ...]:
-    """Holds the declared slices against the share that the search asked of them (its `Policy.retain`).
+def judge_slices(rows: Sequence[SliceRow], *, alpha: float) -> tuple[SliceRow, ...]:
+    """Holds the declared slices against the share that the search asked of them (its `Policy.retain`): their `verdict`.
 
     FAIL only on proof: the shortfall is significant after Benjamini-Hochberg over these slices, so that many slices which all
-    keep their share do not turn a gate red by chance. PASS where the lower limit holds the margin.
+    keep their share do not turn a gate red by chance. PASS where the lower limit holds the margin. The others stay as they are.
     """
-    declared = [f for f in findings if f.declared]
-    q_below = benjamini_hochberg([f.p_below for f in declared])
-    judged = []
-    for finding, q in zip(declared, q_below, strict=True):
-        failed = q is not None and q <= alpha
-        held = finding.queries >= SMALLEST_SLICE and reaches(finding.at_least, finding.retain)
-        outcome = Outcome.FAIL if failed else Outcome.PASS if held else Outcome.INCONCLUSIVE
-        judged.append(SliceJudgement(finding=finding, outcome=outcome))
-    return tuple(judged)
+    q_below = iter(benjamini_hochberg([row.p_below for row in rows if row.declared]))
+
+    def outcome(row: SliceRow) -> Outcome:
+        q = next(q_below)
+        if q is not None and q <= alpha:
+            return Outcome.FAIL
+        held = row.queries >= SMALLEST_SLICE and row.retain is not None and reaches(row.at_least, row.retain)
+        return Outcome.PASS if held else Outcome.INCONCLUSIVE
+
+    return tuple(replace(row, verdict=str(outcome(row))) if row.declared else row for row in rows)
 
 
 def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
@@ -258,10 +228,10 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     return result
 
 
-def _findings(
+def _rows(
     own: Slice, members: BoolArray, values: FloatArray, labels: IntArray | None, sizes: Sequence[Configuration], policy: Policy
-) -> list[SliceFinding]:
-    """This slice's findings, `values` (1 + n_sizes, n_queries) with the baseline first; no q-values yet."""
+) -> list[SliceRow]:
+    """This slice at each size, `values` (1 + n_sizes, n_queries) with the baseline first; no q-values yet."""
     if not members.any() or not sizes:
         return []
     inside, outside = (_units(values, part, labels) for part in (members, ~members))
@@ -271,11 +241,11 @@ def _findings(
     below = shortfall_p(inside[1:], inside[0], retain=policy.retain) if inside.shape[1] >= SMALLEST_SLICE else p_values * np.nan
     others = outside[1:].mean(axis=1) / outside[0].mean() if outside.size and outside[0].any() else np.full(len(sizes), np.nan)
     return [
-        SliceFinding(
+        SliceRow(
             field=own.field,
             value=own.value,
             declared=own.declared,
-            candidate=candidate,
+            dim=size.dim,
             retain=policy.retain,
             queries=inside.shape[1],
             kept=or_none(bounds.kept[i]),
@@ -285,7 +255,7 @@ def _findings(
             p_value=or_none(p_values[i]),
             p_below=or_none(below[i]),
         )
-        for i, candidate in enumerate(sizes)
+        for i, size in enumerate(sizes)
     ]
 
 

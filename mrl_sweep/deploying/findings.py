@@ -9,16 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Final, Literal, Self
 
-from mrl_sweep.decision.grid import (
-    GridAnswer,
-    GridByShare,
-    Smallest,
-    decide_grid,
-    grid_by_share,
-    judge_all,
-    only_alone,
-    smallest_at,
-)
+from mrl_sweep.decision.grid import GridAnswer, decide_grid, grid_by_share, judge_all, only_alone, smallest_at
 from mrl_sweep.decision.judging import Question, judge_each
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
@@ -39,6 +30,8 @@ from mrl_sweep.types import (
     Ranks,
     Scores,
     SearchCost,
+    ShareRow,
+    SmallestRow,
     Verdict,
     exact_prefixes,
     full_size,
@@ -230,8 +223,8 @@ class Fewest:
 
     own: GridAnswer
     turned: GridAnswer | None
-    smallest: tuple[Smallest, ...]
-    by_share: tuple[GridByShare, ...] = ()
+    smallest: tuple[SmallestRow, ...]
+    by_share: tuple[ShareRow, ...] = ()
 
 
 def fewest_of(evaluation: Evaluation, *, refused: Refusal = lambda _configuration: "") -> Fewest:

@@ -29,11 +29,11 @@ from mrl_sweep.pipeline.outlook import AGREEMENT_AT, budget_rows, funnel_rows, p
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.ranking.exact import TRAINING_ROWS
 from mrl_sweep.report.content.advice import advise
-from mrl_sweep.report.content.build import build_report, each_once, loser_rows, slice_rows
+from mrl_sweep.report.content.build import build_report, each_once, loser_rows
 from mrl_sweep.report.document import QueryScores, Report
-from mrl_sweep.report.document_rows import LoserRow, SliceRow
+from mrl_sweep.report.document_rows import LoserRow
 from mrl_sweep.report.folder import RunData, mentioned_rows
-from mrl_sweep.types import FLOAT32, SEED, Advice, Collection, Configuration, Qrels, Ranks
+from mrl_sweep.types import FLOAT32, SEED, Advice, Collection, Configuration, Qrels, Ranks, SliceRow
 
 LOSERS: Final = 5
 TIE_RULE: Final = "expectation over tied documents"
@@ -132,8 +132,8 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
         *(() if sweep.collection.label_free else relevant_slices(n_relevant)),
         *topic_slices(topic_labels(sweep.embeddings.queries), queries.texts),
     ]
-    findings = search_slices(sweep.question, slices, sizes_below_full(sweep))
-    return slice_rows(findings, judge_slices(findings, alpha=sweep.policy.alpha))
+    rows = search_slices(sweep.question, slices, sizes_below_full(sweep))
+    return judge_slices(rows, alpha=sweep.policy.alpha)
 
 
 def found_in(metadata: tuple[Mapping[str, Any], ...], field: str) -> tuple[Slice, ...]:

@@ -22,10 +22,9 @@ from mrl_sweep.report.document_rows import (
     GateRow,
     LoserRow,
     ProjectionRow,
-    SliceRow,
     VerdictRow,
 )
-from mrl_sweep.types import EXACT, Advice, Basis, Configuration, RandomControl, Scores, SearchCost
+from mrl_sweep.types import EXACT, NOT_IN_DOCUMENT, Advice, Basis, Configuration, RandomControl, Scores, SearchCost, SliceRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +39,6 @@ READABLE: Final = (1, SCHEMA_VERSION)
 
 NO_FAULT: Final = frozenset({"queries_without_judgments"})
 """What is left out by right, of `Report.excluded`: a folder's queries are those of all its splits, and one split is judged."""
-
-_NOT_IN_DOCUMENT: Final = {"document": False}
 
 _NOT_A_REPORT = "name a run folder of mrl-sweep, or the report.json in it"
 _OTHER_VERSION = "run it again with this version, or read it with the version of mrl-sweep that wrote it"
@@ -71,7 +68,7 @@ class Report:
     excluded: Mapping[str, int] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
-    folder: Path | None = field(default=None, compare=False, metadata=_NOT_IN_DOCUMENT)
+    folder: Path | None = field(default=None, compare=False, metadata=NOT_IN_DOCUMENT)
     losers: tuple[LoserRow, ...] = ()
     gate: GateRow | None = None
     funnels: tuple[FunnelRow, ...] = ()
@@ -79,7 +76,7 @@ class Report:
     budgets: tuple[BudgetRow, ...] = ()
     accepted: tuple[str, ...] = ()
     controls: tuple[RandomControl, ...] = ()
-    scores: QueryScores | None = field(default=None, compare=False, repr=False, metadata=_NOT_IN_DOCUMENT)
+    scores: QueryScores | None = field(default=None, compare=False, repr=False, metadata=NOT_IN_DOCUMENT)
 
     def __repr__(self) -> str:
         """Five lines at most: the sentence, the size of what was measured, and where the rest is."""

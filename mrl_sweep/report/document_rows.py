@@ -8,7 +8,7 @@ from dataclasses import field
 from typing import Final
 
 from mrl_sweep.record import record
-from mrl_sweep.types import FLOAT32, Configuration, Evidence, Outcome, SearchCost
+from mrl_sweep.types import FLOAT32, Configuration, Evidence, Outcome, SearchCost, ShareRow, SmallestRow
 
 UNMEASURED: Final = Evidence(mean=math.nan)
 """The evidence of what was not measured: every figure of it is unknown."""
@@ -49,47 +49,6 @@ class CandidateRow(SearchCost):
     def acceptable(self) -> bool:
         """Whether it may be recommended: full size itself, or what was judged to keep the share of every required measure."""
         return self.verdict in (Outcome.BASELINE, Outcome.PASS)
-
-
-@record(kw_only=True)
-class SliceRow:
-    """The queries whose `field` is `value`, at one size: what they keep, and what the other queries keep.
-
-    `q_value` is how sure it is, after the search over all slices and sizes, that they keep less than the others. `verdict` is
-    an `Outcome` against `retain`, the share asked of the slice, for a declared slice that was judged.
-    """
-
-    field: str
-    value: str
-    dim: int
-    queries: int
-    kept: float | None
-    at_least: float | None
-    at_most: float | None = None
-    q_value: float | None = None
-    kept_by_others: float | None = None
-    declared: bool = False
-    verdict: str | None = None
-    retain: float | None = None
-
-
-@record(kw_only=True)
-class SmallestRow:
-    """The smallest size that is proven to keep `retain`, and the configuration of the fewest bytes that is."""
-
-    retain: float
-    dimension: int
-    configuration: str
-    bytes_per_vector: int
-
-
-@record(kw_only=True)
-class ShareRow:
-    """The proven cell of the grid of the fewest bytes at shares up to `retain`, down to the row before; empty: nothing is."""
-
-    retain: float
-    configuration: str
-    bytes_per_vector: int | None
 
 
 @record(kw_only=True)

@@ -8,19 +8,30 @@ from typing import Final, NamedTuple
 
 from mrl_sweep.decision.grid import decide_grid
 from mrl_sweep.decision.policy import Policy
-from mrl_sweep.decision.slices import SliceJudgement, declared_slices, judge_slices, search_slices
+from mrl_sweep.decision.slices import declared_slices, judge_slices, search_slices
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.findings import grid_bytes
 from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.precision import parse_precision
 from mrl_sweep.record import record
-from mrl_sweep.report.content.build import slice_rows
 from mrl_sweep.report.document import NO_FAULT, Report
-from mrl_sweep.report.document_rows import GateRow, SliceRow
+from mrl_sweep.report.document_rows import GateRow
 from mrl_sweep.runs.reopen import EarlierRun
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import GateTable, OnInconclusive
-from mrl_sweep.types import FLOAT32, Advice, Basis, Configuration, Judgement, Outcome, Status, Verdict, exact_prefixes, full_size
+from mrl_sweep.types import (
+    FLOAT32,
+    Advice,
+    Basis,
+    Configuration,
+    Judgement,
+    Outcome,
+    SliceRow,
+    Status,
+    Verdict,
+    exact_prefixes,
+    full_size,
+)
 from mrl_sweep.words import UNKNOWN, asked_share, did_you_mean, first_offenders, keeps, percent, they
 
 HARDLY: Final = 0.1
@@ -51,7 +62,7 @@ def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | Non
     if baseline is not None:
         findings.append(ask_baseline(run, baseline, named, max_regression=config.gate.max_regression))
     judged = judge_declared(run, config, named)
-    findings += [GateAnswer(Status.FAIL, _slice_words(j, run.policy)) for j in judged if j.outcome is Outcome.FAIL]
+    findings += [GateAnswer(Status.FAIL, _slice_words(row, run.policy)) for row in judged if row.verdict == Outcome.FAIL]
     row = answer(config.gate, findings, question=question.words, configuration=named)
     before = {one.message for one in baseline.report.warnings} if baseline is not None else set()
     row = replace(row, unchanged=tuple(one.message for one in run.report.warnings if one.message in before))
@@ -182,7 +193,7 @@ def ask_baseline(run: EarlierRun, before: EarlierRun, named: Configuration, *, m
     return GateAnswer(Status.FAIL, f"Regression: {change}, at most {most} of the baseline; a loss of {allowed} was allowed.")
 
 
-def judge_declared(run: EarlierRun, config: SweepConfig, named: Configuration) -> tuple[SliceJudgement, ...]:
+def judge_declared(run: EarlierRun, config: SweepConfig, named: Configuration) -> tuple[SliceRow, ...]:
     """Each declared slice against its own margin, `slice_retain`, at this configuration; none where no margin was given."""
     retain = config.slices.slice_retain
     if retain is None:
@@ -195,14 +206,14 @@ def judge_declared(run: EarlierRun, config: SweepConfig, named: Configuration) -
     return judge_slices(searched, alpha=run.policy.alpha)
 
 
-def with_advice(report: Report, judged: Sequence[SliceJudgement]) -> Report:
+def with_advice(report: Report, judged: Sequence[SliceRow]) -> Report:
     """The report with a warning for what the gate let through: an open question, and slices that are not proven."""
     advice = []
-    unproven = [f"{j.finding.field}={j.finding.value}" for j in judged if j.outcome is Outcome.INCONCLUSIVE]
+    unproven = [f"{row.field}={row.value}" for row in judged if row.verdict == Outcome.INCONCLUSIVE]
     if unproven:
         message = f"not proven to keep their share: {first_offenders(unproven)}"
         advice.append(Advice("slices-unproven", message, "judge more queries of these slices; only a proven loss fails the gate"))
-    blunt = [words for j in judged if (words := _hardly_tested(j)) is not None]
+    blunt = [words for row in judged if (words := _hardly_tested(row)) is not None]
     if blunt:
         message = f"slices of so few queries could hardly have failed: {first_offenders(blunt)}"
         advice.append(Advice("slices-hardly-tested", message, "judge more queries of these slices"))
@@ -213,31 +224,28 @@ def with_advice(report: Report, judged: Sequence[SliceJudgement]) -> Report:
     return replace(report, warnings=(*report.warnings, *advice))
 
 
-def _hardly_tested(judged: SliceJudgement) -> str | None:
+def _hardly_tested(row: SliceRow) -> str | None:
     """`language=de only below 71.0%`: where a slice would have to keep far less than its share to be proven below it."""
-    finding = judged.finding
-    if judged.outcome is Outcome.FAIL or finding.kept is None:
+    if row.verdict == Outcome.FAIL or row.kept is None or row.retain is None:
         return None
-    name = f"{finding.field}={finding.value}"
-    if finding.at_most is None:
+    name = f"{row.field}={row.value}"
+    if row.at_most is None:
         return f"{name} at nothing"
-    fails_below = finding.retain - (finding.at_most - finding.kept)
-    return f"{name} only below {percent(max(fails_below, 0.0))}" if fails_below < finding.retain - HARDLY else None
+    fails_below = row.retain - (row.at_most - row.kept)
+    return f"{name} only below {percent(max(fails_below, 0.0))}" if fails_below < row.retain - HARDLY else None
 
 
-def _slices(report: Report, judged: Sequence[SliceJudgement]) -> tuple[SliceRow, ...]:
+def _slices(report: Report, judged: Sequence[SliceRow]) -> tuple[SliceRow, ...]:
     """The report's rows, those of the declared slices now with what came of them."""
-    rows = slice_rows([j.finding for j in judged], judged)
-    judged_fields = {(row.field, row.dim) for row in rows}
-    return (*rows, *(row for row in report.slices if (row.field, row.dim) not in judged_fields))
+    judged_fields = {(row.field, row.dim) for row in judged}
+    return (*judged, *(row for row in report.slices if (row.field, row.dim) not in judged_fields))
 
 
-def _slice_words(judged: SliceJudgement, policy: Policy) -> str:
-    finding = judged.finding
-    shares = f"{percent(finding.kept, unknown=UNKNOWN)}, at most {percent(finding.at_most, limit=finding.retain)},"
-    kept = keeps(policy.required[0], shares)
-    where = f"at {finding.candidate.dim} ({finding.queries:,} queries)"
-    return f"Slice {finding.field}={finding.value} {kept} {where}; {asked_share(finding.retain)} was asked."
+def _slice_words(row: SliceRow, policy: Policy) -> str:
+    shares = f"{percent(row.kept, unknown=UNKNOWN)}, at most {percent(row.at_most, limit=row.retain)},"
+    where = f"at {row.dim} ({row.queries:,} queries)"
+    retain = asked_share(row.retain or policy.retain)
+    return f"Slice {row.field}={row.value} {keeps(policy.required[0], shares)} {where}; {retain} was asked."
 
 
 def verdict_words(verdict: Verdict) -> str:

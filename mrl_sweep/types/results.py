@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import fields
 from enum import StrEnum
 from typing import Any, Final
 
@@ -156,6 +156,59 @@ class RandomControl:
     answer: str
 
 
+NOT_IN_DOCUMENT: Final = {"document": False}
+"""Marks a field that a report's document leaves out."""
+
+
+@record(kw_only=True)
+class SliceRow:
+    """The queries whose `field` is `value`, at one size: what they keep, and what the other queries keep.
+
+    `queries` counts units of evidence; `at_least` and `at_most` are one-sided limits. `p_value` is that of "they keep no less
+    than the others", `q_value` the same after the search over all slices, None where the slice was too small to test. `verdict`
+    is an `Outcome` against `retain`, the share asked of the slice, for a declared slice that was judged; `p_below` is the p-value
+    of "they keep `retain`".
+    """
+
+    field: str
+    value: str
+    dim: int
+    queries: int
+    kept: float | None
+    at_least: float | None
+    at_most: float | None = None
+    q_value: float | None = None
+    kept_by_others: float | None = None
+    declared: bool = False
+    verdict: str | None = None
+    retain: float | None = None
+    p_value: float | None = dataclasses.field(default=None, compare=False, metadata=NOT_IN_DOCUMENT)
+    p_below: float | None = dataclasses.field(default=None, compare=False, metadata=NOT_IN_DOCUMENT)
+
+
+@record(kw_only=True)
+class SmallestRow:
+    """What is proven to keep `retain`: the smallest size at float32, and the configuration of the fewest bytes.
+
+    Both are full size where nothing below it is proven. Each stands by itself at the policy's alpha: who picks a share after
+    looking at all of them takes the chance of each.
+    """
+
+    retain: float
+    dimension: int
+    configuration: str
+    bytes_per_vector: int
+
+
+@record(kw_only=True)
+class ShareRow:
+    """The proven cell of the grid of the fewest bytes at shares up to `retain`, down to the row before; empty: nothing is."""
+
+    retain: float
+    configuration: str
+    bytes_per_vector: int | None
+
+
 @record
 class Judgement:
     """One candidate judged: its outcome, the evidence per measure, and the reason in words where it needs one."""
@@ -214,4 +267,4 @@ class SearchCost:
 
     def shared(self) -> dict[str, Any]:
         """These figures by name: a `Cost` and a row of the report hold the same."""
-        return {one.name: getattr(self, one.name) for one in fields(SearchCost)}
+        return {one.name: getattr(self, one.name) for one in dataclasses.fields(SearchCost)}

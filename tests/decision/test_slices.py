@@ -156,8 +156,8 @@ def test_two_hundred_random_slices_raise_no_more_than_the_promised_false_alarms(
     for _ in range(10):
         found = search_slices(Question(scores_of(scifact), Policy()), random_slices(300, 200, rng))
         assert len(found) == 600
-        alarmed = {f.candidate for f in found if f.q_value is not None and f.q_value <= 0.05}
-        alarms += [size in alarmed for size in dict.fromkeys(f.candidate for f in found)]
+        alarmed = {f.dim for f in found if f.q_value is not None and f.q_value <= 0.05}
+        alarms += [size in alarmed for size in dict.fromkeys(f.dim for f in found)]
         below.append(np.mean([f.p_value is not None and f.p_value <= 0.05 for f in found]))
     assert np.mean(alarms) <= 0.05
     assert np.mean(below) <= 0.05
@@ -181,10 +181,10 @@ def test_a_planted_slice_is_found_among_two_hundred_random_ones(scifact: FloatAr
     found = search_slices(Question(scores_of(values), Policy()), slices)
     hits = [f for f in found if f.q_value is not None and f.q_value <= 0.05]
     for size in (254, 253):
-        worst = min((f for f in hits if f.candidate == Configuration(Basis.PREFIX, size)), key=lambda f: f.kept or 0.0)
+        worst = min((f for f in hits if f.dim == size), key=lambda f: f.kept or 0.0)
         assert worst.value == "planted"
     assert sum(f.value != "planted" for f in hits) <= 1
-    assert not any(f.candidate.dim == 255 for f in hits)
+    assert not any(f.dim == 255 for f in hits)
 
 
 def test_a_slice_carries_its_own_share_limits_and_size() -> None:
@@ -247,10 +247,11 @@ def test_the_slice_gate_fails_only_on_proof() -> None:
         Question(scores_of(np.stack([y, x])), Policy(retain=0.95)), [*slices, Slice("length", "hit too", part == 0)]
     )
     judged = judge_slices(found, alpha=0.05)
-    assert {j.finding.value: j.outcome for j in judged} == {
+    assert {row.value: row.verdict for row in judged} == {
         "hit": Outcome.FAIL,
         "unclear": Outcome.INCONCLUSIVE,
         "fine": Outcome.PASS,
+        "hit too": None,
     }
 
 
@@ -264,7 +265,7 @@ def test_fifty_slices_at_their_margin_rarely_turn_the_gate_red(scifact: FloatArr
         drawn = rng.integers(0, 300, 2_000)
         slices = [Slice("tenant", str(i), np.arange(2_000) // 40 == i, declared=True) for i in range(50)]
         found = search_slices(Question(scores_of(np.stack([y[drawn], x[drawn]])), Policy(retain=retain)), slices)
-        red += any(j.outcome is Outcome.FAIL for j in judge_slices(found, alpha=0.05))
+        red += any(row.verdict == Outcome.FAIL for row in judge_slices(found, alpha=0.05))
     assert red <= 4
 
 

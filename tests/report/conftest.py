@@ -6,8 +6,8 @@ import pytest
 from made_evaluation import verdict_row
 
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, GateRow, LoserRow, SliceRow, VerdictRow
-from mrl_sweep.types import Advice, Evidence
+from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, GateRow, LoserRow, VerdictRow
+from mrl_sweep.types import Advice, Evidence, SliceRow
 
 MIB = 1024 * 1024
 HOSTILE = (

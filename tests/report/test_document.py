@@ -22,9 +22,9 @@ from made_evaluation import verdict_row
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.document import QueryScores, Report
-from mrl_sweep.report.document_rows import CandidateRow, SliceRow
+from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.exports import SCORES_FILE, write_scores
-from mrl_sweep.types import Configuration, Evidence, Measure, Scores
+from mrl_sweep.types import Configuration, Evidence, Measure, Scores, SliceRow
 
 text = st.text(st.characters(exclude_categories=()), max_size=8).filter(
     lambda s: not re.search("[\ud800-\udbff][\udc00-\udfff]", s)
@@ -84,7 +84,11 @@ def small(**changes: object) -> Report:
 
 def test_the_document_has_every_field_of_the_contract_in_its_order() -> None:
     document = small(
-        slices=(SliceRow(field="label", value="CONTRADICT", dim=256, queries=41, kept=0.93, at_least=0.9, q_value=0.01),)
+        slices=(
+            SliceRow(
+                field="label", value="NO", dim=256, queries=41, kept=0.93, at_least=0.9, q_value=0.01, p_value=0.002, p_below=0.5
+            ),
+        )
     )
     plain = document.to_dict()
     contract = ["schema_version", "status", "verdict", "candidates", "slices", "warnings", "excluded", "manifest"]
@@ -108,7 +112,8 @@ def test_the_document_has_every_field_of_the_contract_in_its_order() -> None:
     assert candidate["agreement"] == {"10": 0.87}
     assert candidate["index_bytes"] is None
     assert candidate["latency_ms"] == {"p50": None, "p99": None}
-    assert {"field", "value", "dim", "queries", "kept", "at_least", "q_value"} <= set(plain["slices"][0])
+    of_slice = ["field", "value", "dim", "queries", "kept", "at_least", "at_most", "q_value", "kept_by_others", "declared"]
+    assert list(plain["slices"][0]) == [*of_slice, "verdict", "retain"], "p-values are the search's own"
 
 
 def test_what_is_not_finite_is_null() -> None:

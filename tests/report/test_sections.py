@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from made_evaluation import verdict_row
 
-from mrl_sweep.decision.slices import LosingQuery, SliceFinding, SliceJudgement
+from mrl_sweep.decision.slices import LosingQuery
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.build import loser_rows, slice_rows
+from mrl_sweep.report.content.build import loser_rows
 from mrl_sweep.report.content.layout import fit
 from mrl_sweep.report.content.sections import controls, indexes, losers, pareto, sections, slices
 from mrl_sweep.report.content.view import other_shares, worst_slice
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow, SliceRow, SmallestRow
+from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.folder import RunData
 from mrl_sweep.report.render import Format, Look, render
-from mrl_sweep.types import Configuration, Evidence, Measure, Outcome, Qrels, RandomControl, Ranks
+from mrl_sweep.types import Configuration, Evidence, Measure, Qrels, RandomControl, Ranks, SliceRow, SmallestRow
 
 MIB = 1024 * 1024
 
@@ -152,12 +152,12 @@ def test_controls_stand_beside_the_prefix_of_their_size(sketch: Report) -> None:
     assert note.endswith(" it is better at 128 (proven against each of the 3 draws of them, not a further one).")
 
 
-def finding(value: str, *, q: float | None, kept: float, declared: bool = True) -> SliceFinding:
-    return SliceFinding(
+def finding(value: str, *, q: float | None, kept: float, declared: bool = True) -> SliceRow:
+    return SliceRow(
         field="type",
         value=value,
         declared=declared,
-        candidate=Configuration("prefix", 256),
+        dim=256,
         retain=0.98,
         queries=41,
         kept=kept,
@@ -169,42 +169,9 @@ def finding(value: str, *, q: float | None, kept: float, declared: bool = True) 
     )
 
 
-def test_slice_rows_carry_the_search_and_the_margin() -> None:
-    worse, open_ = finding("numeric", q=0.001, kept=0.93), finding("name", q=None, kept=0.99)
-    rows = slice_rows([worse, open_], [SliceJudgement(finding=worse, outcome=Outcome.FAIL)])
-    assert rows == (
-        SliceRow(
-            field="type",
-            value="numeric",
-            dim=256,
-            queries=41,
-            kept=0.93,
-            at_least=0.93 - 0.03,
-            at_most=0.93 + 0.03,
-            q_value=0.001,
-            kept_by_others=0.99,
-            declared=True,
-            verdict="fail",
-            retain=0.98,
-        ),
-        SliceRow(
-            field="type",
-            value="name",
-            dim=256,
-            queries=41,
-            kept=0.99,
-            at_least=0.99 - 0.03,
-            at_most=0.99 + 0.03,
-            kept_by_others=0.99,
-            declared=True,
-            retain=0.98,
-        ),
-    )
-
-
 def test_slices_that_stand_out_come_first_and_a_lower_unproven_one_does_not_pass_for_worst(sketch: Report) -> None:
     found = [finding("lucky", q=0.5, kept=0.90), finding("numeric", q=0.001, kept=0.93), finding("tiny", q=None, kept=0.5)]
-    report = replace(sketch, slices=slice_rows(found))
+    report = replace(sketch, slices=tuple(found))
     section = slices(report)
     assert section is not None
     assert section.table is not None
@@ -222,9 +189,7 @@ def test_the_page_prints_the_digits_that_decide_in_both_tables_of_slices(sketch:
 
 
 def test_where_full_size_is_kept_the_slices_of_the_next_size_are_shown(sketch: Report) -> None:
-    full = replace(
-        sketch, slices=slice_rows([finding("numeric", q=0.001, kept=0.93)]), verdict=replace(sketch.verdict, dimension=768)
-    )
+    full = replace(sketch, slices=(finding("numeric", q=0.001, kept=0.93),), verdict=replace(sketch.verdict, dimension=768))
     section = slices(full)
     assert section is not None
     assert section.title.startswith("Slices at 256 dimensions")
@@ -232,7 +197,7 @@ def test_where_full_size_is_kept_the_slices_of_the_next_size_are_shown(sketch: R
 
 
 def test_many_slices_are_cut_and_counted(sketch: Report) -> None:
-    report = replace(sketch, slices=slice_rows([finding(f"v{i:02}", q=1.0, kept=0.9 + i / 1000) for i in range(30)]))
+    report = replace(sketch, slices=tuple(finding(f"v{i:02}", q=1.0, kept=0.9 + i / 1000) for i in range(30)))
     section = slices(report)
     assert section is not None
     assert section.table is not None

@@ -6,21 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from mrl_sweep.decision.slices import LosingQuery, SliceFinding, SliceJudgement
+from mrl_sweep.decision.slices import LosingQuery
 from mrl_sweep.deploying.findings import Cost, Fewest, Finding, Findings, Smaller, bytes_in_memory, bytes_on_disk
 from mrl_sweep.measures.measure import asked_documents
 from mrl_sweep.report.content.sentence import bytes_sentence, sentence, smallest_own
 from mrl_sweep.report.document import QueryScores, Report
-from mrl_sweep.report.document_rows import (
-    CandidateRow,
-    DocumentRow,
-    FallenRow,
-    LoserRow,
-    ShareRow,
-    SliceRow,
-    SmallestRow,
-    VerdictRow,
-)
+from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, FallenRow, LoserRow, VerdictRow
 from mrl_sweep.report.folder import RunData
 from mrl_sweep.types import EXACT, FLOAT32, NOT_RETRIEVED, Advice, Configuration, Measure, Verdict, full_size
 
@@ -128,47 +119,8 @@ def _shrink(chosen: Configuration, full: Configuration, findings: Findings) -> f
 
 def _of_grid(fewest: Fewest) -> dict[str, Any]:
     """What the grid of precisions comes to: at each share that might be asked, and what its paths prove."""
-    smallest = (
-        SmallestRow(
-            retain=one.retain,
-            dimension=one.dimension,
-            configuration=str(one.configuration),
-            bytes_per_vector=bytes_in_memory(one.configuration),
-        )
-        for one in fewest.smallest
-    )
-    by_share = (
-        ShareRow(
-            retain=one.retain,
-            configuration=str(one.configuration or ""),
-            bytes_per_vector=bytes_in_memory(one.configuration) if one.configuration else None,
-        )
-        for one in fewest.by_share
-    )
     proven = (str(one) for answer in (fewest.own, fewest.turned) if answer is not None for one in answer.proven)
-    return {"smallest": tuple(smallest), "by_share": tuple(by_share), "proven_configurations": tuple(proven)}
-
-
-def slice_rows(findings: Iterable[SliceFinding], judgements: Iterable[SliceJudgement] = ()) -> tuple[SliceRow, ...]:
-    """Makes a row of each finding, in their order; `judgements` add the outcome of declared slices against their own margin."""
-    outcomes = {(j.finding.field, j.finding.value, j.finding.candidate): str(j.outcome) for j in judgements}
-    return tuple(
-        SliceRow(
-            field=finding.field,
-            value=finding.value,
-            dim=finding.candidate.dim,
-            queries=finding.queries,
-            kept=finding.kept,
-            at_least=finding.at_least,
-            at_most=finding.at_most,
-            q_value=finding.q_value,
-            kept_by_others=finding.kept_by_others,
-            declared=finding.declared,
-            retain=finding.retain,
-            verdict=outcomes.get((finding.field, finding.value, finding.candidate)),
-        )
-        for finding in findings
-    )
+    return {"smallest": fewest.smallest, "by_share": fewest.by_share, "proven_configurations": tuple(proven)}
 
 
 def loser_rows(

@@ -11,8 +11,8 @@ from mrl_sweep.report.content.layout import Column, ColumnsOf, Mood, Section, Ta
 from mrl_sweep.report.content.sentence import PRECISION_WORDS
 from mrl_sweep.report.content.view import measured, mood, outcome_word, outcome_words, shares_of, shown, speed
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import BudgetRow, CandidateRow, FunnelRow, FunnelShare, ProjectionRow, SliceRow
-from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration, Outcome
+from mrl_sweep.report.document_rows import BudgetRow, CandidateRow, FunnelRow, FunnelShare, ProjectionRow
+from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration, Outcome, SliceRow
 
 _PROVEN: Final = "*"
 _MOST_FUNNELS: Final = 8

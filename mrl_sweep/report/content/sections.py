@@ -18,8 +18,8 @@ from mrl_sweep.report.content.further_tables import (
 from mrl_sweep.report.content.layout import Column, ColumnsOf, Item, Mood, Section, Table
 from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit, shares_of, speed
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, FallenRow, LoserRow, SliceRow
-from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, Outcome, RandomControl
+from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, FallenRow, LoserRow
+from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, Outcome, RandomControl, SliceRow
 
 _MOST_SLICES = 8
 SMALLEST_SHOWN = 20

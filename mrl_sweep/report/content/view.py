@@ -9,8 +9,8 @@ from typing import Final
 from mrl_sweep import words
 from mrl_sweep.report.content.layout import MEANINGS, SAME_TOP, Column, ColumnsOf, Mood, Section, Table, unsaid, warnings
 from mrl_sweep.report.document import NO_FAULT, Report
-from mrl_sweep.report.document_rows import CandidateRow, SliceRow
-from mrl_sweep.types import AGREEMENT, FLAT, Basis, Evidence, Outcome
+from mrl_sweep.report.document_rows import CandidateRow
+from mrl_sweep.types import AGREEMENT, FLAT, Basis, Evidence, Outcome, SliceRow
 
 FINE_SWEEP: Final = 16
 """More sizes than this are drawn as a curve, and the table keeps those that matter."""

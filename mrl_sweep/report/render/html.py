@@ -33,10 +33,10 @@ from mrl_sweep.report.content.further_tables import (
 from mrl_sweep.report.content.layout import Article, fit
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, FallenRow, FunnelRow, ProjectionRow, SliceRow
+from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, FallenRow, FunnelRow, ProjectionRow
 from mrl_sweep.report.render import Look
 from mrl_sweep.report.render.escape import plain
-from mrl_sweep.types import Outcome
+from mrl_sweep.types import Outcome, SliceRow
 
 _WIDTH: Final = 130
 """Characters of a table beside which its verdicts are still seen; "every configuration" has the other figures."""
