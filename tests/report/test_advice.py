@@ -11,19 +11,86 @@ from mrl_sweep.decision.controls import AgainstRandom
 from mrl_sweep.decision.judging import Question
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
+from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.report.content import advice
 from mrl_sweep.report.content.advice import Surroundings, advise
-from mrl_sweep.types import Configuration, Measure, Qrels, RandomControl, Ranks, Scores
+from mrl_sweep.types import (
+    Advice,
+    Configuration,
+    Evidence,
+    Judgement,
+    Measure,
+    Outcome,
+    Qrels,
+    RandomControl,
+    Ranks,
+    Scores,
+    Status,
+    Verdict,
+)
+
+FULL, HALF, RANDOM = Configuration("prefix", 256), Configuration("prefix", 128), Configuration("random-1", 128)
+ASKED = Surroundings(production_documents=10**7)
+
+
+def given(
+    surroundings: Surroundings = ASKED,
+    *,
+    measure: str = "nDCG@10",
+    at_full: float = 0.5,
+    perfect: float = 0.0,
+    documents: int = 50_000,
+    found: tuple[int, int] = (0, 0),
+    grades: tuple[int, int] = (1, 0),
+    evidence: Evidence | None = None,
+    outcome: Outcome = Outcome.INCONCLUSIVE,
+    n_queries: int = 1_000,
+    n_clusters: int | None = None,
+    **verdict: Any,
+) -> dict[str, Advice]:
+    """The advice on 128 of 256 dimensions, by code. Of 1,000 queries a share `perfect` reaches 1, the others `at_full`.
+
+    Each has two judged documents; the top holds both for the first `found` queries at full size and at 128.
+    """
+    of, values = parse_measure(measure), np.full((2, 1, 1_000), at_full)
+    values[:, :, : round(1_000 * perfect)] = 1.0
+    above = np.where(np.repeat(np.arange(1_000), 2) < np.array(found)[:, None], 0, 99)
+    chosen = Verdict(
+        **{
+            "status": Status.PASS,
+            "dimension": 128,
+            "proven": 128,
+            "measured": 128,
+            "measure": of,
+            "retain": 0.98,
+            "alpha": 0.05,
+            "decide_by": "bound",
+            "judgements": (Judgement(FULL, Outcome.BASELINE, {}), Judgement(HALF, outcome, {of: evidence} if evidence else {})),
+            "n_queries": n_queries,
+            "n_clusters": n_clusters,
+            **verdict,
+        }
+    )
+    every = advise(
+        chosen,
+        Scores((FULL, HALF), (of,), values, np.ones((1, 1_000), bool)),
+        Ranks((FULL, HALF), documents, above, np.zeros_like(above)),
+        Qrels(np.arange(1_001) * 2, np.tile([0, 1], 1_000), np.tile(grades, 1_000)),
+        surroundings,
+    )
+    return {one.code: one for one in every}
+
+
+BOTH = (1_000, 1_000)
+"""All judged documents are found at both sizes: nothing is said of judgments."""
 
 
 def test_a_small_corpus_is_told_what_is_saved() -> None:
-    told = advice.small_corpus(documents=5183, dimension=128, full_dimension=256)
-    assert told is not None
-    assert told.message == (
+    assert given(found=BOTH, documents=5_183)["small-corpus"].message == (
         "with 5,183 documents, 128 instead of 256 dimensions saves 2.5 MiB: storage hardly matters at this size"
     )
-    assert advice.small_corpus(documents=10_000, dimension=128, full_dimension=256) is None
-    assert advice.small_corpus(documents=5183, dimension=256, full_dimension=256) is None
+    assert given(found=BOTH, documents=10_000) == {}
+    assert given(found=BOTH, documents=5_183, dimension=256) == {}
 
 
 @pytest.mark.parametrize(
@@ -37,58 +104,60 @@ def test_a_small_corpus_is_told_what_is_saved() -> None:
     ],
 )
 def test_too_few_queries_are_counted(queries: int, provable_loss: float | None, needed: int | None, message: str | None) -> None:
-    told = advice.few_queries(queries=queries, retain=0.98, provable_loss=provable_loss, queries_needed=needed)
-    assert (told and told.message) == message
-    if told and needed == 253:
-        assert told.hint == "judge more queries: about 260 would settle the open size"
+    evidence = Evidence(mean=0.5, provable_loss=provable_loss, queries_needed=needed)
+    advised = given(found=BOTH, n_queries=queries, evidence=evidence).get("few-queries")
+    assert (advised and advised.message) == message
+    if advised and needed == 253:
+        assert advised.hint == "judge more queries: about 260 would settle the open size"
+
+
+def test_queries_that_proved_a_size_too_low_were_enough_and_clusters_are_counted_as_such() -> None:
+    evidence = Evidence(mean=0.5, provable_loss=0.03)
+    assert given(found=BOTH, evidence=evidence, outcome=Outcome.FAIL) == {}
+    clustered = given(found=BOTH, evidence=evidence, n_clusters=12)["few-queries"]
+    assert clustered.message == "12 clusters of judged queries: nothing is certified on fewer than 30"
+    assert clustered.hint == "judge more queries of other clusters"
 
 
 def test_a_measure_that_is_always_or_never_met_tells_nothing() -> None:
-    assert advice.saturated_measure(measure="R@100", perfect_share=0.949) is None
-    full = advice.saturated_measure(measure="R@100", perfect_share=0.97)
-    assert full is not None
+    assert given(found=BOTH, measure="R@100", perfect=0.949) == {}
+    full = given(found=BOTH, measure="R@100", perfect=0.97)["saturated-measure"]
     assert full.message == "R@100 is 1 for 97.0% of the queries at full size: it hardly tells sizes apart"
     assert full.hint == "decide by a stricter measure (--measure nDCG@10, or a smaller cut-off), or add harder queries"
-    already = advice.saturated_measure(measure="nDCG@10", perfect_share=1.0)
-    assert already is not None
+    already = given(found=BOTH, perfect=1.0)["saturated-measure"]
     assert already.hint == "decide by a stricter measure (a smaller cut-off), or add harder queries"
-    assert advice.near_zero_measure(measure="nDCG@10", full_mean=0.05) is None
-    empty = advice.near_zero_measure(measure="nDCG@10", full_mean=0.0123)
-    assert empty is not None
-    assert empty.message.startswith("nDCG@10 is only 0.0123 at full size")
+    assert given(found=BOTH, at_full=0.0501) == {}
+    assert given(found=BOTH, at_full=0.0123)["near-zero-measure"].message.startswith("nDCG@10 is only 0.0123 at full size")
 
 
 def test_the_judged_share_is_held_against_what_was_possible() -> None:
-    one_each: dict[str, Any] = {"dim": 128, "depth": 10, "judged_at_full": 0.08, "judgments_per_query": 1.0}
-    assert advice.judged_share_low(judged=0.05, **one_each) is None
-    low = advice.judged_share_low(judged=0.049, **one_each)
-    assert low is not None
-    assert "4.9% at 128 dimensions, 8.0% at full size" in low.message
-    assert advice.judged_share_low(dim=8, depth=10, judged=0.0, judged_at_full=0.0, judgments_per_query=0.0) is None
+    """Two of ten documents can be judged: at half of that, a tenth, it is enough."""
+    assert given(found=(800, 500)) == {}
+    low = given(found=(800, 499))["judged-share-low"]
+    assert "(10.0% at 128 dimensions, 16.0% at full size)" in low.message
+    assert given(found=(1, 1), n_queries=1_000, measure="Agreement@10") == {}
 
 
 def test_judgments_of_relevant_documents_only_say_what_they_cannot() -> None:
-    sizes = {"dim": 128, "depth": 10}
-    told = advice.only_relevant_judged(judged=0.05, judged_at_full=0.08, **sizes)
-    assert told is not None
-    assert told.code == "only-relevant-judged"
-    assert "the judgments list relevant documents only" in told.message
-    assert advice.only_relevant_judged(judged=0.08, judged_at_full=0.08, **sizes) is None
+    advised = given(found=(800, 700), grades=(1, 2))
+    assert [*advised] == ["only-relevant-judged"]
+    assert "the judgments list relevant documents only" in advised["only-relevant-judged"].message
+    assert given(found=(100, 100), grades=(1, 2)) == {}
 
 
 @pytest.mark.parametrize(("documents", "reach"), [(5_183, "50k"), (999, "9k"), (12, "100"), (120_000, "1M"), (8_841_823, "80M")])
 def test_a_hint_names_a_corpus_that_this_run_can_be_projected_to(documents: int, reach: str) -> None:
-    told = advice.no_production_size(documents=documents, dimension=64, full_dimension=128, production_documents=None)
-    assert told is not None
-    assert told.hint == f"name the size in production: --project-docs {reach}"
+    advised = given(Surroundings(), found=BOTH, documents=documents)["no-production-size"]
+    assert advised.hint == f"name the size in production: --project-docs {reach}"
+    assert "no-production-size" not in given(Surroundings(), found=BOTH, documents=documents, dimension=256)
 
 
 def test_forgotten_prompts_are_named_with_their_flags() -> None:
-    assert advice.prompts_missing(family="Nomic Embed v1.5", missing={}) is None
-    told = advice.prompts_missing(family="Nomic Embed v1.5", missing={"query": "search_query: ", "document": "search_document: "})
-    assert told is not None
-    assert "'search_query: '" in told.message
-    assert told.hint.startswith("set --query-prompt and --document-prompt;")
+    missing = {"query": "search_query: ", "document": "search_document: "}
+    around = Surroundings(family="Nomic Embed v1.5", missing_prompts=missing, production_documents=1)
+    advised = given(around, found=BOTH)["prompts-missing"]
+    assert "'search_query: '" in advised.message
+    assert advised.hint.startswith("set --query-prompt and --document-prompt;")
 
 
 def control(dim: int, low: float, high: float, answer: AgainstRandom) -> RandomControl:
@@ -101,29 +170,22 @@ def test_prefixes_that_are_proven_no_better_than_random_axes_are_called_so() -> 
         control(32, 0.01, 0.2, AgainstRandom.BETTER),
         control(16, -0.1, 0.1, AgainstRandom.OPEN),
     )
-    found = advice.not_matryoshka(controls=[alike], alpha=0.05)
-    assert found is not None
-    assert found.message == (
+    assert given(Surroundings(controls=[alike], production_documents=1), found=BOTH)["not-matryoshka"].message == (
         "this model's prefixes carry hardly more than random axes would: at 64 they keep 81.0%, random axes 80.0% (4.0% of full"
         " size better at the most, with 95% confidence)"
     )
     for others in ([better], [unknown], [alike, better], [alike, unknown], []):
-        assert advice.not_matryoshka(controls=others, alpha=0.05) is None
+        assert given(Surroundings(controls=others, production_documents=1), found=BOTH) == {}
 
 
-def test_the_rest_of_the_list_speaks_when_its_fact_holds() -> None:
-    assert advice.pca_reaches_smaller(dimension=256, pca_dimension=128) is not None
-    assert advice.pca_reaches_smaller(dimension=256, pca_dimension=256) is None
-    assert advice.pca_reaches_smaller(dimension=256, pca_dimension=None) is None
-    assert advice.no_loss_tolerated(retain=1.0) is not None
-    assert advice.no_loss_tolerated(retain=0.999) is None
-    size = {"documents": 5183, "full_dimension": 256}
-    assert advice.no_production_size(dimension=128, production_documents=None, **size) is not None
-    assert advice.no_production_size(dimension=128, production_documents=10**7, **size) is None
-    assert advice.no_production_size(dimension=256, production_documents=None, **size) is None
+def test_axes_that_reach_smaller_and_a_share_of_all_are_named() -> None:
+    turned = {size: given(Surroundings(pca_dimension=size, production_documents=1), found=BOTH) for size in (64, 128)}
+    assert [*turned[64]] == ["pca-reaches-smaller"]
+    assert turned[128] == {}
+    assert [*given(found=BOTH, retain=1.0)] == ["no-loss-tolerated"]
+    assert given(found=BOTH, retain=0.999) == {}
 
 
-FULL, HALF, RANDOM = Configuration("prefix", 4), Configuration("prefix", 2), Configuration("random-1", 2)
 NDCG = Measure("nDCG", 2)
 
 
@@ -143,9 +205,9 @@ def facts(n: int = 40) -> tuple[Scores, Ranks, Qrels]:
 def test_a_run_gets_all_that_applies_in_the_order_of_the_list() -> None:
     scores, ranks, qrels = facts()
     verdict = decide(Question(scores, Policy(retain=0.7, decide_by="mean")))  # type: ignore[arg-type]
-    assert verdict.dimension == 2
-    alike = control(2, -0.02, 0.04, AgainstRandom.NO_BETTER)
-    known = Surroundings(family="F", missing_prompts={"query": "q: "}, pca_dimension=1, controls=[alike])
+    assert verdict.dimension == 128
+    alike = control(128, -0.02, 0.04, AgainstRandom.NO_BETTER)
+    known = Surroundings(family="F", missing_prompts={"query": "q: "}, pca_dimension=64, controls=[alike])
     codes = [one.code for one in advise(verdict, scores, ranks, qrels, known)]
     assert codes == [
         "saturated-measure",
