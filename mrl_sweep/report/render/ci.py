@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from xml.etree import ElementTree
 
@@ -228,45 +228,28 @@ def junit(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer h
     Only what can fail is a case: the verdict, the measures that must pass, the declared slices. The case `verdict` fails if
     and only if the gate (or, without one, the question) is not met.
     """
-    root = ElementTree.Element("testsuites")
-    _add_suite(root, report)
-    return _written(root)
+    return _suites({_NAME: report})
 
 
 def junit_of_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
     """Writes a suite for each of its reports, under that report's name."""
+    return _suites({f"{_NAME} {name}": report for name, report in article.parts.items()})
+
+
+def _suites(reports: Mapping[str, Report]) -> str:
     root = ElementTree.Element("testsuites")
-    for number, (name, report) in enumerate(article.parts.items()):
-        suite = _add_suite(root, report)
-        suite.set("id", str(number))
-        suite.set("name", xml(f"{_NAME} {name}"))
-    return _written(root)
-
-
-def _add_suite(root: ElementTree.Element, report: Report) -> ElementTree.Element:
-    suite = ElementTree.SubElement(root, "testsuite")
-    _properties(suite, report)
-    _verdict_case(suite, report)
-    _measure_cases(suite, report)
-    _slice_cases(suite, report)
-    ElementTree.SubElement(suite, "system-out").text = xml("  ".join(view.closing(report)))
-    ElementTree.SubElement(suite, "system-err").text = xml("  ".join(warning.message for warning in report.open_warnings))
-    _count(suite, report)
-    return suite
-
-
-def _written(root: ElementTree.Element) -> str:
+    root.extend(_suite(report, name, number) for number, (name, report) in enumerate(reports.items()))
     ElementTree.indent(root)
     body = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
 
 
-def _count(suite: ElementTree.Element, report: Report) -> None:
+def _suite(report: Report, name: str, number: int) -> ElementTree.Element:
+    cases = [_verdict_case(report), *_measure_cases(report), *_slice_cases(report)]
     created = _WHEN.match(str(report.manifest.get("created", "")))
-    cases = suite.findall("testcase")
     attributes = {
-        "name": _NAME,
-        "id": "0",
+        "name": xml(name),
+        "id": str(number),
         "package": _NAME,
         "hostname": "localhost",
         "timestamp": created[0] if created else _NO_TIME,
@@ -274,50 +257,58 @@ def _count(suite: ElementTree.Element, report: Report) -> None:
         "tests": str(len(cases)),
         "failures": str(sum(case.find("failure") is not None for case in cases)),
         "errors": "0",
-        "skipped": str(sum(case.find("skipped") is not None for case in cases)),
+        "skipped": "0",
     }
-    for name, value in attributes.items():
-        suite.set(name, value)
-
-
-def _properties(suite: ElementTree.Element, report: Report) -> None:
+    suite = ElementTree.Element("testsuite", attributes)
     facts = {"status": report.shown_status, "dimension": str(report.verdict.dimension), "measure": report.verdict.measure}
     if report.gate:
         facts["exit_code"] = str(report.gate.exit_code)
-    holder = ElementTree.SubElement(suite, "properties")
-    for name, value in facts.items():
-        ElementTree.SubElement(holder, "property", name=name, value=xml(value))
+    properties = ElementTree.SubElement(suite, "properties")
+    for fact, value in facts.items():
+        ElementTree.SubElement(properties, "property", name=fact, value=xml(value))
+    suite.extend(cases)
+    ElementTree.SubElement(suite, "system-out").text = xml("  ".join(view.closing(report)))
+    ElementTree.SubElement(suite, "system-err").text = xml("  ".join(warning.message for warning in report.open_warnings))
+    return suite
 
 
-def _verdict_case(suite: ElementTree.Element, report: Report) -> None:
-    case = _case(suite, "verdict", report.gate.question if report.gate else "which size to ship")
-    if _missed(report):
-        first, *rest = view.closing(report)
-        failure = ElementTree.SubElement(case, "failure", type=xml(report.shown_status), message=xml(first))
-        failure.text = xml("  ".join([*view.failures(report), *rest]))
+def _verdict_case(report: Report) -> ElementTree.Element:
+    first, *rest = view.closing(report)
+    question = report.gate.question if report.gate else "which size to ship"
+    failure = (report.shown_status, first) if _missed(report) else None
+    return _case("verdict", question, failure, text="  ".join([*view.failures(report), *rest]))
 
 
-def _measure_cases(suite: ElementTree.Element, report: Report) -> None:
+def _measure_cases(report: Report) -> Iterator[ElementTree.Element]:
     """A case for each measure that must pass, at the size in question; it fails where the gate does and this measure is why."""
     gate, dim = report.gate, report.verdict.dimension
     named = Configuration.parse(gate.configuration or str(gate.dim)) if gate else Configuration.exact_prefix(dim)
     row = report.row(named)
     measures = {} if row is None else row.measures
     for name in (name for name in report.verdict.required if name in measures):
-        evidence, case = measures[name], _case(suite, "measures", f"{named} {name}")
-        if _missed(report) and _short(evidence, report):
-            ElementTree.SubElement(case, "failure", type="fail", message=xml(_figures(evidence, report)))
+        evidence = measures[name]
+        failure = ("fail", _figures(evidence, report)) if _missed(report) and _short(evidence, report) else None
+        yield _case("measures", f"{named} {name}", failure)
 
 
-def _slice_cases(suite: ElementTree.Element, report: Report) -> None:
+def _slice_cases(report: Report) -> Iterator[ElementTree.Element]:
     """A case for each declared slice with a margin, at the size in question; it fails where it is proven below its margin."""
     dim = report.gate.dim if report.gate else report.verdict.dimension
     for row in report.slices:
         if row.declared and row.verdict is not None and row.dim == dim:
-            case = _case(suite, "slices", f"{dim} {row.field}={row.value}")
-            if row.verdict == Outcome.FAIL and _missed(report):
-                kept = words.percent(row.kept, limit=row.retain or report.verdict.retain)
-                ElementTree.SubElement(case, "failure", type="fail", message=xml(f"keeps {kept}"))
+            kept = words.percent(row.kept, limit=row.retain or report.verdict.retain)
+            failure = ("fail", f"keeps {kept}") if row.verdict == Outcome.FAIL and _missed(report) else None
+            yield _case("slices", f"{dim} {row.field}={row.value}", failure)
+
+
+def _case(group: str, name: str, failure: tuple[str, str] | None, *, text: str | None = None) -> ElementTree.Element:
+    """A case; it fails where `failure` gives the type and the message of that, above the `text`."""
+    case = ElementTree.Element("testcase", classname=xml(f"{_NAME}.{group}"), name=xml(name), time="0")
+    if failure is not None:
+        kind, message = map(xml, failure)
+        element = ElementTree.SubElement(case, "failure", type=kind, message=message)
+        element.text = text and xml(text)
+    return case
 
 
 def _missed(report: Report) -> bool:
@@ -335,7 +326,3 @@ def _figures(evidence: Evidence, report: Report) -> str:
     limit = report.verdict.retain
     kept, least = (words.percent(share, limit=limit) for share in (evidence.kept, evidence.at_least))
     return f"mean {words.score(evidence.mean)}, kept {kept}, at least {least}; asked {words.asked_share(limit)}"
-
-
-def _case(suite: ElementTree.Element, group: str, name: str) -> ElementTree.Element:
-    return ElementTree.SubElement(suite, "testcase", classname=xml(f"{_NAME}.{group}"), name=xml(name), time="0")
