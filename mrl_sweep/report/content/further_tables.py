@@ -12,7 +12,7 @@ from mrl_sweep.report.content.sentence import PRECISION_WORDS
 from mrl_sweep.report.content.view import measured, mood, outcome_word, outcome_words, shares_of, shown, speed
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import BudgetRow, CandidateRow, FunnelRow, FunnelShare, ProjectionRow
-from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration, Outcome, SliceRow
+from mrl_sweep.types import EXACT, FLOAT32, Basis, Configuration, Outcome
 
 _PROVEN: Final = "*"
 _MOST_FUNNELS: Final = 8
@@ -344,32 +344,3 @@ def every_configuration(report: Report) -> Table | None:
         column.text("verdict", lambda row: outcome_words(row, report)),
     ]
     return Table.of(columns, [mood(row.verdict) for row in rows])
-
-
-def every_slice(report: Report) -> Table | None:
-    """Shows all slices at all sizes."""
-    if not report.slices:
-        return None
-    column = ColumnsOf(report.slices)
-    columns = [
-        column.text("slice", lambda row: f"{row.field}={row.value}"),
-        column.number("dim", lambda row: str(row.dim)),
-        *slice_columns(column, report.verdict.retain),
-    ]
-    return Table.of(columns, [mood(row.verdict or "") for row in report.slices])
-
-
-def slice_columns(column: ColumnsOf[SliceRow], retain: float) -> list[Column]:
-    """Makes the columns of what slices keep; each share stands on its own side of what was asked of that slice."""
-
-    def share(row: SliceRow, value: float | None) -> str:
-        return words.percent(value, limit=row.retain or retain)
-
-    return [
-        column.number("queries", lambda row: words.count(row.queries)),
-        column.number("kept", lambda row: share(row, row.kept)),
-        column.number("at least", lambda row: share(row, row.at_least), drop=2),
-        column.number("at most", lambda row: share(row, row.at_most), drop=3),
-        column.number("others", lambda row: words.percent(row.kept_by_others), drop=1, note=_OTHERS),
-        column.number("q", lambda row: "-" if row.q_value is None else f"{row.q_value:.3f}", drop=4, note=_Q_VALUE),
-    ]

@@ -50,10 +50,19 @@ MEANINGS: Final = {
 
 
 @record(kw_only=True)
+class Mark:
+    """What a page adds to a cell: how many shades it is darkened, whether it stands out, and what it tells when pointed at."""
+
+    shade: int = 0
+    strong: bool = False
+    tip: str = ""
+
+
+@record(kw_only=True)
 class Column:
     """One column of a table. `drop` 0 always stays; else the highest number leaves first where the width is short.
 
-    `note` is a sentence that stands below the table, where the column does.
+    `note` is a sentence that stands below the table, where the column does. `marks` are one a cell, or none.
     """
 
     title: str
@@ -61,6 +70,7 @@ class Column:
     right: bool = True
     drop: int = 0
     note: str = ""
+    marks: tuple[Mark, ...] = ()
 
     @property
     def meaning(self) -> str:
@@ -74,9 +84,12 @@ class ColumnsOf(Generic[T]):
 
     rows: Sequence[T]
 
-    def number(self, title: str, cell: Callable[[T], str], *, drop: int = 0, note: str = "") -> Column:
+    def number(
+        self, title: str, cell: Callable[[T], str], *, drop: int = 0, note: str = "", mark: Callable[[T], Mark] | None = None
+    ) -> Column:
         """Makes a column of figures, which stand below each other by their last digit."""
-        return Column(title=title, cells=tuple(map(cell, self.rows)), drop=drop, note=note)
+        marks = tuple(map(mark, self.rows)) if mark else ()
+        return Column(title=title, cells=tuple(map(cell, self.rows)), drop=drop, note=note, marks=marks)
 
     def text(self, title: str, cell: Callable[[T], str], *, drop: int = 0, note: str = "") -> Column:
         """Makes a column of words, which may wrap where the width is short."""

@@ -1,4 +1,4 @@
-"""The parts of a report that only some runs have: slices, controls, indexes, and the queries that lose most."""
+"""The parts of a report that only some runs have, in their order; of them controls and indexes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,13 @@ from mrl_sweep.report.content.further_tables import (
     how_searched,
     projections,
     rescore_notes,
-    slice_columns,
 )
-from mrl_sweep.report.content.layout import Column, ColumnsOf, Item, Mood, Section, Table
-from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, proven_hit, shares_of, speed
+from mrl_sweep.report.content.layout import Column, ColumnsOf, Section, Table
+from mrl_sweep.report.content.losses import losers, slices
+from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, shares_of, speed
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, FallenRow, LoserRow
-from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, Outcome, RandomControl, SliceRow
-
-_MOST_SLICES = 8
-SMALLEST_SHOWN = 20
-"""A slice of fewer queries is counted and not shown, unless it is proven below its own margin."""
-_MOST_LOSERS = 3
-_MOST_DOCUMENTS = 2
-_LONGEST = 70
+from mrl_sweep.report.document_rows import CandidateRow
+from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, RandomControl
 
 
 def sections(report: Report, *, whole: bool = False) -> list[Section]:
@@ -42,46 +35,6 @@ def sections(report: Report, *, whole: bool = False) -> list[Section]:
         *projections(report, whole=whole),
     ]
     return [section for section in made if section is not None]
-
-
-def slices(report: Report, *, whole: bool = False) -> Section | None:
-    """Shows the slices that keep least at the answer's size, or at the largest that was searched; first those that stand out."""
-    units = report.verdict.clusters or report.verdict.queries
-    parts = [row for row in report.slices if row.queries < units]  # a field that is alike in all queries tells nothing
-    searched = {row.dim for row in parts}
-    if not searched:
-        return None
-    dim = report.verdict.dimension if report.verdict.dimension in searched else max(searched)
-    every = [row for row in parts if row.dim == dim]
-    rows = [row for row in every if whole or row.queries >= SMALLEST_SHOWN or row.verdict == Outcome.FAIL]
-    if not rows:
-        return None
-
-    def order(row: SliceRow) -> tuple[bool, float]:
-        return not _stands_out(row, report), row.kept if row.kept is not None else 2.0
-
-    top = sorted(rows, key=order)[: None if whole else _MOST_SLICES]
-    column = ColumnsOf(top)
-    columns = [
-        column.text("slice", lambda row: _cut(f"{row.field}={row.value}")),
-        *slice_columns(column, report.verdict.retain),
-        column.text("", lambda row: _slice_words(row, report)),
-    ]
-    moods = [Mood.BAD if _stands_out(row, report) else Mood.PLAIN for row in top]
-    title = f"Slices at {dim} dimensions: who loses more than the others"
-    notes = _searched(report, every, rows, top)
-    return Section(title=title, name="slices", on_request=True, table=Table.of(columns, moods), notes=notes)
-
-
-def losers(report: Report) -> Section | None:
-    """Shows the queries that lose most at the answer's size, with what left their top documents and what came in."""
-    if not report.losers:
-        return None
-    top = sorted(report.losers, key=lambda row: row.value - row.full)[:_MOST_LOSERS]
-    title = f"Queries that lose most at {top[0].dim} dimensions ({top[0].measure})"
-    rest = len(report.losers) - len(top)
-    notes = (f"{words.count(rest)} more in report.json.",) if rest > 0 else ()
-    return Section(title=title, name="losers", on_request=True, items=tuple(_loser(row) for row in top), notes=notes)
 
 
 def controls(report: Report) -> Section | None:
@@ -224,71 +177,3 @@ def _lost_by_index(row: CandidateRow, report: Report) -> float | None:
     """What the index loses on top of the cut, as a share of full quality."""
     exact, kept = _kept_exactly(row, report), measured(row, report).kept
     return None if exact is None or kept is None else exact - kept
-
-
-def _stands_out(row: SliceRow, report: Report) -> bool:
-    return proven_hit(row, report) or row.verdict == Outcome.FAIL
-
-
-def _slice_words(row: SliceRow, report: Report) -> str:
-    margin = f"margin of {words.asked_share(row.retain)}" if row.retain is not None else "margin"
-    verdicts: dict[str | None, str] = {None: "", Outcome.PASS: f"holds its {margin}", Outcome.FAIL: f"below its {margin}"}
-    notes = ("hit" if proven_hit(row, report) else "", verdicts.get(row.verdict, f"{margin} open"))
-    return ", ".join(filter(None, notes)) or words.DASH
-
-
-def _searched(report: Report, every: list[SliceRow], rows: list[SliceRow], top: list[SliceRow]) -> tuple[str, ...]:
-    hits = sum(proven_hit(row, report) for row in every)
-    hit = f"{words.plural(hits, 'is', 'are')} hit harder than the other queries"
-    what = hit if hits else "none is hit harder than the others"
-    searched = sum(row.q_value is not None for row in every)
-    held = f"false discoveries held at {words.asked_share(report.verdict.alpha)}"
-    notes = [f"Of {words.plural(searched, 'slice')} searched, {what} ({held})."] if searched else []
-    if len(rows) > len(top):
-        below = sum(row.verdict == Outcome.FAIL for row in rows) - sum(row.verdict == Outcome.FAIL for row in top)
-        notes.append(f"{len(rows) - len(top)} more in report.json{f', {below} of them below their margin' if below else ''}.")
-    if len(every) > len(rows):
-        small = words.plural(len(every) - len(rows), "slice")
-        notes.append(f"{small} of fewer than {SMALLEST_SHOWN} queries not shown: so few say little of a slice.")
-    return tuple(notes)
-
-
-def _loser(row: LoserRow) -> Item:
-    """The query with its value before and after; below it the documents by which that changed, judged ones first."""
-    details = {
-        "fell": [_fallen(document) for document in row.fell],
-        "left": [_graded(document) for document in sorted(row.left, key=_by_grade)],
-        "came in": [_graded(document) for document in sorted(row.came_in, key=_by_grade)],
-    }
-    return Item(
-        f"{row.full:.2f} -> {row.value:.2f}  {_cut(row.text or row.query_id)} [{_cut(row.query_id)}]",
-        tuple(f"{how}: {_first_of(documents)}" for how, documents in details.items() if documents),
-    )
-
-
-def _first_of(documents: list[str]) -> str:
-    rest = len(documents) - _MOST_DOCUMENTS
-    return "; ".join([*documents[:_MOST_DOCUMENTS], *([f"{rest} more"] if rest > 0 else [])])
-
-
-def _fallen(document: FallenRow) -> str:
-    """`Title [d5] from rank 1 to 3`."""
-    place = "nowhere" if document.rank is None else words.count(document.rank)
-    return f"{_named(document)} from rank {words.count(document.rank_at_full)} to {place}"
-
-
-def _graded(document: DocumentRow) -> str:
-    return _named(document) + ("" if document.grade is None else f" (grade {document.grade})")
-
-
-def _by_grade(document: DocumentRow) -> int:
-    return -(document.grade or 0)
-
-
-def _named(document: DocumentRow | FallenRow) -> str:
-    return f"{_cut(document.title or document.id)} [{_cut(document.id)}]"
-
-
-def _cut(text: str) -> str:
-    """The beginning of a long text: a row names a query or document, it does not quote it."""
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import re
 from collections.abc import Sequence
 from html import escape
@@ -15,15 +14,12 @@ from typing import Any, Final
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from mrl_sweep import words
 from mrl_sweep.decision.policy import MIN_QUERIES, DecideBy
 from mrl_sweep.decision.walk import ladder
-from mrl_sweep.record import record
 from mrl_sweep.report.content import view
 from mrl_sweep.report.content.further_tables import (
     Grid,
     every_configuration,
-    every_slice,
     family_words,
     funnel_words,
     grids,
@@ -31,12 +27,13 @@ from mrl_sweep.report.content.further_tables import (
     work_saved,
 )
 from mrl_sweep.report.content.layout import Article, fit
+from mrl_sweep.report.content.losses import every_slice, losing_queries
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, FallenRow, FunnelRow, ProjectionRow
+from mrl_sweep.report.document_rows import CandidateRow, FunnelRow, ProjectionRow
 from mrl_sweep.report.render import Look
 from mrl_sweep.report.render.escape import plain
-from mrl_sweep.types import Outcome, SliceRow
+from mrl_sweep.types import Outcome
 
 _WIDTH: Final = 130
 """Characters of a table beside which its verdicts are still seen; "every configuration" has the other figures."""
@@ -44,10 +41,6 @@ _WIDTH: Final = 130
 _SENTENCE_END: Final = re.compile(r"(?<=\.) (?=[A-Z])")
 
 _LONGEST_TITLE: Final = 60
-
-_SHADES: Final = 6
-_POINTS_A_SHADE: Final = 0.02
-"""A cell of the heat map is one shade darker for each two points of a share below what was asked."""
 
 _STATES: Final = {Outcome.PASS: "pass", Outcome.FAIL: "fail", Outcome.BASELINE: "baseline"}
 
@@ -72,7 +65,6 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
         remarks=view.remarks(report),
         sections=[section for section in sections(report, whole=True) if section.name != "losers"],
         everything=every_configuration(report),
-        heat=heat_map(report),
         slices=every_slice(report),
         losers=losing_queries(report),
         again=f"mrl-sweep report {report.folder.name if report.folder else 'RUN'} --format html -o report.html",
@@ -257,109 +249,3 @@ def _there(row: ProjectionRow) -> dict[str, Any]:
     state = "open" if row.acceptable is None else "pass" if row.acceptable else "fail"
     limits = {"low": row.kept_low, "high": row.kept_high}
     return {"documents": row.documents, "kept": row.kept, **limits, "words": outlook_words(row), "state": state}
-
-
-# --- Tables -----------------------------------------------------------------------------------------------------------
-
-
-@record(kw_only=True)
-class HeatCell:
-    """A slice at a size: its share, how many shades it is darkened, whether it is proven to be hit, and its figures in words."""
-
-    text: str
-    shade: int = 0
-    hit: bool = False
-    tip: str = ""
-
-
-@record(kw_only=True)
-class HeatMap:
-    """Slices by dimensions; the slices that lose most at the answer's size come first."""
-
-    dims: tuple[int, ...]
-    rows: tuple[tuple[str, int, tuple[HeatCell, ...]], ...]
-
-
-def heat_map(report: Report) -> HeatMap | None:
-    """Every slice at every size that was searched; None where there are none."""
-    cells: dict[tuple[str, str], dict[int, SliceRow]] = {}
-    for row in report.slices:
-        cells.setdefault((row.field, row.value), {})[row.dim] = row
-    if not cells:
-        return None
-    dims = tuple(sorted({row.dim for row in report.slices}, reverse=True))
-    dim = report.verdict.dimension if report.verdict.dimension in dims else dims[0]
-
-    def kept(by_dim: dict[int, SliceRow]) -> float:
-        row = by_dim.get(dim)
-        return row.kept if row is not None and row.kept is not None else 2.0
-
-    ordered = sorted(cells.items(), key=lambda item: kept(item[1]))
-    return HeatMap(
-        dims=dims,
-        rows=tuple(
-            (
-                f"{field}={value}",
-                max(row.queries for row in by_dim.values()),
-                tuple(_heat_cell(by_dim.get(one), report) for one in dims),
-            )
-            for (field, value), by_dim in ordered
-        ),
-    )
-
-
-def _heat_cell(row: SliceRow | None, report: Report) -> HeatCell:
-    if row is None or row.kept is None:
-        return HeatCell(text=words.DASH)
-    retain = row.retain or report.verdict.retain
-    lines = [f"{row.field}={row.value} at {row.dim}", f"keeps {words.percent(row.kept)}, {words.count(row.queries)} queries"]
-    if row.at_least is not None and row.at_most is not None:
-        lines.append(f"between {words.percent(row.at_least)} and {words.percent(row.at_most)}")
-    if row.kept_by_others is not None:
-        lines.append(f"the others keep {words.percent(row.kept_by_others)}")
-    if row.q_value is not None:
-        lines.append(f"q {row.q_value:.3f}")
-    below = max(0.0, retain - row.kept)
-    return HeatCell(
-        text=words.percent(row.kept, limit=retain),
-        shade=min(_SHADES, math.ceil(below / _POINTS_A_SHADE)),
-        hit=view.proven_hit(row, report),
-        tip=" · ".join(lines),
-    )
-
-
-# --- Losing queries ---------------------------------------------------------------------------------------------------
-
-
-def losing_queries(report: Report) -> list[dict[str, Any]]:
-    """Each query that loses much, with its text, and the documents that fell, left and came in, with their beginnings."""
-    return [
-        {
-            "id": row.query_id,
-            "text": row.text or row.query_id,
-            "change": f"{row.full:.2f} -> {row.value:.2f}",
-            "groups": [
-                (title, [(_called(one), one.text.removeprefix(one.title).strip(), note(one)) for one in documents])
-                for title, documents, note in (
-                    ("Relevant documents that fell", row.fell, _places),
-                    ("Left the top", row.left, _graded),
-                    ("Came in", row.came_in, _graded),
-                )
-                if documents
-            ],
-        }
-        for row in sorted(report.losers, key=lambda row: row.value - row.full)
-    ]
-
-
-def _called(document: DocumentRow | FallenRow) -> str:
-    return f"{document.title} [{document.id}]" if document.title else f"[{document.id}]"
-
-
-def _graded(document: Any) -> str:
-    return "" if document.grade is None else f"grade {document.grade}"
-
-
-def _places(document: Any) -> str:
-    places = ("nowhere" if rank is None else words.count(rank) for rank in (document.rank_at_full, document.rank))
-    return "grade {}, rank {} to {}".format(document.grade, *places)
