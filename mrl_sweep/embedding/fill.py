@@ -302,7 +302,7 @@ class _Run:
             raise DiskFault(
                 f"cannot write to the store {self._space.objects.place}: {error.strerror or error}"
                 + (f" (needs about {size(needed)})" if needed else ""),
-                "free space there or give another folder with --store; what was embedded is kept and is not embedded again",
+                f"{self._space.objects.remedy} with --store; what was embedded is kept and is not embedded again",
             ) from error
 
     def _tell(self, done: int) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
+import re
 import shutil
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.record import record
@@ -18,7 +22,26 @@ ATTEMPTS: Final = 3
 SERVICE_ATTEMPTS: Final = 10
 """How often the service's own client repeats a request that was answered with 503, with growing pauses."""
 
+PATIENCE_S: Final = 60
+"""How long Google's own client repeats a request that is refused for the moment; left to itself a quarter of an hour."""
+
+METADATA_ATTEMPTS: Final = 3
+METADATA_S: Final = 2.0
+"""How often, and how long each time, a machine is asked whether it is one of Google's, which has credentials of its own."""
+
 _CHUNK_BYTES: Final = 8 << 20
+_REASON: Final = re.compile(
+    r"last message of (?:.*The underlying error message was: )?(.+?) error_info="  # Google's client
+    r"|AWS Error .+? operation: (.+?)(?: \(Request ID: .*)?$",
+    re.DOTALL,
+)
+"""What a service said, in what its client makes of it."""
+
+_HINTS: Final = {
+    "s3": "look at the bucket's name and the AWS_* variables: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL",
+    "gs": "look at the bucket's name and the credentials: `gcloud auth application-default login`, or name their file in "
+    "GOOGLE_APPLICATION_CREDENTIALS",
+}
 
 
 @record
@@ -37,17 +60,20 @@ class ObjectStore:
         """The objects right below the address; none where there is nothing yet."""
         from pyarrow.fs import FileSelector
 
-        listed = self.files.get_file_info(FileSelector(self.path, allow_not_found=True))
+        with _refusals():
+            listed = self.files.get_file_info(FileSelector(self.path, allow_not_found=True))
         return [info.base_name for info in listed if info.is_file]
 
     def size(self, name: str) -> int | None:
         """The bytes of an object, None where there is none."""
-        size: int | None = self.files.get_file_info(f"{self.path}/{name}").size
+        with _refusals():
+            size: int | None = self.files.get_file_info(f"{self.path}/{name}").size
         return size
 
     def open(self, name: str) -> Any:
         """A pyarrow file to read ranges from."""
-        return self.files.open_input_file(f"{self.path}/{name}")
+        with _refusals():
+            return self.files.open_input_file(f"{self.path}/{name}")
 
     def put(self, source: Path, name: str) -> None:
         """Uploads a file, and looks whether it arrived: a service may lose a write, or cut it."""
@@ -70,18 +96,20 @@ class ObjectStore:
         _repeated(download)
 
     def remove(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), _refusals():
             self.files.delete_file(f"{self.path}/{name}")
 
     def move(self, name: str, to: str) -> None:
-        self.files.move(f"{self.path}/{name}", f"{self.path}/{to}")
+        with _refusals():
+            self.files.move(f"{self.path}/{name}", f"{self.path}/{to}")
 
 
 def _repeated(step: Callable[[], None]) -> None:
     """Does the step, at most `ATTEMPTS` times where it is refused: the service's own client does not repeat every request."""
     for attempt in range(ATTEMPTS):
         try:
-            step()
+            with _refusals():
+                step()
             return
         except FileNotFoundError:
             raise
@@ -91,25 +119,89 @@ def _repeated(step: Callable[[], None]) -> None:
             time.sleep(2.0**attempt / 4)
 
 
-def connect(address: str, environ: Mapping[str, str] = os.environ) -> ObjectStore:
-    """The object store at an address. S3 heeds the AWS_* variables, AWS_ENDPOINT_URL among them.
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """What the service refuses is an OSError, whatever pyarrow makes of it, and says in one line why."""
+    import pyarrow as pa
 
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        match = _REASON.search(str(error))
+        reason = str(error) if match is None else match[1] or match[2]
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(error.errno, reason) from error
+        raise OSError(reason) from error
+
+
+def connect(address: str, environ: Mapping[str, str] = os.environ) -> ObjectStore:
+    """The object store at an address, as its service's own clients find it.
+
+    S3 heeds the AWS_* variables, AWS_ENDPOINT_URL among them; Google's heeds GOOGLE_APPLICATION_CREDENTIALS, what
+    `gcloud auth application-default login` left, and STORAGE_EMULATOR_HOST; `gs://anonymous@BUCKET` is read without credentials.
     Raises EnvironmentFault where the credentials or the region cannot be told.
     """
     from pyarrow import fs
 
     parts = urlsplit(address)
     try:
-        if parts.scheme != "s3" or parts.query:
+        if parts.query:
             files, path = fs.FileSystem.from_uri(address)
-            return ObjectStore(files, str(path).rstrip("/"), address.rstrip("/"))
-        # The other strategy has a hundred repetitions for the life of a client: pyarrow does not give back what succeeded.
-        options: dict[str, Any] = {"retry_strategy": fs.AwsDefaultS3RetryStrategy(max_attempts=SERVICE_ATTEMPTS)}
-        endpoint = urlsplit(environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or "")
-        if endpoint.netloc:
-            options |= {"endpoint_override": endpoint.netloc + endpoint.path.rstrip("/"), "scheme": endpoint.scheme}
-        if region := environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"):
-            options["region"] = region
-        return ObjectStore(fs.S3FileSystem(**options), f"{parts.netloc}{parts.path}".rstrip("/"), address.rstrip("/"))
+        else:
+            files = _google(parts, environ) if parts.scheme == "gs" else _amazon(environ)
+            path = f"{parts.netloc.removeprefix('anonymous@')}{parts.path}"
+        return ObjectStore(files, str(path).rstrip("/"), address.rstrip("/"))
     except (OSError, ValueError) as error:
-        raise EnvironmentFault(f"cannot reach the store {address}: {error}", "look at the AWS_* variables") from error
+        raise EnvironmentFault(f"cannot reach the store {address}: {error}", hint_at(address)) from error
+
+
+def hint_at(address: str) -> str:
+    """What to look at where the object store at this address refuses something."""
+    return _HINTS.get(urlsplit(address).scheme, _HINTS["s3"])
+
+
+def _amazon(environ: Mapping[str, str]) -> Any:
+    from pyarrow import fs
+
+    # The other strategy has a hundred repetitions for the life of a client: pyarrow does not give back what succeeded.
+    options: dict[str, Any] = {"retry_strategy": fs.AwsDefaultS3RetryStrategy(max_attempts=SERVICE_ATTEMPTS)}
+    endpoint = urlsplit(environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or "")
+    if endpoint.netloc:
+        options |= {"endpoint_override": endpoint.netloc + endpoint.path.rstrip("/"), "scheme": endpoint.scheme}
+    if region := environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"):
+        options["region"] = region
+    return fs.S3FileSystem(**options)
+
+
+def _google(parts: SplitResult, environ: Mapping[str, str]) -> Any:
+    """Raises OSError at once where there are no credentials: Google's client would look for them again and again."""
+    from pyarrow import fs
+
+    options: dict[str, Any] = {"retry_time_limit": timedelta(seconds=PATIENCE_S)}
+    if emulator := environ.get("STORAGE_EMULATOR_HOST") or environ.get("CLOUD_STORAGE_EMULATOR_ENDPOINT"):
+        scheme, _, host = emulator.rstrip("/").rpartition("://")
+        return fs.GcsFileSystem(anonymous=True, endpoint_override=host, scheme=scheme or "http", **options)
+    if parts.username == "anonymous":
+        return fs.GcsFileSystem(anonymous=True, **options)
+    if not _has_google_credentials(environ):
+        raise OSError("no credentials of Google are found")
+    return fs.GcsFileSystem(**options)
+
+
+def _has_google_credentials(environ: Mapping[str, str]) -> bool:
+    """Whether a file of them is named, `gcloud` left one, or this machine is Google's and has its own."""
+    left = Path(environ.get("APPDATA", "")) if sys.platform == "win32" else Path(environ.get("HOME", "")) / ".config"
+    place = environ.get("GOOGLE_GCLOUD_ADC_PATH_OVERRIDE") or left / "gcloud" / "application_default_credentials.json"
+    if environ.get("GOOGLE_APPLICATION_CREDENTIALS") or Path(place).is_file():
+        return True
+    return is_googles(environ.get("GCE_METADATA_ROOT") or "169.254.169.254")
+
+
+def is_googles(metadata_host: str, answer_s: float = METADATA_S) -> bool:
+    """Whether a metadata server of Google's answers there."""
+    for _ in range(METADATA_ATTEMPTS):
+        connection = http.client.HTTPConnection(metadata_host, timeout=answer_s)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+            connection.request("GET", "/", headers={"Metadata-Flavor": "Google"})
+            return connection.getresponse().getheader("Metadata-Flavor") == "Google"
+    return False

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mrl_sweep.files.digests import FileDigests, file_digest
-from mrl_sweep.files.object_store import ObjectStore
+from mrl_sweep.files.object_store import ObjectStore, hint_at
 
 ASIDE: Final = "set-aside"
 DRAFT_KEPT_S: Final = 3600.0
@@ -34,6 +34,11 @@ class Objects:
     def place(self) -> str:
         """The folder or the address, as a message names it."""
         return self.remote.address if self.remote else str(self.folder)
+
+    @property
+    def remedy(self) -> str:
+        """What a person can do where nothing can be written there."""
+        return f"{hint_at(self.remote.address)}; or name another" if self.remote else "free space there or give another folder"
 
     def stamp(self) -> object:
         """Something that is equal as long as it is not worth a look at `names` again."""

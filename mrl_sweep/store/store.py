@@ -12,7 +12,7 @@ from typing import Any, Final
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.files import json_digest
 from mrl_sweep.files.digests import FileDigests
-from mrl_sweep.files.object_store import ObjectStore, connect
+from mrl_sweep.files.object_store import ObjectStore, connect, hint_at
 from mrl_sweep.settings.paths import copies_of
 from mrl_sweep.store.objects import Objects
 from mrl_sweep.store.space import Space, read_facts
@@ -68,8 +68,8 @@ class Store:
             yield
         except OSError as error:
             reason = error.strerror or str(error)
-            hint = "look at it, or name another with --store"
-            raise EnvironmentFault(f"cannot use the store {self.root}: {reason}", hint) from error
+            hint = "look at it, or name another" if isinstance(self.root, Path) else f"{hint_at(self.root)}; or name another"
+            raise EnvironmentFault(f"cannot use the store {self.root}: {reason}", f"{hint} with --store") from error
 
 
 def copy_of(address: str) -> Path:

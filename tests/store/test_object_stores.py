@@ -1,8 +1,10 @@
-"""A store in an object store: a real S3 server on this machine."""
+"""A store in an object store: real servers on this machine, of S3 and of Google's."""
 
 from __future__ import annotations
 
 import shutil
+import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from embedding_helpers import CountingEmbedder, collection_of, vectors_of
+from pyarrow.fs import FileSelector
 
 from mrl_sweep.embedding import Batching, Role, Store, embed
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.files.digests import text_digests
-from mrl_sweep.files.object_store import connect
+from mrl_sweep.files.object_store import connect, is_googles
 from mrl_sweep.settings.paths import copies_of
 from mrl_sweep.store.objects import Objects
 from mrl_sweep.types import Embeddings
@@ -33,6 +36,23 @@ def filled(address: str, **options: Any) -> tuple[CountingEmbedder, Embeddings]:
     return embedder, embeddings
 
 
+def every_object(address: str) -> list[str]:
+    """All that lies below an address, by the path that the service calls it."""
+    store = connect(address)
+    return sorted(info.path for info in store.files.get_file_info(FileSelector(store.path, True, True)) if info.is_file)
+
+
+def damage(address: str, *paths: str, at: int = -2000) -> None:
+    """Turns one byte of these objects."""
+    files = connect(address).files
+    for path in paths:
+        with files.open_input_stream(path) as stream:
+            data = bytearray(stream.read())
+        data[at] ^= 1
+        with files.open_output_stream(path) as stream:
+            stream.write(bytes(data))
+
+
 def objects(address: str) -> Objects:
     space = Store(address).space(CountingEmbedder().identity(Role.DOCUMENT))
     assert space.objects.remote is not None
@@ -43,8 +63,7 @@ def shard_names(address: str) -> list[str]:
     return [name for name in objects(address).names() if name.endswith(".arrow")]
 
 
-def test_vectors_are_put_whole_and_found_by_another_machine(s3: Any) -> None:
-    address, _ = s3
+def test_vectors_are_put_whole_and_found_by_another_machine(address: str) -> None:
     filled(address)
     assert len(shard_names(address)) == 1
     shutil.rmtree(copies_of(address))
@@ -111,16 +130,12 @@ def test_a_write_that_is_lost_is_written_again(s3: Any, monkeypatch: pytest.Monk
     monkeypatch.undo()
 
 
-def test_a_damaged_object_is_set_aside_and_its_texts_are_embedded_again(s3: Any) -> None:
-    address, _ = s3
+def test_a_damaged_object_is_set_aside_and_its_texts_are_embedded_again(address: str) -> None:
     filled(address)
     (name,) = shard_names(address)
     where = objects(address)
     path = f"{where.remote.path}/{name}"
-    data = bytearray(where.remote.files.open_input_stream(path).read())
-    data[data.index(vectors_of(TEXTS)[3].tobytes())] ^= 1
-    with where.remote.files.open_output_stream(path) as stream:
-        stream.write(bytes(data))
+    damage(address, path, at=where.remote.files.open_input_stream(path).read().index(vectors_of(TEXTS)[3].tobytes()))
     shutil.rmtree(copies_of(address))
     second, embeddings = filled(address)
     assert sorted(documents(second)) == sorted(TEXTS)
@@ -128,8 +143,7 @@ def test_a_damaged_object_is_set_aside_and_its_texts_are_embedded_again(s3: Any)
     assert where.remote.files.get_file_info(f"{where.remote.path}/set-aside/{name}").is_file
 
 
-def test_a_damaged_copy_is_fetched_again_and_the_object_left_alone(s3: Any) -> None:
-    address, _ = s3
+def test_a_damaged_copy_is_fetched_again_and_the_object_left_alone(address: str) -> None:
     filled(address)
     for copy in copies_of(address).rglob("*.arrow"):
         copy.write_bytes(b"garbage" * 100)
@@ -138,16 +152,84 @@ def test_a_damaged_copy_is_fetched_again_and_the_object_left_alone(s3: Any) -> N
     assert embeddings.warnings == ()
 
 
-@pytest.mark.usefixtures("s3")
-def test_a_bucket_that_is_not_there_is_told_in_one_line() -> None:
-    with pytest.raises(EnvironmentFault, match=r"cannot (use|write to) the store s3://no-such-bucket/x"):
-        filled("s3://no-such-bucket/x")
+def test_small_shards_are_rewritten_into_one(address: str) -> None:
+    for end in (40, 80, len(TEXTS)):
+        embed(collection_of(TEXTS[:end]), CountingEmbedder(batching=Batching(texts=20, paid=True)), Store(address))
+        assert len(shard_names(address)) == 1
+    shutil.rmtree(copies_of(address))
+    assert filled(address)[0].asked == []
 
 
-def test_a_gs_address_is_a_bucket_of_googles_and_the_path_in_it() -> None:
-    store = connect("gs://bucket/some/prefix/")
+def test_an_object_that_is_gone_is_removed_without_a_word(address: str) -> None:
+    store = connect(address)
+    store.remove("nothing")
+    assert (store.size("nothing"), store.names()) == (None, [])
+
+
+@pytest.mark.parametrize(("service", "where"), [("s3", "the AWS_* variables"), ("gs", "`gcloud auth application-default login`")])
+def test_a_bucket_that_is_not_there_is_told_in_one_line(service: str, where: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(service)
+    nowhere = f"{service}://no-such-bucket/x"
+    with pytest.raises(EnvironmentFault, match=rf"cannot (use|write to) the store {nowhere}") as refused:
+        filled(nowhere)
+    assert where in refused.value.hint
+    assert "\n" not in refused.value.message
+    assert len(refused.value.message) < 300
+
+
+@pytest.mark.parametrize("variable", ["STORAGE_EMULATOR_HOST", "CLOUD_STORAGE_EMULATOR_ENDPOINT"])
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "127.0.0.1:9"])
+def test_a_gs_address_is_a_bucket_of_googles_and_the_path_in_it(variable: str, endpoint: str) -> None:
+    store = connect("gs://bucket/some/prefix/", {variable: endpoint})
     assert (store.files.type_name, store.path, store.address) == ("gcs", "bucket/some/prefix", "gs://bucket/some/prefix")
     assert store.below("space").address == "gs://bucket/some/prefix/space"
+    assert connect("gs://anonymous@bucket/x", {"GCE_METADATA_ROOT": "127.0.0.1:9"}).path == "bucket/x"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The host of a server that takes connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_without_credentials_of_google_a_run_says_so_at_once(tmp_path: Path) -> None:
+    """No file is named, `gcloud` left none, and the machine is none of Google's."""
+    with pytest.raises(EnvironmentFault) as refused:
+        connect("gs://bucket/x", {"HOME": str(tmp_path), "APPDATA": str(tmp_path), "GCE_METADATA_ROOT": "127.0.0.1:9"})
+    assert refused.value.message == "cannot reach the store gs://bucket/x: no credentials of Google are found"
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in refused.value.hint
+
+
+def test_a_machine_is_googles_where_its_metadata_server_says_so(silent: str, httpserver: Any) -> None:
+    httpserver.expect_request("/", headers={"Metadata-Flavor": "Google"}).respond_with_data(
+        "", headers={"Metadata-Flavor": "Google"}
+    )
+    assert is_googles(f"{httpserver.host}:{httpserver.port}")
+    httpserver.clear()
+    httpserver.expect_request("/").respond_with_data("another cloud's")
+    assert not is_googles(f"{httpserver.host}:{httpserver.port}")
+    assert not is_googles(silent, answer_s=0.1)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "Cannot open credentials file"), ("{}", "Unsupported credential type"), ("?", "does not contain")],
+)
+def test_credentials_of_google_that_are_none_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, reason: str
+) -> None:
+    file = tmp_path / "credentials.json"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    with pytest.raises(EnvironmentFault, match=f"cannot use the store gs://bucket/x: [^\n]*{reason}") as refused:
+        filled("gs://bucket/x")
+    assert "`gcloud auth application-default login`" in refused.value.hint
+    assert not any(noise in refused.value.message for noise in ("\n", "metadata"))
 
 
 def test_a_file_address_is_a_folder(tmp_path: Path) -> None:
@@ -159,12 +241,11 @@ def test_a_file_address_is_a_folder(tmp_path: Path) -> None:
 
 
 def test_another_machine_opens_the_vectors_of_a_task_by_their_address(
-    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has another cache folder, and nothing in it."""
     from mrl_sweep.execution.places import places_of, unreadable
 
-    address, _ = s3
     places = places_of(filled(address)[1].documents)
     assert all(name.startswith(address) for name in places.files)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "node"))
@@ -174,7 +255,8 @@ def test_another_machine_opens_the_vectors_of_a_task_by_their_address(
     assert unreadable([(place, 10**9), (f"{address}/space/gone.arrow", 1)]) == [place, f"{address}/space/gone.arrow"]
 
 
-def test_a_run_over_an_object_store_reports_what_a_run_over_a_folder_does(s3: Any, tmp_path: Path, reported: Any) -> None:
+def test_a_run_over_an_object_store_reports_what_a_run_over_a_folder_does(address: str, tmp_path: Path, reported: Any) -> None:
+    """Also a second one, which embeds nothing, and a third on a machine that has no copies and finds a damaged object."""
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
     words = ["apple", "bridge", "candle", "desert", "engine", "forest", "garden", "harbour", "island", "jungle"]
@@ -182,9 +264,14 @@ def test_a_run_over_an_object_store_reports_what_a_run_over_a_folder_does(s3: An
     (folder / "corpus.jsonl").write_text("".join(f'{{"_id": "d{i}", "text": "{t}"}}\n' for i, t in enumerate(texts)))
     (folder / "queries.jsonl").write_text("".join(f'{{"_id": "q{i}", "text": "{t[:14]}"}}\n' for i, t in enumerate(texts[:40])))
     (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(f"q{i}\td{i}\t1\n" for i in range(40)))
-    address, _ = s3
     same = ["run", "--collection", str(folder), "--model", "wordllama", "--dims", "256,64", "--index", "none", "--format", "json"]
     here = reported(*same, "--store", str(tmp_path / "store"), "--out", str(tmp_path / "a"))
-    there = reported(*same, "--store", address, "--out", str(tmp_path / "b"))
-    assert here["candidates"] == there["candidates"]
-    assert here["verdict"] == there["verdict"]
+    for state, codes in (("cold", set()), ("warm", set()), ("damaged", {"store-damaged"})):
+        if state == "damaged":
+            damage(address, *(name for name in every_object(address) if "-document-" in name and name.endswith(".arrow")))
+            shutil.rmtree(copies_of(address))
+        before = every_object(address)
+        there = reported(*same, "--store", address, "--out", str(tmp_path / state))
+        assert (there["candidates"], there["verdict"]) == (here["candidates"], here["verdict"])
+        assert {one["code"] for one in there["warnings"]} - {one["code"] for one in here["warnings"]} == codes
+        assert (every_object(address) == before) == (state == "warm")
