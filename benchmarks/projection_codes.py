@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.harness import Bar, Table, main
 from benchmarks.projection import DRAWS_OF_FEW, SHARE, Whole, beir, means_of, only, whole_corpus
 from mrl_sweep.measures.measure import parse_measure
-from mrl_sweep.projection.forecasts import Demand, GrowthModel
+from mrl_sweep.projection.growth import Demand, GrowthModel
 from mrl_sweep.ranking.exact import RankOptions, rank_grid
 from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.rescore import Rescore, rescored

@@ -9,8 +9,7 @@ import pytest
 
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
-from mrl_sweep.projection.forecasts import Demand, GrowthModel
-from mrl_sweep.projection.growth import project
+from mrl_sweep.projection.growth import Demand, GrowthModel, project
 from mrl_sweep.ranking.exact import RankOptions, rank_grid
 from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_length
