@@ -1,4 +1,8 @@
-"""Paired confidence limits: how much of the baseline's quality does a candidate keep, and how sure is that?"""
+"""Paired confidence limits: how much of the baseline's quality does a candidate keep, and how sure is that?
+
+Throughout `x` are a candidate's values by query and `y` the baseline's, `n` is the number of queries, `s` a share of the
+baseline's mean, `t` Student's statistic of a mean (the mean over its standard error), and `a` skewness / sqrt(n).
+"""
 
 from __future__ import annotations
 
@@ -55,12 +59,12 @@ class PairedBounds:
 
 
 def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) -> PairedBounds:
-    """Judge candidates' values `x` (n_candidates, n) against the baseline's `y`, (n,) or one row per candidate; in [0, 1].
+    """Bounds the share that values `x` (n_candidates, n) keep of the baseline's `y`, (n,) or one row per candidate; in [0, 1].
 
     The lower limit of the share is the largest s for which mean(x - s y) is proven to be above 0 at every smaller one: Student's
     t with one query more that loses all (`with_unseen_loser`), less what its skewness makes of it (`less_skewness`). The upper
     limit is the mirror, with one that gains as much: neither "good enough" nor "worse" may rest on rare queries that were never
-    met. Without skewness these are the roots of Fieller's equation. Means and counts are of the queries alone.
+    met. Without skewness these are the roots of Fieller's equation (JRSS B 1954). Means and counts are of the queries alone.
     """
     y, n = np.broadcast_to(y, x.shape), x.shape[1]
     change = x - y
@@ -101,7 +105,7 @@ def with_unseen_loser(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatAr
     """`x` and `y` (n_candidates, n) with one query more that loses all it has: x = 0, y = `unseen_size`.
 
     A sample without losers says little of rare ones: a share of some 3 / n of the queries that lose everything cannot be
-    excluded.
+    excluded (the rule of three: Hanley & Lippman-Hand, JAMA 1983).
     """
     level = unseen_size(y)[:, None]
     return np.hstack([x, np.zeros_like(level)]), np.hstack([y, level])
@@ -139,7 +143,11 @@ def less_skewness(t: FloatArray, a: FloatArray) -> FloatArray:
 
 
 def required_t(a: float, t: float) -> float:
-    """The inverse of `less_skewness` in its first argument, for t > 0: what Student's t must be at skewness / sqrt(n) = `a`."""
+    """The inverse of `less_skewness` in its first argument, for t > 0: what Student's t must be at skewness / sqrt(n) = `a`.
+
+    With r = 1 + a t / 3 that function is (r^3 - 1) / a + a / 6, which gives r; where it stops at a t = -2 (r = 1/3) it is
+    13 t / 27 - 1 / (3 t), a quadratic in t.
+    """
     if a >= -1e-12:
         return t
     most = (27 * t + sqrt(729 * t * t + 468)) / 26
@@ -148,7 +156,7 @@ def required_t(a: float, t: float) -> float:
 
 
 def skewness_over_root_n(third: float, variance: float, n: int) -> float:
-    """The `a` of `less_skewness` from moments about the mean (both divided by n): the sample's, times `CAUTION`."""
+    """Gives the `a` of `less_skewness` from moments about the mean (both divided by n): the sample's, times `CAUTION`."""
     return CAUTION * third / (variance * sqrt(variance * n)) if variance > 0 else 0.0
 
 
@@ -201,7 +209,10 @@ def _share_limits(x: FloatArray, y: FloatArray, *, side: FloatArray, alpha: floa
 
 
 def _first_root(excess: Callable[[FloatArray], FloatArray], start: FloatArray) -> FloatArray:
-    """Where each row's `excess`, negative at 0, becomes 0: bracketed by doubling from `start`, then the Illinois rule."""
+    """Where each row's `excess`, negative at 0, becomes 0: bracketed by doubling from `start`, then the Illinois rule.
+
+    That is regula falsi in which an end that stays counts half (Dowell & Jarratt, BIT 1971).
+    """
     low, high = np.zeros_like(start), np.maximum(start, 1e-12)
     below, above = excess(low), excess(high)
     for _ in range(_STEPS):

@@ -61,7 +61,7 @@ class Regression:
 
 
 def compare_paired(first: FloatArray, second: FloatArray, *, alpha: float = 0.05, clusters: IntArray | None = None) -> Comparison:
-    """Which of two runs is better on the same queries: per-query values (n_queries,) of one measure, aligned by query id.
+    """Compares two runs on the same queries, by per-query values (n_queries,) of one measure, aligned by query id.
 
     A run is better where the two-sided limits of the paired difference exclude 0. Each limit counts one more query for which
     the better run lost all, and what skewness makes of it, as `paired_bounds` does; below 30 queries nothing is decided.
@@ -92,9 +92,9 @@ def compare_paired(first: FloatArray, second: FloatArray, *, alpha: float = 0.05
 def regression(
     before: FloatArray, after: FloatArray, *, max_regression: float, alpha: float = 0.05, clusters: IntArray | None = None
 ) -> Regression:
-    """Has the measure fallen by more than `max_regression`, a share of the earlier mean (0.01 is 1%)? Values (n_queries,).
+    """Asks whether the measure fell by more than `max_regression`, a share of the earlier mean (0.01 is 1%). Values (n_queries,).
 
-    The rule of the main decision with retain = 1 - max_regression, but here it is "worse" that needs the proof: a caller
+    By the rule of the main decision with retain = 1 - max_regression, but it is "worse" that needs the proof: a caller
     that only fails on FAIL never turns red by noise.
     """
     y, x = _units(before, after, clusters)
@@ -106,7 +106,7 @@ def regression(
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, ...]:
-    """What differs between the facts that two comparable runs must share, in words: `tie rule: expected, not by id`.
+    """Lists what differs between the facts that two comparable runs must share, in words: `tie rule: expected, not by id`.
 
     Facts are named as a person knows them ("judgments", "queries", "measure", "cut-off", "tie rule", …); one that only one
     run states differs too.
@@ -121,12 +121,12 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[st
     return tuple(differing)
 
 
-def require_comparable(baseline: Mapping[str, Any], run: Mapping[str, Any], *, name: str = "the baseline") -> None:
-    """Refuse a comparison over different judgments, measure, cut-off, tie rule or queries: `InputError` names each difference."""
+def require_comparable(baseline: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """Refuses runs of different judgments, measure, cut-off, tie rule or queries: `InputError` names each difference."""
     differing = differences(baseline, run)
     if differing:
         raise InputError(
-            f"this run cannot be compared with {name}; they differ in {'; '.join(differing)}",
+            f"this run cannot be compared with the baseline; they differ in {'; '.join(differing)}",
             "run both on the same collection, split and measure, or give another --baseline",
         )
 

@@ -71,7 +71,7 @@ class Question:
         return values if self.clusters is None else cluster_means(values, self.clusters[counted])
 
     def require_share(self, values: FloatArray, measure: Measure) -> None:
-        """Raise `InputError` where `values`, the baseline's first, define no share of this measure."""
+        """Raises `InputError` where `values`, the baseline's first, define no share of this measure."""
         if values.shape[1] == 0:
             raise InputError(
                 f"nothing to evaluate: no query has a relevant judgment under {measure}", "check --split and the judgments"
@@ -104,7 +104,7 @@ def judge_each(question: Question, candidates: Sequence[Configuration]) -> list[
 def outcome(
     question: Question, candidate: Configuration, evidence: Mapping[Measure, Evidence], *, by: DecideBy, enough: bool
 ) -> Outcome:
-    """PASS if every required measure passes, FAIL if one is proven (or, by mean, measured) worse, else INCONCLUSIVE."""
+    """Gives PASS if every required measure passes, FAIL if one is proven (or, by mean, measured) worse, else INCONCLUSIVE."""
     if question.why_unfit(candidate) is not None:
         return Outcome.FAIL
     if not enough:

@@ -43,17 +43,17 @@ class Policy:
 
 
 def reaches(share: float | None, limit: float) -> bool:
-    """Is this share at or above the limit? Compared unrounded, but for the last bits of a sum; an unknown share is not."""
+    """Says whether the share is at or above the limit: unrounded, but for the last bits of a sum; an unknown share is not."""
     return share is not None and share >= limit - LAST_BITS
 
 
 def falls_short(share: float | None, limit: float) -> bool:
-    """Is this share below the limit? An unknown share is not known to be."""
+    """Says whether the share is below the limit; an unknown share is not known to be."""
     return share is not None and not reaches(share, limit)
 
 
 def outcome_by(at_least: float | None, at_most: float | None, retain: float) -> Outcome:
-    """PASS where the lower limit of a share reaches `retain`, FAIL where the upper one falls short of it, else INCONCLUSIVE."""
+    """Gives PASS where a share's lower limit reaches `retain`, FAIL where its upper one falls short of it, else INCONCLUSIVE."""
     if reaches(at_least, retain):
         return Outcome.PASS
     return Outcome.FAIL if falls_short(at_most, retain) else Outcome.INCONCLUSIVE

@@ -1,4 +1,4 @@
-"""How many queries would settle an open case, and what those at hand could prove at all."""
+"""Counts the queries that would settle an open case, and what those at hand could prove at all."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Sample:
 
 
 def queries_needed(sample: Sample, *, share: float = 1.0) -> int | None:
-    """How many queries tell a candidate that truly keeps `share` from the margin, with this power; at least 30.
+    """Counts the queries that tell a candidate that truly keeps `share` from the margin, with this power; at least 30.
 
     Above the margin it is proven good enough, below it proven worse: n = ((z(1 - alpha) + z(power)) sd / gap)^2 with
     gap = mean(y) |share - retain|, with the unseen loser or gainer of `paired_bounds` outweighed and skewness allowed for. None
@@ -52,7 +52,7 @@ def queries_needed(sample: Sample, *, share: float = 1.0) -> int | None:
 
 
 def queries_to_settle(sample: Sample, *, kept: float) -> int | None:
-    """How many queries would settle an inconclusive case, rounded up to two digits: `round_up`.
+    """Counts the queries that would settle an inconclusive case, rounded up to two digits: `round_up`.
 
     It is the number that proves the measured share, good enough or worse; where that is worse, not less than the number that
     proves a candidate which truly keeps everything, for the sample may have been unlucky. None where more queries are
@@ -111,7 +111,7 @@ def queries_for_share(retain: float, *, alpha: float) -> int | None:
 
 
 def strictest_words(n: int, *, noun: str, alpha: float) -> str:
-    """What `n` units of evidence (`noun`: "judged queries") could prove at the most, as a sentence without its stop."""
+    """Says what `n` units of evidence (`noun`: "judged queries") could prove at the most, as a sentence without its stop."""
     strictest = strictest_share(n, alpha=alpha)
     if strictest is None:
         return f"{count(n)} {noun} prove nothing: it takes {MIN_QUERIES}"

@@ -76,6 +76,7 @@ def near_t_quantile(alpha: float, df: int) -> float:
 
 
 def _cornish_fisher(z: float, df: int) -> float:
+    """The quantile of t at the normal one, `z`, to the second order in 1 / df (Abramowitz & Stegun 26.7.5)."""
     first = (z**3 + z) / (4 * df)
     return z + first + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df * df)
 
@@ -104,7 +105,7 @@ def _inverse_log_cosh(y: FloatArray) -> FloatArray:
 
 
 def _density_at_zero(df: npt.ArrayLike) -> FloatArray:
-    """Gamma((df+1)/2) / (Gamma(df/2) sqrt(pi df)); the ratio of gammas by its asymptotic series where lgamma would cancel."""
+    """Gamma((df+1)/2) / (Gamma(df/2) sqrt(pi df)); the ratio of gammas by Stirling's series where lgamma would cancel."""
     return np.asarray(np.vectorize(_density_at_zero_of, otypes=[np.float64])(df))
 
 

@@ -37,12 +37,12 @@ def unit_of(clusters: IntArray) -> IntArray:
 
 
 def count_units(clusters: IntArray) -> int:
-    """How many units these labels make."""
+    """Counts the units that these labels make."""
     return len(distinct(clusters[clusters >= 0])) + int((clusters < 0).sum())
 
 
 def check_fields(metadata: Sequence[Mapping[str, Any]], fields: Sequence[str], option: str) -> None:
-    """Raise InputError for fields that no query has, with the nearest that some query has; `option` names them."""
+    """Raises InputError for fields that no query has, with the nearest that some query has; `option` names them."""
     names = {str(key) for entry in metadata for key, value in entry.items() if value is not None}
     absent = [field for field in dict.fromkeys(fields) if field not in names]
     if not absent:

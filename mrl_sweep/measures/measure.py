@@ -61,7 +61,7 @@ def parse_measure(text: str) -> Measure:
 
 
 def refuse_mixture(measures: Iterable[Measure], *, label_free: bool) -> None:
-    """Raise InputError where agreement with full size and quality by judgments would be mixed: they answer different questions.
+    """Raises InputError where agreement with full size and quality by judgments would be mixed: they answer different questions.
 
     `label_free` says whether the judgments are missing: without them only agreement is known, with them only quality counts.
     """

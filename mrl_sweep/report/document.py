@@ -8,7 +8,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -111,7 +111,7 @@ class Report:
         Raises InputError for anything else, also for a document of another schema. Keys that this version does not know
         are passed over, as a schema may be added to.
         """
-        return decode(cls, data, source=source, schema=("schema_version", READABLE))
+        return decode(cls, data, source=source)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str = "report") -> Report:
@@ -210,18 +210,17 @@ def load_json(text: str | bytes, *, source: str) -> Any:
         raise InputError(f"{source}: not JSON: {error}", _NOT_A_REPORT) from None
 
 
-def decode(cls: type[T], data: object, *, source: str, schema: tuple[str, Collection[int]]) -> T:
-    """The dataclass `cls` that `encode` turned into `data`; its schema (key, the numbers that can be read) is checked first.
+def decode(cls: type[T], data: object, *, source: str) -> T:
+    """The dataclass `cls` that `encode` turned into `data`; its schema is checked first (`READABLE`).
 
     Null for a plain float is NaN; unknown keys are passed over. Raises InputError that names the place, as `source: a.b[2]`.
     """
-    key, supported = schema
-    if not isinstance(data, Mapping) or key not in data:
-        raise InputError(f"{source}: not a report of mrl-sweep: it has no {key}", _NOT_A_REPORT)
-    version = data[key]
-    if version not in supported or isinstance(version, bool):
-        numbers = " and ".join(map(str, supported))
-        raise InputError(f"{source}: {key} is {version!r}; this version reads {numbers}", _OTHER_VERSION)
+    if not isinstance(data, Mapping) or "schema_version" not in data:
+        raise InputError(f"{source}: not a report of mrl-sweep: it has no schema_version", _NOT_A_REPORT)
+    version = data["schema_version"]
+    if version not in READABLE or isinstance(version, bool):
+        numbers = " and ".join(map(str, READABLE))
+        raise InputError(f"{source}: schema_version is {version!r}; this version reads {numbers}", _OTHER_VERSION)
     result: T = _decode(cls, data, source, "")
     return result
 

@@ -26,7 +26,7 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def write_scores(path: Path, table: QueryScores) -> None:
-    """Write one row per candidate, measure and counted query: its configuration, the measure, query_id, value (float64).
+    """Writes one row per candidate, measure and counted query: its configuration, the measure, query_id, value (float64).
 
     Excluded queries are not in it. One row group a candidate, so that memory does not grow with their number.
     """
@@ -143,7 +143,7 @@ def write_trec_runs(
     query_ids: Sequence[str],
     document_ids: Mapping[int, str] | Sequence[str],
 ) -> tuple[list[Path], tuple[Advice, ...]]:
-    """Write `qid Q0 docid rank score mrl-sweep` lines, best first, a file a candidate; return the files and what to know of them.
+    """Writes `qid Q0 docid rank score mrl-sweep` lines, best first, a file a candidate; returns the files with advice on them.
 
     `document_ids` gives the id of each corpus row in `ranks.top`. The format has no way to hold an id with white space: such
     ids are written percent-encoded and counted (FAULTS 71). Scores are float32, printed so that they read back the same.

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mrl_sweep.errors import InputError, MrlSweepError
 from mrl_sweep.files import draft_folder, json_digest, write_text
 from mrl_sweep.record import record
-from mrl_sweep.report.document import READABLE, QueryScores, Report, decode, load_json
+from mrl_sweep.report.document import Report, decode, load_json
 from mrl_sweep.report.exports import SCORES_FILE, write_scores
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Float32Array, IntArray, Qrels, Ranks, TopDocuments
 
@@ -36,14 +36,14 @@ _INT32_MAX: Final = 2**31 - 1
 _AGAIN: Final = "run it again: the file is cut short, damaged or not one of mrl-sweep's"
 
 
-def write_run(folder: Path, report: Report, data: RunData, scores: QueryScores | None = None) -> Report:
-    """Write a run and return the report with its `folder`; an earlier run in the same folder is replaced.
+def write_run(folder: Path, report: Report, data: RunData) -> Report:
+    """Writes a run and returns the report with its `folder`; an earlier run in the same folder is replaced.
 
-    `scores` None takes those in the report. Everything is written beside its final place first. Then the old report.json
+    The scores are those in the report. Everything is written beside its final place first. Then the old report.json
     goes, the files move in, and report.json comes last, so that no folder ever holds a report of another run's ranks.
     Raises EnvironmentFault where the disk is full or the folder cannot be written.
     """
-    table = scores or report.scores
+    table = report.scores
     files: dict[str, Callable[[Path], object]] = {RANKS_FILE: lambda path: write_ranks(path, data)}
     if table is not None:
         files[SCORES_FILE] = lambda path: write_scores(path, table)
@@ -63,19 +63,19 @@ def write_run(folder: Path, report: Report, data: RunData, scores: QueryScores |
 
 
 def write_rotation(path: Path, rotation: Float32Array) -> None:
-    """Write the fitted axes, (dim, dim) float32: `vectors @ rotation`, cut and renormalised, is what was measured as `pca`."""
+    """Writes the fitted axes, (dim, dim) float32: `vectors @ rotation`, cut and renormalised, is what was measured as `pca`."""
     with draft_folder(path.parent) as draft:
         np.save(draft / path.name, rotation, allow_pickle=False)
         (draft / path.name).replace(path)
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether a finished run lies in the folder itself."""
+    """Tells whether a finished run lies in the folder itself."""
     return (folder / REPORT_FILE).is_file()
 
 
 def read_report(path: Path) -> Report:
-    """The report of a run: `path` is its folder or its report.json. Raises InputError for anything else."""
+    """Reads the report of a run: `path` is its folder or its report.json. Raises InputError for anything else."""
     file = _report_file(path)
     return replace(Report.from_json(_bytes_of(file), source=str(file)), folder=file.parent)
 
@@ -88,10 +88,10 @@ class _Head:
 
 
 def read_manifest(path: Path) -> Mapping[str, Any]:
-    """What was run, as its report says, which is not read any further. Raises InputError as `read_report` does."""
+    """Reads what was run, as its report says, and nothing else of it. Raises InputError as `read_report` does."""
     file = _report_file(path)
     data = load_json(_bytes_of(file), source=str(file))
-    return decode(_Head, data, source=str(file), schema=("schema_version", READABLE)).manifest
+    return decode(_Head, data, source=str(file)).manifest
 
 
 def _bytes_of(file: Path) -> bytes:
@@ -102,7 +102,7 @@ def _bytes_of(file: Path) -> bytes:
 
 
 def read_run(path: Path) -> RunData:
-    """The ranks, judgments and queries of a run: `path` is its folder or its report.json. Raises InputError for anything else."""
+    """Reads a run's ranks, judgments and queries; `path` is its folder or report.json. Raises InputError for anything else."""
     file = _report_file(path).with_name(RANKS_FILE)
     if not file.is_file():
         raise InputError(f"{file.parent} has no {RANKS_FILE}, so nothing more can be computed from it", _NAME_A_RUN)
@@ -111,7 +111,7 @@ def read_run(path: Path) -> RunData:
 
 @contextmanager
 def as_edited(path: Path) -> Iterator[None]:
-    """What the block raises over a run (its folder or report.json) that was edited, as an InputError.
+    """Raises what the block raises over a run (its folder or report.json) that was edited as an InputError.
 
     What it raises over a run that is as it was written is a bug of ours, and stays one.
     """
@@ -130,14 +130,14 @@ def as_edited(path: Path) -> Iterator[None]:
 
 
 def write_runs(folder: Path, runs: Mapping[str, Path]) -> None:
-    """Write the list of the runs that lie below `folder`, by name, once all are finished."""
+    """Writes the list of the runs that lie below `folder`, by name, once all are finished."""
     listed = {"schema_version": 1, "runs": {name: str(path.relative_to(folder)) for name, path in runs.items()}}
     (folder / REPORT_FILE).unlink(missing_ok=True)
     write_text(folder / RUNS_FILE, json.dumps(listed, indent=2) + "\n")
 
 
 def read_runs(path: Path) -> dict[str, Path]:
-    """The runs that `write_runs` listed, by name; none where `path` is no folder of several runs.
+    """Reads the runs that `write_runs` listed, by name; none where `path` is no folder of several runs.
 
     Raises InputError for a list that cannot be read.
     """
@@ -152,7 +152,7 @@ def read_runs(path: Path) -> dict[str, Path]:
 
 
 def read_history(folder: Path) -> tuple[list[Report], int]:
-    """Every report in and below a folder, and how many there could not be read. Raises InputError where there is none."""
+    """Reads every report in and below a folder, and how many there could not be read. Raises InputError where there is none."""
     files = sorted(folder.rglob(REPORT_FILE))
     reports = []
     for file in files:
@@ -203,7 +203,7 @@ def mentioned_rows(ranks: Ranks, qrels: Qrels) -> list[int]:
 
 
 def write_ranks(path: Path, data: RunData) -> None:
-    """Write the run's data as compressed arrays; texts are JSON in bytes, and nothing is pickled."""
+    """Writes the run's data as compressed arrays; texts are JSON in bytes, and nothing is pickled."""
     _check(data)
     ranks, qrels = data.ranks, data.qrels
     rows = sorted(data.document_ids)
@@ -235,13 +235,13 @@ def write_ranks(path: Path, data: RunData) -> None:
 
 
 def sign(path: Path, report: bytes) -> None:
-    """Add to the file what its arrays are and which report it was written with."""
+    """Adds to the file what its arrays are and which report it was written with."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(_SIGNATURE, _signature(archive, report))
 
 
 def is_as_written(path: Path, report: bytes) -> bool:
-    """Whether the file and its report are as a run has left them: what fails on those is our own fault."""
+    """Tells whether the file and its report are as a run has left them: what fails on those is our own fault."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.read(_SIGNATURE) == _signature(archive, report)
@@ -255,7 +255,7 @@ def _signature(archive: zipfile.ZipFile, report: bytes) -> bytes:
 
 
 def read_ranks(path: Path) -> RunData:
-    """What `write_ranks` wrote. Raises InputError for a file that is missing, of another schema, damaged, or holds pickles."""
+    """Reads what `write_ranks` wrote. Raises InputError for one that is missing, damaged, of another schema or with pickles."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             schema = int(arrays["schema"])
@@ -295,7 +295,7 @@ def _from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> RunData:
 
 
 def _check(data: RunData) -> None:
-    """Raise ValueError where the parts do not fit together."""
+    """Raises ValueError where the parts do not fit together."""
     n_candidates, n_queries, n_pairs = len(data.ranks.candidates), len(data.query_ids), len(data.qrels.rows)
     expected: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
         "above": (data.ranks.above.shape, (n_candidates, n_pairs)),
@@ -320,7 +320,7 @@ def _check(data: RunData) -> None:
 
 
 def _check_values(data: RunData) -> None:
-    """Raise ValueError for numbers that no ranking gives: counts below zero, offsets out of order, rows of no document.
+    """Raises ValueError for numbers that no ranking gives: counts below zero, offsets out of order, rows of no document.
 
     FAULTS 64.
     """

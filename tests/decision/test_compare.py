@@ -92,8 +92,6 @@ def test_differences_are_named_with_both_values() -> None:
 
 def test_runs_that_differ_are_refused_with_the_difference() -> None:
     require_comparable(FACTS, dict(FACTS))
-    with pytest.raises(
-        InputError, match="cannot be compared with runs/monday; they differ in judgments: ffff, not a1b2"
-    ) as refused:
-        require_comparable(FACTS, {**FACTS, "judgments": "ffff"}, name="runs/monday")
+    with pytest.raises(InputError, match="with the baseline; they differ in judgments: ffff, not a1b2") as refused:
+        require_comparable(FACTS, {**FACTS, "judgments": "ffff"})
     assert "--baseline" in refused.value.hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def assert_same(read: RunData, written: RunData) -> None:
 
 def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "first"
-    written = write_run(folder, report(), DATA, SCORES)
+    written = write_run(folder, replace(report(), scores=SCORES), DATA)
     assert written.folder == folder
     assert sorted(path.name for path in folder.iterdir()) == ["ranks.npz", "report.json", "scores.parquet"]
     for path in (folder, folder / "report.json"):
@@ -78,7 +79,7 @@ def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in "ab":
-        write_run(tmp_path / name, report(), DATA, SCORES)
+        write_run(tmp_path / name, replace(report(), scores=SCORES), DATA)
     for file in ("ranks.npz", "report.json", "scores.parquet"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
@@ -104,14 +105,14 @@ def test_zero_prefixes_come_back(tmp_path: Path) -> None:
 
 
 def test_a_second_run_replaces_the_first(tmp_path: Path) -> None:
-    write_run(tmp_path, report("first"), DATA, SCORES)
+    write_run(tmp_path, replace(report("first"), scores=SCORES), DATA)
     write_run(tmp_path, report("second"), DATA)
     assert read_report(tmp_path).verdict.sentence == "second"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ranks.npz", "report.json"]  # not the first run's scores
 
 
 def test_a_full_disk_leaves_the_earlier_run_whole_and_no_drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_run(tmp_path, report("first"), DATA, SCORES)
+    write_run(tmp_path, replace(report("first"), scores=SCORES), DATA)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def full(*_: object) -> None:
@@ -119,12 +120,12 @@ def test_a_full_disk_leaves_the_earlier_run_whole_and_no_drafts(tmp_path: Path, 
 
     monkeypatch.setattr(folder_module, "write_scores", full)
     with pytest.raises(EnvironmentFault, match="no space left in"):
-        write_run(tmp_path, report("second"), DATA, SCORES)
+        write_run(tmp_path, replace(report("second"), scores=SCORES), DATA)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_run_cut_off_while_moving_in_does_not_look_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_run(tmp_path, report("first"), DATA, SCORES)
+    write_run(tmp_path, replace(report("first"), scores=SCORES), DATA)
     real = Path.replace
 
     def interrupted(self: Path, target: Path) -> Path:
@@ -134,7 +135,7 @@ def test_a_run_cut_off_while_moving_in_does_not_look_whole(tmp_path: Path, monke
 
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_run(tmp_path, report("second"), DATA, SCORES)
+        write_run(tmp_path, replace(report("second"), scores=SCORES), DATA)
     assert not any(path.name.startswith(".") for path in tmp_path.iterdir())
     with pytest.raises(InputError, match="the run in it did not finish"):
         read_report(tmp_path)

@@ -301,7 +301,7 @@ def _work(row: FunnelRow) -> str:
 
 
 def work_saved(row: FunnelRow) -> float | None:
-    """How many times fewer multiply-adds than an exhaustive search at full size; None where that is not known."""
+    """Tells how many times fewer multiply-adds it takes than an exhaustive search at full size; None where that is not known."""
     return row.full_operations / row.operations if row.operations and row.full_operations else None
 
 

@@ -170,7 +170,7 @@ def smallest_own(verdict: Verdict, fewest: Fewest | None) -> Configuration:
 
 
 def bytes_sentence(verdict: Verdict, findings: Findings, fewest: Fewest | None) -> str:
-    """What to keep in how many bytes, and what axes fitted on the documents would need; empty where neither was asked."""
+    """Says what to keep in how many bytes, and what axes fitted on the documents would need; empty where neither was asked."""
     if fewest is None:
         return ""
     full, own = full_size(findings), smallest_own(verdict, fewest)

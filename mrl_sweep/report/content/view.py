@@ -138,7 +138,7 @@ def outcome_word(verdict: str) -> str:
 
 
 def mood(verdict: str) -> Mood:
-    """How a verdict is meant."""
+    """Tells how a verdict is meant."""
     moods: dict[str, Mood] = {Outcome.PASS: Mood.GOOD, Outcome.FAIL: Mood.BAD, Outcome.INCONCLUSIVE: Mood.OPEN}
     return moods.get(verdict, Mood.QUIET)
 
@@ -166,7 +166,7 @@ def worst_slice(report: Report) -> str:
 
 
 def proven_hit(row: SliceRow, report: Report) -> bool:
-    """Whether a slice is hit harder than the other queries, the share of false discoveries held at alpha."""
+    """Tells whether a slice is hit harder than the other queries, the share of false discoveries held at alpha."""
     return row.kept is not None and row.q_value is not None and row.q_value <= report.verdict.alpha
 
 
