@@ -51,6 +51,11 @@ def asked_share(share: float) -> str:
     return f"{_exact_percent(round(share, 12)).normalize():f}%"
 
 
+def points(share: float) -> str:
+    """A difference of two shares in percent, with its sign: `+4.5`, `-0.3`."""
+    return f"{_rounded(_exact_percent(share), _TENTH):+}"
+
+
 def share_of(part: int, whole: int) -> str:
     """A part of a count, never rounded to none or to all: `3.2%`, `0.0017%`, `99.998%`; of nothing it is unknown."""
     if not whole:
@@ -77,6 +82,11 @@ def _rounded(value: Decimal, digits: int) -> Decimal:
 def score(value: float | None) -> str:
     """A measure's mean: `0.3412`."""
     return DASH if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def difference(value: float) -> str:
+    """A difference of two means, with its sign: `+0.0412`."""
+    return f"{value:+.4f}"
 
 
 def count(number: float | None) -> str:

@@ -79,6 +79,13 @@ def test_a_loss_that_rounds_to_nothing_has_no_sign() -> None:
     assert [words.percent(share) for share in (-0.0, -1e-9, -0.0004, -0.01)] == ["0.0%", "0.0%", "0.0%", "-1.0%"]
 
 
+def test_a_difference_of_shares_is_rounded_as_a_share_is_and_has_its_sign() -> None:
+    differences = (0.0455, -0.0455, 0.9545 - 0.95, -0.0004, 0.0)
+    assert [words.points(one) for one in differences] == ["+4.6", "-4.6", "+0.5", "+0.0", "+0.0"]
+    assert words.percent(0.0455) == "4.6%"
+    assert [words.difference(one) for one in (0.04125, -0.3)] == ["+0.0413", "-0.3000"]
+
+
 def test_nothing_measured_is_a_dash() -> None:
     assert [f(None) for f in (words.percent, words.score, words.size, words.count, words.milliseconds)] == ["-"] * 5
     assert words.percent(float("nan")) == words.score(float("nan")) == "-"

@@ -26,6 +26,7 @@ from mrl_sweep.projection.population import DistractorCounts, Link, Wanted, in_a
 from mrl_sweep.projection.shortlists import ListGrower, Shortlist
 from mrl_sweep.record import record
 from mrl_sweep.types import NOT_RETRIEVED, Advice, Configuration, FloatArray, IntArray, Measure, Outcome, Qrels, Ranks, full_size
+from mrl_sweep.words import queries_of
 
 WARN_BEYOND: Final = 10
 REFUSE_BEYOND: Final = 50
@@ -187,7 +188,7 @@ def _advice(model: GrowthModel, corpus_sizes: Sequence[int], reach: int) -> tupl
             )
         )
     if model.n_units < MIN_QUERIES:
-        noun = "judged queries" if model.n_units == len(model.counted) else "clusters of judged queries"
+        noun = queries_of(model.question.measure, clustered=model.units is not None)
         advice.append(
             Advice(
                 "few-queries",

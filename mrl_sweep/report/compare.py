@@ -167,7 +167,7 @@ def _closing(sides: SideBySide) -> str:
         elif cell.against_first is not None:
             standing = _STANDINGS[cell.against_first.better].sentence
             limits = f" ({between})" if (between := _between(cell)) != words.DASH else ""
-            difference = f"{cell.against_first.difference:+.4f}{limits} {sides.measure}"
+            difference = f"{words.difference(cell.against_first.difference)}{limits} {sides.measure}"
             sentences.append(f"{label} at {cell.dim} {standing} A at {sides.runs[0].dimension}: {difference}.")
     if sides.label_free:
         sentences.append(
@@ -192,14 +192,14 @@ def paired_words(paired: Comparison | None) -> str:
     """`+0.0412 better`: the mean paired difference, and what is proven."""
     if paired is None:
         return words.DASH
-    return f"{paired.difference:+.4f} {_STANDINGS[paired.better].cell}"
+    return f"{words.difference(paired.difference)} {_STANDINGS[paired.better].cell}"
 
 
 def _between(cell: Cell) -> str:
     paired = cell.against_first
     if paired is None or paired.low is None or paired.high is None:
         return words.DASH
-    return f"{paired.low:+.4f} to {paired.high:+.4f}"
+    return f"{words.difference(paired.low)} to {words.difference(paired.high)}"
 
 
 def _mood(cell: Cell) -> Mood:

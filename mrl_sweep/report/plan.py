@@ -174,7 +174,7 @@ def _tenants(plan: Plan, title: str) -> Section:
 def _projected(row: PlanRow) -> str:
     """The measure expected at the planned corpus, with its band where it is modelled."""
     there = row.projected or {}
-    band = f" ({there['low']:.4f} to {there['high']:.4f})" if there and not there["exact"] else ""
+    band = f" ({words.score(there['low'])} to {words.score(there['high'])})" if there and not there["exact"] else ""
     return f"{words.score(there.get('mean'))}{band}"
 
 

@@ -278,7 +278,7 @@ def _here(report: Report, row: ProjectionRow) -> str:
 
 
 def _band(row: ProjectionRow) -> str:
-    return words.DASH if row.low is None or row.high is None else f"{row.low:.4f}-{row.high:.4f}"
+    return words.DASH if row.low is None or row.high is None else f"{words.score(row.low)}-{words.score(row.high)}"
 
 
 def _span(low: float | None, high: float | None) -> str:

@@ -91,7 +91,7 @@ def _figures(column: ColumnsOf[SliceRow], retain: float) -> list[Column]:
         column.number("at least", lambda row: share(row, row.at_least), drop=2),
         column.number("at most", lambda row: share(row, row.at_most), drop=3),
         column.number("others", lambda row: words.percent(row.kept_by_others), drop=1, note=_OTHERS),
-        column.number("q", lambda row: "-" if row.q_value is None else f"{row.q_value:.3f}", drop=4, note=_Q_VALUE),
+        column.number("q", _q, drop=4, note=_Q_VALUE),
     ]
 
 
@@ -132,7 +132,7 @@ def _mark(row: SliceRow | None, report: Report) -> Mark:
     if row.kept_by_others is not None:
         lines.append(f"the others keep {words.percent(row.kept_by_others)}")
     if row.q_value is not None:
-        lines.append(f"q {row.q_value:.3f}")
+        lines.append(f"q {_q(row)}")
     below = max(0.0, (row.retain or report.verdict.retain) - row.kept)
     shade = min(_SHADES, ceil(below / _POINTS_A_SHADE))
     return Mark(shade=shade, strong=proven_hit(row, report), tip=" · ".join(lines))
@@ -252,6 +252,10 @@ def _named(document: DocumentRow | FallenRow) -> str:
 
 def _called(document: DocumentRow | FallenRow) -> str:
     return f"{document.title} [{document.id}]" if document.title else f"[{document.id}]"
+
+
+def _q(row: SliceRow) -> str:
+    return words.DASH if row.q_value is None else f"{row.q_value:.3f}"
 
 
 def _name(row: SliceRow) -> str:

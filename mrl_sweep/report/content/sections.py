@@ -66,7 +66,7 @@ def _better_by(row: RandomControl | None) -> str:
     """The limits of prefix less random, in shares of full size."""
     if row is None or row.low is None or row.high is None:
         return words.DASH
-    return f"{100 * row.low:+.1f} to {100 * row.high:+.1f}%"
+    return f"{words.points(row.low)} to {words.points(row.high)}%"
 
 
 def _against_random(report: Report) -> tuple[str, ...]:
@@ -157,7 +157,7 @@ def _several(shares: list[float]) -> str:
     if not shares:
         return words.DASH
     mean = words.percent(sum(shares) / len(shares))
-    return mean if len(shares) == 1 else f"{mean} ±{100 * (max(shares) - min(shares)) / 2:.1f}"
+    return mean if len(shares) == 1 else f"{mean} ±{words.points((max(shares) - min(shares)) / 2).removeprefix('+')}"
 
 
 def _kept_exactly(row: CandidateRow, report: Report) -> float | None:

@@ -141,7 +141,7 @@ def _rows(chart: Chart, low: float, high: float, step: float, down: Callable[[fl
         at = down(number * step)
         yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>'
         if abs(at - limit) > _NEAR:
-            yield f'<text x="{_LEFT - 8}" y="{at + 4}" text-anchor="end">{100 * number * step:.0f}%</text>'
+            yield f'<text x="{_LEFT - 8}" y="{at + 4}" text-anchor="end">{words.asked_share(number * step)}</text>'
     yield f'<line class="limit" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{limit}" y2="{limit}"/>'
     label = words.asked_share(chart.limit)
     yield f'<text class="limit-label" x="{_LEFT - 8}" y="{limit + 4}" text-anchor="end">{label}</text>'
