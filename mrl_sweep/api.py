@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +22,10 @@ def run(config: SweepConfig | Path | str | None = None, *, on_event: OnEvent = i
     (`mrl_sweep.events`). Another run in `out` is replaced where this program wrote it, else with `force=True` alone. Raises
     `mrl_sweep.errors.MrlSweepError`, whose `message` and `hint` are those of the command.
     """
-    asked_for = as_config(config, **settings)
-    if asked_for.run.out is not None and asked_for.run.out.resolve() in _OWN_FOLDERS:
-        asked_for = replace(asked_for, run=replace(asked_for.run, force=True))
-    report = job.run(asked_for, on_event)
+    complete = as_config(config, **settings)
+    if complete.run.out is not None and complete.run.out.resolve() in _OWN_FOLDERS:
+        complete = complete.replaced("run", "force", True)
+    report = job.run(complete, on_event)
     if report.folder is not None:
         _OWN_FOLDERS.add(Path(report.folder).resolve())
     return report

@@ -43,10 +43,12 @@ class MissingExtra(EnvironmentFault):
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """An error inside says which one of several it is about."""
+    """An error inside says which one of several it is about; one alone has no name, and none is said."""
     try:
         yield
     except MrlSweepError as fault:
+        if not name:
+            raise
         fault.message = f"{printable(name)}: {fault.message}"
         fault.args = (fault.message,)
         raise

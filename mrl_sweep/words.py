@@ -177,6 +177,11 @@ def did_you_mean(word: str, names: Iterable[str], *, spelt: Callable[[str], str]
     return f"did you mean {' or '.join(map(spelt, names))}?" if names else ""
 
 
+def all_of(number: int, nouns: str) -> str:
+    """`both collections`, `all 3 collections`."""
+    return f"both {nouns}" if number == 2 else f"all {number} {nouns}"
+
+
 def listed(texts: Sequence[str]) -> str:
     """`a`, `a or b`, `a, b or c`."""
     return " or ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))

@@ -171,6 +171,20 @@ def test_no_two_classes_share_a_name() -> None:
     assert {name for name in classes if classes.count(name) > 1} == set()
 
 
+def test_rows_of_a_report_are_made_on_one_page() -> None:
+    """Each row says in one place what it is made of; working state holds none."""
+    pages = {name_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in modules()}
+    rows = {node.name for node in ast.walk(pages["mrl_sweep.report.document_rows"]) if isinstance(node, ast.ClassDef)}
+    made = {
+        (name, node.func.id)
+        for name, page in pages.items()
+        for node in ast.walk(page)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in rows
+    }
+    assert {name for name, _ in made} == {"mrl_sweep.report.content.build", "mrl_sweep.report.content.further_tables"}
+    assert {row for name, row in made if not name.endswith("build")} == {"FunnelShare"}, "where a row has no share, an empty one"
+
+
 SAME_IDEA = {"compare", "parts", "plan", "run"}
 """Modules of one name in two rooms that hold the same idea: the figures of it, its step of the run, its words, its command."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +12,11 @@ import typer
 
 from mrl_sweep.cli.console import write_line
 from mrl_sweep.cli.invocation import Invocation, start
-from mrl_sweep.cli.output import files_of, prepare_output
+from mrl_sweep.cli.output import files_of, formats_of, one_document, prepare_output
 from mrl_sweep.cli.program import JUDGED, OUTPUT, PLAN, SCORE, takes
 from mrl_sweep.errors import InputError, naming
 
 if TYPE_CHECKING:
-    from mrl_sweep.report.document import Report
     from mrl_sweep.settings.config import SweepConfig
 
 
@@ -34,58 +32,29 @@ def report(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     As it was written; or, with another share, measure or alpha, judged by that from its ranks.
     """
     invocation, settings = start(context, flags)
-    from mrl_sweep.report.folder import read_runs
+    from mrl_sweep.report.folder import runs_in
+    from mrl_sweep.runs import report_again
 
-    if several := read_runs(run):
-        from mrl_sweep.report.collections import several_article
-        from mrl_sweep.report.render import SEVERAL_FORMATS
-        from mrl_sweep.runs.together import together
-
-        output = prepare_output(invocation, settings, files_of(*several.values()), SEVERAL_FORMATS)
-        return output.show(several_article(together({name: judged(one, settings) for name, one in several.items()})))
-    output = prepare_output(invocation, settings, files_of(run))
-    return output.show(for_target(judged(run, settings), settings))
-
-
-def for_target(report: Report, settings: SweepConfig) -> Report:
-    """The report in the terms of the target named now; of the run's own where none is."""
-    if "deploy.target" not in settings.origins:
-        return report
-    from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
-    from mrl_sweep.report.render.ship import MEASURED_FOR
-
-    name = target_named(settings.deploy.target).name
-    then = report.of_run("settings")
-    now = {"deploy.target": name, MEASURED_FOR: then.get("deploy.target", DEFAULT_TARGET)}
-    return replace(report, manifest={**report.manifest, "settings": {**then, **now}})
-
-
-def judged(run: Path, settings: SweepConfig) -> Report:
-    """The report as the run wrote it; judged again from its ranks where a setting of the decision was given."""
-    if any(key.startswith("decision.") for key in settings.origins):
-        from mrl_sweep.runs.reopen import reopen
-
-        return reopen(run, settings).report.accepting(settings.run.accept)
-    from mrl_sweep.report.folder import read_report
-
-    return read_report(run).accepting(settings.run.accept)
+    runs = runs_in(run)
+    output = prepare_output(invocation, settings, files_of(*runs.values()), formats_of(runs))
+    output.show(one_document({name: report_again(one, settings) for name, one in runs.items()}))
 
 
 @takes(*PLAN)
 def plan(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     """Capacity: storage, memory, latency and cost at --docs, with the quality to expect there."""
     invocation, settings = start(context, flags)
-    from mrl_sweep.report.folder import read_runs
+    from mrl_sweep.report.folder import runs_in
     from mrl_sweep.report.plan import plan_article, write_parquet
     from mrl_sweep.report.render import ARTICLE_FORMATS
     from mrl_sweep.runs.plan import plan_run
     from mrl_sweep.runs.reopen import reopen
 
-    several = read_runs(run)
-    output = prepare_output(invocation, settings, files_of(*several.values() or [run]), ARTICLE_FORMATS)
+    runs = runs_in(run)
+    output = prepare_output(invocation, settings, files_of(*runs.values()), ARTICLE_FORMATS)
     plans = {}
-    for name, folder in (several or {"": run}).items():
-        with naming(name) if several else nullcontext():
+    for name, folder in runs.items():
+        with naming(name):
             plans[name] = plan_run(reopen(folder, settings), settings)
     if output.file is not None and output.file.suffix == ".parquet":
         return write_parquet(output.file, plans)
@@ -111,20 +80,15 @@ def compare(context: typer.Context, runs: Runs = None, history: History = None, 
     """Two models, two corpora, two days: finished runs side by side, with paired evidence."""
     invocation, settings = start(context, flags)
     from mrl_sweep.report.compare import comparison_article
-    from mrl_sweep.report.folder import read_runs
     from mrl_sweep.report.render import ARTICLE_FORMATS
     from mrl_sweep.runs.compare import matched_runs, side_by_side
     from mrl_sweep.runs.reopen import reopen
 
-    runs = runs or []
     if history is not None:
-        return _show_history(invocation, settings, history, runs)
-    folders = [read_runs(run) for run in runs]
-    if len(runs) < 2 and not any(folders):
-        raise InputError("there is nothing to compare with", "name two or more runs")
-    inputs = [one for run, below in zip(runs, folders, strict=True) for one in below.values() or [run]]
-    output = prepare_output(invocation, settings, files_of(*inputs), ARTICLE_FORMATS)
-    compared = {name: side_by_side([reopen(run, settings) for run in same]) for name, same in matched_runs(runs, folders).items()}
+        return _show_history(invocation, settings, history, runs or [])
+    matched = matched_runs(runs or [])
+    output = prepare_output(invocation, settings, files_of(*chain(*matched.values())), ARTICLE_FORMATS)
+    compared = {name: side_by_side([reopen(run, settings) for run in same]) for name, same in matched.items()}
     return output.show(comparison_article(compared))
 
 
@@ -169,17 +133,11 @@ def score(
     if trec is None:
         raise InputError("no file is named", "--trec FILE: a TREC run file, or JSON lines of id lists")
     output = prepare_output(invocation, settings, [*files_of(run), trec])
-    from mrl_sweep.report.folder import write_run
     from mrl_sweep.report.render import escape
     from mrl_sweep.runs.returned import read_returned, score_returned
 
     scored, sentence = score_returned(run, settings, read_returned(trec), claimed=codes, name=name or trec.stem)
-    report = scored.report
-    if settings.run.out is not None:
-        if settings.run.out.resolve() in (run.resolve(), run.parent.resolve()):
-            raise InputError(f"will not write to {settings.run.out}: it is the run", "give --out another folder")
-        report = write_run(settings.run.out, report, scored.data)
     if invocation.format == "text" and invocation.quiet < 2:
         write_line(escape.plain(sentence), sys.stdout if settings.run.output is None else sys.stderr)
     if invocation.format != "text" or settings.run.output is not None:
-        output.show(report)
+        output.show(scored.report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -72,6 +72,22 @@ def prepare_output(
     if formats is not None and invocation.format not in formats:
         raise InputError(f"there is no {invocation.format} format here", f"--format {', '.join(formats)}")
     return Output(invocation, file)
+
+
+def formats_of(names: Collection[str]) -> Sequence[str] | None:
+    """The formats that what several runs say together has; None for one run, whose report has all."""
+    from mrl_sweep.report.render import SEVERAL_FORMATS
+
+    return SEVERAL_FORMATS if len(names) > 1 else None
+
+
+def one_document(reports: Mapping[str, Report]) -> Report | Article:
+    """The report itself where there is one alone, which has no name; else what those of several collections say together."""
+    if len(reports) == 1:
+        return next(iter(reports.values()))
+    from mrl_sweep.report.collections import several_article, together
+
+    return several_article(together(reports))
 
 
 def files_of(*runs: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from mrl_sweep.decision.grid import GridAnswer, decide_grid, grid_by_share, judg
 from mrl_sweep.decision.judging import Question, judge_each
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.walk import decide
+from mrl_sweep.deploying.funnels import Funnel
 from mrl_sweep.deploying.index_spec import vector_bytes
 from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.codes.precision import bytes_per_vector
@@ -211,6 +212,23 @@ def bytes_on_disk(configuration: Configuration, full_dim: int) -> int:
         return code
     _, _, by = configuration.rescore.partition("@")
     return code + vector_bytes(int(by) if by.isdecimal() else full_dim)
+
+
+@record
+class BoundedFunnel:
+    """A funnel is judged in its worst and in its best case; `recommended` is the cheapest of which the worst case passes."""
+
+    funnel: Funnel
+    worst: Judgement
+    best: Judgement
+    recommended: bool
+
+    @property
+    def outcome(self) -> Outcome:
+        """PASS where the worst case passes, FAIL where the best case is too low; between them the bounds cannot tell."""
+        if self.worst.outcome is Outcome.PASS:
+            return Outcome.PASS
+        return Outcome.FAIL if self.best.outcome is Outcome.FAIL else Outcome.INCONCLUSIVE
 
 
 @record(kw_only=True)

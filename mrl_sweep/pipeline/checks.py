@@ -87,7 +87,7 @@ def check_single(config: SweepConfig) -> None:
     """Raise InputError where several collections are named for what takes one."""
     n = len(config.collection.sources)
     if n > 1:
-        hint = "name one, or use `mrl_sweep.runs.together.run_each`"
+        hint = "name one, or use `mrl_sweep.pipeline.run.run_each`"
         raise InputError(f"{n} collections are named, and this takes one", hint)
 
 

@@ -14,18 +14,18 @@ from mrl_sweep.decision.judging import Question, judge_each
 from mrl_sweep.decision.units import unit_of
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.bill import GIB
-from mrl_sweep.deploying.findings import Evaluation, Finding, Findings, bytes_in_memory, which_sizes
+from mrl_sweep.deploying.findings import BoundedFunnel, Evaluation, Finding, Findings, bytes_in_memory, which_sizes
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
 from mrl_sweep.embedding.model_families import FAMILIES
 from mrl_sweep.measures.score import score
 from mrl_sweep.record import record
 from mrl_sweep.report.content.advice import Surroundings
-from mrl_sweep.report.document_rows import BudgetRow, FunnelRow, FunnelShare, ProjectionRow
-from mrl_sweep.types import EXACT, Advice, Basis, Configuration, Evidence, IntArray, Judgement, Measure, Outcome, Ranks, Scores
+from mrl_sweep.report.content.build import budget_row, projection_row
+from mrl_sweep.report.document_rows import BudgetRow, ProjectionRow
+from mrl_sweep.types import EXACT, Advice, Basis, Configuration, IntArray, Judgement, Measure, Outcome, Ranks, Scores
 
 if TYPE_CHECKING:
-    from mrl_sweep.deploying.tenants import Choice
     from mrl_sweep.projection.growth import CorpusSize, Forecast, Growth
 
 
@@ -34,8 +34,6 @@ AGREEMENT_AT: Final = 10
 
 SHORTEST: Final = 100
 """The shortest shortlist of the grid where no measure has a cut-off that says."""
-
-_UNKNOWN: Final = Evidence(mean=0.0)
 
 _VALUES_AT_ONCE: Final = 2**20
 """Values of queries that are judged together: judging holds some twenty arrays of them."""
@@ -55,7 +53,7 @@ def budget_rows(
     budgets = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in budget_ms]
     budgets += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * GIB))) for gib in budget_gib]
     measure, weighed = evaluation.policy.required[0], [_weighed(one, target, evaluation) for one in findings.values()]
-    return tuple(_budget_row(words, choose_within(weighed, budget, measure), measure) for words, budget in budgets)
+    return tuple(budget_row(words, choose_within(weighed, budget, measure), measure) for words, budget in budgets)
 
 
 def _weighed(finding: Finding, target: Target, evaluation: Evaluation) -> Finding:
@@ -65,26 +63,6 @@ def _weighed(finding: Finding, target: Target, evaluation: Evaluation) -> Findin
         return finding
     size = bytes_in_memory(one) * docs if target.name == DEFAULT_TARGET else target.index_bytes(one, docs)
     return replace(finding, cost=replace(finding.cost, index_bytes=size))
-
-
-def _budget_row(words: str, choice: Choice, measure: Measure) -> BudgetRow:
-    best = choice.best
-    if best is None:
-        return BudgetRow(budget=words, within=choice.within, reason=choice.reason)
-    evidence = best.judgement.evidence[measure]
-    return BudgetRow(
-        budget=words,
-        dim=best.configuration.dim,
-        index=best.configuration.index,
-        kept=evidence.kept,
-        size_bytes=best.cost.index_bytes,
-        p99_ms=best.cost.p99_ms,
-        configuration=str(best.configuration),
-        quality=evidence.mean,
-        at_least=evidence.at_least,
-        acceptable=best.acceptable,
-        within=choice.within,
-    )
 
 
 def projection_rows(
@@ -101,7 +79,9 @@ def projection_rows(
     advice: dict[Advice, None] = {}
     for growth in growths(evaluation, corpus_sizes):
         advice |= dict.fromkeys((*growth.advice, *(_refused(at) for at in growth.at if at.refused)))
-        rows += [row for at in growth.at if not at.refused for row in _rows_at(at, growth, findings)]
+        for at in growth.at:
+            answers = [(one, acceptable_there(one, at.n_documents, growth, findings)) for one in at.forecasts]
+            rows += [projection_row(growth, at, forecast, acceptable=answer) for forecast, answer in answers]
     return tuple(rows), tuple(advice)
 
 
@@ -147,27 +127,6 @@ def _refused(at: CorpusSize) -> Advice:
     return Advice("projection-refused", at.refused, "evaluate on a larger random sample: --distractors adds unjudged documents")
 
 
-def _rows_at(at: CorpusSize, growth: Growth, findings: Findings) -> list[ProjectionRow]:
-    return [
-        ProjectionRow(
-            dim=forecast.candidate.dim,
-            measure=str(growth.measure),
-            documents=at.n_documents,
-            value=forecast.mean,
-            low=forecast.low,
-            high=forecast.high,
-            kept=forecast.kept,
-            kept_low=forecast.at_least,
-            kept_high=forecast.at_most,
-            configuration=str(forecast.candidate),
-            modelled=not at.exact,
-            acceptable=acceptable_there(forecast, at.n_documents, growth, findings),
-            holds_up_to=growth.stops_at.get(forecast.candidate),
-        )
-        for forecast in at.forecasts
-    ]
-
-
 def surroundings(evaluation: Evaluation, model: Mapping[str, Any], project_docs: Sequence[int]) -> Surroundings:
     """What the advice needs to know besides the run's own figures; `model` is what the manifest says of it."""
     full = evaluation.full
@@ -196,23 +155,6 @@ def missing_prompts(model: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     return family.name, {role: text for role, text in trained.items() if text and not prompts.get(role)}
 
 
-@record
-class BoundedFunnel:
-    """A funnel judged in its worst and in its best case; `recommended` is the cheapest of which the worst case passes."""
-
-    funnel: Funnel
-    worst: Judgement
-    best: Judgement
-    recommended: bool
-
-    @property
-    def outcome(self) -> Outcome:
-        """PASS where the worst case passes, FAIL where the best case is too low; between them the bounds cannot tell."""
-        if self.worst.outcome is Outcome.PASS:
-            return Outcome.PASS
-        return Outcome.FAIL if self.best.outcome is Outcome.FAIL else Outcome.INCONCLUSIVE
-
-
 def bounded_funnels(evaluation: Evaluation, named: Sequence[str]) -> tuple[BoundedFunnel, ...]:
     """Every funnel bounded from the ranks, judged for every required measure; the cheapest proven one is recommended.
 
@@ -228,47 +170,6 @@ def bounded_funnels(evaluation: Evaluation, named: Sequence[str]) -> tuple[Bound
     recommended = cheapest_proven(cheaper, n, lambda i, share: worst_at(share)[i].outcome is Outcome.PASS)
     cases = zip(funnels, bounds.judged(bounds.worst, funnels), bounds.judged(bounds.best, funnels), strict=True)
     return tuple(BoundedFunnel(funnel, worst, best, recommended=funnel == recommended) for funnel, worst, best in cases)
-
-
-def funnel_rows(evaluation: Evaluation, bounded: Sequence[BoundedFunnel], findings: Findings) -> tuple[FunnelRow, ...]:
-    """The bounded funnels, with the finding of each that was measured; then those measured at sizes that were not ranked."""
-    bounds = {one.funnel: one for one in bounded}
-    measured = {funnel: finding for one, finding in findings.items() if (funnel := Funnel.of(one)) is not None}
-    funnels = dict.fromkeys((*bounds, *measured))
-    return tuple(_funnel_row(evaluation, funnel, bounds.get(funnel), measured.get(funnel)) for funnel in funnels)
-
-
-def _funnel_row(evaluation: Evaluation, funnel: Funnel, bounded: BoundedFunnel | None, finding: Finding | None) -> FunnelRow:
-    """What is known of a funnel: its own finding says more than any bound, and it is recommended only where that passes too."""
-    n, required = evaluation.ranks.n_documents, evaluation.policy.required
-    shares = {str(measure): _funnel_share(measure, bounded, finding) for measure in required}
-    first = shares[str(required[0])]
-    judged = finding.judgement if finding is not None else bounded
-    return FunnelRow(
-        configuration=str(funnel.configuration),
-        small=funnel.small,
-        shortlist=funnel.shortlist,
-        large=funnel.large,
-        measure=str(required[0]),
-        kept_low=first.kept_low,
-        kept_high=first.kept_high,
-        at_least=first.at_least,
-        measured_kept=first.measured_kept,
-        operations=funnel.operations(n),
-        full_operations=n * evaluation.full.dim,
-        hot_bytes=funnel.hot_bytes(n),
-        verdict=str(judged.outcome if judged is not None else Outcome.NOT_TESTED),
-        recommended=bounded is not None and bounded.recommended and (finding is None or finding.acceptable),
-        latency_ms={} if finding is None else {"p50": finding.cost.p50_ms, "p99": finding.cost.p99_ms},
-        measures=shares,
-    )
-
-
-def _funnel_share(measure: Measure, bounded: BoundedFunnel | None, finding: Finding | None) -> FunnelShare:
-    low, high = (bounded.worst.evidence[measure], bounded.best.evidence[measure]) if bounded else (_UNKNOWN, _UNKNOWN)
-    own = finding.judgement.evidence[measure] if finding else _UNKNOWN
-    at_least = own.at_least if finding else low.at_least
-    return FunnelShare(kept_low=low.kept, kept_high=high.kept, at_least=at_least, measured_kept=own.kept)
 
 
 def _funnels(evaluation: Evaluation, texts: Sequence[str]) -> tuple[Funnel, ...]:

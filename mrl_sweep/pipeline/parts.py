@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -67,6 +68,12 @@ def run_part(config: SweepConfig, part: Part, on_event: OnEvent = ignore) -> Rep
         on_event(Note(f"part {part} is counted in {folder}; missing: {names}"))
         return None
     return merge_parts(folder, on_event)
+
+
+def parts_json(config: SweepConfig, part: Part) -> str:
+    """What `--format json` prints of a part that is counted while others are missing."""
+    missing = [str(one) for one in missing_parts(check_part(config))]
+    return json.dumps({"schema_version": 1, "status": "part", "part": str(part), "missing": missing}, indent=2)
 
 
 def merge_parts(folder: Path, on_event: OnEvent = ignore) -> Report:

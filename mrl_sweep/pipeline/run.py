@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import Final
 
@@ -14,11 +15,14 @@ from mrl_sweep.decision.units import cluster_labels, count_units
 from mrl_sweep.deploying.findings import which_sizes
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.embedding import Embedder, VectorSource, candidate_dims, embed
+from mrl_sweep.errors import naming
 from mrl_sweep.events import Note, OnEvent, Stage, Timing, ignore
 from mrl_sweep.execution.parts import open_checkpoint
 from mrl_sweep.files import prepare_folder
 from mrl_sweep.pipeline.checks import (
     check_before_embedding,
+    check_data,
+    check_earlier,
     check_embedded,
     check_executor,
     check_indexes,
@@ -36,10 +40,10 @@ from mrl_sweep.ranking.codes.precision import HAMMING
 from mrl_sweep.ranking.counting import Executor
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.exports import write_trec_runs
-from mrl_sweep.report.folder import write_rotation, write_run
+from mrl_sweep.report.folder import RUNS_FILE, write_rotation, write_run, write_runs
 from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.settings.paths import local_store, run_folder
+from mrl_sweep.settings.paths import local_store, readable, run_folder
 from mrl_sweep.types import FLOAT32, Advice, Collection, Embeddings, Similarity
 from mrl_sweep.words import asked_share
 
@@ -53,7 +57,7 @@ sizes that returned 85% of full size's top 10 kept 98.2% (WordLlama, Python's do
 
 
 def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
-    """Do the main job as configured and return its report, also written to the run folder (`Report.folder`).
+    """Does the main job as configured; returns its report, which is also written to the run folder (`Report.folder`).
 
     Texts that the store holds are not embedded again. Raises `MrlSweepError`s, which carry exit codes, and KeyboardInterrupt;
     whatever was embedded and ranked by then is kept.
@@ -65,6 +69,60 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
         collection = load(config, on_event)
     with executor_of(config, on_event) as executor:
         return run_on(config, collection, open_model(config), on_event, executor)
+
+
+def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Report]:
+    """Does the main job for every configured collection, with one model and one store: the reports by name, in their order.
+
+    One collection alone has no name (`""`). Several are all loaded and checked before anything is embedded, so that the last
+    one's mistake does not cost the work on the others; each is let go when its run is written. With `run.out` their runs lie in
+    folders below it, and a list of them beside those, by which `gate` and `report` find them again. Raises what `run` raises,
+    the message naming the collection; the runs that were written by then stay.
+    """
+    if len(config.collection.sources) < 2:
+        return {"": run(config, on_event)}
+    check_settings(config)
+    if config.run.out is not None:
+        prepare_folder(config.run.out)
+        (config.run.out / RUNS_FILE).unlink(missing_ok=True)
+    each = config.each()
+    with timed("load the collections", on_event):
+        waiting = [load(one, on_event) for one in each]
+    names = labels(waiting, config.collection.sources)
+    folders = folders_of(names, config.run.out)
+    model = open_model(config)
+    for name, one, collection in zip(names, each, waiting, strict=True):
+        with naming(name):
+            check_data(one, collection)
+            check_earlier(one.replaced("run", "out", folders[name]), collection, model)
+    reports: dict[str, Report] = {}
+    with executor_of(config, on_event) as executor:
+        for number, (name, one) in enumerate(zip(names, each, strict=True), start=1):
+            on_event(Note(f"collection {number} of {len(names)}: {name}"))
+            with naming(name):
+                placed = one.replaced("run", "out", folders[name])
+                reports[name] = run_on(placed, waiting.pop(0), model, on_event, executor)
+    if config.run.out is not None:
+        write_runs(config.run.out, {name: folder for name, folder in folders.items() if folder is not None})
+    return reports
+
+
+def labels(collections: Sequence[Collection], sources: Sequence[str]) -> list[str]:
+    """What each is called: its name, or all that was typed for it where two have the same name."""
+    names = [collection.name for collection in collections]
+    return [source if names.count(name) > 1 else name for name, source in zip(names, sources, strict=True)]
+
+
+def folders_of(names: Sequence[str], out: Path | None) -> dict[str, Path | None]:
+    """A folder of its own for each below `out`, with a number where two names would be spelled alike; None without `out`."""
+    folders: dict[str, Path | None] = {}
+    for name in names:
+        folder, number = out and out / readable(name), 1
+        while folder is not None and folder in folders.values():
+            number += 1
+            folder = folder.with_name(f"{readable(name)}-{number}")
+        folders[name] = folder
+    return folders
 
 
 def in_the_targets_terms(config: SweepConfig) -> SweepConfig:

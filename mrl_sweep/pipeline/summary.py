@@ -25,11 +25,11 @@ from mrl_sweep.decision.slices import (
 from mrl_sweep.deploying.findings import fewest_of, findings_of, which_sizes
 from mrl_sweep.deploying.targets import Target, target_advice, target_named
 from mrl_sweep.measures.score import agreement
-from mrl_sweep.pipeline.outlook import AGREEMENT_AT, budget_rows, funnel_rows, projection_rows, surroundings
+from mrl_sweep.pipeline.outlook import AGREEMENT_AT, budget_rows, projection_rows, surroundings
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.ranking.exact import TRAINING_ROWS
 from mrl_sweep.report.content.advice import advise
-from mrl_sweep.report.content.build import build_report, each_once, loser_rows
+from mrl_sweep.report.content.build import build_report, each_once, funnel_rows, loser_rows
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.document_rows import LoserRow
 from mrl_sweep.report.folder import RunData, mentioned_rows

@@ -11,12 +11,12 @@ import numpy as np
 from mrl_sweep.collection import left_out
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.units import cluster_labels
-from mrl_sweep.deploying.findings import Evaluation
+from mrl_sweep.deploying.findings import BoundedFunnel, Evaluation
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.events import OnEvent
 from mrl_sweep.execution.resources import Limits, RankInputs, prepare
 from mrl_sweep.measures.measure import asked_documents
-from mrl_sweep.pipeline.outlook import AGREEMENT_AT, BoundedFunnel
+from mrl_sweep.pipeline.outlook import AGREEMENT_AT
 from mrl_sweep.ranking.counting import Checkpoint, Executor
 from mrl_sweep.ranking.exact import TRAINING_ROWS, Pass, RankOptions, coded_spaces, count, join, prepare_space, zeros_of_float32
 from mrl_sweep.ranking.ranked_space import RankedSpace, prefixes, rotations

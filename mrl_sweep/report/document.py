@@ -149,6 +149,11 @@ class Report:
         return self.gate.status if self.gate else self.status
 
     @property
+    def exit_code(self) -> int:
+        """What the process ends with: the gate's exit code, 0 for a run without one."""
+        return self.gate.exit_code if self.gate else 0
+
+    @property
     def open_warnings(self) -> tuple[Advice, ...]:
         """The warnings whose code nobody has accepted."""
         return tuple(one for one in self.warnings if one.code not in self.accepted)

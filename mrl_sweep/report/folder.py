@@ -151,6 +151,11 @@ def read_runs(path: Path) -> dict[str, Path]:
     return {name: path / inside for name, inside in runs.items()}
 
 
+def runs_in(path: Path) -> dict[str, Path]:
+    """The finished runs at `path` by name: those that `read_runs` reads, or `path` itself, which has no name (`""`)."""
+    return read_runs(path) or {"": path}
+
+
 def read_history(folder: Path) -> tuple[list[Report], int]:
     """Reads every report in and below a folder, and how many there could not be read. Raises InputError where there is none."""
     files = sorted(folder.rglob(REPORT_FILE))

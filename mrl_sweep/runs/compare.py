@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,20 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.files import json_digest
 from mrl_sweep.measures.score import score
 from mrl_sweep.report.compare import Cell, ComparedRow, RunRow, SideBySide
+from mrl_sweep.report.folder import read_runs
 from mrl_sweep.runs.reopen import EarlierRun
 from mrl_sweep.types import Configuration, FloatArray, IntArray, Measure, exact_prefixes
 
 
-def matched_runs(runs: Sequence[Path], below: Sequence[Mapping[str, Path]]) -> dict[str, list[Path]]:
-    """The runs to lay side by side: all of them, or by name those of folders of several collections, `below` each of `runs`.
+def matched_runs(runs: Sequence[Path]) -> dict[str, list[Path]]:
+    """The runs to lay side by side: all of them, without a name, or by name those of folders of several collections.
 
-    One such folder alone lays its own collections side by side. Raises InputError for single runs beside such folders, and for
-    folders that share no collection.
+    One such folder alone lays its own collections side by side. Raises InputError for a run alone, for single runs beside such
+    folders, and for folders that share no collection.
     """
+    below = [read_runs(run) for run in runs]
+    if len(runs) < 2 and not any(below):
+        raise InputError("there is nothing to compare with", "name two or more runs")
     if not any(below):
         return {"": list(runs)}
     if len(runs) == 1:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from mrl_sweep.decision.grid import decide_grid
@@ -11,12 +12,13 @@ from mrl_sweep.decision.policy import Policy
 from mrl_sweep.decision.slices import declared_slices, judge_slices, search_slices
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.findings import grid_bytes
-from mrl_sweep.errors import InputError
+from mrl_sweep.errors import InputError, naming
+from mrl_sweep.events import Note, OnEvent, ignore
 from mrl_sweep.ranking.codes.precision import parse_precision
-from mrl_sweep.record import record
+from mrl_sweep.report.content.build import gate_row
 from mrl_sweep.report.document import NO_FAULT, Report
 from mrl_sweep.report.document_rows import GateRow
-from mrl_sweep.runs.reopen import EarlierRun
+from mrl_sweep.runs.reopen import EarlierRun, reopen
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import GateTable, OnInconclusive
 from mrl_sweep.types import (
@@ -40,12 +42,57 @@ HARDLY: Final = 0.1
 EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 
 
-@record
-class GateAnswer:
+class GateAnswer(NamedTuple):
     """One thing the gate looked at, and what came of it."""
 
     status: Status
     sentence: str
+
+
+_OF_A_FINISHED_RUN: Final = ("decision", "slices", "gate")
+_OF_ANY_CALL: Final = frozenset({"run.format", "run.output", "run.strict", "run.accept"})
+
+
+def gate_settings(config: SweepConfig, runs: Collection[str]) -> SweepConfig:
+    """The settings as a gate takes them: strict unless they say otherwise. `runs` are finished; without any, they come first.
+
+    Raises InputError for an option that only a new run could follow (to ignore it would answer another question), for a
+    baseline beside several collections, and for an option that needs a baseline where none is given.
+    """
+    origins, ask = config.origins, config.gate
+    typed = {key: origin for key, origin in origins.items() if origin.startswith("--") and key not in _OF_ANY_CALL}
+    useless = [origin for key, origin in typed.items() if key.partition(".")[0] not in _OF_A_FINISHED_RUN]
+    if runs and useless:
+        raise InputError(f"{useless[0]} cannot change a finished run", "give a configuration instead of a run, or leave it out")
+    if ask.baseline is not None and len(runs or config.collection.sources) > 1:
+        hint = "gate each collection in a configuration of its own, or leave out --baseline"
+        raise InputError("a baseline is one run, and here are several collections", hint)
+    alone = [typed[key] for key in ("gate.baseline_optional", "gate.max_regression") if key in typed]
+    if alone and ask.baseline is None:
+        raise InputError(f"{alone[0]} needs a baseline", "give --baseline RUN")
+    return config.unless_given("run", "strict", True)
+
+
+def gate_each(config: SweepConfig, runs: Mapping[str, Path], on_event: OnEvent = ignore) -> Mapping[str, Report]:
+    """The reports with the gate's answer, by name: of finished runs, or of the configured collections, which are run first.
+
+    Raises what `decide_gate`, `reopen` and `run_each` raise; a baseline that cannot be read, before anything is run.
+    """
+    path, baseline = config.gate.baseline, None
+    if path is not None and (path.exists() or not config.gate.baseline_optional):
+        baseline = reopen(path, config)
+    elif path is not None:
+        on_event(Note(f"no baseline at {path} yet: nothing to compare with"))
+    folders = dict(runs)
+    if not folders:
+        from mrl_sweep.pipeline.run import run_each  # a gate on a finished run does without
+
+        folders = {name: report.folder for name, report in run_each(config, on_event).items() if report.folder}
+    reports = {}
+    for name, folder in folders.items():
+        with naming(name):
+            reports[name] = decide_gate(reopen(folder, config), config, baseline).accepting(config.run.accept)
+    return reports
 
 
 def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | None = None) -> Report:
@@ -86,20 +133,11 @@ def refuse_exclusions(report: Report, *, allowed: Sequence[str] = ()) -> None:
         )
 
 
-def answer(ask: GateTable, findings: Sequence[GateAnswer], *, question: str, configuration: Configuration) -> GateRow:
-    """All findings as one answer: a failure outweighs an open question, an open question outweighs a pass."""
-    statuses = {finding.status for finding in findings}
-    status = next(s for s in (Status.FAIL, Status.INCONCLUSIVE, Status.PASS) if s in statuses)
+def answer(ask: GateTable, answers: Sequence[GateAnswer], *, question: str, configuration: Configuration) -> GateRow:
+    """All answers as one, with the exit code that follows; an open question may be let through."""
+    status = Status.of_all(one.status for one in answers)
     let_through = status is Status.INCONCLUSIVE and ask.on_inconclusive is not OnInconclusive.FAIL
-    return GateRow(
-        question=question,
-        status=str(status),
-        exit_code=0 if let_through else EXIT_CODES[status],
-        dim=configuration.dim,
-        configuration=str(configuration),
-        sentence=" ".join(f.sentence for f in findings if f.status is status),
-        failures=tuple(f.sentence for f in findings if f.status is not Status.PASS),
-    )
+    return gate_row(question, configuration, answers, exit_code=0 if let_through else EXIT_CODES[status])
 
 
 class GateQuestion(NamedTuple):

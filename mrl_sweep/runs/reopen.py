@@ -14,10 +14,10 @@ from mrl_sweep.deploying.findings import Cost, Evaluation, Findings, fewest_of, 
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import asked_documents, parse_measure, refuse_mixture
-from mrl_sweep.pipeline.outlook import bounded_funnels, budget_rows, funnel_rows, projection_rows, surroundings
+from mrl_sweep.pipeline.outlook import bounded_funnels, budget_rows, projection_rows, surroundings
 from mrl_sweep.record import record
 from mrl_sweep.report.content.advice import CODES, advise
-from mrl_sweep.report.content.build import build_report, cost_of
+from mrl_sweep.report.content.build import build_report, cost_of, funnel_rows
 from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
 from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run

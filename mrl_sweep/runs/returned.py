@@ -21,7 +21,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.pipeline.outlook import AGREEMENT_AT
 from mrl_sweep.record import record
 from mrl_sweep.report.content.sentence import demand
-from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run
+from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run, write_run
 from mrl_sweep.runs.reopen import EarlierRun, Measured, judged_run
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import NOT_RETRIEVED, Advice, Configuration, IntArray, Measure, Ranks, TopDocuments, full_size
@@ -218,8 +218,12 @@ def score_returned(
     They are judged with the run's own evidence, against the exact ranks of the codes that they claim to search.
 
     `claimed` is that configuration (`512:float16`), by default the run's smallest acceptable size; `name` is the index's name
-    in the report. Raises InputError where the run has no exact ranks of it.
+    in the report. With `run.out` the run is also written there. Raises InputError where the run has no exact ranks of it, and
+    where it would be written over itself.
     """
+    out = config.run.out
+    if out is not None and out.resolve() in (path.resolve(), path.parent.resolve()):
+        raise InputError(f"will not write to {out}: it is the run", "give --out another folder")
     written, data = read_report(path), read_run(path)
     with as_edited(path):
         twin = _twin(data, claimed or str(written.verdict.dimension))
@@ -229,10 +233,10 @@ def score_returned(
         ranks = ranks_of(returned, data, own_left_out=written.manifest.get("identical_excluded") is True)
         with_lists = replace(data, ranks=_joined(data.ranks, one, ranks))
         run = judged_run(written, with_lists, config, {one: _measured(ranks, data)})
-        measure = run.policy.required[0]
+        sentence = _sentence(run, one, twin, _overlap(data, twin, ranks.top))
         advice = _doubts(ranks, run.policy.required, len(data.query_ids))
-        run = replace(run, report=replace(run.report, warnings=(*advice, *run.report.warnings)))
-        return run, _sentence(run, one, twin, measure, _overlap(data, twin, ranks.top))
+    report = replace(run.report, warnings=(*advice, *run.report.warnings))
+    return replace(run, report=report if out is None else write_run(out, report, with_lists)), sentence
 
 
 def _twin(data: RunData, claimed: str) -> Configuration:
@@ -281,7 +285,8 @@ def _overlap(data: RunData, exact: Configuration, top: IntArray) -> float | None
     return float((shared.sum(axis=1) / np.maximum((best >= 0).sum(axis=1), 1)).mean())
 
 
-def _sentence(run: EarlierRun, one: Configuration, twin: Configuration, measure: Measure, overlap: float | None) -> str:
+def _sentence(run: EarlierRun, one: Configuration, twin: Configuration, overlap: float | None) -> str:
+    measure = run.policy.required[0]
     evidence, exact = (run.findings[c].judgement.evidence[measure] for c in (one, twin))
     retain, outcome = run.policy.retain, run.findings[one].judgement.outcome
     verdict = {"pass": "proven", "fail": "too low"}.get(str(outcome), "not proven")

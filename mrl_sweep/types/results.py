@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -115,6 +115,12 @@ class Status(StrEnum):
     PASS = "pass"
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+
+    @classmethod
+    def of_all(cls, each: Iterable[Status]) -> Status:
+        """The status of several questions asked as one: a failure outweighs an open question, which outweighs a pass."""
+        present = set(each)
+        return next(status for status in (cls.FAIL, cls.INCONCLUSIVE, cls.PASS) if status in present)
 
 
 @record

@@ -14,7 +14,7 @@ import pytest
 
 import mrl_sweep
 from mrl_sweep.errors import InputError
-from mrl_sweep.runs.together import run_each
+from mrl_sweep.pipeline.run import run_each
 from mrl_sweep.settings.config import SweepConfig
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

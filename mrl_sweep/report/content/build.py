@@ -1,19 +1,61 @@
-"""The Report from what the other rooms found: a row for every finding, the verdict and its sentence."""
+"""The one place where rows are made: a row of a report for everything that the other rooms measured, judged or worked out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mrl_sweep.decision.slices import LosingQuery
-from mrl_sweep.deploying.findings import Cost, Fewest, Finding, Findings, Smaller, bytes_in_memory, bytes_on_disk
+from mrl_sweep.deploying.findings import (
+    BoundedFunnel,
+    Cost,
+    Evaluation,
+    Fewest,
+    Finding,
+    Findings,
+    Smaller,
+    bytes_in_memory,
+    bytes_on_disk,
+)
+from mrl_sweep.deploying.funnels import Funnel
 from mrl_sweep.measures.measure import asked_documents
 from mrl_sweep.report.content.sentence import bytes_sentence, sentence, smallest_own
 from mrl_sweep.report.document import QueryScores, Report
-from mrl_sweep.report.document_rows import CandidateRow, DocumentRow, FallenRow, LoserRow, VerdictRow
+from mrl_sweep.report.document_rows import (
+    BudgetRow,
+    CandidateRow,
+    DocumentRow,
+    FallenRow,
+    FunnelRow,
+    FunnelShare,
+    GateRow,
+    LoserRow,
+    ProjectionRow,
+    VerdictRow,
+)
 from mrl_sweep.report.folder import RunData
-from mrl_sweep.types import EXACT, FLOAT32, NOT_RETRIEVED, Advice, Configuration, Measure, Verdict, full_size
+from mrl_sweep.types import (
+    EXACT,
+    FLOAT32,
+    NOT_RETRIEVED,
+    Advice,
+    Configuration,
+    Evidence,
+    Measure,
+    Outcome,
+    Status,
+    Verdict,
+    full_size,
+)
+from mrl_sweep.words import all_of, first_offenders
+
+if TYPE_CHECKING:
+    from mrl_sweep.deploying.tenants import Choice
+    from mrl_sweep.projection.growth import CorpusSize, Forecast, Growth
+
+_UNKNOWN: Final = Evidence(mean=0.0)
+"""Of what nothing was measured: no share, no limit."""
 
 
 def build_report(
@@ -178,3 +220,116 @@ def _named(row: int, data: RunData, excerpts: Mapping[int, str]) -> dict[str, st
     """The document in this row of the corpus as a person would call it."""
     name = data.document_ids.get(row, f"row {row}")
     return {"id": name, "title": data.document_titles.get(row, ""), "text": excerpts.get(row, "")}
+
+
+def budget_row(budget: str, choice: Choice, measure: Measure) -> BudgetRow:
+    """Makes the row of a budget, which stands there in words, and of the best configuration within it, if there is one."""
+    best = choice.best
+    if best is None:
+        return BudgetRow(budget=budget, within=choice.within, reason=choice.reason)
+    evidence = best.judgement.evidence[measure]
+    return BudgetRow(
+        budget=budget,
+        dim=best.configuration.dim,
+        index=best.configuration.index,
+        kept=evidence.kept,
+        size_bytes=best.cost.index_bytes,
+        p99_ms=best.cost.p99_ms,
+        configuration=str(best.configuration),
+        quality=evidence.mean,
+        at_least=evidence.at_least,
+        acceptable=best.acceptable,
+        within=choice.within,
+    )
+
+
+def projection_row(growth: Growth, at: CorpusSize, forecast: Forecast, *, acceptable: bool | None) -> ProjectionRow:
+    """Makes the row of what one configuration is expected to keep in a corpus of one size."""
+    return ProjectionRow(
+        dim=forecast.candidate.dim,
+        measure=str(growth.measure),
+        documents=at.n_documents,
+        value=forecast.mean,
+        low=forecast.low,
+        high=forecast.high,
+        kept=forecast.kept,
+        kept_low=forecast.at_least,
+        kept_high=forecast.at_most,
+        configuration=str(forecast.candidate),
+        modelled=not at.exact,
+        acceptable=acceptable,
+        holds_up_to=growth.stops_at.get(forecast.candidate),
+    )
+
+
+def funnel_rows(evaluation: Evaluation, bounded: Sequence[BoundedFunnel], findings: Findings) -> tuple[FunnelRow, ...]:
+    """Makes rows of the bounded funnels, with the finding of each that was measured; then of those measured without bounds."""
+    bounds = {one.funnel: one for one in bounded}
+    measured = {funnel: finding for one, finding in findings.items() if (funnel := Funnel.of(one)) is not None}
+    funnels = dict.fromkeys((*bounds, *measured))
+    return tuple(_funnel_row(evaluation, funnel, bounds.get(funnel), measured.get(funnel)) for funnel in funnels)
+
+
+def _funnel_row(evaluation: Evaluation, funnel: Funnel, bounded: BoundedFunnel | None, finding: Finding | None) -> FunnelRow:
+    """What is known of a funnel: its own finding says more than any bound, and it is recommended only where that passes too."""
+    n, required = evaluation.ranks.n_documents, evaluation.policy.required
+    shares = {str(measure): _funnel_share(measure, bounded, finding) for measure in required}
+    first = shares[str(required[0])]
+    judged = finding.judgement if finding is not None else bounded
+    return FunnelRow(
+        configuration=str(funnel.configuration),
+        small=funnel.small,
+        shortlist=funnel.shortlist,
+        large=funnel.large,
+        measure=str(required[0]),
+        kept_low=first.kept_low,
+        kept_high=first.kept_high,
+        at_least=first.at_least,
+        measured_kept=first.measured_kept,
+        operations=funnel.operations(n),
+        full_operations=n * evaluation.full.dim,
+        hot_bytes=funnel.hot_bytes(n),
+        verdict=str(judged.outcome if judged is not None else Outcome.NOT_TESTED),
+        recommended=bounded is not None and bounded.recommended and (finding is None or finding.acceptable),
+        latency_ms={} if finding is None else {"p50": finding.cost.p50_ms, "p99": finding.cost.p99_ms},
+        measures=shares,
+    )
+
+
+def _funnel_share(measure: Measure, bounded: BoundedFunnel | None, finding: Finding | None) -> FunnelShare:
+    low, high = (bounded.worst.evidence[measure], bounded.best.evidence[measure]) if bounded else (_UNKNOWN, _UNKNOWN)
+    own = finding.judgement.evidence[measure] if finding else _UNKNOWN
+    at_least = own.at_least if finding else low.at_least
+    return FunnelShare(kept_low=low.kept, kept_high=high.kept, at_least=at_least, measured_kept=own.kept)
+
+
+def gate_row(question: str, configuration: Configuration, answers: Sequence[tuple[Status, str]], *, exit_code: int) -> GateRow:
+    """Makes the gate's row of the answers, each a status and a sentence: those of the worst status are its own sentence."""
+    status = Status.of_all(one for one, _ in answers)
+    return GateRow(
+        question=question,
+        status=str(status),
+        exit_code=exit_code,
+        dim=configuration.dim,
+        configuration=str(configuration),
+        sentence=" ".join(sentence for one, sentence in answers if one is status),
+        failures=tuple(sentence for one, sentence in answers if one is not Status.PASS),
+    )
+
+
+def joint_gate_row(gates: Mapping[str, GateRow]) -> GateRow:
+    """Makes one row of the gates of several collections: it is met where each is, and a failure outweighs an open question."""
+    codes = {gate.exit_code for gate in gates.values()}
+    code = next(code for code in (1, 4, 0) if code in codes)
+    stopped = [name for name, gate in gates.items() if code and gate.exit_code == code]
+    sentence = f"The gate is met in {all_of(len(gates), 'collections')}."
+    if stopped:
+        sentence = f"The gate is not met in {first_offenders(stopped)}. {stopped[0]}: {gates[stopped[0]].sentence}"
+    return GateRow(
+        question=f"{next(iter(gates.values())).question.removesuffix('?')} in every collection?",
+        status=str(Status.of_all(Status(gate.status) for gate in gates.values())),
+        exit_code=code,
+        dim=max(gate.dim for gate in gates.values()),
+        sentence=sentence,
+        failures=tuple(f"{name}: {failure}" for name, gate in gates.items() for failure in gate.failures),
+    )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from mrl_sweep.report.collections import MacroMeasure
+from mrl_sweep.report.collections import MacroMeasure, together
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, GateRow, VerdictRow
-from mrl_sweep.runs.together import together
 from mrl_sweep.types import Evidence
 
 SIZES = (256, 128, 64)
