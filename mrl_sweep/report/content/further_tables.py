@@ -227,12 +227,12 @@ def _projection(report: Report, documents: int, *, whole: bool) -> Section:
     columns = [
         column.number("dim", lambda row: row.configuration or str(row.dim)),
         column.text("measure", lambda row: row.measure if len(names) > 1 else "-"),
-        column.number("here", lambda row: _here(report, row)),
+        column.number("here", lambda row: _here(report, row), drop=1),
         column.number("there", lambda row: words.score(row.value)),
-        column.number("band", _band, drop=2),
+        column.number("band", _band, drop=3),
         column.number("kept there", lambda row: share(row.kept)),
-        column.number("between", lambda row: _span(row.kept_low, row.kept_high), drop=1),
-        column.number("holds up to", lambda row: words.count(row.holds_up_to), drop=3),
+        column.number("between", lambda row: _span(row.kept_low, row.kept_high), drop=2),
+        column.number("holds up to", lambda row: words.count(row.holds_up_to), drop=4),
         column.text("verdict", outlook_words),
     ]
     moods = [Mood.OPEN if row.acceptable is None else Mood.GOOD if row.acceptable else Mood.BAD for row in rows]

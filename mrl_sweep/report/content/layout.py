@@ -207,13 +207,34 @@ def warnings(advice: Iterable[Advice], notes: Sequence[str] = ()) -> Section:
 
 
 _TEXT_WIDTH: Final = 17
+_WORD_WIDTH: Final = 24
+
+
+def narrowest(column: Column) -> int:
+    """Counts the characters that a column needs: its figures whole; its words whole too, up to `_WORD_WIDTH` of one."""
+    texts = (column.title, *column.cells)
+    if column.right:
+        return max(map(len, texts))
+    return min(max(len(word) for text in texts for word in text.split(" ")), _WORD_WIDTH)
 
 
 def natural_width(table: Table, *, gap: int) -> int:
-    """Counts the characters that a table takes; a column of words may wrap and counts for at most `_TEXT_WIDTH`."""
-    widths = [max(map(len, (column.title, *column.cells))) for column in table.columns]
-    shown = [wide if column.right else min(wide, _TEXT_WIDTH) for column, wide in zip(table.columns, widths, strict=True)]
+    """Counts the characters that a table takes; words may wrap and count for `_TEXT_WIDTH`, or for the longest of them."""
+    widest = [max(map(len, (column.title, *column.cells))) for column in table.columns]
+    shown = [max(narrowest(column), min(wide, _TEXT_WIDTH)) for column, wide in zip(table.columns, widest, strict=True)]
     return sum(shown) + gap * (len(shown) - 1)
+
+
+def widths(table: Table, room: int, *, gap: int) -> list[int]:
+    """Gives each column its characters: all that it takes; where `room` is short, columns of words wrap, the widest first.
+
+    A figure is never cut, nor is a word broken for the sake of others: what is still too wide runs over.
+    """
+    given = [max(map(len, (column.title, *column.cells))) for column in table.columns]
+    least = [narrowest(column) for column in table.columns]
+    while sum(given) + gap * (len(given) - 1) > room and given != least:
+        given[max((i for i, needs in enumerate(least) if given[i] > needs), key=given.__getitem__)] -= 1
+    return given
 
 
 def fit(table: Table, width: int, *, gap: int) -> Table:

@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.layout import Article, Item, Mood, Section, Table, fit, natural_width
+from mrl_sweep.report.content.layout import Article, Item, Mood, Section, Table, fit, natural_width, widths
 from mrl_sweep.report.content.sections import sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.render import Look, escape
@@ -153,20 +153,22 @@ class _Page:
         columns = table.columns
         gap = _GAP if natural_width(table, gap=_GAP) <= room else _TIGHT
         grid = RichTable(box=None, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
-        for i, column in enumerate(columns):
-            wraps = not column.right
+        given = widths(table, room, gap=gap)
+        for i, (column, wide) in enumerate(zip(columns, given, strict=True)):
             grid.add_column(
                 self._safe(column.title),
                 justify="right" if column.right else "left",
-                no_wrap=not wraps,
+                no_wrap=column.right,
                 overflow="fold",
-                min_width=None if wraps else max(map(len, (column.title, *column.cells))) + (margin if i == 0 else 0),
+                width=wide + (margin if i == 0 else 0),
             )
         for i, (first, *rest) in enumerate(zip(*(column.cells for column in columns), strict=True)):
             style = _STYLES[table.moods[i]] + (" bold" if i == table.chosen else "")
             marked = f"{_MARK if i == table.chosen else ''}{first}" if table.chosen is not None else first
             grid.add_row(*(Text(self._safe(cell)) for cell in (marked, *rest)), style=style)
+        self._console.width = self._look.width + max(0, sum(given) + gap * (len(given) - 1) - room)
         self._console.print(Padding(grid, (0, 0, 0, _INDENT)))
+        self._console.width = self._look.width
         self.notes(table.notes)
 
     def _room(self, table: Table) -> int:
