@@ -23,7 +23,20 @@ from mrl_sweep.ranking.ranked_space import RankedSpace, prefixes, rotations
 from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_depth
 from mrl_sweep.record import record
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import FLOAT32, SEED, Advice, Basis, Collection, Configuration, Embeddings, Float32Array, Ranks, TopDocuments
+from mrl_sweep.types import (
+    FLOAT32,
+    NOT_RETRIEVED,
+    SEED,
+    Advice,
+    Basis,
+    Collection,
+    Configuration,
+    Embeddings,
+    Float32Array,
+    Ranks,
+    TopDocuments,
+    full_size,
+)
 
 if TYPE_CHECKING:
     from mrl_sweep.deploying.indexes.measurement import IndexMeasurement
@@ -91,6 +104,8 @@ def unfit_candidates(embeddings: Embeddings, ranks: Ranks) -> dict[Configuration
     """Candidates that fail whatever their scores, with the reason: nothing tells their documents apart."""
     if any(advice.code == "collapsed-embeddings" for advice in embeddings.warnings):
         return dict.fromkeys(ranks.candidates, "collapsed embeddings: all document vectors are alike")
+    if _all_tied(ranks):
+        return dict.fromkeys(ranks.candidates, "at full size every judged document ties with all others")
     if ranks.zero_prefixes is None:
         return {}
     counts = dict(zip(ranks.candidates, ranks.zero_prefixes.tolist(), strict=True))
@@ -101,6 +116,14 @@ def unfit_candidates(embeddings: Embeddings, ranks: Ranks) -> dict[Configuration
         for candidate, n in counts.items()
         if n - at_full > ZERO_SHARE * ranks.n_documents
     }
+
+
+def _all_tied(ranks: Ranks) -> bool:
+    """Whether full size orders nothing: the documents or the queries are zero vectors, or all documents point one way."""
+    full = ranks.candidates.index(full_size(ranks.candidates))
+    tied = ranks.tied[full][ranks.above[full] != NOT_RETRIEVED]
+    others = ranks.n_documents - 2  # the query's own document may be left out
+    return others > 0 and len(tied) > 0 and bool((tied >= others).all())
 
 
 def rank_all(

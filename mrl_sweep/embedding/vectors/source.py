@@ -289,7 +289,8 @@ def _checked(table: VectorFile, order: IntArray | None, side: Side, on_event: On
     unit = True
     for start in range(0, n, step):
         block = table.rows[start : start + step] if order is None else table.rows[order[start : start + step]]
-        rows = np.ascontiguousarray(block, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite here, and refused below
+            rows = np.ascontiguousarray(block, dtype=np.float32)
         squared = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
         bad += (np.flatnonzero(~np.isfinite(rows).all(axis=1)) + start).tolist()
         zero += (np.flatnonzero(squared < ZERO_SQUARED_NORM) + start).tolist()
