@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from mrl_sweep.embedding.hosted.model import HostedModel
 from mrl_sweep.embedding.protocol import Embedder, PartlyEncoded, Role, VectorSource
-from mrl_sweep.errors import EnvironmentFault, InputError
+from mrl_sweep.errors import InputError
 from mrl_sweep.record import record
 from mrl_sweep.types import Advice, FloatArray
 from mrl_sweep.words import percent, plural
@@ -111,16 +111,15 @@ def verify_api(embedder: Embedder | VectorSource, texts: Sequence[str], small_di
     full_dim = embedder.full_dim
     if not wanted or not 0 < small_dim < full_dim:
         raise InputError(f"cannot verify {len(wanted):,} texts at {small_dim:,} of {full_dim:,} dimensions", "--verify-api N")
-    size = embedder.batching.texts
-    parts = [_compare(embedder, wanted[i : i + size], small_dim) for i in range(0, len(wanted), size)]
+    parts = [(cut, *_normalised(own)) for cut, (own,) in _in_batches(embedder, wanted, small_dim, [None])]
     return ApiCheck(
         name=embedder.name,
         dim=small_dim,
         full_dim=full_dim,
         texts=len(wanted),
-        most_difference=float(max(abs(cut - own).max() for cut, own, _ in parts)),
-        least_cosine=float(min((cut * own).sum(axis=1).min() for cut, own, _ in parts)),
-        unit_length=all(bool((abs(lengths - 1) < 1e-3).all()) for _, _, lengths in parts),
+        most_difference=float(max(abs(cut - own).max() for cut, _, own in parts)),
+        least_cosine=float(min((cut * own).sum(axis=1).min() for cut, _, own in parts)),
+        unit_length=all(bool((abs(lengths - 1) < 1e-3).all()) for _, lengths, _ in parts),
     )
 
 
@@ -132,17 +131,15 @@ def verify_codes(
     Raises as `verify_api` does.
     """
     wanted = [text for text in texts if text.strip()]
-    if not isinstance(embedder, HostedModel) or not wanted:
+    requested = [one for one in embedder.codes if one in precisions] if isinstance(embedder, HostedModel) else []
+    if not isinstance(embedder, HostedModel) or not wanted or not requested:
         return ()
-    requested, size = [one for one in embedder.codes if one in precisions], embedder.batching.texts
     alike: dict[str, list[float]] = {precision: [] for precision in requested}
-    for part in (wanted[i : i + size] for i in range(0, len(wanted), size)) if requested else ():
-        full = embedder.at_size(part, Role.DOCUMENT, embedder.full_dim)
-        _, cut = _normalised(full[:, :dim].astype(np.float64))
-        for precision in requested:
-            codes = embedder.at_size(part, Role.DOCUMENT, dim, precision)
-            own = (codes > 0) == (cut > 0) if precision == "binary" else _normalised(codes.astype(np.float64))[1] * cut
-            alike[precision] += (own.mean(axis=1) if precision == "binary" else own.sum(axis=1)).tolist()
+    for cut, coded in _in_batches(embedder, wanted, dim, requested):
+        for precision, codes in zip(requested, coded, strict=True):
+            bits = precision == "binary"
+            shares = ((codes > 0) == (cut > 0)).mean(axis=1) if bits else (_normalised(codes)[1] * cut).sum(axis=1)
+            alike[precision] += shares.tolist()
     return tuple(
         CodeCheck(
             name=embedder.name,
@@ -155,20 +152,21 @@ def verify_codes(
     )
 
 
-def _compare(embedder: HostedModel, texts: Sequence[str], dim: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Both sides at unit length, (n, dim) float64, and the (n,) lengths of the vendor's own."""
-    try:
-        full = embedder.encode(texts, Role.DOCUMENT).vectors
-    except PartlyEncoded as part:
-        raise part.reason from None
-    own = embedder.at_size(texts, Role.DOCUMENT, dim)
-    if own.shape != (len(texts), dim):
-        raise EnvironmentFault(f"{embedder.name} answered with {own.shape[1]:,} dimensions instead of {dim:,}")
-    _, cut = _normalised(full[:, :dim].astype(np.float64))
-    lengths, own_unit = _normalised(own.astype(np.float64))
-    return cut, own_unit, lengths
+def _in_batches(
+    embedder: HostedModel, texts: Sequence[str], dim: int, codes: Sequence[str | None]
+) -> Iterator[tuple[FloatArray, list[FloatArray]]]:
+    """For each batch the full vectors cut to `dim`, at unit length, and what the vendor sends at that size under each code."""
+    size = embedder.batching.texts
+    for part in (texts[start : start + size] for start in range(0, len(texts), size)):
+        try:
+            full = embedder.encode(part, Role.DOCUMENT).vectors
+        except PartlyEncoded as partly:
+            raise partly.reason from None
+        own = [embedder.at_size(part, Role.DOCUMENT, dim, code).astype(np.float64) for code in codes]
+        yield _normalised(full[:, :dim].astype(np.float64))[1], own
 
 
 def _normalised(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The rows' lengths, and the rows at unit length."""
     lengths = np.linalg.norm(rows, axis=1)
     return lengths, rows / np.maximum(lengths, 1e-15)[:, None]
