@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from mrl_sweep.embedding.local.model_files import ModelFiles
-from mrl_sweep.embedding.local.weights import AGAIN, refuse_missing_weights, refuse_pointers
+from mrl_sweep.embedding.local.model_files import AGAIN, ModelFiles, refuse_missing_weights, refuse_pointers
 from mrl_sweep.embedding.model_families import Prompts, json_in, read_json, saved_settings
 from mrl_sweep.embedding.protocol import ModelOptions
 from mrl_sweep.errors import InputError
