@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.harness import Bar, Table, main
 from benchmarks.projection import docstrings
 from mrl_sweep.deploying.index_spec import LiveIndex
+from mrl_sweep.deploying.layouts import table_bytes
 from mrl_sweep.deploying.pgvector import connected, text_of, uses_index
-from mrl_sweep.deploying.pgvector_bytes import table_bytes
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.types import Configuration, Float32Array
 

@@ -98,6 +98,32 @@ def parse_index(text: str) -> IndexSpec:
     return IndexSpec(factory, tuple(parameters))
 
 
+_FAISS_CODES: Final = {
+    "float32": "Flat",
+    "float16": "SQfp16",
+    "int8": "SQ8",
+    "int4": "SQ4",
+    "rabitq": "RaBitQ",
+    "binary": "LSH",
+}
+
+
+def faiss_code(precision: str) -> str:
+    """Says the precision in FAISS's word; a FAISS word is its own."""
+    return _FAISS_CODES.get(precision, precision)
+
+
+def is_graph(structure: str) -> bool:
+    """Whether a structure is a graph over all vectors, and not one over the lists of an IVF."""
+    return "hnsw" in structure.lower() and not structure.startswith("IVF")
+
+
+def links(structure: str) -> int:
+    """Reads the m of a graph: of `HNSW16`, of `pgvector:hnsw(m=16)`; 16 where none is named."""
+    match = re.search(r"HNSW(\d+)|\bm=(\d+)", structure)
+    return int(match[1] or match[2]) if match else 16
+
+
 FLOAT_BYTES: Final = 4
 ID_BYTES: Final = 8
 

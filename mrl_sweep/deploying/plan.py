@@ -21,7 +21,7 @@ from mrl_sweep.deploying.bill import (
 )
 from mrl_sweep.deploying.findings import Finding, Findings, bytes_in_memory
 from mrl_sweep.deploying.index_spec import COMMON, canonical_index, index_bytes, parse_index
-from mrl_sweep.deploying.scaling import Outlook, outlook, uses_index
+from mrl_sweep.deploying.scaling import Outlook, outlook
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.record import record
@@ -89,13 +89,21 @@ class Evaluated:
         """Looks up what was built, which alone has a latency: a Flat index too, and a funnel, which is one of two stages."""
         if base.rescore and parse_index(index).is_flat and self.findings[base].cost.p50_ms is not None:
             return self.findings[base]
-        built = [f for c, f in self.findings.items() if replace(c, index=EXACT) == base and uses_index(f, index)]
+        built = [f for c, f in self.findings.items() if replace(c, index=EXACT) == base and _stands_in(f, index)]
         return next((finding for finding in built if finding.acceptable), built[-1] if built else None)
 
     def indexes(self, base: Configuration) -> tuple[str, ...]:
         """Names the structures that these codes were measured in, without their search parameters."""
         built = [c.index for c in self.findings if c.index != EXACT and replace(c, index=EXACT) == base]
         return tuple(dict.fromkeys(parse_index(index).factory for index in built))
+
+
+def _stands_in(finding: Finding, index: str) -> bool:
+    """Whether it was measured in this index: with these search parameters too, where `index` names some."""
+    if finding.configuration.index == EXACT:
+        return False
+    wanted, measured = parse_index(index), parse_index(finding.configuration.index)
+    return wanted.factory == measured.factory and (not wanted.parameters or wanted.parameters == measured.parameters)
 
 
 def make_plan(request: PlanRequest, run: Evaluated) -> Plan:

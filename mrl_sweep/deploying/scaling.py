@@ -79,14 +79,6 @@ def outlook(finding: Finding, docs: int, findings: Iterable[Finding], n_document
     return Outlook(**_speeds(finding, peers, times, exponent, error), recall=recall, note=note)
 
 
-def uses_index(finding: Finding, index: str) -> bool:
-    """Tells whether it was measured with this index: the search parameters too, where `index` names some."""
-    if finding.configuration.index == EXACT:
-        return False
-    wanted, measured = parse_index(index), parse_index(finding.configuration.index)
-    return wanted.factory == measured.factory and (not wanted.parameters or wanted.parameters == measured.parameters)
-
-
 def _alike(one: Finding, other: Finding) -> bool:
     """Whether they are of one structure over one kind of code, whatever their sizes and efforts."""
     a, b = one.configuration, other.configuration

@@ -8,33 +8,22 @@ from __future__ import annotations
 import datetime
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Final
 
-from mrl_sweep.deploying.index_spec import index_bytes, parse_index
-from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, step_begins, table_bytes
+from mrl_sweep.deploying.index_spec import faiss_code, is_graph, links
+from mrl_sweep.deploying.layouts import LAYOUTS, VectorType, step_begins, table_bytes
 from mrl_sweep.errors import InputError
-from mrl_sweep.ranking.codes.precision import HAMMING, bytes_per_vector
+from mrl_sweep.ranking.codes.precision import HAMMING
 from mrl_sweep.record import record
 from mrl_sweep.types import EXACT, Advice, Basis, Configuration
 from mrl_sweep.words import did_you_mean
 
 DEFAULT_TARGET: Final = "faiss"
 ANY_PRECISION: Final = "*"
-_CHUNK: Final = 1024
-"""Vectors that sqlite-vec keeps together."""
-
-_FAISS_CODES: Final = {
-    "float32": "Flat",
-    "float16": "SQfp16",
-    "int8": "SQ8",
-    "int4": "SQ4",
-    "rabitq": "RaBitQ",
-    "binary": "LSH",
-}
 
 
 @record(kw_only=True)
@@ -127,8 +116,8 @@ class Target:
             return f"{self.title} offers no {configuration.precision}: it has {', '.join(self.precisions)}"
         if not offer.takes(configuration.dim):
             return f"{self.title} indexes up to {offer.most_dims:,} dimensions as {offer.called}, not {configuration.dim:,}"
-        if offer.layout and configuration.index != EXACT and _is_graph(configuration.index) != _is_graph(offer.index):
-            own = "graphs" if _is_graph(offer.index) else "its one exhaustive search"
+        if offer.layout and configuration.index != EXACT and is_graph(configuration.index) != is_graph(offer.index):
+            own = "graphs" if is_graph(offer.index) else "its one exhaustive search"
             return f"bytes of {self.title} are known of {own}, not of {configuration.index}"
         return self._no_rescoring(configuration, full) if configuration.rescore else ""
 
@@ -179,7 +168,7 @@ class Target:
             "dim": configuration.dim,
             "full": full,
             "called": offer.called,
-            "m": _links(offer.index if configuration.index == EXACT else configuration.index),
+            "m": links(offer.index if configuration.index == EXACT else configuration.index),
             "candidates": candidates,
             "factor": factor,
             "effort": max(max(40, k) if effort is None else effort, candidates if configuration.rescore else 0),
@@ -190,63 +179,6 @@ class Target:
         rescored = {one.purpose for one in fitting if one.rescored and configuration.rescore}
         chosen = [one for one in fitting if one.rescored == (one.purpose in rescored)]
         return tuple((one, Template(one.text).substitute(values)) for one in chosen)
-
-
-def faiss_code(precision: str) -> str:
-    """Says the precision in FAISS's word; a FAISS word is its own."""
-    return _FAISS_CODES.get(precision, precision)
-
-
-def _stand_in(structure: str, configuration: Configuration, docs: int) -> int | None:
-    return index_bytes(f"{parse_index(structure).factory},{faiss_code(configuration.precision)}", configuration.dim, docs)
-
-
-def _pgvector(kind: VectorType) -> Callable[[str, Configuration, int], int | None]:
-    def layout(structure: str, configuration: Configuration, docs: int) -> int | None:
-        return hnsw_bytes(kind, configuration.dim, docs, m=_links(structure))
-
-    return layout
-
-
-def _weaviate(least_bits: int, bits: int, beside: int) -> Callable[[str, Configuration, int], int | None]:
-    """Rotated codes: the dimension rounded up to a multiple of 64, and to `least_bits`; the graph is the stand-in's."""
-
-    def layout(structure: str, configuration: Configuration, docs: int) -> int | None:
-        with_vectors = index_bytes(f"{parse_index(structure).factory},Flat", configuration.dim, docs)
-        if with_vectors is None:
-            return None
-        rotated = -(-configuration.dim // 64) * 64
-        code = max(rotated * bits, least_bits) // 8 + beside
-        return with_vectors - 4 * configuration.dim * docs + code * docs
-
-    return layout
-
-
-def _sqlite_vec(_structure: str, configuration: Configuration, docs: int) -> int:
-    """Chunks of 1,024 vectors each, the last one as large as the others."""
-    return -(-docs // _CHUNK) * _CHUNK * bytes_per_vector(configuration.precision, configuration.dim)
-
-
-LAYOUTS: Final[Mapping[str, Callable[[str, Configuration, int], int | None]]] = {
-    "": _stand_in,
-    "pgvector:vector": _pgvector(VectorType.VECTOR),
-    "pgvector:halfvec": _pgvector(VectorType.HALFVEC),
-    "pgvector:bit": _pgvector(VectorType.BIT),
-    "sqlitevec": _sqlite_vec,
-    "weaviate:rq8": _weaviate(0, 8, 16),
-    "weaviate:rq1": _weaviate(256, 1, 8),
-}
-"""(structure, configuration, documents) -> bytes of the index, by the name in targets.toml."""
-
-
-def _is_graph(structure: str) -> bool:
-    return "hnsw" in structure.lower() and not structure.startswith("IVF")
-
-
-def _links(structure: str) -> int:
-    """The m of a graph: of `HNSW16`, of `pgvector:hnsw(m=16)`; 16 where none is named."""
-    match = re.search(r"HNSW(\d+)|\bm=(\d+)", structure)
-    return int(match[1] or match[2]) if match else 16
 
 
 @cache

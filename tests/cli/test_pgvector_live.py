@@ -11,8 +11,8 @@ import pytest
 
 from mrl_sweep.deploying.index_spec import LiveIndex
 from mrl_sweep.deploying.indexes.answers import Trial
+from mrl_sweep.deploying.layouts import table_bytes
 from mrl_sweep.deploying.pgvector import connected, measure_live, text_of, uses_index
-from mrl_sweep.deploying.pgvector_bytes import table_bytes
 from mrl_sweep.deploying.targets import target_named
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Qrels, Vectors

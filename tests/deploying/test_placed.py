@@ -8,7 +8,7 @@ import pytest
 
 from mrl_sweep.deploying.bill import PlanRequest
 from mrl_sweep.deploying.findings import Cost, Finding
-from mrl_sweep.deploying.pgvector_bytes import PAGE_BYTES, VectorType, hnsw_bytes, table_bytes
+from mrl_sweep.deploying.layouts import PAGE_BYTES, VectorType, hnsw_bytes, table_bytes
 from mrl_sweep.deploying.plan import Evaluated, Plan, make_plan
 from mrl_sweep.report.plan import plan_article
 from mrl_sweep.report.render import Format, render

@@ -9,10 +9,9 @@ from typing import get_type_hints
 import pytest
 
 from mrl_sweep.deploying.index_spec import index_bytes
-from mrl_sweep.deploying.pgvector_bytes import VectorType, hnsw_bytes, table_bytes
+from mrl_sweep.deploying.layouts import LAYOUTS, VectorType, hnsw_bytes, table_bytes
 from mrl_sweep.deploying.targets import (
     ANY_PRECISION,
-    LAYOUTS,
     Offer,
     Statement,
     Target,

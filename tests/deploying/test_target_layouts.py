@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mrl_sweep.deploying.pgvector_bytes import PAGE_BYTES, VectorType, hnsw_bytes, rows_per_page, step_begins, table_bytes
+from mrl_sweep.deploying.layouts import PAGE_BYTES, VectorType, hnsw_bytes, rows_per_page, step_begins, table_bytes
 
 MEASURED_AT_400 = {
     # dim: bytes of index a vector as vector, halfvec, bit

@@ -1,7 +1,8 @@
-"""pgvector's bytes in closed form: HNSW tuples on 8 KiB pages, and the table's heap with its TOAST.
+"""The bytes of a target's index over its own pages and codes, by the name of the layout in targets.toml (`LAYOUTS`).
 
-From the page layout of PostgreSQL (`bufpage.h`, `heaptoast.h`) and of pgvector 0.8 (`hnsw.h`, `hnswbuild.c`), both held against
-a live server in the tests. Tuples are never split, so the bytes of a vector are a staircase in its dimensions.
+pgvector's are of the page layout of PostgreSQL (`bufpage.h`, `heaptoast.h`) and of pgvector 0.8 (`hnsw.h`, `hnswbuild.c`), both
+held against a live server in the tests: HNSW tuples on 8 KiB pages, and the table's heap with its TOAST. Tuples are never split,
+so the bytes of a vector are a staircase in its dimensions.
 """
 
 from __future__ import annotations
@@ -9,9 +10,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
+
+from mrl_sweep.deploying.index_spec import faiss_code, index_bytes, links, parse_index
+from mrl_sweep.ranking.codes.precision import bytes_per_vector
+from mrl_sweep.types import Configuration
 
 PAGE_BYTES: Final = 8192
 _HNSW_ROOM: Final = PAGE_BYTES - 24 - 8
@@ -166,3 +172,49 @@ def _whole_rows(kind: VectorType, dim: int) -> int:
 
 def _aligned(size: int) -> int:
     return -(-size // 8) * 8
+
+
+_VECTORS_A_CHUNK: Final = 1024
+"""Vectors that sqlite-vec keeps together."""
+
+
+def _stand_in(structure: str, configuration: Configuration, docs: int) -> int | None:
+    return index_bytes(f"{parse_index(structure).factory},{faiss_code(configuration.precision)}", configuration.dim, docs)
+
+
+def _pgvector(kind: VectorType) -> Callable[[str, Configuration, int], int | None]:
+    def layout(structure: str, configuration: Configuration, docs: int) -> int | None:
+        return hnsw_bytes(kind, configuration.dim, docs, m=links(structure))
+
+    return layout
+
+
+def _weaviate(least_bits: int, bits: int, beside: int) -> Callable[[str, Configuration, int], int | None]:
+    """Rotated codes: the dimension rounded up to a multiple of 64, and to `least_bits`; the graph is the stand-in's."""
+
+    def layout(structure: str, configuration: Configuration, docs: int) -> int | None:
+        with_vectors = index_bytes(f"{parse_index(structure).factory},Flat", configuration.dim, docs)
+        if with_vectors is None:
+            return None
+        rotated = -(-configuration.dim // 64) * 64
+        code = max(rotated * bits, least_bits) // 8 + beside
+        return with_vectors - 4 * configuration.dim * docs + code * docs
+
+    return layout
+
+
+def _sqlite_vec(_structure: str, configuration: Configuration, docs: int) -> int:
+    """Chunks of 1,024 vectors each, the last one as large as the others."""
+    return -(-docs // _VECTORS_A_CHUNK) * _VECTORS_A_CHUNK * bytes_per_vector(configuration.precision, configuration.dim)
+
+
+LAYOUTS: Final[Mapping[str, Callable[[str, Configuration, int], int | None]]] = {
+    "": _stand_in,
+    "pgvector:vector": _pgvector(VectorType.VECTOR),
+    "pgvector:halfvec": _pgvector(VectorType.HALFVEC),
+    "pgvector:bit": _pgvector(VectorType.BIT),
+    "sqlitevec": _sqlite_vec,
+    "weaviate:rq8": _weaviate(0, 8, 16),
+    "weaviate:rq1": _weaviate(256, 1, 8),
+}
+"""(structure, configuration, documents) -> bytes of the index, by the name in targets.toml."""
