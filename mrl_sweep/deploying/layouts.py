@@ -28,7 +28,7 @@ _POINTER: Final = 4
 _ELEMENT_HEADER: Final = 72
 """Type, level, ten heap addresses of 6 bytes, the address of the neighbours."""
 _LINKS: Final = 16
-"""pgvector's own m, which the steps of the staircase are told for."""
+"""pgvector's own m, for which the steps of the staircase are counted."""
 _LEVELS: Final = 8
 """A level is reached by one vector in m of the level below: with m = 16 the ninth by one in four billion."""
 

@@ -34,7 +34,7 @@ def embed(
     query_model: Embedder | VectorSource | None = None,
     on_event: OnEvent = ignore,
 ) -> Embeddings:
-    """Full-size vectors of all documents (memory-mapped) and of the evaluated queries (in memory).
+    """Returns the full-size vectors of all documents (memory-mapped) and of the evaluated queries (in memory).
 
     `query_model` makes those of the queries where they have a model of their own, of the same space. Texts that the store holds
     are not embedded again, and a model that has nothing to do is never opened. Whatever stops it, what was embedded is kept: the
@@ -61,7 +61,7 @@ def embed(
 
 
 def known_facts(model: Embedder | VectorSource, store: Store, role: Role = Role.DOCUMENT) -> ModelFacts | None:
-    """What the store knows of the model, else what the model says when it is opened; None for vectors that exist already.
+    """Returns what the store knows of the model, else what the model says when opened; None for vectors that exist already.
 
     It refuses a size before hours of embedding.
     """
@@ -268,7 +268,7 @@ BYTES_PER_TOKEN: Final = 4
 
 @record(kw_only=True)
 class Amount:
-    """One role's texts: how many there are, how many have vectors in the store, how many different ones are to be embedded.
+    """An amount counts one role's texts: all, those with vectors in the store, and the different ones that are to be embedded.
 
     `characters` are those of the latter, prompts included; `tokens` is an estimate from their bytes.
     """
@@ -287,7 +287,7 @@ class Amount:
 
 @record(kw_only=True)
 class DryRun:
-    """What a run would do. `price` (US dollars) is None where no price is known; `price_from` says whose figure it is.
+    """A dry run says what a run would send. `price` (US dollars) is None where none is known; `price_from` says whose it is.
 
     `price_per_million` is that of the documents' model, `query_price_per_million` that of the queries'.
     """
@@ -301,7 +301,7 @@ class DryRun:
 
     @property
     def tokens(self) -> int:
-        """An estimate."""
+        """Estimates the tokens of both roles."""
         return self.documents.tokens + self.queries.tokens
 
     @property

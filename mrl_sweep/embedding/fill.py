@@ -42,7 +42,7 @@ def windows(texts: Iterable[str], most: int, most_characters: int = WINDOW_CHARA
 
 
 def batches(texts: Sequence[str], batching: Batching) -> list[IntArray]:
-    """Row numbers into `texts`: longest first where the provider pads, never more than it wants at a time."""
+    """Cuts `texts` into row numbers: longest first where the provider pads, never more than it wants at a time."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     order = np.argsort(-lengths, kind="stable") if batching.by_length else np.arange(len(texts))
     if batching.characters is None:
@@ -57,7 +57,7 @@ def batches(texts: Sequence[str], batching: Batching) -> list[IntArray]:
 
 
 def encodable(text: str) -> str:
-    """The text with U+FFFD for lone surrogates, which JSON can hold and no tokenizer takes."""
+    """Puts U+FFFD in the place of lone surrogates, which JSON can hold and no tokenizer takes."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -74,7 +74,7 @@ _UNIT_TOLERANCE: Final = 1e-3
 
 @record(kw_only=True)
 class Filling:
-    """What to fill a space with: `total` texts (None: unknown) of one role, and how to name the i-th in a message.
+    """A filling is what fills a space: `total` texts (None: unknown) of one role, and how to name the i-th in a message.
 
     `texts` is called for them once, and again where stored vectors turn out to be damaged. `alone`: others were given other texts
     at the same time, so that nobody looks at what they put, and rewrites it.
@@ -90,7 +90,7 @@ class Filling:
 
 @record
 class Filled:
-    """Where each text's vector lies, how many had to be embedded, and which texts are empty."""
+    """A filled space says where each text's vector lies, how many had to be embedded, and which texts are empty."""
 
     locations: IntArray
     n_embedded: int

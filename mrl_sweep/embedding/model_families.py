@@ -22,7 +22,7 @@ LAYER_NORM: Final = "layer-norm"
 
 @record
 class Family:
-    """One family of models. `pattern` is searched in the model's name, lower case.
+    """A family is what is known of models whose name, in lower case, holds `pattern`.
 
     `trained` are the prefixes it was trained for, full size left out; `any_from`: any prefix from that size on was trained, and
     `trained` names the published ones. Prompts are those a model's own configuration may leave out; None: not known, ask it.
@@ -74,7 +74,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
 
 
 def family_of(*names: str) -> Family | None:
-    """The family that one of these names (of a model, a folder, a base model) belongs to."""
+    """Finds the family that one of these names (of a model, a folder, a base model) belongs to."""
     for name in names:
         for family in FAMILIES:
             if re.search(family.pattern, name.lower()):
@@ -92,7 +92,7 @@ def refuse_non_prefix(family: Family | None, name: str) -> None:
 
 
 def trained_dims(family: Family | None, full: int, folder: Path | None = None) -> tuple[int, ...]:
-    """The sizes below `full` that the model was trained to be cut at, descending; empty where nothing is known.
+    """Returns the sizes below `full` that the model was trained to be cut at, descending; empty where nothing is known.
 
     Looked up in the family table, then `matryoshka_dimensions` in config.json, then the MatryoshkaLoss block that
     sentence-transformers writes into a model card. "Any size" stands for the published sizes and the halvings.
@@ -107,7 +107,7 @@ def trained_dims(family: Family | None, full: int, folder: Path | None = None) -
 
 
 def halvings(full: int, least: int = 32) -> list[int]:
-    """The full size halved again and again, down to `least`; full size itself left out."""
+    """Halves the full size again and again, down to `least`; full size itself is left out."""
     sizes = []
     while (full := full // 2) >= least:
         sizes.append(full)
@@ -115,19 +115,19 @@ def halvings(full: int, least: int = 32) -> list[int]:
 
 
 def says_matryoshka(folder: Path | None) -> bool:
-    """Whether the model's own config.json calls it a Matryoshka model, with sizes or without."""
+    """Tells whether the model's own config.json calls it a Matryoshka model, with sizes or without."""
     config = read_json(folder / "config.json") if folder else {}
     return bool(config.get("is_matryoshka") or config.get("matryoshka_dimensions"))
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A model's JSON file as a dict; empty where there is none or it is not one."""
+    """Reads a model's JSON file as a dict; empty where there is none or it is not one."""
     document = json_in(path)
     return document if isinstance(document, dict) else {}
 
 
 def json_in(path: Path) -> Any:
-    """What a model's JSON file holds; None where there is none, or nothing that can be read."""
+    """Reads what a model's JSON file holds; None where there is none, or nothing that can be read."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -151,7 +151,7 @@ _ROLE_PROMPTS: Final = {Role.QUERY: ("query",), Role.DOCUMENT: ("document", "pas
 
 @record
 class Prompts:
-    """The text put before each query and each document, and where it comes from."""
+    """Prompts are the texts put before each query and each document, and where they come from."""
 
     query: str
     document: str
@@ -162,7 +162,7 @@ class Prompts:
 
 
 def prompts_of(folder: Path | None, family: Family | None, options: ModelOptions) -> Prompts:
-    """The prompts that are given (by text, or by name of one of the model's), else the model's own, else its family's, else none.
+    """Chooses the prompts: given ones (as text, or by name of one of the model's), else the model's, its family's, or none.
 
     The same choice as sentence-transformers' `encode_query` and `encode_document`: a default prompt is not applied to either.
     """
@@ -182,12 +182,12 @@ def prompts_of(folder: Path | None, family: Family | None, options: ModelOptions
 
 
 def saved_settings(folder: Path | None) -> dict[str, Any]:
-    """config_sentence_transformers.json; empty where the model has none."""
+    """Reads config_sentence_transformers.json; empty where the model has none."""
     return read_json(folder / "config_sentence_transformers.json") if folder else {}
 
 
 def candidate_dims(dims: str | tuple[int, ...], full: int, trained: tuple[int, ...] = ()) -> tuple[int, ...]:
-    """The sizes to measure, ascending, the full size always among them; `dims` is what `settings.parsing.parse_dims` returns.
+    """Returns the sizes to measure, ascending, full size among them; `dims` is what `settings.parsing.parse_dims` returns.
 
     `auto` is the model's trained sizes, else halvings down to 32; `every:8` is each multiple of 8. Raises `InputError` for a
     size above the model's.
@@ -207,12 +207,12 @@ def candidate_dims(dims: str | tuple[int, ...], full: int, trained: tuple[int, .
 
 
 def transformed(transform: str | None, rows: Float32Array) -> Float32Array:
-    """The rows as the family wants them cut; `rows` themselves where it wants nothing."""
+    """Prepares the rows as the family wants them cut; `rows` themselves where it wants nothing."""
     return layer_norm(rows) if transform == LAYER_NORM else rows
 
 
 def layer_norm(rows: Float32Array) -> Float32Array:
-    """Each row less its mean, over the root of its variance (biased, plus 1e-5), as torch's layer_norm without weights."""
+    """Divides each row less its mean by the root of its variance (biased, plus 1e-5), as torch's layer_norm without weights."""
     centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
     variance = np.square(centred).mean(axis=1, keepdims=True)
     return np.asarray(centred / np.sqrt(variance + 1e-5), dtype=np.float32)

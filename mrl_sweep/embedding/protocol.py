@@ -17,7 +17,7 @@ GUESSED: Final = frozenset({"pooling-guessed", "prompts-not-used"})
 
 
 class Role(StrEnum):
-    """What a text is to the model: many models put another prompt before a query than before a document."""
+    """A role is what a text is to the model: many models put another prompt before a query than before a document."""
 
     DOCUMENT = "document"
     QUERY = "query"
@@ -25,7 +25,7 @@ class Role(StrEnum):
 
 @record(kw_only=True)
 class ModelOptions:
-    """How a model is to be opened, as the command line has it; None leaves the choice to the model or the provider.
+    """Options say how a model is opened, as the command line has it; None leaves the choice to the model or the provider.
 
     `query_prompt` and `document_prompt` are a prompt's text, or the name of one that the model brings along. `processes` > 1
     encodes in that many processes. `cache_dir` keeps digests of local weights between runs.
@@ -47,9 +47,11 @@ class ModelOptions:
 
 @record(kw_only=True)
 class Batching:
-    """How a provider wants its texts: at most `texts` and `characters` a call, alike in length (`by_length`) where it pads,
-    and how many `calls` it takes at a time. Vectors wait at most `flush_s` until they are stored, which is what a kill costs;
-    those of a `paid` provider do not wait. Texts are held `window` at a time, few enough for memory and enough to sort by length.
+    """Batching is how a provider wants its texts.
+
+    At most `texts` and `characters` a call, alike in length (`by_length`) where it pads; and how many `calls` at a time. Vectors
+    wait at most `flush_s` until they are stored, which is what a kill costs; those of a `paid` provider do not wait. Texts are
+    held `window` at a time, few enough for memory and enough to sort by length.
     """
 
     texts: int = 32
@@ -63,7 +65,7 @@ class Batching:
 
 @record
 class Encoded:
-    """One batch: (n, dim) float32 `vectors`; (n,) `tokens` read and whether the text was `truncated`, None where unknown."""
+    """A batch is encoded: (n, dim) float32 `vectors`, and (n,) `tokens` read and `truncated`, None where that is not known."""
 
     vectors: Float32Array
     tokens: IntArray | None = None
@@ -87,21 +89,21 @@ class PartlyEncoded(Exception):
 
 @runtime_checkable
 class Embedder(Protocol):
-    """A model that turns texts into vectors of its full size.
+    """An embedder turns texts into vectors of its full size.
 
     Making one is cheap: the model is opened by `facts` or the first `encode`, and `identity` needs neither.
     """
 
     @property
     def name(self) -> str:
-        """What a person calls the model."""
+        """Returns what a person calls the model."""
         ...
 
     @property
     def batching(self) -> Batching: ...
 
     def identity(self, role: Role) -> Mapping[str, Any]:
-        """Everything that decides a text's vector, JSON-able: vectors are stored under it. Never a key or a password."""
+        """Returns everything that decides a text's vector, JSON-able: vectors are stored under it. Never a key or a password."""
         ...
 
     def facts(self) -> ModelFacts:
@@ -109,7 +111,7 @@ class Embedder(Protocol):
         ...
 
     def encode(self, texts: Sequence[str], role: Role) -> Encoded:
-        """The vectors of these texts, in this order, at full size, the role's prompt applied. May be called from threads.
+        """Encodes these texts, in this order, at full size, the role's prompt applied. May be called from threads.
 
         Raises `PartlyEncoded` where only some came back.
         """
@@ -122,7 +124,7 @@ class Embedder(Protocol):
 
 @record(kw_only=True)
 class Brought:
-    """One role's vectors that existed already, checked, in the collection's order.
+    """A role's vectors existed already; they are checked, and in the collection's order.
 
     `origin` is the file or table, `model` what goes into the report's manifest, `zero` the rows whose vectors are zero.
     """
@@ -136,17 +138,17 @@ class Brought:
 
 @runtime_checkable
 class VectorSource(Protocol):
-    """Vectors that exist already and only have to be matched with the collection."""
+    """A source has vectors that exist already and only have to be matched with the collection."""
 
     @property
     def name(self) -> str: ...
 
     def identity(self, role: Role) -> Mapping[str, Any]:
-        """What is known of the vectors before they are read, JSON-able: the content of files, a table's name."""
+        """Returns what is known of the vectors before they are read, JSON-able: the content of files, a table's name."""
         ...
 
     def load(self, collection: Collection, role: Role, *, on_event: OnEvent) -> Brought:
-        """The role's vectors; of queries that are documents, the documents' own.
+        """Reads the role's vectors; of queries that are documents, the documents' own.
 
         Raises `InputError` where they do not fit the collection or are not finite.
         """

@@ -14,7 +14,7 @@ from mrl_sweep.words import did_you_mean, nearest, printable
 
 
 def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | VectorSource:
-    """The provider of `wordllama`, `vectors:FOLDER`, `pgvector:DSN?table=NAME`, `openai:`, `voyage:`, `cohere:` or
+    """Opens the provider of `wordllama`, `vectors:FOLDER`, `pgvector:DSN?table=NAME`, `openai:`, `voyage:`, `cohere:` or
     `gemini:MODEL`, or of a sentence-transformers name or folder; no model is opened yet.
 
     Raises InputError for a name that means nothing, EnvironmentFault where the provider is not installed.

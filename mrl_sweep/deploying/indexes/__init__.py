@@ -1,1 +1,1 @@
-"""FAISS: what is deployed, measured. Importing this package imports FAISS's neighbours only; `measure` imports FAISS itself."""
+"""Indexes built, searched, weighed and timed. Only `measurement` can be imported without FAISS."""

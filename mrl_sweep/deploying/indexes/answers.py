@@ -29,7 +29,9 @@ _CELLS_AT_ONCE: Final = 4_000_000
 
 @record
 class Answers:
-    """The returned documents of each query, best first: `rows`, `scores` (n_queries, depth); -1 and -inf where there are fewer.
+    """Answers are the returned documents of each query, best first.
+
+    `rows`, `scores` (n_queries, depth); -1 and -inf where there are fewer.
 
     `tails` holds, for queries whose last score goes on beyond the depth, the rows of the other documents with that score.
     """
@@ -40,7 +42,7 @@ class Answers:
 
 
 def collect_answers(search: Search, queries: Float32Array, depth: int, *, own_rows: IntArray | None, n_documents: int) -> Answers:
-    """The best `depth` documents of each query without its own, and all that tie with the last of them.
+    """Collects the best `depth` documents of each query without its own, and all that tie with the last of them.
 
     An index cuts a group of equal scores by insertion order, which flatters a corpus that lists its relevant documents
     first (sign codes tie in thousands). So a group that straddles the cut-off is fetched whole.
@@ -67,7 +69,7 @@ def collect_answers(search: Search, queries: Float32Array, depth: int, *, own_ro
 
 
 def judged_ranks(answers: Answers, qrels: Qrels) -> tuple[IntArray, IntArray]:
-    """`above` and `tied` (n_pairs,) of every judgment within its query's list; NOT_RETRIEVED and 0 where it was not returned."""
+    """Counts `above` and `tied` (n_pairs,) of every judgment in its query's list; NOT_RETRIEVED and 0 where it is not there."""
     queries = qrels.queries
     above = np.full(len(queries), NOT_RETRIEVED, np.int64)
     tied = np.zeros(len(queries), np.int64)
@@ -91,7 +93,7 @@ def judged_ranks(answers: Answers, qrels: Qrels) -> tuple[IntArray, IntArray]:
 
 
 def agree(answers: Answers, expected: Answers) -> bool:
-    """Whether two searches returned the same documents, up to those whose scores differ by no more than `SAME_SCORE`.
+    """Tells whether two searches returned the same documents, up to those whose scores differ by no more than `SAME_SCORE`.
 
     Both must hold the same queries; the shorter width counts.
     """
@@ -112,7 +114,7 @@ def agree(answers: Answers, expected: Answers) -> bool:
 
 
 def without_own(rows: IntArray, own_rows: IntArray | None) -> tuple[IntArray, IntArray]:
-    """Lists with each query's own document taken out and the rest moved up, -1 behind them; and the order that does so."""
+    """Takes each query's own document out of its list and moves the rest up, -1 behind them; returns the order too."""
     dropped = rows < 0
     if own_rows is not None:
         dropped = dropped | (rows == own_rows[:, None])
@@ -142,7 +144,7 @@ _QUERIES_AT_ONCE = 256
 
 @record(kw_only=True)
 class Trial:
-    """What an index is tried on: documents, queries, judgments, and how deep lists go.
+    """A trial is what an index is tried on: documents, queries, judgments, and how deep lists go.
 
     `queries` (n_queries, dim) are of full size as the documents are, or cut as an index takes them. `own_rows` (n_queries,) are
     the documents that queries do not get back, -1 for none; None where no query has one.
@@ -157,17 +159,17 @@ class Trial:
 
     @property
     def k(self) -> int:
-        """How many documents one search asks for, so that `depth` are left without the query's own."""
+        """Returns how many documents one search asks for, so that `depth` are left without the query's own."""
         return self.depth + (self.own_rows is not None)
 
     def only(self, rows: IntArray) -> Trial:
-        """The same for these of the queries; judgments are still those of all."""
+        """Keeps these of the queries; judgments are still those of all."""
         own = None if self.own_rows is None else self.own_rows[rows]
         return replace(self, queries=np.ascontiguousarray(self.queries[rows]), own_rows=own)
 
 
 def search_all(index: FaissIndex, trial: Trial, stage: str, on_event: OnEvent = ignore) -> tuple[IntArray, IntArray, Answers]:
-    """`above`, `tied` (n_pairs,) and the answers; a query without direction ties all documents, whatever the index returns.
+    """Searches every query: `above`, `tied` (n_pairs,) and the answers. A query without direction ties all documents.
 
     Queries whose own document is in the corpus are searched apart, since an index with a shortlist must make it longer.
     """

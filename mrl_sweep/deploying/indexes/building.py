@@ -40,19 +40,19 @@ SAMPLE_BYTES: Final = 2**30
 
 @record(kw_only=True)
 class IndexCut:
-    """What is cut from full-size rows before they reach an index: how many numbers, and how they compare."""
+    """A cut is what reaches an index of full-size rows: how many numbers, and how they compare."""
 
     dim: int
     similarity: Similarity = Similarity.COSINE
 
     def apply(self, rows: Float32Array) -> Float32Array:
-        """(n, full) -> (n, dim) float32: truncated, renormalised. Zero rows stay zero."""
+        """Truncates and renormalises: (n, full) -> (n, dim) float32. Zero rows stay zero."""
         return unit_prefix(rows, self.dim, similarity=self.similarity)
 
 
 @record
 class Built:
-    """A filled index and what it took. `certified` is False where it was trained on fewer vectors than FAISS advises."""
+    """An index is built, and took so long. `certified` is False where it was trained on fewer vectors than FAISS advises."""
 
     index: FaissIndex
     train_s: float
@@ -63,7 +63,7 @@ class Built:
 
 
 def prefix_rows(vectors: Vectors, cut: IndexCut, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Float32Array]:
-    """The corpus in row order as blocks of cut rows; no more than one block of full-size rows is held."""
+    """Yields the corpus in row order as blocks of cut rows; no more than one block of full-size rows is held."""
     step = max(1, block_bytes // (4 * vectors.dim))
     for start in range(0, len(vectors), step):
         yield cut.apply(vectors.read(start, min(start + step, len(vectors))))
@@ -154,7 +154,7 @@ _MOST_TRIED: Final = 4096
 
 
 def refuse_too_few(spec: IndexSpec, need: TrainingNeed, n_documents: int) -> None:
-    """InputError where the index cannot be trained or filled at all."""
+    """Raises InputError where the index cannot be trained or filled at all."""
     if n_documents == 0:
         raise InputError("there is no document to index", "check the collection's corpus")
     if n_documents < need.least:
@@ -200,7 +200,7 @@ _LOCK = threading.Lock()
 
 @contextlib.contextmanager
 def captured_warnings() -> Iterator[list[str]]:
-    """`WARNING …` lines that reach descriptor 2 inside the block, each different one once; whatever else is written passes.
+    """Catches the `WARNING …` lines that reach descriptor 2 inside the block, each once; whatever else is written passes.
 
     The list is complete when the block has ended. Descriptors belong to the process: while one block captures, another
     captures nothing.
@@ -273,7 +273,7 @@ _MEASURED: Final = ("train_s", "build_s", "resident_bytes", "certified")
 
 @record
 class IndexShelf:
-    """A folder of `NAME.faiss` files, each beside a `NAME.json` written last that tells what it was built from.
+    """A shelf is a folder of `NAME.faiss` files, each beside a `NAME.json` written last that says what it was built from.
 
     `content` identifies the vectors (a digest of the documents' embeddings); search parameters and queries play no part.
     """
@@ -282,7 +282,7 @@ class IndexShelf:
     content: str
 
     def take(self, vectors: Vectors, cut: IndexCut, spec: IndexSpec, *, seed: int) -> Built | None:
-        """The index as it was built, with the times it took then; None where there is none, or not a whole one."""
+        """Reads the index as it was built, with the times it took then; None where there is none, or not a whole one."""
         facts = self._facts(vectors, cut, spec, seed)
         path = self._path(facts)
         try:

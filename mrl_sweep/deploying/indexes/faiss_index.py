@@ -35,7 +35,7 @@ _ENOUGH_FOR_STATISTICS: Final = 65_536
 
 @contextlib.contextmanager
 def limited_threads(n_threads: int | None) -> Iterator[int]:
-    """FAISS's own threads inside the block (None leaves them); yields the number in force and restores what was before."""
+    """Sets FAISS's own threads for the block (None leaves them); yields the number in force and restores what was before."""
     before = int(faiss.omp_get_max_threads())
     if n_threads is not None:
         faiss.omp_set_num_threads(n_threads)
@@ -47,7 +47,7 @@ def limited_threads(n_threads: int | None) -> Iterator[int]:
 
 @record
 class FaissIndex:
-    """One FAISS index and what its scores mean: `sign` -1 turns its distances into scores (higher is better)."""
+    """This wraps one FAISS index and what its scores mean: `sign` -1 turns its distances into scores (higher is better)."""
 
     spec: IndexSpec
     handle: Any
@@ -84,14 +84,14 @@ class FaissIndex:
             self._attempt("fill", self.handle.add_with_ids, rows, np.arange(before, before + len(rows), dtype=np.int64))
 
     def search(self, queries: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
-        """(rows, scores), both (n_queries, k), best first; row -1 and score -inf where fewer were found."""
+        """Returns (rows, scores), both (n_queries, k), best first; row -1 and score -inf where there are fewer."""
         k = min(k, len(self))
         distances, rows = self.handle.search(queries, k)
         scores = np.where(rows < 0, np.float32(-np.inf), self.sign * distances).astype(np.float32, copy=False)
         return rows.astype(np.int64, copy=False), scores
 
     def leaving_own_out(self) -> FaissIndex:
-        """This index as it must be searched when each query's own document will be dropped from what it returns."""
+        """Returns the index to search when each query's own document will be dropped from what it returns."""
         return self
 
     def set_parameters(self, parameters: tuple[tuple[str, int], ...]) -> None:
@@ -104,14 +104,14 @@ class FaissIndex:
                 raise InputError(f"index {self.spec.factory} has no search parameter {name}", hint) from error
 
     def shorten_training(self) -> None:
-        """One round wherever training iterates: enough to see whether the index can be built at all."""
+        """Trains one round wherever training iterates: enough to see whether the index can be built at all."""
         for part in _parts(self.handle):
             for name in ("niter", "niter_pq", "max_iter", "train_iters"):
                 if hasattr(part, name):
                     setattr(part, name, 1)
 
     def size_bytes(self) -> int:
-        """What `faiss.serialize_index` would return, counted while it is written to nowhere: no second copy in memory."""
+        """Counts what `faiss.serialize_index` would return, while it is written to nowhere: no second copy in memory."""
         total = 0
 
         def count(block: bytes) -> int:
@@ -133,7 +133,7 @@ class FaissIndex:
 
 
 def make_index(spec: IndexSpec, dim: int, similarity: Similarity) -> FaissIndex:
-    """An empty index by inner product; by L2 where FAISS has no other, which ranks alike on unit vectors (cosine only)."""
+    """Makes an empty index by inner product; by L2 where FAISS has no other, which ranks unit vectors alike (cosine only)."""
     try:
         return FaissIndex(spec, faiss.index_factory(dim, spec.factory, faiss.METRIC_INNER_PRODUCT), 1)
     except (RuntimeError, MemoryError) as error:
@@ -168,7 +168,7 @@ _FILLED_AT_ONCE: Final = re.compile(r"(?:^|,)NSG")
 
 
 def respelt(factory: str, dim: int) -> str:
-    """The string as FAISS can read it, in its own letters and with the codes of its lists; "" where there is none to fill."""
+    """Spells the string as FAISS reads it, in its own letters and with codes for its lists; "" where none can be filled."""
     words = re.sub(r"[A-Za-z]+", lambda word: _WORDS.get(word[0].lower(), word[0]), re.sub(r"\s*[,;]\s*", ",", factory))
     tight = words.replace(" ", "").strip(",")
     if _FILLED_AT_ONCE.search(tight):
@@ -185,7 +185,7 @@ def _is_read(factory: str, dim: int) -> bool:
 
 
 def tunable_parameters(index: FaissIndex) -> tuple[str, ...]:
-    """The names of the search parameters worth sweeping that this index has: `nprobe`, `efSearch`, `k_factor_rf`."""
+    """Names the search parameters worth sweeping that this index has: `nprobe`, `efSearch`, `k_factor_rf`."""
     space: Any = faiss.ParameterSpace()
     space.initialize(index.handle)
     names = {space.parameter_ranges.at(i).name for i in range(space.parameter_ranges.size())}
@@ -193,7 +193,7 @@ def tunable_parameters(index: FaissIndex) -> tuple[str, ...]:
 
 
 def list_count(index: FaissIndex) -> int:
-    """How many inverted lists the index has, 0 where it has none."""
+    """Returns how many inverted lists the index has, 0 where it has none."""
     try:
         return int(faiss.extract_index_ivf(index.handle).nlist)
     except RuntimeError:
@@ -202,23 +202,23 @@ def list_count(index: FaissIndex) -> int:
 
 @record
 class TwoStage(FaissIndex):
-    """A funnel as FAISS runs it: `shortlist` documents found on the prefix, reranked by the whole vector."""
+    """This is a funnel as FAISS runs it: `shortlist` documents of the prefix, reranked by the whole vector."""
 
     shortlist: int
 
     def search(self, queries: Float32Array, k: int) -> tuple[IntArray, Float32Array]:
-        """As `FaissIndex.search`, never more than the shortlist. FAISS multiplies k by a float and cuts: hence the half."""
+        """Searches as `FaissIndex` does, in the shortlist alone. FAISS multiplies k by a float and cuts: hence the half."""
         k = max(1, min(k, self.shortlist, len(self)))
         self.handle.k_factor = (min(self.shortlist, len(self)) + 0.5) / k
         return FaissIndex.search(self, queries, k)
 
     def leaving_own_out(self) -> FaissIndex:
-        """The own document takes a place on the shortlist that is not its due."""
+        """Makes the shortlist longer by the place that the own document takes."""
         return replace(self, shortlist=self.shortlist + 1)
 
 
 def make_two_stage(name: str, small: int, shortlist: int, large: int, similarity: Similarity) -> TwoStage:
-    """An empty two-stage index over rows of `large` columns: it cuts (and for cosine renormalises) the prefix by itself."""
+    """Makes an empty two-stage index over rows of `large` columns: it cuts (and for cosine renormalises) the prefix by itself."""
     first = faiss.IndexPreTransform(faiss.IndexFlatIP(small))
     if similarity is Similarity.COSINE:
         first.prepend_transform(faiss.NormalizationTransform(small, 2.0))
@@ -227,13 +227,13 @@ def make_two_stage(name: str, small: int, shortlist: int, large: int, similarity
 
 
 def read_index(path: Path, spec: IndexSpec, *, sign: int) -> FaissIndex:
-    """An index written by `FaissIndex.write`; RuntimeError where the file holds none."""
+    """Reads an index that `FaissIndex.write` wrote; RuntimeError where the file holds none."""
     return FaissIndex(spec, faiss.read_index(str(path)), sign)
 
 
 @record
 class TrainingNeed:
-    """How many training vectors an index cannot do without, should have (39 a centroid), and can make use of (256)."""
+    """An index needs so many training vectors at least, should have (39 a centroid), and can make use of (256)."""
 
     least: int
     advised: int
@@ -241,7 +241,7 @@ class TrainingNeed:
 
 
 def training_need(index: FaissIndex) -> TrainingNeed:
-    """From the centroids and axes that the parts of the index learn; 1 for those that learn only ranges or means."""
+    """Adds up what the parts of the index learn, centroids and axes; 1 for those that learn only ranges or means."""
     clusters, axes = max(_clusters(index.handle), default=1), max(_axes(index.handle), default=1)
     advised = _FEWEST_PER_CENTROID * clusters if clusters > 1 else axes
     return TrainingNeed(max(clusters, axes), max(advised, axes), max(_MOST_PER_CENTROID * clusters, _ENOUGH_FOR_STATISTICS))
@@ -308,7 +308,7 @@ WORTH_THREADS: Final = 20_000
 
 
 def topic_labels(queries: Float32Array) -> IntArray:
-    """(n_queries,) the topic of each query vector, from 0 on; all -1 where the queries are too few for two topics."""
+    """Gives each query vector a topic, (n_queries,) from 0 on; all -1 where the queries are too few for two topics."""
     n_topics = min(MOST_TOPICS, len(queries) // QUERIES_PER_TOPIC)
     if n_topics < 2:
         return np.full(len(queries), -1, np.int64)

@@ -23,7 +23,7 @@ from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Ranks
 
 @record(kw_only=True)
 class IndexBudget:
-    """What measuring one candidate may cost beyond building and searching it once.
+    """A budget is what measuring one candidate may cost beyond building and searching it once.
 
     `latency_s` and `throughput_s` are seconds per candidate, raised to `share_of_build` of the build time for indexes that
     take long anyway, at most to `most_latency_s` and `most_throughput_s`: a build of hours, or one that a laptop slept
@@ -42,7 +42,7 @@ class IndexBudget:
     seed: int = 0
 
     def seconds(self, build_s: float, n_points: int = 1) -> tuple[float, float]:
-        """How long single queries and batches are timed at each of the points that a build of `build_s` serves."""
+        """Returns how long single queries and batches are timed at each of the points that a build of `build_s` serves."""
         allowed_s = self.share_of_build * build_s / n_points
         return (
             max(self.latency_s, min(allowed_s, self.most_latency_s)),
@@ -52,7 +52,7 @@ class IndexBudget:
 
 @record(kw_only=True)
 class IndexMeasurement:
-    """What one index returned and cost.
+    """A measurement is what one index returned and cost.
 
     `above`, `tied` (n_pairs,) as in `Ranks`, within the returned list; `top_rows`, `top_scores` (n_queries, depth).
     """
@@ -67,7 +67,7 @@ class IndexMeasurement:
 
 
 def merge_measurements(exact: Ranks, measured: Sequence[IndexMeasurement]) -> Ranks:
-    """The exact ranks with those of the indexes behind them, so that both go through one scorer and one decision."""
+    """Puts the ranks of the indexes behind the exact ones, so that both go through one scorer and one decision."""
     if not measured:
         return exact
     candidates = (*exact.candidates, *(one.candidate for one in measured))
@@ -104,21 +104,21 @@ Clock = Callable[[], float]
 
 @record
 class Latency:
-    """Percentiles of single-query search time in milliseconds; `p99_ms` is None below 100 calls."""
+    """Latency holds percentiles of single-query search time in milliseconds; `p99_ms` is None below 100 calls."""
 
     p50_ms: float
     p99_ms: float | None
 
     @classmethod
     def of(cls, times_s: Sequence[float]) -> Self:
-        """The percentiles of so many timed calls, in seconds."""
+        """Takes the percentiles of calls that took `times_s`."""
         places = np.arange(len(times_s))
         p50, p99 = 1000 * np.interp([0.50 * places[-1], 0.99 * places[-1]], places, np.sort(times_s))
         return cls(float(p50), float(p99) if len(times_s) >= FEWEST_CALLS_FOR_P99 else None)
 
 
 def at_depth(lists: npt.NDArray[Any], depth: int, fill: float) -> npt.NDArray[Any]:
-    """The first `depth` columns, with `fill` where there are fewer."""
+    """Takes the first `depth` columns, with `fill` where there are fewer."""
     out = np.full((len(lists), depth), fill, lists.dtype)
     out[:, : lists.shape[1]] = lists[:, :depth]
     return out
@@ -166,7 +166,7 @@ def measure_throughput(
     batch: int = 256,
     clock: Clock = time.perf_counter,
 ) -> float | None:
-    """Queries per second of `search_batch(start, stop)` over the real queries in batches, at least one batch, then to the budget.
+    """Counts queries per second of `search_batch(start, stop)` over the real queries, at least one batch, then to the budget.
 
     Batches begin small and double, so that a slow index overruns the budget by one small batch at most. The first one wakes the
     threads and counts only where it takes the whole budget. None without queries.
@@ -192,7 +192,7 @@ def measure_throughput(
 
 
 def anonymous_bytes() -> int | None:
-    """Resident memory of this process without mapped files, in bytes; None where the system does not tell (not Linux).
+    """Reads this process' resident memory without mapped files, in bytes; None where the system does not tell (not Linux).
 
     Freed memory is handed back first where the C library can do that: what an earlier index left would hide the next one.
     """

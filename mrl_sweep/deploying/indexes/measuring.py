@@ -180,7 +180,7 @@ def over_a_sample(
     budget: IndexBudget,
     on_event: OnEvent = ignore,
 ) -> tuple[IndexMeasurement, ...]:
-    """The points with what the same index does over the documents `rows`, ascending: from two sizes its growth is read.
+    """Adds to the points what the same index does over the documents `rows`, ascending: from two sizes its growth is read.
 
     A search effort that the sample does not need stays without. InputError where the sample is too small to train on.
     """

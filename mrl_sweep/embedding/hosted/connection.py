@@ -25,7 +25,7 @@ _SHOWN_CHARACTERS: Final = 240
 
 
 class Key:
-    """An API key that no message, debugger or log shows by accident: only `reveal` gives it."""
+    """A key hides itself from messages, debuggers and logs: only `reveal` gives it."""
 
     __slots__ = ("_value",)
 
@@ -42,7 +42,7 @@ class Key:
 
 
 def find_key(variables: Sequence[str]) -> Key | None:
-    """The key in the first of these environment variables that is set; None without one.
+    """Reads the key from the first of these environment variables that is set; None without one.
 
     Raises InputError, without its value, for a key that no HTTP header can hold.
     """
@@ -56,7 +56,7 @@ def find_key(variables: Sequence[str]) -> Key | None:
 
 
 def hidden(text: str, key: Key | None) -> str:
-    """A vendor's words fit for a message: without the key, without control characters, and short."""
+    """Makes a vendor's words fit for a message: without the key, without control characters, and short."""
     if key is not None:
         text = text.replace(key.reveal(), "[key]")
     return printable(" ".join(text.split()), _SHOWN_CHARACTERS)
@@ -64,7 +64,7 @@ def hidden(text: str, key: Key | None) -> str:
 
 @record
 class Address:
-    """A base URL without user, password, query or trailing slash."""
+    """An address is a base URL without user, password, query or trailing slash."""
 
     url: str
 
@@ -74,7 +74,7 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is this machine."""
+        """Tells whether it is this machine's."""
         if self.host == "localhost":
             return True
         try:
@@ -84,12 +84,12 @@ class Address:
 
     @property
     def in_clear(self) -> bool:
-        """Whether texts and key cross a network unencrypted."""
+        """Tells whether texts and key cross a network unencrypted."""
         return urlsplit(self.url).scheme == "http" and not self.is_local
 
 
 def address(url: str) -> Address:
-    """The address of a base URL. Raises InputError for one that is none, or that carries a password or a query."""
+    """Reads a base URL. Raises InputError for one that is none, or that carries a password or a query."""
     url = url.strip()
     try:
         parts = urlsplit(url)

@@ -28,7 +28,7 @@ class NoSuchSize(InputError):
 
 
 def open_hosted(provider: str, model: str, options: ModelOptions, patience: Patience | None = None) -> HostedModel:
-    """The model of a vendor; nothing is asked yet, and the key is looked for when the first text has to be sent.
+    """Returns the model of a vendor; nothing is asked yet, and the key is looked for when the first text has to be sent.
 
     Raises InputError for an address that is none, an option that no vendor has, or a model whose sizes are not prefixes.
     """
@@ -64,7 +64,7 @@ class HostedModel:
 
     @property
     def full_dim(self) -> int:
-        """The model's full size; asks the vendor where it is not known."""
+        """Returns the model's full size; asks the vendor where it is not known."""
         if self._dim is None:
             try:
                 self._dim = int(self._ask(EmbedRequest(texts=["size"], role=Role.QUERY)).shape[1])
@@ -128,11 +128,11 @@ class HostedModel:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The precisions of which the vendor gives codes of its own."""
+        """Names the precisions of which the vendor gives codes of its own."""
         return self._vendor.codes
 
     def at_size(self, texts: Sequence[str], role: Role, dim: int, code: str | None = None) -> Float32Array:
-        """(n, dim) the vendor's own vectors of a size, or its own codes of them, as it gives them.
+        """Asks for (n, dim) vectors of a size that the vendor makes itself, or for its own codes of them.
 
         Raises InputError where it has no such size or code.
         """

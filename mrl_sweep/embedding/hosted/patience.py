@@ -1,6 +1,6 @@
-"""What can go wrong with a call, how often it is tried again, and how long is waited in between.
+"""How often a call that failed is tried again, and how long is waited in between.
 
-What a vendor asks for is waited, the rest backs off with jitter, and all of it is bounded.
+Where a vendor names a time, that is waited; else waits double, with jitter; all of it is bounded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mrl_sweep.record import record
 
 
 class Transient(Exception):
-    """A failure that another try may mend. `retry_after_s` is what the vendor asks for; `unreachable`: nobody listens there."""
+    """Another try may mend this failure. `retry_after_s` is what the vendor asks for; `unreachable`: nobody listens there."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, unreachable: bool = False) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class Transient(Exception):
 
 
 class Garbled(Transient):
-    """An answer that is no answer to the question. `rows` are the texts it got wrong, where that can be told."""
+    """The answer does not answer the question. `rows` are the texts that it got wrong, where that can be told."""
 
     def __init__(self, message: str, rows: Sequence[int] = ()) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ _KEPT = "what was embedded is kept; run the same command again to go on"
 
 @record(kw_only=True)
 class Patience:
-    """How often and how long a batch is tried. All in seconds.
+    """Patience says how often and how long a batch is tried. All in seconds.
 
     Between tries it waits what the vendor asks for, else `first_s` doubled each time up to `most_s`, less a random part of up to
     a half; never more than `total_s` for one batch. `unreachable` bounds the tries where nobody listens, `garbled` those with
@@ -59,13 +59,13 @@ class Patience:
     chance: Callable[[], float] = random.random
 
     def most(self, fault: Transient) -> int:
-        """How many tries this kind of fault is worth."""
+        """Returns how many tries this kind of fault is worth."""
         if fault.unreachable:
             return self.unreachable
         return self.garbled if isinstance(fault, Garbled) else self.attempts
 
     def wait_s(self, fault: Transient, attempt: int) -> float:
-        """How long to wait after the `attempt`-th try, in seconds."""
+        """Returns how long to wait after the `attempt`-th try, in seconds."""
         if fault.retry_after_s is not None:
             return fault.retry_after_s
         return min(self.most_s, self.first_s * 2.0 ** (attempt - 1)) * (1 - 0.5 * self.chance())
@@ -116,7 +116,7 @@ def patiently(call: Callable[[], T], title: str, patience: Patience, gate: Gate)
 
 
 def given_up(fault: Transient, title: str, attempts: int | None = None) -> EnvironmentFault:
-    """The fault for a user where trying again has not helped."""
+    """Makes the fault that a user reads where trying again has not helped."""
     tries = f" ({attempts} {'try' if attempts == 1 else 'tries'})" if attempts else ""
     wait = f"; it asks to wait {fault.retry_after_s:,.0f} s" if fault.retry_after_s else ""
     hint = f"is the server running, and --base-url right? {_KEPT}" if fault.unreachable else _KEPT

@@ -1,4 +1,4 @@
-"""What an HTTP answer means: vectors, wait, too long, or never; told by its structure first and by its words last."""
+"""What an HTTP answer means: vectors, wait, too long, or never; read off its structure first and its words last."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READ_BYTES: Final = 1 << 20
 
 
 class Meaning(StrEnum):
-    """What follows from an answer that holds no vectors."""
+    """A meaning says what follows from an answer that holds no vectors."""
 
     WAIT = "wait"
     TOO_LONG = "too long"
@@ -48,7 +48,7 @@ class Refused(Exception):
 
 @record
 class Complaint:
-    """What an answer says of a fault: machine-readable `codes`, `options` of the request it is about, `words` for a person.
+    """A complaint is a fault as an answer tells it: `codes` for machines, `options` of the request, `words` for a person.
 
     `status` is that of HTTP, or of the body where a gateway answers 200 with an error inside. `page`: a web page answered, whose
     title the words are.
@@ -176,7 +176,7 @@ _HINTS: Final = {
 
 
 def complaint_of(reply: Reply) -> Complaint | None:
-    """What the answer complains of; None where it is a success without an error in it."""
+    """Reads what the answer complains of; None where it is a success without an error in it."""
     succeeded = 200 <= reply.status < 300
     try:
         document = json.loads(reply.body if succeeded else reply.body[:_READ_BYTES])
@@ -199,7 +199,7 @@ def complaint_of(reply: Reply) -> Complaint | None:
 
 
 def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -> Meaning:
-    """What follows from a complaint: by its codes first, then the status, then the words. `waits`: it says when to ask again."""
+    """Decides what follows from a complaint: by codes, then the status, then the words. `waits`: it says when to ask again."""
     status, words = complaint.status, complaint.words
     if (status == 429 or http_status == 429) and (pair := _ASKED_AND_ALLOWED.search(words)):
         allowed, wanted = (int(number.replace(",", "") or 0) for number in pair.groups())
@@ -268,7 +268,7 @@ def _redirected(reply: Reply, title: str, url: str, key: Key | None) -> InputErr
         target = urlsplit(urljoin(url, reply.headers.get("location", "")))
         to = hidden(f"{target.scheme}://{target.hostname or '?'}{target.path}", key)
     except ValueError:
-        to = "an address that is none"
+        to = "an address that is not valid"
     return InputError(
         f"{title}: {url} redirects to {to}, which was not followed: key and texts were not sent there",
         "if that is the right address, give it with --base-url",

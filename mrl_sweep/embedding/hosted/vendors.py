@@ -24,7 +24,7 @@ PRICES_AS_OF: Final = "May 2026"
 
 
 class Vendor(ABC):
-    """A vendor's API, and one of its models. Making one connects to nothing.
+    """A vendor describes an API and one of its models. Making one connects to nothing.
 
     `url` is the vendor's own address; `url_variable` and `key_variables` are the environment variables that its own client reads.
     `models` matches the names that only this vendor has, `well_known` are names to which a misspelt one may be near, `prices` are
@@ -57,54 +57,54 @@ class Vendor(ABC):
 
     @property
     def full_dim(self) -> int | None:
-        """The full size where it is known before asking; None: the first answer tells."""
+        """Returns the full size where it is known before asking; None: the first answer tells."""
         return self.family.full if self.family else None
 
     @classmethod
     def list_price(cls, model: str) -> float | None:
-        """US dollars a million tokens, as the vendor listed it at `PRICES_AS_OF`; None where we do not know it."""
+        """Returns US dollars a million tokens, as the vendor listed it at `PRICES_AS_OF`; None where it is not known."""
         return next((price for name, price in cls.prices.items() if re.fullmatch(name, model)), None)
 
     def key(self) -> Key | None:
-        """The key for this vendor; None where another server is asked and none is set. Raises InputError."""
+        """Finds the key for this vendor; None where another server is asked and none is set. Raises InputError."""
         key = find_key(self.key_variables)
         if key is None and self.own_address:
             raise InputError(f"no API key for {self.title}", f"export {self.key_variables[0]}=…")
         return key
 
     def headers(self, key: Key | None) -> dict[str, str]:
-        """The HTTP headers that carry the key."""
+        """Makes the HTTP headers that carry the key."""
         return {"Authorization": f"Bearer {key.reveal()}"} if key else {}
 
     def parameters(self, role: Role) -> dict[str, Any]:  # noqa: ARG002
-        """What goes with the texts and decides their vectors, besides model and size."""
+        """Names what goes with the texts and decides their vectors, besides model and size."""
         return {}
 
     def options(self, request: EmbedRequest) -> dict[str, Any]:
-        """The parameters of the request's role, and its size where it names one."""
+        """Joins the parameters of the request's role with its size, where it names one."""
         size = {} if request.dim is None else {self.size_option: request.dim}
         return {**self.parameters(request.role), **size}
 
     @abstractmethod
     def document(self, request: EmbedRequest) -> tuple[str, Mapping[str, Any]]:
-        """The path below the address, and the JSON document that is posted to it."""
+        """Returns the path below the address, and the JSON document that is posted to it."""
 
     @abstractmethod
     def rows(self, answer: Any, request: EmbedRequest) -> Float32Array:
-        """(n, dim) numbers in the texts' order, out of the JSON document that came back. Raises Garbled."""
+        """Takes (n, dim) numbers in the texts' order out of the JSON document that came back. Raises Garbled."""
 
     def read(self, reply: Reply, request: EmbedRequest) -> Float32Array:
-        """(n, dim) vectors in the texts' order, or the vendor's own codes as `wire.decoded` gives them. Raises Garbled."""
+        """Reads (n, dim) vectors in the texts' order, or the vendor's own codes as `wire.decoded` gives them. Raises Garbled."""
         rows = self.rows(parsed(reply), request)
         return decoded(rows, request.code) if request.code else rows
 
     def advice(self) -> Iterator[Advice]:
-        """What a user of this vendor's model has to know."""
+        """Yields what a user of this vendor's model has to know."""
         yield from ()
 
 
 class OpenAi(Vendor):
-    """OpenAI, and every server that speaks as it does (TEI, vLLM, Ollama, LM Studio, Infinity, llama.cpp).
+    """OpenAI speaks this format, and so does every server like it (TEI, vLLM, Ollama, LM Studio, Infinity, llama.cpp).
 
     300,000 tokens and 2,048 texts a call at OpenAI; 32 texts at TEI, which many others keep too.
     """
@@ -135,7 +135,7 @@ class OpenAi(Vendor):
         return super().full_dim if self.own_address else None
 
     def headers(self, key: Key | None) -> dict[str, str]:
-        """The key, and what OpenAI's own client sends for the variables of its users."""
+        """Adds to the key what OpenAI's own client sends for the variables of its users."""
         named = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
         chosen = {header: os.environ[variable] for header, variable in named.items() if os.environ.get(variable)}
         lines = (line.partition(":") for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines())
@@ -158,7 +158,7 @@ class OpenAi(Vendor):
 
 
 class Voyage(Vendor):
-    """1,000 texts and, for the largest models, 120,000 tokens a call; 1,024 dimensions unless more are asked for."""
+    """Voyage takes 1,000 texts and, for the largest models, 120,000 tokens a call; it gives 1,024 dimensions unless asked."""
 
     provider = "voyage"
     title = "Voyage"
@@ -184,7 +184,7 @@ class Voyage(Vendor):
 
 
 class Cohere(Vendor):
-    """96 texts a call; answers come in the texts' order, without an index."""
+    """Cohere takes 96 texts a call and answers in the texts' order, without an index."""
 
     provider = "cohere"
     title = "Cohere"
@@ -209,7 +209,7 @@ class Cohere(Vendor):
 
 
 class Gemini(Vendor):
-    """100 texts a call; answers come in the texts' order, without an index. Only the full size arrives unit length."""
+    """Gemini takes 100 texts a call and answers in the texts' order, without an index. Only the full size has unit length."""
 
     provider = "gemini"
     title = "Gemini"
@@ -259,7 +259,7 @@ VENDORS: Final[dict[str, type[Vendor]]] = {vendor.provider: vendor for vendor in
 
 
 def hosted_by(name: str) -> str:
-    """The provider of a model that is hosted only; "" for any other name, and for one with its owner, as the hub has them."""
+    """Names the provider of a model that is hosted only; "" for any other name, and for one with its owner, as on the hub."""
     if "/" in name:
         return ""
     return next((vendor.provider for vendor in VENDORS.values() if re.match(vendor.models, name.lower())), "")

@@ -25,7 +25,7 @@ bits a number move a vector by less, whatever range they are spread over."""
 
 @record(kw_only=True)
 class CodeCheck:
-    """The vendor's own codes of a precision, for `texts` texts at `dim` dimensions.
+    """This check compares the vendor's own codes of a precision, of `texts` texts at `dim` dimensions.
 
     `alike` is, of one bit, the share of bits that are the signs of the cut full vectors; of int8, the least cosine between a code
     and its vector.
@@ -46,7 +46,7 @@ class CodeCheck:
 
     @property
     def advice(self) -> Advice:
-        """One sentence for the report: `api-codes-verified`, or `api-codes-differ` with what follows from it."""
+        """Says it in a sentence for the report: `api-codes-verified`, or `api-codes-differ` with what follows from it."""
         bits = f"{percent(self.alike, limit=EQUAL_CODES['binary'])} of the bits"
         figure = bits if self.precision == "binary" else f"least cosine {self.alike:.6f}"
         figures = f"{plural(self.texts, 'text', 'texts')} at {self.dim:,} dimensions, {figure}"
@@ -63,7 +63,7 @@ class CodeCheck:
 
 @record(kw_only=True)
 class ApiCheck:
-    """The vendor's vectors of `dim` dimensions against the full ones, cut and normalised: what was found for `texts` texts.
+    """This check compares the vendor's vectors of `dim` dimensions with the full ones, cut and normalised, of `texts` texts.
 
     `most_difference` is the largest absolute difference of a value, both sides of unit length; `least_cosine` the smallest
     cosine; `unit_length` says whether the vendor's own vectors of that size have length one.
@@ -86,7 +86,7 @@ class ApiCheck:
 
     @property
     def advice(self) -> Advice:
-        """One sentence for the report: `api-verified`, or `api-differs` with what follows from it."""
+        """Says it in a sentence for the report: `api-verified`, or `api-differs` with what follows from it."""
         figures = f"{plural(self.texts, 'text', 'texts')} at {self.dim:,} dimensions, least cosine {self.least_cosine:.6f}"
         if self.equal:
             length = "" if self.unit_length else "; its own are not of unit length and have to be normalised"

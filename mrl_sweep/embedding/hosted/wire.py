@@ -27,7 +27,7 @@ _LITTLE_ENDIAN: Final = np.dtype("<f4")
 
 @record(kw_only=True)
 class EmbedRequest:
-    """One call: these texts, prompts applied, at `dim` dimensions; `dim` None leaves the size to the vendor.
+    """A request asks for these texts, prompts applied, at `dim` dimensions; `dim` None leaves the size to the vendor.
 
     `plain` asks without naming an encoding, for servers that know no such option. `code`: not numbers but the vendor's own codes
     are asked for, one of `WIRE_CODES`.
@@ -42,7 +42,7 @@ class EmbedRequest:
 
 @record
 class Reply:
-    """An HTTP answer as it came; header names in lower case."""
+    """A reply is an HTTP answer as it came; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -55,12 +55,12 @@ _BYTES_PER_NUMBER: Final = 32
 
 
 def most_bytes(n_texts: int, dim: int) -> int:
-    """An answer is cut off beyond what so many vectors take, however they are written."""
+    """Bounds the bytes that so many vectors take, however they are written: an answer is cut off beyond them."""
     return _ENVELOPE_BYTES + n_texts * dim * _BYTES_PER_NUMBER
 
 
 def retry_after_s(reply: Reply, now_s: float) -> float | None:
-    """How long the vendor asks to wait, in seconds: `Retry-After` as seconds or as a date, `retry-after-ms`, or Google's
+    """Reads how long the vendor asks to wait, in seconds: `Retry-After` as seconds or as a date, `retry-after-ms`, or Google's
     `retryDelay` in the body; None where it does not say.
     """
     try:
@@ -81,7 +81,7 @@ def retry_after_s(reply: Reply, now_s: float) -> float | None:
 
 
 def parsed(reply: Reply) -> Any:
-    """The JSON document of an answer. Raises Garbled for anything else: a cut body, a proxy's page."""
+    """Parses the JSON document of an answer. Raises Garbled for anything else: a cut body, a proxy's page."""
     try:
         return json.loads(reply.body)
     except (ValueError, RecursionError):
@@ -91,7 +91,7 @@ def parsed(reply: Reply) -> Any:
 
 
 def member(document: Any, *names: str) -> Any:
-    """What lies under these names, one inside the other. Raises Garbled where there is no such thing."""
+    """Takes what lies under these names, one inside the other. Raises Garbled where there is no such thing."""
     for name in names:
         if not isinstance(document, Mapping) or name not in document:
             raise Garbled(f"answered without {'.'.join(names)!r}")
@@ -100,7 +100,7 @@ def member(document: Any, *names: str) -> Any:
 
 
 def by_index(entries: Any, n: int) -> Float32Array:
-    """(n, dim) vectors from `[{"index": 0, "embedding": …}, …]` in whatever order; Garbled unless each index comes once.
+    """Reads (n, dim) vectors from `[{"index": 0, "embedding": …}, …]` in any order; Garbled unless each index comes once.
 
     A gateway that drops zero fields leaves out index 0: one index may be missing, and is then the one that no other has.
     """
@@ -119,7 +119,7 @@ def by_index(entries: Any, n: int) -> Float32Array:
 
 
 def in_order(rows: Any, n: int) -> Float32Array:
-    """(n, dim) vectors from n lists of numbers, or base64 of little-endian float32. Raises Garbled for anything else."""
+    """Reads (n, dim) vectors from n lists of numbers, or base64 of little-endian float32. Raises Garbled for anything else."""
     if not isinstance(rows, list) or len(rows) != n:
         raise Garbled(f"answered with {len(rows) if isinstance(rows, list) else 'no'} vectors for {n} texts")
     vectors = [_vector(row) for row in rows]
@@ -134,7 +134,7 @@ def in_order(rows: Any, n: int) -> Float32Array:
 
 
 def decoded(rows: Float32Array, code: str) -> Float32Array:
-    """(n, dim) what a vendor's codes are: whole numbers from -128 to 127, or -1 and 1 of bits that come highest first.
+    """Reads a vendor's codes, (n, dim): whole numbers from -128 to 127, or -1 and 1 of bits that come highest first.
 
     Raises Garbled for numbers that are none of these.
     """

@@ -114,13 +114,13 @@ def whole_weights(name: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was short: torch's own error by its name, for older backends raise a RuntimeError that only says so."""
+    """Tells whether memory was short, by the error's name or words: older backends raise a RuntimeError that only says so."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or "out of memory" in str(error).lower()
 
 
 def cannot_encode(name: str, error: Exception) -> MrlSweepError:
-    """The fault of ours, with its cause, for what a library raised over a text."""
+    """Turns what a library raised over a text into a fault of ours that says what to do."""
     if isinstance(error, MrlSweepError):
         return error
     if is_out_of_memory(error):
@@ -144,7 +144,7 @@ def _first_line(error: Exception) -> str:
 
 
 def full_size(model: Any) -> int:
-    """How many dimensions the model gives when nothing is cut."""
+    """Returns how many dimensions the model gives when nothing is cut."""
     size = getattr(model, "get_embedding_dimension", None) or getattr(model, "get_sentence_embedding_dimension", None)
     with quiet():
         dim = size() if size is not None else None
@@ -163,12 +163,12 @@ class StaticEncoder:
 
     @classmethod
     def on(cls, model: Any) -> Self | None:
-        """The encoder of such a model; None for any other."""
+        """Makes the encoder of such a model; None for any other."""
         kinds = [type(module).__name__ for module in model]
         return cls(model) if kinds[:1] == ["StaticEmbedding"] and set(kinds[1:]) <= {"Normalize"} else None
 
     def encode(self, texts: Sequence[str]) -> tuple[Float32Array, IntArray]:
-        """(n, dim) float32 vectors and (n,) numbers of tokens."""
+        """Returns (n, dim) float32 vectors and (n,) numbers of tokens."""
         import torch
 
         first, device = self._model[0], self._model.device
@@ -232,7 +232,7 @@ class TokenCounter:
                 self._seen[text] = (count, truncated)
 
     def take(self, texts: Sequence[str], prompt: str) -> tuple[IntArray, BoolArray] | tuple[None, None]:
-        """(n,) tokens read and (n,) truncated, of the texts of the batch; None where the tokeniser was not heard."""
+        """Returns (n,) tokens read and (n,) truncated of the batch's texts; None where the tokeniser was not heard."""
         entries = [self._seen.get(text) or self._seen.get(prompt + text) for text in texts]
         noted = [entry for entry in entries if entry is not None]
         if len(noted) < len(texts):

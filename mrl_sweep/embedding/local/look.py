@@ -21,7 +21,7 @@ from mrl_sweep.words import did_you_mean, first_offenders, printable
 
 @record
 class Module:
-    """One entry of modules.json: its class with its package, and its folder."""
+    """A module is one entry of modules.json: its class with its package, and its folder."""
 
     kind: str
     path: str
@@ -33,7 +33,7 @@ class Module:
 
 @record
 class ModelDescription:
-    """What a model's folder says of it: `config` is config.json, `saved` what sentence-transformers wrote beside it."""
+    """A folder describes its model: `config` is config.json, `saved` what sentence-transformers wrote beside it."""
 
     name: str
     folder: Path
@@ -76,7 +76,7 @@ def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> tuple
 
 
 def modules_of(folder: Path) -> tuple[Module, ...]:
-    """The modules that modules.json lists; none where there is no such list."""
+    """Reads the modules that modules.json lists; none where there is no such list."""
     listed = json_in(folder / "modules.json")
     entries = listed if isinstance(listed, list) else []
     if not all(isinstance(entry, dict) and "type" in entry for entry in entries):

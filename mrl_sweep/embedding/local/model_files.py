@@ -24,7 +24,7 @@ _WEIGHTLESS: Final = frozenset({".md", ".lock", ".png", ".jpg", ".pdf"})
 
 @record
 class ModelFiles:
-    """A model's files: a person's `folder`, or the snapshot of `repository` at `commit` in the local cache."""
+    """A model's files lie in a person's `folder`, or in the snapshot of `repository` at `commit` in the local cache."""
 
     name: str
     folder: Path
@@ -33,7 +33,7 @@ class ModelFiles:
 
 
 def find_model(name: str, options: ModelOptions) -> ModelFiles:
-    """The files of a folder or of a name on the Hugging Face hub; small ones are fetched where the cache has none.
+    """Finds the files of a folder or of a name on the Hugging Face hub; small ones are fetched where the cache has none.
 
     The cache's idea of a branch is kept: a model does not change under a running project unless its revision is asked for.
     Raises InputError (no such folder or name), EnvironmentFault (the hub cannot be reached).
@@ -62,7 +62,7 @@ def find_model(name: str, options: ModelOptions) -> ModelFiles:
 
 
 def cannot_load(name: str, reason: str) -> EnvironmentFault:
-    """The fault of a model that is not here and cannot be had."""
+    """Makes the fault of a model that is not here and cannot be had."""
     return EnvironmentFault(
         f"cannot load the model {name}: {reason}",
         "--model PATH takes a folder with the model's files; or connect once, later runs need no network",
@@ -70,7 +70,7 @@ def cannot_load(name: str, reason: str) -> EnvironmentFault:
 
 
 def model_files(folder: Path, backend: str) -> list[Path]:
-    """The files that decide a model's vectors: all but hidden ones, texts for people, and other backends' weights."""
+    """Lists the files that decide a model's vectors: all but hidden ones, texts for people, and other backends' weights."""
     others = {"onnx", "openvino"} - {backend}
     paths = []
     for path in sorted(folder.rglob("*")):
@@ -82,26 +82,26 @@ def model_files(folder: Path, backend: str) -> list[Path]:
 
 
 def family_of_files(files: ModelFiles) -> Family | None:
-    """The model's family by its name, else by the name of the model that it was made from."""
+    """Finds the model's family by its name, else by the name of the model that it was made from."""
     config = read_json(files.folder / "config.json")
     names = [files.repository or files.name, *re.findall(r"models--(.+?)/", files.folder.as_posix() + "/")]
     return family_of(*names, str(config.get("_name_or_path", "")))
 
 
 def foreign_code(files: ModelFiles) -> str | None:
-    """Other repositories from which the model's configuration takes code."""
+    """Names other repositories from which the model's configuration takes code; None without any."""
     mapped = read_json(files.folder / "config.json").get("auto_map") or {}
     sources = {str(value).split("--")[0] for value in mapped.values() if "--" in str(value)} - {files.repository}
     return ", ".join(sorted(sources)) or None
 
 
 def pinned(revision: str | None) -> bool:
-    """Whether the revision is a commit: branches and tags can be moved."""
+    """Tells whether the revision is a commit: branches and tags can be moved."""
     return revision is not None and _COMMIT.fullmatch(revision) is not None
 
 
 def hub_cache() -> Path:
-    """The folder in which sentence-transformers and huggingface_hub keep what they downloaded."""
+    """Names the folder in which sentence-transformers and huggingface_hub keep what they downloaded."""
     for variable in ("SENTENCE_TRANSFORMERS_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if os.environ.get(variable):
             return Path(os.environ[variable]).expanduser()

@@ -57,7 +57,7 @@ _CHUNKS_PER_PROCESS: Final = 4
 
 @record(kw_only=True)
 class Origin:
-    """Where a local model comes from: the facts that name it, and how it is opened."""
+    """An origin names where a local model comes from, and how it is opened."""
 
     name: str
     key: Mapping[str, Any]
@@ -185,7 +185,7 @@ class LocalModel:
         return folder is None or any(module.name == "StaticEmbedding" for module in modules_of(folder))
 
     def opened(self) -> Any:
-        """The SentenceTransformer itself, at full size; opened by the first call."""
+        """Returns the SentenceTransformer itself, at full size; the first call opens it."""
         with self._opening:
             if self._model is None:
                 model = self._origin.open()
@@ -206,7 +206,7 @@ class LocalModel:
 
 
 def open_model(spec: str, options: ModelOptions) -> LocalModel:
-    """The model of a folder or a hub name. Raises InputError or EnvironmentFault as `find_model` does."""
+    """Finds the model of a folder or a hub name. Raises InputError or EnvironmentFault as `find_model` does."""
     if options.backend not in ("torch", "onnx", "openvino"):
         raise InputError(f"unknown backend {options.backend!r}", "--backend torch, onnx or openvino")
     files = find_model(spec, options)
@@ -287,7 +287,7 @@ _TOKENIZER: Final = "tokenizers/l2_supercat_tokenizer_config.json"
 
 
 def open_wordllama(options: ModelOptions) -> LocalModel:
-    """The 256-column table and its tokenizer as they lie in the wheel. The package itself is not imported.
+    """Finds the 256-column table and its tokenizer as they lie in the wheel. The package itself is not imported.
 
     Raises MissingExtra without the package, EnvironmentFault where a release of it has other files.
     """

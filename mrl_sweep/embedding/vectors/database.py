@@ -33,7 +33,7 @@ _HEAD_BYTES: Final = 4
 
 @record
 class TableAddress:
-    """Where a table is: the database, the table, and its columns where they are named."""
+    """An address names the database, the table, and its columns where they are given."""
 
     dsn: str
     table: str
@@ -42,7 +42,7 @@ class TableAddress:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`DSN?table=items&id=id&vector=embedding`; what else stands behind the `?` is the database's. Raises InputError."""
+        """Reads `DSN?table=items&id=id&vector=embedding`; what else stands behind the `?` is the driver's. Raises InputError."""
         dsn, _, query = text.partition("?")
         pairs = parse_qsl(query, keep_blank_values=True)
         own = {name: value for name, value in pairs if name in _OWN}
@@ -66,7 +66,7 @@ class VectorTable:
         return f"pgvector:{self._address.table}"
 
     def identity(self, role: Role) -> Mapping[str, Any]:  # noqa: ARG002
-        """The table's name: its rows are not known before they are read."""
+        """Names the table: its rows are not known before they are read."""
         return {
             "provider": "pgvector",
             "table": self._address.table,
@@ -98,7 +98,7 @@ class VectorTable:
 
 
 def read_table(address: TableAddress, wanted: Set[str], on_event: OnEvent) -> VectorFile:
-    """The rows of these ids, by a cursor of the server in a transaction that may only read; mapped from a file without a name."""
+    """Reads the rows of these ids by a cursor, in a transaction that may only read; mapped from a file without a name."""
     with _faults_of(address.table), connected(address.dsn, FORMS) as connection:
         connection.read_only = True
         with connection.transaction():

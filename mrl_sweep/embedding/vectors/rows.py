@@ -40,31 +40,31 @@ ROWS: Final = (
 
 @record
 class Names:
-    """What the id and the vector of a row are called; None for the usual names. A vector may be one of several named ones."""
+    """Names say what a row's id and vector are called; None for the usual ones. A vector may be one of several named ones."""
 
     id: str | None = None
     vector: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`id=NAME&vector=NAME`, both optional. Raises InputError for anything else."""
+        """Reads `id=NAME&vector=NAME`, both optional. Raises InputError for anything else."""
         pairs = dict(parse_qsl(text, keep_blank_values=True))
         if strange := sorted(pairs.keys() - {"id", "vector"}):
             raise InputError(f"vectors have an id and a vector, no {printable(strange[0])}", "vectors:FOLDER?id=NAME&vector=NAME")
         return cls(pairs.get("id") or None, pairs.get("vector") or None)
 
     def id_among(self, keys: Iterable[str]) -> str | None:
-        """The key that plays the id."""
+        """Finds the key that plays the id."""
         there = set(keys)
         return next((key for key in ((self.id,) if self.id else ID_KEYS) if key in there), None)
 
     def vector_among(self, keys: Iterable[str]) -> str | None:
-        """The key that plays the vector, or holds the named ones."""
+        """Finds the key that plays the vector, or holds the named ones."""
         there = set(keys)
         return next((key for key in (*((self.vector,) if self.vector else ()), *VECTOR_KEYS) if key in there), None)
 
     def one_of(self, named: Sequence[str], where: str, holder: str) -> str:
-        """Which of several named vectors is meant: the only one, or the one of this name. Raises InputError where none is.
+        """Chooses one of several named vectors: the only one, or the one of this name. Raises InputError where none is meant.
 
         A name that is the `holder`'s, the column's with all of them, does not say which.
         """
@@ -80,7 +80,7 @@ class Names:
 
 @record
 class VectorFile:
-    """Vectors as a file or a table has them: (n, dim) `rows` in its order, float16, float32 or float64.
+    """A file or a table has vectors: (n, dim) `rows` in its order, float16, float32 or float64.
 
     `ids` are the rows' names where they have some; `origin` says in messages where they are from.
     """
@@ -91,12 +91,12 @@ class VectorFile:
 
     @property
     def name(self) -> str:
-        """The origin without the folders that it lies in."""
+        """Returns the origin without the folders that it lies in."""
         return self.origin.rpartition("/")[2]
 
 
 def read_jsonl(path: Path, names: Names) -> VectorFile:
-    """One object a line, with an id and a vector under any of their names: what vector databases export."""
+    """Reads one object a line, with an id and a vector under any of their names: what vector databases export."""
     ids: list[str] = []
     values = array("f")
     dim = 0
@@ -160,7 +160,7 @@ def _is_number(value: object) -> bool:
 
 
 def numbers_of(value: Any, where: str) -> Sequence[float]:
-    """The numbers of a vector, also where it is text: `[0.1, 0.2]`. Raises InputError naming whose it is."""
+    """Reads the numbers of a vector, also where it is text: `[0.1, 0.2]`. Raises InputError naming whose it is."""
     if value is None:
         raise InputError(f"{printable(where, 300)} has no vector (null)", "embed it, or leave it out")
     if isinstance(value, str):
@@ -193,12 +193,12 @@ class _Table:
 
 
 def read_parquet(path: Path, names: Names) -> VectorFile:
-    """One file with columns of an id and a vector under any of their names."""
+    """Reads one file with columns of an id and a vector under any of their names."""
     return _read_files([path], names, str(path))
 
 
 def read_folder(path: Path, names: Names) -> VectorFile:
-    """The Parquet files of a folder, in the order of their names, as one table."""
+    """Reads the Parquet files of a folder, in the order of their names, as one table."""
     files = sorted(path.glob("*.parquet"), key=lambda file: (len(file.name), file.name))
     if not files:
         raise InputError(f"{path}: no Parquet file lies in it", LAYOUT)
@@ -206,7 +206,7 @@ def read_folder(path: Path, names: Names) -> VectorFile:
 
 
 def read_vdf(folder: Path, stems: Sequence[str], names: Names) -> VectorFile:
-    """The index of one of these names in a folder of vector-io, or the only index there is.
+    """Reads the index of one of these names in a folder of vector-io, or the only index there is.
 
     Raises InputError where the folder's description is none, or names no such index.
     """
@@ -229,7 +229,7 @@ def read_vdf(folder: Path, stems: Sequence[str], names: Names) -> VectorFile:
 
 
 def read_csv(path: Path, names: Names) -> VectorFile:
-    """Comma- or tab-separated columns with a head; a vector is text, `[0.1, 0.2]`. Every id stays as it is written."""
+    """Reads comma- or tab-separated columns with a head; a vector is text, `[0.1, 0.2]`. Every id stays as it is written."""
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
@@ -250,7 +250,7 @@ def read_csv(path: Path, names: Names) -> VectorFile:
 
 
 def read_lance(path: Path, names: Names) -> VectorFile:
-    """A table of LanceDB, which lies in a folder of its own."""
+    """Reads a table of LanceDB, which lies in a folder of its own."""
     try:
         import lancedb
     except ModuleNotFoundError:

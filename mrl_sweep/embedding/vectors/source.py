@@ -1,4 +1,4 @@
-"""Vectors that exist already: their files, told by their endings, matched with the collection by file order or by id.
+"""Vectors that exist already: their files, known by their endings, matched with the collection by file order or by id.
 
 .npy, .safetensors and .fvecs are read here, tables of ids and vectors in `rows.py`. Nothing is unpickled.
 """
@@ -54,7 +54,7 @@ _MOST_HEADER_BYTES: Final = 100 << 20
 
 
 def read_vectors(folder: Path, stems: Sequence[str], names: Names = USUAL_NAMES) -> VectorFile:
-    """The first file, or table in a folder, of these names in a format we read, memory-mapped where the format allows.
+    """Reads the first file, or table in a folder, of these names in a known format, memory-mapped where the format allows.
 
     Raises InputError where there is none, or where it is damaged, pickled, or no table of floating-point numbers.
     """
@@ -191,7 +191,7 @@ _CHECKED_AT_ONCE_BYTES: Final = 64 << 20
 
 @record
 class Side:
-    """One side of the collection: what its records are called, their ids, and where they stood in their file."""
+    """A side is the documents or the queries: what they are called, their ids, and where they stood in their file."""
 
     noun: str
     ids: Sequence[str]
@@ -215,7 +215,7 @@ class VectorFolder:
         return f"vectors:{self._folder.name}"
 
     def identity(self, role: Role) -> Mapping[str, Any]:
-        """A digest of the files that hold the role's vectors or name their rows, and what their columns are called."""
+        """Digests the files that hold the role's vectors or name their rows; and what their columns are called."""
         whole = (self._folder / VDF_META).is_file()
         places = [path for path in self._folder.iterdir() if whole or path.name.partition(".")[0] in STEMS[role]]
         files = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
@@ -234,8 +234,8 @@ class VectorFolder:
 
 
 def brought(table: VectorFile, collection: Collection, role: Role, source: Mapping[str, Any], on_event: OnEvent) -> Brought:
-    """The table's rows of this role's texts, from the `source` that the report is to name; documents that serve as queries have
-    their own vectors.
+    """Matches the table's rows with this role's texts, from the `source` that the report is to name; documents that serve as
+    queries have their own vectors.
 
     Raises InputError where count, ids or values are wrong.
     """
