@@ -208,3 +208,9 @@ def test_a_new_vendor_is_one_class_and_its_place_in_the_list(server: Served, mon
         with pytest.raises(InputError) as caught:
             open_embedder(typed)
         assert meant in caught.value.hint
+
+
+def test_every_vendor_is_named_where_a_model_is_asked_for() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    settings, reference = (docs / "settings.md").read_text(), (docs / "reference.md").read_text()
+    assert [name for name in VENDORS if f"{name}:" not in settings or f"| `{name}:MODEL` |" not in reference] == []
