@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from mrl_sweep.collection.reading.documents import Corpus, read_corpus
-from mrl_sweep.collection.reading.records import Document
+from mrl_sweep.collection.reading.records import Batch, Document, in_batches
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.events import Event, Progress
 
@@ -26,7 +26,10 @@ class ListSource:
     label: str = "list"
     read: int = 0
 
-    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
+    def batches(self, position: int, at_once: int) -> Iterator[Batch]:
+        return in_batches(self._each(position), at_once)
+
+    def _each(self, position: int) -> Iterator[tuple[int, Document]]:
         for i in range(position // 10, len(self.documents)):
             self.read += 1
             yield 10 * i, self.documents[i]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrl_sweep.collection.reading import text_sources
-from mrl_sweep.collection.reading.records import Document
-from mrl_sweep.collection.reading.text_sources import FileSource, block_batches
+from mrl_sweep.collection.reading.records import MANY, Document
+from mrl_sweep.collection.reading.text_sources import FileSource
 from mrl_sweep.errors import InputError
 
 PLAIN = [f'{{"_id": "d{i}", "title": "t{i}", "text": "some text {i}"}}' for i in range(40)]
@@ -21,7 +21,7 @@ PLAIN = [f'{{"_id": "d{i}", "title": "t{i}", "text": "some text {i}"}}' for i in
 
 def both(path: Path, block_bytes: int = 200, limit: int = 10_000) -> Any:
     """What the file gives in blocks, and line by line: documents with their offsets, or the message."""
-    source = FileSource.of(path, max_line_bytes=limit)
+    source = replace(FileSource.of(path, max_line_bytes=limit), block_bytes=block_bytes)
 
     def outcome(read: Any) -> Any:
         try:
@@ -30,8 +30,7 @@ def both(path: Path, block_bytes: int = 200, limit: int = 10_000) -> Any:
             return error.message
 
     def in_blocks() -> Any:
-        batches = block_batches(path, max_line_bytes=limit, rest=source._lines, at_once=7, block_bytes=block_bytes)
-        return (pair for batch in batches for pair in batch.pairs())
+        return (pair for batch in source._blocks(0, 7) for pair in batch.pairs())
 
     return outcome(in_blocks), outcome(lambda: source._lines(0))
 
@@ -91,13 +90,11 @@ def test_any_texts_in_any_script_come_back_at_their_offsets(
     assert [document for _, document in blocks] == [Document(*some) for some in fields]
 
 
-def test_blocks_are_what_a_large_file_is_read_by_compressed_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = ("\n".join(PLAIN * 50)).encode()
-    (tmp_path / "plain.jsonl").write_bytes(data)
-    (tmp_path / "packed.jsonl").write_bytes(gzip.compress(data))
-    monkeypatch.setattr(text_sources, "LEAST_BYTES", 1)
-    read = []
-    monkeypatch.setattr(text_sources, "block_batches", lambda *a, **k: read.append(1) or block_batches(*a, **k))
-    plain, packed = (list(FileSource.of(tmp_path / name).scan()) for name in ("plain.jsonl", "packed.jsonl"))
-    assert plain == packed == list(FileSource.of(tmp_path / "plain.jsonl")._lines(0))
-    assert len(read) == 2
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_large_file_is_read_by_blocks_from_any_line_compressed_or_not(tmp_path: Path, pack: Any) -> None:
+    (tmp_path / "corpus.jsonl").write_bytes(pack(("\n".join(PLAIN * 50)).encode()))
+    source = replace(FileSource.of(tmp_path / "corpus.jsonl"), least_bytes=1)
+    for position in (0, len(PLAIN[0]) + 1):
+        (block,) = source.batches(position, MANY)
+        one_by_one = [pair for batch in source.batches(position, 9) for pair in batch.pairs()]
+        assert list(block.pairs()) == one_by_one == list(source._lines(position))

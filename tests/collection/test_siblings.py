@@ -8,6 +8,7 @@ import gzip
 import json
 import lzma
 import re
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from reread import load_collection
 
+from mrl_sweep.collection.reading.documents import read_corpus
+from mrl_sweep.collection.reading.text_sources import FileSource
 from mrl_sweep.errors import InputError
 
 N = 6
@@ -207,18 +210,18 @@ def test_what_cannot_be_read_is_refused_with_its_cause(tmp_path: Path, kind: str
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress], ids=["gzip", "bzip2", "xz"])
 @pytest.mark.parametrize("harm", ["cut", "changed"])
-def test_a_large_file_that_is_damaged_is_refused_as_a_small_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Any, harm: str
-) -> None:
+def test_a_large_file_that_is_damaged_is_refused_as_a_small_one(tmp_path: Path, pack: Any, harm: str) -> None:
     """Large files are read a block at a time."""
-    monkeypatch.setattr("mrl_sweep.collection.reading.text_sources.LEAST_BYTES", 0)
     packed = bytearray(pack("".join(json.dumps({"_id": f"d{i}", "text": f"{i * i}"}) + "\n" for i in range(2000)).encode()))
     if harm == "cut":
         del packed[-40:]
     else:
         packed[len(packed) // 2] ^= 255
+    folder = saved(tmp_path / "c", {**BEIR, "corpus.jsonl": bytes(packed)})
     with pytest.raises(InputError):
-        load_collection(str(saved(tmp_path / "c", {**BEIR, "corpus.jsonl": bytes(packed)})))
+        load_collection(str(folder))
+    with pytest.raises(InputError):
+        read_corpus(replace(FileSource.of(folder / "corpus.jsonl"), least_bytes=0))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from reread import load_collection
 from mrl_sweep.collection import LoadOptions
 from mrl_sweep.collection.files import Reading, documents_of, table_of
 from mrl_sweep.collection.reading.folders import Spec
+from mrl_sweep.collection.reading.records import Document, Source
 from mrl_sweep.collection.reading.tables import documents, rows_of
 from mrl_sweep.collection.reading.text_sources import RowSource, parquet_blocks
 from mrl_sweep.errors import InputError
@@ -25,6 +26,10 @@ from mrl_sweep.types import Collection
 
 READING = Reading(Spec("", None), quoted=True, limit=1000)
 TEXT = st.text(st.sampled_from('ab",;\t\n\r \u2028é'), max_size=6)
+
+
+def pairs(source: Source, position: int = 0) -> list[tuple[int, Document]]:
+    return [pair for batch in source.batches(position, 9) for pair in batch.pairs()]
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -59,10 +64,10 @@ def test_any_text_that_csv_writes_is_read_back_from_every_row(
     path = tmp_path / "corpus.csv"
     path.write_bytes(("\ufeff" * bom + out.getvalue()).encode())
     source = documents_of(path, READING)
-    found = list(source.scan())
+    found = pairs(source)
     assert [document.text for _, document in found] == texts
     for i, (position, _) in enumerate(found):
-        assert next(source.scan(position))[1].text == texts[i]
+        assert pairs(source, position)[0][1].text == texts[i]
 
 
 def test_a_record_over_several_lines_is_placed_at_its_first(tmp_path: Path) -> None:
@@ -146,7 +151,7 @@ class TestParquet:
 
     def test_whole_number_ids_are_their_digits(self, path: Path) -> None:
         source = RowSource("parts", parquet_blocks(path), {})
-        assert [document.id for _, document in source.scan(4)] == ["4", "5", "6"]
+        assert [document.id for _, document in pairs(source, 4)] == ["4", "5", "6"]
         assert source.place(4) == "parts row 5"
 
     @pytest.mark.parametrize(
@@ -168,17 +173,16 @@ class TestParquet:
         pq.write_table(pa.table(columns), path)
         source = RowSource("x", parquet_blocks(path, named.values()), named)
         one_by_one = list(documents(rows_of(source.blocks), named, source.place))
-        assert list(source.scan()) == one_by_one
-        assert [pair for batch in source.batches(9) for pair in batch.pairs()] == one_by_one
+        assert pairs(source) == one_by_one
         assert len(one_by_one) == 2
 
     def test_a_null_text_is_empty_and_a_null_id_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "corpus.parquet"
         pq.write_table(pa.table({"id": ["a", None], "text": [None, "t"]}), path)
-        scan = documents_of(path, READING).scan()
-        assert next(scan)[1].text == ""
+        batches = documents_of(path, READING).batches(0, 1)
+        assert next(batches).texts == ("",)
         with pytest.raises(InputError, match=r'corpus.parquet row 2: "id" must be a string that is not empty, not null'):
-            next(scan)
+            next(batches)
 
     def test_a_cut_off_file_is_refused(self, path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-20])

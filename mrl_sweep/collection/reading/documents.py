@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mrl_sweep.collection.reading.records import Document, Source, batches, is_whole
+from mrl_sweep.collection.reading.records import MANY, Document, Source, is_whole
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.files.ids import MAPPED_BYTES, Ids, each
@@ -17,8 +17,6 @@ from mrl_sweep.types import FileRows, IntArray
 from mrl_sweep.words import first_offenders, printable
 
 REPORT_EVERY: Final = 10_000
-_AT_ONCE: Final = 500
-"""Documents that are taken in at a time; a divisor of `REPORT_EVERY`."""
 
 HELD_CHARACTERS: Final = 2**24
 """A corpus of no more than this stays in memory: a run asks for its texts twice and for titles once more."""
@@ -54,11 +52,10 @@ class StoredDocuments:
         self._source = source
         self._file_rows = file_rows
         self._held = held
-        self._left: list[tuple[int, Iterator[tuple[int, Document]]]] = []
         self._beginnings: dict[int, str] = {}  # of the documents whose titles were read, where reading them again is dear
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_held": None, "_left": [], "_beginnings": {}}
+        return {**self.__dict__, "_held": None, "_beginnings": {}}
 
     @property
     def file_rows(self) -> FileRows | None:
@@ -89,17 +86,18 @@ class StoredDocuments:
         if self._held is not None:
             yield from self._held[start:stop]
             return
-        expected = iter(self._ids.column("position", start, stop).tolist())
-        wanted = next(expected)
-        scan = self._scan_from(start, wanted)
-        for position, document in scan:
-            if position == wanted:
-                yield document
-                following = next(expected, None)
-                if following is None:
-                    self._left = [] if self._source.seeks else [(stop, scan)]
-                    return
-                wanted = following
+        positions, row = self._ids.column("position", start, start + 1), start
+        for batch in self._source.batches(int(positions[0]), min(stop - start, MANY)):
+            positions = self._ids.column("position", row, min(stop, row + len(batch.ids)))
+            if np.array_equal(batch.positions, positions):
+                yield from batch.documents()
+                row += len(positions)
+            else:  # some of these were collapsed
+                is_wanted = np.isin(batch.positions, positions)
+                yield from compress(batch.documents(), is_wanted.tolist())
+                row += int(is_wanted.sum())
+            if row == stop:
+                return
         raise InputError(
             f"{self._source.label} has changed since it was read: it ends early", "run again when nothing writes to it"
         )
@@ -131,22 +129,13 @@ class StoredDocuments:
         """Where the document lies, for messages."""
         return self._source.place(int(self._ids.column("position", row, row + 1)[0]))
 
-    def _scan_from(self, row: int, position: int) -> Iterator[tuple[int, Document]]:
-        """A scan at `row`: where starting one is dear (a compressed file), that which the last reader left there."""
-        try:
-            left, scan = self._left.pop()
-        except IndexError:
-            return self._source.scan(position)
-        return scan if left == row else self._source.scan(position)
-
     def _ordered(self, rows: Sequence[int]) -> Iterator[Document]:
         if self._source.seeks and rows and len(rows) * _DENSE < rows[-1] - rows[0]:
             for row in rows:
                 yield from self.records(row, row + 1)
         elif rows:
             wanted = set(rows)
-            first = rows[0] if rows[0] > rows[-1] // 2 else 0  # from its beginning a file is read by blocks
-            for row, document in enumerate(self.records(first, rows[-1] + 1), first):
+            for row, document in enumerate(self.records(rows[0], rows[-1] + 1), rows[0]):
                 if row in wanted:
                     yield document
 
@@ -184,7 +173,7 @@ def read_corpus(
     halves: list[int] = []
     held: list[Document] | None = []
     room = held_characters
-    for batch in batches(source, min(_AT_ONCE, report_every)):
+    for batch in source.batches(0, min(MANY, report_every)):
         texts, n_before = batch.full_texts(), len(ids)
         if not all(map(str.isascii, texts)):
             halves.extend(i for i, text in enumerate(texts, n_before) if not text.isascii() and not is_whole(text))

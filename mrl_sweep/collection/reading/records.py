@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol
 
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, text_of
 from mrl_sweep.errors import InputError
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
         return map(Document, self.ids, self.titles, self.texts)
 
     def pairs(self) -> Iterator[tuple[int, Document]]:
-        """Each document with its position, as a scan gives them."""
+        """Each document with its position."""
         return zip(map(int, self.positions), self.documents(), strict=True)
 
     def full_texts(self) -> list[str]:
@@ -57,9 +57,9 @@ class Batch(NamedTuple):
         return [text.strip() for text in self.texts]
 
 
-def in_batches(scan: Iterator[tuple[int, Document]], at_once: int) -> Iterator[Batch]:
-    """The documents of a scan, so many at a time."""
-    while some := list(islice(scan, at_once)):
+def in_batches(pairs: Iterator[tuple[int, Document]], at_once: int) -> Iterator[Batch]:
+    """Documents with their positions, so many at a time."""
+    while some := list(islice(pairs, at_once)):
         positions, documents = zip(*some, strict=True)
         yield Batch(positions, *zip(*documents, strict=True))
 
@@ -73,6 +73,10 @@ class Query(NamedTuple):
     number: int
 
 
+MANY: Final = 500
+"""Documents that are read at a time where many are wanted."""
+
+
 class Source(Protocol):
     """Where documents lie, read in order from a position: a byte offset, or a row number."""
 
@@ -83,30 +87,16 @@ class Source(Protocol):
 
     @property
     def seeks(self) -> bool:
-        """Whether a scan may begin anywhere at little cost."""
+        """Whether reading may begin anywhere at little cost."""
         ...
 
-    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
-        """Each document from `position` on with its own position, checked."""
+    def batches(self, position: int, at_once: int) -> Iterator[Batch]:
+        """The documents from `position` on, checked: `at_once` at a time, or as many as lie together."""
         ...
 
     def place(self, position: int) -> str:
         """`file:line` or its like, for messages; may be slow."""
         ...
-
-
-@runtime_checkable
-class BatchSource(Source, Protocol):
-    """A source that reads many documents as fast as others read a few."""
-
-    def batches(self, at_once: int) -> Iterator[Batch]:
-        """What `scan` gives, many at a time: `at_once`, or as many as lie together."""
-        ...
-
-
-def batches(source: Source, at_once: int) -> Iterator[Batch]:
-    """All documents of a source, many at a time."""
-    return source.batches(at_once) if isinstance(source, BatchSource) else in_batches(source.scan(), at_once)
 
 
 def json_object(line: NumberedLine, path: Path) -> dict[str, Any]:

@@ -26,13 +26,10 @@ from mrl_sweep.collection.reading.lines import (
     read_lines,
     unreadable,
 )
-from mrl_sweep.collection.reading.records import Batch, Document, Source, batches, in_batches, json_documents
+from mrl_sweep.collection.reading.records import MANY, Batch, Document, Source, in_batches, json_documents
 from mrl_sweep.collection.reading.tables import NAMED, BlocksFrom, ColumnNames, RowBlock, documents, plain_documents
 from mrl_sweep.errors import InputError
 from mrl_sweep.record import record
-
-LINES_AT_ONCE: Final = 50
-"""Of a scan, which may be left after a few."""
 
 BLOCK_BYTES: Final = 8 << 20
 PIECE_BYTES: Final = 1 << 20
@@ -41,21 +38,23 @@ PIECE_BYTES: Final = 1 << 20
 LEAST_BYTES: Final = 2 << 20
 """A smaller file is read before Arrow would be imported."""
 
-Rest = Callable[[int, int], Iterator[tuple[int, Document]]]
-"""The documents from a byte offset on, line by line; the second number counts the lines before it."""
-
 Parse = Callable[[Iterator[NumberedLine], Path], Iterator[tuple[int, Document]]]
 
 
 @record
 class FileSource:
-    """Documents in one file of lines; a position is the byte offset of a document's first line."""
+    """Documents in one file of lines; a position is the byte offset of a document's first line.
+
+    `stamp` is the file's size and time, so that a later change is noticed.
+    """
 
     path: Path
     parse: Parse
     max_line_bytes: int
     keep_ends: bool
     stamp: tuple[int, int]
+    least_bytes: int = LEAST_BYTES
+    block_bytes: int = BLOCK_BYTES
 
     @classmethod
     def of(
@@ -66,7 +65,7 @@ class FileSource:
         max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
         keep_ends: bool = False,
     ) -> FileSource:
-        """The source, which remembers the file's size and time so that a later change is noticed."""
+        """The source of a file as it is now."""
         return cls(path, parse, max_line_bytes, keep_ends, _stamp(path))
 
     @property
@@ -77,17 +76,24 @@ class FileSource:
     def seeks(self) -> bool:
         return compression(self.path) is None
 
-    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
-        if position == 0:
-            return (pair for batch in self.batches(LINES_AT_ONCE) for pair in batch.pairs())
+    def batches(self, position: int, at_once: int) -> Iterator[Batch]:
         self._refuse_change()
-        return self._lines(position)
+        if self.parse is json_documents and at_once >= MANY and self.stamp[0] >= self.least_bytes:
+            return self._blocks(position, at_once)
+        return in_batches(self._lines(position), at_once)
 
-    def batches(self, at_once: int) -> Iterator[Batch]:
-        self._refuse_change()
-        if self.parse is json_documents and self.stamp[0] >= LEAST_BYTES:
-            return block_batches(self.path, max_line_bytes=self.max_line_bytes, rest=self._lines, at_once=at_once)
-        return in_batches(self._lines(0), at_once)
+    def _blocks(self, position: int, at_once: int) -> Iterator[Batch]:
+        """What `json_documents` gives, a block of lines at a time, and `at_once` documents from an odd block on."""
+        number = 0
+        for block in read_blocks(self.path, offset=position, max_line_bytes=self.max_line_bytes, block_bytes=self.block_bytes):
+            ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+            begins = np.append(0, ends + 1)[: len(ends) + (not block.endswith(b"\n"))]
+            columns = _parse(block, begins, self.max_line_bytes)
+            if columns is None:
+                yield from in_batches(self._lines(position, number), at_once)
+                return
+            yield Batch(begins + position, *columns)
+            position, number = position + len(block), number + len(begins)
 
     def _refuse_change(self) -> None:
         if _stamp(self.path) != self.stamp:
@@ -113,13 +119,8 @@ class RowSource:
     columns: ColumnNames
     seeks: bool = False
 
-    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
+    def batches(self, position: int, at_once: int) -> Iterator[Batch]:
         for block in self.blocks(position):
-            plain = plain_documents(block, self.columns, self.place)
-            yield from documents(block.rows(), self.columns, self.place) if plain is None else plain.pairs()
-
-    def batches(self, at_once: int) -> Iterator[Batch]:
-        for block in self.blocks(0):
             plain = plain_documents(block, self.columns, self.place)
             yield from in_batches(documents(block.rows(), self.columns, self.place), at_once) if plain is None else [plain]
 
@@ -146,15 +147,10 @@ class Joined:
     def seeks(self) -> bool:
         return all(source.seeks for source in self.sources)
 
-    def scan(self, position: int = 0) -> Iterator[tuple[int, Document]]:
+    def batches(self, position: int, at_once: int) -> Iterator[Batch]:
         first, start = divmod(position, 1 << self.BITS)
         for number, source in enumerate(self.sources[first:], first):
-            for place, document in source.scan(start if number == first else 0):
-                yield place + (number << self.BITS), document
-
-    def batches(self, at_once: int) -> Iterator[Batch]:
-        for number, source in enumerate(self.sources):
-            for batch in batches(source, at_once):
+            for batch in source.batches(start if number == first else 0, at_once):
                 yield batch._replace(positions=np.asarray(batch.positions) + (number << self.BITS))
 
     def place(self, position: int) -> str:
@@ -168,25 +164,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise unreadable(path, error) from error
     return status.st_size, status.st_mtime_ns
-
-
-def block_batches(
-    path: Path, *, max_line_bytes: int, rest: Rest, at_once: int, block_bytes: int = BLOCK_BYTES
-) -> Iterator[Batch]:
-    """The documents with the byte offsets of their lines, as `json_documents` gives them: a block of them at a time, and
-    `at_once` where the lines are read one by one. Raises InputError."""
-    offset = number = 0
-    for block in read_blocks(path, max_line_bytes=max_line_bytes, block_bytes=block_bytes):
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-        begins = np.append(0, ends + 1)[: len(ends) + (not block.endswith(b"\n"))]
-        columns = _parse(block, begins, max_line_bytes)
-        if columns is None:
-            break
-        yield Batch(begins + offset, *columns)
-        offset, number = offset + len(block), number + len(begins)
-    else:
-        return
-    yield from in_batches(rest(offset, number), at_once)
 
 
 def _parse(block: bytes, begins: Any, max_line_bytes: int) -> tuple[list[str], list[str], list[str]] | None:
