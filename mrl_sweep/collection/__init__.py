@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from mrl_sweep.collection.catalogues import load_hf, load_ir
+from mrl_sweep.collection.files import BEIR, TABULAR, TREC, load_files
 from mrl_sweep.collection.judgments import LoadOptions
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.files import is_there
-from mrl_sweep.types import MissingDocs, NoRelevant
+from mrl_sweep.files.ids import Ids
+from mrl_sweep.types import Collection, IntArray, MissingDocs, NoRelevant
 from mrl_sweep.words import did_you_mean, printable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mrl_sweep.types import Collection, IntArray
 
 __all__ = ["LoadOptions", "MissingDocs", "NoRelevant", "left_out", "load_collection", "own_rows"]
 
-_LOADERS: Final = {
-    "beir": ("mrl_sweep.collection.files", "load_beir"),
-    "trec": ("mrl_sweep.collection.files", "load_trec"),
-    "csv": ("mrl_sweep.collection.files", "load_tabular"),
-    "ir": ("mrl_sweep.collection.catalogues", "load_ir"),
-    "hf": ("mrl_sweep.collection.catalogues", "load_hf"),
+_LOADERS: Final[Mapping[str, Callable[..., Collection]]] = {
+    "beir": partial(load_files, layout=BEIR),
+    "trec": partial(load_files, layout=TREC),
+    "csv": partial(load_files, layout=TABULAR),
+    "ir": load_ir,
+    "hf": load_hf,
 }
+"""What reads a collection, by the prefix of its name."""
 
 
 def load_collection(
@@ -40,19 +41,20 @@ def load_collection(
     if not source.strip():
         raise InputError("no collection is named", "--collection FOLDER, or --collection pydocs for the packaged one")
     if source == "pydocs":
-        return _function("mrl_sweep.demo", "load_pydocs")(split=split, options=options)
+        packaged: Collection = import_module("mrl_sweep.demo").load_pydocs(split=split, options=options)
+        return packaged
     scheme, colon, rest = source.partition(":")
     if colon and scheme in _LOADERS:
         if not rest:
             raise InputError(f"{printable(source)} names no collection", f"{scheme}:NAME")
-        return _function(*_LOADERS[scheme])(rest, split=split, options=options, on_event=on_event)
+        return _LOADERS[scheme](rest, split=split, options=options, on_event=on_event)
     if colon and rest.startswith("//"):
         raise InputError(
             f"{printable(source)} is an address, and collections are read from folders",
             "download and unpack it, and name the folder; hf:owner/name and ir:NAME download by themselves",
         )
     _refuse_misspelt(source, scheme if colon else "")
-    return _function(*_LOADERS["beir"])(source, split=split, options=options, on_event=on_event)
+    return _LOADERS["beir"](source, split=split, options=options, on_event=on_event)
 
 
 def _refuse_misspelt(source: str, scheme: str) -> None:
@@ -67,9 +69,8 @@ def _refuse_misspelt(source: str, scheme: str) -> None:
 
 def own_rows(collection: Collection) -> IntArray:
     """(n_queries,) the row of the document whose id is the query's own, -1 where there is none."""
-    from mrl_sweep.collection.describe import own_rows as find
-
-    return find(collection)
+    ids = collection.documents.ids
+    return (ids if isinstance(ids, Ids) else Ids(ids)).rows_of(collection.queries.ids)
 
 
 def left_out(collection: Collection, *, identical: bool) -> IntArray | None:
@@ -80,8 +81,3 @@ def left_out(collection: Collection, *, identical: bool) -> IntArray | None:
     if collection.query_rows is not None:
         return collection.query_rows
     return own_rows(collection) if identical else None
-
-
-def _function(module: str, name: str) -> Callable[..., Collection]:
-    function: Callable[..., Collection] = getattr(import_module(module), name)
-    return function

@@ -7,8 +7,8 @@ from dataclasses import field
 from typing import Any
 
 from mrl_sweep.collection.describe import advice, document_advice
-from mrl_sweep.collection.judgments import LoadOptions, evaluated, gather, judgments_digest, no_judgments_of, to_rows
-from mrl_sweep.collection.queries import checked_queries, documents_ask, draw_documents, every_query, no_judgments
+from mrl_sweep.collection.judgments import LoadOptions, evaluated, gather, judgments_digest, no_judgments, table_of, to_rows
+from mrl_sweep.collection.queries import checked_queries, documents_ask, draw_documents
 from mrl_sweep.collection.reading.documents import Corpus, read_corpus
 from mrl_sweep.collection.reading.qrels import JudgmentColumns
 from mrl_sweep.collection.reading.records import Query, Source
@@ -46,72 +46,55 @@ class Parts:
 
 
 def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
-    """The checked collection. Small files first, so that a fault in them is told before a large corpus is read."""
-    if options.label_free:
-        return _unjudged(parts, options, on_event)
-    judgments = gather(parts.judgments, parts.judgments_label, parts.judgments_place)
-    all_queries, remarks = _checked(parts, options)
-    queries, excluded = evaluated(all_queries, judgments, options, label=parts.queries_label, hint=parts.hint)
+    """The checked collection; label-free, every query of it, or documents in their place.
+
+    Small files first, so that a fault in them is told before a large corpus is read.
+    """
+    judgments = None if options.label_free else gather(parts.judgments, parts.judgments_label, parts.judgments_place)
+    checked: list[Query] = []
+    remarks: tuple[Advice, ...] = ()
+    excluded: dict[str, int] = {}
+    if parts.queries is not None:
+        checked, remarks = checked_queries(parts.queries, parts.queries_label, parts.queries_place, strict=options.strict)
+    if judgments is None:
+        queries = table_of(checked)
+    else:
+        queries, excluded = evaluated(checked, judgments, options, label=parts.queries_label, hint=parts.hint)
     corpus = _corpus(parts.documents, options, on_event)
-    judged = judgments.of(queries.ids)
+    drawn: IntArray | None = None
+    if parts.queries is None:
+        queries, drawn = draw_documents(corpus, parts.documents.label)
+    judged = no_judgments(queries) if judgments is None else judgments.of(queries.ids)
     qrels = to_rows(judged, corpus.documents.ids, options, label=parts.documents.label)
-    excluded |= {
-        reason: count
-        for reason, count in (
-            ("repeated_documents", corpus.collapsed),
-            ("missing_documents", len(distinct(judged.document[qrels.rows == Qrels.MISSING]))),
-        )
-        if count
+    set_aside = {
+        "repeated_documents": corpus.collapsed,
+        "missing_documents": len(distinct(judged.document[qrels.rows == Qrels.MISSING])),
     }
+    excluded |= {reason: count for reason, count in set_aside.items() if count}
     if options.strict:
         _refuse(excluded, corpus, queries)
+    noticed = advice(corpus, queries, qrels) if drawn is None else (documents_ask(len(queries)), *document_advice(corpus))
     return Collection(
         name=parts.name,
         documents=corpus.documents,
         queries=queries,
         qrels=qrels,
         excluded=excluded,
-        warnings=(*advice(corpus, queries, qrels), *remarks),
+        warnings=(*noticed, *remarks),
         facts={
-            **_facts(parts, corpus, queries, qrels),
+            "source": parts.source,
+            "split": parts.split,
+            "documents": len(corpus.documents),
+            "document_characters": corpus.characters,
+            "queries": len(queries),
+            "judgments": len(qrels.rows),
+            "relevant": int((qrels.grades > 0).sum()),
             "judgments_digest": judgments_digest(queries, judged),
             **parts.facts,
-        },
-    )
-
-
-def _unjudged(parts: Parts, options: LoadOptions, on_event: OnEvent) -> Collection:
-    """The collection without its judgments: every query, or documents in their place."""
-    checked, remarks = _checked(parts, options) if parts.queries is not None else ([], ())
-    all_queries = None if parts.queries is None else every_query(checked)
-    corpus = _corpus(parts.documents, options, on_event)
-    queries, drawn = (all_queries, None) if all_queries is not None else draw_documents(corpus, parts.documents.label)
-    excluded = {"repeated_documents": corpus.collapsed} if corpus.collapsed else {}
-    if options.strict:
-        _refuse(excluded, corpus, queries)
-    qrels = no_judgments(len(queries))
-    return Collection(
-        name=parts.name,
-        documents=corpus.documents,
-        queries=queries,
-        qrels=qrels,
-        excluded=excluded,
-        warnings=(
-            *(advice(corpus, queries, qrels) if drawn is None else (documents_ask(len(queries)), *document_advice(corpus))),
-            *remarks,
-        ),
-        facts={
-            **_facts(parts, corpus, queries, qrels),
-            "judgments_digest": judgments_digest(queries, no_judgments_of(queries)),
-            **parts.facts,
-            "queries_are": "queries" if drawn is None else "documents",
+            **({"queries_are": "queries" if drawn is None else "documents"} if options.label_free else {}),
         },
         query_rows=drawn,
     )
-
-
-def _checked(parts: Parts, options: LoadOptions) -> tuple[list[Query], tuple[Advice, ...]]:
-    return checked_queries(parts.queries or (), parts.queries_label, parts.queries_place, strict=options.strict)
 
 
 def _corpus(documents: Source, options: LoadOptions, on_event: OnEvent) -> Corpus:
@@ -120,18 +103,6 @@ def _corpus(documents: Source, options: LoadOptions, on_event: OnEvent) -> Corpu
         files = documents.sources if isinstance(documents, Joined) else (documents,)
         documents = Joined((*files, FileSource.of(options.distractors, max_line_bytes=options.max_line_bytes)))
     return read_corpus(documents, on_event, held_characters=options.held_characters, mapped_bytes=options.mapped_bytes)
-
-
-def _facts(parts: Parts, corpus: Corpus, queries: Queries, qrels: Qrels) -> dict[str, Any]:
-    return {
-        "source": parts.source,
-        "split": parts.split,
-        "documents": len(corpus.documents),
-        "document_characters": corpus.characters,
-        "queries": len(queries),
-        "judgments": len(qrels.rows),
-        "relevant": int((qrels.grades > 0).sum()),
-    }
 
 
 def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> None:

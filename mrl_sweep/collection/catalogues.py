@@ -8,7 +8,6 @@ NanoBEIR and MTEB. `ir:beir/scifact/test` is a name of the ir_datasets catalogue
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
@@ -235,7 +234,7 @@ def _find(source: str, split: str | None) -> tuple[str, Any]:
     except ImportError as error:
         raise MissingExtra("ir_datasets", _EXTRA) from error
     if not sys.stderr.isatty():
-        ir_datasets.log.easy().logger().setLevel(logging.CRITICAL)
+        ir_datasets.log.easy().logger().setLevel("CRITICAL")
     registry = list(ir_datasets.registry)
     for name in dict.fromkeys([f"{source}/{split or DEFAULT_SPLIT}", source]):
         if name not in registry:

@@ -217,17 +217,6 @@ def document_advice(corpus: Corpus) -> tuple[Advice, ...]:
     return tuple(remark for remark in (_empty_documents(corpus), _half_documents(corpus)) if remark is not None)
 
 
-def own_rows(collection: Collection) -> IntArray:
-    """(n_queries,) the row of the document whose id is the query's own, -1 where there is none."""
-    ids = collection.documents.ids
-    rows_of = getattr(ids, "rows_of", None)
-    if rows_of is not None:
-        return np.asarray(rows_of(collection.queries.ids), dtype=np.int64)
-    wanted = set(collection.queries.ids)
-    row_of = {text: row for row, text in enumerate(ids) if text in wanted}
-    return np.array([row_of.get(text, -1) for text in collection.queries.ids], dtype=np.int64)
-
-
 def _own_documents(corpus: Corpus, queries: Queries) -> Advice | None:
     """That queries have ids of documents, and whether they are these documents: some of them are compared."""
     rows = corpus.documents.ids.rows_of(queries.ids)

@@ -119,21 +119,6 @@ TABULAR: Final = Layout(
 )
 
 
-def load_beir(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
-    """The collection in a BEIR or MTEB folder. Raises InputError, with file and line, for what is not as it should be."""
-    return load_files(source, BEIR, split=split, options=options, on_event=on_event)
-
-
-def load_trec(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
-    """The collection that `trec:source` names: topics in TREC's layouts, judgments with an iteration column."""
-    return load_files(source, TREC, split=split, options=options, on_event=on_event)
-
-
-def load_tabular(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
-    """The collection that `csv:source` names: tables with named columns."""
-    return load_files(source, TABULAR, split=split, options=options, on_event=on_event)
-
-
 @record
 class Files:
     """The files of a collection (`queries` and `qrels` None where a label-free reading does without), the split and a hint.
@@ -164,7 +149,7 @@ class Reading:
         return self.quoted or (_is_csv(path) and "quotes" not in self.spec.settings)
 
 
-def load_files(source: str, layout: Layout, *, split: str | None, options: LoadOptions, on_event: OnEvent) -> Collection:
+def load_files(source: str, *, layout: Layout, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
     """The collection that `source` names in this layout. Raises InputError with file and line, or row."""
     spec = parse_spec(source, SETTINGS, layout.holds, ALIASES)
     if spec.settings.get("quotes", "none") != "none":

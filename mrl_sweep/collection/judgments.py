@@ -87,8 +87,8 @@ class Judgments:
         return replace(self, queries=tuple(queries), offsets=offsets, document=self.document[at], grades=self.grades[at])
 
 
-def no_judgments_of(queries: Queries) -> Judgments:
-    """Of a collection that is read without judgments."""
+def no_judgments(queries: Queries) -> Judgments:
+    """Those of a collection that is read label-free: no query has one."""
     nothing = np.empty(0, np.int64)
     return Judgments("", queries.ids, (), np.zeros(len(queries) + 1, np.int64), nothing, nothing)
 
@@ -129,6 +129,11 @@ def _numbers(names: Sequence[str], numbers: dict[str, int]) -> IntArray:
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
 
+def table_of(queries: Sequence[Query]) -> Queries:
+    """These queries, all that their file holds."""
+    return Queries(tuple(q.id for q in queries), tuple(q.text for q in queries), tuple(q.metadata for q in queries))
+
+
 def evaluated(
     queries: Sequence[Query], judgments: Judgments, options: LoadOptions, *, label: str, hint: str
 ) -> tuple[Queries, dict[str, int]]:
@@ -152,8 +157,7 @@ def evaluated(
     }
     keep = [queries[row] for row in rows]
     places = FileRows(np.array(rows, dtype=np.int64), len(queries)) if len(keep) < len(queries) else None
-    table = Queries(tuple(q.id for q in keep), tuple(q.text for q in keep), tuple(q.metadata for q in keep), places)
-    return table, {reason: count for reason, count in excluded.items() if count}
+    return replace(table_of(keep), file_rows=places), {reason: count for reason, count in excluded.items() if count}
 
 
 def to_rows(judgments: Judgments, ids: Ids, options: LoadOptions, *, label: str) -> Qrels:
@@ -165,7 +169,7 @@ def to_rows(judgments: Judgments, ids: Ids, options: LoadOptions, *, label: str)
     row_of = np.full(len(judgments.documents), Qrels.MISSING, np.int64)
     row_of[used] = ids.rows_of([judgments.documents[number] for number in used.tolist()])
     rows = row_of[judgments.document]
-    if (rows < 0).all() or (options.missing_docs == MissingDocs.ERROR and (rows < 0).any()):
+    if len(rows) and ((rows < 0).all() or (options.missing_docs == MissingDocs.ERROR and (rows < 0).any())):
         _refuse_missing(judgments, rows < 0, ids, label)
     return Qrels(judgments.offsets, rows, judgments.grades)
 

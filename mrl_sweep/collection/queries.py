@@ -29,7 +29,7 @@ from mrl_sweep.collection.reading.tables import (
     queries,
 )
 from mrl_sweep.errors import InputError
-from mrl_sweep.types import SEED, Advice, IntArray, Qrels, Queries
+from mrl_sweep.types import SEED, Advice, IntArray, Queries
 from mrl_sweep.words import first_offenders, plural, printable
 
 _DEEPEST: Final = 32
@@ -136,11 +136,6 @@ MOST_DRAWN: Final = 1000
 """So many documents serve as queries at most: their mean agreement is known to about a hundredth."""
 
 
-def every_query(queries: Sequence[Query]) -> Queries:
-    """All queries of the file, in order."""
-    return Queries(tuple(q.id for q in queries), tuple(q.text for q in queries), tuple(q.metadata for q in queries))
-
-
 def draw_documents(corpus: Corpus, label: str) -> tuple[Queries, IntArray]:
     """Documents in the place of queries, under their own ids, and (n_queries,) their rows, ascending; none without text.
 
@@ -155,11 +150,6 @@ def draw_documents(corpus: Corpus, label: str) -> tuple[Queries, IntArray]:
     texts = tuple(document.full_text for document in corpus.documents.take(rows.tolist()))
     ids = tuple(corpus.documents.ids[row] for row in rows.tolist())
     return Queries(ids, texts, tuple({} for _ in ids)), rows
-
-
-def no_judgments(n_queries: int) -> Qrels:
-    """Qrels in which no query has a judgment."""
-    return Qrels(np.zeros(n_queries + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 def documents_ask(n_queries: int) -> Advice:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mrl_sweep.collection import LoadOptions
-from mrl_sweep.collection.files import load_beir
+from mrl_sweep.collection.files import BEIR, load_files
 from mrl_sweep.errors import InputError
 from mrl_sweep.types import Collection
 from mrl_sweep.words import printable
@@ -34,5 +34,5 @@ def load_pydocs(*, split: str | None = None, options: LoadOptions | None = None)
     """
     if split is not None and split not in SPLITS:
         raise InputError(f"pydocs has no split {printable(split)}", f"--split {' or --split '.join(SPLITS)}")
-    collection = load_beir(str(FOLDER), split=split, options=options or LoadOptions())
+    collection = load_files(str(FOLDER), layout=BEIR, split=split, options=options or LoadOptions())
     return replace(collection, facts={**collection.facts, "source": "pydocs"})
