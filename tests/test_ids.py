@@ -77,12 +77,11 @@ def few_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few_hashes")
-def test_texts_with_the_same_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 2)
+def test_texts_with_the_same_hash_are_told_apart() -> None:
     ids = Ids(["aa", "bb", "c", "aa", "dd", "c"])
     assert set(ids.hashes().tolist()) == {1, 2}
-    assert ids.rows_of(["dd", "aa", "ee", "c", "bb"]).tolist() == [4, 0, -1, 2, 1]
-    assert ids.rows_of(Ids(["bb", "x", "dd"])).tolist() == [1, -1, 4]
+    assert ids.rows_of(["dd", "aa", "ee", "c", "bb"], at_once=2).tolist() == [4, 0, -1, 2, 1]
+    assert ids.rows_of(Ids(["bb", "x", "dd"]), at_once=2).tolist() == [1, -1, 4]
     assert ids.repeated() == {3: 0, 5: 2}
 
 

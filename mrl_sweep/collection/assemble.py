@@ -8,7 +8,7 @@ from typing import Any
 
 from mrl_sweep.collection.describe import advice, document_advice
 from mrl_sweep.collection.judgments import LoadOptions, evaluated, gather, judgments_digest, no_judgments, table_of, to_rows
-from mrl_sweep.collection.queries import checked_queries, documents_ask, draw_documents
+from mrl_sweep.collection.queries import checked_queries, documents_as_queries, draw_documents
 from mrl_sweep.collection.reading.documents import Corpus, read_corpus
 from mrl_sweep.collection.reading.qrels import JudgmentColumns
 from mrl_sweep.collection.reading.records import Query, Source
@@ -73,7 +73,7 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
     excluded |= {reason: count for reason, count in set_aside.items() if count}
     if options.strict:
         _refuse(excluded, corpus, queries)
-    noticed = advice(corpus, queries, qrels) if drawn is None else (documents_ask(len(queries)), *document_advice(corpus))
+    noticed = advice(corpus, queries, qrels) if drawn is None else (documents_as_queries(len(queries)), *document_advice(corpus))
     return Collection(
         name=parts.name,
         documents=corpus.documents,

@@ -114,8 +114,8 @@ def _choose(configs: Sequence[str], repository: Repository, part: str) -> str:
     if config is not None:
         return config
     subsets = sorted({config.removesuffix(f"-{part}") for config in configs if config.endswith(f"-{part}")})
-    is_here = Path(repository.path).is_dir() and not repository.path.startswith((".", "/"))
-    label = f"hf:./{repository.path}" if is_here else repository.label
+    is_relative = Path(repository.path).is_dir() and not repository.path.startswith((".", "/"))
+    label = f"hf:./{repository.path}" if is_relative else repository.label
     hint = f"name a subset: {label.rstrip('/')}/{subsets[0]}; there are {', '.join(subsets[:20])}" if subsets else _LAYOUT
     raise InputError(f"{repository.label} has no configuration {part}; it has {', '.join(map(printable, configs[:12]))}", hint)
 
@@ -161,18 +161,18 @@ def _place(label: str) -> Callable[[int], str]:
 
 
 def _configs(repository: Repository) -> list[str]:
-    return list(_ask("get_dataset_config_names", repository, repository.path, revision=repository.revision))
+    return list(_answer("get_dataset_config_names", repository, repository.path, revision=repository.revision))
 
 
 def _splits(repository: Repository, config: str) -> list[str]:
-    return list(_ask("get_dataset_split_names", repository, repository.path, config, revision=repository.revision))
+    return list(_answer("get_dataset_split_names", repository, repository.path, config, revision=repository.revision))
 
 
 def _load(repository: Repository, config: str, split: str) -> Any:
-    return _ask("load_dataset", repository, repository.path, config, split=split, revision=repository.revision)
+    return _answer("load_dataset", repository, repository.path, config, split=split, revision=repository.revision)
 
 
-def _ask(function: str, repository: Repository, *args: Any, **kwargs: Any) -> Any:
+def _answer(function: str, repository: Repository, *args: Any, **kwargs: Any) -> Any:
     """A call of the library, its failures told as ours."""
     try:
         datasets: Any = import_module("datasets")

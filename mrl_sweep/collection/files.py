@@ -156,8 +156,8 @@ def load_files(source: str, *, layout: Layout, split: str | None, options: LoadO
         raise InputError(f"quotes={spec.settings['quotes']} is not understood", "quotes=none")
     reading = Reading(spec, layout.quoted and "quotes" not in spec.settings, options.max_line_bytes)
     files = find_files(spec, layout, split, label_free=options.label_free)
-    judged, judged_at = (iter(()), str) if files.qrels is None else judgments_of(files.qrels, reading)
-    topics, asked_at = (None, str) if files.queries is None else queries_of(files.queries, reading)
+    judged, judgment_place = (iter(()), str) if files.qrels is None else judgments_of(files.qrels, reading)
+    topics, query_place = (None, str) if files.queries is None else queries_of(files.queries, reading)
     present = files.present()
     return assemble(
         Parts(
@@ -167,10 +167,10 @@ def load_files(source: str, *, layout: Layout, split: str | None, options: LoadO
             documents=corpus_of(files.corpus, reading),
             queries=topics,
             queries_label=str(files.queries),
-            queries_place=lambda number: str(asked_at(number)),
+            queries_place=lambda number: str(query_place(number)),
             judgments=judged,
             judgments_label=str(files.qrels),
-            judgments_place=lambda number: str(judged_at(number)),
+            judgments_place=lambda number: str(judgment_place(number)),
             hint=files.hint,
             facts={"layout": layout.name, "files": file_sizes(present), "digest": files_digest(present)},
         ),

@@ -152,7 +152,7 @@ def draw_documents(corpus: Corpus, label: str) -> tuple[Queries, IntArray]:
     return Queries(ids, texts, tuple({} for _ in ids)), rows
 
 
-def documents_ask(n_queries: int) -> Advice:
+def documents_as_queries(n_queries: int) -> Advice:
     """That no real query was asked."""
     return Advice(
         "documents-as-queries",

@@ -19,7 +19,7 @@ from mrl_sweep.types import IntArray, distinct
 MAPPED_BYTES: Final = 2**24
 """So much waits in memory; what is more is written to the file, a batch of rows at a time."""
 
-_AT_ONCE: Final = 10_000
+AT_ONCE: Final = 10_000
 """Ids that are turned into text at a time."""
 
 
@@ -105,7 +105,7 @@ class Ids(Sequence[str]):
         self._writer: Any = None
         self._mapped: list[_Batch] = []
         texts = iter(ids)
-        while some := list(islice(texts, _AT_ONCE)):
+        while some := list(islice(texts, AT_ONCE)):
             self.extend(some)
 
     def extend(self, texts: Sequence[str], **numbers: npt.ArrayLike) -> None:
@@ -163,8 +163,8 @@ class Ids(Sequence[str]):
         return self.take([int(row) % len(self)])[0]
 
     def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), _AT_ONCE):
-            yield from self[start : start + _AT_ONCE]
+        for start in range(0, len(self), AT_ONCE):
+            yield from self[start : start + AT_ONCE]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ids | list | tuple) and len(self) == len(other) and all(map(eq, self, other))
@@ -195,8 +195,9 @@ class Ids(Sequence[str]):
         """(n,) 64-bit hash of each id, good within this process."""
         return self.column("hash")
 
-    def rows_of(self, wanted: Sequence[str]) -> IntArray:
-        """(len(wanted),) the first row of each id, -1 for one that is not here. Sorts numbers, and makes no table of texts."""
+    def rows_of(self, wanted: Sequence[str], *, at_once: int = AT_ONCE) -> IntArray:
+        """(len(wanted),) the first row of each id, -1 for one that is not here. Sorts numbers, and makes no table of texts:
+        `at_once` of them are compared at a time."""
         codes, hashes = wanted.hashes() if isinstance(wanted, Ids) else each(hash, wanted), self.hashes()
         rows = np.flatnonzero(is_among(hashes, codes))
         rows = rows[np.argsort(hashes[rows], kind="stable")]
@@ -208,8 +209,8 @@ class Ids(Sequence[str]):
             alike[alike] = ordered[at[alike]] == codes[left[alike]]
             left, at = left[alike], at[alike]
             is_it = np.zeros(len(left), np.bool_)
-            for start in range(0, len(left), _AT_ONCE):
-                part = slice(start, start + _AT_ONCE)
+            for start in range(0, len(left), at_once):
+                part = slice(start, start + at_once)
                 names = wanted.take(left[part]) if isinstance(wanted, Ids) else [wanted[place] for place in left[part].tolist()]
                 is_it[part] = [one == other for one, other in zip(names, self.take(rows[at[part]]), strict=True)]
             row_of[left[is_it]] = rows[at[is_it]]
@@ -237,13 +238,13 @@ class Ids(Sequence[str]):
 
     def without(self, rows: Sequence[int]) -> Ids:
         """The other ids with their numbers, in order."""
-        kept = np.setdiff1d(np.arange(len(self)), rows)
-        numbers = {name: self.column(name)[kept] for name in self._dtypes}
-        others = Ids(columns=self._dtypes, mapped_bytes=self._mapped_bytes)
-        for start in range(0, len(kept), _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
-            others.extend(self.take(kept[part]), **{name: values[part] for name, values in numbers.items()})
-        return others
+        others = np.setdiff1d(np.arange(len(self)), rows)
+        numbers = {name: self.column(name)[others] for name in self._dtypes}
+        made = Ids(columns=self._dtypes, mapped_bytes=self._mapped_bytes)
+        for start in range(0, len(others), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            made.extend(self.take(others[part]), **{name: values[part] for name, values in numbers.items()})
+        return made
 
 
 def _made_anew(ids: Sequence[str], dtypes: Mapping[str, npt.DTypeLike], numbers: Mapping[str, npt.NDArray[Any]]) -> Ids:

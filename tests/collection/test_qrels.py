@@ -15,10 +15,10 @@ from mrl_sweep.errors import InputError
 IDS = st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r\ufeff"), min_size=1, max_size=8)
 
 
-def read(tmp_path: Path, text: str) -> list[Judgment]:
+def read(tmp_path: Path, text: str, **options: int) -> list[Judgment]:
     path = tmp_path / "test.tsv"
     path.write_bytes(text.encode())
-    return judgments_in(path)
+    return judgments_in(path, **options)
 
 
 def judgments_in(path: Path, **options: int) -> list[Judgment]:
@@ -104,9 +104,9 @@ LINES = st.sampled_from(
 )
 
 
-def outcome(path: Path, block_bytes: int) -> list[Judgment] | str:
+def outcome(path: Path, **options: int) -> list[Judgment] | str:
     try:
-        return judgments_in(path, block_bytes=block_bytes)
+        return judgments_in(path, **options)
     except InputError as error:
         return str(error)
 
@@ -126,10 +126,8 @@ def test_blocks_hold_what_the_lines_hold(
     path.write_bytes((usual * 3 + "".join(lines)).encode() + b"q\td\xff\t1\n" * broken)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(qrels, "_plain", lambda *_: None)
-        one_by_one = outcome(path, block_bytes)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(qrels, "FEWEST_BYTES", 0 if by_arrow else 10**9)
-        assert outcome(path, block_bytes) == one_by_one
+        one_by_one = outcome(path, block_bytes=block_bytes)
+    assert outcome(path, block_bytes=block_bytes, arrow_bytes=0 if by_arrow else 10**9) == one_by_one
 
 
 @pytest.mark.parametrize("between", ["\t", " "])
@@ -137,9 +135,9 @@ def test_blocks_hold_what_the_lines_hold(
 def test_plain_lines_are_read_in_blocks(tmp_path: Path, between: str, reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qrels, "_one_by_one", None)
     monkeypatch.setattr(qrels, {"_by_arrow": "_by_hand", "_by_hand": "_by_arrow"}[reader], None)
-    monkeypatch.setattr(qrels, "FEWEST_BYTES", 0 if reader == "_by_arrow" else 10**9)
     text = "".join(between.join((f"q{i}", "0", f"d{i}", str(i % 3))) + "\r\n" for i in range(100))
-    assert read(tmp_path, text) == [Judgment(f"q{i}", f"d{i}", i % 3, i + 1) for i in range(100)]
+    arrow_bytes = 0 if reader == "_by_arrow" else 10**9
+    assert read(tmp_path, text, arrow_bytes=arrow_bytes) == [Judgment(f"q{i}", f"d{i}", i % 3, i + 1) for i in range(100)]
 
 
 @pytest.mark.parametrize(

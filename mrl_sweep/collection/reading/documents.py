@@ -24,7 +24,7 @@ HELD_CHARACTERS: Final = 2**24
 _EXCERPT: Final = 320
 """Characters of an excerpt."""
 
-_BEGINNINGS: Final = 100_000
+BEGINNINGS: Final = 100_000
 """Of so many documents of a compressed file the beginnings are kept when their titles are read: some 50 MB. Of more, the file
 is read once more."""
 
@@ -106,9 +106,9 @@ class StoredDocuments:
         for document in self.records(start, stop):
             yield document.full_text
 
-    def titles(self, rows: Sequence[int]) -> list[str]:
+    def titles(self, rows: Sequence[int], *, most_beginnings: int = BEGINNINGS) -> list[str]:
         documents = self.take(rows)
-        if self._held is None and not self._source.seeks and len(rows) <= _BEGINNINGS:
+        if self._held is None and not self._source.seeks and len(rows) <= most_beginnings:
             self._beginnings = {int(row): _beginning(one.full_text) for row, one in zip(rows, documents, strict=True)}
         return [document.name for document in documents]
 

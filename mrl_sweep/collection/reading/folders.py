@@ -55,7 +55,7 @@ def parse_spec(text: str, keys: Iterable[str], usage: str, aliases: Mapping[str,
     """
     if Path(text).is_dir():
         return Spec(text, Path(text))
-    known_keys = sorted(keys)
+    valid_keys = sorted(keys)
     first, *rest = text.split(",")
     folder = None if "=" in first and not is_there(first) else Path(first)
     settings: dict[str, str] = {}
@@ -63,10 +63,10 @@ def parse_spec(text: str, keys: Iterable[str], usage: str, aliases: Mapping[str,
         key, equals, value = item.partition("=")
         part, dot, role = key.strip().partition(".")
         key = aliases.get(part, part) + dot + role
-        if key not in known_keys:
+        if key not in valid_keys:
             raise InputError(
                 f"unknown setting {printable(key)} in {printable(text)}",
-                f"{did_you_mean(key, [*known_keys, *aliases])} {usage}".lstrip(),
+                f"{did_you_mean(key, [*valid_keys, *aliases])} {usage}".lstrip(),
             )
         if not equals or not value:
             raise InputError(f"{key} needs a value in {printable(text)}", usage)

@@ -17,7 +17,7 @@ from mrl_sweep.words import printable
 
 MAX_GRADE: Final = 2**31 - 1
 BLOCK_BYTES: Final = 1 << 23
-FEWEST_BYTES: Final = 1 << 18
+ARROW_BYTES: Final = 1 << 18
 """Smaller blocks are not worth pyarrow's reader, which has to be imported first."""
 
 ROWS_AT_ONCE: Final = 10_000
@@ -90,8 +90,10 @@ class _Columns(NamedTuple):
     grade: int
 
 
-def read_qrels(path: Path, *, max_line_bytes: int, block_bytes: int = BLOCK_BYTES) -> Iterator[JudgmentColumns]:
-    """The file's judgments in order, a block at a time.
+def read_qrels(
+    path: Path, *, max_line_bytes: int, block_bytes: int = BLOCK_BYTES, arrow_bytes: int = ARROW_BYTES
+) -> Iterator[JudgmentColumns]:
+    """The file's judgments in order, a block at a time; one of `arrow_bytes` or more by pyarrow.
 
     The layout is that of the first line; another further down is refused with its line.
     Lines are read a block at a time; from the first block on that is not plain, one by one, which accepts what is acceptable
@@ -107,7 +109,7 @@ def read_qrels(path: Path, *, max_line_bytes: int, block_bytes: int = BLOCK_BYTE
         return
     offset, n_before = start.offset, start.number - 1
     for block in read_blocks(path, offset=offset, max_line_bytes=max_line_bytes, block_bytes=block_bytes):
-        plain = _plain(block, columns, max_line_bytes)
+        plain = _plain(block, columns, max_line_bytes, arrow_bytes)
         if plain is None:
             break
         (queries, query), (documents, document), grades = plain
@@ -136,7 +138,7 @@ def _one_by_one(path: Path, columns: _Columns, *, max_line_bytes: int, offset: i
         yield Judgment(query, document, grade_of(fields[columns.grade], where), line.number)
 
 
-def _plain(block: bytes, columns: _Columns, max_line_bytes: int) -> tuple[_Names, _Names, IntArray] | None:
+def _plain(block: bytes, columns: _Columns, max_line_bytes: int, arrow_bytes: int) -> tuple[_Names, _Names, IntArray] | None:
     """Queries, documents and grades of a block, one a line; None where a line needs a closer look.
 
     Plain are lines with as many columns as the first, all between single tabs or all between single spaces.
@@ -154,7 +156,7 @@ def _plain(block: bytes, columns: _Columns, max_line_bytes: int) -> tuple[_Names
         return None
     if np.diff(ends[width - 1 :: width], prepend=-1).max() - 1 > max_line_bytes:
         return None
-    read = _by_arrow if len(data) >= FEWEST_BYTES else _by_hand
+    read = _by_arrow if len(data) >= arrow_bytes else _by_hand
     fields = read(data, between.decode(), width)
     if fields is None:
         return None
