@@ -8,6 +8,7 @@ Settings after commas name files (`corpus=`, `queries=`, `qrels=`; `docs=` and `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,12 +31,13 @@ from mrl_sweep.collection.reading.folders import (
 )
 from mrl_sweep.collection.reading.lines import NumberedLine, Where, is_blank, read_lines, text_of
 from mrl_sweep.collection.reading.qrels import JudgmentColumns, is_judgment, read_qrels
-from mrl_sweep.collection.reading.records import Document, Query, Source, json_object, json_queries
+from mrl_sweep.collection.reading.records import Query, Source, json_object, json_queries
 from mrl_sweep.collection.reading.tables import (
     DOCUMENT_ID_COLUMNS,
     DOCUMENT_TEXT_COLUMNS,
     ColumnNames,
     CsvRows,
+    PlaceOf,
     TableRow,
     TsvRows,
     documents,
@@ -226,89 +228,70 @@ def corpus_of(paths: tuple[Path, ...], reading: Reading) -> Source:
 
 def documents_of(path: Path, reading: Reading) -> Source:
     """The documents of a file, none of them kept in memory."""
-    columns = reading.spec.columns("corpus")
+    columns, limit = reading.spec.columns("corpus"), reading.limit
     if is_parquet(path):
         return RowSource(str(path), parquet_blocks(path, columns.values()), columns)
-    first = _first_line(path, reading.limit)
+    first = _first_line(path, limit)
     if first is None:
         raise InputError(f"nothing to evaluate: {path} holds no documents")
+    rows: Callable[[Iterator[NumberedLine], Path], Iterator[TableRow]]
+    keep_ends = False
     if _is_json(first, path):
         if not columns and "_id" in json_object(first, path):
-            return FileSource.of(path, max_line_bytes=reading.limit)  # BEIR's own lines, which are read a third faster
-        return _source(path, json_rows, columns, reading.limit)
-    if reading.quotes(path):
-        rows = CsvRows.of(path, max_line_bytes=reading.limit)
-        return _source(path, rows, columns, reading.limit, keep_ends=True)
-    if reading.spec.settings.get("quotes") == "none":
-        plain = CsvRows.of(path, max_line_bytes=reading.limit, quoted=False)
-        return _source(path, plain, columns, reading.limit, keep_ends=True)
-    usual_names = [named(columns, "id", DOCUMENT_ID_COLUMNS), named(columns, "text", DOCUMENT_TEXT_COLUMNS)]
-    return _source(path, TsvRows.of(path, _PLAIN_TSV, usual_names, max_line_bytes=reading.limit), columns, reading.limit)
+            return FileSource.of(path, max_line_bytes=limit)  # BEIR's own lines, which are read a third faster
+        rows = json_rows
+    elif reading.quotes(path) or "quotes" in reading.spec.settings:
+        rows, keep_ends = CsvRows.of(path, max_line_bytes=limit, quoted=reading.quotes(path)), True
+    else:
+        usual_names = [named(columns, "id", DOCUMENT_ID_COLUMNS), named(columns, "text", DOCUMENT_TEXT_COLUMNS)]
+        rows = TsvRows.of(path, _PLAIN_TSV, usual_names, max_line_bytes=limit)
+    where = partial(Where, path)
+    return FileSource.of(
+        path, lambda lines, file: documents(rows(lines, file), columns, where), max_line_bytes=limit, keep_ends=keep_ends
+    )
 
 
-def _source(
-    path: Path,
-    rows: Callable[[Iterator[NumberedLine], Path], Iterator[TableRow]],
-    columns: ColumnNames,
-    limit: int,
-    *,
-    keep_ends: bool = False,
-) -> FileSource:
-    def parse(lines: Iterator[NumberedLine], file: Path) -> Iterator[tuple[int, Document]]:
-        return documents(rows(lines, file), columns, lambda number: Where(file, number))
-
-    return FileSource.of(path, parse, max_line_bytes=limit, keep_ends=keep_ends)
-
-
-def queries_of(path: Path, reading: Reading) -> tuple[Iterable[Query], Callable[[int], object]]:
+def queries_of(path: Path, reading: Reading) -> tuple[Iterable[Query], PlaceOf]:
     """The queries of a file, and where the n-th line or row lies."""
-    columns = reading.spec.columns("queries")
-
-    def in_lines(number: int) -> object:
-        return Where(path, number)
-
+    columns, where = reading.spec.columns("queries"), partial(Where, path)
     first = None if is_parquet(path) else _first_line(path, reading.limit)
     if first is not None and _is_json(first, path) and not columns and "_id" in json_object(first, path):
-        return json_queries(read_lines(path, max_line_bytes=reading.limit), path), in_lines
+        return json_queries(read_lines(path, max_line_bytes=reading.limit), path), where
     table = table_of(path, reading, columns)
     if table is None:
-        return read_topics(path, columns=columns, max_line_bytes=reading.limit), in_lines
-    rows, where = table
-    return queries(rows, columns, where), where
+        return read_topics(path, columns=columns, max_line_bytes=reading.limit), where
+    rows, row_place = table
+    return queries(rows, columns, row_place), row_place
 
 
-def judgments_of(path: Path, reading: Reading) -> tuple[Iterator[JudgmentColumns], Callable[[int], object]]:
+def judgments_of(path: Path, reading: Reading) -> tuple[Iterator[JudgmentColumns], PlaceOf]:
     """The judgments of a file, and where the n-th line or row lies: a table, or lines as BEIR and TREC write them."""
     columns = reading.spec.columns("qrels")
-    if _is_csv(path) and not columns and (first := _first_line(path, reading.limit)) and is_judgment(text_of(first, path)):
-        return read_qrels(path, max_line_bytes=reading.limit), lambda number: Where(path, number)
-    table = table_of(path, reading, columns, fields=bool(columns) or _is_csv(path))
+    first = _first_line(path, reading.limit) if _is_csv(path) and not columns else None
+    has_header = first is None or not is_judgment(text_of(first, path))
+    table = table_of(path, reading, columns, fields=bool(columns) or _is_csv(path)) if has_header else None
     if table is None:
-        return read_qrels(path, max_line_bytes=reading.limit), lambda number: Where(path, number)
+        return read_qrels(path, max_line_bytes=reading.limit), partial(Where, path)
     rows, where = table
     return judgments(rows, columns, where), where
 
 
 def table_of(
     path: Path, reading: Reading, columns: ColumnNames, *, fields: bool | None = None
-) -> tuple[Iterator[TableRow], Callable[[int], object]] | None:
+) -> tuple[Iterator[TableRow], PlaceOf] | None:
     """The rows of Parquet, of JSON lines, and (`fields`; None: in layouts that quote) of CSV or TSV with a header; else None."""
     if is_parquet(path):
         return rows_of(parquet_blocks(path, columns.values())), lambda number: f"{path} row {number + 1:,}"
     first = _first_line(path, reading.limit)
-
-    def where(number: int) -> object:
-        return Where(path, number)
-
     if first is not None and _is_json(first, path):
-        return json_rows(read_lines(path, max_line_bytes=reading.limit), path), where
+        return json_rows(read_lines(path, max_line_bytes=reading.limit), path), partial(Where, path)
     if first is not None and text_of(first, path).lstrip().startswith("<"):
         return None
     by_layout = reading.quoted or "quotes" in reading.spec.settings or _is_csv(path)
     if not (by_layout if fields is None else fields):
         return None
     rows = CsvRows.of(path, max_line_bytes=reading.limit, quoted=reading.quotes(path))
-    return rows(read_lines(path, max_line_bytes=reading.limit, keep_ends=True), path), where
+    return rows(read_lines(path, max_line_bytes=reading.limit, keep_ends=True), path), partial(Where, path)
 
 
 def _is_csv(path: Path) -> bool:
