@@ -32,7 +32,7 @@ _LOADERS: Final[Mapping[str, Callable[..., Collection]]] = {
 def load_collection(
     source: str, *, split: str | None = None, options: LoadOptions | None = None, on_event: OnEvent = ignore
 ) -> Collection:
-    """The collection that `source` names: a BEIR folder, `trec:…`, `csv:…`, `ir:…`, `hf:…` or `pydocs`.
+    """Loads the collection that `source` names: a BEIR folder, `trec:…`, `csv:…`, `ir:…`, `hf:…` or `pydocs`.
 
     `split` None means `test`, or the only split there is. Errors: InputError, naming file and line, for whatever cannot be
     evaluated; MissingExtra for a catalogue whose package is not installed.
@@ -68,13 +68,13 @@ def _refuse_misspelt(source: str, scheme: str) -> None:
 
 
 def own_rows(collection: Collection) -> IntArray:
-    """(n_queries,) the row of the document whose id is the query's own, -1 where there is none."""
+    """Returns (n_queries,) the row of the document whose id is the query's own, -1 where there is none."""
     ids = collection.documents.ids
     return (ids if isinstance(ids, Ids) else Ids(ids)).rows_of(collection.queries.ids)
 
 
 def left_out(collection: Collection, *, identical: bool) -> IntArray | None:
-    """(n_queries,) the row of the document that each query's results leave out, -1 for none; None where no query has one.
+    """Returns (n_queries,) the row of the document that each query's results leave out, -1 for none; None where none has one.
 
     Documents that serve as queries leave themselves out; with `identical` a query leaves out the document of its own id.
     """

@@ -24,7 +24,7 @@ Place = Callable[[int], str]
 
 @record(kw_only=True)
 class Parts:
-    """What a loader found. Labels name files in messages; `*_place` turn a line or row number into `file:line`.
+    """Holds what a loader reads. Labels name files in messages; `*_place` turn a line or row number into `file:line`.
 
     `queries` None: there are none, which only a label-free reading accepts; that never looks at `judgments`.
 
@@ -46,9 +46,9 @@ class Parts:
 
 
 def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
-    """The checked collection; label-free, every query of it, or documents in their place.
+    """Checks the parts and puts them together; label-free, every query counts, or documents serve as such.
 
-    Small files first, so that a fault in them is told before a large corpus is read.
+    Small files come first, so that a fault in them is reported before a large corpus is read.
     """
     judgments = None if options.label_free else gather(parts.judgments, parts.judgments_label, parts.judgments_place)
     checked: list[Query] = []
@@ -98,7 +98,7 @@ def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> 
 
 
 def _corpus(documents: Source, options: LoadOptions, on_event: OnEvent) -> Corpus:
-    """The documents, and after them those that are searched but not judged."""
+    """Reads the documents, and after them those that are searched but not judged."""
     if options.distractors is not None:
         files = documents.sources if isinstance(documents, Joined) else (documents,)
         documents = Joined((*files, FileSource.of(options.distractors, max_line_bytes=options.max_line_bytes)))
@@ -106,7 +106,7 @@ def _corpus(documents: Source, options: LoadOptions, on_event: OnEvent) -> Corpu
 
 
 def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> None:
-    """Strict: nothing is set aside but the queries of other splits, and no text is empty or broken."""
+    """Refuses, where reading is strict, what was set aside but for queries of other splits, and empty or broken texts."""
     reasons = [
         f"{count:,} {reason.replace('_', ' ')}" for reason, count in excluded.items() if reason != "queries_without_judgments"
     ]

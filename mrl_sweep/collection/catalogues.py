@@ -37,7 +37,7 @@ _LAYOUT: Final = "a retrieval set has the configurations corpus, queries and qre
 
 @record
 class Repository:
-    """A data set on the hub or in a folder, and which part of it is meant."""
+    """Names a data set on the hub or in a folder, and the part of it that is meant."""
 
     path: str
     subset: str = ""
@@ -49,8 +49,10 @@ class Repository:
 
 
 def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
-    """The collection that `hf:source` names, memory-mapped. Errors: InputError for an unknown name or layout, EnvironmentFault
-    where the hub cannot be reached."""
+    """Loads the collection that `hf:source` names, memory-mapped.
+
+    Errors: InputError for an unknown name or layout, EnvironmentFault where the hub cannot be reached.
+    """
     place, *named_columns = source.split(",") if not Path(source).is_dir() else [source]
     columns = parse_spec(",".join([".", *named_columns]), COLUMNS, _LAYOUT, ALIASES).columns
     repository = parse_repository(place)
@@ -82,7 +84,7 @@ def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: O
 
 
 def parse_repository(source: str) -> Repository:
-    """`owner/name`, `owner/name/SUBSET`, `…@revision`, or a folder, `/folder/SUBSET` and `./folder/SUBSET`."""
+    """Parses `owner/name`, `owner/name/SUBSET`, `…@revision`, a folder, `/folder/SUBSET` and `./folder/SUBSET`."""
     if Path(source).is_dir():
         return Repository(source)
     folder, _, subset = source.rpartition("/")
@@ -173,7 +175,7 @@ def _load(repository: Repository, config: str, split: str) -> Any:
 
 
 def _answer(function: str, repository: Repository, *args: Any, **kwargs: Any) -> Any:
-    """A call of the library, its failures told as ours."""
+    """Calls the library, and raises its failures as ours."""
     try:
         datasets: Any = import_module("datasets")
         faults: Any = import_module("datasets.exceptions")
@@ -198,7 +200,7 @@ def _answer(function: str, repository: Repository, *args: Any, **kwargs: Any) ->
 
 
 def load_ir(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
-    """The collection that `ir:source` names; `split` is the last part of a name that has no judgments of its own.
+    """Loads the collection that `ir:source` names; `split` is the last part of a name that has no judgments of its own.
 
     Errors: InputError for an unknown name, EnvironmentFault where the files cannot be fetched.
     """
@@ -259,7 +261,7 @@ def _find(source: str, split: str | None) -> tuple[str, Any]:
 
 
 def _fetched(read: Callable[[], Iterable[Any]], label: str) -> Iterator[Any]:
-    """The records, a failed download told as such."""
+    """Reads the records; a failed download is an EnvironmentFault."""
     try:
         yield from read()
     except OSError as error:

@@ -32,7 +32,7 @@ _SHOWN_VALUES: Final = 20
 
 @record
 class Spread:
-    """How a quantity is distributed; at most 5% of the values are above `p95`."""
+    """Says how a quantity is distributed: at most 5% of the values are above `p95`."""
 
     least: int
     median: float
@@ -42,7 +42,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: npt.ArrayLike) -> Spread:
-        """Of one or more values."""
+        """Returns the spread of one or more values."""
         array = np.asarray(values, dtype=np.int64)
         p95 = int(np.quantile(array, 0.95, method="inverted_cdf"))
         return cls(int(array.min()), float(np.median(array)), float(array.mean()), p95, int(array.max()))
@@ -53,14 +53,14 @@ class Spread:
 
 @record
 class Lengths:
-    """Of texts, in characters."""
+    """Holds the spread of texts' lengths, in characters."""
 
     characters: Spread
 
 
 @record
 class SliceField:
-    """A field of the queries' metadata: how many queries have each value (the 20 most frequent), how many have none."""
+    """Counts a field of the queries' metadata: queries with each value (the 20 most frequent), and those without one."""
 
     name: str
     values: Mapping[str, int]
@@ -70,7 +70,7 @@ class SliceField:
 
 @record(kw_only=True)
 class Description:
-    """A collection in figures; `missing` judgments are of documents that are not in the corpus."""
+    """Describes a collection in figures; `missing` judgments are of documents that are not in the corpus."""
 
     name: str
     documents: int
@@ -94,11 +94,11 @@ class Description:
     provable: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Returns what JSON can hold."""
         return asdict(self)
 
     def rows(self) -> list[tuple[str, str]]:
-        """What and how much, for people, in order."""
+        """Returns what is counted and how much there is, in words and in order."""
         graded = ", ".join(f"{count:,} x {grade}" for grade, count in self.grades.items())
         rows = [
             ("documents", f"{self.documents:,}"),
@@ -128,7 +128,7 @@ def describe(
     alpha: float = 0.05,
     on_event: OnEvent = ignore,
 ) -> Description:
-    """The figures of a collection, for which every text is read once, unless its loader has counted them.
+    """Describes a collection; every text is read once for it, unless its loader has counted them.
 
     `cluster` names the field whose values make one unit of evidence, `alpha` the error level of what the units could prove.
     """
@@ -165,7 +165,7 @@ def describe(
 
 
 def slice_fields(metadata: Sequence[Mapping[str, Any]]) -> tuple[SliceField, ...]:
-    """Every field that some query has, by name; values that are no plain text are shown as JSON."""
+    """Returns every field that some query has, by name; values that are no plain text are shown as JSON."""
     names = sorted({name for fields in metadata for name in fields})
     fields = []
     for name in names:
@@ -176,7 +176,7 @@ def slice_fields(metadata: Sequence[Mapping[str, Any]]) -> tuple[SliceField, ...
 
 
 def _lengths(texts: Iterator[str], total: int, on_event: OnEvent) -> Lengths:
-    """Of so many texts, which are read here."""
+    """Reads so many texts and returns how long they are."""
     characters, done = np.empty(total, np.int64), 0
     while batch := list(islice(texts, _BATCH)):
         characters[done : done + len(batch)] = [len(text) for text in batch]
@@ -200,7 +200,7 @@ _COMPARED: Final = 200
 
 
 def advice(corpus: Corpus, queries: Queries, qrels: Qrels) -> tuple[Advice, ...]:
-    """Every remark that applies, most consequential first."""
+    """Returns every remark that applies, most consequential first."""
     remarks = (
         _own_documents(corpus, queries),
         _copies(corpus, qrels),
@@ -213,7 +213,7 @@ def advice(corpus: Corpus, queries: Queries, qrels: Qrels) -> tuple[Advice, ...]
 
 
 def document_advice(corpus: Corpus) -> tuple[Advice, ...]:
-    """The remarks on the documents alone."""
+    """Returns the remarks on the documents alone."""
     return tuple(remark for remark in (_empty_documents(corpus), _half_documents(corpus)) if remark is not None)
 
 

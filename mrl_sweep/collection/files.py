@@ -1,4 +1,4 @@
-"""One reader for all folders and tables: BEIR, MTEB, TREC, CSV, Parquet, told apart by content; any column can be named.
+"""One reader for all folders and tables: BEIR, MTEB, TREC, CSV, Parquet, recognised by content; any column can be named.
 
 Settings after commas name files (`corpus=`, `queries=`, `qrels=`; `docs=` and `topics=` mean the same), columns (`corpus.id=`,
 `corpus.text=`, `corpus.title=`, `queries.id=`, `queries.text=`, `qrels.query=`, `qrels.document=`, `qrels.grade=`) and
@@ -69,7 +69,7 @@ _PLAIN_TSV: Final = {2: ("id", "text"), 3: ("id", "title", "text"), 4: ("id", "u
 
 @record(kw_only=True)
 class Layout:
-    """How a kind of folder is named and what its files are usually called, the first of them first.
+    """Says how a kind of folder is named and what its files are usually called, the first of them first.
 
     `quoted` files of fields may quote them as CSV does; in others every character stands for itself, and a header may be missing.
     """
@@ -123,7 +123,7 @@ TABULAR: Final = Layout(
 
 @record
 class Files:
-    """The files of a collection (`queries` and `qrels` None where a label-free reading does without), the split and a hint.
+    """Lists a collection's files (`queries` and `qrels` None where a label-free reading does without), its split and a hint.
 
     The corpus may lie in several, one after the other.
     """
@@ -140,19 +140,19 @@ class Files:
 
 @record
 class Reading:
-    """How the files are read: the columns a user names, whether fields may be quoted, and the longest line."""
+    """Says how the files are read: the columns a user names, whether fields may be quoted, and the longest line."""
 
     spec: Spec
     quoted: bool
     limit: int
 
     def quotes(self, path: Path) -> bool:
-        """Whether quotation marks are no part of this file's texts: a file named .csv has them everywhere, unless told not to."""
+        """Says whether marks around a text are no part of it: in a file named .csv they are none, but for `quotes=none`."""
         return self.quoted or (_is_csv(path) and "quotes" not in self.spec.settings)
 
 
 def load_files(source: str, *, layout: Layout, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
-    """The collection that `source` names in this layout. Raises InputError with file and line, or row."""
+    """Loads the collection that `source` names in this layout. Raises InputError with file and line, or row."""
     spec = parse_spec(source, SETTINGS, layout.holds, ALIASES)
     if spec.settings.get("quotes", "none") != "none":
         raise InputError(f"quotes={spec.settings['quotes']} is not understood", "quotes=none")
@@ -182,7 +182,7 @@ def load_files(source: str, *, layout: Layout, split: str | None, options: LoadO
 
 
 def find_files(spec: Spec, layout: Layout, split: str | None, *, label_free: bool) -> Files:
-    """The files that are named, else those that the folder holds."""
+    """Finds the files that are named, else those that the folder holds."""
     corpus, topics, qrels = (spec.path(part) for part in PARTS)
     folder = spec.folder
     if folder is None:
@@ -221,13 +221,13 @@ def _parts(named: Path, layout: Layout) -> tuple[Path, ...]:
 
 
 def corpus_of(paths: tuple[Path, ...], reading: Reading) -> Source:
-    """The documents of these files, one file after the other."""
+    """Returns the documents of these files, one file after the other."""
     sources = tuple(documents_of(path, reading) for path in paths)
     return sources[0] if len(sources) == 1 else Joined(sources)
 
 
 def documents_of(path: Path, reading: Reading) -> Source:
-    """The documents of a file, none of them kept in memory."""
+    """Opens the documents of a file, none of them held in memory."""
     columns, limit = reading.spec.columns("corpus"), reading.limit
     if is_parquet(path):
         return RowSource(str(path), parquet_blocks(path, columns.values()), columns)
@@ -252,7 +252,7 @@ def documents_of(path: Path, reading: Reading) -> Source:
 
 
 def queries_of(path: Path, reading: Reading) -> tuple[Iterable[Query], PlaceOf]:
-    """The queries of a file, and where the n-th line or row lies."""
+    """Opens the queries of a file, and says where the n-th line or row lies."""
     columns, where = reading.spec.columns("queries"), partial(Where, path)
     first = None if is_parquet(path) else _first_line(path, reading.limit)
     if first is not None and _is_json(first, path) and not columns and "_id" in json_object(first, path):
@@ -265,7 +265,7 @@ def queries_of(path: Path, reading: Reading) -> tuple[Iterable[Query], PlaceOf]:
 
 
 def judgments_of(path: Path, reading: Reading) -> tuple[Iterator[JudgmentColumns], PlaceOf]:
-    """The judgments of a file, and where the n-th line or row lies: a table, or lines as BEIR and TREC write them."""
+    """Opens a file's judgments, a table or lines as BEIR and TREC write them, and says where the n-th line or row lies."""
     columns = reading.spec.columns("qrels")
     first = _first_line(path, reading.limit) if _is_csv(path) and not columns else None
     has_header = first is None or not is_judgment(text_of(first, path))
@@ -279,7 +279,7 @@ def judgments_of(path: Path, reading: Reading) -> tuple[Iterator[JudgmentColumns
 def table_of(
     path: Path, reading: Reading, columns: ColumnNames, *, fields: bool | None = None
 ) -> tuple[Iterator[TableRow], PlaceOf] | None:
-    """The rows of Parquet, of JSON lines, and (`fields`; None: in layouts that quote) of CSV or TSV with a header; else None."""
+    """Opens Parquet, JSON lines, and (`fields`; None: in layouts that quote) CSV or TSV with a header; None for other files."""
     if is_parquet(path):
         return rows_of(parquet_blocks(path, columns.values())), lambda number: f"{path} row {number + 1:,}"
     first = _first_line(path, reading.limit)
@@ -295,7 +295,7 @@ def table_of(
 
 
 def _is_csv(path: Path) -> bool:
-    """By its name."""
+    """Says whether a file is CSV by its name."""
     return any(suffix.lower() == ".csv" for suffix in path.suffixes)
 
 

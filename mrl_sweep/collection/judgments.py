@@ -27,7 +27,7 @@ from mrl_sweep.words import first_offenders, printable, share_of
 
 @record(kw_only=True)
 class LoadOptions:
-    """How strictly a collection is read.
+    """Says how strictly a collection is read, and how much of it stays in memory.
 
     `strict` refuses what is otherwise counted and named: repeated documents and judgments, empty texts, judged documents
     that are missing, queries without a relevant judgment. Queries without any judgment are no fault: a BEIR folder's
@@ -49,7 +49,7 @@ class LoadOptions:
 
 @record(slots=False)
 class Judgments:
-    """All judgments of a split: those of query q lie at offsets[q]:offsets[q + 1], in the order of document ids.
+    """Holds all judgments of a split: those of query q lie at offsets[q]:offsets[q + 1], in the order of document ids.
 
     `queries` in the order in which they were first judged; `documents`, ids in order, are what `document` (n,) counts in.
     `label` is the file for messages; `repeated` counts equal repetitions.
@@ -65,7 +65,7 @@ class Judgments:
 
     @property
     def judged(self) -> IntArray:
-        """Which of the documents have a judgment."""
+        """The documents that have a judgment, as numbers of `documents`."""
         return np.flatnonzero(np.bincount(self.document, minlength=len(self.documents)))
 
     @cached_property
@@ -79,7 +79,7 @@ class Judgments:
         return np.maximum.reduceat(self.grades, self.offsets[:-1]) > 0
 
     def of(self, queries: Sequence[str]) -> Self:
-        """The judgments of these queries, in this order; each has some."""
+        """Returns the judgments of these queries, in this order; each has some."""
         chosen = np.array([self.number_of[name] for name in queries], np.int64)
         lengths = np.diff(self.offsets)[chosen]
         offsets = np.append(0, np.cumsum(lengths))
@@ -88,13 +88,13 @@ class Judgments:
 
 
 def no_judgments(queries: Queries) -> Judgments:
-    """Those of a collection that is read label-free: no query has one."""
+    """Returns the judgments of a label-free collection: no query has one."""
     nothing = np.empty(0, np.int64)
     return Judgments("", queries.ids, (), np.zeros(len(queries) + 1, np.int64), nothing, nothing)
 
 
 def gather(blocks: Iterable[JudgmentColumns], label: str, place: Callable[[int], str]) -> Judgments:
-    """Judgments by query. A pair judged twice alike counts once. Errors: InputError where grades differ, or for none."""
+    """Gathers judgments by query. A pair judged twice alike counts once. Errors: InputError where grades differ, or for none."""
     queries: dict[str, int] = {}
     documents: dict[str, int] = {}
     columns: list[tuple[IntArray, ...]] = []
@@ -130,14 +130,14 @@ def _numbers(names: Sequence[str], numbers: dict[str, int]) -> IntArray:
 
 
 def table_of(queries: Sequence[Query]) -> Queries:
-    """These queries, all that their file holds."""
+    """Returns these queries, all that their file holds."""
     return Queries(tuple(q.id for q in queries), tuple(q.text for q in queries), tuple(q.metadata for q in queries))
 
 
 def evaluated(
     queries: Sequence[Query], judgments: Judgments, options: LoadOptions, *, label: str, hint: str
 ) -> tuple[Queries, dict[str, int]]:
-    """The queries that count, in file order, and how many were set aside and why.
+    """Returns the queries that count, in file order, and how many were set aside and why.
 
     Errors: InputError for a judged query that is not among `queries` (`hint` is added), and where none remains.
     """
@@ -161,7 +161,7 @@ def evaluated(
 
 
 def to_rows(judgments: Judgments, ids: Ids, options: LoadOptions, *, label: str) -> Qrels:
-    """The judgments of the evaluated queries by document row, those of a query in the order of document ids.
+    """Turns the judgments of the evaluated queries into document rows, those of a query in the order of document ids.
 
     Errors: InputError for judged documents that are not in the corpus, unless they are to be counted and some are there.
     """
@@ -175,7 +175,7 @@ def to_rows(judgments: Judgments, ids: Ids, options: LoadOptions, *, label: str)
 
 
 def judgments_digest(queries: Queries, judgments: Judgments) -> str:
-    """Of what was asked and judged (ids, texts, grades), whatever the order: equal digests mean comparable figures.
+    """Digests queries and judgments (ids, texts, grades) in any order: where digests are equal, figures can be compared.
 
     What is digested is the JSON of [id, text, [[document, grade], ...]] for each query, put together from that of its parts.
     """
@@ -257,7 +257,7 @@ _CAUSES: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
 
 
 def likely_cause(missing: Sequence[str], present: Iterable[str], missing_in: str, present_in: str) -> str:
-    """The one difference that would explain at least half of the missing ids, with an example; "" where none does.
+    """Names the one difference that would explain at least half of the missing ids, with an example; "" where none does.
 
     Looks at the first 1,000 missing ids against the first million present ones.
     """

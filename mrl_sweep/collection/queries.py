@@ -1,7 +1,7 @@
 """The queries of a collection: read from topic files, checked and cleaned once, whatever file they come from (FAULTS 61, 66).
 
-Topic files are told by content: TREC's tags, XML, or tables. Without judgments every query counts, or documents drawn at random
-stand in for queries.
+Topic files are recognised by content: TREC's tags, XML, or tables. Without judgments every query counts, or documents drawn at
+random serve as such.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DEEPEST: Final = 32
 def checked_queries(
     queries: Iterable[Query], label: str, place: Callable[[int], str], *, strict: bool = False
 ) -> tuple[list[Query], tuple[Advice, ...]]:
-    """The queries with metadata that JSON can hold, and what was set aside of it.
+    """Returns the queries with metadata that JSON can hold, and advice on what was set aside of it.
 
     Raises InputError where there are none, where an id occurs twice, and, where `strict`, for a text with half a character or
     a number that is none, naming its place.
@@ -80,7 +80,7 @@ def _broken_advice(broken: Sequence[Query]) -> tuple[Advice, ...]:
 
 
 def half_characters(count: int, one: str, many: str, names: str) -> Advice:
-    """That texts hold half of a surrogate pair, which no encoding can write."""
+    """Warns that texts hold half of a surrogate pair, which no encoding can write."""
     return Advice(
         "half-characters",
         f"{plural(count, one, many)} half a character, cut inside a surrogate pair, which is read as U+FFFD: {names}",
@@ -137,7 +137,7 @@ MOST_DRAWN: Final = 1000
 
 
 def draw_documents(corpus: Corpus, label: str) -> tuple[Queries, IntArray]:
-    """Documents in the place of queries, under their own ids, and (n_queries,) their rows, ascending; none without text.
+    """Draws documents that serve as queries under their own ids, none without text; with (n_queries,) their rows, ascending.
 
     Errors: InputError where no document has a text to ask with.
     """
@@ -153,7 +153,7 @@ def draw_documents(corpus: Corpus, label: str) -> tuple[Queries, IntArray]:
 
 
 def documents_as_queries(n_queries: int) -> Advice:
-    """That no real query was asked."""
+    """Warns that there are no real queries."""
     return Advice(
         "documents-as-queries",
         f"there are no queries: {plural(n_queries, 'document serves', 'documents serve')} as such, drawn at random, "
@@ -173,7 +173,7 @@ _NUMBER: Final = re.compile(r"(?:topic|query|question|doc)?[-_]?(?:id|num|number
 
 
 def read_topics(path: Path, *, columns: ColumnNames, max_line_bytes: int) -> Iterator[Query]:
-    """The topics of a file. `columns["text"]` names the part that is the question; else it is the first of `FIELDS` in a topic.
+    """Reads the topics of a file. `columns["text"]` names the question's part; else it is the first of `FIELDS` in a topic.
 
     Errors: InputError naming the line (in XML the topic) that has no number, or lacks the part that is named.
     """

@@ -28,7 +28,7 @@ _LINKS_FOLLOWED: Final = 16
 
 
 def is_there(path: str | Path) -> bool:
-    """Whether a file or folder of this name exists; False for names that no file can have, where `Path.exists` raises."""
+    """Says whether a file or folder of this name exists; False for names that no file can have, where `Path.exists` raises."""
     try:
         return Path(path).exists()
     except (OSError, ValueError):
@@ -36,7 +36,7 @@ def is_there(path: str | Path) -> bool:
 
 
 def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
-    """These arrays of an `.npz`. Raises KeyError for one that it lacks, OSError, and ValueError for whatever is wrong with it."""
+    """Reads these arrays of an `.npz`. Raises KeyError for one that it lacks, OSError, and ValueError for a damaged file."""
     import numpy as np
 
     try:
@@ -54,7 +54,7 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]
 
 @contextmanager
 def draft_folder(folder: Path) -> Iterator[Path]:
-    """A folder inside `folder` (made if need be) to write drafts in, gone afterwards; move what is finished with `replace`.
+    """Makes a folder inside `folder` to write drafts in, which is gone afterwards; move what is finished with `replace`.
 
     Raises EnvironmentFault where the disk is full or the folder cannot be written.
     """
@@ -76,7 +76,7 @@ def draft_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new empty file beside `path` to write to; it takes the place of `path` when the block ends well, and is gone otherwise.
+    """Makes an empty file beside `path`, which takes the place of `path` when the block ends well, and is gone otherwise.
 
     The folder must exist; an OSError is the caller's, who knows what the file was for.
     """
@@ -90,20 +90,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def json_digest(facts: Any, *, size: int = 8) -> str:
-    """2 * `size` hex digits that name these facts in any order of keys; a value that JSON lacks counts as its text."""
+    """Digests these facts, in any order of keys, to 2 * `size` hex digits; a value that JSON lacks counts as its text."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text in UTF-8; a lone surrogate becomes `\\udXXX`. Raises EnvironmentFault as `draft_file` does."""
+    """Writes a text in UTF-8; a lone surrogate becomes `\\udXXX`. Raises EnvironmentFault as `draft_file` does."""
     with draft_file(path) as draft:
         draft.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 @contextmanager
 def draft_file(path: Path) -> Iterator[Path]:
-    """A file to write to; when the block ends it is what `path` holds: an ordinary file is replaced in one step.
+    """Makes a file to write to; when the block ends it is what `path` holds: an ordinary file is replaced in one step.
 
     A device, a FIFO, a socket, `/dev/stdout` or a process substitution is written in place and stays what it is; a reader that
     has gone away changes nothing. Raises EnvironmentFault where the disk is full or the place cannot be written.
@@ -127,7 +127,7 @@ def draft_file(path: Path) -> Iterator[Path]:
 
 
 def is_in_place(path: Path) -> bool:
-    """Whether a path names something that must be written to and never replaced: all but ordinary files and folders."""
+    """Says whether a path must be written to in place and never replaced: all but ordinary files and folders."""
     if descriptor_of(path) is not None:
         return True
     try:
@@ -138,13 +138,13 @@ def is_in_place(path: Path) -> bool:
 
 
 def open_in_place(path: Path) -> BinaryIO:
-    """What stands at the path, opened for writing; an open descriptor of this process is written where it stands."""
+    """Opens what stands at the path for writing; an open descriptor of this process is written where it stands."""
     descriptor = descriptor_of(path)
     return path.open("wb") if descriptor is None else os.fdopen(os.dup(descriptor), "wb")
 
 
 def descriptor_of(path: Path) -> int | None:
-    """The open descriptor that `/dev/stdout`, `/dev/fd/63` or `/proc/self/fd/1` stands for, None for any other path.
+    """Returns the open descriptor that `/dev/stdout`, `/dev/fd/63` or `/proc/self/fd/1` stands for, None for any other path.
 
     Opened by name, a descriptor that leads to a file would begin it anew and lose what was appended to.
     """
@@ -160,7 +160,7 @@ def descriptor_of(path: Path) -> int | None:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make sure, before any work, that `folder` exists and can be written. Raises InputError (FAULTS 55)."""
+    """Makes sure, before any work, that `folder` exists and can be written. Raises InputError (FAULTS 55)."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def side_by_side(work: Callable[[S], T], pieces: Sequence[S], most: int) -> list[T]:
-    """What `work` returns for each piece, in order; at most so many at the same time. For a single piece no thread is started."""
+    """Returns what `work` gives for each piece, in order; at most `most` run at a time, a single one in this thread."""
     if len(pieces) < 2:
         return [work(piece) for piece in pieces]
     with ThreadPoolExecutor(min(len(pieces), most), "mrl_sweep_files") as pool:
@@ -33,7 +33,7 @@ def side_by_side(work: Callable[[S], T], pieces: Sequence[S], most: int) -> list
 
 
 def text_digests(texts: Sequence[str]) -> Uint64Array:
-    """(n, 2) uint64: 128 bits of BLAKE2b of each text's UTF-8 bytes (a lone surrogate counts as its three bytes)."""
+    """Returns (n, 2) uint64: 128 bits of BLAKE2b of each text's UTF-8 bytes (a lone surrogate counts as its three bytes)."""
     digest = hashlib.blake2b
     joined = b"".join([digest(_utf8(text), digest_size=16).digest() for text in texts])
     return np.frombuffer(joined, "<u8").reshape(-1, 2).astype(np.uint64)
@@ -47,14 +47,14 @@ def _utf8(text: str) -> bytes:
 
 
 def first_rows(digests: Uint64Array) -> IntArray:
-    """(m,) ascending: where each different digest stands first."""
+    """Returns (m,) ascending: where each different digest stands first."""
     if len(distinct(digests[:, 0])) == len(digests):  # nearly always, and six times as fast as to compare both halves
         return np.arange(len(digests))
     return np.sort(np.unique(digests, axis=0, return_index=True)[1])
 
 
 class DigestTable:
-    """Where the vector of each text digest lies. Sorted numpy levels, the smaller ones merged as it grows: 24 bytes a text."""
+    """Finds where the vector of each text digest lies. Sorted levels, the smaller ones merged as it grows: 24 bytes each."""
 
     def __init__(self) -> None:
         self._levels: list[tuple[Uint64Array, Uint64Array, IntArray]] = []
@@ -63,7 +63,7 @@ class DigestTable:
         return sum(len(level[0]) for level in self._levels)
 
     def put(self, digests: Uint64Array, locations: IntArray) -> None:
-        """Digests that are in the table already get the new location; of equal ones the last counts."""
+        """Puts locations; a digest that is in the table already gets the new one, and of equal ones the last counts."""
         new = np.ones(len(digests), bool)
         for stored, hits, at in self._hits(digests):
             stored[at], new[hits] = locations[hits], False
@@ -76,7 +76,7 @@ class DigestTable:
             self._levels.append(_sorted(*(np.concatenate(pair) for pair in zip(older, newer, strict=True))))
 
     def find(self, digests: Uint64Array) -> IntArray:
-        """(n,) int64 location of each digest, -1 where there is none."""
+        """Returns (n,) int64 the location of each digest, -1 where there is none."""
         locations = np.full(len(digests), -1, np.int64)
         for stored, hits, at in self._hits(digests):
             locations[hits] = stored[at]
@@ -105,7 +105,7 @@ def _sorted(first: Uint64Array, second: Uint64Array, locations: IntArray) -> tup
 
 
 class FileDigests:
-    """Digests of files, remembered by everything the system says of them, so that gigabytes are read once.
+    """Digests files, and remembers digests by everything the system says of a file, so that gigabytes are read once.
 
     What is remembered saves a read, never a decision: a file that was written, replaced or renamed since is read again, also
     where its size and its time of modification are as before. A file that changed within `settle_s` is not remembered.
@@ -120,7 +120,7 @@ class FileDigests:
         self._written: dict[tuple[Any, ...], str] = {}
 
     def of(self, files: Iterable[Path], root: Path) -> str:
-        """One digest (32 hex digits) over the names (relative to root) and contents of these files, in any order."""
+        """Returns one digest (32 hex digits) over the names (relative to root) and contents of these files, in any order."""
         ordered = sorted(files)
         total = hashlib.blake2b(digest_size=16)
         for file, digest in zip(ordered, self.each(ordered), strict=True):
@@ -134,7 +134,7 @@ class FileDigests:
         self._written[str(file.resolve()), *self._stamp(file)] = digest
 
     def each(self, files: Sequence[Path]) -> list[str | None]:
-        """The digest (32 hex digits) of each file's content; None where there is no such file."""
+        """Returns the digest (32 hex digits) of each file's content; None where there is no such file."""
         remembered, keys = self._read(), [str(file.resolve()) for file in files]
         stamps = [self._stamp(file) for file in files]
         unread = [i for i, key in enumerate(keys) if stamps[i] and not _is_of(remembered.get(key), stamps[i])]
@@ -180,7 +180,7 @@ def _is_of(entry: Any, stamp: list[int]) -> bool:
 
 
 def file_digest(file: Path, algorithm: str) -> str | None:
-    """32 hex digits over a file's content; None where there is no such file."""
+    """Digests a file's content to 32 hex digits; None where there is no such file."""
     try:
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, _ALGORITHMS[algorithm])

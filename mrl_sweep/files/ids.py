@@ -24,7 +24,7 @@ AT_ONCE: Final = 10_000
 
 
 def is_among(values: IntArray, few: IntArray) -> npt.NDArray[np.bool_]:
-    """(n,) whether each of many values is one of a few: their lowest bits rule nearly all out, without a search or a sort."""
+    """Returns (n,) whether each value is one of a few: their lowest bits rule nearly all out, without a search or a sort."""
     ordered = distinct(few)
     if not len(ordered):
         return np.zeros(len(values), np.bool_)
@@ -38,7 +38,7 @@ def is_among(values: IntArray, few: IntArray) -> npt.NDArray[np.bool_]:
 
 
 def each(of: Callable[[str], int], texts: Sequence[str]) -> IntArray:
-    """(n,) what a function gives for each text."""
+    """Returns (n,) what a function gives for each text."""
     return np.fromiter(map(of, texts), np.int64, len(texts))
 
 
@@ -85,7 +85,7 @@ def _joined(batches: Sequence[_Batch]) -> _Batch:
 
 
 class Ids(Sequence[str]):
-    """Strings, a hash of each and columns of numbers: 26 bytes for a ten-letter id where a tuple and a dict need 200.
+    """Holds strings, a hash of each and columns of numbers: 26 bytes for a ten-letter id where a tuple and a dict need 200.
 
     Once `mapped_bytes` have come they are written to an Arrow IPC file, whose batches are mapped; all arrays are views of it.
     """
@@ -177,13 +177,13 @@ class Ids(Sequence[str]):
         return _made_anew, (list(self), self._dtypes, {name: self.column(name) for name in self._dtypes})
 
     def table(self, columns: Sequence[str]) -> Any:
-        """The ids as `id` and these columns, a pyarrow table; nothing is copied."""
+        """Returns a pyarrow table of the ids as `id` and these columns; nothing is copied."""
         import pyarrow as pa
 
         return pa.Table.from_batches([batch.record_batch() for batch in self._batches()]).select(["id", *columns])
 
     def column(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-        """The numbers of rows start to stop: a view where they lie in one batch, else a copy."""
+        """Returns the numbers of rows start to stop: a view where they lie in one batch, else a copy."""
         stop, begin, pieces = len(self) if stop is None else stop, 0, []
         for batch in self._batches():
             pieces.append(batch.columns[name][max(start - begin, 0) : max(stop - begin, 0)])
@@ -192,11 +192,11 @@ class Ids(Sequence[str]):
         return some[0] if len(some) == 1 else np.concatenate(some)
 
     def hashes(self) -> IntArray:
-        """(n,) 64-bit hash of each id, good within this process."""
+        """Returns (n,) a 64-bit hash of each id, good within this process."""
         return self.column("hash")
 
     def rows_of(self, wanted: Sequence[str], *, at_once: int = AT_ONCE) -> IntArray:
-        """(len(wanted),) the first row of each id, -1 for one that is not here. Sorts numbers, and makes no table of texts:
+        """Returns (len(wanted),) the first row of each id, -1 for none. It sorts numbers, and makes no table of texts:
         `at_once` of them are compared at a time."""
         codes, hashes = wanted.hashes() if isinstance(wanted, Ids) else each(hash, wanted), self.hashes()
         rows = np.flatnonzero(is_among(hashes, codes))
@@ -218,7 +218,7 @@ class Ids(Sequence[str]):
         return row_of
 
     def repeated(self) -> dict[int, int]:
-        """The rows whose id stands at an earlier row, and the first of these."""
+        """Returns the rows whose id stands at an earlier row, and the first of these."""
         ordered = np.sort(self.hashes())
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         rows = np.flatnonzero(is_among(self.hashes(), twice)).tolist() if len(twice) else []
@@ -227,7 +227,7 @@ class Ids(Sequence[str]):
         return {row: earlier for row, earlier in pairs if row != earlier}
 
     def take(self, rows: npt.ArrayLike) -> list[str]:
-        """The ids of these rows, in that order."""
+        """Returns the ids of these rows, in that order."""
         wanted, begin = np.asarray(rows, np.int64), 0
         texts = np.empty(len(wanted), object)
         for batch in self._batches():
@@ -237,7 +237,7 @@ class Ids(Sequence[str]):
         return cast(list[str], texts.tolist())
 
     def without(self, rows: Sequence[int]) -> Ids:
-        """The other ids with their numbers, in order."""
+        """Returns the other ids with their numbers, in order."""
         others = np.setdiff1d(np.arange(len(self)), rows)
         numbers = {name: self.column(name)[others] for name in self._dtypes}
         made = Ids(columns=self._dtypes, mapped_bytes=self._mapped_bytes)

@@ -40,7 +40,7 @@ COLUMNS: Final = {"position": np.int64, "characters": np.int32, "text": np.int64
 
 
 class StoredDocuments:
-    """`Documents` whose texts stay in their source; holds the ids and, beside them, `COLUMNS`.
+    """Holds the ids of a corpus and, beside them, `COLUMNS`; the texts stay in their source.
 
     Those of a small corpus are `held`, each as it was read; other processes read them from the source.
     """
@@ -71,15 +71,14 @@ class StoredDocuments:
         return self._ids.column("characters")
 
     def table(self) -> Any:
-        """What is known of each document, nothing copied: a pyarrow table of its `id`, its `position` in the source (see there)
-        and its `characters`."""
+        """Returns a pyarrow table of each document's `id`, `position` in the source and `characters`; nothing is copied."""
         return self._ids.table(["position", "characters"])
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def records(self, start: int = 0, stop: int | None = None) -> Iterator[Document]:
-        """The documents of rows start to stop, in order, in one sequential read."""
+        """Reads the documents of rows start to stop, in order and in one go."""
         stop = len(self) if stop is None else min(stop, len(self))
         if start >= stop:
             return
@@ -118,7 +117,7 @@ class StoredDocuments:
         return [_beginning(document.full_text) for document in self.take(rows)]
 
     def take(self, rows: Sequence[int]) -> list[Document]:
-        """The documents of these rows, in that order; each row is read once, in the order of the file."""
+        """Reads the documents of these rows, each once and in the order of the file; returns them in the order of `rows`."""
         if self._held is not None:
             return [self._held[int(row)] for row in rows]
         wanted = sorted(set(map(int, rows)))
@@ -126,7 +125,7 @@ class StoredDocuments:
         return [text_of[int(row)] for row in rows]
 
     def place(self, row: int) -> str:
-        """Where the document lies, for messages."""
+        """Says where the document lies, for messages."""
         return self._source.place(int(self._ids.column("position", row, row + 1)[0]))
 
     def _ordered(self, rows: Sequence[int]) -> Iterator[Document]:
@@ -142,7 +141,7 @@ class StoredDocuments:
 
 @record
 class Corpus:
-    """A corpus that was read once from end to end.
+    """Holds what one reading of a corpus gave.
 
     `text_hashes` (n,) int64 of the full texts, equal where texts are; `empty` rows have no text; `collapsed` counts
     documents that were there twice, with the same text; `halves` rows hold half of a surrogate pair; `characters` is the

@@ -22,7 +22,7 @@ DEFAULT_SPLIT: Final = "test"
 
 @record
 class Spec:
-    """A collection as a person names it: its `folder` (None where every file is named), and the settings after it."""
+    """Holds a collection's name as it was typed: its `folder` (None where every file is named), and the settings after it."""
 
     text: str
     folder: Path | None
@@ -37,19 +37,19 @@ class Spec:
         return Path(first).resolve().parent.name
 
     def path(self, part: str) -> Path | None:
-        """The file named for a part, looked for in the folder first; None where the folder must tell."""
+        """Returns the file named for a part, looked for in the folder first; None where none is named."""
         if part not in self.settings:
             return None
         inside = self.folder / self.settings[part] if self.folder is not None else None
         return inside if inside is not None and is_there(inside) else Path(self.settings[part])
 
     def columns(self, part: str) -> dict[str, str]:
-        """The columns named for a part, by role: `queries.text=question` gives {"text": "question"}."""
+        """Returns the columns named for a part, by role: `queries.text=question` gives {"text": "question"}."""
         return {key.partition(".")[2]: name for key, name in self.settings.items() if key.startswith(f"{part}.")}
 
 
 def parse_spec(text: str, keys: Iterable[str], usage: str, aliases: Mapping[str, str] = MappingProxyType({})) -> Spec:
-    """A folder and the settings after it, a part's other names (`aliases`) turned into its own.
+    """Parses a folder and the settings after it; a part's other names (`aliases`) become its own.
 
     A folder may hold commas where it exists. Raises InputError for an unknown setting, with the nearest known one.
     """
@@ -75,7 +75,7 @@ def parse_spec(text: str, keys: Iterable[str], usage: str, aliases: Mapping[str,
 
 
 def check_folder(folder: Path, holds: str, scheme: str = "") -> None:
-    """Errors: InputError where `folder` is none, with its siblings of a similar name and what it should hold."""
+    """Refuses what is no folder, with its siblings of a similar name and what it should hold. Errors: InputError."""
     try:
         if folder.is_dir():
             next(folder.iterdir(), None)
@@ -96,7 +96,7 @@ def check_folder(folder: Path, holds: str, scheme: str = "") -> None:
 
 
 def find_file(folder: Path, stems: Iterable[str], endings: Sequence[str]) -> Path | None:
-    """The first file named stem + ending, plain or compressed, in the order of stems, then endings."""
+    """Finds the first file named stem + ending, plain or compressed, in the order of stems, then endings."""
     names = [stem + ending + packed for stem in stems for ending in endings for packed in COMPRESSED]
     return next((path for name in names if (path := folder / name).exists()), None) or _in_other_case(folder, names)
 
@@ -108,15 +108,17 @@ def _in_other_case(folder: Path, names: Sequence[str]) -> Path | None:
 
 
 def find_parts(folder: Path, stems: Iterable[str], endings: Sequence[str]) -> tuple[Path, ...]:
-    """The files of a corpus in parts, by name: `corpus-*.jsonl`, or all in a folder `corpus`, plain or compressed."""
+    """Finds the files of a corpus in parts, by name: `corpus-*.jsonl`, or all in a folder `corpus`, plain or compressed."""
     names = (f"{stem}{between}*{ending}" for stem in stems for ending in endings for between in "-/")
     matches = (sorted(path for packed in COMPRESSED for path in folder.glob(name + packed)) for name in names)
     return tuple(next(filter(None, matches), ()))
 
 
 def require_file(folder: Path, stems: Sequence[str], endings: Sequence[str], holds: str, setting: str) -> Path:
-    """As `find_file`. Errors: InputError that says what the folder holds and what it should; `setting` (`trec:topics`) names
-    the file where it is called something else."""
+    """Finds a file as `find_file` does.
+
+    Errors: InputError that says what the folder holds and what it should; `setting` (`trec:topics`) names a file of another name.
+    """
     path = find_file(folder, stems, endings)
     if path is None:
         listing = ", ".join(sorted(printable(p.name) for p in folder.iterdir())[:8]) or "nothing"
@@ -154,7 +156,7 @@ def _plays_another(path: Path, stems: Sequence[str]) -> bool:
 
 
 def find_splits(folder: Path, pattern: str, endings: Sequence[str]) -> dict[str, Path]:
-    """Split to file, for files named by `pattern` (`{}` stands for the split) + ending, plain or compressed."""
+    """Finds the file of each split, among those named by `pattern` (`{}` stands for the split) + ending, plain or compressed."""
     before, _, after = pattern.partition("{}")
     splits: dict[str, Path] = {}
     below = before.rpartition("/")[0]
@@ -184,7 +186,10 @@ def _add_split(splits: dict[str, Path], split: str, path: Path) -> None:
 
 
 def find_qrels(folder: Path, endings: Sequence[str], holds: str, scheme: str = "") -> dict[str, Path]:
-    """Split to file: `qrels/<split>.…`, `qrels.<split>.…`, and `qrels.…` for `test`. Errors: InputError where there is none."""
+    """Finds the file of each split: `qrels/<split>.…`, `qrels.<split>.…`, and `qrels.…` for `test`.
+
+    Errors: InputError where there is none.
+    """
     single = find_file(folder, ["qrels"], endings)
     splits = find_splits(folder, "qrels/{}", endings) or find_splits(folder, "qrels.{}", endings)
     if single is not None and single.is_file():
@@ -201,7 +206,7 @@ def find_qrels(folder: Path, endings: Sequence[str], holds: str, scheme: str = "
 
 
 def choose_split(split: str | None, splits: Mapping[str, Any], where: str) -> str:
-    """The split asked for; unasked, `test`, or the only one there is. Errors: InputError that lists the splits there are."""
+    """Returns this split; for None, `test` or the only one there is. Errors: InputError that lists the splits there are."""
     if split is None:
         split = next(iter(splits)) if len(splits) == 1 else DEFAULT_SPLIT
     if split in splits:
@@ -214,13 +219,13 @@ def choose_split(split: str | None, splits: Mapping[str, Any], where: str) -> st
 
 
 def split_hint(splits: Iterable[str]) -> str:
-    """What to try when a split's queries are unknown."""
+    """Says what to try when a split's queries are unknown."""
     names = sorted(splits)
     return f"is it the right --split? There are {', '.join(names)}" if len(names) > 1 else ""
 
 
 def file_sizes(paths: Iterable[Path]) -> dict[str, int]:
-    """Bytes by name, the folder that all files share left out."""
+    """Returns the bytes of each file by name, the folder that all share left out."""
     files = sorted(set(paths))
     folder = files[0].parent
     while not all(path.is_relative_to(folder) for path in files):
@@ -229,7 +234,7 @@ def file_sizes(paths: Iterable[Path]) -> dict[str, int]:
 
 
 def files_digest(paths: Iterable[Path]) -> str:
-    """32 hex digits over the contents of these files, in this order: another corpus is another collection. Raises InputError."""
+    """Digests the contents of these files, in this order, to 32 hex digits. Raises InputError."""
     total = hashlib.sha256()  # which processors have instructions for
     for path in paths:
         try:

@@ -47,7 +47,7 @@ class NumberedLine(NamedTuple):
 
 
 class Where(NamedTuple):
-    """A place in a file, for messages."""
+    """Names a place in a file, for messages."""
 
     path: Path
     number: int
@@ -72,7 +72,7 @@ def compression(path: Path) -> str | None:
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """The file's bytes, decompressed on the way where it is packed."""
+    """Opens a file; its bytes are decompressed on the way where it is packed."""
     kind = compression(path)
     if kind == "gzip":
         import gzip
@@ -99,7 +99,7 @@ def read_lines(
     keep_ends: bool = False,
     n_before: int = 0,
 ) -> Iterator[NumberedLine]:
-    """Every line from `offset` (the first byte of a line) on, blank ones too; numbers count from that line, the
+    """Reads every line from `offset` (the first byte of a line) on, blank ones too; numbers count from that line, the
     first being `n_before` + 1.
 
     `keep_ends` leaves each line's end in its data. Never holds more than one line. Errors: InputError for a file that cannot
@@ -127,7 +127,7 @@ def read_lines(
 
 
 def read_blocks(path: Path, *, offset: int = 0, max_line_bytes: int, block_bytes: int) -> Iterator[bytes]:
-    """The file from `offset` on in blocks of whole lines; the last line of one is cut off where it is too long.
+    """Reads the file from `offset` on in blocks of whole lines; the last line of one is cut off where it is too long.
 
     Errors: InputError for a file that cannot be read.
     """
@@ -143,7 +143,7 @@ def read_blocks(path: Path, *, offset: int = 0, max_line_bytes: int, block_bytes
 
 
 def text_of(line: NumberedLine, path: Path) -> str:
-    """The line's text, strictly UTF-8; a byte order mark at the file's beginning is left out."""
+    """Returns the line's text, strictly UTF-8; a byte order mark at the file's beginning is left out."""
     try:
         text = line.data.decode()
     except UnicodeDecodeError as error:
@@ -156,12 +156,12 @@ def text_of(line: NumberedLine, path: Path) -> str:
 
 
 def is_blank(line: NumberedLine) -> bool:
-    """Whether nothing but white space (or a lone byte order mark) is on the line."""
+    """Says whether nothing but white space (or a lone byte order mark) is on the line."""
     return not line.data or line.data.isspace() or (line.offset == 0 and line.data == b"\xef\xbb\xbf")
 
 
 def line_number_at(path: Path, offset: int) -> int:
-    """The number of the line that begins at `offset`: one more read of the file, for messages only."""
+    """Returns the number of the line that begins at `offset`: one more read of the file, for messages only."""
     number = 1
     with open_binary(path) as file:
         while offset > 0 and (block := file.read(min(_BLOCK_BYTES, offset))):
@@ -171,7 +171,7 @@ def line_number_at(path: Path, offset: int) -> int:
 
 
 def unreadable(path: Path, error: Exception) -> InputError:
-    """What a user reads about a file that cannot be read."""
+    """Returns the fault of a file that cannot be read."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     there = not isinstance(error, OSError) or not error.errno
     return InputError(

@@ -1,4 +1,4 @@
-"""Judgment files, told by content: with or without a header, three columns or TREC's four, tabs or runs of spaces."""
+"""Judgment files, recognised by content: with or without a header, three columns or TREC's four, tabs or runs of spaces."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Judgment(NamedTuple):
 
 
 class JudgmentColumns(NamedTuple):
-    """Judgments as columns: millions of them take numbers, and a text for each different id.
+    """Holds judgments as columns: millions of them take numbers, and a text for each different id.
 
     `queries` and `documents` are ids, without repetition; `query` and `document` (n,) say which of them each judgment is of.
     """
@@ -58,7 +58,7 @@ class JudgmentColumns(NamedTuple):
 
     @classmethod
     def of(cls, queries: Sequence[str], documents: Sequence[str], grades: Sequence[int], numbers: Sequence[int]) -> Self:
-        """Of so many judgments, each with all four."""
+        """Returns the columns of so many judgments, each with all four values."""
         query_ids, query = _numbered(queries)
         document_ids, document = _numbered(documents)
         columns = (np.fromiter(values, np.int64, len(queries)) for values in (grades, numbers))
@@ -76,7 +76,7 @@ def _numbered(names: Sequence[str]) -> _Names:
 
 
 def in_columns(judgments: Iterable[Judgment]) -> Iterator[JudgmentColumns]:
-    """The same judgments, some thousands at a time."""
+    """Returns the same judgments, some thousands at a time."""
     while several := list(islice(judgments := iter(judgments), ROWS_AT_ONCE)):
         yield JudgmentColumns.of(*zip(*several, strict=True))
 
@@ -93,7 +93,7 @@ class _Columns(NamedTuple):
 def read_qrels(
     path: Path, *, max_line_bytes: int, block_bytes: int = BLOCK_BYTES, arrow_bytes: int = ARROW_BYTES
 ) -> Iterator[JudgmentColumns]:
-    """The file's judgments in order, a block at a time; one of `arrow_bytes` or more by pyarrow.
+    """Reads the file's judgments in order, a block at a time; one of `arrow_bytes` or more by pyarrow.
 
     The layout is that of the first line; another further down is refused with its line.
     Lines are read a block at a time; from the first block on that is not plain, one by one, which accepts what is acceptable
@@ -203,7 +203,7 @@ def _by_arrow(data: bytes, between: str, width: int) -> list[_Names] | None:
 
 
 def grade_of(value: object, where: object) -> int:
-    """A grade as an integer: 2, "2" and 2.0; anything else is refused with its place."""
+    """Returns a grade as an integer: 2, "2" and 2.0; anything else is refused with its place."""
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -231,7 +231,7 @@ def _split(text: str, count: int) -> Sequence[str]:
 
 
 def is_judgment(text: str) -> bool:
-    """Whether a line between commas is a judgment, and no header."""
+    """Says whether a line between commas is a judgment, and no header."""
     fields = text.split(",")
     return len(fields) in (3, 4) and _WHOLE.fullmatch(fields[-1].strip()) is not None
 

@@ -18,7 +18,7 @@ _OF_A_QUERY: Final = frozenset({"_id", "text", "metadata"})
 
 
 class Document(NamedTuple):
-    """A document as its source has it."""
+    """Holds a document as its source has it."""
 
     id: str
     title: str
@@ -36,7 +36,7 @@ class Document(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Documents, many at a time: the position, id, title and text of each."""
+    """Holds many documents at a time: the position, id, title and text of each."""
 
     positions: Sequence[int] | IntArray
     ids: Sequence[str]
@@ -47,18 +47,18 @@ class Batch(NamedTuple):
         return map(Document, self.ids, self.titles, self.texts)
 
     def pairs(self) -> Iterator[tuple[int, Document]]:
-        """Each document with its position."""
+        """Returns each document with its position."""
         return zip(map(int, self.positions), self.documents(), strict=True)
 
     def full_texts(self) -> list[str]:
-        """`Document.full_text` of each."""
+        """Returns the full text of each document (`Document.full_text`)."""
         if any(self.titles):
             return [f"{title} {text}".strip() for title, text in zip(self.titles, self.texts, strict=True)]
         return [text.strip() for text in self.texts]
 
 
 def in_batches(pairs: Iterator[tuple[int, Document]], at_once: int) -> Iterator[Batch]:
-    """Documents with their positions, so many at a time."""
+    """Returns the same documents, so many at a time."""
     while some := list(islice(pairs, at_once)):
         positions, documents = zip(*some, strict=True)
         yield Batch(positions, *zip(*documents, strict=True))
@@ -91,7 +91,7 @@ class Source(Protocol):
         ...
 
     def batches(self, position: int, at_once: int) -> Iterator[Batch]:
-        """The documents from `position` on, checked: `at_once` at a time, or as many as lie together."""
+        """Reads and checks the documents from `position` on: `at_once` at a time, or as many as lie together."""
         ...
 
     def place(self, position: int) -> str:
@@ -100,7 +100,7 @@ class Source(Protocol):
 
 
 def json_object(line: NumberedLine, path: Path) -> dict[str, Any]:
-    """The JSON object that the line holds. Errors: InputError naming file, line and column."""
+    """Parses the JSON object that the line holds. Errors: InputError naming file, line and column."""
     text = text_of(line, path)
     try:
         fields = _decode(text)
@@ -117,7 +117,7 @@ def json_object(line: NumberedLine, path: Path) -> dict[str, Any]:
 
 
 def id_of(fields: Mapping[str, Any], key: str, where: object) -> str:
-    """The id under `key`: a string, or a whole number as its digits."""
+    """Returns the id under `key`: a string, or a whole number as its digits."""
     value = fields.get(key)
     if isinstance(value, str) and value:
         return value
@@ -132,7 +132,7 @@ def id_of(fields: Mapping[str, Any], key: str, where: object) -> str:
 
 
 def text_field(fields: Mapping[str, Any], key: str, where: object, *, default: str | None = None) -> str:
-    """The string under `key`; `default` where it is absent or null, if that is allowed."""
+    """Returns the string under `key`; `default` where it is absent or null, if that is allowed."""
     value = fields.get(key)
     if isinstance(value, str):
         return value
@@ -148,7 +148,7 @@ def text_field(fields: Mapping[str, Any], key: str, where: object, *, default: s
 
 
 def is_whole(text: str) -> bool:
-    """False for a text with half of a surrogate pair, which JSON can write and no encoding can."""
+    """Says whether a text is free of halves of surrogate pairs, which JSON can write and no encoding can."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -157,7 +157,7 @@ def is_whole(text: str) -> bool:
 
 
 def json_documents(lines: Iterator[NumberedLine], path: Path) -> Iterator[tuple[int, Document]]:
-    """BEIR's corpus lines: `_id`, `title` (may be absent), `text`."""
+    """Reads BEIR's corpus lines: `_id`, `title` (may be absent), `text`."""
     for line in lines:
         if is_blank(line):
             continue
@@ -171,7 +171,7 @@ def json_documents(lines: Iterator[NumberedLine], path: Path) -> Iterator[tuple[
 
 
 def json_queries(lines: Iterator[NumberedLine], path: Path) -> Iterator[Query]:
-    """BEIR's query lines: `_id`, `text`, `metadata` (an object, may be absent); plain values beside them are metadata too."""
+    """Reads BEIR's query lines: `_id`, `text`, `metadata` (an object, may be absent); plain values beside them are metadata."""
     for line in lines:
         if is_blank(line):
             continue

@@ -50,14 +50,14 @@ DOCUMENT_TEXT_COLUMNS: Final = ("text", "contents", "content", "body", "passage"
 QUERY_TEXT_COLUMNS: Final = ("text", "query", "question", "title", "description", "contents")
 METADATA: Final = "metadata"
 PART: Final = ""
-"""Under this key, which no role has, the columns asked for say of which part they are."""
+"""Under this key, which no role has, the named columns say of which part they are."""
 
 NAMED: Final = frozenset({*DOCUMENT_ID_COLUMNS, *QUERY_ID_COLUMNS, *TITLE_COLUMNS, *DOCUMENT_TEXT_COLUMNS, *QUERY_TEXT_COLUMNS})
-"""Names that play a role wherever they stand: a column of such a name is read whatever its type, so that the type can be told."""
+"""Names that play a role wherever they stand: a column of such a name is read whatever its type, so that a message names it."""
 
 
 class TableRow(NamedTuple):
-    """One record of a table: where it begins (byte offset or row), its number for messages, its fields."""
+    """Holds one record of a table: where it begins (byte offset or row), its number for messages, its fields."""
 
     position: int
     number: int
@@ -65,7 +65,7 @@ class TableRow(NamedTuple):
 
 
 class RowBlock(NamedTuple):
-    """Consecutive rows of a table that keeps them by column: the number of the first, from 0, and the values of each column."""
+    """Holds consecutive rows of a table by column: the number of the first, from 0, and the values of each column."""
 
     start: int
     columns: Mapping[str, Sequence[Any]]
@@ -80,7 +80,7 @@ BlocksFrom = Callable[[int], Iterator[RowBlock]]
 
 
 def rows_of(blocks: BlocksFrom) -> Iterator[TableRow]:
-    """All rows of the table, one by one."""
+    """Returns all rows of the table, one by one."""
     return (row for block in blocks(0) for row in block.rows())
 
 
@@ -89,7 +89,7 @@ PlaceOf = Callable[[int], object]
 
 
 def documents(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> Iterator[tuple[int, Document]]:
-    """Each row's document. Columns are found anew wherever a row has other fields than the one before."""
+    """Reads each row's document. Columns are found anew wherever a row has other fields than the one before."""
     names: tuple[str, ...] = ()
     key = text = title = ""
     for position, number, fields in _reached(rows, columns):
@@ -129,7 +129,7 @@ def _or_empty(values: Sequence[Any]) -> list[Any]:
 
 
 def queries(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> Iterator[Query]:
-    """Each row's query; `metadata` (an object, or JSON text of one) and other columns of plain values become its metadata."""
+    """Reads each row's query; `metadata` (an object, or JSON of one) and other columns of plain values become its metadata."""
     columns = {**columns, PART: "queries"}
     for row in _reached(rows, columns):
         names, place = tuple(row.fields), where(row.number)
@@ -144,7 +144,7 @@ def queries(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> I
 
 
 def judgments(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> Iterator[JudgmentColumns]:
-    """Each row's judgment; a table without a grade column lists relevant pairs (grade 1)."""
+    """Reads each row's judgment; a table without a grade column lists relevant pairs (grade 1)."""
     return in_columns(_judgments(rows, columns, where))
 
 
@@ -183,7 +183,7 @@ def _inside(value: Any, path: Sequence[str]) -> Any:
 def column(
     names: Sequence[str], role: str, usual: Sequence[str], columns: ColumnNames, where: object, *, needed: bool = True
 ) -> str:
-    """The name among `names` that plays the role: the one asked for, else the first usual one; "" where none is needed."""
+    """Finds the name among `names` that plays the role: the user's, else the first usual one; "" where none is needed."""
     wanted = columns.get(role)
     if wanted is not None:
         if wanted in names:
@@ -203,7 +203,7 @@ def column(
 
 
 def named(columns: ColumnNames, role: str, usual: Sequence[str]) -> Sequence[str]:
-    """What a header may call the role, in lower case."""
+    """Returns what a header may call the role, in lower case."""
     return [*usual, columns.get(role, usual[0]).lower()]
 
 
@@ -232,7 +232,7 @@ _DELIMITERS: Final = (",", ";", "\t", "|")
 
 
 def json_rows(lines: Iterator[NumberedLine], path: Path) -> Iterator[TableRow]:
-    """One object a line."""
+    """Reads one object a line."""
     for line in lines:
         if not is_blank(line):
             yield TableRow(line.offset, line.number, json_object(line, path))
@@ -240,7 +240,7 @@ def json_rows(lines: Iterator[NumberedLine], path: Path) -> Iterator[TableRow]:
 
 @record
 class TsvRows:
-    """Rows of a plain TSV file: fields between tabs as they stand, with or without a header, told by content."""
+    """Reads the rows of a plain TSV file: fields between tabs as they stand, with or without a header, recognised by content."""
 
     names: tuple[str, ...]
     header_offset: int | None
@@ -282,7 +282,7 @@ class TsvRows:
 
 @record
 class CsvRows:
-    """Rows of a CSV or TSV file with a header; fields in quotes may hold delimiters and line feeds.
+    """Reads the rows of a CSV or TSV file with a header; fields in quotes may hold delimiters and line feeds.
 
     Quotation is strict: a stray quotation mark is refused with its line rather than guessed at. `quoted` False takes
     every character as it stands (no field may then hold the delimiter).
@@ -317,7 +317,7 @@ class CsvRows:
         return cls(path, delimiter, tuple(names), header.offset, max_line_bytes, quoted)
 
     def __call__(self, lines: Iterator[NumberedLine], path: Path) -> Iterator[TableRow]:
-        """The rows among `lines` (with their ends), which begin with the header or with any row."""
+        """Reads the rows among `lines` (with their ends), which begin with the header or with any row."""
         csv.field_size_limit(max(csv.field_size_limit(), self.max_line_bytes))
         feed = _Feed(lines, path, self.max_line_bytes)
         reader = csv.reader(feed, delimiter=self.delimiter, quoting=_quoting(self.quoted), strict=True)

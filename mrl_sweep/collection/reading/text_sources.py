@@ -43,7 +43,7 @@ Parse = Callable[[Iterator[NumberedLine], Path], Iterator[tuple[int, Document]]]
 
 @record
 class FileSource:
-    """Documents in one file of lines; a position is the byte offset of a document's first line.
+    """Reads documents in one file of lines; a position is the byte offset of a document's first line.
 
     `stamp` is the file's size and time, so that a later change is noticed.
     """
@@ -65,7 +65,7 @@ class FileSource:
         max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
         keep_ends: bool = False,
     ) -> FileSource:
-        """The source of a file as it is now."""
+        """Returns the source of a file as it is now."""
         return cls(path, parse, max_line_bytes, keep_ends, _stamp(path))
 
     @property
@@ -112,7 +112,7 @@ class FileSource:
 
 @record
 class RowSource:
-    """Documents in a table that keeps its rows by column; a position is a row number, from 0."""
+    """Reads documents in a table that keeps its rows by column; a position is a row number, from 0."""
 
     label: str
     blocks: BlocksFrom
@@ -130,7 +130,7 @@ class RowSource:
 
 @record
 class Joined:
-    """The documents of several sources, one source after the other, each read where it is needed.
+    """Reads the documents of several sources, one after the other; what begins in one reads none before it.
 
     A position holds the number of its source above `BITS` bits of the position there; no file is that long.
     """
@@ -198,7 +198,7 @@ _BATCH_ROWS: Final = 1024
 
 
 def is_parquet(path: Path) -> bool:
-    """By its first bytes. Errors: InputError for a file that cannot be read."""
+    """Says whether a file is Parquet, by its first bytes. Errors: InputError for a file that cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(4) == b"PAR1"
@@ -207,7 +207,7 @@ def is_parquet(path: Path) -> bool:
 
 
 def parquet_blocks(path: Path, columns: Iterable[str] = ()) -> BlocksFrom:
-    """A reader of a file's rows from a given one on. Columns of lists (vectors) are left out, unless they have one of the names
+    """Opens a file's rows from a given one on. Columns of lists (vectors) are left out, unless they have one of the names
     in `columns` or a name that plays a role: a message then says that their type is wrong.
 
     The reader raises InputError for a file that is no Parquet, or that holds strings that are not UTF-8.
