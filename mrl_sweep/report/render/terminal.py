@@ -54,6 +54,8 @@ def render(report: Report, look: Look) -> str:
     if hidden:
         text.line(Text(f"More: -v, or --show {','.join(dict.fromkeys(section.name for section in hidden))}.", style="dim"))
     text.blank()
+    for failure in view.failures(report):
+        text.line(Text(failure))
     first, *more = view.closing(report)
     text.line(Text(first, style=f"bold {_STYLES[_verdict_mood(report.shown_status)]}"))
     for sentence in more:
