@@ -144,10 +144,11 @@ def _terciles(field: str, numbers: np.ndarray[Any, np.dtype[Any]], unit: str, *,
 
 _WORD: Final = re.compile(r"[^\W\d_][\w'-]+")
 _PRIOR: Final = 0.5
+_MOST_WORDS: Final = 3
 
 
-def telling_words(texts: Sequence[str], labels: IntArray, *, n_words: int = 3) -> dict[int, str]:
-    """A name for each label >= 0 in ascending order: its `n_words` most telling words, as `enzyme, kinase, binding`.
+def telling_words(texts: Sequence[str], labels: IntArray) -> dict[int, str]:
+    """Names each label >= 0, in ascending order, by its most telling words: `enzyme, kinase, binding`.
 
     A word tells when many of the group's queries have it and few others do: the log-odds ratio of queries with the word, in
     the group against the rest, over its standard deviation (Monroe, Colaresi & Quinn 2008). A group without any such word is
@@ -160,7 +161,7 @@ def telling_words(texts: Sequence[str], labels: IntArray, *, n_words: int = 3) -
         members = [own for own, of in zip(words, labels, strict=True) if of == label]
         inside = Counter(word for own in members for word in own)
         scored = {w: _telling(n, len(members), everywhere[w] - n, len(texts) - len(members)) for w, n in inside.items()}
-        best = sorted((w for w, z in scored.items() if z > 0), key=lambda w: (-scored[w], w))[:n_words]
+        best = sorted((w for w, z in scored.items() if z > 0), key=lambda w: (-scored[w], w))[:_MOST_WORDS]
         names[label] = ", ".join(best) or f"topic {label}"
     shared = {name for name, again in pairwise(sorted(names.values())) if name == again}
     return {label: f"{name} ({label})" if name in shared else name for label, name in names.items()}

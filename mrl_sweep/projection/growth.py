@@ -69,10 +69,11 @@ class Forecast:
     `low` and `high` span both, each widened by Student's limits over the units of evidence, at alpha on either side.
 
     `at_least` and `at_most` are the limits of `kept` by the decision's own bounds (`paired_bounds`), over what each unit adds to
-    the two means: in the corpus at hand they are the limits of its verdict. What pulls one of two forecast means up need not pull
-    the other, so above the sample they reach from the shares under one model for both means towards those by either model's
-    full size, the less the two share their queries. None where the share is undefined. `outcome` is that of a decision: PASS
-    and FAIL are proven, as far as the models hold; INCONCLUSIVE is neither.
+    the two means: in the corpus at hand they are the limits of its verdict. Above the sample there are such limits for each model
+    of the candidate's mean with each of full size's. The furthest under one model for both are moved towards the furthest under
+    any two by sqrt(1 - r^2), r being the correlation of the two means over units: errors that both have cancel in their share.
+    None where the share is undefined. `outcome` is that of a decision: PASS and FAIL are proven, as far as the models hold;
+    INCONCLUSIVE is neither.
 
     A single tenth's share is off by several points either way, all together by less than one, and the limits hold
     (`benchmarks/projection.py`, docs/limits.md).

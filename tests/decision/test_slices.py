@@ -107,13 +107,13 @@ def test_a_field_of_more_than_a_hundred_values_has_its_small_ones_together(value
 
 def test_words_that_all_groups_share_do_not_tell() -> None:
     texts = ["how do I open a socket", "how do I bind a socket", "how do I sort a list", "how do I reverse a list"]
-    names = telling_words(texts, np.array([0, 0, 5, 5]), n_words=1)
-    assert names == {0: "socket", 5: "list"}
+    names = telling_words(texts, np.array([0, 0, 5, 5]))
+    assert names == {0: "socket, bind, open", 5: "list, reverse, sort"}
 
 
 def test_queries_without_a_label_are_the_background() -> None:
-    names = telling_words(["kinase binding", "kinase activity", "other words"], np.array([3, 3, -1]), n_words=2)
-    assert names == {3: "kinase, activity"}
+    names = telling_words(["kinase binding", "kinase activity", "other words"], np.array([3, 3, -1]))
+    assert names == {3: "kinase, activity, binding"}
 
 
 def test_a_group_without_words_is_called_by_its_number_and_names_stay_different() -> None:
@@ -123,10 +123,8 @@ def test_a_group_without_words_is_called_by_its_number_and_names_stay_different(
 
 
 def test_letters_of_any_script_are_words() -> None:
-    names = telling_words(
-        ["Überweisung stornieren", "Überweisung ändern", "карта", "карта банка"], np.array([0, 0, 1, 1]), n_words=1
-    )
-    assert names == {0: "überweisung", 1: "карта"}
+    names = telling_words(["Überweisung stornieren", "Überweisung ändern", "карта", "карта банка"], np.array([0, 0, 1, 1]))
+    assert names == {0: "überweisung, stornieren, ändern", 1: "карта, банка"}
 
 
 NDCG = Measure("nDCG", 10)
