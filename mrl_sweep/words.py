@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from mrl_sweep.types import Measure
@@ -151,12 +151,19 @@ def they(reason: str) -> str:
     return f"they {verb.removesuffix('s')} {rest}" if verb in ("keeps", "returns") else reason
 
 
-def queries_of(measure: Measure, number: int | None = None, *, clustered: bool = False) -> str:
-    """`judged queries`, or `queries` where nothing was judged; `query` where `number` is 1.
+class _JudgedOrNot(Protocol):
+    """A measure or a collection: either says whether it does without judgments."""
+
+    @property
+    def label_free(self) -> bool: ...
+
+
+def queries_of(judged_or_not: _JudgedOrNot, number: int | None = None, *, clustered: bool = False) -> str:
+    """`judged queries`, or `queries` of a measure or collection where nothing was judged; `query` where `number` is 1.
 
     Units of evidence that are clusters say so: `clusters of judged queries`.
     """
-    judged = "" if measure.label_free else "judged "
+    judged = "" if judged_or_not.label_free else "judged "
     if clustered:
         return f"{'cluster' if number == 1 else 'clusters'} of {judged}queries"
     return f"{judged}{'query' if number == 1 else 'queries'}"

@@ -24,7 +24,7 @@ from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.files.ids import is_among
 from mrl_sweep.record import record
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries, distinct
-from mrl_sweep.words import first_offenders, plural, printable, share_of
+from mrl_sweep.words import first_offenders, plural, printable, queries_of, share_of
 
 _BATCH: Final = 1024
 _SHOWN_VALUES: Final = 20
@@ -134,7 +134,6 @@ def describe(
     """
     qrels, queries = collection.qrels, collection.queries
     units = count_units(cluster_labels(queries.metadata, cluster)) if cluster else len(queries)
-    noun = "queries" if collection.label_free else "judged queries"
     relevant = np.bincount(qrels.queries, qrels.grades > 0, minlength=len(queries))
     lengths = getattr(collection.documents, "lengths", None)  # loaders have read every text once already
     if lengths is not None:
@@ -160,7 +159,7 @@ def describe(
         facts=dict(collection.facts),
         units=units,
         strictest_share=strictest_share(units, alpha=alpha),
-        provable=strictest_words(units, noun=f"clusters of {noun}" if cluster else noun, alpha=alpha),
+        provable=strictest_words(units, noun=queries_of(collection, clustered=bool(cluster)), alpha=alpha),
     )
 
 

@@ -45,7 +45,7 @@ from mrl_sweep.settings import table as settings
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import local_store, readable, run_folder
 from mrl_sweep.types import FLOAT32, Advice, Collection, Embeddings, Similarity
-from mrl_sweep.words import asked_share
+from mrl_sweep.words import asked_share, queries_of
 
 LABEL_FREE_RETAIN: Final = 0.85
 """The share of agreement that a label-free run must keep by default.
@@ -207,11 +207,10 @@ def embed_checked(
 
 def provable(config: SweepConfig, collection: Collection) -> str:
     """What the queries, or the clusters that they make, could prove at the most: said before anything is embedded."""
-    decision, noun = config.decision, "queries" if collection.label_free else "judged queries"
-    n = len(collection.queries)
+    decision, n = config.decision, len(collection.queries)
     if decision.cluster:
-        n, noun = count_units(cluster_labels(collection.queries.metadata, decision.cluster)), f"clusters of {noun}"
-    words = strictest_words(n, noun=noun, alpha=decision.alpha)
+        n = count_units(cluster_labels(collection.queries.metadata, decision.cluster))
+    words = strictest_words(n, noun=queries_of(collection, clustered=bool(decision.cluster)), alpha=decision.alpha)
     needed = queries_for_share(decision.retain, alpha=decision.alpha)
     if needed is None or n >= needed:
         return words
