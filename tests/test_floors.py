@@ -181,7 +181,7 @@ def test_rows_of_a_report_are_made_on_one_page() -> None:
         for node in ast.walk(page)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in rows
     }
-    assert {name for name, _ in made} == {"mrl_sweep.report.content.build", "mrl_sweep.report.content.further_tables"}
+    assert {name for name, _ in made} == {"mrl_sweep.report.content.build", "mrl_sweep.report.content.indexes"}
     assert {row for name, row in made if not name.endswith("build")} == {"FunnelShare"}, "where a row has no share, an empty one"
 
 

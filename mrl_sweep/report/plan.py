@@ -11,7 +11,7 @@ from mrl_sweep import words
 from mrl_sweep.deploying.bill import ON_DISK, PlanRow
 from mrl_sweep.deploying.plan import Plan, plan_document
 from mrl_sweep.files import draft_file
-from mrl_sweep.report.content.further_tables import rescore_meaning, rescore_notes
+from mrl_sweep.report.content.indexes import rescore_meaning, rescore_notes
 from mrl_sweep.report.content.layout import Article, ColumnsOf, Item, Mood, Section, Table, by_name, prefixed, titled, warnings
 from mrl_sweep.types import FLOAT32
 

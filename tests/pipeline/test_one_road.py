@@ -12,7 +12,7 @@ import pytest
 from made_vectors import write_steep_collection
 
 import mrl_sweep
-from mrl_sweep.report.content.sections import pareto
+from mrl_sweep.report.content.indexes import pareto
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.plan import plan_article

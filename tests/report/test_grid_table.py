@@ -12,8 +12,8 @@ from made_evaluation import evaluated
 from mrl_sweep.decision.policy import Policy
 from mrl_sweep.deploying.findings import bytes_on_disk, fewest_of, findings_of, grid_bytes
 from mrl_sweep.report.content.build import build_report
-from mrl_sweep.report.content.further_tables import grid_table, grids
-from mrl_sweep.report.content.sections import indexes
+from mrl_sweep.report.content.grid_table import grid_table, grids
+from mrl_sweep.report.content.indexes import indexes
 from mrl_sweep.report.content.view import closing
 from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.render import Format, Look, render

@@ -8,8 +8,9 @@ import pytest
 
 from mrl_sweep.deploying.bill import PlanRequest, PlanRow
 from mrl_sweep.deploying.plan import Plan
-from mrl_sweep.report.content.further_tables import _span, budgets, funnels, projections
+from mrl_sweep.report.content.indexes import budgets, funnels, span
 from mrl_sweep.report.content.layout import Section
+from mrl_sweep.report.content.sections import projections
 from mrl_sweep.report.content.view import model_name
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import BudgetRow, FunnelRow, ProjectionRow
@@ -221,7 +222,7 @@ def test_a_comment_stays_short_and_names_what_the_page_has(sketch: Report) -> No
 
 
 def test_one_limit_alone_says_which_it_is() -> None:
-    assert [_span(*limits) for limits in ((0.9, 0.95), (0.9, None), (None, 0.95), (None, None))] == [
+    assert [span(*limits) for limits in ((0.9, 0.95), (0.9, None), (None, 0.95), (None, None))] == [
         "90.0% - 95.0%",
         "at least 90.0%",
         "at most 95.0%",

@@ -13,7 +13,7 @@ from browser import CHROMIUM, DRIVER, open_browser, show
 from made_vectors import write_steep_collection
 
 import mrl_sweep
-from mrl_sweep.report.content.further_tables import grids
+from mrl_sweep.report.content.grid_table import grids
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import DocumentRow, FallenRow, FunnelRow, LoserRow, ProjectionRow
 from mrl_sweep.report.render import Format, render

@@ -12,9 +12,10 @@ from made_evaluation import verdict_row
 from mrl_sweep.decision.slices import LosingQuery
 from mrl_sweep.report.content import view
 from mrl_sweep.report.content.build import loser_rows
+from mrl_sweep.report.content.indexes import indexes, pareto
 from mrl_sweep.report.content.layout import fit
 from mrl_sweep.report.content.losses import losers, slices
-from mrl_sweep.report.content.sections import controls, indexes, pareto, sections
+from mrl_sweep.report.content.sections import controls, sections
 from mrl_sweep.report.content.view import other_shares, worst_slice
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow

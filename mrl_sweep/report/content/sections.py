@@ -1,25 +1,17 @@
-"""The parts of a report that only some runs have, in their order; of them controls and indexes."""
+"""The parts of a report that only some runs have, in their order; of them the controls and larger corpora."""
 
 from __future__ import annotations
 
 from mrl_sweep import words
 from mrl_sweep.decision.controls import AgainstRandom
-from mrl_sweep.deploying.tenants import pareto_front
-from mrl_sweep.report.content.further_tables import (
-    budgets,
-    funnels,
-    grid_table,
-    grids,
-    how_searched,
-    projections,
-    rescore_notes,
-)
-from mrl_sweep.report.content.layout import Column, ColumnsOf, Section, Table
+from mrl_sweep.report.content.grid_table import grid_table, grids
+from mrl_sweep.report.content.indexes import budgets, funnels, indexes, span
+from mrl_sweep.report.content.layout import ColumnsOf, Mood, Section, Table
 from mrl_sweep.report.content.losses import losers, slices
-from mrl_sweep.report.content.view import control_name, ladder, measured, mood, outcome_words, shares_of, speed
+from mrl_sweep.report.content.view import control_name, ladder, measured, shares_of
 from mrl_sweep.report.document import Report
-from mrl_sweep.report.document_rows import CandidateRow
-from mrl_sweep.types import EXACT, FLAT, FLOAT32, Basis, Configuration, RandomControl
+from mrl_sweep.report.document_rows import ProjectionRow
+from mrl_sweep.types import Basis, RandomControl
 
 
 def sections(report: Report, *, whole: bool = False) -> list[Section]:
@@ -88,70 +80,6 @@ def _against_random(report: Report) -> tuple[str, ...]:
     return (f"Against random axes, where those lose {margin} or more, the prefix {'; it '.join(parts)}.",)
 
 
-def indexes(report: Report) -> Section | None:
-    """Shows every index that was built, its loss apart from that of the cut; of the acceptable ones the best are marked."""
-    rows = searched(report)
-    if not rows or {row.index for row in rows} == {FLAT}:
-        return None
-    best, share, column = pareto(report), shares_of(report), ColumnsOf(rows)
-    columns = [
-        column.number("dim", lambda row: str(row.dim)),
-        column.text("index", lambda row: how_searched(row.configuration), note=rescore_notes(row.rescore for row in rows)),
-        column.number("kept", lambda row: share(measured(row, report).kept)),
-        column.number("at least", lambda row: share(measured(row, report).at_least), drop=1),
-        *_required_least(rows, report),
-        column.number("lost by cutting", lambda row: words.percent(_lost_by_cutting(row, report)), drop=4),
-        column.number("by the index", lambda row: words.percent(_lost_by_index(row, report)), drop=3),
-        column.number("size", lambda row: words.size(row.index_bytes)),
-        *speed(column, drops=(2, 0, 5)),
-        column.number("build", lambda row: "-" if row.build_s is None else f"{row.build_s:,.1f} s", drop=6),
-        column.text("verdict", lambda row: _standing(row, best.get(row.configuration, []), report)),
-    ]
-    moods = [mood(row.verdict) for row in rows]
-    notes = ["Best by size (or by p99): no other that is ok keeps more and is as small (or as fast)."]
-    if shared := next((row.reason for row in rows if "share the error" in row.reason), ""):
-        notes.append(f"Would pass alone: {shared.partition(', but ')[2]}.")
-    named = any(row.index != FLAT and not row.rescore for row in rows)
-    return Section(title="Indexes", name="indexes", on_request=not named, table=Table.of(columns, moods), notes=tuple(notes))
-
-
-def searched(report: Report) -> list[CandidateRow]:
-    """Finds the rows of indexes and shortlists over the model's own axes; a rescored code is a cell of the grid."""
-    rows = [row for row in report.candidates if row.basis == Basis.PREFIX and not row.configuration.is_exact]
-    return [row for row in rows if row.index != EXACT or row.precision == FLOAT32]
-
-
-def pareto(report: Report) -> dict[Configuration, list[str]]:
-    """Finds the acceptable indexes that no other beats, with what they are best by: `size`, `p99`."""
-    rows = [row for row in searched(report) if row.acceptable]
-
-    def quality(row: CandidateRow) -> float:
-        return row.measures[report.verdict.measure].mean
-
-    fronts: dict[Configuration, list[str]] = {}
-    for row in pareto_front(rows, lambda row: row.index_bytes, quality):
-        fronts.setdefault(row.configuration, []).append("size")
-    for row in pareto_front(rows, lambda row: row.latency_ms.get("p99"), quality):
-        fronts.setdefault(row.configuration, []).append("p99")
-    return fronts
-
-
-def _required_least(rows: list[CandidateRow], report: Report) -> list[Column]:
-    """The limit of each other measure that must pass: why a row may be too low although the first column looks well."""
-    return [
-        ColumnsOf([row.evidence(name).at_least for row in rows]).number(f"{name} at least", shares_of(report), drop=1)
-        for name in report.verdict.required
-        if name != report.verdict.measure
-    ]
-
-
-def _standing(row: CandidateRow, fronts: list[str], report: Report) -> str:
-    if not row.certified:
-        return "not certified"
-    outcome = outcome_words(row, report)
-    return f"{outcome}, best by {' and '.join(fronts)}" if fronts else outcome
-
-
 def _several(shares: list[float]) -> str:
     """The mean of a control's draws, and how far they lie apart."""
     if not shares:
@@ -160,20 +88,75 @@ def _several(shares: list[float]) -> str:
     return mean if len(shares) == 1 else f"{mean} ±{words.points((max(shares) - min(shares)) / 2).removeprefix('+')}"
 
 
-def _kept_exactly(row: CandidateRow, report: Report) -> float | None:
-    """What the exact search keeps at this size; for a shortlist, at the size that orders it again, of which it can only lose."""
-    _, _, dim = row.rescore.partition("@")
-    exact = Configuration.exact_prefix(int(dim)) if dim else row.configuration.exact
-    held = report.baseline if row.rescore and not dim else report.row(exact)
-    return measured(held, report).kept if held else None
+def projections(report: Report, *, whole: bool = False) -> list[Section]:
+    """Shows what each size is expected to keep in a larger corpus: a section for each number of documents that was named."""
+    sizes = dict.fromkeys(row.documents for row in report.projections)
+    return [_projection(report, documents, whole=whole) for documents in sizes]
 
 
-def _lost_by_cutting(row: CandidateRow, report: Report) -> float | None:
-    kept = _kept_exactly(row, report)
-    return None if kept is None else 1 - kept
+def _projection(report: Report, documents: int, *, whole: bool) -> Section:
+    """The sizes; of their codes, which are many, those that are acceptable there, or all."""
+    every = sorted((row for row in report.projections if row.documents == documents), key=lambda row: (row.measure, -row.dim))
+    rows = [row for row in every if whole or row.acceptable or row.is_size] or every
+    names = dict.fromkeys(row.measure for row in rows)
+    share, column = shares_of(report), ColumnsOf(rows)
+    columns = [
+        column.number("dim", lambda row: row.configuration or str(row.dim)),
+        column.text("measure", lambda row: row.measure if len(names) > 1 else "-"),
+        column.number("here", lambda row: _here(report, row), drop=1),
+        column.number("there", lambda row: words.score(row.value)),
+        column.number("band", _band, drop=3),
+        column.number("kept there", lambda row: share(row.kept)),
+        column.number("between", lambda row: span(row.kept_low, row.kept_high), drop=2),
+        column.number("holds up to", lambda row: words.count(row.holds_up_to), drop=4),
+        column.text("verdict", outlook_words),
+    ]
+    moods = [Mood.OPEN if row.acceptable is None else Mood.GOOD if row.acceptable else Mood.BAD for row in rows]
+    how = "modelled from the ranks; right for a corpus of which this one is a random sample" if rows[0].modelled else "exact"
+    title = f"At {words.count(documents)} documents{'' if len(names) > 1 else f' ({rows[0].measure})'}"
+    codes = words.plural(len(every) - len(rows), "code of these that is", "codes of these that are")
+    rest = f"{codes} not acceptable there: --format html."
+    answer = (*_answer(report, rows), *_fewest_bytes(report, every))
+    notes = (*answer, f"{how[0].upper()}{how[1:]}.", *([rest] if len(rows) < len(every) else []))
+    return Section(title=title, name="projection", table=Table.of(columns, moods), notes=notes)
 
 
-def _lost_by_index(row: CandidateRow, report: Report) -> float | None:
-    """What the index loses on top of the cut, as a share of full quality."""
-    exact, kept = _kept_exactly(row, report), measured(row, report).kept
-    return None if exact is None or kept is None else exact - kept
+def _answer(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
+    """The smallest size there that is acceptable by every measure, with all larger ones, beside the one here."""
+    smallest = None
+    sizes = [row for row in rows if row.is_size]
+    for dim in sorted({row.dim for row in sizes}, reverse=True):
+        if not all(row.acceptable for row in sizes if row.dim == dim):
+            break
+        smallest = dim
+    if smallest is None:
+        return ()
+    return (f"There {smallest} dimensions are the smallest acceptable size; here it is {report.verdict.dimension}.",)
+
+
+def _fewest_bytes(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
+    """Says what the code of the fewest bytes that is proven here keeps there, by the measure that is hit hardest."""
+    verdict, name = report.verdict, report.verdict.configuration
+    if not name or name in {str(row.dim) for row in rows}:
+        return ()
+    size = f"{words.plural(verdict.bytes_per_vector or 0, 'byte', 'bytes')} of {name}"
+    own = [row for row in rows if row.configuration == name]
+    if not own:
+        return (f"Whether the {size} hold there is not known: its shortlist is not projected.",)
+    worst = min(own, key=lambda row: {False: 0, None: 1, True: 2}[row.acceptable])
+    return (f"The {size} are {outlook_words(worst)} there: kept {span(worst.kept_low, worst.kept_high)} of {worst.measure}.",)
+
+
+def _here(report: Report, row: ProjectionRow) -> str:
+    name = str(row.dim) if row.is_size else row.configuration
+    candidate = next((one for one in report.candidates if str(one.configuration) == name), None)
+    return words.score(candidate.evidence(row.measure).mean if candidate else None)
+
+
+def _band(row: ProjectionRow) -> str:
+    return words.DASH if row.low is None or row.high is None else f"{words.score(row.low)}-{words.score(row.high)}"
+
+
+def outlook_words(row: ProjectionRow) -> str:
+    """A projected size in words."""
+    return "not proven" if row.acceptable is None else "acceptable" if row.acceptable else "too low"

@@ -251,6 +251,27 @@ def speed(column: ColumnsOf[CandidateRow], *, drops: tuple[int, int, int] = (0, 
     ]
 
 
+def every_configuration(report: Report) -> Table | None:
+    """Shows all rows, where the table of sizes leaves some out."""
+    rows = report.candidates
+    if len(rows) <= len(shown(report)):
+        return None
+    share, column = shares_of(report), ColumnsOf(rows)
+    evidence = ColumnsOf([measured(row, report) for row in rows])
+    columns = [
+        column.text("configuration", lambda row: str(row.configuration)),
+        column.number("bytes", lambda row: words.count(row.bytes_per_vector)),
+        evidence.number(report.verdict.measure, lambda one: words.score(one.mean)),
+        evidence.number("kept", lambda one: share(one.kept)),
+        evidence.number("at least", lambda one: share(one.at_least)),
+        evidence.number("at most", lambda one: share(one.at_most)),
+        column.number("index size", lambda row: words.size(row.index_bytes)),
+        *speed(column),
+        column.text("verdict", lambda row: outcome_words(row, report)),
+    ]
+    return Table.of(columns, [mood(row.verdict) for row in rows])
+
+
 def _size_notes(report: Report, rows: Sequence[CandidateRow]) -> list[str]:
     every = ladder(report)
     notes = [f"{len(rows)} of {len(every)} sizes are shown."] if len(rows) < len(every) else []

@@ -17,18 +17,11 @@ from markupsafe import Markup
 from mrl_sweep.decision.policy import MIN_QUERIES, DecideBy
 from mrl_sweep.decision.walk import ladder
 from mrl_sweep.report.content import view
-from mrl_sweep.report.content.further_tables import (
-    Grid,
-    every_configuration,
-    family_words,
-    funnel_words,
-    grids,
-    outlook_words,
-    work_saved,
-)
+from mrl_sweep.report.content.grid_table import Grid, family_words, grids
+from mrl_sweep.report.content.indexes import funnel_words, work_saved
 from mrl_sweep.report.content.layout import Article, fit
 from mrl_sweep.report.content.losses import every_slice, losing_queries
-from mrl_sweep.report.content.sections import sections
+from mrl_sweep.report.content.sections import outlook_words, sections
 from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import CandidateRow, FunnelRow, ProjectionRow
 from mrl_sweep.report.render import Look
@@ -64,7 +57,7 @@ def render(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
         grids=[grid.title for grid in grids(report)],
         remarks=view.remarks(report),
         sections=[section for section in sections(report, whole=True) if section.name != "losers"],
-        everything=every_configuration(report),
+        everything=view.every_configuration(report),
         slices=every_slice(report),
         losers=losing_queries(report),
         again=f"mrl-sweep report {report.folder.name if report.folder else 'RUN'} --format html -o report.html",
