@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -19,16 +19,15 @@ CELLS_AT_ONCE: Final = 2**18
 SPARSE: Final = 2
 """Where fewer than one relevant pair in so many stands within the cut-offs, the others are left out of the sums."""
 
-_WHOLE: Final[dict[str, Callable[[Standing, int | None], FloatArray]]] = {
+_FORMULAS: Final[dict[str, Callable[[Standing, Any], FloatArray]]] = {
     "nDCG": from_ranks.ndcg,
     "RR": from_ranks.reciprocal_rank,
     "AP": from_ranks.average_precision,
-}
-_CUT: Final[dict[str, Callable[[Standing, int], FloatArray]]] = {
     "R": from_ranks.recall,
     "P": from_ranks.precision,
     "Success": from_ranks.success,
 }
+"""By name, each of where documents stand and of the cut-off; without one where `parse_measure` needs none."""
 
 
 def score(
@@ -63,7 +62,7 @@ def score(
             block = slice(start, start + step)
             standing = _standing(relevant, ranks.above[block], ranks.tied[block], [measures[m] for m in chosen])
             for m in chosen:
-                values[block, m] = _measured(standing, measures[m])
+                values[block, m] = _FORMULAS[measures[m].name](standing, measures[m].cutoff)
     return Scores(ranks.candidates, tuple(measures), values, counted)
 
 
@@ -77,14 +76,6 @@ def _standing(relevant: Relevant, above: IntArray, tied: IntArray, measures: Seq
             few = relevant.among(chosen)
             return Standing(few, above[:, chosen], few.of_columns(tied))
     return Standing(relevant, above, relevant.of_columns(tied))
-
-
-def _measured(standing: Standing, measure: Measure) -> FloatArray:
-    if measure.name in _WHOLE:
-        return _WHOLE[measure.name](standing, measure.cutoff)
-    if measure.cutoff is None:
-        raise ValueError(f"{measure} needs a cut-off")
-    return _CUT[measure.name](standing, measure.cutoff)
 
 
 def judged_share(ranks: Ranks, qrels: Qrels, k: int) -> FloatArray:
