@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from mrl_sweep.decision.compare import compare_paired
 from mrl_sweep.decision.controls import AgainstRandom, against_random, verdict_on_prefixes
@@ -84,6 +85,25 @@ def test_where_random_axes_lose_nothing_there_is_nothing_to_tell() -> None:
     scores = Scores(names, (NDCG,), np.stack([full, full, full * 0.96])[:, None], np.ones((1, 100), bool))
     assert against_random(Question(scores, Policy())) == ()
     assert verdict_on_prefixes(()) is AgainstRandom.OPEN
+
+
+@pytest.mark.parametrize(("lost", "tells"), [(0.0499, False), (0.0501, True)])
+def test_random_axes_tell_something_where_they_lose_a_twentieth(lost: float, tells: bool) -> None:
+    full = np.full(100, 0.5)
+    names = tuple(map(Configuration.parse, ("4", "2", "random-0:2")))
+    scores = Scores(names, (NDCG,), np.stack([full, full, full * (1 - lost)])[:, None], np.ones((1, 100), bool))
+    assert bool(against_random(Question(scores, Policy()))) == tells
+
+
+@pytest.mark.parametrize(("spread", "answer"), [(0.272, "no better"), (0.299, "cannot tell")])
+def test_no_better_takes_a_limit_within_a_twentieth_of_full_size(spread: float, answer: str) -> None:
+    """The limit lies just within it, and just beyond it."""
+    full, turn = np.full(400, 0.5), np.tile([1.0, -1.0], 200)
+    names = tuple(map(Configuration.parse, ("4", "2", "random-0:2")))
+    values = np.stack([full, full - 0.1 + spread * turn, full - 0.1])[:, None]
+    (control,) = against_random(Question(Scores(names, (NDCG,), values, np.ones((1, 400), bool)), Policy()))
+    assert control.high == pytest.approx(0.05, abs=0.005)
+    assert control.answer == answer
 
 
 def test_the_printed_limit_is_that_of_the_best_draw() -> None:

@@ -128,6 +128,19 @@ def test_a_hand_made_case() -> None:
     assert best.above.tolist() == [[0, NOT_RETRIEVED], [1, 0]]
 
 
+@pytest.mark.parametrize(("small", "above"), [([10, 7, 8], 1), ([10, 8, 7], 0)])
+def test_what_scores_above_the_last_of_a_list_as_long_as_the_shortlist_is_on_it(small: list[int], above: int) -> None:
+    """Document 7 stands before the judged one at the large size; the last of the list may tie with documents behind it."""
+    qrels, candidates = (
+        Qrels(np.array([0, 1]), np.array([10]), np.array([1])),
+        [Configuration("prefix", d) for d in (SMALL, LARGE)],
+    )
+    top = TopDocuments(np.array([[small], [[7, 10, 9]]]), np.array([[[3.0, 2.0, 1.0]], [[3.0, 2.0, 1.0]]], np.float32))
+    ranks = Ranks(tuple(candidates), 100, np.array([[0], [1]]), np.zeros((2, 1), np.int64), top)
+    worst, best, _ = bound_ranks(ranks, qrels, [Funnel(SMALL, 3, LARGE)], parse_measure("RR@10"))
+    assert (worst.above.tolist(), best.above.tolist()) == ([[1]], [[above]])
+
+
 def test_a_document_of_low_gain_that_may_be_absent_pushes_no_better_one_down() -> None:
     """The gain 1 document ties across the cut: absent, it leaves first place to the gain 3 one, worth more than both found."""
     qrels = Qrels(np.array([0, 2]), np.array([10, 20]), np.array([1, 3]))

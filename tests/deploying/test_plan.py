@@ -272,6 +272,8 @@ def test_of_several_efforts_the_first_acceptable_one_is_planned_else_the_last() 
     efforts = [found("512:float32:HNSW32,efSearch=16", 0.9, 0.88, Outcome.FAIL, "too low"), HALF, FULL]
     request = PlanRequest(docs=10, indexes=("HNSW32",))
     assert make_plan(request, run(*efforts)).rows[1].acceptable is False
+    more = found("512:float32:HNSW32,efSearch=24", 0.92, 0.9, Outcome.FAIL, "too low")
+    assert make_plan(request, run(*efforts, more)).rows[1].configuration == "512:float32:HNSW32,efSearch=24"
     efforts += [found("512:float32:HNSW32,efSearch=32", 0.99, 0.981), found("512:float32:HNSW32,efSearch=64", 0.991, 0.982)]
     assert make_plan(request, run(*efforts)).rows[1].configuration == "512:float32:HNSW32,efSearch=32"
 

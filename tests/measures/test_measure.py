@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrl_sweep.errors import InputError
-from mrl_sweep.measures.measure import parse_measure, refuse_mixture
+from mrl_sweep.measures.measure import asked_documents, parse_measure, refuse_mixture
 from mrl_sweep.types import Measure
 
 NAMES = ("nDCG", "R", "RR", "AP", "P", "Success")
@@ -113,3 +113,9 @@ def test_agreement_and_judged_quality_are_never_mixed() -> None:
     with pytest.raises(InputError, match="Agreement@10 is agreement with the full size, which is never mixed") as refused:
         refuse_mixture([quality, agreement], label_free=False)
     assert "--label-free" in refused.value.hint
+
+
+def test_a_shortlist_is_cut_by_the_deepest_measure_and_at_a_hundred_where_one_has_no_cutoff() -> None:
+    assert asked_documents(map(parse_measure, ("nDCG@10", "R@50", "P@5"))) == 50
+    assert asked_documents(map(parse_measure, ("nDCG@10", "AP"))) == 100
+    assert asked_documents(map(parse_measure, ("R@200", "AP"))) == 200

@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binom, norm
 
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
 from mrl_sweep.projection.growth import Demand, GrowthModel, project
+from mrl_sweep.projection.population import Link, Population
+from mrl_sweep.projection.shortlists import FreePlaces, Relation, TwoCounts
 from mrl_sweep.ranking.exact import RankOptions, rank_grid
 from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_length
-from mrl_sweep.types import NOT_RETRIEVED, Configuration, Float32Array, IntArray, Qrels, Ranks, Similarity, Vectors
+from mrl_sweep.types import NOT_RETRIEVED, Configuration, Float32Array, FloatArray, IntArray, Qrels, Ranks, Similarity, Vectors
 
 NDCG = parse_measure("nDCG@10")
 DIMS = (16, 32, 64)
@@ -131,3 +134,82 @@ def test_a_list_whose_vectors_were_not_ranked_is_not_projected() -> None:
 @pytest.mark.parametrize(("text", "length"), [("4x", 40), ("4x@48", 40), ("200@64", 200)])
 def test_the_length_of_a_list_is_a_multiple_of_what_is_asked_or_is_named(text: str, length: int) -> None:
     assert shortlist_length(text, 10) == length
+
+
+# --- What they are made of, against scipy ---------------------------------------------------------------------------------
+
+N = 2000
+
+
+def relation(link: Link, mu: float, tau: float) -> Relation:
+    """Codes that rank a little worse than the vectors, at a correlation of tanh(0.9)."""
+    return Relation(Population(link, mu, tau, np.eye(2)), Population(link, 0.9 * mu, 1.1 * tau, np.eye(2)), 0.9)
+
+
+RELATIONS = [relation(Link.PROBIT, 2.5, 0.8), relation(Link.LOGIT, 5.0, 2.0)]
+
+
+FINE = np.linspace(-4.0, 16.0, 4_001)
+
+
+def likelihood(link: Link, y: FloatArray, count: int) -> FloatArray:
+    return np.asarray(binom.pmf(count, N, np.exp(link.logs(y)[0])))
+
+
+def integral(one: Relation, x: float, count: int, room: int | None = None, extra: int = 0) -> float:
+    """Of the chance of this count by the codes over what x says of them, and of `room` for all of `extra` that come ahead."""
+    link, r = one.vectors.link, np.tanh(one.bond)
+    mean = one.codes.mu + r * one.codes.tau * (x - one.vectors.mu) / one.vectors.tau
+    chance = norm.pdf(FINE, mean, one.codes.tau * np.sqrt(1 - r * r)) * likelihood(link, FINE, count)
+    fits = 1.0 if room is None else binom.cdf(room, extra, np.exp(link.logs(FINE)[0]))
+    return float((chance * fits).sum() * (FINE[1] - FINE[0]))
+
+
+@pytest.mark.parametrize("one", RELATIONS)
+def test_the_chance_of_a_count_by_the_codes_agrees_with_a_fine_sum(one: Relation) -> None:
+    x, counts = one.vectors.mu + one.vectors.tau * np.array([-1.0, 0.0, 1.0]), np.array([0, 3, 40])
+    logs = one.log_chances(x, counts, N)
+    expected = np.log([[integral(one, value, count) for value in x.tolist()] for count in counts.tolist()])
+    np.testing.assert_allclose(logs - logs[:, :1], expected - expected[:, :1], rtol=0, atol=6e-3)
+
+
+@pytest.mark.parametrize("one", RELATIONS)
+def test_the_chance_to_stay_on_a_list_agrees_with_a_fine_sum(one: Relation) -> None:
+    x, counts, rooms, extra = np.array([one.vectors.mu]), np.array([0, 3, 40]), np.array([5, 30, 60]), 3000
+    stays = one.stays(x, counts, N, FreePlaces.of(one.vectors.link, rooms, extra))[:, 0]
+    expected = [
+        integral(one, float(x[0]), count, room, extra) / integral(one, float(x[0]), count)
+        for count, room in zip(counts.tolist(), rooms.tolist(), strict=True)
+    ]
+    assert stays.tolist() == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("link", list(Link))
+def test_the_places_that_are_free_are_those_of_the_binomial_distribution(link: Link) -> None:
+    rooms, extra = np.array([0, 3, 50, 500]), 500
+    p = np.array([1e-6, 1e-4, 1e-3, 0.006, 0.02, 0.1, 0.3, 0.9])
+    chances = FreePlaces.of(link, rooms, extra).chances(np.tile(link.of(p), (4, 1)))
+    np.testing.assert_allclose(chances, binom.cdf(rooms[:, None], extra, p), rtol=0, atol=4e-3)
+
+
+def test_each_of_five_parameters_is_moved_by_a_twentieth_of_a_deviation() -> None:
+    one = relation(Link.PROBIT, 2.0, 0.5)
+    before = np.array([2.0, 0.5, 1.8, 0.55, 0.9])
+    for i, step in enumerate((0.05 * 0.5, 0.5 * np.expm1(0.05), 0.05 * 0.55, 0.55 * np.expm1(0.05), 0.05)):
+        there = one.moved(i)
+        now = [there.vectors.mu, there.vectors.tau, there.codes.mu, there.codes.tau, there.bond]
+        assert (now - before).tolist() == pytest.approx(np.where(np.arange(5) == i, step, 0.0).tolist(), abs=1e-12)
+
+
+@pytest.mark.parametrize("one", RELATIONS)
+def test_what_two_counts_say_of_each_other_agrees_with_a_fine_sum(one: Relation) -> None:
+    """The chance of the codes' count given the vectors', up to the ways to choose the documents ahead."""
+    x = np.linspace(one.vectors.mu - 5 * one.vectors.tau, one.vectors.mu + 5 * one.vectors.tau, 80)
+    two = TwoCounts(np.array([[2, 2, 30], [7, 90, 7]]), np.ones(3), np.arange(3))
+    logs = two.log_chances(one, x, N)
+    expected = []
+    for vector, code in two.counts.T.tolist():
+        weights = likelihood(one.vectors.link, x, vector) * norm.pdf(x, one.vectors.mu, one.vectors.tau)
+        chance = np.average([integral(one, value, code) for value in x.tolist()], weights=weights)
+        expected.append(np.log(chance) - binom.logpmf(code, N, 0.5))
+    assert (logs - logs[0]).tolist() == pytest.approx((np.array(expected) - expected[0]).tolist(), abs=0.01)
