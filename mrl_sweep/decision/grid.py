@@ -137,14 +137,13 @@ def walk_paths(p_values: Mapping[Configuration, float], paths: Sequence[Path], *
     left, part = [list(path) for path in paths], [alpha / len(paths) for _ in paths]
     proven: dict[Configuration, None] = {}
     while True:
-        before = len(proven)
         for i, steps in enumerate(left):
             while steps and (steps[0] in proven or p_values[steps[0]] <= part[i]):
                 proven[steps.pop(0)] = None
         going = [i for i, steps in enumerate(left) if steps]
         freed = sum(part[i] for i, steps in enumerate(left) if not steps)
         part = [part[i] + freed / len(going) if steps else 0.0 for i, steps in enumerate(left)]
-        if len(proven) == before and not freed:
+        if not freed:
             return tuple(proven)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import erfc, exp, lgamma, log, pi, sqrt, tan
+from math import erfc, exp, lgamma, log, pi, sqrt
 from typing import Final
 
 import numpy as np
@@ -42,10 +42,6 @@ def t_quantile(alpha: float, df: int) -> float:
 
 @lru_cache(maxsize=4096)
 def _upper_quantile(alpha: float, df: int) -> float:
-    if df == 1:
-        return 1.0 / tan(pi * alpha)
-    if df == 2:
-        return (1 - 2 * alpha) * sqrt(2 / (4 * alpha * (1 - alpha)))
     t = _cornish_fisher(normal_quantile(alpha), df)
     for _ in range(50):
         tail = float(t_tail(t, df))
@@ -71,7 +67,7 @@ def normal_quantile(alpha: float) -> float:
 
 
 def near_t_quantile(alpha: float, df: int) -> float:
-    """`t_quantile` for planning: within 1e-4 from 30 degrees of freedom on, without its iteration."""
+    """`t_quantile` for planning, without its iteration: from 30 degrees of freedom on within 1e-4 at 5%, 5e-4 at 0.5%."""
     return _cornish_fisher(normal_quantile(alpha), df)
 
 

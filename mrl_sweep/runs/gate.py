@@ -121,7 +121,7 @@ def refuse_exclusions(report: Report, *, allowed: Sequence[str] = ()) -> None:
 
     Queries that this split does not judge are no fault: a folder's queries are those of all its splits.
     """
-    kinds = {name.strip().replace(" ", "_").replace("-", "_") for name in allowed}
+    kinds = {name.replace("-", "_") for name in allowed}
     unknown = sorted(kinds - set(report.excluded)) if report.excluded else []
     faults = {reason: number for reason, number in report.excluded.items() if reason not in {*NO_FAULT, *kinds}}
     if faults:

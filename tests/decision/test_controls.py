@@ -87,6 +87,12 @@ def test_where_random_axes_lose_nothing_there_is_nothing_to_tell() -> None:
     assert verdict_on_prefixes(()) is AgainstRandom.OPEN
 
 
+def test_where_full_size_finds_nothing_there_is_nothing_to_tell() -> None:
+    names = tuple(map(Configuration.parse, ("4", "2", "random-0:2")))
+    scores = Scores(names, (NDCG,), np.zeros((3, 1, 100)), np.ones((1, 100), bool))
+    assert against_random(Question(scores, Policy())) == ()
+
+
 @pytest.mark.parametrize(("lost", "tells"), [(0.0499, False), (0.0501, True)])
 def test_random_axes_tell_something_where_they_lose_a_twentieth(lost: float, tells: bool) -> None:
     full = np.full(100, 0.5)
@@ -120,4 +126,5 @@ def test_the_printed_limit_is_that_of_the_best_draw() -> None:
     assert against_best.low is not None
     assert against_mean.low > 0.03
     assert control.low == against_best.low / 0.5 < 0
+    assert control.high == (against_mean.high or 0.0) / 0.5
     assert control.answer == AgainstRandom.OPEN

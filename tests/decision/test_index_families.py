@@ -123,6 +123,20 @@ def test_an_exact_index_takes_no_part_of_alpha() -> None:
     assert beside_flat[Configuration.parse("32:float32:HNSW32")] == found["32:float32:HNSW32"]
 
 
+def test_an_exact_index_that_fails_keeps_no_part_of_alpha() -> None:
+    """One family near the margin has all of it although Flat, which fails as the exact search does, hands nothing on."""
+    noise = 0.1 * np.random.default_rng(2).standard_normal(N)
+    noise -= noise.mean()
+    low, near = 0.33 + noise, 0.4832 + noise
+    rows = {"64": np.full(N, 0.5), "32": low, "32:float32:Flat": low, "64:float32:HNSW32": near}
+    scores, policy = (
+        Scores(tuple(map(Configuration.parse, rows)), (NDCG,), np.stack([*rows.values()])[:, None], COUNTED),
+        Policy(retain=0.95),
+    )
+    found = judge_all(Question(scores, policy), decide(Question(scores, policy)))
+    assert [str(j.outcome) for j in found.values()] == ["baseline", "fail", "fail", "pass"]
+
+
 def test_what_is_chosen_among_several_families_shares_alpha() -> None:
     """Two codes proven at 5% each and not at a third of it; sizes that lose nothing; PCA is no family that is shipped."""
     noise = 0.1 * np.random.default_rng(2).standard_normal(N)

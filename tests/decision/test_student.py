@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrl_sweep.decision.student import normal_quantile, t_quantile, t_tail
+from mrl_sweep.decision.student import near_t_quantile, normal_quantile, t_quantile, t_tail
 
 
 @pytest.mark.parametrize("df", [1, 2, 3, 5, 10, 29, 39, 40, 41, 299, 1_000, 10_000, 1_000_000])
@@ -36,6 +36,12 @@ def test_cauchy_tail_has_its_closed_form() -> None:
 @given(st.floats(1e-5, 0.5, exclude_max=True), st.integers(1, 10**6))
 def test_tail_of_the_quantile_is_alpha(alpha: float, df: int) -> None:
     assert float(t_tail(t_quantile(alpha, df), df)) == pytest.approx(alpha, rel=1e-10)
+
+
+@pytest.mark.parametrize("df", [30, 100, 10_000])
+@pytest.mark.parametrize(("alpha", "within"), [(0.005, 5e-4), (0.05, 1e-4), (0.2, 1e-4)])
+def test_the_quantile_for_planning_is_near_enough(df: int, alpha: float, within: float) -> None:
+    assert near_t_quantile(alpha, df) == pytest.approx(t_quantile(alpha, df), abs=within)
 
 
 def test_normal_quantile_is_the_tables() -> None:

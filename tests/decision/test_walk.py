@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.decision.judging import Question, judge_each
-from mrl_sweep.decision.policy import DecideBy, Policy
+from mrl_sweep.decision.policy import DecideBy, Policy, falls_short, outcome_by
 from mrl_sweep.decision.walk import decide, ladder
 from mrl_sweep.embedding.model_families import FAMILIES
 from mrl_sweep.errors import InputError
@@ -34,6 +34,32 @@ def scores_of(
 
 def outcomes(verdict: object) -> dict[int, str]:
     return {j.candidate.dim: str(j.outcome) for j in verdict.judgements}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("at_least", "at_most", "expected"),
+    [
+        (0.98, 1.0, "pass"),
+        (0.98 - 1e-13, 1.0, "pass"),
+        (0.9799, 1.0, "inconclusive"),
+        (0.9, 0.98, "inconclusive"),
+        (0.9, 0.98 - 1e-13, "inconclusive"),
+        (0.9, 0.9799, "fail"),
+        (None, 0.9799, "fail"),
+        (None, 1.0, "inconclusive"),
+        (None, None, "inconclusive"),
+    ],
+)
+def test_limits_decide_but_for_their_last_bits_and_unknown_ones_do_not(
+    at_least: float | None, at_most: float | None, expected: str
+) -> None:
+    assert str(outcome_by(at_least, at_most, 0.98)) == expected
+    assert falls_short(at_most, 0.98) == (expected == "fail")
+
+
+def test_unless_another_rule_is_given_98_percent_are_to_be_proven_at_5_percent() -> None:
+    rule = Policy()
+    assert (rule.required, rule.retain, rule.alpha, rule.decide_by) == ((), 0.98, 0.05, DecideBy.BOUND)
 
 
 def test_walk_passes_down_to_the_first_size_that_is_proven_worse() -> None:

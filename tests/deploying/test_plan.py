@@ -201,6 +201,16 @@ def test_embedding_takes_time_and_money_once() -> None:
     assert row.embed_price == pytest.approx(12.0)
 
 
+def test_what_full_size_has_no_row_of_saves_an_unknown_amount() -> None:
+    """The graph was measured at 512 dimensions alone; full size has its Flat index beside it."""
+    graph = found("512:float32:HNSW32", 0.99, 0.981, index_bytes=2_400_000)
+    rows = make_plan(PlanRequest(docs=1000, price_gib_month=1.0), run(FULL, HALF, graph)).rows
+    assert [(row.configuration, row.saving is None) for row in rows if row.monthly_cost is not None] == [
+        ("1024:float32:Flat", False),
+        ("512:float32:HNSW32", True),
+    ]
+
+
 def test_what_is_not_asked_for_or_measured_is_none() -> None:
     row = make_plan(PlanRequest(docs=10), run(FULL)).rows[0]
     assert (row.embed_s, row.embed_price, row.p50_ms, row.machines, row.monthly_cost, row.saving) == (None,) * 6

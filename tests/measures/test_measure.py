@@ -119,3 +119,11 @@ def test_a_shortlist_is_cut_by_the_deepest_measure_and_at_a_hundred_where_one_ha
     assert asked_documents(map(parse_measure, ("nDCG@10", "R@50", "P@5"))) == 50
     assert asked_documents(map(parse_measure, ("nDCG@10", "AP"))) == 100
     assert asked_documents(map(parse_measure, ("R@200", "AP"))) == 200
+
+
+@pytest.mark.parametrize("form", ["P@{}", "R(rel={})@10"])
+def test_a_cutoff_or_a_grade_has_at_most_eighteen_digits(form: str) -> None:
+    """Nineteen may be more than an integer of 64 bits holds."""
+    assert str(parse_measure(form.format("9" * 18))) == form.format("9" * 18)
+    with pytest.raises(InputError, match="no ranking is that deep and no grade that high"):
+        parse_measure(form.format("9" * 19))
