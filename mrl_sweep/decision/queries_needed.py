@@ -69,7 +69,8 @@ def provable_loss(sample: Sample) -> float | None:
     """The smallest distance above the margin, as a share of the baseline's mean, that these queries tell with this power.
 
     The inverse of `queries_needed`: a size that truly loses nothing is proven with this power when the asked share leaves at
-    least this much room (1 - retain >= provable_loss). None where the baseline's mean is 0 or the spread is unknown.
+    least this much room (1 - retain >= provable_loss). None where the baseline's mean is 0, the spread is unknown, or so few
+    queries tell nothing.
     """
     if sample.baseline_mean <= 0 or not isfinite(sample.sd):
         return None

@@ -222,7 +222,7 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     p = np.array([p_values[i] for i in tested], np.float64)
     order = np.argsort(p, kind="stable")
     scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
-    q = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    q = np.minimum.accumulate(scaled[::-1])[::-1]
     result: list[float | None] = [None] * len(p_values)
     for position, value in zip(order, q, strict=True):
         result[tested[position]] = float(value)

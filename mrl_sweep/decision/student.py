@@ -55,9 +55,7 @@ def _upper_quantile(alpha: float, df: int) -> float:
 
 @lru_cache(maxsize=64)
 def normal_quantile(alpha: float) -> float:
-    """The z with P(Z > z) = alpha for a standard normal Z, 0 < alpha < 1 (Newton on the logarithm of the tail)."""
-    if alpha > 0.5:
-        return -normal_quantile(1 - alpha)
+    """The z with P(Z > z) = alpha for a standard normal Z, 0 < alpha <= 0.5 (Newton on the logarithm of the tail)."""
     z, step = sqrt(-2 * log(2 * alpha)), 1.0  # beyond it
     while abs(step) > 1e-13 * (1 + z):
         tail, density = erfc(z / sqrt(2)) / 2, exp(-z * z / 2) / sqrt(2 * pi)

@@ -74,6 +74,17 @@ def test_clusters_are_compared_as_units() -> None:
     assert regression(first, first / 2, max_regression=0.01, clusters=np.arange(200) // 7).outcome is Outcome.INCONCLUSIVE
 
 
+def test_two_runs_that_find_nothing_are_undecided() -> None:
+    nothing = np.zeros(40)
+    assert compare_paired(nothing, nothing).better is Better.UNDECIDED
+
+
+def test_one_query_has_no_limits_and_decides_nothing() -> None:
+    c = compare_paired(np.array([0.2]), np.array([0.9]))
+    assert (c.queries, c.low, c.high, c.gained, c.better) == (1, None, None, 1, Better.UNDECIDED)
+    assert c.difference == pytest.approx(0.7)
+
+
 def test_no_shared_query_is_refused() -> None:
     with pytest.raises(InputError, match="share no judged query"):
         compare_paired(np.array([]), np.array([]))

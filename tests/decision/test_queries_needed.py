@@ -75,6 +75,20 @@ def test_below_the_margin_it_is_what_proves_worse_and_not_less_than_the_best_cas
     assert queries_to_settle(SAMPLE, kept=0.5) == round_up(queries_needed(SAMPLE) or 0) == 520
 
 
+@pytest.mark.parametrize("retain", [0.9, 0.95, 0.98, 0.99])
+def test_queries_that_do_not_change_are_needed_as_often_as_the_share_can_be_proven_of_them(retain: float) -> None:
+    same = Sample(n=100, sd=0.0, baseline_mean=0.4, retain=retain, alpha=0.05)
+    assert queries_needed(same) == queries_for_share(retain, alpha=0.05)
+
+
+def test_few_and_scattered_queries_tell_a_loss_of_more_than_everything_or_none() -> None:
+    """Of four queries and an unseen loser Student's t is never what skewness asks of it."""
+    losses = {n: provable_loss(replace(SAMPLE, n=n, sd=0.4)) for n in (4, 5, 40)}
+    assert losses[4] is None
+    assert losses[5] == pytest.approx(11.02, abs=0.01)
+    assert queries_needed(replace(SAMPLE, n=40, sd=0.4), share=0.98 + (losses[40] or 0.0) + 1e-6) == 40
+
+
 def test_it_takes_more_queries_than_there_are() -> None:
     """Thirty would do for a size that truly keeps everything and hardly varies, and sixty were there."""
     assert queries_to_settle(replace(SAMPLE, n=60, sd=0.001, retain=0.5), kept=1.0) == 61

@@ -298,6 +298,12 @@ def test_benjamini_hochberg_equals_scipys(p: list[float]) -> None:
     np.testing.assert_allclose(np.array(benjamini_hochberg(p), float), false_discovery_control(p), rtol=1e-12)
 
 
+def test_where_nothing_changes_nothing_is_found() -> None:
+    y, members = np.linspace(0.4, 0.9, 60), np.arange(60) < 12
+    (finding,) = search_slices(Question(scores_of(np.stack([y, y])), Policy()), [Slice("f", "v", members)])
+    assert (finding.p_value, finding.q_value, finding.kept, finding.kept_by_others) == (1.0, 1.0, 1.0, 1.0)
+
+
 def test_the_p_value_is_that_of_student_s_t_with_the_degrees_of_freedom_of_the_smaller_part() -> None:
     rng = np.random.default_rng(3)
     y, members = rng.uniform(0.4, 0.9, 60), np.arange(60) < 12

@@ -62,6 +62,18 @@ def test_unless_another_rule_is_given_98_percent_are_to_be_proven_at_5_percent()
     assert (rule.required, rule.retain, rule.alpha, rule.decide_by) == ((), 0.98, 0.05, DecideBy.BOUND)
 
 
+def test_an_error_rate_is_below_a_half_and_a_share_at_most_one() -> None:
+    assert (Policy(alpha=0.499).alpha, Policy(retain=1.0).retain) == (0.499, 1.0)
+    for retain, alpha, said in (
+        (0.98, 0.5, "alpha is 0.5"),
+        (0.98, 0.0, "alpha is 0"),
+        (0.0, 0.05, "retain is 0"),
+        (1.01, 0.05, "1.01"),
+    ):
+        with pytest.raises(InputError, match=said):
+            Policy(retain=retain, alpha=alpha)
+
+
 def test_walk_passes_down_to_the_first_size_that_is_proven_worse() -> None:
     verdict = decide(Question(scores_of({64: 0.9, 128: 0.95, 256: 0.99, 512: 0.995, 768: 1.0}), Policy()))
     assert outcomes(verdict) == {768: "baseline", 512: "pass", 256: "pass", 128: "fail", 64: "fail"}
@@ -88,6 +100,17 @@ def test_nothing_proven_names_full_size_and_what_stopped_the_walk() -> None:
     assert (worse.status, worse.dimension, worse.proven, worse.measured) == (Status.FAIL, 768, None, None)
     unclear = decide(Question(scores_of({128: 0.9, 256: 0.98, 768: 1.0}), Policy()))
     assert (unclear.status, unclear.dimension, unclear.proven, unclear.measured) == (Status.INCONCLUSIVE, 768, None, 256)
+
+
+def test_a_measure_that_is_not_required_may_count_no_query() -> None:
+    """No judgment reaches grade 3: its row is empty, and the size passes by the other measure."""
+    one = scores_of({256: 0.99, 768: 1.0})
+    strict = Measure("R", 10, 3)
+    values = np.concatenate([one.values, np.zeros_like(one.values)], axis=1)
+    both = Scores(one.candidates, (NDCG, strict), values, np.concatenate([one.counted, np.zeros_like(one.counted)]))
+    passed = decide(Question(both, Policy(required=(NDCG,)))).judgements[1]
+    empty = passed.evidence[strict]
+    assert (passed.outcome, empty.mean, empty.kept, empty.at_least, empty.lost) == (Outcome.PASS, 0.0, None, None, 0)
 
 
 def test_no_smaller_size_is_not_green() -> None:

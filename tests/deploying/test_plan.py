@@ -64,6 +64,12 @@ def test_machines_hold_an_index_with_room_to_spare_or_split_it() -> None:
     assert full.monthly_cost == 270
 
 
+@pytest.mark.parametrize(("machine_bytes", "machines"), [(5 * GIB, 2), (5 * GIB + 100, 1)])
+def test_a_fifth_of_a_machine_stays_free_unless_it_is_said(machine_bytes: int, machines: int) -> None:
+    """Full size takes 4 GiB and 45 bytes."""
+    assert make_plan(PlanRequest(docs=MILLION, machine_bytes=machine_bytes), run(FULL)).rows[0].machines == machines
+
+
 def grown(docs: int = 250, **at: float) -> Smaller:
     return Smaller(docs=docs, **at)
 

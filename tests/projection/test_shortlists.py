@@ -12,7 +12,7 @@ from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
 from mrl_sweep.projection.growth import Demand, GrowthModel, project
 from mrl_sweep.projection.population import Link, Population
-from mrl_sweep.projection.shortlists import FreePlaces, Relation, TwoCounts
+from mrl_sweep.projection.shortlists import FreePlaces, Relation, TwoCounts, _coarse
 from mrl_sweep.ranking.exact import RankOptions, rank_grid
 from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_length
@@ -190,6 +190,11 @@ def test_the_places_that_are_free_are_those_of_the_binomial_distribution(link: L
     p = np.array([1e-6, 1e-4, 1e-3, 0.006, 0.02, 0.1, 0.3, 0.9])
     chances = FreePlaces.of(link, rooms, extra).chances(np.tile(link.of(p), (4, 1)))
     np.testing.assert_allclose(chances, binom.cdf(rooms[:, None], extra, p), rtol=0, atol=4e-3)
+
+
+def test_counts_above_thirty_one_are_rounded_up_to_an_eighth_of_an_octave() -> None:
+    counts = np.array([0, 31, 32, 33, 64, 65, 128, 1000])
+    assert _coarse(counts).tolist() == [0, 31, 32, 35, 64, 70, 128, 1024]
 
 
 def test_each_of_five_parameters_is_moved_by_a_twentieth_of_a_deviation() -> None:
