@@ -286,7 +286,7 @@ def _decode_scalar(hint: Any, value: Any, source: str, place: str) -> Any:
         (isinstance(value, int) and abs(value) < 2**63) or (isinstance(value, float) and math.isfinite(value))
     )
     if hint is float and (number or value is None):
-        return math.nan if value is None else float(value)
+        return math.nan if value is None else value  # a whole number stays one, and is written again as it was
     if hint is int and number and value == int(value):
         return int(value)
     if hint in (str, bool) and isinstance(value, hint):

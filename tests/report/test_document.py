@@ -130,6 +130,13 @@ def test_a_mean_over_no_query_is_null_and_reads_back_as_not_a_number() -> None:
     assert math.isnan(Report.from_json(written).candidates[0].measures["R"].mean)
 
 
+def test_what_is_read_is_written_again_to_the_letter() -> None:
+    row = replace(small().candidates[0], smaller={"docs": 2706, "p50_ms": 0.05, "recall": 1.0, "p99_ms": None})
+    written = small(candidates=(row,)).to_json()
+    assert '"docs": 2706,' in written
+    assert Report.from_json(written).to_json() == written
+
+
 def test_keys_of_a_later_version_are_passed_over() -> None:
     plain = small().to_dict()
     plain["added_later"] = 1
