@@ -227,22 +227,10 @@ def test_every_package_is_pinned_once() -> None:
 
 PATCHED = {
     "cli._call",
-    "collection.reading.documents.HELD_CHARACTERS",
-    "collection.reading.documents._BEGINNINGS",
-    "collection.reading.documents._EXCERPT",
-    "collection.reading.documents._REPORT_EVERY",
-    "collection.reading.qrels.FEWEST_BYTES",
     "collection.reading.qrels._one_by_one",
     "collection.reading.qrels._plain",
-    "collection.reading.text_sources.LEAST_BYTES",
-    "deploying.indexes.building.SAMPLE_BYTES",
-    "deploying.indexes.measuring._speed",
-    "embedding.fill.WINDOW_CHARACTERS",
-    "embedding.fill.WINDOW_TEXTS",
     "execution.places._will_need",
     "execution.resources.LEAST_OPERATIONS",
-    "files.ids.MAPPED_BYTES",
-    "files.ids._AT_ONCE",
     "store.space._ROWS_A_SLICE",
 }
 """Constants and private names of the package that tests replace. It may shrink: what a test changes is a parameter."""
