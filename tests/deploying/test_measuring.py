@@ -44,6 +44,19 @@ def test_flat_takes_its_ranks_from_the_exact_search_after_a_check(corpus: Any, e
     np.testing.assert_array_equal(one.top_rows, exact.top.rows[1])
 
 
+@pytest.mark.parametrize("depth", [3, 10, 30])
+def test_an_index_that_returns_all_that_is_nearest_has_whole_recall_however_deep_lists_go(
+    corpus: Any, exact_ranks: Any, depth: int
+) -> None:
+    exact = exact_ranks(corpus, (8,), depth=30)
+    assert measured(corpus, 8, "Flat", exact=exact, depth=depth).cost.recall == 1.0
+    one = measured(corpus, 8, "IVF8,Flat,nprobe=1", exact=exact, depth=depth)
+    k = min(10, depth)
+    shares = [len(set(a[:k]) & set(b[:k])) / k for a, b in zip(one.top_rows, exact.top.rows[0], strict=True)]
+    assert one.cost.recall == pytest.approx(np.mean(shares))
+    assert np.mean(shares) < 1
+
+
 def test_flat_that_disagrees_with_the_exact_search_is_searched_and_said(corpus: Any, exact_ranks: Any) -> None:
     exact = exact_ranks(corpus, (8,))
     wrong = replace(exact, top=TopDocuments((exact.top.rows + 1) % 2000, exact.top.scores), above=exact.above + 1)

@@ -79,18 +79,19 @@ def measure_built(
     against the exact search's first documents on a sample of queries, and it takes its ranks from there.
     """
     index, advice = built.index, list(built.advice)
-    exact_answers = _known_answers(index.spec, candidate, exact, trial.depth)
-    if exact_answers is not None and not _sample_agrees(index, trial, exact_answers[2], budget.checked_queries):
+    exact_answers = _exact_answers(exact, candidate, trial.depth)
+    known_answers = exact_answers if index.spec.is_flat else None
+    if known_answers is not None and not _sample_agrees(index, trial, known_answers[2], budget.checked_queries):
         advice.append(Advice("flat-check", f"{candidate}: FAISS and the exact search disagree; the index was searched in full"))
-        exact_answers = None
-    above, tied, answers = exact_answers or search_all(index, trial, f"search {candidate}", on_event)
+        known_answers = None
+    above, tied, answers = known_answers or search_all(index, trial, f"search {candidate}", on_event)
     cost = Cost(
         index_bytes=index.size_bytes(),
         resident_bytes=built.resident_bytes,
         train_s=built.train_s,
         build_s=built.build_s,
         certified=built.certified,
-        recall=_share_of(_exact_rows(exact, candidate), answers.rows),
+        recall=None if exact_answers is None else _recall(exact_answers[2].rows, answers.rows),
     )
     return IndexMeasurement(
         candidate=candidate,
@@ -128,14 +129,11 @@ def _timed(cost: Cost, index: FaissIndex, trial: Trial, latency_s: float, throug
     )
 
 
-def _known_answers(
-    spec: IndexSpec, candidate: Configuration, exact: Ranks | None, depth: int
-) -> tuple[IntArray, IntArray, Answers] | None:
-    """What the exact search found at this size, where the index is exact by construction and its first documents are known."""
-    twin = candidate.exact
-    if not spec.is_flat or exact is None or exact.top is None or twin not in exact.candidates:
+def _exact_answers(exact: Ranks | None, candidate: Configuration, depth: int) -> tuple[IntArray, IntArray, Answers] | None:
+    """What the exact search of the same codes returned, as `search_all` does; None where its first documents are not known."""
+    if exact is None or exact.top is None or candidate.exact not in exact.candidates:
         return None
-    c = exact.candidates.index(twin)
+    c = exact.candidates.index(candidate.exact)
     answers = Answers(at_depth(exact.top.rows[c], depth, -1), at_depth(exact.top.scores[c], depth, -np.inf))
     return exact.above[c], exact.tied[c], answers
 
@@ -153,17 +151,9 @@ def _sample_agrees(index: FaissIndex, trial: Trial, expected: Answers, n_checked
     )
 
 
-def _exact_rows(exact: Ranks | None, candidate: Configuration) -> IntArray | None:
-    """(n_queries, depth) the first documents of the exact search of the same codes, where they are known."""
-    if exact is None or exact.top is None or candidate.exact not in exact.candidates:
-        return None
-    rows: IntArray = exact.top.rows[exact.candidates.index(candidate.exact)]
-    return rows
-
-
-def _share_of(best: IntArray | None, rows: IntArray) -> float | None:
-    """The mean share of the exact first ten that the index returns among its own first ten."""
-    if best is None or not len(rows):
+def _recall(best: IntArray, rows: IntArray) -> float | None:
+    """The mean share of the exact first documents, ten or as many as lists are deep, that are among the first in `rows`."""
+    if not len(rows):
         return None
     first = best[:, :RECALL_AT]
     shared = (first[:, :, None] == rows[:, None, :RECALL_AT]).any(axis=2) & (first >= 0)
@@ -190,7 +180,7 @@ def over_a_sample(
         vectors=Vectors(trial.vectors.parts, rows if trial.vectors.order is None else trial.vectors.order[rows]),
         qrels=nothing,
         own_rows=None if trial.own_rows is None else _places(trial.own_rows, rows),
-        depth=RECALL_AT,
+        depth=min(RECALL_AT, trial.depth),
     )
     with limited_threads(budget.threads):
         flat, cut = _cut(fewer, dim)
@@ -202,7 +192,7 @@ def over_a_sample(
             p50_ms=one.cost.p50_ms,
             p99_ms=one.cost.p99_ms,
             queries_per_second=one.cost.queries_per_second,
-            recall=_share_of(truth.rows, one.top_rows),
+            recall=_recall(truth.rows, one.top_rows),
         )
         for one in measure_points(fewer, dim, spec, budget=budget, on_event=on_event)
     }
@@ -238,7 +228,7 @@ def measure_funnel(trial: Trial, funnel: Funnel, *, budget: IndexBudget, on_even
 
 
 RECALL_AT = 10
-"""Of so many first documents of the exact search an index' recall is the share that it returns."""
+"""Of so many first documents of the exact search, or of as many as lists are deep, a recall is the share that comes back."""
 
 MOST_POINTS = 12
 SETTLED = 0.9995
