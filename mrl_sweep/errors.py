@@ -52,3 +52,8 @@ def naming(name: str) -> Iterator[None]:
         fault.message = f"{printable(name)}: {fault.message}"
         fault.args = (fault.message,)
         raise
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what a library says of its error; the error's name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

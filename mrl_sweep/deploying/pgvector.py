@@ -16,7 +16,7 @@ from mrl_sweep.deploying.index_spec import LiveIndex
 from mrl_sweep.deploying.indexes.answers import Answers, Trial, judged_ranks, without_own
 from mrl_sweep.deploying.indexes.measurement import IndexMeasurement, Latency, at_depth
 from mrl_sweep.deploying.targets import target_named
-from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra
+from mrl_sweep.errors import EnvironmentFault, InputError, MissingExtra, first_line
 from mrl_sweep.events import OnEvent, Progress, ignore
 from mrl_sweep.types import Advice, Configuration, Float32Array, IntArray, Vectors
 
@@ -187,8 +187,3 @@ def extension_schema(connection: Any) -> str:
     if row is None:
         raise InputError("the database has no pgvector", "CREATE EXTENSION vector; in that database")
     return str(row[0])
-
-
-def first_line(error: BaseException) -> str:
-    """Takes the first line of the server's words."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

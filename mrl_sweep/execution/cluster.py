@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from mrl_sweep import __version__
-from mrl_sweep.errors import EnvironmentFault, MissingExtra, MrlSweepError
+from mrl_sweep.errors import EnvironmentFault, MissingExtra, MrlSweepError, first_line
 from mrl_sweep.events import Note, OnEvent
 from mrl_sweep.ranking.counting import RULES
 from mrl_sweep.words import first_offenders
@@ -119,8 +119,7 @@ def our_error(error: Exception) -> Exception:
     cause = getattr(error, "cause", None)
     if isinstance(cause, MrlSweepError):
         return cause
-    lines = str(cause or error).strip().splitlines() or [type(error).__name__]
-    message = f"the Ray cluster could not finish the work: {type(cause or error).__name__}: {lines[0]}"
+    message = f"the Ray cluster could not finish the work: {type(cause or error).__name__}: {first_line(cause or error)}"
     return EnvironmentFault(message, "what was counted is kept: the same command resumes; `ray status` shows the nodes")
 
 
@@ -137,6 +136,7 @@ def _start(ray: Any, address: str | None, n_cores: int, on_event: OnEvent) -> No
         on_event(Note(f"no Ray cluster is named (--address, RAY_ADDRESS): one of {n_cores} cores is started here"))
         ray.init(address="local", num_cpus=n_cores, include_dashboard=False, **dict(quiet))
     except Exception as error:  # Ray raises ConnectionError, RuntimeError and others of its own
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         place = f"join the Ray cluster at {address}" if address else "start Ray here"
-        raise EnvironmentFault(f"cannot {place}: {lines[0]}", "give --address HOST:PORT, `auto` or `ray://HOST:10001`") from error
+        raise EnvironmentFault(
+            f"cannot {place}: {first_line(error)}", "give --address HOST:PORT, `auto` or `ray://HOST:10001`"
+        ) from error

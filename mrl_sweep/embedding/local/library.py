@@ -15,7 +15,7 @@ import numpy as np
 
 from mrl_sweep.embedding.local.model_files import ModelFiles, cannot_load
 from mrl_sweep.embedding.protocol import ModelOptions
-from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
+from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError, first_line
 from mrl_sweep.types import BoolArray, Float32Array, IntArray
 from mrl_sweep.words import first_offenders
 
@@ -51,12 +51,12 @@ def load_faults(files: ModelFiles, options: ModelOptions) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        fault = cannot_load(files.name, _first_line(error))
+        fault = cannot_load(files.name, first_line(error))
         raise fault if files.repository else EnvironmentFault(fault.message, _what_to_do(str(error))) from error
     except MrlSweepError:
         raise
     except Exception as error:
-        reason = _first_line(error)
+        reason = first_line(error)
         if "trust_remote_code" in str(error):
             raise InputError(
                 f"{files.name} needs code from its repository to run",
@@ -129,18 +129,14 @@ def cannot_encode(name: str, error: Exception) -> MrlSweepError:
         )
     if isinstance(error, IndexError):
         return InputError(
-            f"{name} cannot encode a text: it has fewer positions or words than the text needs ({_first_line(error)})",
+            f"{name} cannot encode a text: it has fewer positions or words than the text needs ({first_line(error)})",
             "--max-length 512, or what the model's card says; else its tokenizer and its weights do not belong together",
         )
     kind = type(error).__name__
     return EnvironmentFault(
-        f"{name} failed while encoding: {kind}: {_first_line(error)}",
+        f"{name} failed while encoding: {kind}: {first_line(error)}",
         "--device cpu, --batch-size 1 or --max-length N may avoid it",
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def full_size(model: Any) -> int:

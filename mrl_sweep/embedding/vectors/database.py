@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 
-from mrl_sweep.deploying.pgvector import connected, extension_schema, first_line
+from mrl_sweep.deploying.pgvector import connected, extension_schema
 from mrl_sweep.embedding.protocol import Brought, Role
 from mrl_sweep.embedding.vectors.rows import ID_KEYS, VECTOR_KEYS, VectorFile
 from mrl_sweep.embedding.vectors.source import brought
-from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
+from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError, first_line
 from mrl_sweep.events import OnEvent, Progress
 from mrl_sweep.files.ids import Ids
 from mrl_sweep.record import record
