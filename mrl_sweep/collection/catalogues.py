@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -30,7 +31,6 @@ from mrl_sweep.types import Collection
 from mrl_sweep.words import did_you_mean, first_offenders, printable
 
 _EXTRA: Final = "collections"
-_BATCH_ROWS: Final = 1000
 COLUMNS: Final = tuple(name for name in SETTINGS if "." in name)
 _LAYOUT: Final = "a retrieval set has the configurations corpus, queries and qrels (or default)"
 
@@ -151,9 +151,9 @@ def _blocks(dataset: Any) -> BlocksFrom:
     plain = [name for name, kind in dataset.features.items() if getattr(kind, "_type", "") == "Value" or isinstance(kind, dict)]
     table = dataset.select_columns(plain)
 
-    def blocks(position: int) -> Iterator[RowBlock]:
-        for start in range(position, len(table), _BATCH_ROWS):
-            yield RowBlock(start, table[start : start + _BATCH_ROWS])
+    def blocks(position: int, at_once: int) -> Iterator[RowBlock]:
+        for start in range(position, len(table), at_once):
+            yield RowBlock(start, table[start : start + at_once])
 
     return blocks
 
@@ -215,7 +215,7 @@ def load_ir(source: str, *, split: str | None, options: LoadOptions, on_event: O
             name=name,
             source=f"ir:{source}",
             split=name.rpartition("/")[2],
-            documents=RowSource(label, lambda start: _documents(dataset, label, start), {"id": "id"}),
+            documents=RowSource(label, partial(_documents, dataset, label), {"id": "id"}),
             queries=_queries(_fetched(dataset.queries_iter, label)),
             queries_label=f"{label} queries",
             queries_place=place("query"),
@@ -270,7 +270,7 @@ def _fetched(read: Callable[[], Iterable[Any]], label: str) -> Iterator[Any]:
         raise InputError(f"cannot read {label}: {error}") from error
 
 
-def _documents(dataset: Any, label: str, start: int) -> Iterator[RowBlock]:
+def _documents(dataset: Any, label: str, start: int, at_once: int) -> Iterator[RowBlock]:
     def read() -> Iterator[Any]:
         records: Any = dataset.docs_iter()
         try:
@@ -279,7 +279,7 @@ def _documents(dataset: Any, label: str, start: int) -> Iterator[RowBlock]:
             yield from islice(records, start, None)
 
     records = _fetched(read, label)
-    while some := list(islice(records, _BATCH_ROWS)):
+    while some := list(islice(records, at_once)):
         ids, titles, texts = zip(*map(_fields, some), strict=True)
         yield RowBlock(start, {"id": ids, "title": titles, "text": texts})
         start += len(some)

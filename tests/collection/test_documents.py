@@ -63,7 +63,8 @@ def test_what_is_known_of_each_document_is_the_same_wherever_it_lies(mapped_byte
 
 @pytest.mark.parametrize(("mapped_bytes", "n_batches"), [(100, 4), (2**24, 1)], ids=["mapped", "in memory"])
 def test_it_is_an_arrow_table_and_nothing_is_copied(mapped_bytes: int, n_batches: int) -> None:
-    corpus = read_again(ListSource(documents(*map(str, range(1600)))), mapped_bytes=mapped_bytes).documents
+    source = ListSource(documents(*map(str, range(1600))))
+    corpus = read_again(source, mapped_bytes=mapped_bytes, report_every=500).documents
     table = corpus.table()
     assert table.schema.to_string() == "id: large_string\nposition: int64\ncharacters: int32"
     assert table.slice(1598).to_pylist() == [
@@ -78,7 +79,8 @@ def test_it_is_an_arrow_table_and_nothing_is_copied(mapped_bytes: int, n_batches
 
 
 def test_what_is_known_of_a_large_corpus_lies_in_one_arrow_file() -> None:
-    ids = read_again(ListSource(documents(*map(str, range(1500)))), mapped_bytes=100).documents.ids
+    source = ListSource(documents(*map(str, range(1500))))
+    ids = read_again(source, mapped_bytes=100, report_every=500).documents.ids
     ids._file.seek(0)
     table = pa.ipc.open_stream(ids._file.read()).read_all()
     assert table.column_names == ["id", "hash", "position", "characters", "text"]

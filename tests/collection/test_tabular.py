@@ -144,7 +144,7 @@ class TestParquet:
 
     def test_rows_from_every_position(self, path: Path) -> None:
         for start in range(8):
-            rows = [row for block in parquet_blocks(path)(start) for row in block.rows()]
+            rows = [row for block in parquet_blocks(path)(start, 3) for row in block.rows()]
             assert [(row.position, dict(row.fields)) for row in rows] == [
                 (i, {"id": i, "text": f"t{i}"}) for i in range(start, 7)
             ]
@@ -153,6 +153,9 @@ class TestParquet:
         source = RowSource("parts", parquet_blocks(path), {})
         assert [document.id for _, document in pairs(source, 4)] == ["4", "5", "6"]
         assert source.place(4) == "parts row 5"
+
+    def test_of_a_single_document_no_other_row_is_turned_into_text(self, path: Path) -> None:
+        assert list(next(RowSource("x", parquet_blocks(path), {}).batches(2, 1)).ids) == ["2"]
 
     @pytest.mark.parametrize(
         ("columns", "named"),
@@ -180,14 +183,14 @@ class TestParquet:
         path = tmp_path / "corpus.parquet"
         pq.write_table(pa.table({"id": ["a", None], "text": [None, "t"]}), path)
         batches = documents_of(path, READING).batches(0, 1)
-        assert next(batches).texts == ("",)
+        assert list(next(batches).texts) == [""]
         with pytest.raises(InputError, match=r'corpus.parquet row 2: "id" must be a string that is not empty, not null'):
             next(batches)
 
     def test_a_cut_off_file_is_refused(self, path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-20])
         with pytest.raises(InputError, match=r"cannot read .*a.parquet: "):
-            list(parquet_blocks(path)(0))
+            list(parquet_blocks(path)(0, 9))
 
 
 @pytest.mark.parametrize("pack", [lambda data: data, lambda data: pa.compress(data, codec="zstd", asbytes=True)])

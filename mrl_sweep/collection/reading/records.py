@@ -73,7 +73,7 @@ class Query(NamedTuple):
     number: int
 
 
-MANY: Final = 500
+MANY: Final = 1000
 """Documents that are read at a time where many are wanted."""
 
 

@@ -23,7 +23,7 @@ from mrl_sweep.collection.reading.qrels import (
     grade_of,
     in_columns,
 )
-from mrl_sweep.collection.reading.records import Batch, Document, Query, id_of, json_object, text_field
+from mrl_sweep.collection.reading.records import MANY, Batch, Document, Query, id_of, json_object, text_field
 from mrl_sweep.errors import InputError
 from mrl_sweep.record import record
 from mrl_sweep.words import did_you_mean, first_offenders, plural, printable
@@ -75,13 +75,13 @@ class RowBlock(NamedTuple):
             yield TableRow(number, number, dict(zip(self.columns, values, strict=True)))
 
 
-BlocksFrom = Callable[[int], Iterator[RowBlock]]
-"""The rows of a table from a given one on."""
+BlocksFrom = Callable[[int, int], Iterator[RowBlock]]
+"""The rows of a table from a given one on, at most so many at a time."""
 
 
 def rows_of(blocks: BlocksFrom) -> Iterator[TableRow]:
     """Returns all rows of the table, one by one."""
-    return (row for block in blocks(0) for row in block.rows())
+    return (row for block in blocks(0, MANY) for row in block.rows())
 
 
 PlaceOf = Callable[[int], object]

@@ -120,7 +120,7 @@ class RowSource:
     seeks: bool = False
 
     def batches(self, position: int, at_once: int) -> Iterator[Batch]:
-        for block in self.blocks(position):
+        for block in self.blocks(position, at_once):
             plain = plain_documents(block, self.columns, self.place)
             yield from in_batches(documents(block.rows(), self.columns, self.place), at_once) if plain is None else [plain]
 
@@ -194,9 +194,6 @@ def _parse(block: bytes, begins: Any, max_line_bytes: int) -> tuple[list[str], l
     return ids, titles, texts
 
 
-_BATCH_ROWS: Final = 1024
-
-
 def is_parquet(path: Path) -> bool:
     """Says whether a file is Parquet, by its first bytes. Errors: InputError for a file that cannot be read."""
     try:
@@ -215,13 +212,13 @@ def parquet_blocks(path: Path, columns: Iterable[str] = ()) -> BlocksFrom:
     named = set(columns)
     wanted = NAMED | named | {name.partition(".")[0] for name in named}
 
-    def blocks(position: int) -> Iterator[RowBlock]:
+    def blocks(position: int, at_once: int) -> Iterator[RowBlock]:
         file, start = _open(path), 0
         names = [field.name for field in file.schema_arrow if _holds_a_value(field.type) or field.name in wanted]
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows
             if start + count > position:
-                yield from _group(file, path, group, names, start, position)
+                yield from _group(path, file.iter_batches(at_once, row_groups=[group], columns=names), start, position)
             start += count
 
     return blocks
@@ -239,12 +236,13 @@ def _open(path: Path) -> Any:
         raise unreadable(path, error) from error
 
 
-def _group(file: Any, path: Path, group: int, names: list[str], start: int, position: int) -> Iterator[RowBlock]:
+def _group(path: Path, batches: Iterator[Any], start: int, position: int) -> Iterator[RowBlock]:
+    """The rows from `position` on of a row group, whose first is `start`."""
     import pyarrow as pa
 
     row = start
     try:
-        for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=names):
+        for batch in batches:
             if row + batch.num_rows > position:
                 first = max(row, position)
                 yield RowBlock(first, {name: _values(batch.column(name)[first - row :]) for name in batch.schema.names})
