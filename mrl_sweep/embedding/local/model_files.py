@@ -130,8 +130,7 @@ def _read_ref(path: Path) -> str | None:
 
 def _fetch(name: str, repositories: Sequence[str], revision: str | None) -> ModelFiles:
     """Asks the hub which commit the name stands for, and gets the files that tell a model's prompts and sizes."""
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+    from huggingface_hub import HfApi, errors, snapshot_download
 
     unknown: Exception | None = None
     for repository in repositories:
@@ -140,13 +139,13 @@ def _fetch(name: str, repositories: Sequence[str], revision: str | None) -> Mode
             cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
             folder = snapshot_download(repository, revision=revision, allow_patterns=_SMALL_FILES, cache_dir=cache)
             return ModelFiles(name, Path(folder), repository, Path(folder).name)
-        except GatedRepoError as error:
+        except errors.GatedRepoError as error:
             raise InputError(f"{repository} is gated: its licence has to be accepted first", "hf auth login") from error
-        except (RepositoryNotFoundError, HFValidationError) as error:
+        except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
             unknown = error
-        except HfHubHTTPError as error:
-            if "revision" in str(error).lower():
-                raise InputError(f"{repository} has no revision {revision!r}", "--revision COMMIT") from error
+        except errors.RevisionNotFoundError as error:
+            raise InputError(f"{repository} has no revision {revision!r}", "--revision COMMIT") from error
+        except errors.HfHubHTTPError as error:
             raise cannot_load(name, str(error).splitlines()[0]) from error
         except Exception as error:
             raise cannot_load(name, f"it is not in the local cache and the hub cannot be reached ({error})") from error
