@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,11 +89,12 @@ class CountingEmbedder:
 class Dying(CountingEmbedder):
     """Writes down in a folder what it embeds; in the middle of its n-th batch it kills, once, the process that `deaths` names.
 
-    0 stands for its own process, which begins to count anew when it is started again.
+    0 stands for its own process, which begins to count anew when it is started again. A batch takes it `batch_s`.
     """
 
     folder: str = ""
     deaths: Mapping[int, int] = field(default_factory=dict)
+    batch_s: float = 0.0
 
     def encode(self, texts: Sequence[str], role: Role) -> Encoded:
         with (Path(self.folder) / "embedded").open("a") as log:
@@ -102,6 +104,9 @@ class Dying(CountingEmbedder):
             if len(self.asked) >= batch * len(texts) and not mark.exists():
                 mark.touch()
                 os.kill(process or os.getpid(), signal.SIGKILL)
+        time.sleep(self.batch_s)
+        with (Path(self.folder) / "finished").open("a") as log:
+            log.write("".join(text + "\n" for text in texts))
         return super().encode(texts, role)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -207,8 +208,8 @@ class _Run:
         jobs = [_Job(missing[b], [texts[i] for i in b], digests[missing[b]]) for b in work]
         done = self._done + int((self._space.find(digests) >= 0).sum())
         with held_back() as stop:
-            for job, encoded in self._encoded(writer, jobs, stop):
-                self._write(writer, job, encoded)
+            for job, encoded, cost_s in self._encoded(writer, jobs, stop):
+                self._write(writer, job, encoded, cost_s)
                 self._n_embedded += len(job.texts)
                 done += len(job.texts)
                 self._tell(done)
@@ -222,33 +223,37 @@ class _Run:
                 writer.rewrite(_joined(self._digests[self._n_cut :]))
             self._n_cut = len(self._digests)
 
-    def _encoded(self, writer: Writer, jobs: list[_Job], stop: Callable[[], bool]) -> Iterator[tuple[_Job, Encoded]]:
-        """Each batch with its vectors, in order, as many calls under way as the provider takes. After a failure, the others."""
-        waiting: deque[tuple[_Job, Callable[[], Encoded]]] = deque()
-        calls, coming, shuffled = self._embedder.batching.calls, deque(jobs), False
+    def _encoded(self, writer: Writer, jobs: list[_Job], stop: Callable[[], bool]) -> Iterator[tuple[_Job, Encoded, float]]:
+        """Each batch with its vectors and seconds, in order. After a failure, those that were under way.
+
+        As many are under way as the provider takes calls, and one more where an object store would keep a model waiting.
+        """
+        waiting: deque[tuple[_Job, Callable[[], tuple[Encoded, float]]]] = deque()
+        batching, coming, shuffled = self._embedder.batching, deque(jobs), False
+        most = batching.calls + (self._space.objects.remote is not None and not batching.paid)
         failure: Exception | None = None
         while True:
-            while failure is None and len(waiting) < calls and not stop() and coming:
+            while failure is None and len(waiting) < most and not stop() and coming:
                 if not self._filling.alone and writer.company() and not shuffled:
                     shuffled = True
                     random.shuffle(coming)  # two that work on the same texts in the same order would embed all of them twice
                 job = self._still_missing(coming.popleft()) if shuffled else coming.popleft()
                 if job.texts:
-                    waiting.append((job, self._call(job, calls)))
+                    waiting.append((job, self._call(job, alone=most == 1)))
             if not waiting:
                 break
             job, result = waiting.popleft()
             try:
-                encoded = result()
+                encoded, cost_s = result()
             except PartlyEncoded as part:
                 failure = failure or self._blamed(job, part)
                 if len(part.rows):
-                    yield job.only(part.rows), part.encoded
+                    yield job.only(part.rows), part.encoded, 0.0
                 continue
             except Exception as error:  # raised below, after the calls already under way have come back
                 failure = failure or error
                 continue
-            yield job, encoded
+            yield job, encoded, cost_s
         if failure is not None:
             raise failure
 
@@ -260,18 +265,21 @@ class _Run:
         message = f"{self._filling.role} {first_offenders(names)}: {part.reason.message}"
         return type(part.reason)(message, part.reason.hint)
 
-    def _call(self, job: _Job, calls: int) -> Callable[[], Encoded]:
-        if calls == 1:
-            return lambda: self._embedder.encode(job.texts, self._filling.role)
-        self._pool = self._pool or ThreadPoolExecutor(calls, thread_name_prefix="mrl-sweep encode")
-        future: Future[Encoded] = self._pool.submit(self._embedder.encode, job.texts, self._filling.role)
-        return future.result
+    def _call(self, job: _Job, *, alone: bool) -> Callable[[], tuple[Encoded, float]]:
+        def encode() -> tuple[Encoded, float]:
+            started = time.perf_counter()
+            return self._embedder.encode(job.texts, self._filling.role), time.perf_counter() - started
+
+        if alone:
+            return encode
+        self._pool = self._pool or ThreadPoolExecutor(self._embedder.batching.calls, thread_name_prefix="mrl-sweep encode")
+        return self._pool.submit(encode).result
 
     def _still_missing(self, job: _Job) -> _Job:
         """What is left of a batch after another process has worked on the same texts."""
         return job.only(np.flatnonzero(self._space.find(job.digests) < 0))
 
-    def _write(self, writer: Writer, job: _Job, encoded: Encoded) -> None:
+    def _write(self, writer: Writer, job: _Job, encoded: Encoded, cost_s: float) -> None:
         """Checks a batch and hands it to the writer."""
         name, vectors = self._embedder.name, encoded.vectors
         if vectors.shape != (len(job.texts), self._space.kind.dim):
@@ -288,7 +296,7 @@ class _Run:
                 "look at these texts, or embed in float32; what was embedded before is kept",
             )
         with self._disk():
-            writer.add(_rows(job, encoded))
+            writer.add(_rows(job, encoded), cost_s)
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:

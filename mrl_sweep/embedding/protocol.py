@@ -50,8 +50,8 @@ class Batching:
     """Batching is how a provider wants its texts.
 
     At most `texts` and `characters` a call, alike in length (`by_length`) where it pads; and how many `calls` at a time. Vectors
-    wait at most `flush_s` until they are stored, which is what a kill costs; those of a `paid` provider do not wait. Texts are
-    held `window` at a time, few enough for memory and enough to sort by length.
+    of cheap batches wait at most `flush_s` until they are stored, which is what a kill costs; those of a `paid` provider do not
+    wait. Texts are held `window` at a time, few enough for memory and enough to sort by length.
     """
 
     texts: int = 32

@@ -1,6 +1,6 @@
 """The vectors of one model in one role: immutable shards, the table that finds a text's vector in them, and who adds to them.
 
-Shards are small as they come, so that a kill costs a second, and are rewritten into large ones later.
+Shards are small as they come, so that a kill costs a batch, and are rewritten into large ones later.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ SMALL_SHARE: Final = 0.5
 """A shard with less than this share of a full one's bytes is worth rewriting, together with others."""
 
 OPENED_AT_ONCE: Final = 16
-"""Shards whose indexes are read at the same time: an object store answers late, and many at a time."""
+"""Shards whose indexes are read, or that are removed, at the same time: an object store answers late, and many at a time."""
+
+COSTLY_S: Final = 0.25
+"""Of the model's time in a batch, from which on it is worth a shard of its own: to store one takes a hundredth of that here."""
 
 _FACTS: Final = "model-"
 _MOST_SLICES: Final = 256
@@ -200,9 +203,13 @@ class Space:
 
     def _remove(self, serials: Sequence[int]) -> None:
         """Removes shards whose rows lie in others. Where that fails, rows lie in two shards, which does no harm."""
-        for serial in serials:
+
+        def remove(serial: int) -> None:
             with suppress(OSError):
                 self.objects.remove(self.shards[serial].name)
+
+        side_by_side(remove, serials, OPENED_AT_ONCE)
+        for serial in serials:
             self.shards[serial] = Shard("", self.shards[serial].flags)
 
     def _read_anew(self) -> None:
@@ -250,8 +257,9 @@ class Space:
 class Writer:
     """Writes to one space. What the disk refuses is an OSError; rows that it refused are not written again.
 
-    Rows wait at most `flush_s` for a shard (longer where an object store would be busy with many small ones) or until they fill
-    one, and are found in the space from then on. At 0 every batch is stored before `add` returns.
+    A batch that cost the model `COSTLY_S` or more is stored before `add` returns, and at a `flush_s` of 0 every batch is. Rows of
+    cheaper ones wait at most `flush_s` for a shard (longer where an object store would be busy with many small ones) or until
+    they fill one. They are found in the space from then on.
     """
 
     def __init__(self, space: Space, *, flush_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -263,11 +271,12 @@ class Writer:
         self.n_safe = 0
         """Rows that are in the store, come what may."""
 
-    def add(self, rows: Rows) -> None:
-        """Takes a batch."""
+    def add(self, rows: Rows, cost_s: float = 0.0) -> None:
+        """Takes a batch, which cost the model so many seconds."""
         self._rows.append(rows)
         n_bytes = sum(len(some.flags) for some in self._rows) * self._space.kind.row_bytes
-        if self._clock() - self._flushed_at >= self._flush_s or n_bytes >= self._space.shard_bytes:
+        due = cost_s >= COSTLY_S or self._clock() - self._flushed_at >= self._flush_s
+        if due or n_bytes >= self._space.shard_bytes:
             self.flush()
 
     def flush(self) -> None:

@@ -15,6 +15,7 @@ from embedding_helpers import CountingEmbedder, Dying, collection_of, vectors_of
 from mrl_sweep.embedding import Batching, Role, Store, embed
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.pipeline.models import embed_on_cluster, missing, refuse_unseen
+from mrl_sweep.store.space import COSTLY_S
 
 TEXTS = [f"text {i}" for i in range(3000)]
 
@@ -44,18 +45,19 @@ def by_value() -> None:
 
 @pytest.mark.parametrize("dies", [False, True])
 def test_actors_fill_the_store_and_a_death_costs_one_batch(ray_executor: Any, tmp_path: Path, dies: bool) -> None:
+    """Of a model of which a batch is worth a shard."""
     by_value()
-    batching = Batching(texts=20, flush_s=0.0, window=500)
-    there = Dying(batching=batching, folder=str(tmp_path), deaths={10: 0, 20: 0} if dies else {})
+    texts, batching = TEXTS[:1000], Batching(texts=20, window=500)
+    there = Dying(batching=batching, folder=str(tmp_path), deaths={10: 0, 20: 0} if dies else {}, batch_s=COSTLY_S * dies)
     here, store = CountingEmbedder(batching=batching), Store(tmp_path / "store")
-    collection = collection_of(TEXTS)
+    collection = collection_of(texts)
     embed_on_cluster(ray_executor, collection, (here, store), opener(tmp_path / "store", there), least=1000)
     embedded = (tmp_path / "embedded").read_text().splitlines()
-    assert set(embedded) == set(TEXTS)
-    assert len(embedded) - len(TEXTS) == len(there.deaths) * 20, "what was in hand at each of two deaths, and no more"
+    assert set(embedded) == set(texts)
+    assert len(embedded) - len(texts) == len(there.deaths) * 20, "what was in hand at each of two deaths, and no more"
     embeddings = embed(collection, here, store)
-    assert [text for text in here.asked if text in TEXTS] == []
-    assert np.array_equal(embeddings.documents.read(0, len(TEXTS)), vectors_of(TEXTS))
+    assert [text for text in here.asked if text in texts] == []
+    assert np.array_equal(embeddings.documents.read(0, len(texts)), vectors_of(texts))
 
 
 def test_few_missing_texts_are_left_to_the_driver(tmp_path: Path) -> None:

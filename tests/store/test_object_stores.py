@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from embedding_helpers import CountingEmbedder, collection_of, vectors_of
 from pyarrow.fs import FileSelector
 
-from mrl_sweep.embedding import Batching, Role, Store, embed
+from mrl_sweep.embedding import Batching, Encoded, Role, Store, embed
 from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.files.digests import text_digests
 from mrl_sweep.files.object_store import connect, is_googles
@@ -150,6 +151,28 @@ def test_a_damaged_copy_is_fetched_again_and_the_object_left_alone(address: str)
     second, embeddings = filled(address)
     assert second.asked == []
     assert embeddings.warnings == ()
+
+
+@pytest.mark.parametrize("paid", [False, True])
+def test_a_model_goes_on_while_a_batch_is_put(s3: Any, paid: bool) -> None:
+    """A hosted one does not: nothing of it is asked for before what was paid for is safe."""
+    address, weather = s3
+    going_on, put = threading.Event(), []
+
+    class Watched(CountingEmbedder):
+        def encode(self, texts: Sequence[str], role: Role) -> Encoded:
+            if len(self.asked) == 20:
+                going_on.set()
+            return super().encode(texts, role)
+
+    def wait(request: str) -> None:
+        if request.startswith("PUT") and ".arrow" in request and not put:
+            put.append(going_on.wait(0.2 if paid else 20))
+
+    weather.listener = wait
+    embedder = Watched(batching=Batching(texts=20, paid=paid, flush_s=0.0))
+    embed(collection_of(TEXTS), embedder, Store(address))
+    assert put == [not paid]
 
 
 def test_small_shards_are_rewritten_into_one(address: str) -> None:

@@ -214,6 +214,17 @@ def test_rows_wait_for_a_second_at_most(tmp_path: Path) -> None:
     assert waiting == [1, 2, 3, 4, 5, 6, 7, 0] * 7 + [1, 2, 3, 4]
 
 
+def test_a_batch_that_cost_the_model_much_does_not_wait(tmp_path: Path) -> None:
+    space = Store(tmp_path).space(IDENTITY)
+    space.begin(FACTS)
+    writer = Writer(space, flush_s=1e9)
+    safe = []
+    for letter, cost_s in (("a", 0.24), ("b", 0.25), ("c", 0.0), ("d", 7.0)):
+        writer.add(rows_of([letter]), cost_s)
+        safe.append(writer.n_safe)
+    assert safe == [0, 2, 2, 4]
+
+
 def test_rows_that_fill_a_shard_do_not_wait(tmp_path: Path) -> None:
     space = Store(tmp_path, shard_bytes=4 * (8 * 4 + 21)).space(IDENTITY)
     space.begin(FACTS)
