@@ -133,7 +133,7 @@ class Lane:
     """Workers of one kind: how Ray is asked for one, how many there are, and the device their kernel runs on."""
 
     name: str
-    resources: Mapping[str, float]
+    resources: Mapping[str, Any]
     n_workers: int
     device: str | None = None
 
@@ -320,7 +320,9 @@ def lanes_of(resources: Mapping[str, float], device: str | None = None) -> tuple
     """The cores of a cluster, and where `device` is a GPU its GPUs: a GPU's worker takes no core from the others."""
     cores = Lane("core", {"num_cpus": 1}, max(1, int(resources.get("CPU", 1))))
     n_gpus = int(resources.get("GPU", 0)) if (device or "").startswith("cuda") else 0
-    return (cores, Lane("GPU", {"num_cpus": 0, "num_gpus": 1}, n_gpus, "cuda")) if n_gpus else (cores,)
+    # Of an environment of their own: else Ray gives a GPU to one worker after the other, and each keeps memory there.
+    apart = {"num_cpus": 0, "num_gpus": 1, "runtime_env": {"env_vars": {"MRL_SWEEP_LANE": "GPU"}}}
+    return (cores, Lane("GPU", apart, n_gpus, "cuda")) if n_gpus else (cores,)
 
 
 def refuse_unreadable(ray: Any, vectors: VectorPlaces) -> None:

@@ -27,12 +27,12 @@ TEXTS = [f"text {i}" for i in range(400)]
 
 
 def seen(folder: str) -> None:
-    """Leaves a file named after the node and the GPUs of the worker that calls this."""
+    """Leaves a file named after the node, the kind and the process of the worker that calls this."""
     import ray
 
     context = ray.get_runtime_context()
     gpus = [str(gpu) for gpu in ray.get_gpu_ids()]
-    (Path(folder) / f"{context.get_node_id()}-{'gpu' if gpus else 'core'}").touch()
+    (Path(folder) / f"{context.get_node_id()}-{'gpu' if gpus else 'core'}-{os.getpid()}").touch()
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,14 @@ def opener(root: Path, folder: str) -> Any:
 
 
 def traces(folder: Path) -> list[tuple[str, str]]:
-    return sorted((path.name.split("-")[0], path.name.split("-")[1]) for path in folder.iterdir())
+    """The nodes and kinds of workers that left a trace."""
+    return sorted({(node, kind) for node, kind, _ in (path.name.split("-") for path in folder.iterdir())})
+
+
+def of_both_kinds(folder: Path) -> list[str]:
+    """The processes that worked with a GPU, and without one."""
+    by_kind = {kind: {path.name.split("-")[2] for path in folder.glob(f"*-{kind}-*")} for kind in ("gpu", "core")}
+    return sorted(by_kind["gpu"] & by_kind["core"])
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -97,7 +104,7 @@ def main(folder: Path) -> dict[str, Any]:
         one = prefix_pass(vectors, queries, qrels, DIMS, options)
         one = replace(one, task=replace(one.task, turns=(Watched(str(folder / "counted")),)))
         told["same integers"] = equal(one.ranks(count(one, options)), alone)
-        told["counted on"] = traces(folder / "counted")
+        told["counted on"], told["of both kinds"] = traces(folder / "counted"), of_both_kinds(folder / "counted")
         there, store = opener(folder / "store", str(folder / "embedded")), Store(folder / "store")
         embed_on_cluster(executor, collection_of(TEXTS), (CountingEmbedder(), store), there, least=10)
         told["embedded on"] = traces(folder / "embedded")

@@ -86,7 +86,8 @@ def test_files_that_hold_none_of_the_rows_are_not_opened(tmp_path: Path, order: 
 def test_where_a_gpu_is_to_count_a_cluster_with_gpus_has_a_lane_for_them_that_takes_no_core() -> None:
     cores, gpus = lanes_of({"CPU": 16.0, "GPU": 2.0, "memory": 1e9}, "cuda")
     assert (dict(cores.resources), cores.n_workers, cores.device) == ({"num_cpus": 1}, 16, None)
-    assert (dict(gpus.resources), gpus.n_workers, gpus.device) == ({"num_cpus": 0, "num_gpus": 1}, 2, "cuda")
+    assert (gpus.resources["num_cpus"], gpus.resources["num_gpus"], gpus.n_workers, gpus.device) == (0, 1, 2, "cuda")
+    assert gpus.resources["runtime_env"], "workers of their own"
     assert len(lanes_of({"CPU": 16.0, "GPU": 2.0}, "cpu")) == 1
     assert len(lanes_of({"CPU": 16.0, "GPU": 2.0})) == 1, "only where the kernel of a GPU is chosen"
     assert len(lanes_of({"CPU": 16.0}, "cuda")) == 1

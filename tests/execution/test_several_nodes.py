@@ -29,6 +29,7 @@ def test_nodes_that_differ_are_refused_and_those_that_count_embed_or_die_change_
     assert told["same integers"]
     gpu = told["gpu node"]
     assert [gpu, "gpu"] in told["counted on"], "a worker that was given the GPU"
+    assert told["of both kinds"] == [], "a worker that has counted on a GPU keeps memory there"
     assert {node for node, kind in told["counted on"] if kind == "core"} - {gpu}, "and one on the other node"
     kinds = {(node, kind) for node, kind in told["embedded on"]}
     assert (gpu, "gpu") in kinds, "the actor holds the GPU; the others are the check of who sees the store"
