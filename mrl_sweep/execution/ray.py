@@ -144,6 +144,7 @@ class RayExecutor:
 
     ray: Any
     lanes: tuple[Lane, ...]
+    device: str | None = None
     task_s: float = TASK_S
     retries: int = RETRIES
 
@@ -311,7 +312,7 @@ def joined(
     Where `device` is a GPU, those of the cluster count too.
     """
     with cluster(address, n_threads or available_threads(), on_event) as ray:
-        executor = RayExecutor(ray, lanes_of(ray.cluster_resources(), device))
+        executor = RayExecutor(ray, lanes_of(ray.cluster_resources(), device), device)
         on_event(Note(f"counting on Ray: {executor}"))
         yield executor
 

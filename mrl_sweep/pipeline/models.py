@@ -7,7 +7,7 @@ model is asked from one process, so that there is one rate limit: that is `embed
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -204,14 +204,20 @@ def refuse_unseen(ray: Any, store: Store, open_model: Opener, role: Role) -> Non
         )
 
 
+def actors_of(resources: Mapping[str, float], device: str | None) -> tuple[int, dict[str, int]]:
+    """How many actors embed on a cluster, and what each asks of it: a GPU where there are any and `device` allows."""
+    n_gpus = int(resources.get("GPU", 0)) if device != "cpu" else 0
+    n_cores = max(1, int(resources.get("CPU", 1)))
+    cores = min(CORES_PER_MODEL, n_cores)
+    return (n_gpus, {"num_gpus": 1, "num_cpus": 0}) if n_gpus else (n_cores // cores, {"num_cpus": cores})
+
+
 def _filled(executor: RayExecutor, open_model: Opener, role: Role, chunks: Iterator[Chunk]) -> Iterator[int]:
     """Has the chunks embedded; yields how many texts as they come back. Leaves no actor behind."""
-    ray, resources = executor.ray, executor.ray.cluster_resources()
-    n_gpus, n_cores = int(resources.get("GPU", 0)), max(1, int(resources.get("CPU", 1)))
-    cores = min(CORES_PER_MODEL, n_cores)
-    wanted = {"num_gpus": 1, "num_cpus": 0} if n_gpus else {"num_cpus": cores}
+    ray = executor.ray
+    n_actors, wanted = actors_of(ray.cluster_resources(), executor.device)
     actor = ray.remote(Filler).options(max_restarts=executor.retries, max_task_retries=executor.retries, **wanted)
-    actors = [actor.remote(open_model) for _ in range(n_gpus or n_cores // cores)]
+    actors = [actor.remote(open_model) for _ in range(n_actors)]
     free = deque(actors * IN_HAND)
     working: dict[Any, Any] = {}
     try:

@@ -14,7 +14,7 @@ from embedding_helpers import CountingEmbedder, Dying, collection_of, vectors_of
 
 from mrl_sweep.embedding import Batching, Role, Store, embed
 from mrl_sweep.errors import EnvironmentFault
-from mrl_sweep.pipeline.models import embed_on_cluster, missing, refuse_unseen
+from mrl_sweep.pipeline.models import CORES_PER_MODEL, actors_of, embed_on_cluster, missing, refuse_unseen
 from mrl_sweep.store.space import COSTLY_S
 
 TEXTS = [f"text {i}" for i in range(3000)]
@@ -70,6 +70,21 @@ def test_a_hosted_model_is_asked_by_one_process(tmp_path: Path) -> None:
     paid = CountingEmbedder(batching=Batching(paid=True))
     embed_on_cluster(cast(Any, None), collection_of(TEXTS), (paid, Store(tmp_path)), cast(Any, None), least=1)
     assert paid.asked == []
+
+
+@pytest.mark.parametrize(
+    ("resources", "device", "actors"),
+    [
+        ({"CPU": 16.0, "GPU": 2.0}, None, (2, {"num_gpus": 1, "num_cpus": 0})),
+        ({"CPU": 16.0, "GPU": 2.0}, "cuda", (2, {"num_gpus": 1, "num_cpus": 0})),
+        ({"CPU": 16.0, "GPU": 2.0}, "cpu", (16 // CORES_PER_MODEL, {"num_cpus": CORES_PER_MODEL})),
+        ({"CPU": 16.0, "GPU": 0.5}, None, (16 // CORES_PER_MODEL, {"num_cpus": CORES_PER_MODEL})),
+        ({"CPU": 1.0}, None, (1, {"num_cpus": 1})),
+        ({}, None, (1, {"num_cpus": 1})),
+    ],
+)
+def test_a_gpu_each_embeds_unless_the_processor_is_asked_for(resources: Any, device: str | None, actors: Any) -> None:
+    assert actors_of(resources, device) == actors
 
 
 def test_only_missing_texts_are_sent_each_once(tmp_path: Path) -> None:
