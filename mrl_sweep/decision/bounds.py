@@ -201,11 +201,11 @@ def _share_limits(x: FloatArray, y: FloatArray, *, side: FloatArray, alpha: floa
     def excess(u: FloatArray) -> FloatArray:
         variance = second[0] + u * (2 * second[1] + u * second[2])
         skew = third[0] + u * (3 * third[1] + u * (3 * third[2] + u * third[3]))
-        return np.where(told_from_0, _statistic(u * level, variance, skew, n) - wanted, 0.0)
+        return np.where(clear_of_0, _statistic(u * level, variance, skew, n) - wanted, 0.0)
 
-    told_from_0 = (level > 0) & (_statistic(level, second[2], third[3], n) >= wanted)
-    distance = _first_root(excess, np.where(told_from_0, np.sqrt(second[0] / n) / np.maximum(level, 1e-300), 1.0))
-    return np.where(told_from_0, share + side * distance, np.nan)
+    clear_of_0 = (level > 0) & (_statistic(level, second[2], third[3], n) >= wanted)
+    distance = _first_root(excess, np.where(clear_of_0, np.sqrt(second[0] / n) / np.maximum(level, 1e-300), 1.0))
+    return np.where(clear_of_0, share + side * distance, np.nan)
 
 
 def _first_root(excess: Callable[[FloatArray], FloatArray], start: FloatArray) -> FloatArray:

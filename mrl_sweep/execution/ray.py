@@ -103,7 +103,7 @@ _prepared: dict[tuple[str, str | None], tuple[Targets, Kernel]] = {}
 """In a worker: the pass it works on. A worker takes one task at a time."""
 
 
-def count_here(
+def count_on_worker(
     shipped: ShippedTask, rows: tuple[Span, ...], floor: Float32Array, rows_each: int, device: str | None
 ) -> tuple[Done, Tally]:
     """What a worker does: the tally of some rows, by the kernel that is fastest on its machine."""
@@ -123,7 +123,7 @@ def count_here(
     return Done(rows, time.perf_counter() - started, tally.floor), tally
 
 
-def merge_here(*tallies: Tally) -> Tally:
+def merge_on_worker(*tallies: Tally) -> Tally:
     """The sum of some tallies, on a worker."""
     return merge(tallies)
 
@@ -253,7 +253,7 @@ class _Flights:
 
     def _submit(self, lane: Lane) -> None:
         ray, rows = self.executor.ray, self._take(self._rows_of_a_task(lane))
-        remote = ray.remote(count_here).options(num_returns=2, max_retries=self.executor.retries, **lane.resources)
+        remote = ray.remote(count_on_worker).options(num_returns=2, max_retries=self.executor.retries, **lane.resources)
         done, tally = remote.remote(self.shipped, rows, self._floor_ref, self.context.rows_each, lane.device)
         self._under_way[done] = tally, lane
 
@@ -288,7 +288,7 @@ class _Flights:
         self._tallies[level].append(tally)
         if len(self._tallies[level]) == FAN_IN:
             merged = (
-                self.executor.ray.remote(merge_here)
+                self.executor.ray.remote(merge_on_worker)
                 .options(num_cpus=0, max_retries=self.executor.retries)
                 .remote(*self._tallies[level])
             )

@@ -1,4 +1,4 @@
-"""What follows from findings and ranks alone: budgets, a larger corpus, what advice rests on, and every funnel bounded."""
+"""What follows from findings and ranks alone, in a run and in one that is opened again: the report's rows, advice, funnels."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from mrl_sweep.decision.judging import Question, judge_each
 from mrl_sweep.decision.units import unit_of
 from mrl_sweep.decision.walk import decide
 from mrl_sweep.deploying.bill import GIB
-from mrl_sweep.deploying.findings import BoundedFunnel, Evaluation, Finding, Findings, bytes_in_memory, which_sizes
+from mrl_sweep.deploying.findings import BoundedFunnel, Evaluation, Finding, Findings, bytes_in_memory, fewest_of, which_sizes
 from mrl_sweep.deploying.funnels import Funnel, bound_ranks, cheapest_proven, funnel_grid, parse_funnel
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target
 from mrl_sweep.embedding.model_families import FAMILIES
 from mrl_sweep.measures.score import score
 from mrl_sweep.record import record
-from mrl_sweep.report.content.advice import Surroundings
-from mrl_sweep.report.content.build import budget_row, projection_row
+from mrl_sweep.report.content.advice import Surroundings, advise
+from mrl_sweep.report.content.build import budget_row, build_report, funnel_rows, projection_row
+from mrl_sweep.report.document import QueryScores, Report
 from mrl_sweep.report.document_rows import BudgetRow, ProjectionRow
+from mrl_sweep.settings.table import DeployTable
 from mrl_sweep.types import EXACT, Advice, Basis, Configuration, IntArray, Judgement, Measure, Outcome, Ranks, Scores
 
 if TYPE_CHECKING:
@@ -39,19 +41,50 @@ _VALUES_AT_ONCE: Final = 2**20
 """Values of queries that are judged together: judging holds some twenty arrays of them."""
 
 
-def budget_rows(
-    evaluation: Evaluation, findings: Findings, target: Target, *, budget_ms: Sequence[float], budget_gib: Sequence[float]
-) -> tuple[BudgetRow, ...]:
+def judged_report(evaluation: Evaluation, findings: Findings, target: Target, query_ids: Sequence[str]) -> Report:
+    """The report that says how every configuration was judged, and no more: a row for each, and the verdict."""
+    full = evaluation.full.dim
+    fewest = fewest_of(evaluation, refused=lambda one: target.refusal(one, full))
+    scores = QueryScores(evaluation.scores, query_ids)
+    return build_report(evaluation.verdict, findings, scores, required=evaluation.policy.required, fewest=fewest)
+
+
+def with_outlook(
+    report: Report,
+    evaluation: Evaluation,
+    findings: Findings,
+    target: Target,
+    deploy: DeployTable,
+    funnels: Sequence[BoundedFunnel],
+) -> tuple[Report, tuple[Advice, ...], tuple[Advice, ...]]:
+    """The report with all else that follows from its rule: funnels, budgets, projections, controls; a new or a finished run's.
+
+    Then the advice on the evaluation, and that on the projections. `deploy` says what the budgets and the corpora are.
+    """
+    around = surroundings(evaluation, report.of_run("model"), deploy.project_docs)
+    projections, doubts = projection_rows(evaluation, findings, deploy.project_docs)
+    report = replace(
+        report,
+        funnels=funnel_rows(evaluation, funnels, findings),
+        projections=projections,
+        controls=tuple(around.controls),
+        budgets=budget_rows(evaluation, findings, target, deploy),
+    )
+    advice = advise(evaluation.verdict, evaluation.scores, evaluation.ranks, evaluation.qrels, around)
+    return report, tuple(advice), doubts
+
+
+def budget_rows(evaluation: Evaluation, findings: Findings, target: Target, deploy: DeployTable) -> tuple[BudgetRow, ...]:
     """For each `--budget-ms` and `--budget-gib` the best acceptable configuration within it.
 
     A latency is measured; bytes are also those of judged codes that were not built as an index, in the target's own terms.
     """
-    if not budget_ms and not budget_gib:
+    if not deploy.budget_ms and not deploy.budget_gib:
         return ()
     from mrl_sweep.deploying.tenants import Budget, choose_within
 
-    budgets = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in budget_ms]
-    budgets += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * GIB))) for gib in budget_gib]
+    budgets = [(f"p99 up to {ms:g} ms", Budget(p99_ms=ms)) for ms in deploy.budget_ms]
+    budgets += [(f"up to {gib:g} GiB", Budget(size_bytes=int(gib * GIB))) for gib in deploy.budget_gib]
     measure, weighed = evaluation.policy.required[0], [_weighed(one, target, evaluation) for one in findings.values()]
     return tuple(budget_row(words, choose_within(weighed, budget, measure), measure) for words, budget in budgets)
 

@@ -31,11 +31,10 @@ from mrl_sweep.pipeline.checks import (
     check_single,
     check_truncation,
 )
-from mrl_sweep.pipeline.deployment import measure_deployed
 from mrl_sweep.pipeline.models import Model, embed_there, open_model
 from mrl_sweep.pipeline.outlook import bounded_funnels
 from mrl_sweep.pipeline.summary import summarise
-from mrl_sweep.pipeline.sweep import SweepInputs, judge_sweep, rank_all
+from mrl_sweep.pipeline.sweep import SweepInputs, judge_sweep, measure_deployed, rank_all
 from mrl_sweep.ranking.codes.precision import HAMMING
 from mrl_sweep.ranking.counting import Executor
 from mrl_sweep.report.document import Report

@@ -22,15 +22,14 @@ from mrl_sweep.decision.slices import (
     search_slices,
     topic_slices,
 )
-from mrl_sweep.deploying.findings import fewest_of, findings_of, which_sizes
+from mrl_sweep.deploying.findings import findings_of, which_sizes
 from mrl_sweep.deploying.targets import Target, target_advice, target_named
 from mrl_sweep.measures.score import agreement
-from mrl_sweep.pipeline.outlook import AGREEMENT_AT, budget_rows, projection_rows, surroundings
+from mrl_sweep.pipeline.outlook import AGREEMENT_AT, judged_report, with_outlook
 from mrl_sweep.pipeline.sweep import Sweep
 from mrl_sweep.ranking.exact import TRAINING_ROWS
-from mrl_sweep.report.content.advice import advise
-from mrl_sweep.report.content.build import build_report, each_once, funnel_rows, loser_rows
-from mrl_sweep.report.document import QueryScores, Report
+from mrl_sweep.report.content.build import each_once, loser_rows
+from mrl_sweep.report.document import Report
 from mrl_sweep.report.document_rows import LoserRow
 from mrl_sweep.report.folder import RunData, mentioned_rows
 from mrl_sweep.types import FLOAT32, SEED, Advice, Collection, Configuration, Qrels, Ranks, SliceRow
@@ -45,34 +44,27 @@ _PACKAGES: Final = ("mrl-sweep", "numpy", "scipy", "numba", "faiss-cpu", "senten
 def summarise(sweep: Sweep) -> tuple[Report, RunData]:
     """The report, and what later commands need of the run."""
     collection, deploy = sweep.collection, sweep.config.deploy
-    target, full = target_named(deploy.target), sweep.embeddings.documents.dim
+    target = target_named(deploy.target)
     data = run_data(collection, sweep.ranks)
     findings = findings_of(sweep, costs={one.candidate: one.cost for one in sweep.indexes}, agreements=agreements(sweep.ranks))
-    context = surroundings(sweep, sweep.embeddings.model, deploy.project_docs)
-    projected, doubts = projection_rows(sweep, findings, deploy.project_docs)
-    fewest = fewest_of(sweep, refused=lambda one: target.refusal(one, full))
-    scores = QueryScores(sweep.scores, data.query_ids)
+    report = replace(judged_report(sweep, findings, target, data.query_ids), manifest=manifest(sweep))
+    report, advice, doubts = with_outlook(report, sweep, findings, target, deploy, sweep.funnels)
     report = replace(
-        build_report(sweep.verdict, findings, scores, required=sweep.policy.required, fewest=fewest),
+        report,
         slices=slices_of(sweep),
         losers=losers_of(sweep, data),
-        funnels=funnel_rows(sweep, sweep.funnels, findings),
-        projections=projected,
-        controls=tuple(context.controls),
-        budgets=budget_rows(sweep, findings, target, budget_ms=deploy.budget_ms, budget_gib=deploy.budget_gib),
         warnings=each_once(
             [
                 *target_warnings(sweep, target),
                 *collection_warnings(sweep),
                 *sweep.embeddings.warnings,
-                *advise(sweep.verdict, sweep.scores, sweep.ranks, collection.qrels, context),
-                *(advice for one in sweep.indexes for advice in one.advice),
+                *advice,
+                *(noticed for one in sweep.indexes for noticed in one.advice),
                 *sweep.left_out,
                 *doubts,
             ]
         ),
         excluded=dict(collection.excluded),
-        manifest=manifest(sweep),
     )
     return report, data
 
@@ -127,7 +119,7 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
     n_relevant = np.bincount(qrels.queries[qrels.grades > 0], minlength=len(queries))
     slices: list[Slice] = [
         *declared_slices(queries.metadata, table.slice),
-        *(s for field in fields if field not in table.slice for s in found_in(queries.metadata, field)),
+        *(s for field in fields if field not in table.slice for s in undeclared_slices(queries.metadata, field)),
         *length_slices(queries.texts),
         *(() if sweep.collection.label_free else relevant_slices(n_relevant)),
         *topic_slices(topic_labels(sweep.embeddings.queries), queries.texts),
@@ -136,7 +128,7 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
     return judge_slices(rows, alpha=sweep.policy.alpha)
 
 
-def found_in(metadata: tuple[Mapping[str, Any], ...], field: str) -> tuple[Slice, ...]:
+def undeclared_slices(metadata: tuple[Mapping[str, Any], ...], field: str) -> tuple[Slice, ...]:
     """The slices of an undeclared field, which no gate judges; none where hardly two queries share a value."""
     slices = declared_slices(metadata, (field,))
     if len(slices) > len(metadata) // 2:

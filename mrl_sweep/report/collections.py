@@ -179,9 +179,9 @@ def _sentence(verdict: JointVerdict, rows: Sequence[MacroRow], by_dim: Mapping[i
     if verdict.dimension == rows[0].dim:
         return f"Keep all {verdict.dimension} dimensions for {everywhere}: {why or 'no smaller size was tried.'}"
     row = next(row for row in rows if row.dim == verdict.dimension)
-    limit = f"{demand(verdict.retain, by_default=verdict.by_default)}."
     average = f"their average keeps {words.percent(row.measures[verdict.measure].kept, limit=verdict.retain)}"
-    parts = [f"Use {verdict.dimension} dimensions for {everywhere}: {_each(verdict, by_dim[row.dim])}; {average}; {limit}"]
+    start = f"Use {verdict.dimension} dimensions for {everywhere}: {_each(verdict, by_dim[row.dim])}"
+    parts = [f"{start}; {average}; {demand(verdict)}."]
     if verdict.decide_by != DecideBy.BOUND and (verdict.proven is None or verdict.proven > verdict.dimension):
         parts.append("Measured, not proven.")
     return " ".join([*parts, *([why] if why else [])])

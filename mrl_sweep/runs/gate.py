@@ -160,7 +160,7 @@ def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> Ga
     if len(named) > 1:
         raise InputError(f"{' and '.join(named)} ask different questions", "give one of them")
     if ask.config is not None:
-        return _ask_configuration(_known(ask.config, run), run)
+        return _ask_configuration(_measured(ask.config, run), run)
     if ask.max_bytes is not None:
         return _ask_bytes(ask.max_bytes, run)
     sizes = exact_prefixes(run.scores.candidates)
@@ -222,12 +222,12 @@ def ask_baseline(run: EarlierRun, before: EarlierRun, named: Configuration, *, m
     """Against the baseline, query by query, at the configuration in question. Only a proven loss fails: noise never does."""
     from mrl_sweep.runs.compare import regressed
 
-    change_found = regressed(before, run, named, max_regression=max_regression)
+    regression = regressed(before, run, named, max_regression=max_regression)
     measure, allowed = run.policy.required[0], asked_share(max_regression)
-    change = f"{measure} at {named} was {change_found.before:.4f} and is {change_found.after:.4f}"
-    if change_found.outcome is not Outcome.FAIL:
+    change = f"{measure} at {named} was {regression.before:.4f} and is {regression.after:.4f}"
+    if regression.outcome is not Outcome.FAIL:
         return GateAnswer(Status.PASS, f"No proven regression: {change}.")
-    most = percent(change_found.at_most, limit=1 - max_regression)
+    most = percent(regression.at_most, limit=1 - max_regression)
     return GateAnswer(Status.FAIL, f"Regression: {change}, at most {most} of the baseline; a loss of {allowed} was allowed.")
 
 
@@ -315,7 +315,7 @@ def _finding(judgement: Judgement, policy: Policy) -> GateAnswer:
     return GateAnswer(Status.INCONCLUSIVE, f"The queries cannot tell whether {what} acceptable: {reason}.")
 
 
-def _known(text: str, run: EarlierRun) -> Configuration:
+def _measured(text: str, run: EarlierRun) -> Configuration:
     """The configuration that is named; InputError where the run did not measure it."""
     try:
         named = Configuration.parse(text)

@@ -10,19 +10,20 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from mrl_sweep.decision.policy import DecideBy, Policy
 from mrl_sweep.decision.units import cluster_labels
-from mrl_sweep.deploying.findings import Cost, Evaluation, Findings, fewest_of, findings_of
+from mrl_sweep.deploying.findings import Cost, Evaluation, Findings, findings_of
 from mrl_sweep.deploying.targets import DEFAULT_TARGET, Target, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.measures.measure import asked_documents, parse_measure, refuse_mixture
-from mrl_sweep.pipeline.outlook import bounded_funnels, budget_rows, projection_rows, surroundings
+from mrl_sweep.pipeline.outlook import bounded_funnels, judged_report, with_outlook
 from mrl_sweep.record import record
-from mrl_sweep.report.content.advice import CODES, advise
-from mrl_sweep.report.content.build import build_report, cost_of, funnel_rows
-from mrl_sweep.report.document import SCHEMA_VERSION, QueryScores, Report
+from mrl_sweep.report.content.advice import CODES
+from mrl_sweep.report.content.build import cost_of
+from mrl_sweep.report.document import SCHEMA_VERSION, Report
 from mrl_sweep.report.document_rows import CandidateRow
 from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run
 from mrl_sweep.settings.config import SweepConfig
-from mrl_sweep.types import Configuration, IntArray, Measure, full_size
+from mrl_sweep.settings.table import DeployTable
+from mrl_sweep.types import Configuration, IntArray, Measure
 
 T = TypeVar("T")
 
@@ -83,11 +84,8 @@ def judged_run(
         costs={configuration: one.cost for configuration, one in measured.items()},
         agreements={configuration: one.agreement for configuration, one in measured.items()},
     )
-    target, full = target_of(written, config), full_size(run.scores.candidates).dim
-    fewest = fewest_of(run, refused=lambda one: target.refusal(one, full))
-    scores = QueryScores(run.scores, data.query_ids)
-    judged = build_report(run.verdict, findings, scores, required=policy.required, fewest=fewest)
-    judged = judged_anew(written, judged, measured)
+    target = target_of(written, config)
+    judged = judged_anew(written, judged_report(run, findings, target, data.query_ids), measured)
     if _another_rule(written, judged, config):
         judged = recommended_anew(judged, run, findings, target)
     return replace(run, findings=findings, report=judged)
@@ -146,33 +144,23 @@ def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings,
     So that nothing is recommended by a rule that is no longer asked.
     """
     settings = report.of_run("settings")
-    funnels = bounded_funnels(evaluation, _listed(settings, "deploy.funnel", str))
-    sizes = _listed(settings, "deploy.project_docs", int)
-    projections, doubts = projection_rows(evaluation, findings, sizes)
-    around = surroundings(evaluation, report.of_run("model"), sizes)
-    advice = advise(evaluation.verdict, evaluation.scores, evaluation.ranks, evaluation.qrels, around)
-    replaced = {*CODES, *(one.code for one in doubts)}
-    return replace(
-        report,
-        funnels=funnel_rows(evaluation, funnels, findings),
-        budgets=budget_rows(
-            evaluation,
-            findings,
-            target,
-            budget_ms=_listed(settings, "deploy.budget_ms", float),
-            budget_gib=_listed(settings, "deploy.budget_gib", float),
-        ),
-        projections=projections,
-        controls=tuple(around.controls),
-        warnings=(*(one for one in report.warnings if one.code not in replaced), *advice, *doubts),
+    deploy = DeployTable(
+        funnel=_listed(settings, "deploy.funnel", str),
+        budget_ms=_listed(settings, "deploy.budget_ms", float),
+        budget_gib=_listed(settings, "deploy.budget_gib", float),
+        project_docs=_listed(settings, "deploy.project_docs", int),
     )
+    funnels = bounded_funnels(evaluation, deploy.funnel)
+    report, advice, doubts = with_outlook(report, evaluation, findings, target, deploy, funnels)
+    replaced = {*CODES, *(one.code for one in doubts)}
+    return replace(report, warnings=(*(one for one in report.warnings if one.code not in replaced), *advice, *doubts))
 
 
-def _listed(settings: Mapping[str, Any], key: str, kind: Callable[[Any], T]) -> list[T]:
+def _listed(settings: Mapping[str, Any], key: str, kind: Callable[[Any], T]) -> tuple[T, ...]:
     """A setting of several values; nothing for one that the report does not hold. Raises InputError for an edited one."""
     values = settings.get(key) or ()
     try:
-        return [kind(value) for value in values]
+        return tuple(kind(value) for value in values)
     except (TypeError, ValueError) as error:
         raise InputError(f"the report's settings are damaged: {key} is {values!r}", "run it again") from error
 

@@ -292,7 +292,7 @@ def _sentence(run: EarlierRun, one: Configuration, twin: Configuration, overlap:
     verdict = {"pass": "proven", "fail": "too low"}.get(str(outcome), "not proven")
     text = (
         f"{one} keeps {words.percent(evidence.kept, limit=retain)} of {measure}, at least "
-        f"{words.percent(evidence.at_least, limit=retain)}; {demand(retain, by_default=run.policy.by_default)}: {verdict}."
+        f"{words.percent(evidence.at_least, limit=retain)}; {demand(run.policy)}: {verdict}."
     )
     if exact.kept is not None and evidence.kept is not None:
         text += f" Exact search of the same codes keeps {words.percent(exact.kept)}: "

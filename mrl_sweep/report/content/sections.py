@@ -103,7 +103,7 @@ def _projection(report: Report, documents: int, *, whole: bool) -> Section:
     columns = [
         column.number("dim", lambda row: row.configuration or str(row.dim)),
         column.text("measure", lambda row: row.measure if len(names) > 1 else "-"),
-        column.number("here", lambda row: _here(report, row), drop=1),
+        column.number("here", lambda row: _at_hand(report, row), drop=1),
         column.number("there", lambda row: words.score(row.value)),
         column.number("band", _band, drop=3),
         column.number("kept there", lambda row: share(row.kept)),
@@ -147,7 +147,7 @@ def _fewest_bytes(report: Report, rows: list[ProjectionRow]) -> tuple[str, ...]:
     return (f"The {size} are {outlook_words(worst)} there: kept {span(worst.kept_low, worst.kept_high)} of {worst.measure}.",)
 
 
-def _here(report: Report, row: ProjectionRow) -> str:
+def _at_hand(report: Report, row: ProjectionRow) -> str:
     name = str(row.dim) if row.is_size else row.configuration
     candidate = next((one for one in report.candidates if str(one.configuration) == name), None)
     return words.score(candidate.evidence(row.measure).mean if candidate else None)

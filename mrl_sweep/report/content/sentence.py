@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from mrl_sweep import words
 from mrl_sweep.decision.grid import GridAnswer
@@ -44,11 +44,19 @@ def confidence(alpha: float) -> str:
     return f"{words.asked_share(round(1 - alpha, 12))} confidence"
 
 
-def demand(retain: float, *, by_default: bool) -> str:
+class Rule(Protocol):
+    """What a verdict, a policy and a row of the report all say: the share to keep, and whether nobody chose it."""
+
+    @property
+    def retain(self) -> float: ...
+    @property
+    def by_default(self) -> bool: ...
+
+
+def demand(rule: Rule) -> str:
     """`you asked for 98%`, or where nobody did `98% is the default (--retain)`."""
-    return (
-        f"{words.asked_share(retain)} is the default (--retain)" if by_default else f"you asked for {words.asked_share(retain)}"
-    )
+    share = words.asked_share(rule.retain)
+    return f"{share} is the default (--retain)" if rule.by_default else f"you asked for {share}"
 
 
 def _ladder(verdict: Verdict) -> list[Judgement]:
@@ -66,11 +74,11 @@ def _use(verdict: Verdict, chosen: Judgement) -> str:
     sure = confidence(verdict.alpha)
     proven = verdict.proven is not None and verdict.proven <= verdict.dimension
     if verdict.decide_by == "bound" or proven:
-        return f"{start}, at least {least} with {sure}; {demand(limit, by_default=verdict.by_default)}."
+        return f"{start}, at least {least} with {sure}; {demand(verdict)}."
     verb = "returns" if verdict.measure.label_free else "keeps"
     bound = f": with {sure} it {verb} at least {least}" if evidence.at_least is not None else ""
     queries = _queries(verdict)
-    return f"{start} as measured on {queries}; {demand(limit, by_default=verdict.by_default)}. Measured, not proven{bound}."
+    return f"{start} as measured on {queries}; {demand(verdict)}. Measured, not proven{bound}."
 
 
 def _keep_full(verdict: Verdict, sizes: list[Judgement]) -> str:
@@ -89,10 +97,10 @@ def _keep_full(verdict: Verdict, sizes: list[Judgement]) -> str:
     if first.reason and not _explains(verdict, first):
         return f"{start}: {first.candidate.dim} does not pass ({first.reason.rstrip('.')})."
     if verdict.decide_by == "mean":
-        return f"{start}: {_seen(verdict, first)} as measured; {demand(verdict.retain, by_default=verdict.by_default)}."
+        return f"{start}: {_seen(verdict, first)} as measured; {demand(verdict)}."
     if first.outcome is Outcome.FAIL:
         most = words.percent(evidence.at_most, limit=verdict.retain)
-        rest = f"at most {most} with {confidence(verdict.alpha)}; {demand(verdict.retain, by_default=verdict.by_default)}"
+        rest = f"at most {most} with {confidence(verdict.alpha)}; {demand(verdict)}"
         return f"{start}: {_seen(verdict, first)}, {rest}."
     return f"{start} for now: {_unproven(verdict, first)}."
 
@@ -102,7 +110,7 @@ def _unproven(verdict: Verdict, judgement: Judgement) -> str:
     least = "no share of it" if evidence.at_least is None else f"only {words.percent(evidence.at_least, limit=limit)}"
     queries = _queries(verdict, prove=True)
     shown = f"{_seen(verdict, judgement)}, but {queries} {least} with {confidence(verdict.alpha)}"
-    return f"{shown}; {demand(limit, by_default=verdict.by_default)}. {_would_settle(verdict, evidence)}"
+    return f"{shown}; {demand(verdict)}. {_would_settle(verdict, evidence)}"
 
 
 def _would_settle(verdict: Verdict, evidence: Evidence) -> str:

@@ -222,7 +222,9 @@ def _growth(report: Report) -> list[dict[str, Any]]:
         if row.measure == measure and row.kept is not None and row.is_size:
             lines.setdefault(str(row.dim), []).append(row)
     documents = report.of_run("collection").get("documents")
-    measured = {str(row.configuration): _here(row, report, documents) for row in report.candidates if isinstance(documents, int)}
+    measured = {
+        str(row.configuration): _at_hand(row, report, documents) for row in report.candidates if isinstance(documents, int)
+    }
     projected = {
         name: [_there(row) for row in sorted(rows, key=lambda row: row.documents) if row.documents != documents]
         for name, rows in lines.items()
@@ -230,7 +232,7 @@ def _growth(report: Report) -> list[dict[str, Any]]:
     return [{"name": plain(name), "points": [*measured.get(name, []), *points]} for name, points in projected.items()]
 
 
-def _here(row: CandidateRow, report: Report, documents: int) -> list[dict[str, Any]]:
+def _at_hand(row: CandidateRow, report: Report, documents: int) -> list[dict[str, Any]]:
     evidence, state = view.measured(row, report), _STATES.get(Outcome(row.verdict), "open")
     limits = {"low": evidence.at_least, "high": evidence.at_most}
     shown = plain(view.outcome_words(row, report))
