@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mrl_sweep.deploying.bill import GIB, PlanRequest
+from mrl_sweep.deploying.bill import GIB, ON_DISK, PlanRequest, assumptions_of
 from mrl_sweep.deploying.findings import Cost, Finding, Smaller
 from mrl_sweep.deploying.index_spec import index_bytes
 from mrl_sweep.deploying.plan import Evaluated, make_plan, plan_document
@@ -215,6 +215,20 @@ def test_what_full_size_has_no_row_of_saves_an_unknown_amount() -> None:
         ("1024:float32:Flat", False),
         ("512:float32:HNSW32", True),
     ]
+
+
+def test_what_a_bill_rests_on_is_said() -> None:
+    always = ["memory holds one index per replica", ON_DISK]
+    by_gib = "memory is paid by the GiB, whole machines are not counted in the cost"
+    free = "20% of each machine's memory stays free; an index too large for one is split over several"
+    said = {
+        PlanRequest(docs=1000): [],
+        PlanRequest(docs=1000, price_gib_month=1.0): [by_gib],
+        PlanRequest(docs=1000, price_gib_month=1.0, machine_bytes=GIB): [free, by_gib],
+        PlanRequest(docs=1000, price_gib_month=1.0, machine_bytes=GIB, machine_price_month=9.0): [free],
+        PlanRequest(docs=1000, documents_per_second=1500): ["texts are embedded once, at full size, 1,500 a second"],
+    }
+    assert {request: assumptions_of(request) for request in said} == {request: always + more for request, more in said.items()}
 
 
 def test_what_is_not_asked_for_or_measured_is_none() -> None:
