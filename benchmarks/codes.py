@@ -19,10 +19,10 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.harness import Bar, Table, main, seconds
 from benchmarks.sweep import DEPTH, unit
-from benchmarks.synthetic import Workload, documents, single
+from benchmarks.synthetic import Workload, documents, rank_grid, single
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.codes.precision import ALL, code_of
-from mrl_sweep.ranking.exact import RankOptions, coded_spaces, rank_grid, rank_in, training_rows
+from mrl_sweep.ranking.exact import RankOptions, coded_spaces, rank_in, training_rows
 from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.types import FLOAT32, Configuration, Ranks, Similarity

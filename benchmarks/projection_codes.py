@@ -15,9 +15,10 @@ import numpy as np
 
 from benchmarks.harness import Bar, Table, main
 from benchmarks.projection import DRAWS_OF_FEW, SHARE, Whole, beir, means_of, only, whole_corpus
+from benchmarks.synthetic import rank_grid
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.projection.growth import Demand, GrowthModel
-from mrl_sweep.ranking.exact import RankOptions, rank_grid
+from mrl_sweep.ranking.exact import RankOptions
 from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.rescore import Rescore, rescored
 from mrl_sweep.types import Configuration, Float32Array, FloatArray, Qrels, Ranks, Similarity, Vectors, full_size

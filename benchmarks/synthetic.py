@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mrl_sweep.types import Float32Array, Qrels, Vectors
+from mrl_sweep.ranking.exact import RankOptions, coded_spaces, join, rank_in, zeros_of_float32
+from mrl_sweep.ranking.ranked_space import RankedSpace
+from mrl_sweep.types import Float32Array, Qrels, Ranks, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +58,16 @@ def several(docs: Float32Array, n_queries: int, judged: int, generator: np.rando
         docs[rows[:, j]] = np.float32(share) * queries + np.float32(np.sqrt(1 - share**2)) * docs[rows[:, j]]
     qrels = Qrels(np.arange(n_queries + 1) * judged, rows.ravel().astype(np.int64), np.ones(rows.size, np.int64))
     return Workload(docs, queries, qrels)
+
+
+def rank_grid(
+    spaces: Sequence[RankedSpace],
+    precisions: Sequence[str],
+    vectors: Vectors,
+    queries: Float32Array,
+    qrels: Qrels,
+    options: RankOptions,
+) -> Ranks:
+    """The exact ranks of every float32 space, then of its prefixes at every other precision."""
+    codes = coded_spaces(spaces, precisions, vectors)
+    return zeros_of_float32(join([rank_in(space, vectors, queries, qrels, options) for space in (*spaces, *codes)]))

@@ -169,9 +169,9 @@ class SeveralDevices:
         for kernel in self.kernels:
             self._free.put(kernel)
 
-    def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
+    def pair_scores(self, targets: Targets, docs: Float32Array, doc_rows: IntArray, query_rows: IntArray) -> Float32Array:
         with self._one() as kernel:
-            scores: Float32Array = kernel.pair_scores(queries, docs, targets, query_rows)
+            scores: Float32Array = kernel.pair_scores(targets, docs, doc_rows, query_rows)
             return scores
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:

@@ -187,18 +187,15 @@ class DeviceKernel:
         self._lock = Lock()
         self._prepared: DeviceTargets | None = None
         self._staging: list[Tensor] = []
-        self.n_judged = 0
-        """Documents that went to the judge, of all passes."""
 
-    def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
+    def pair_scores(self, targets: Targets, docs: Float32Array, doc_rows: IntArray, query_rows: IntArray) -> Float32Array:
         n_sizes, n_pairs = len(targets.edges) - 1, len(query_rows)
         torch, put = self.device.torch, self.device.put
         with self._lock, self._current(), torch.inference_mode():
-            at = put(query_rows, np.int32)
-            keys = (torch.arange(n_sizes, dtype=torch.int32, device=at.device)[:, None] * len(queries) + at).flatten()
-            rows = torch.arange(n_pairs, dtype=torch.int32, device=at.device).repeat(n_sizes)
+            at, rows = put(query_rows, np.int32), put(doc_rows, np.int32).repeat(n_sizes)
+            keys = (torch.arange(n_sizes, dtype=torch.int32, device=at.device)[:, None] * len(targets.queries) + at).flatten()
             norms, dims = put(targets.norms), put(targets.edges[1:], np.int32)
-            judged = self.device.judge(put(queries), put(docs), norms, dims, keys, rows, int(targets.scoring))
+            judged = self.device.judge(put(targets.queries), put(docs), norms, dims, keys, rows, int(targets.scoring))
             scores: Float32Array = judged.cpu().numpy().reshape(n_sizes, n_pairs)
             return scores
 
@@ -241,7 +238,6 @@ class DeviceKernel:
                 one.add_to(tally)
             if counted is not None:
                 on_counted(counted)
-            self.n_judged += one.n_judged
             return -1
 
     def _open(self, targets: Targets, tally: Tally, read: Read, first: Span) -> tuple[DevicePass, Feed]:

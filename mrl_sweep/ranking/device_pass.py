@@ -72,7 +72,6 @@ class DevicePass:
         full = (tally.top_rows[..., -1:] >= 0).all(axis=-1) | (t.source.norms == 0)
         self.n_seen = max(self.depth + 1, FIRST_DOCS) if not self.depth or full.all() else 0
         """Documents launched so far, or more where no list of the best is empty any more."""
-        self.n_judged = 0
 
     def spans(self, shards: Iterable[Span]) -> Iterator[tuple[Span, Span | None]]:
         """The shards in blocks, and with the last of each the shard. The first blocks are small, each as large as all before."""
@@ -183,7 +182,6 @@ class DevicePass:
             self._again(b, n)
             return
         t, device = self.t, self.device
-        self.n_judged += n_near + n_top
         docs = b.docs[b.start :]
         if n_near:
             device.programs.settle[(device.triton.cdiv(n_near, device.judged),)](

@@ -13,7 +13,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.ranking.codes.precision import code_of
 from mrl_sweep.ranking.counting import Checkpoint, Executor, InOrder, Spreading, count_pass
-from mrl_sweep.ranking.pass_plan import Kernel, Tally, TargetOrder, alone, as_ranks, make_plan
+from mrl_sweep.ranking.pass_plan import Kernel, Spread, Tally, TargetOrder, alone, as_ranks, make_plan
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.ranked_space import RankedSpace, coded, prefixes
 from mrl_sweep.ranking.task import CountTask
@@ -69,10 +69,11 @@ class Pass:
     kernel: Kernel
     qrels: Qrels
     configurations: tuple[Configuration, ...]
+    spread: Spread
 
     def ranks(self, tally: Tally) -> Ranks:
         """The ranks that follow from the tally of all its documents."""
-        return as_ranks(self.plan, tally, self.qrels, self.configurations, len(self.task.vectors))
+        return as_ranks(self.plan, tally, self.qrels, self.configurations, len(self.task.vectors), self.spread)
 
 
 def rank(
@@ -82,18 +83,15 @@ def rank(
     dims: Sequence[int],
     options: RankOptions = RankOptions(),
     *,
-    basis: str = Basis.PREFIX,
-    rotation: Float32Array | None = None,
     on_event: OnEvent = ignore,
 ) -> Ranks:
     """The ranks of all judged documents at each of `dims` (ascending), from one pass over `vectors`.
 
-    vectors (n_documents, dim), queries (n_queries, dim) float32; `rotation` (dim, dim) float32 is applied to both first.
-    A candidate is made for each size, the same order. Costs about one matrix product at the largest size.
-    Raises InputError where a vector holds NaN or infinity. `on_event` is called from one thread at a time.
+    vectors (n_documents, dim), queries (n_queries, dim) float32. A candidate is made for each size, the same order. Costs about
+    one matrix product at the largest size. Raises InputError where a vector holds NaN or infinity. `on_event` is called from one
+    thread at a time.
     """
-    space = prefixes(dims, options.similarity, basis=basis, rotation=rotation)
-    return rank_in(space, vectors, queries, qrels, options, on_event=on_event)
+    return rank_in(prefixes(dims, options.similarity), vectors, queries, qrels, options, on_event=on_event)
 
 
 def rank_in(
@@ -119,7 +117,7 @@ def prepare_space(
     queries = space.queries(queries)
     refuse_unfit_queries(queries)
     own_rows = options.own_rows if options.own_rows is not None else np.full(len(queries), -1, np.int64)
-    turns = space.document_turns
+    spread: Spread = options.executor.spread if isinstance(options.executor, Spreading) else alone
     plan = make_plan(
         vectors,
         queries,
@@ -129,14 +127,17 @@ def prepare_space(
         own_rows=own_rows,
         kernel=kernel,
         turn=space.documents,
-        spread=options.executor.spread if isinstance(options.executor, Spreading) else alone,
+        spread=spread,
     )
     return Pass(
-        task=CountTask(vectors=vectors, rows=((0, len(vectors)),), targets=plan.targets, depth=options.depth, turns=turns),
+        task=CountTask(
+            vectors=vectors, rows=((0, len(vectors)),), targets=plan.targets, depth=options.depth, turns=space.document_turns
+        ),
         plan=plan,
         kernel=kernel,
         qrels=qrels,
         configurations=space.candidates,
+        spread=spread,
     )
 
 
@@ -196,19 +197,6 @@ def coded_spaces(
     for space in spaces:
         for precision in others:
             yield from coded(space, precision, code_of(precision, symmetric=symmetric), sample)
-
-
-def rank_grid(
-    spaces: Sequence[RankedSpace],
-    precisions: Sequence[str],
-    vectors: Vectors,
-    queries: Float32Array,
-    qrels: Qrels,
-    options: RankOptions = RankOptions(),
-) -> Ranks:
-    """The exact ranks of every float32 space, then of its prefixes at every other precision."""
-    codes = coded_spaces(spaces, precisions, vectors)
-    return zeros_of_float32(join([rank_in(space, vectors, queries, qrels, options) for space in (*spaces, *codes)]))
 
 
 def join(parts: Sequence[Ranks]) -> Ranks:

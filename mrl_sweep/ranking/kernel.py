@@ -329,9 +329,9 @@ class MachineKernel:
         self._lock = Lock()
         self._prepared: tuple[Targets, Prepared] | None = None
 
-    def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
-        out = np.empty((len(targets.edges) - 1, len(docs)), np.float32)
-        score_pairs(queries, docs, query_rows, targets.edges, targets.norms, targets.scoring, out)
+    def pair_scores(self, targets: Targets, docs: Float32Array, doc_rows: IntArray, query_rows: IntArray) -> Float32Array:
+        out = np.empty((len(targets.bands), len(doc_rows)), np.float32)
+        score_pairs(targets, docs, doc_rows, query_rows, out)
         return out
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:

@@ -111,8 +111,8 @@ class Kernel(Protocol):
 
     name: str
 
-    def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
-        """(n_sizes, n_pairs) the judge's float32 scores of docs[i] for queries[query_rows[i]]."""
+    def pair_scores(self, targets: Targets, docs: Float32Array, doc_rows: IntArray, query_rows: IntArray) -> Float32Array:
+        """(n_sizes, n_pairs) the judge's float32 scores of docs[doc_rows[i]] for query query_rows[i], at every size."""
         ...
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
@@ -176,11 +176,14 @@ def make_plan(
     order = np.empty((len(dims), len(pairs)), np.int64)
     sorted_targets = targets._replace(thresholds=np.empty_like(targets.thresholds), rows=np.empty(order.shape, rows.dtype))
 
+    by_row = np.argsort(rows)  # so that a document is read and turned once, however many queries it is judged for
+
     def score(starts: Iterator[int]) -> None:
         for start in starts:
-            part = slice(start, start + firsts.step)
-            docs = turn(vectors.take(rows[part]))
-            targets.thresholds[:, part] = kernel.pair_scores(queries, docs, targets, query_rows[part])
+            part = by_row[start : start + firsts.step]
+            documents, doc_rows = np.unique(rows[part], return_inverse=True)
+            docs = turn(vectors.take(documents))
+            targets.thresholds[:, part] = kernel.pair_scores(targets, docs, doc_rows, query_rows[part])
 
     def sort(sizes: Iterator[int]) -> None:
         for a in sizes:
@@ -271,19 +274,30 @@ def _total(counts: Sequence[IntArray]) -> IntArray:
     return total
 
 
-def as_ranks(plan: TargetOrder, tally: Tally, qrels: Qrels, candidates: tuple[Configuration, ...], n_documents: int) -> Ranks:
-    """The counts in the order of the judgments; zero queries tie with every document."""
+def as_ranks(
+    plan: TargetOrder,
+    tally: Tally,
+    qrels: Qrels,
+    candidates: tuple[Configuration, ...],
+    n_documents: int,
+    spread: Spread = alone,
+) -> Ranks:
+    """The counts in the order of the judgments, `spread` among threads by size; zero queries tie with every document."""
     t = plan.targets
     n_sizes = len(candidates)
     above = np.full((n_sizes, len(qrels.rows)), NOT_RETRIEVED, np.int64)
     tied = np.zeros((n_sizes, len(qrels.rows)), np.int64)
     query_rows = qrels.queries[plan.pairs]
     n_ranked = n_documents - (t.own_rows >= 0)
-    for a in range(n_sizes):
-        zero = t.norms[a, query_rows] == 0
-        columns = plan.pairs[plan.order[a]]
-        above[a, columns] = np.where(zero, 0, sums_beyond(tally.placed[a], t.offsets))
-        tied[a, columns] = np.where(zero, n_ranked[query_rows] - 1, tally.tied[a])
+
+    def unsort(sizes: Iterator[int]) -> None:
+        for a in sizes:
+            zero = t.norms[a, query_rows] == 0
+            columns = plan.pairs[plan.order[a]]
+            above[a, columns] = np.where(zero, 0, sums_beyond(tally.placed[a], t.offsets))
+            tied[a, columns] = np.where(zero, n_ranked[query_rows] - 1, tally.tied[a])
+
+    (spread if len(plan.pairs) > PAIRS_AT_ONCE else alone)(unsort, range(n_sizes))
     top = _top_documents(t, tally, n_documents)
     return Ranks(candidates, n_documents, above, tied, top, tally.zeros)
 

@@ -66,13 +66,13 @@ def prefix_score(query: Any, document: Any, query_norm: float, scoring: int) -> 
 
 
 @jit
-def score_pairs(queries: Any, docs: Any, query_rows: Any, edges: Any, norms: Any, scoring: int, out: Any) -> None:
-    """out[a, i] = the judge's score of docs[i] for queries[query_rows[i]] at size a."""
-    for i in range(docs.shape[0]):
-        q = query_rows[i]
-        for a in range(edges.shape[0] - 1):
-            dim = edges[a + 1]
-            out[a, i] = prefix_score(queries[q, :dim], docs[i, :dim], norms[a, q], scoring)
+def score_pairs(t: Targets, docs: Any, doc_rows: Any, query_rows: Any, out: Any) -> None:
+    """out[a, i] = the judge's score of docs[doc_rows[i]] for query query_rows[i] at size a."""
+    for i in range(doc_rows.shape[0]):
+        q, document = query_rows[i], docs[doc_rows[i]]
+        for a in range(t.edges.shape[0] - 1):
+            dim = t.edges[a + 1]
+            out[a, i] = prefix_score(t.queries[q, :dim], document[:dim], t.norms[a, q], t.scoring)
 
 
 @jit

@@ -27,8 +27,8 @@ class PortableKernel:
 
     name = "numpy"
 
-    def pair_scores(self, queries: Float32Array, docs: Float32Array, targets: Targets, query_rows: IntArray) -> Float32Array:
-        return np.stack([_judge(targets, a, query_rows, docs, queries) for a in range(len(targets.edges) - 1)])
+    def pair_scores(self, targets: Targets, docs: Float32Array, doc_rows: IntArray, query_rows: IntArray) -> Float32Array:
+        return np.stack([_judge(targets, a, query_rows, docs[doc_rows]) for a in range(len(targets.bands))])
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
         for start in range(0, len(docs), BLOCK_DOCS):
@@ -43,12 +43,12 @@ class PortableKernel:
         return -1
 
 
-def _judge(targets: Targets, a: int, query_rows: IntArray, docs: Float32Array, queries: Float32Array) -> Float32Array:
+def _judge(targets: Targets, a: int, query_rows: IntArray, docs: Float32Array) -> Float32Array:
     """(n,) float32 scores of docs[i] for query query_rows[i] at size a, rounded from float64."""
     dim, norms = targets.edges[a + 1], targets.norms[a, query_rows]
     cut = rounded(unit_prefix(docs, dim)) if targets.scoring == HALF else docs[:, :dim]
     rows = cut.astype(np.float64)
-    dot = np.einsum("ij,ij->i", rows, queries[query_rows, :dim].astype(np.float64))
+    dot = np.einsum("ij,ij->i", rows, targets.queries[query_rows, :dim].astype(np.float64))
     if targets.scoring == HALF:
         dot = np.divide(dot, norms, out=np.zeros_like(dot), where=norms > 0)
     elif targets.scoring == COSINE:
@@ -90,7 +90,7 @@ def _count(
     first = np.searchsorted(thresholds + band, row[near], side="left")
     last = np.searchsorted(thresholds - band, row[near], side="left")
     for i in np.flatnonzero(last > first):
-        score = _judge(t, a, np.array([q]), docs[near[i] : near[i] + 1], t.queries)[0]
+        score = _judge(t, a, np.array([q]), docs[near[i] : near[i] + 1])[0]
         close = slice(pairs.start + first[i], pairs.start + last[i])
         tally.tied[a, close] += (t.thresholds[a, close] == score) & (t.rows[a, close] != first_row + near[i])
         first[i] += (t.thresholds[a, close] < score).sum()
@@ -110,7 +110,7 @@ def _keep_top(
     near = np.flatnonzero(row > low)
     if not len(near):
         return
-    judged = _judge(t, a, np.full(len(near), q), docs[near], t.queries)
+    judged = _judge(t, a, np.full(len(near), q), docs[near])
     all_scores, all_rows = np.concatenate([scores, judged]), np.concatenate([rows, first_row + near])
     best = np.lexsort((np.where(all_rows < 0, np.iinfo(np.int64).max, all_rows), -all_scores))[:depth]
     scores[:], rows[:] = all_scores[best], all_rows[best]

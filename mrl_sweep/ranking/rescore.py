@@ -120,8 +120,8 @@ def _scores_of(lists: IntArray, dim: int, vectors: Vectors, queries: Float32Arra
     for start in range(0, len(unique), PAIRS_AT_ONCE):
         part = unique[start : start + PAIRS_AT_ONCE]
         rows, query_rows = np.divmod(np.maximum(part, 0), _STEP)
-        documents, inverse = np.unique(rows, return_inverse=True)
-        judged = one.kernel.pair_scores(one.task.targets.queries, vectors.take(documents)[inverse], one.task.targets, query_rows)
+        documents, places_of = np.unique(rows, return_inverse=True)
+        judged = one.kernel.pair_scores(one.task.targets, vectors.take(documents), places_of, query_rows)
         scores[start : start + PAIRS_AT_ONCE] = np.where(part < 0, np.float32(-np.inf), judged[0])
     return scores[places].reshape(lists.shape)
 

@@ -94,9 +94,9 @@ def test_so_they_are_on_other_axes_and_without_a_querys_own_document(
     vectors, queries, qrels = case(tmp_path, "files")
     rotation = np.linalg.qr(np.random.default_rng(3).standard_normal((48, 48)))[0].astype(np.float32)
     how: dict[str, Any] = {"similarity": similarity, "own_rows": np.arange(N_QUERIES), "depth": 4, "shard_bytes": SHARD_BYTES}
-    axes: dict[str, Any] = {"basis": basis, "rotation": rotation}
-    alone = rank(vectors, queries, qrels, DIMS, RankOptions(**how), **axes)
-    assert_same(rank(vectors, queries, qrels, DIMS, RankOptions(**how, executor=executor), **axes), alone)
+    space = prefixes(DIMS, similarity, basis=basis, rotation=rotation)
+    alone = rank_in(space, vectors, queries, qrels, RankOptions(**how))
+    assert_same(rank_in(space, vectors, queries, qrels, RankOptions(**how, executor=executor)), alone)
 
 
 def test_every_row_comes_back_in_exactly_one_partial_and_progress_adds_up(executor: Any, tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
+from benchmarks.synthetic import rank_grid
 from mrl_sweep.measures.measure import parse_measure
 from mrl_sweep.measures.score import score
 from mrl_sweep.projection.growth import Demand, GrowthModel, project
 from mrl_sweep.projection.population import Link, Population
 from mrl_sweep.projection.shortlists import FreePlaces, Relation, TwoCounts, _coarse
-from mrl_sweep.ranking.exact import RankOptions, rank_grid
+from mrl_sweep.ranking.exact import RankOptions
 from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_length
 from mrl_sweep.types import NOT_RETRIEVED, Configuration, Float32Array, FloatArray, IntArray, Qrels, Ranks, Similarity, Vectors

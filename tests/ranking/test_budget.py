@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.synthetic import rank_grid
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.codes.precision import ALL
 from mrl_sweep.ranking.counting import SMALLEST_SHARD, PassSize, Room
-from mrl_sweep.ranking.exact import RankOptions, rank, rank_grid
+from mrl_sweep.ranking.exact import RankOptions, rank
 from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.rescore import Rescore, rescored
 from mrl_sweep.types import Qrels, Similarity, Vectors

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ranking_cases import DIMS, make_case
 
+from benchmarks.synthetic import rank_grid
 from mrl_sweep.errors import InputError
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.measures.measure import parse_measure
@@ -19,7 +20,7 @@ from mrl_sweep.measures.score import score
 from mrl_sweep.ranking.codes.precision import ALL, HAMMING, bytes_per_vector, code_of, parse_precision
 from mrl_sweep.ranking.codes.scalar import rounded
 from mrl_sweep.ranking.compiled import to_half
-from mrl_sweep.ranking.exact import TRAINING_ROWS, RankOptions, coded_spaces, rank_grid, training_rows
+from mrl_sweep.ranking.exact import TRAINING_ROWS, RankOptions, coded_spaces, training_rows
 from mrl_sweep.ranking.kernel import MachineKernel
 from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.ranking.portable import PortableKernel

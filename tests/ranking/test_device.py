@@ -22,11 +22,12 @@ from ranking_cases import (
     make_case,
 )
 
+from benchmarks.synthetic import rank_grid
 from mrl_sweep.errors import EnvironmentFault, InputError
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.device import DeviceKernel
 from mrl_sweep.ranking.device_targets import Tile, band_of, columns_of, tile_for
-from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank, rank_grid
+from mrl_sweep.ranking.exact import RankOptions, open_kernel, rank
 from mrl_sweep.ranking.pass_plan import steps_of
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.ranked_space import prefixes

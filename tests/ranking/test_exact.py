@@ -22,9 +22,10 @@ from ranking_cases import (
 from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress
 from mrl_sweep.execution.threads import LocalThreads
-from mrl_sweep.ranking.exact import RankOptions, rank
+from mrl_sweep.ranking.exact import RankOptions, rank, rank_in
 from mrl_sweep.ranking.kernel import FINE_SHARE, MachineKernel, judged_share
 from mrl_sweep.ranking.portable import PortableKernel
+from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.task import Rotation
 from mrl_sweep.types import Configuration, Qrels, Similarity, Vectors
 
@@ -159,7 +160,8 @@ def test_half_precision_documents_rank_as_their_float32_values() -> None:
 def test_a_rotation_leaves_full_size_ranks_and_turns_the_smaller_ones() -> None:
     docs, queries, qrels, own = make_case(11)
     rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((48, 48)))[0].astype(np.float32)
-    turned = rank(Vectors((docs,)), queries, qrels, (8, 48), RankOptions(own_rows=own), basis="random", rotation=rotation)
+    space = prefixes((8, 48), Similarity.COSINE, basis="random", rotation=rotation)
+    turned = rank_in(space, Vectors((docs,)), queries, qrels, RankOptions(own_rows=own))
     turn = Rotation(rotation)  # equal rows turn alike, which numpy's product does not promise
     by_hand = rank(Vectors((turn(docs),)), turn(queries), qrels, (8, 48), RankOptions(own_rows=own))
     assert turned.candidates == (Configuration("random", 8), Configuration("random", 48))

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from ranking_cases import DIMS, float32_scores, make_case
 
+from benchmarks.synthetic import rank_grid
 from mrl_sweep.errors import InputError
-from mrl_sweep.ranking.exact import RankOptions, rank_grid
+from mrl_sweep.ranking.exact import RankOptions
 from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.rescore import Rescore, rescored, shortlist_depth

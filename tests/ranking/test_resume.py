@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from mrl_sweep.events import Progress
 from mrl_sweep.execution.threads import LocalThreads
-from mrl_sweep.ranking.exact import RankOptions, rank
+from mrl_sweep.ranking.exact import RankOptions, rank, rank_in
 from mrl_sweep.ranking.portable import PortableKernel
+from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.task import Partial
 from mrl_sweep.types import Qrels, Similarity, Vectors
 
@@ -157,7 +158,8 @@ def test_counts_of_another_question_are_not_taken_up(what: Any, inputs: tuple[An
     memory = Memory(every=2)
     rank(vectors, queries, qrels, DIMS, RankOptions(shard_bytes=SHARD_BYTES, checkpoint=memory))
     kernel = Interrupting()
-    rank(*inputs, RankOptions(kernel=kernel, shard_bytes=SHARD_BYTES, checkpoint=memory, **how), **axes)
+    options = RankOptions(kernel=kernel, shard_bytes=SHARD_BYTES, checkpoint=memory, **how)
+    rank_in(prefixes(inputs[3], options.similarity, **axes), *inputs[:3], options)
     assert kernel.rows[0] == 0, what
     again = Interrupting()
     rank(vectors, queries, qrels, DIMS, RankOptions(kernel=again, shard_bytes=SHARD_BYTES, checkpoint=memory))
