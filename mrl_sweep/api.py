@@ -15,7 +15,7 @@ _OWN_FOLDERS: Final[set[Path]] = set()
 
 
 def run(config: SweepConfig | Path | str | None = None, *, on_event: OnEvent = ignore, **settings: Any) -> Report:
-    """Do the main job and return its report, which also lies in `report.folder`.
+    """Does the main job and returns its report, which also lies in `report.folder`.
 
     `config` is a `SweepConfig`, or the path of a TOML file; `settings` are the command line's options without dashes
     (`collection="pydocs"`, `dims=[256, 128]`, `retain="98%"`), alone or on top of the file. `on_event` hears of progress

@@ -26,7 +26,7 @@ _MACHINE_FAULTS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, err
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the command and end the process with its exit code (FAULTS: 0, 1, 2, 3, 4, 70, 130, 143)."""
+    """Runs the command and ends the process with its exit code (FAULTS: 0, 1, 2, 3, 4, 70, 130, 143)."""
     open_closed_streams()
     invocation = Invocation(tuple(sys.argv[1:] if argv is None else argv))
     for stream in (sys.stdout, sys.stderr):
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _ended(invocation: Invocation, signals: list[int]) -> int:
-    """Run the command; whatever it ends with, told to the user and turned into an exit code."""
+    """Runs the command; tells the user what it ended with, and turns that into an exit code."""
     try:
         return _call(invocation)
     except MrlSweepError as fault:
@@ -59,7 +59,7 @@ def _ended(invocation: Invocation, signals: list[int]) -> int:
 
 
 def _call(invocation: Invocation) -> int:
-    """Parse and run; the value a command returns is its exit code, None means 0. The help page alone needs no parser."""
+    """Parses and runs; the value a command returns is its exit code, None means 0. The help page alone needs no parser."""
     if asks_for_help(invocation.argv):
         with contextlib.suppress(BrokenPipeError):
             print(help_page(), end="", flush=True)
@@ -148,7 +148,7 @@ def _terminations() -> Iterator[list[int]]:
 
 
 def _flushed(invocation: Invocation, code: int) -> int:
-    """Flush what was printed; a reader that has gone away is no fault of ours, and no news for anyone."""
+    """Flushes what was printed; a reader that has gone away is no fault, and nothing is said of it."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def open_closed_streams() -> None:
-    """Open to nowhere what the caller has closed of stdin, stdout and stderr, before any file can take its number (FAULTS 57).
+    """Opens to nowhere what the caller has closed of stdin, stdout and stderr, before any file can take its number (FAULTS 57).
 
     A model's weights opened as descriptor 2 would be written to by whatever library warns on stderr.
     """
@@ -45,7 +45,7 @@ def colours(stream: TextIO) -> bool:
 
 
 def write_line(text: str, stream: TextIO | None = None) -> None:
-    """Print one text, ended by a newline, to the stream (default stdout); a reader that has gone away changes nothing.
+    """Prints one text, ended by a newline, to the stream (default stdout); a reader that has gone away changes nothing.
 
     Raises EnvironmentFault where stdout cannot take it, as on a full disk.
     """
@@ -61,7 +61,7 @@ def write_line(text: str, stream: TextIO | None = None) -> None:
 
 
 def close_quietly(stream: TextIO) -> None:
-    """Send the rest of the stream nowhere, so that neither we nor the interpreter's end stumbles over it."""
+    """Sends the rest of the stream nowhere, so that neither we nor the interpreter's end stumbles over it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -111,7 +111,7 @@ class _Listener:
             self._bars.stop()
 
     def _begin(self, stage: str) -> None:
-        """Show what begins, until the next line or bar takes its place."""
+        """Shows what begins, until the next line or bar takes its place."""
         if self._draws and self._bars is None:
             self._erase()
             self._stage = f"{printable(stage)} ..."

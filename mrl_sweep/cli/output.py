@@ -123,7 +123,7 @@ def _checked(invocation: Invocation, file: Path | None, inputs: Iterable[Path]) 
 
 
 def _check_replaceable(file: Path, inputs: Iterable[Path]) -> None:
-    """Raise InputError where an ordinary file cannot be written or replaced."""
+    """Raises InputError where an ordinary file cannot be written or replaced."""
     if file.is_dir():
         raise InputError(f"cannot write {file}: it is a folder", "give -o a file")
     for path in inputs if file.exists() else ():
@@ -155,7 +155,7 @@ def text_of(document: Report | Article, stream: TextIO, show: Collection[str]) -
 
 
 def append_summary(text: str) -> None:
-    """Append to the summary page, the file that GitHub names for it, where there is one."""
+    """Appends to the summary page, the file that GitHub names for it, where there is one."""
     page = os.environ.get("GITHUB_STEP_SUMMARY")
     if page:
         with Path(page).open("a", encoding="utf-8", errors="backslashreplace") as file:

@@ -70,7 +70,7 @@ def settings_of(*places: str) -> Iterator[Setting]:
 
 
 def takes(*places: str) -> Callable[[C], C]:
-    """Give a command the options of these settings; they are made where typer is to read them (`with_options`)."""
+    """Gives a command the options of these settings; they are made where typer is to read them (`with_options`)."""
 
     def note(command: C) -> C:
         vars(command)["options_of"] = places
@@ -193,7 +193,7 @@ def program(argv: Sequence[str] = ()) -> typer.Typer:
 
 
 def preload(argv: Sequence[str]) -> None:
-    """Import what every command needs while the stack is low, unless help is asked for.
+    """Imports what every command needs while the stack is low, unless help is asked for.
 
     CPython's stack comes in pieces, and a call that straddles two of them costs an allocation: numpy at the end of a long chain
     of imports took 50 ms more.

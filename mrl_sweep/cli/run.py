@@ -61,7 +61,7 @@ def merge(context: typer.Context, folder: PartsFolder, **flags: Any) -> None:
 
 
 def run_one_part(invocation: Invocation, settings: SweepConfig, text: str) -> None:
-    """Count one part of the documents, and show the report where that completes the set."""
+    """Counts one part of the documents, and shows the report where that completes the set."""
     from mrl_sweep.execution.parts import Part
 
     part = Part.parse(text)
@@ -77,7 +77,7 @@ def run_one_part(invocation: Invocation, settings: SweepConfig, text: str) -> No
 
 
 def run_and_show(invocation: Invocation, settings: SweepConfig) -> None:
-    """Do the main job and print what it found; several collections have a summary of their own."""
+    """Does the main job and prints what it found; several collections have a summary of their own."""
     output = prepare_output(invocation, settings, inputs_of(settings), formats_of(settings.collection.sources))
     with listening(invocation) as on_event:
         from mrl_sweep.pipeline.run import run_each

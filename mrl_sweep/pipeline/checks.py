@@ -36,7 +36,7 @@ _ZERO: Final = ("zero-documents", "zero-queries")
 
 
 def check_settings(config: SweepConfig) -> None:
-    """Raise InputError for settings that no run can follow, whatever the data."""
+    """Raises InputError for settings that no run can follow, whatever the data."""
     check_complete(config)
     check_measures(config)
     check_precisions(config)
@@ -46,7 +46,7 @@ def check_settings(config: SweepConfig) -> None:
 
 
 def check_before_embedding(config: SweepConfig, collection: Collection, model: Model) -> None:
-    """Raise InputError for what does not fit the data, the run at `--out`, or sizes and indexes, as far as sizes are known."""
+    """Raises InputError for what does not fit the data, the run at `--out`, or sizes and indexes, as far as sizes are known."""
     check_data(config, collection)
     check_earlier(config, collection, model)
     check_verifiable(config, model)
@@ -59,13 +59,13 @@ def check_before_embedding(config: SweepConfig, collection: Collection, model: M
 
 
 def check_embedded(config: SweepConfig, embeddings: Embeddings) -> None:
-    """Raise InputError for vectors that nothing can find, where strict, and for sizes that they do not have."""
+    """Raises InputError for vectors that nothing can find, where strict, and for sizes that they do not have."""
     check_vectors(config, embeddings)
     check_sizes(config, embeddings.documents.dim)
 
 
 def check_complete(config: SweepConfig) -> None:
-    """Raise InputError where it is not said what to embed, or by what."""
+    """Raises InputError where it is not said what to embed, or by what."""
     check_collection(config)
     if config.model.name is None:
         raise InputError(
@@ -75,7 +75,7 @@ def check_complete(config: SweepConfig) -> None:
 
 
 def check_collection(config: SweepConfig) -> None:
-    """Raise InputError where no collection is named."""
+    """Raises InputError where no collection is named."""
     if config.collection.source is None:
         hint = (
             "give --collection FOLDER, or --collection pydocs for Python's own documentation; `mrl-sweep demo` shows it at work"
@@ -84,7 +84,7 @@ def check_collection(config: SweepConfig) -> None:
 
 
 def check_single(config: SweepConfig) -> None:
-    """Raise InputError where several collections are named for what takes one."""
+    """Raises InputError where several collections are named for what takes one."""
     n = len(config.collection.sources)
     if n > 1:
         hint = "name one, or use `mrl_sweep.pipeline.run.run_each`"
@@ -101,27 +101,27 @@ def check_part(config: SweepConfig) -> Path:
 
 
 def check_embeds(model: Model) -> None:
-    """Raise InputError where all vectors exist already."""
+    """Raises InputError where all vectors exist already."""
     if not any(isinstance(one, Embedder) for one in (model.documents, model.queries)):
         message = f"{model.documents.name}: these vectors exist already"
         raise InputError(message, "there is nothing to embed; `mrl-sweep run` uses them")
 
 
 def check_executor(config: SweepConfig) -> None:
-    """Raise InputError where an address is given and nothing says that Ray is meant."""
+    """Raises InputError where an address is given and nothing says that Ray is meant."""
     if config.run.address is not None and "run.executor" not in config.origins:
         raise InputError(f"{config.origins['run.address']} is of a Ray cluster, and threads here are to count", "--executor ray")
 
 
 def check_precisions(config: SweepConfig) -> None:
-    """Raise InputError for an unknown target, and for a precision that it does not have."""
+    """Raises InputError for an unknown target, and for a precision that it does not have."""
     target = target_named(config.deploy.target)
     if target.name != DEFAULT_TARGET:  # float32 is what everything is held against, also where the target does not keep it
         check_target(target, [precision for precision in config.sweep.precision if precision != FLOAT32])
 
 
 def check_out(config: SweepConfig) -> None:
-    """Raise InputError where the run would be written among the files that it reads (FAULTS 55)."""
+    """Raises InputError where the run would be written among the files that it reads (FAULTS 55)."""
     out = config.run.out
     for path in inputs_of(config) if out is not None and out.is_dir() else ():
         if out is not None and os.path.realpath(path) == os.path.realpath(out):
@@ -130,7 +130,7 @@ def check_out(config: SweepConfig) -> None:
 
 
 def check_verifiable(config: SweepConfig, model: Model) -> None:
-    """Raise InputError where a vendor is to be asked about a model that no vendor hosts."""
+    """Raises InputError where a vendor is to be asked about a model that no vendor hosts."""
     if config.model.verify_api is None:
         return
     from mrl_sweep.embedding.hosted.model import HostedModel
@@ -140,7 +140,7 @@ def check_verifiable(config: SweepConfig, model: Model) -> None:
 
 
 def check_earlier(config: SweepConfig, collection: Collection, model: Model) -> None:
-    """Raise InputError where `--out` holds a run of other data, another model or another sweep (FAULTS 67).
+    """Raises InputError where `--out` holds a run of other data, another model or another sweep (FAULTS 67).
 
     Their content decides, not their names; the same run may be repeated, and asked for another share or measure.
     """
@@ -198,7 +198,7 @@ def _shown(value: object) -> str:
 
 
 def check_rescore(config: SweepConfig) -> None:
-    """Raise InputError for a rescoring where no code is measured that it could order again."""
+    """Raises InputError for a rescoring where no code is measured that it could order again."""
     given = "sweep.precision" in config.origins or config.deploy.target == DEFAULT_TARGET  # a target has codes of its own
     if config.sweep.rescore and given and set(config.sweep.precision) <= {FLOAT32}:
         raise InputError(
@@ -208,7 +208,7 @@ def check_rescore(config: SweepConfig) -> None:
 
 
 def check_measures(config: SweepConfig) -> None:
-    """Raise InputError for agreement mixed with quality, and for a measure that cannot be projected where that is wanted."""
+    """Raises InputError for agreement mixed with quality, and for a measure that cannot be projected where that is wanted."""
     decision, label_free = config.decision, config.collection.label_free
     refuse_mixture((*decision.measures, *decision.require), label_free=label_free)
     if config.deploy.project_docs and not label_free:
@@ -219,7 +219,7 @@ def check_measures(config: SweepConfig) -> None:
 
 
 def check_data(config: SweepConfig, collection: Collection) -> None:
-    """Raise InputError for a slice or cluster field that no query has, or a lowest grade that no judgment reaches (FAULTS 70)."""
+    """Raises InputError for a slice or cluster field that no query has, or a least grade that no judgment reaches (FAULTS 70)."""
     metadata = collection.queries.metadata
     check_fields(metadata, config.slices.slice, "--slice")
     if config.decision.cluster:
@@ -238,14 +238,14 @@ def check_data(config: SweepConfig, collection: Collection) -> None:
 
 
 def check_model(config: SweepConfig, facts: ModelFacts) -> None:
-    """Raise InputError, where strict, for what had to be guessed of the model."""
+    """Raises InputError, where strict, for what had to be guessed of the model."""
     guessed = [advice for advice in facts.warnings if advice.code in GUESSED]
     if config.run.strict and guessed:
         raise InputError(f"strict: {guessed[0].message}", guessed[0].hint)
 
 
 def check_sizes(config: SweepConfig, full_dim: int) -> None:
-    """Raise InputError for a funnel or a rescoring at sizes that the model does not have."""
+    """Raises InputError for a funnel or a rescoring at sizes that the model does not have."""
     for text in config.deploy.funnel:
         funnel = parse_funnel(text)
         if funnel.large > full_dim:
@@ -260,7 +260,7 @@ def check_sizes(config: SweepConfig, full_dim: int) -> None:
 
 
 def check_truncation(config: SweepConfig, embeddings: Embeddings) -> None:
-    """Raise InputError for texts that the model cut off, where that was asked: the model itself tells, so not before."""
+    """Raises InputError for texts that the model cut off, where that was asked: the model itself tells, so not before."""
     truncated = next((advice for advice in embeddings.warnings if advice.code.startswith("truncated-")), None)
     if truncated is not None and config.model.fail_on_truncation:
         hint = "split long documents, take a model that reads more, or leave out --fail-on-truncation"
@@ -268,7 +268,7 @@ def check_truncation(config: SweepConfig, embeddings: Embeddings) -> None:
 
 
 def check_vectors(config: SweepConfig, embeddings: Embeddings) -> None:
-    """Raise InputError, where strict, for texts whose vectors are all zeros: nothing can find them (FAULTS 59)."""
+    """Raises InputError, where strict, for texts whose vectors are all zeros: nothing can find them (FAULTS 59)."""
     faults: Sequence[str] = [advice.message for advice in embeddings.warnings if advice.code in _ZERO]
     if config.run.strict and faults:
         raise InputError(
@@ -278,7 +278,7 @@ def check_vectors(config: SweepConfig, embeddings: Embeddings) -> None:
 
 
 def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: int) -> None:
-    """Raise InputError for an index that could not be built at any size, before the hours are spent that lead up to it.
+    """Raises InputError for an index that could not be built at any size, before the hours are spent that lead up to it.
 
     `dims` None: the sizes are not known yet, so that only what no usual size allows is refused. One that can be built at some
     sizes is left out at the others with its reason (`measure_deployed`); strict refuses it.
@@ -310,7 +310,7 @@ def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: 
 
 
 def check_live(config: SweepConfig) -> None:
-    """Raise InputError for an index of a live database that is misspelt, or that no address is given for."""
+    """Raises InputError for an index of a live database that is misspelt, or that no address is given for."""
     from mrl_sweep.deploying.index_spec import LiveIndex
 
     live = [LiveIndex.parse(spec) for spec in config.sweep.index if spec.startswith(LIVE)]
@@ -321,7 +321,7 @@ def check_live(config: SweepConfig) -> None:
 
 
 def refuse_whole_rankings(config: SweepConfig, specs: Sequence[str]) -> None:
-    """Raise InputError for a measure without a cut-off beside an index, which returns a list and never the whole ranking."""
+    """Raises InputError for a measure without a cut-off beside an index, which returns a list and never the whole ranking."""
     decision = config.decision
     whole = [measure for measure in (*decision.measures, *decision.require) if measure.cutoff is None]
     if whole:

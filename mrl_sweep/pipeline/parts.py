@@ -38,7 +38,7 @@ _OWN: Final = ("run.output",)
 
 
 def run_part(config: SweepConfig, part: Part, on_event: OnEvent = ignore) -> Report | None:
-    """Count one part of the documents into `--out`; the report where that completes the set, else None.
+    """Counts one part of the documents into `--out`; gives the report where that completes the set, else None.
 
     Raises InputError where the folder holds parts of other data or settings, otherwise what `run` raises.
     """
@@ -77,7 +77,7 @@ def parts_json(config: SweepConfig, part: Part) -> str:
 
 
 def merge_parts(folder: Path, on_event: OnEvent = ignore) -> Report:
-    """Put the parts in the folder of a run together, and go on to its report as `run` does.
+    """Puts the parts in the folder of a run together, and goes on to its report as `run` does.
 
     Raises InputError where a part is missing or was counted of other data or settings, otherwise what `run` raises.
     """

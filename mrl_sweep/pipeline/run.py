@@ -274,7 +274,7 @@ def sizes(config: SweepConfig, embeddings: Embeddings) -> tuple[int, ...]:
 
 @contextmanager
 def timed(stage: str, on_event: OnEvent) -> Iterator[None]:
-    """Tell the listener that a stage begins, and how long it took."""
+    """Tells the listener that a stage begins, and how long it took."""
     on_event(Stage(stage))
     started = perf_counter()
     yield

@@ -45,7 +45,7 @@ def matched_runs(runs: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def side_by_side(runs: Sequence[EarlierRun]) -> SideBySide:
-    """Every run against the first, at equal bytes of the exact float32 prefix and at the sizes that the verdicts name.
+    """Lays every run beside the first, at equal bytes of the exact float32 prefix and at the sizes that the verdicts name.
 
     The measure and alpha are the first run's. Runs that do not share queries and judgments with it stand beside it unpaired,
     and say what differs. Raises InputError for a label-free run beside a judged one: their figures are of different things.
@@ -74,7 +74,7 @@ def side_by_side(runs: Sequence[EarlierRun]) -> SideBySide:
 
 
 def refuse_other_labels(first: EarlierRun, run: EarlierRun) -> None:
-    """Raise InputError where only one of two runs is label-free."""
+    """Raises InputError where only one of two runs is label-free."""
     own, other = (one.policy.required[0] for one in (run, first))
     if own.label_free != other.label_free:
         raise InputError(

@@ -54,7 +54,7 @@ _OF_ANY_CALL: Final = frozenset({"run.format", "run.output", "run.strict", "run.
 
 
 def gate_settings(config: SweepConfig, runs: Collection[str]) -> SweepConfig:
-    """The settings as a gate takes them: strict unless they say otherwise. `runs` are finished; without any, they come first.
+    """Gives the settings of a gate: strict unless they say otherwise. `runs` are finished; without them, they come first.
 
     Raises InputError for an option that only a new run could follow (to ignore it would answer another question), for a
     baseline beside several collections, and for an option that needs a baseline where none is given.
@@ -74,7 +74,7 @@ def gate_settings(config: SweepConfig, runs: Collection[str]) -> SweepConfig:
 
 
 def gate_each(config: SweepConfig, runs: Mapping[str, Path], on_event: OnEvent = ignore) -> Mapping[str, Report]:
-    """The reports with the gate's answer, by name: of finished runs, or of the configured collections, which are run first.
+    """Gives the reports with the gate's answer, by name: of finished runs, or of the configured collections, which are run first.
 
     Raises what `decide_gate`, `reopen` and `run_each` raise; a baseline that cannot be read, before anything is run.
     """
@@ -96,7 +96,7 @@ def gate_each(config: SweepConfig, runs: Mapping[str, Path], on_event: OnEvent =
 
 
 def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | None = None) -> Report:
-    """The run's report with the gate's answer: what was asked of it, the status, and the exit code that follows.
+    """Gives the run's report with the gate's answer: what was asked of it, the status, and the exit code that follows.
 
     Raises InputError where the run set data aside and `config` is strict, for a size that was not ranked, and for a baseline
     that cannot be compared.
@@ -117,7 +117,7 @@ def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | Non
 
 
 def refuse_exclusions(report: Report, *, allowed: Sequence[str] = ()) -> None:
-    """Raise InputError where a run set aside what should have counted and is not `allowed` by its name.
+    """Raises InputError where a run set aside what should have counted and is not `allowed` by its name.
 
     Queries that this split does not judge are no fault: a folder's queries are those of all its splits.
     """
@@ -134,7 +134,7 @@ def refuse_exclusions(report: Report, *, allowed: Sequence[str] = ()) -> None:
 
 
 def answer(ask: GateTable, answers: Sequence[GateAnswer], *, question: str, configuration: Configuration) -> GateRow:
-    """All answers as one, with the exit code that follows; an open question may be let through."""
+    """Puts all answers together as one, with the exit code that follows; an open question may be let through."""
     status = Status.of_all(one.status for one in answers)
     let_through = status is Status.INCONCLUSIVE and ask.on_inconclusive is not OnInconclusive.FAIL
     return gate_row(question, configuration, answers, exit_code=0 if let_through else EXIT_CODES[status])
@@ -219,7 +219,7 @@ def _ask_bytes(max_bytes: int, run: EarlierRun) -> GateQuestion:
 
 
 def ask_baseline(run: EarlierRun, before: EarlierRun, named: Configuration, *, max_regression: float) -> GateAnswer:
-    """Against the baseline, query by query, at the configuration in question. Only a proven loss fails: noise never does."""
+    """Compares with the baseline, query by query, at the configuration in question. Only a proven loss fails, never noise."""
     from mrl_sweep.runs.compare import regressed
 
     regression = regressed(before, run, named, max_regression=max_regression)
@@ -232,7 +232,7 @@ def ask_baseline(run: EarlierRun, before: EarlierRun, named: Configuration, *, m
 
 
 def judge_declared(run: EarlierRun, config: SweepConfig, named: Configuration) -> tuple[SliceRow, ...]:
-    """Each declared slice against its own margin, `slice_retain`, at this configuration; none where no margin was given."""
+    """Judges each declared slice by its margin, `slice_retain`, at this configuration; none where no margin was given."""
     retain = config.slices.slice_retain
     if retain is None:
         return ()

@@ -213,7 +213,7 @@ def _refuse_strangers(returned: Returned, data: RunData) -> None:
 def score_returned(
     path: Path, config: SweepConfig, returned: Returned, *, claimed: str | None, name: str
 ) -> tuple[EarlierRun, str]:
-    """The run with the lists as a configuration of its own, and in a sentence what that keeps and what the index loses.
+    """Gives the run with the lists as a configuration of its own, and in a sentence what that keeps and what the index loses.
 
     They are judged with the run's own evidence, against the exact ranks of the codes that they claim to search.
 
