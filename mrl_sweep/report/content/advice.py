@@ -167,10 +167,10 @@ def _of_model(verdict: Verdict, surroundings: Surroundings) -> Iterator[Advice]:
             "a good curve is then no sign of Matryoshka training; --basis pca shows what a fitted rotation keeps",
         )
     if turned is not None and turned < verdict.dimension:
-        own = f"the model's prefix at {verdict.dimension}"
         yield Advice(
             "pca-reaches-smaller",
-            f"a PCA rotation fitted on the documents is acceptable at {turned} dimensions, {own}",
+            f"a PCA rotation fitted on the documents is acceptable at {turned} dimensions,"
+            f" the model's prefix at {verdict.dimension}",
             "apply the run's rotation.npy to documents and queries before cutting",
         )
 
