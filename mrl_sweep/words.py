@@ -189,9 +189,9 @@ def all_of(number: int, nouns: str) -> str:
     return f"both {nouns}" if number == 2 else f"all {number} {nouns}"
 
 
-def listed(texts: Sequence[str]) -> str:
+def listed(texts: Sequence[str], last: str = "or") -> str:
     """`a`, `a or b`, `a, b or c`."""
-    return " or ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
+    return f" {last} ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
 
 
 def first_offenders(offenders: Sequence[str], total: int | None = None, limit: int = 5) -> str:

@@ -20,7 +20,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.ranking.codes.precision import HAMMING
 from mrl_sweep.record import record
 from mrl_sweep.types import EXACT, Advice, Basis, Configuration
-from mrl_sweep.words import did_you_mean
+from mrl_sweep.words import did_you_mean, listed
 
 DEFAULT_TARGET: Final = "faiss"
 ANY_PRECISION: Final = "*"
@@ -271,7 +271,7 @@ def _steps(target: Target, offer: Offer, dims: Sequence[int]) -> list[Advice]:
         if not others:
             continue
         verb = "cost" if len(others) > 1 else "costs"
-        message = f"as {offer.called}, {' and '.join(f'{dim:,}' for dim in others)} {verb} what {largest:,} costs"
+        message = f"as {offer.called}, {listed([f'{dim:,}' for dim in others], 'and')} {verb} what {largest:,} costs"
         if below:
             message += f"; the next step down is {below[0]:,} (it begins at {first - 1:,})"
         advice.append(Advice("target-steps", f"{target.title}: {message}"))

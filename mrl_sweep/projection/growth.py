@@ -157,7 +157,7 @@ def refuse_unprojectable(measure: Measure) -> None:
     if measure.name not in PROJECTED or measure.cutoff is None or measure.cutoff > LARGEST_CUTOFF:
         raise InputError(
             f"{measure} cannot be projected to a larger corpus",
-            f"project nDCG@k, R@k or P@k with k up to {LARGEST_CUTOFF}: --measure nDCG@10",
+            f"decide and require by nDCG@k, R@k or P@k with k up to {LARGEST_CUTOFF} alone, or leave out --project-docs",
         )
 
 

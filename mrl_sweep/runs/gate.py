@@ -80,7 +80,7 @@ def gate_each(config: SweepConfig, runs: Mapping[str, Path], on_event: OnEvent =
     """
     path, baseline = config.gate.baseline, None
     if path is not None and (path.exists() or not config.gate.baseline_optional):
-        baseline = reopen(path, config)
+        baseline = reopen(path, config, only_compared=True)
     elif path is not None:
         on_event(Note(f"no baseline at {path} yet: nothing to compare with"))
     folders = dict(runs)

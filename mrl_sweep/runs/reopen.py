@@ -48,18 +48,25 @@ class Measured(NamedTuple):
         return cls(cost_of(row), {int(k): share for k, share in row.agreement.items()})
 
 
-def reopen(path: Path, config: SweepConfig) -> EarlierRun:
+def reopen(path: Path, config: SweepConfig, *, only_compared: bool = False) -> EarlierRun:
     """The run at `path` (its folder or report.json), judged by its own rule wherever `config` gives no other.
+
+    What is `only_compared` is scored and decided; funnels, budgets and projections stay as they were written.
 
     Raises InputError where the run cannot be read, or holds nothing to judge.
     """
     written, data = read_report(path), read_run(path)
     with as_edited(path):
-        return judged_run(written, data, config)
+        return judged_run(written, data, config, only_compared=only_compared)
 
 
 def judged_run(
-    written: Report, data: RunData, config: SweepConfig, added: Mapping[Configuration, Measured] | None = None
+    written: Report,
+    data: RunData,
+    config: SweepConfig,
+    added: Mapping[Configuration, Measured] | None = None,
+    *,
+    only_compared: bool = False,
 ) -> EarlierRun:
     """The run that a report and its ranks are, judged again: a finding for each configuration that has ranks.
 
@@ -86,7 +93,7 @@ def judged_run(
     )
     target = target_of(written, config)
     judged = judged_anew(written, judged_report(run, findings, target, data.query_ids), measured)
-    if _another_rule(written, judged, config):
+    if not only_compared and _another_rule(written, judged, config):
         judged = recommended_anew(judged, run, findings, target)
     return replace(run, findings=findings, report=judged)
 

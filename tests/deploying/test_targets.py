@@ -133,6 +133,8 @@ def test_the_first_thing_said_is_what_does_not_fit() -> None:
     assert said[0].hint == "ship a smaller size, or --precision float16: halfvec"
     steps = [one.message for one in said if one.code == "target-steps"]
     assert steps[0] == "pgvector 0.8: as vector, 1,024 costs what 1,536 costs; the next step down is 768 (it begins at 948)"
+    (small,) = (one.message for one in target_advice(target, [32, 24, 16, 8], {"binary"}) if one.code == "target-steps")
+    assert small == "pgvector 0.8: as bit, 24, 16 and 8 cost what 32 costs"
 
 
 def test_codes_that_are_compared_with_codes_are_told_from_those_with_float32_queries() -> None:

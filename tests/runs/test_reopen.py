@@ -54,6 +54,17 @@ def test_what_is_recommended_follows_the_rule_in_force(made_run: MadeRun) -> Non
     assert "no-production-size" not in {one.code for one in lax.warnings}
 
 
+def test_a_run_that_is_only_compared_is_decided_anew_and_nothing_is_projected_for_it(
+    made_run: MadeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A baseline of many codes would take a minute of projections that nobody is shown."""
+    run = made_run({256: FULL * 2, 128: WORSE * 2, 64: WORSE * 2}, manifest={"settings": {"deploy.project_docs": [500]}})
+    monkeypatch.setattr("mrl_sweep.runs.reopen.recommended_anew", lambda *_, **__: pytest.fail("projected"))
+    assert reopen(run, SweepConfig.of(retain=0.85), only_compared=True).verdict.dimension == 64
+    with pytest.raises(pytest.fail.Exception, match="projected"):
+        reopen(run, SweepConfig.of(retain=0.85))
+
+
 def test_the_ranks_answer_for_measures_that_were_not_asked_then(run: Path) -> None:
     again = reopen(run, SweepConfig.of(measure="RR@10", require="Success@1"))
     assert again.policy.required == (Measure("RR", 10), Measure("Success", 1))
@@ -108,7 +119,7 @@ def test_what_fails_over_an_edited_run_is_its_fault_and_over_an_untouched_one_ou
     if edit is not None:
         edit(run)
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr("mrl_sweep.runs.reopen.judged_run", broken)
