@@ -187,7 +187,7 @@ def _lengths(texts: Iterator[str], total: int, on_event: OnEvent) -> Lengths:
 def _values(field: SliceField) -> str:
     shown = ", ".join(f"{printable(value, 40)} {count:,}" for value, count in list(field.values.items())[:6])
     more = f" and {field.distinct - 6:,} more values" if field.distinct > 6 else ""
-    return f"{shown}{more}" + (f"; {field.without:,} queries without" if field.without else "")
+    return f"{shown}{more}" + (f"; {plural(field.without, 'query', 'queries')} without" if field.without else "")
 
 
 def _shown(value: Any) -> str:

@@ -32,6 +32,7 @@ from mrl_sweep.types import (
     exact_prefixes,
     full_size,
 )
+from mrl_sweep.words import plural
 
 MOST_VALUES: Final = 12
 """A numeric field with more different values than this is cut into terciles."""
@@ -103,7 +104,7 @@ def _small_ones_together(rows: dict[str, list[int]]) -> dict[str, list[int]]:
     small = [value for value, of_value in rows.items() if len(of_value) < SMALLEST_SLICE]
     kept = {value: of_value for value, of_value in rows.items() if len(of_value) >= SMALLEST_SLICE}
     together = sorted({row for value in small for row in rows[value]})
-    return kept | ({f"other ({len(small):,} values)": together} if small else {})
+    return kept | ({f"other ({plural(len(small), 'value')})": together} if small else {})
 
 
 def _members(rows: Sequence[int], n: int) -> BoolArray:

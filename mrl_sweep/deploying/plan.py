@@ -26,7 +26,7 @@ from mrl_sweep.deploying.targets import DEFAULT_TARGET, target_named
 from mrl_sweep.errors import InputError
 from mrl_sweep.record import record
 from mrl_sweep.types import EXACT, FLOAT32, Advice, Configuration, Measure, full_size
-from mrl_sweep.words import asked_share, first_offenders, nearest, percent
+from mrl_sweep.words import asked_share, first_offenders, nearest, percent, plural
 
 if TYPE_CHECKING:
     from mrl_sweep.deploying.tenants import TenantRow
@@ -141,7 +141,7 @@ def make_plan(request: PlanRequest, run: Evaluated) -> Plan:
         meant = next(filter(None, (_meant(at.index) for at in unweighed)), "")
         hint = f"{meant} run with --index and the same index first, or plan with Flat, SQ8, HNSW32 …".lstrip()
         raise InputError(f"{named}: {_UNWEIGHED}", hint)
-    judged = f"what is kept is that of the run's {run.n_documents:,} documents"
+    judged = f"what is kept is that of the run's {plural(run.n_documents, 'document')}"
     if request.docs > run.n_documents:
         judged += (
             f"; acceptable is only what is projected to {request.docs:,}: exact searches, shortlists by them,"
@@ -270,5 +270,5 @@ def _weigh(index: str, base: Configuration, docs: int, run: Evaluated) -> tuple[
     finding = run.finding(base, index)
     if finding is None or not finding.cost.index_bytes:
         return None
-    note = f"{index}: bytes per document as measured at {run.n_documents:,} documents"
+    note = f"{index}: bytes per document as measured at {plural(run.n_documents, 'document')}"
     return round(finding.cost.index_bytes * docs / run.n_documents), note

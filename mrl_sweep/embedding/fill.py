@@ -23,7 +23,7 @@ from mrl_sweep.record import record
 from mrl_sweep.store.shard import TRUNCATED, TRUNCATION_KNOWN, UNIT, ZERO, Rows
 from mrl_sweep.store.space import Space, Writer
 from mrl_sweep.types import IntArray
-from mrl_sweep.words import first_offenders, size
+from mrl_sweep.words import first_offenders, plural, size
 
 WINDOW_CHARACTERS: Final = 32 << 20
 
@@ -283,7 +283,7 @@ class _Run:
         """Checks a batch and hands it to the writer."""
         name, vectors = self._embedder.name, encoded.vectors
         if vectors.shape != (len(job.texts), self._space.kind.dim):
-            wanted = f"{len(job.texts)} vectors of {self._space.kind.dim}"
+            wanted = f"{plural(len(job.texts), 'vector')} of {self._space.kind.dim}"
             raise EnvironmentFault(
                 f"{name} returned {' x '.join(map(str, vectors.shape))} values for {wanted}",
                 "nothing of this batch was kept; run the same command again to go on",

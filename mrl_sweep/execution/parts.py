@@ -22,7 +22,7 @@ from mrl_sweep.ranking.pass_plan import Tally
 from mrl_sweep.ranking.task import CountTask, Partial, Span, join_spans
 from mrl_sweep.record import record
 from mrl_sweep.types import Vectors
-from mrl_sweep.words import first_offenders
+from mrl_sweep.words import first_offenders, plural
 
 PARTS_FOLDER: Final = "parts"
 """Below the run's folder."""
@@ -205,7 +205,7 @@ class FileCheckpoint:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         self._used.add(path)
-        self._on_event(Note(f"going on from {partial.n_rows:,} documents ranked by an interrupted run"))
+        self._on_event(Note(f"going on from {plural(partial.n_rows, 'document')} ranked by an interrupted run"))
         return partial
 
     def due(self) -> bool:

@@ -28,6 +28,7 @@ from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.paths import default_store, local_store
 from mrl_sweep.store.space import Space
 from mrl_sweep.types import Collection
+from mrl_sweep.words import plural
 
 if TYPE_CHECKING:
     from mrl_sweep.execution.ray import RayExecutor
@@ -172,7 +173,7 @@ def embed_on_cluster(
         for n in _filled(executor, open_model, role, missing(space, texts(), ids, window)):
             done += n
             on_event(Progress(STAGES[role], done, total, "texts"))
-        on_event(Note(f"{done:,} {role} texts embedded on the cluster"))
+        on_event(Note(f"{plural(done, f'{role} text')} embedded on the cluster"))
 
 
 def missing(space: Space, texts: Iterable[str], ids: Sequence[str], window: int, *, most: int | None = None) -> Iterator[Chunk]:

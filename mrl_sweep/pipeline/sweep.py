@@ -49,6 +49,7 @@ from mrl_sweep.types import (
     TopDocuments,
     full_size,
 )
+from mrl_sweep.words import plural
 
 RUN_FILE_DEPTH: Final = 100
 
@@ -130,7 +131,7 @@ def unfit_candidates(embeddings: Embeddings, ranks: Ranks) -> dict[Configuration
     full = max(candidate.dim for candidate in counts)
     at_full = max(n for candidate, n in counts.items() if candidate.dim == full)
     return {
-        candidate: f"{n - at_full:,} documents have only zeros in their first {candidate.dim} dimensions"
+        candidate: f"{plural(n - at_full, 'document has', 'documents have')} only zeros in the first {candidate.dim} dimensions"
         for candidate, n in counts.items()
         if n - at_full > ZERO_SHARE * ranks.n_documents
     }

@@ -25,6 +25,7 @@ from mrl_sweep.report.document_rows import (
     VerdictRow,
 )
 from mrl_sweep.types import EXACT, NOT_IN_DOCUMENT, Advice, Basis, Configuration, RandomControl, Scores, SearchCost, SliceRow
+from mrl_sweep.words import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +81,8 @@ class Report:
 
     def __repr__(self) -> str:
         """Five lines at most: the sentence, the size of what was measured, and where the rest is."""
-        facts = f"{len(self.candidates)} configurations, {self.verdict.queries} queries, {len(self.open_warnings)} warnings"
+        queries = plural(self.verdict.queries, "query", "queries")
+        facts = f"{plural(len(self.candidates), 'configuration')}, {queries}, {plural(len(self.open_warnings), 'warning')}"
         where = f"\n  {self.folder}" if self.folder is not None else ""
         return f"<Report: {self.status}; {facts}\n  {self.verdict.sentence}{where}>"
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from mrl_sweep.errors import InputError
 from mrl_sweep.files import draft_folder
 from mrl_sweep.types import FLOAT32, Advice, Configuration, Ranks, Scores
+from mrl_sweep.words import plural
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -191,7 +192,6 @@ def _word(text: str) -> str:
 def _advice(changed: int) -> tuple[Advice, ...]:
     if not changed:
         return ()
-    message = (
-        f"{changed:,} ids hold white space or control characters, which TREC run files cannot: they are percent-encoded there"
-    )
+    ids = plural(changed, "id")
+    message = f"{ids} with white space or control characters, which TREC run files cannot hold: percent-encoded there"
     return (Advice("trec-ids-encoded", message, "encode the ids in the judgments alike before you evaluate the run files"),)

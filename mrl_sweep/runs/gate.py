@@ -34,7 +34,7 @@ from mrl_sweep.types import (
     exact_prefixes,
     full_size,
 )
-from mrl_sweep.words import UNKNOWN, asked_share, did_you_mean, first_offenders, keeps, percent, they
+from mrl_sweep.words import UNKNOWN, asked_share, did_you_mean, first_offenders, keeps, percent, plural, they
 
 HARDLY: Final = 0.1
 """A slice is hardly tested where it must keep so much less than its share (of full size) before that is proven."""
@@ -281,7 +281,7 @@ def _slices(report: Report, judged: Sequence[SliceRow]) -> tuple[SliceRow, ...]:
 
 def _slice_words(row: SliceRow, policy: Policy) -> str:
     shares = f"{percent(row.kept, unknown=UNKNOWN)}, at most {percent(row.at_most, limit=row.retain)},"
-    where = f"at {row.dim} ({row.queries:,} queries)"
+    where = f"at {row.dim} ({plural(row.queries, 'query', 'queries')})"
     retain = asked_share(row.retain or policy.retain)
     return f"Slice {row.field}={row.value} {keeps(policy.required[0], shares)} {where}; {retain} was asked."
 

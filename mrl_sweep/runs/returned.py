@@ -318,7 +318,7 @@ def _doubts(ranks: ReturnedRanks, required: tuple[Measure, ...], n_queries: int)
             Advice(
                 "returned-short",
                 f"some lists hold {ranks.shortest:,} documents; the measure looks at {deepest:,}: what lies deeper is lost",
-                f"ask the database for at least {deepest:,} documents a query",
+                f"ask the database for at least {words.plural(deepest, 'document')} a query",
             )
         )
     return tuple(advice)

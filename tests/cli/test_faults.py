@@ -277,5 +277,5 @@ def test_row_71_ids_that_run_files_cannot_hold_are_warned_of_in_the_report(comma
     done = command("run", "--collection", "c", *RUN, "--out", "r", "--run-files", "--format", "json")
     warning, *_ = json.loads(done.stdout)["warnings"]
     assert warning["code"] == "trec-ids-encoded", "text shows the first three"
-    assert warning["message"].startswith("7 ids hold white space or control characters")
+    assert warning["message"].startswith("7 ids with white space or control characters")
     assert json.loads((tmp_path / "r" / "report.json").read_text())["warnings"][0] == warning

@@ -178,7 +178,7 @@ def test_parquet_read_in_several_batches_is_the_same(tmp_path: Path) -> None:
     ("ids", "rows", "told"),
     [
         (["d0", "d1", "d2", "d3", "d5"], DOCS, "no vector for documents d4"),
-        (["d0", "d1", "d2", "d3", "d3"], DOCS, "1 ids occur more than once"),
+        (["d0", "d1", "d2", "d3", "d3"], DOCS, "1 id occurs more than once"),
     ],
 )
 def test_parquet_ids_must_fit(tmp_path: Path, ids: list[str], rows: Any, told: str) -> None:

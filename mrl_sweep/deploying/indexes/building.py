@@ -29,7 +29,7 @@ from mrl_sweep.files import json_digest, replacing
 from mrl_sweep.ranking.pass_plan import unit_prefix
 from mrl_sweep.record import record
 from mrl_sweep.types import SEED, Advice, Float32Array, Similarity, Vectors
-from mrl_sweep.words import size
+from mrl_sweep.words import plural, size
 
 BLOCK_BYTES: Final = 32 * 2**20
 """How much of the corpus is in memory at once besides the index: full-size float32 rows of one block."""
@@ -144,7 +144,9 @@ def try_building(spec: IndexSpec, dim: int, similarity: Similarity) -> None:
             index.add(half)
         rows_found, _ = index.search(rows[:1], 1)
     if len(index) != len(rows) or rows_found.shape != (1, 1):
-        raise InputError(f"index {spec.factory} at {dim} dimensions keeps {len(index)} of {len(rows)} vectors", SPEC_FORMS)
+        raise InputError(
+            f"index {spec.factory} at {dim} dimensions keeps {len(index):,} of {plural(len(rows), 'vector')}", SPEC_FORMS
+        )
 
 
 _FEW_LISTS: Final = re.compile(r"\b(IVF|IMI\dx)\d+")

@@ -110,7 +110,9 @@ def verify_api(embedder: Embedder | VectorSource, texts: Sequence[str], small_di
     wanted = [text for text in texts if text.strip()]
     full_dim = embedder.full_dim
     if not wanted or not 0 < small_dim < full_dim:
-        raise InputError(f"cannot verify {len(wanted):,} texts at {small_dim:,} of {full_dim:,} dimensions", "--verify-api N")
+        raise InputError(
+            f"cannot verify {plural(len(wanted), 'text')} at {small_dim:,} of {full_dim:,} dimensions", "--verify-api N"
+        )
     parts = [(cut, *_normalised(own)) for cut, (own,) in _in_batches(embedder, wanted, small_dim, [None])]
     return ApiCheck(
         name=embedder.name,

@@ -18,6 +18,7 @@ from mrl_sweep.embedding.hosted.patience import Garbled
 from mrl_sweep.embedding.protocol import Role
 from mrl_sweep.record import record
 from mrl_sweep.types import Float32Array
+from mrl_sweep.words import plural
 
 WIRE_CODES: Final = {"int8": "int8", "binary": "ubinary"}
 """Precisions of which vendors have codes of their own, by the name that Voyage and Cohere give them: bits are packed in bytes."""
@@ -104,8 +105,7 @@ def by_index(entries: Any, n: int) -> Float32Array:
 
     A gateway that drops zero fields leaves out index 0: one index may be missing, and is then the one that no other has.
     """
-    if not isinstance(entries, list) or len(entries) != n:
-        raise Garbled(f"answered with {len(entries) if isinstance(entries, list) else 'no'} vectors for {n} texts")
+    _check_one_each(entries, n)
     placed: dict[int, Any] = {}
     without = [place for place, entry in enumerate(entries) if isinstance(entry, Mapping) and "index" not in entry]
     if len(without) == 1 and not any(entry.get("index") == 0 for entry in entries if isinstance(entry, Mapping)):
@@ -118,10 +118,15 @@ def by_index(entries: Any, n: int) -> Float32Array:
     return in_order([placed[i] for i in range(n)], n)
 
 
+def _check_one_each(answered: Any, n: int) -> None:
+    if not isinstance(answered, list) or len(answered) != n:
+        vectors = plural(len(answered), "vector") if isinstance(answered, list) else "no vectors"
+        raise Garbled(f"answered with {vectors} for {plural(n, 'text')}")
+
+
 def in_order(rows: Any, n: int) -> Float32Array:
     """Reads (n, dim) vectors from n lists of numbers, or base64 of little-endian float32. Raises Garbled for anything else."""
-    if not isinstance(rows, list) or len(rows) != n:
-        raise Garbled(f"answered with {len(rows) if isinstance(rows, list) else 'no'} vectors for {n} texts")
+    _check_one_each(rows, n)
     vectors = [_vector(row) for row in rows]
     sizes = sorted({len(vector) for vector in vectors})
     if len(sizes) != 1 or sizes[0] == 0:

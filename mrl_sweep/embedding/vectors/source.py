@@ -36,7 +36,7 @@ from mrl_sweep.files.ids import Ids
 from mrl_sweep.ranking.pass_plan import ZERO_SQUARED_NORM
 from mrl_sweep.record import record
 from mrl_sweep.types import Collection, FileRows, IntArray, Vectors
-from mrl_sweep.words import first_offenders
+from mrl_sweep.words import first_offenders, plural
 
 
 class Reader(Protocol):
@@ -101,7 +101,9 @@ def _named(table: VectorFile, ids_path: Path) -> VectorFile:
         raise InputError(f"{ids_path}: byte {error.start} is not UTF-8", "save the file as UTF-8") from error
     ids = [line.removesuffix("\r") for line in (lines[:-1] if lines and not lines[-1] else lines)]
     if len(ids) != len(table.rows):
-        raise InputError(f"{ids_path} has {len(ids):,} lines, {table.name} has {len(table.rows):,} rows", "one id a line")
+        raise InputError(
+            f"{ids_path} has {plural(len(ids), 'line')}, {table.name} has {plural(len(table.rows), 'row')}", "one id a line"
+        )
     return replace(table, ids=Ids(ids))
 
 
@@ -261,7 +263,8 @@ def _matched(table: VectorFile, side: Side) -> IntArray | None:
     """The file's row of each record; None where they are the same. By id where the file has ids, else by place."""
     if table.ids is not None:
         if repeated := table.ids.repeated():
-            raise InputError(f"{table.origin}: {len(repeated):,} ids occur more than once", "one vector for each id")
+            ids = plural(len(repeated), "id occurs", "ids occur")
+            raise InputError(f"{table.origin}: {ids} more than once", "one vector for each id")
         order = table.ids.rows_of(side.ids)
         if len(lost := np.flatnonzero(order < 0)):
             names = first_offenders([side.ids[row] for row in lost[:5].tolist()], len(lost))
@@ -270,7 +273,7 @@ def _matched(table: VectorFile, side: Side) -> IntArray | None:
         expected = side.file_rows.count if side.file_rows else len(side.ids)
         if len(table.rows) != expected:
             raise InputError(
-                f"{table.origin} has {len(table.rows):,} rows, the collection's file has {expected:,} {side.noun}",
+                f"{table.origin} has {plural(len(table.rows), 'row')}, the collection's file has {expected:,} {side.noun}",
                 "one row for each record of the file, in file order; or ids: docs.ids.txt, or Parquet with `id` and `vector`",
             )
         order = side.file_rows.rows if side.file_rows else np.arange(expected)

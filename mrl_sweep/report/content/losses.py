@@ -126,7 +126,7 @@ def _mark(row: SliceRow | None, report: Report) -> Mark:
     """How many shades the cell is darkened, whether the slice is proven to be hit, and its figures in words."""
     if row is None or row.kept is None:
         return Mark()
-    lines = [f"{_name(row)} at {row.dim}", f"keeps {words.percent(row.kept)}, {words.count(row.queries)} queries"]
+    lines = [f"{_name(row)} at {row.dim}", f"keeps {words.percent(row.kept)}, {words.plural(row.queries, 'query', 'queries')}"]
     if row.at_least is not None and row.at_most is not None:
         lines.append(f"between {words.percent(row.at_least)} and {words.percent(row.at_most)}")
     if row.kept_by_others is not None:
