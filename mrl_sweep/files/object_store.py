@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -145,6 +143,8 @@ def connect(address: str, environ: Mapping[str, str] = os.environ) -> ObjectStor
 
     parts = urlsplit(address)
     try:
+        if parts.query and parts.scheme == "gs":
+            raise OSError(f"what follows the question mark is no part of an address of Google's: ?{parts.query}")
         if parts.query:
             files, path = fs.FileSystem.from_uri(address)
         else:
@@ -175,6 +175,8 @@ def _amazon(environ: Mapping[str, str]) -> Any:
 
 def _google(parts: SplitResult, environ: Mapping[str, str]) -> Any:
     """Raises OSError at once where there are no credentials: Google's client would look for them again and again."""
+    from datetime import timedelta
+
     from pyarrow import fs
 
     options: dict[str, Any] = {"retry_time_limit": timedelta(seconds=PATIENCE_S)}
@@ -199,6 +201,8 @@ def _has_google_credentials(environ: Mapping[str, str]) -> bool:
 
 def is_googles(metadata_host: str, answer_s: float = METADATA_S) -> bool:
     """Whether a metadata server of Google's answers there."""
+    import http.client  # what a run on a local store does without
+
     for _ in range(METADATA_ATTEMPTS):
         connection = http.client.HTTPConnection(metadata_host, timeout=answer_s)
         with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):

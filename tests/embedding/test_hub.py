@@ -51,12 +51,11 @@ def test_what_the_hub_refuses_is_said_with_what_to_do(
 
 def test_a_name_without_an_owner_is_looked_for_among_sentence_transformers_first(hub: HTTPServer) -> None:
     for name in ("sentence-transformers/tiny", "tiny"):
-        hub.expect_ordered_request(f"/api/models/{name}").respond_with_data(
-            "", status=404, headers={"X-Error-Code": "RepoNotFound"}
-        )
+        hub.expect_request(f"/api/models/{name}").respond_with_data("", status=404, headers={"X-Error-Code": "RepoNotFound"})
     with pytest.raises(InputError, match="there is no model tiny "):
         find_model("tiny", ModelOptions())
-    assert [request.path for request, _ in hub.log] == ["/api/models/sentence-transformers/tiny", "/api/models/tiny"]
+    looked_at = [request.path for request, _ in hub.log if request.path.startswith("/api/models/")]
+    assert looked_at == ["/api/models/sentence-transformers/tiny", "/api/models/tiny"]
 
 
 @pytest.mark.usefixtures("hub")

@@ -218,6 +218,11 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
+def test_an_address_of_google_takes_no_options() -> None:
+    with pytest.raises(EnvironmentFault, match=r"gs://bucket/x\?retry=1: what follows the question mark is no part of"):
+        connect("gs://bucket/x?retry=1", {})
+
+
 def test_without_credentials_of_google_a_run_says_so_at_once(tmp_path: Path) -> None:
     """No file is named, `gcloud` left none, and the machine is none of Google's."""
     with pytest.raises(EnvironmentFault) as refused:
