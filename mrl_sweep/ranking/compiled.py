@@ -45,13 +45,6 @@ def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable
         return nb.njit(**options)(function)  # type: ignore[no-any-return]
 
 
-def in_all(builder: Any, number: Any, vector: ir.VectorType) -> Any:
-    """LLVM's vector with a number in every place."""
-    one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
-    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
-
-
 @inlined
 def to_half(x: Any) -> Any:
     """A number of at most 65,504 as FAISS's float16 keeps it: as `codes.scalar.rounded` gives it, one number at a time."""
@@ -62,20 +55,26 @@ def to_half(x: Any) -> Any:
     return -value if bits >> np.uint32(31) else value
 
 
-def _above_bits(_typing_context: Any, scores: Any, _start: Any, _low: Any) -> Any:
-    """`above_bits(scores, start, low)`: uint64, bit x set where scores[start + x] > low, for x < `LANES`.
+def _above_bits(_typing_context: Any, row: Any, inverse: Any, _start: Any, _low: Any) -> Any:
+    """`above_bits(row, inverse, start, low)`: uint64, bit x set where row[start + x] * inverse[start + x] > low.
 
     All 64 floats must be there to be read, whatever is done with their bits.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector = ir.VectorType(ir.FloatType(), LANES)
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), vector.as_pointer())
-        above = builder.fcmp_ordered(">", builder.load(address, align=4), in_all(builder, arguments[2], vector))
-        return builder.bitcast(above, ir.IntType(64))
 
-    return nb.types.uint64(scores, nb.types.int64, nb.types.float32), codegen
+        def load(position: int) -> Any:
+            array = context.make_array(signature.args[position])(context, builder, arguments[position])
+            address = builder.gep(array.data, [arguments[2]])
+            return builder.load(builder.bitcast(address, vector.as_pointer()), align=4)
+
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), arguments[3], ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        splat = builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
+        return builder.bitcast(builder.fcmp_ordered(">", builder.fmul(load(0), load(1)), splat), ir.IntType(64))
+
+    return nb.types.uint64(row, inverse, nb.types.int64, nb.types.float32), codegen
 
 
 def _lowest_bit(_typing_context: Any, _bits: Any) -> Any:
@@ -97,53 +96,74 @@ def _count_bits(_typing_context: Any, _bits: Any) -> Any:
 
 
 def _count_among(
-    _typing_context: Any, scores: Any, _n: Any, thresholds: Any, _first: Any, _band: Any, _bar: Any, out: Any
+    _typing_context: Any, near: Any, _n_words: Any, row: Any, inverse: Any, thresholds: Any, _first: Any, _band: Any, _bar: Any,
+    out: Any,
 ) -> Any:  # fmt: skip
-    """`count_among(scores, n, thresholds, first, band, bar, out)`: the first n scores, n even, against `AMONG` thresholds.
+    """`count_among(near, n_words, row, inverse, thresholds, first, band, bar, out)`: the documents whose bits are set in `near`.
 
-    out[0, x] becomes how many of the scores exceed thresholds[first + x] - band, out[1, x] plus band, for x < `AMONG`;
-    out[:, AMONG] how many exceed bar. float32; all `AMONG` + 1 thresholds must be there to be read.
+    out[0, x] becomes how many of their scores row[j] * inverse[j] exceed thresholds[first + x] - band, out[1, x] plus band,
+    for x < `AMONG`; out[:, AMONG] how many exceed bar. float32; all `AMONG` + 1 thresholds must be there to be read.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, n, _, first, band, bar, _ = arguments
-        whole, vector = ir.IntType(64), ir.VectorType(ir.FloatType(), AMONG + 1)
-        zero, one = (ir.Constant(vector, [number] * (AMONG + 1)) for number in (0.0, 1.0))
+        n_words, first, band, bar = arguments[1], arguments[5], arguments[6], arguments[7]
+        single, whole, lanes = ir.FloatType(), ir.IntType(64), AMONG + 1
+        vector, numbers = ir.VectorType(single, lanes), ir.VectorType(ir.IntType(32), lanes)
+        zero, one = (ir.Constant(vector, [number] * lanes) for number in (0.0, 1.0))
 
         def data(position: int) -> Any:
             return context.make_array(signature.args[position])(context, builder, arguments[position]).data
 
-        scores, out = data(0), builder.bitcast(data(6), vector.as_pointer())
-        limits = builder.load(builder.bitcast(builder.gep(data(2), [first]), vector.as_pointer()), align=4)
-        wide = in_all(builder, band, vector)
-        lows, highs = (
+        def in_all(number: Any) -> Any:
+            start = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+            return builder.shuffle_vector(start, ir.Constant(vector, ir.Undefined), ir.Constant(numbers, [0] * lanes))
+
+        near, row, inverse, out = data(0), data(2), data(3), builder.bitcast(data(8), vector.as_pointer())
+        limits = builder.load(builder.bitcast(builder.gep(data(4), [first]), vector.as_pointer()), align=4)
+        edges = [
             builder.insert_element(edge, bar, ir.Constant(ir.IntType(32), AMONG))
-            for edge in (builder.fsub(limits, wide), builder.fadd(limits, wide))
-        )
-        entry, loop, done = builder.block, builder.append_basic_block("scores"), builder.append_basic_block("done")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        at, after = builder.phi(whole), []
-        counts = [builder.phi(vector) for _ in range(4)]  # of two scores in turn: an addition waits for the last but one
-        for place, count in enumerate(counts):
-            address = builder.gep(scores, [builder.add(at, ir.Constant(whole, place // 2))])
-            score = in_all(builder, builder.load(address), vector)
-            above = builder.fcmp_ordered(">", score, (lows, highs)[place % 2])
-            after.append(builder.fadd(count, builder.select(above, one, zero)))
-            count.add_incoming(zero, entry)
-            count.add_incoming(after[-1], loop)
-        following = builder.add(at, ir.Constant(whole, 2))
-        at.add_incoming(ir.Constant(whole, 0), entry)
-        at.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_signed("<", following, n), loop, done)
+            for edge in (builder.fsub(limits, in_all(band)), builder.fadd(limits, in_all(band)))
+        ]
+        entry = builder.block
+        words, hits, ends, done = (builder.append_basic_block(name) for name in ("words", "hits", "ends", "done"))
+        builder.branch(words)
+        builder.position_at_end(words)
+        word, counts = builder.phi(whole), [builder.phi(vector) for _ in edges]
+        bits = builder.load(builder.gep(near, [word]))
+        empty = builder.icmp_unsigned("==", bits, ir.Constant(whole, 0))
+        builder.cbranch(empty, ends, hits)
+        builder.position_at_end(hits)
+        left, inner = builder.phi(whole), [builder.phi(vector) for _ in edges]
+        j = builder.add(builder.mul(word, ir.Constant(whole, LANES)), builder.cttz(left, ir.Constant(ir.IntType(1), 1)))
+        score = in_all(builder.fmul(builder.load(builder.gep(row, [j])), builder.load(builder.gep(inverse, [j]))))
+        more = [
+            builder.fadd(count, builder.select(builder.fcmp_ordered(">", score, edge), one, zero))
+            for count, edge in zip(inner, edges, strict=True)
+        ]
+        rest = builder.and_(left, builder.sub(left, ir.Constant(whole, 1)))
+        builder.cbranch(builder.icmp_unsigned("==", rest, ir.Constant(whole, 0)), ends, hits)
+        left.add_incoming(bits, words)
+        left.add_incoming(rest, hits)
+        builder.position_at_end(ends)
+        total = [builder.phi(vector) for _ in edges]
+        after = builder.add(word, ir.Constant(whole, 1))
+        for x in range(len(edges)):
+            counts[x].add_incoming(zero, entry)
+            counts[x].add_incoming(total[x], ends)
+            inner[x].add_incoming(counts[x], words)
+            inner[x].add_incoming(more[x], hits)
+            total[x].add_incoming(counts[x], words)
+            total[x].add_incoming(more[x], hits)
+        word.add_incoming(ir.Constant(whole, 0), entry)
+        word.add_incoming(after, ends)
+        builder.cbranch(builder.icmp_signed("<", after, n_words), words, done)
         builder.position_at_end(done)
-        for edge in range(2):
-            total = builder.fadd(after[edge], after[edge + 2])
-            builder.store(total, builder.gep(out, [ir.Constant(whole, edge)]), align=4)
+        for x, count in enumerate(total):
+            builder.store(count, builder.gep(out, [ir.Constant(whole, x)]), align=4)
         return context.get_dummy_value()
 
     index, number = nb.types.int64, nb.types.float32
-    return nb.types.void(scores, index, thresholds, index, number, number, out), codegen
+    return nb.types.void(near, index, row, inverse, thresholds, index, number, number, out), codegen
 
 
 def _prefetch(_typing_context: Any, _address: Any) -> Any:

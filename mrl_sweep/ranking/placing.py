@@ -1,7 +1,8 @@
 """A document among the thresholds of a query, in machine code: judged, placed, let into the list of the best.
 
 `pairs` are a query's thresholds, rows, and the counts `placed` and `tied` of a tally; `judge` is its prefix, the block of
-documents, the prefix's norm, how it is scored (`Targets.scoring`), and the block's first corpus row.
+documents, the prefix's norm, how it is scored (`Targets.scoring`), the block's first corpus row, and an int64 that adds up the
+columns of all products that were judged because they are close to a threshold.
 
 Where a query has many judged pairs, its documents are placed by a table (`Buckets`) of where the thresholds of each bucket of
 scores begin. A score falls into a bucket by one multiplication, and never into a lower one than a smaller score. The bucket says
@@ -9,7 +10,7 @@ which pairs a document beats for certain, and two compares whether it beats the 
 the processor is wrong. A document of a bucket that more thresholds come near, or within the band of one, is listed, and placed
 by itself.
 
-numba caches a function by the file it stands in: after a change here, remove what is cached of `kernel`.
+numba caches a function by the file it stands in: after a change here, remove what is cached of `block` and `kernel`.
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ def score_pairs(t: Targets, docs: Any, doc_rows: Any, query_rows: Any, out: Any)
 @jit
 def judge_pairs(pairs: Any, judge: Any, j: int, first: int, last: int) -> int:
     """Judge document j against the pairs first:last, whose thresholds it is too close to; returns how many pairs it beats."""
-    query, docs, norm, scoring, first_row = judge
+    query, docs, norm, scoring, first_row, judged = judge
     thresholds, rows, _, tied = pairs
+    judged[0] += query.shape[0]
     score = prefix_score(query, docs[j, : query.shape[0]], norm, scoring)
     beaten = first
     for p in range(first, last):
@@ -138,7 +140,7 @@ def insert_top(scores: Any, rows: Any, score: Any, row: int) -> None:
 @jit
 def offer(best: Any, judge: Any, scale: float, band: Any, j: int, bar: Any) -> Any:
     """Let document j into the query's best; returns what a score must now exceed to matter."""
-    query, docs, norm, scoring, first_row = judge
+    query, docs, norm, scoring, first_row, _ = judge
     scores, rows, floor, q = best
     insert_top(scores, rows, prefix_score(query, docs[j, : query.shape[0]], norm, scoring), first_row + j)
     floor[q] = max(floor[q], scores[scores.shape[0] - 1])
@@ -146,17 +148,18 @@ def offer(best: Any, judge: Any, scale: float, band: Any, j: int, bar: Any) -> A
 
 
 @jit
-def first_bar(scores: Any, n: int, band: Any, best_scores: Any, best_rows: Any) -> Any:
-    """What a score must exceed to be among the best of these n alone: an empty list would let in all of them.
+def first_bar(row: Any, inverse: Any, n: int, band: Any, scores: Any, rows: Any) -> Any:
+    """What a score must exceed to be among the best of this block alone: an empty list would let in all of it.
 
-    `best_scores` and `best_rows` are room for the best.
+    `scores` and `rows` are room for the best.
     """
-    depth = best_scores.shape[0]
-    best_scores[:], best_rows[:] = -np.inf, -1
+    depth = scores.shape[0]
+    scores[:], rows[:] = -np.inf, -1
     for j in range(n):
-        if scores[j] > best_scores[depth - 1]:
-            insert_top(best_scores, best_rows, scores[j], j)
-    return best_scores[depth - 1] - band - band
+        score = row[j] * inverse[j]
+        if score > scores[depth - 1]:
+            insert_top(scores, rows, score, j)
+    return scores[depth - 1] - band - band
 
 
 BUCKETS_A_PAIR: Final = 8
@@ -271,11 +274,13 @@ def _fill(t: Targets, all_limits: Any, buckets: Buckets) -> None:
 
 
 @jit
-def _count_certain(scores: Any, begins: Any, low: Any, rate: Any, counts: Any, ats: Any, listed: Any) -> Any:
-    """Count scores by how many thresholds they beat; returns how many were `listed` instead: those of buckets near one."""
+def _count_certain(
+    scores: Any, inverses: Any, begins: Any, low: Any, rate: Any, counts: Any, ats: Any, listed: Any
+) -> Any:  # fmt: skip
+    """Count documents by how many thresholds they beat; returns how many were `listed` instead: those of buckets near one."""
     last = np.float32(begins.shape[0] - 1)
     for j in range(scores.shape[0]):  # becomes vector code, which look-ups cannot
-        at = (scores[j] - low) * rate + ONE
+        at = (scores[j] * inverses[j] - low) * rate + ONE
         at = at if at > ZERO else ZERO
         ats[j] = np.int32(at if at < last else last)
     n_listed = np.uint64(0)  # unsigned numbers are indices as they are: numba looks at the sign of others
@@ -289,12 +294,14 @@ def _count_certain(scores: Any, begins: Any, low: Any, rate: Any, counts: Any, a
 
 
 @jit
-def _count_listed(scores: Any, begins: Any, lows: Any, highs: Any, counts: Any, ats: Any, listed: Any, n: Any) -> Any:
-    """Count the first n listed scores by two compares; returns how many are still `listed`: those near a threshold."""
+def _count_listed(
+    scores: Any, inverses: Any, begins: Any, lows: Any, highs: Any, counts: Any, ats: Any, listed: Any, n: Any
+) -> Any:  # fmt: skip
+    """Count the first n listed documents by two compares; returns how many are still `listed`: those near a threshold."""
     n_listed = np.uint64(0)
     for i in range(n):
         j = np.uint32(listed[i])
-        score = scores[j]
+        score = scores[j] * inverses[j]
         first = np.uint32(begins[np.uint32(ats[j])]) & np.uint32(MOST_PAIRS)
         second, third = first + np.uint32(1), first + np.uint32(2)
         beaten = first + np.uint32(highs[first] < score) + np.uint32(highs[second] < score)
@@ -315,13 +322,14 @@ def _prefetch_document(judge: Any, j: int) -> None:
 
 
 @jit
-def count_by_buckets(pairs: Any, limits: Any, buckets: Any, judge: Any, bands: Any, near: Any, n: int, room: Any) -> None:
-    """Count the first n documents of `near` against the pairs of a query, whose thresholds `limits` has as scores have them.
+def count_by_buckets(
+    pairs: Any, limits: Any, buckets: Any, judge: Any, bands: Any, row: Any, inverse: Any, n: int, room: Any
+) -> None:
+    """Count the first n documents of a block against the pairs of a query, whose thresholds `limits` has as scores have them.
 
-    `near` are scores, and the documents of the block that have them. `buckets` are the query's entries of a `Buckets` at one
-    size. `bands` are how far a score may be off: whatever it is, and in parts of itself. `room` is what is written to: `counts`
-    uint32 zeros, one more than there are pairs; `lows` and `highs` float32, `COMPARED` + 1 more than there are pairs; `ats` and
-    `listed` (AT_ONCE,) int32.
+    `buckets` are its entries of a `Buckets` at one size. `bands` are how far a score may be off: whatever it is, and in parts of
+    itself. `room` is what is written to: `counts` uint32 zeros, one more than there are pairs; `lows` and `highs` float32,
+    `COMPARED` + 1 more than there are pairs; `ats` and `listed` (AT_ONCE,) int32.
     """
     (begins, low, rate), (counts, lows, highs, ats, listed), (band, part) = buckets, room, bands
     thresholds, rows, placed, _ = pairs
@@ -331,20 +339,20 @@ def count_by_buckets(pairs: Any, limits: Any, buckets: Any, judge: Any, bands: A
         lows[p], highs[p] = limits[p] - off, limits[p] + off
     lows[n_pairs : n_pairs + COMPARED + 1], highs[n_pairs : n_pairs + COMPARED + 1] = INFINITE, INFINITE
     for start in range(0, n, AT_ONCE):
-        scores, documents = near[0][start : min(start + AT_ONCE, n)], near[1][start:]
-        n_listed = _count_certain(scores, begins, low, rate, counts, ats, listed)
-        n_listed = _count_listed(scores, begins, lows, highs, counts, ats, listed, n_listed)
+        scores, inverses = row[start : min(start + AT_ONCE, n)], inverse[start:]
+        n_listed = _count_certain(scores, inverses, begins, low, rate, counts, ats, listed)
+        n_listed = _count_listed(scores, inverses, begins, lows, highs, counts, ats, listed, n_listed)
         for i in range(n_listed):
             first = np.int64(begins[ats[listed[i]]] & np.uint16(MOST_PAIRS))
             prefetch(rows.ctypes.data + first * rows.itemsize)
             prefetch(thresholds.ctypes.data + first * thresholds.itemsize)
         for i in range(n_listed):
             if i + 1 < n_listed:
-                _prefetch_document(judge, np.int64(documents[listed[i + 1]]))
+                _prefetch_document(judge, start + np.int64(listed[i + 1]))
             j = np.int64(listed[i])
+            score = scores[j] * inverses[j]
             first = np.int64(begins[ats[j]] & np.uint16(MOST_PAIRS))
-            off = band + part * np.abs(scores[j])
-            counts[place(pairs, limits, judge, off, np.int64(documents[j]), scores[j], first)] += 1
+            counts[place(pairs, limits, judge, band + part * np.abs(score), start + j, score, first)] += 1
     counts[0] = 0  # those below every threshold
     for p in range(n_pairs):
         placed[p] += counts[p + 1]

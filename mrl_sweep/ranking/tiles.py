@@ -14,12 +14,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numba as nb
-import numpy as np
 from llvmlite import binding, ir
 from numba.extending import intrinsic
 
-from mrl_sweep.ranking.compiled import in_all, jit
-from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, ZERO_SQUARED_NORM
+from mrl_sweep.ranking.compiled import jit
 
 _FEATURES: Final = binding.get_host_cpu_features()
 
@@ -61,6 +59,11 @@ def _tile(*, filtered: bool, wide: bool) -> Any:
         def store(value: Any, address: Any, align: int = 4) -> None:
             builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=align)
 
+        def in_all(number: Any) -> Any:
+            one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+            zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+            return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
+
         cells = [(q, lane) for q in range(TILE_QUERIES) for lane in lanes]
         places = {(q, lane): after(scores, 4 * WIDTH * lane, q, stride) for q, lane in cells}
         begun = {cell: ir.Constant(vector, [0.0] * WIDTH) if wide else load(places[cell], vector) for cell in cells}
@@ -72,7 +75,7 @@ def _tile(*, filtered: bool, wide: bool) -> Any:
         documents = [load(after(x_at, 4 * WIDTH * lane), vector) for lane in lanes]
         after_it = {}
         for q in range(TILE_QUERIES):
-            number = in_all(builder, load(after(y_at, 4 * q), single), vector)
+            number = in_all(load(after(y_at, 4 * q), single))
             for lane in lanes:
                 product = builder.fmul(documents[lane], number, flags=flags)
                 after_it[q, lane] = builder.fadd(before[q, lane], product, flags=flags)
@@ -95,7 +98,7 @@ def _tile(*, filtered: bool, wide: bool) -> Any:
             if filtered or not wide:
                 store(after_it[q, lane], places[q, lane])
         for q in range(TILE_QUERIES if filtered else 0):
-            low, word = in_all(builder, load(after(lows, 4 * q), single), vector), ir.Constant(bits, 0)
+            low, word = in_all(load(after(lows, 4 * q), single)), ir.Constant(bits, 0)
             for lane in lanes:
                 scaled = builder.fmul(after_it[q, lane], load(after(inverse, 4 * WIDTH * lane), vector))
                 above = builder.zext(builder.bitcast(builder.fcmp_ordered(">", scaled, low), ir.IntType(WIDTH)), bits)
@@ -130,38 +133,6 @@ def pack(rows: Any, steps: Any, height: int, length: int, out: Any) -> None:
                 at = begin + j
                 for i in range(width):
                     out[at + i * height] = rows[start + j, first + i] if start + j < n else 0.0
-
-
-@jit
-def inverse_norms(docs: Any, edges: Any, scoring: int, out: Any, largest: Any, zeros: Any) -> int:
-    """out[a, j] = 1 / |docs[j]| at prefix edges[a + 1], rounded to float32 (1 for the dot product, 0 for a zero prefix).
-
-    Beyond the documents it is no number, so that what lies there is above nothing. largest[a] becomes the largest norm of the
-    block at that size, zeros[a] grows by its zero prefixes. Returns the first row that is not finite, or -1.
-    """
-    n, n_sizes = docs.shape[0], edges.shape[0] - 1
-    bad = -1
-    largest[:] = 0.0
-    for a in range(n_sizes):
-        for j in range(n, out.shape[1]):
-            out[a, j] = np.nan
-    for j in range(n):
-        norm2 = 0.0
-        for a in range(n_sizes):
-            part = docs[j, edges[a] : edges[a + 1]]
-            for i in range(part.shape[0]):
-                x = np.float64(part[i])
-                norm2 += x * x
-            norm = np.sqrt(norm2)
-            zeros[a] += norm2 < ZERO_SQUARED_NORM
-            largest[a] = max(largest[a], norm)
-            if scoring:
-                out[a, j] = 1.0 / norm if norm2 >= ZERO_SQUARED_NORM else 0.0
-            else:
-                out[a, j] = 1.0
-        if not norm2 < LARGEST_NORM2 and bad < 0:
-            bad = j
-    return bad
 
 
 @jit

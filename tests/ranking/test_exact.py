@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_vectors import prefix_pass
 from ranking_cases import (
     DIMS,
     assert_best_of_a_full_sort,
     assert_counts_of_a_full_sort,
     assert_longer_list_is_padded,
-    float32_scores,
     full_sort,
     make_case,
 )
@@ -23,7 +21,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import Event, Progress
 from mrl_sweep.execution.threads import LocalThreads
 from mrl_sweep.ranking.exact import RankOptions, rank, rank_in
-from mrl_sweep.ranking.kernel import FINE_SHARE, MachineKernel, judged_share
+from mrl_sweep.ranking.kernel import BLOCK_DOCS, MachineKernel
 from mrl_sweep.ranking.portable import PortableKernel
 from mrl_sweep.ranking.ranked_space import prefixes
 from mrl_sweep.ranking.task import Rotation
@@ -90,27 +88,47 @@ def test_documents_that_grow_longer_than_the_first_are_counted_alike() -> None:
     np.testing.assert_array_equal(got.tied, tied)
 
 
-@pytest.mark.parametrize("similarity", list(Similarity))
-@pytest.mark.parametrize(("n_judged", "fine"), [(2, False), (250, True)])
-def test_the_product_is_fine_where_much_would_have_to_be_judged(similarity: Any, n_judged: int, fine: bool) -> None:
+def test_the_product_becomes_fine_where_the_judge_would_cost_more() -> None:
     rng = np.random.default_rng(0)
-    docs, queries = (1 + 0.1 * rng.standard_normal((n, 64), np.float32) for n in (250, 8))
-    rows = np.concatenate([np.sort(rng.choice(250, n_judged, replace=False)) for _ in queries])
-    qrels = Qrels(np.arange(9) * n_judged, rows, np.ones(len(rows), np.int64))
-    options = RankOptions(kernel=MachineKernel(), similarity=similarity)
-    targets = prefix_pass(Vectors((docs,)), queries, qrels, (64,), options).task.targets
-    scores = float32_scores(docs, queries, 64, similarity == Similarity.COSINE)
-    length = 1.0 if similarity == Similarity.COSINE else np.linalg.norm(docs, axis=1).max() * np.linalg.norm(queries, axis=1)
-    apart = np.abs(scores[:, :, None] - scores[np.arange(8)[:, None], rows.reshape(8, -1)][:, None]).min(axis=2)
-    by_hand = (apart <= np.broadcast_to(targets.bands[0] * length, 8)[:, None]).mean()
-    assert judged_share(targets, docs) == pytest.approx(by_hand, abs=0.004)
-    assert (by_hand > FINE_SHARE) == fine
-    got, whole = (
-        rank(Vectors((docs,)), queries, qrels, (64,), RankOptions(kernel=kernel, similarity=similarity))
-        for kernel in (MachineKernel(), PortableKernel())
-    )
-    np.testing.assert_array_equal(got.above, whole.above)
-    np.testing.assert_array_equal(got.tied, whole.tied)
+    docs, queries = 1 + 0.1 * rng.standard_normal((3000, 64), np.float32), 1 + 0.1 * rng.standard_normal((8, 64), np.float32)
+    changed = {}
+    for n_judged in (10, 2500):
+        rows = np.concatenate([rng.choice(3000, n_judged, replace=False) for _ in queries])
+        qrels = Qrels(np.arange(9) * n_judged, rows, np.ones(len(rows), np.int64))
+        kernel = MachineKernel()
+        got = rank(Vectors((docs,)), queries, qrels, (64,), RankOptions(kernel=kernel, shard_bytes=256_000))
+        whole = rank(Vectors((docs,)), queries, qrels, (64,), RankOptions(kernel=PortableKernel()))
+        np.testing.assert_array_equal(got.above, whole.above)
+        np.testing.assert_array_equal(got.tied, whole.tied)
+        changed[n_judged] = kernel.is_fine
+    assert changed == {10: False, 2500: True}
+
+
+def test_the_first_block_decides_what_the_rest_of_its_shard_is_multiplied_with() -> None:
+    """A large shard was judged to its end before the product became fine: a third of a small corpus on two threads."""
+    rng = np.random.default_rng(0)
+    docs, queries = (1 + 0.1 * rng.standard_normal((n, 64), np.float32) for n in (3000, 8))
+    rows = np.concatenate([rng.choice(3000, 2500, replace=False) for _ in queries])
+    counted = []
+
+    class Watched(MachineKernel):
+        def _tally(self, targets: Any, tally: Any, docs: Any, first_row: int) -> int:
+            counted.append((first_row, len(docs), self.is_fine))
+            return super()._tally(targets, tally, docs, first_row)
+
+    qrels = Qrels(np.arange(9) * 2500, rows, np.ones(len(rows), np.int64))
+    rank(Vectors((docs,)), queries, qrels, (64,), RankOptions(kernel=Watched()))
+    assert counted == [(0, BLOCK_DOCS, False), (BLOCK_DOCS, 3000 - BLOCK_DOCS, True)]
+
+
+def test_judging_the_first_documents_does_not_make_the_product_fine() -> None:
+    """They are judged whatever the product is; counted as a cost of sgemm, they made a pass of many sizes a third slower."""
+    rng = np.random.default_rng(3)
+    docs, queries = (rng.standard_normal((n, 64)).astype(np.float32) for n in (1500, 8))
+    qrels = Qrels(np.arange(9), rng.integers(0, 1500, 8), np.ones(8, np.int64))
+    kernel = MachineKernel()
+    rank(Vectors((docs,)), queries, qrels, tuple(range(2, 65, 2)), RankOptions(depth=50, kernel=kernel))
+    assert not kernel.is_fine
 
 
 def test_workers_that_share_a_floor_keep_the_best_of_all() -> None:

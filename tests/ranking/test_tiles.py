@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mrl_sweep.ranking.block import FINE_COLUMNS, FINE_SUM
 from mrl_sweep.ranking.compiled import LANES, count_among, jit
-from mrl_sweep.ranking.kernel import FINE_COLUMNS, FINE_SUM, PADDING, STEP_COLUMNS
+from mrl_sweep.ranking.kernel import PADDING, STEP_COLUMNS
 from mrl_sweep.ranking.pass_plan import steps_of
 from mrl_sweep.ranking.tiles import TILE_DOCS, TILE_QUERIES, add_step, pack
 
@@ -64,16 +65,24 @@ def test_sums_are_as_near_as_is_allowed_for_and_bits_say_what_lies_above(
 
 
 @jit
-def counted(scores: Any, n: int, thresholds: Any, first: int, band: Any, bar: Any, out: Any) -> None:
-    count_among(scores, n, thresholds, first, band, bar, out)
+def counted(near: Any, row: Any, inverse: Any, thresholds: Any, first: int, band: Any, bar: Any, out: Any) -> None:
+    count_among(near, near.shape[0], row, inverse, thresholds, first, band, bar, out)
 
 
-@given(seed=st.integers(0, 2**16), n=st.integers(1, 100))
-def test_scores_are_compared_with_fifteen_thresholds_and_a_bar(seed: int, n: int) -> None:
+@given(seed=st.integers(0, 2**16), n_words=st.integers(1, 4), share=st.floats(0, 1))
+def test_documents_near_are_compared_with_fifteen_thresholds_and_a_bar(seed: int, n_words: int, share: float) -> None:
     rng = np.random.default_rng(seed)
-    scores, thresholds = rng.random(2 * n + 4, np.float32), np.sort(rng.random(40, np.float32))
-    band, bar, out = np.float32(0.01), np.float32(0.7), np.empty((2, 16), np.float32)
-    counted(scores, 2 * n, thresholds, 9, band, bar, out)
+    row, inverse = rng.random((2, n_words * LANES), np.float32)
+    chosen = rng.random(len(row)) < share
+    near = np.packbits(chosen, bitorder="little").view(np.uint64)
+    thresholds, band, bar, out = (
+        np.sort(rng.random(40, np.float32)),
+        np.float32(0.01),
+        np.float32(0.7),
+        np.empty((2, 16), np.float32),
+    )
+    counted(near, row, inverse, thresholds, 9, band, bar, out)
+    scores = (row * inverse)[chosen]
     for edge, counts in ((thresholds - band, out[0]), (thresholds + band, out[1])):
-        assert counts[:15].tolist() == [(scores[: 2 * n] > limit).sum() for limit in edge[9:24]]
-        assert counts[15] == (scores[: 2 * n] > bar).sum()
+        assert counts[:15].tolist() == [(scores > limit).sum() for limit in edge[9:24]]
+        assert counts[15] == (scores > bar).sum()
