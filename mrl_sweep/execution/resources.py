@@ -213,9 +213,16 @@ def open_devices(device: str, n_threads: int) -> Kernel:
     return kernels[0] if len(kernels) == 1 or not isinstance(kernels[0], StreamKernel) else SeveralDevices(kernels)
 
 
-def faster(work: RankInputs, processor: Kernel, n_threads: int, on_event: OnEvent, rate: Rate | None = None) -> Kernel:
+def faster(
+    work: RankInputs,
+    processor: Kernel,
+    n_threads: int,
+    on_event: OnEvent,
+    rate: Rate | None = None,
+    least_operations: float = LEAST_OPERATIONS,
+) -> Kernel:
     """The processor's kernel, or that of this machine's GPUs where they were measured to be done earlier."""
-    if 2 * work.n_scores * work.vectors.dim < LEAST_OPERATIONS:
+    if 2 * work.n_scores * work.vectors.dim < least_operations:
         return processor
     rate = rate or partial(scores_a_second, work)
     processor_s = work.n_scores / rate(processor, LocalThreads(n_threads), PROCESSOR_DOCS * n_threads)

@@ -33,7 +33,7 @@ COSTLY_S: Final = 0.25
 
 _FACTS: Final = "model-"
 _MOST_SLICES: Final = 256
-_ROWS_A_SLICE: Final = 4096
+ROWS_A_SLICE: Final = 4096
 """Of so many rows each there may be more slices: an order would be eight bytes a document, which travel to every worker."""
 
 _ROW: Final = 0xFFFFFFFF
@@ -102,12 +102,12 @@ class Space:
             out[places] = self.shards[serial].flags[locations[places] & _ROW]
         return out
 
-    def vectors(self, locations: IntArray) -> Vectors:
+    def vectors(self, locations: IntArray, rows_a_slice: int = ROWS_A_SLICE) -> Vectors:
         """The rows at these locations, memory-mapped; without an `order` wherever a few slices of the shards give theirs."""
         if not len(locations):
             return Vectors(parts=(np.empty((0, self.kind.dim), self._dtype),))
         cuts = np.flatnonzero(np.diff(locations) != 1) + 1
-        if len(cuts) < max(_MOST_SLICES, len(locations) // _ROWS_A_SLICE):
+        if len(cuts) < max(_MOST_SLICES, len(locations) // rows_a_slice):
             begins, ends = locations[np.r_[0, cuts]], locations[np.r_[cuts - 1, -1]] + 1
             pairs = zip(begins.tolist(), ends.tolist(), strict=True)
             return Vectors(parts=tuple(self._mapped(a >> 32)[a & _ROW : b - (a >> 32 << 32)] for a, b in pairs))

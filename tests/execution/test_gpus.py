@@ -43,13 +43,6 @@ def work(n_docs: int = 1000, n_queries: int = 100) -> RankInputs:
     return RankInputs(vectors=Vectors((docs,)), qrels=qrels, n_sizes=3, depth=5)
 
 
-@pytest.fixture
-def all_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However little work there is."""
-    monkeypatch.setattr(resources, "LEAST_OPERATIONS", 0.0)
-
-
-@pytest.mark.usefixtures("all_is_tried")
 @pytest.mark.parametrize(
     ("processor", "device", "opened", "chosen", "note"),
     [
@@ -71,7 +64,7 @@ def test_the_gpu_is_chosen_where_it_was_measured_to_be_faster(
     monkeypatch.setattr(resources, "open_devices", open_device)
     said: list[Any] = []
     rates = {"numpy": processor, "triton": device}
-    kernel = faster(work(), PortableKernel(), 2, said.append, lambda one, *_: rates[one.name])
+    kernel = faster(work(), PortableKernel(), 2, said.append, lambda one, *_: rates[one.name], least_operations=0)
     assert (kernel.name, len(tried)) == (chosen, opened)
     assert [isinstance(event, Note) for event in said] == [True] * (note is not None)
     assert note is None or note in said[0].text
@@ -82,11 +75,10 @@ def test_for_little_work_nothing_is_tried() -> None:
     assert faster(work(), processor, 1, lambda _: None, lambda *_: pytest.fail("tried")) is processor
 
 
-@pytest.mark.usefixtures("all_is_tried")
 def test_a_gpu_that_cannot_rank_leaves_the_work_to_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "open_devices", lambda *_: PortableKernel())
     processor = PortableKernel()
-    assert faster(work(), processor, 1, lambda _: None, lambda *_: 1.0) is processor
+    assert faster(work(), processor, 1, lambda _: None, lambda *_: 1.0, least_operations=0) is processor
 
 
 def test_a_trial_ranks_a_part_of_the_work() -> None:

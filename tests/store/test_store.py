@@ -138,7 +138,7 @@ def test_vectors_come_in_the_order_asked_for(tmp_path: Path, asked: str) -> None
     assert np.array_equal(vectors.read(0, len(asked)), vectors_of(list(asked)) if asked else np.empty((0, 8)))
 
 
-def test_many_scattered_rows_are_read_through_an_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_scattered_rows_are_read_through_an_order(tmp_path: Path) -> None:
     texts = [str(i) for i in range(1200)]
     for i in range(0, 1200, 400):
         stored(tmp_path, texts[i : i + 400])
@@ -148,8 +148,7 @@ def test_many_scattered_rows_are_read_through_an_order(tmp_path: Path, monkeypat
     assert vectors.order is not None
     assert np.array_equal(vectors.read(0, 1200), vectors_of(asked))
     assert np.array_equal(vectors.take([1199, 0, 600]), vectors_of([asked[1199], asked[0], asked[600]]))
-    monkeypatch.setattr("mrl_sweep.store.space._ROWS_A_SLICE", 1)  # so that none of the slices is too short
-    slices = space.vectors(space.find(text_digests(asked)))
+    slices = space.vectors(space.find(text_digests(asked)), rows_a_slice=1)  # none of them is too short then
     assert (slices.order, slices.read(0, 1200).tobytes()) == (None, vectors_of(asked).tobytes())
 
 
