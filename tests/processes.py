@@ -1,9 +1,15 @@
-"""Processes of this machine, as Linux shows them."""
+"""Processes of this machine, as Linux shows them, and what they are started with."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
+
+
+def unmeasured() -> dict[str, str]:
+    """The environment without what has a started program count its coverage: that imports more than the program does."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 def of_session(session: int) -> dict[int, str]:

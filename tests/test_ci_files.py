@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from processes import unmeasured
 from readme_parts import ROOT, command_of, small_corpus
 
 from mrl_sweep.report.render.ci import MARKER
@@ -167,7 +168,9 @@ print(*sorted({owner for name in list(sys.modules) for owner in owners.get(name.
 def test_a_finished_run_is_judged_with_these_alone(kind: str, tmp_path: Path, made_run: MadeRun) -> None:
     run = str(made_run({64: [0] * 400, 32: [0] * 399 + [1]}))
     call = [sys.executable, "-c", LOADED, "gate", run, "--dim", "32", "--baseline", run, "--format", kind]
-    done = subprocess.run([*call, "--output", str(tmp_path / "out")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*call, "--output", str(tmp_path / "out")], env=unmeasured(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     loaded = set(done.stderr.splitlines()[-1].split())
     assert {"numpy", "typer"} <= loaded

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 from made_vectors import judgments_of, steep, write_collection
+from processes import unmeasured
 
 import mrl_sweep
 from mrl_sweep import api
@@ -160,7 +161,7 @@ def test_a_run_on_stored_texts_embeds_nothing_and_imports_nothing_that_it_can_do
 
     def run() -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", script, *argv]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300)
+        return subprocess.run(command, cwd=tmp_path, env=unmeasured(), capture_output=True, text=True, check=True, timeout=300)
 
     run()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.arrow")}

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+from processes import unmeasured
 
 from mrl_sweep import cli
 from mrl_sweep.__main__ import start
@@ -266,5 +267,6 @@ def test_the_first_help_page_needs_no_parser() -> None:
         capture_output=True,
         text=True,
         check=True,
+        env=unmeasured(),
     )
     assert done.stdout.splitlines()[-1] == "[]"
