@@ -43,7 +43,7 @@ EXIT_CODES: Final = {Status.PASS: 0, Status.FAIL: 1, Status.INCONCLUSIVE: 4}
 
 
 class GateAnswer(NamedTuple):
-    """One thing the gate looked at, and what came of it."""
+    """The status of one thing that the gate tested, and a sentence on it."""
 
     status: Status
     sentence: str
@@ -54,7 +54,7 @@ _OF_ANY_CALL: Final = frozenset({"run.format", "run.output", "run.strict", "run.
 
 
 def gate_settings(config: SweepConfig, runs: Collection[str]) -> SweepConfig:
-    """Gives the settings of a gate: strict unless they say otherwise. `runs` are finished; without them, they come first.
+    """Gives the settings of a gate: strict unless they say otherwise. `runs` are finished; without any, they are run first.
 
     Raises InputError for an option that only a new run could follow (to ignore it would answer another question), for a
     baseline beside several collections, and for an option that needs a baseline where none is given.
@@ -76,7 +76,7 @@ def gate_settings(config: SweepConfig, runs: Collection[str]) -> SweepConfig:
 def gate_each(config: SweepConfig, runs: Mapping[str, Path], on_event: OnEvent = ignore) -> Mapping[str, Report]:
     """Gives the reports with the gate's answer, by name: of finished runs, or of the configured collections, which are run first.
 
-    Raises what `decide_gate`, `reopen` and `run_each` raise; a baseline that cannot be read, before anything is run.
+    Raises what `decide_gate`, `reopen` and `run_each` raise; for a baseline that cannot be read, before anything is run.
     """
     path, baseline = config.gate.baseline, None
     if path is not None and (path.exists() or not config.gate.baseline_optional):
@@ -85,7 +85,7 @@ def gate_each(config: SweepConfig, runs: Mapping[str, Path], on_event: OnEvent =
         on_event(Note(f"no baseline at {path} yet: nothing to compare with"))
     folders = dict(runs)
     if not folders:
-        from mrl_sweep.pipeline.run import run_each  # a gate on a finished run does without
+        from mrl_sweep.pipeline.run import run_each  # a gate on a finished run does not need it
 
         folders = {name: report.folder for name, report in run_each(config, on_event).items() if report.folder}
     reports = {}
@@ -113,7 +113,8 @@ def decide_gate(run: EarlierRun, config: SweepConfig, baseline: EarlierRun | Non
     row = answer(config.gate, findings, question=question.words, configuration=named)
     before = {one.message for one in baseline.report.warnings} if baseline is not None else set()
     row = replace(row, unchanged=tuple(one.message for one in run.report.warnings if one.message in before))
-    return with_advice(replace(run.report, gate=row, slices=_slices(run.report, judged)), judged)
+    warned = config.gate.on_inconclusive is OnInconclusive.WARN
+    return with_advice(replace(run.report, gate=row, slices=_slices(run.report, judged)), judged, warned=warned)
 
 
 def refuse_exclusions(report: Report, *, allowed: Sequence[str] = ()) -> None:
@@ -134,14 +135,14 @@ def refuse_exclusions(report: Report, *, allowed: Sequence[str] = ()) -> None:
 
 
 def answer(ask: GateTable, answers: Sequence[GateAnswer], *, question: str, configuration: Configuration) -> GateRow:
-    """Puts all answers together as one, with the exit code that follows; an open question may be let through."""
+    """Joins all answers in one, with the exit code that follows: 0 for an open question that `on_inconclusive` lets through."""
     status = Status.of_all(one.status for one in answers)
     let_through = status is Status.INCONCLUSIVE and ask.on_inconclusive is not OnInconclusive.FAIL
     return gate_row(question, configuration, answers, exit_code=0 if let_through else EXIT_CODES[status])
 
 
 class GateQuestion(NamedTuple):
-    """What the gate asked in words, the configuration that it is about, and what was found."""
+    """The gate's question in words, the configuration that it is about, and the answer as `finding`."""
 
     finding: GateAnswer
     words: str
@@ -149,11 +150,12 @@ class GateQuestion(NamedTuple):
 
 
 def ask_size(ask: GateTable, run: EarlierRun, deployed: int | None = None) -> GateQuestion:
-    """The question of size or bytes, answered.
+    """Answers the gate's question of size or bytes.
 
     What is named with `dim` or `config`, or else the size that is `deployed`, is one test at full alpha. Up to `max_dim` the
     walk starts at the largest size that is allowed, and up to `max_bytes` the paths do: what lies above is not in question, so
-    it costs no evidence. Raises InputError for what was not ranked.
+    it costs no evidence. Without all of these the run's verdict answers. Raises InputError for two questions at once, and for
+    what was not ranked.
     """
     given = {"--dim": ask.dim, "--max-dim": ask.max_dim, "--max-bytes": ask.max_bytes, "--config": ask.config}
     named = [option for option, value in given.items() if value is not None]
@@ -179,7 +181,7 @@ def _ask_configuration(named: Configuration, run: EarlierRun) -> GateQuestion:
 
 
 def _ask_sizes(max_dim: int, sizes: Sequence[Configuration], run: EarlierRun) -> GateQuestion:
-    """Whether some size up to `max_dim` is acceptable."""
+    """Tests whether some size up to `max_dim` is acceptable. Raises InputError where none was ranked."""
     allowed = [c for c in sizes if c.dim <= max_dim]
     if not allowed:
         raise InputError(
@@ -196,7 +198,7 @@ def _ask_sizes(max_dim: int, sizes: Sequence[Configuration], run: EarlierRun) ->
 
 
 def _ask_bytes(max_bytes: int, run: EarlierRun) -> GateQuestion:
-    """Whether some configuration of at most `max_bytes` a vector in memory is proven, by the paths through those alone."""
+    """Tests whether some configuration of at most `max_bytes` a vector in memory is proven, by the paths through those alone."""
     question, full = f"is any configuration of at most {max_bytes:,} bytes a vector proven?", full_size(run.scores.candidates)
     cells = grid_bytes(run.scores.candidates, Basis.PREFIX)
     allowed = {c: size for c, size in cells.items() if size <= max_bytes}
@@ -232,7 +234,10 @@ def ask_baseline(run: EarlierRun, before: EarlierRun, named: Configuration, *, m
 
 
 def judge_declared(run: EarlierRun, config: SweepConfig, named: Configuration) -> tuple[SliceRow, ...]:
-    """Judges each declared slice by its margin, `slice_retain`, at this configuration; none where no margin was given."""
+    """Judges each declared slice by its margin, `slice_retain`, at this configuration; none where no margin was given.
+
+    Raises InputError where neither the settings nor the run name a slice's field.
+    """
     retain = config.slices.slice_retain
     if retain is None:
         return ()
@@ -244,8 +249,8 @@ def judge_declared(run: EarlierRun, config: SweepConfig, named: Configuration) -
     return judge_slices(searched, alpha=run.policy.alpha)
 
 
-def with_advice(report: Report, judged: Sequence[SliceRow]) -> Report:
-    """The report with a warning for what the gate let through: an open question, and slices that are not proven."""
+def with_advice(report: Report, judged: Sequence[SliceRow], *, warned: bool) -> Report:
+    """Adds warnings for slices not proven or hardly tested; where `warned`, for an open question that the gate let through."""
     advice = []
     unproven = [f"{row.field}={row.value}" for row in judged if row.verdict == Outcome.INCONCLUSIVE]
     if unproven:
@@ -256,7 +261,7 @@ def with_advice(report: Report, judged: Sequence[SliceRow]) -> Report:
         message = f"slices of so few queries could hardly have failed: {first_offenders(blunt)}"
         advice.append(Advice("slices-hardly-tested", message, "judge more queries of these slices"))
     row = report.gate
-    if row is not None and row.status == Status.INCONCLUSIVE and row.exit_code == 0:
+    if warned and row is not None and row.status == Status.INCONCLUSIVE and row.exit_code == 0:
         message = f"the gate let an open question through: {row.sentence}"
         advice.append(Advice("gate-inconclusive", message, "--on-inconclusive fail stops there"))
     return replace(report, warnings=(*report.warnings, *advice))
@@ -274,7 +279,7 @@ def _hardly_tested(row: SliceRow) -> str | None:
 
 
 def _slices(report: Report, judged: Sequence[SliceRow]) -> tuple[SliceRow, ...]:
-    """The report's rows, those of the declared slices now with what came of them."""
+    """Returns the report's rows of slices, with those that the gate judged in place of the same fields and size."""
     judged_fields = {(row.field, row.dim) for row in judged}
     return (*judged, *(row for row in report.slices if (row.field, row.dim) not in judged_fields))
 
@@ -287,7 +292,7 @@ def _slice_words(row: SliceRow, policy: Policy) -> str:
 
 
 def verdict_words(verdict: Verdict) -> str:
-    """The verdict of a walk, as the gate's answer."""
+    """Words the verdict of a walk as the gate's answer."""
     if verdict.status is Status.PASS:
         return f"{verdict.dimension} dimensions are acceptable."
     stopped = verdict.judgements[1] if len(verdict.judgements) > 1 else None
@@ -316,7 +321,7 @@ def _finding(judgement: Judgement, policy: Policy) -> GateAnswer:
 
 
 def _measured(text: str, run: EarlierRun) -> Configuration:
-    """The configuration that is named; InputError where the run did not measure it."""
+    """Parses the configuration that is named. Raises InputError where the run did not measure it."""
     try:
         named = Configuration.parse(text)
         named = replace(named, precision=FLOAT32 if named.precision == FLOAT32 else parse_precision(named.precision))

@@ -63,7 +63,7 @@ class ExecutorName(StrEnum):
 
 
 class OnInconclusive(StrEnum):
-    """What the gate does where the queries cannot tell: end with code 4, pass and say so, or pass."""
+    """What the gate does where the queries cannot tell: exit with code 4, pass with a warning, or pass."""
 
     FAIL = "fail"
     WARN = "warn"
@@ -110,7 +110,7 @@ class CollectionTable(SettingsTable, panel="Collection"):
 
 @record(kw_only=True, slots=False)
 class ModelTable(SettingsTable, panel="Model"):
-    """[model]: what makes the vectors, as the providers mean it."""
+    """[model]: the models of documents and queries, and the options that their providers take."""
 
     name: str | None = setting(
         "--model",

@@ -63,6 +63,15 @@ def test_the_exit_code_is_the_answer(command: Command, run: Path, argv: list[str
     assert (done.returncode, gate["exit_code"], done.stderr) == (code, code, "")
 
 
+@pytest.mark.parametrize(("how", "codes"), [("warn", ["gate-inconclusive"]), ("pass", [])])
+def test_an_open_question_that_passes_is_warned_of_where_that_is_wanted(
+    command: Command, run: Path, how: str, codes: list[str]
+) -> None:
+    done = command("gate", str(run), "--dim", "96", "--on-inconclusive", how, "--format", "json")
+    codes_of = [warning["code"] for warning in json.loads(done.stdout)["warnings"]]
+    assert [code for code in codes_of if code.startswith("gate-")] == codes
+
+
 @pytest.mark.parametrize("kind", ["text", "json", "markdown", "html", "github", "junit"])
 @pytest.mark.parametrize(("dim", "code"), [("128", 0), ("64", 1), ("96", 4)])
 def test_the_exit_code_does_not_depend_on_the_format(command: Command, run: Path, kind: str, dim: str, code: int) -> None:
