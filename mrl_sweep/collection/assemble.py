@@ -17,7 +17,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.record import record
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries, distinct
-from mrl_sweep.words import first_offenders, printable
+from mrl_sweep.words import first_offenders, plural, printable
 
 Place = Callable[[int], str]
 
@@ -26,9 +26,9 @@ Place = Callable[[int], str]
 class Parts:
     """Holds what a loader reads. Labels name files in messages; `*_place` turn a line or row number into `file:line`.
 
-    `queries` None: there are none, which only a label-free reading accepts; that never looks at `judgments`.
+    `queries` is None where there are none, which only a label-free reading accepts; that reading never looks at `judgments`.
 
-    `facts` of the loader's own (files, sizes); `hint` says what to try when judged queries are unknown (another split?).
+    `facts` holds the loader's own (files, sizes); `hint` says what to try when judged queries are unknown (another split?).
     """
 
     name: str
@@ -46,9 +46,9 @@ class Parts:
 
 
 def assemble(parts: Parts, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
-    """Checks the parts and puts them together; label-free, every query counts, or documents serve as such.
+    """Checks the parts and puts them together; label-free, every query counts, or documents serve as queries.
 
-    Small files come first, so that a fault in them is reported before a large corpus is read.
+    Small files come first, so that a fault in them is reported before a large corpus is read. Raises InputError.
     """
     judgments = None if options.label_free else gather(parts.judgments, parts.judgments_label, parts.judgments_place)
     checked: list[Query] = []
@@ -106,9 +106,9 @@ def _corpus(documents: Source, options: LoadOptions, on_event: OnEvent) -> Corpu
 
 
 def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> None:
-    """Refuses, where reading is strict, what was set aside but for queries of other splits, and empty or broken texts."""
+    """Refuses, where reading is strict, what was set aside (but for queries of other splits), and empty or broken texts."""
     reasons = [
-        f"{count:,} {reason.replace('_', ' ')}" for reason, count in excluded.items() if reason != "queries_without_judgments"
+        _counted(count, reason.replace("_", " ")) for reason, count in excluded.items() if reason != "queries_without_judgments"
     ]
     empty = [printable(name) for name, text in zip(queries.ids, queries.texts, strict=True) if not text.strip()]
     named = (
@@ -116,11 +116,16 @@ def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> No
         ("documents with half a character", _names(corpus, corpus.halves), len(corpus.halves)),
         ("queries without text", empty, len(empty)),
     )
-    reasons += [f"{count:,} {what} ({first_offenders(names, count)})" for what, names, count in named if count]
+    reasons += [f"{_counted(count, what)} ({first_offenders(names, count)})" for what, names, count in named if count]
     if reasons:
         raise InputError(
             f"strict: {', '.join(reasons)}", "mend the collection, or leave strict mode to go on with these counted in the report"
         )
+
+
+def _counted(count: int, what: str) -> str:
+    """Writes `1 query without text`, `2 queries without text`."""
+    return plural(count, what.replace("queries", "query").replace("documents", "document"), what)
 
 
 def _names(corpus: Corpus, rows: IntArray) -> list[str]:

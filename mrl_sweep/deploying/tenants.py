@@ -1,4 +1,4 @@
-"""What each service may spend: the best configuration within a budget, and several services on one plan, each with its slice."""
+"""Budgets and tenants: the best configuration within a budget, and several services on one plan, each with its slice."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Budget:
     size_bytes: int | None = None
 
     def holds(self, finding: Finding) -> bool:
-        """Whether it is measured to be within; what was not measured is not within a limit."""
+        """Tells whether the finding is measured to be within every limit; what was not measured is not within one."""
         return _within(finding.cost.p99_ms, self.p99_ms) and _within(finding.cost.index_bytes, self.size_bytes)
 
 
 @record
 class Choice:
-    """A choice is the best acceptable of the `within` configurations that a budget holds; None has its reason."""
+    """A choice is the best acceptable of the `within` configurations that a budget holds; `reason` says why `best` is None."""
 
     best: Finding | None
     within: int
@@ -62,7 +62,7 @@ def choose_within(findings: Iterable[Finding], budget: Budget, measure: Measure)
 def pareto_front(
     points: Iterable[Point], cost: Callable[[Point], float | None], quality: Callable[[Point], float]
 ) -> tuple[Point, ...]:
-    """Keeps the points that no other beats, cheapest first, each better than all cheaper ones; of equals the first."""
+    """Keeps the priced points that no other beats, cheapest first, each better than all cheaper ones; of equals the first."""
     priced = [(price, point) for point in points if (price := cost(point)) is not None]
     front: list[Point] = []
     for _, point in sorted(priced, key=lambda pair: (pair[0], -quality(pair[1]))):
@@ -101,7 +101,9 @@ class Tenant:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`NAME ms=20 gib=4 recall=95% qps=200 slice=FIELD:VALUE`. Raises InputError for anything else."""
+        """Reads `NAME ms=20 gib=4 recall=95% qps=200 slice=FIELD:VALUE`. Raises InputError for anything else behind the name."""
+        if not text.strip():
+            raise InputError("a tenant has no name", FORMS)
         name, *words = text.split()
         given: dict[str, Any] = {}
         for word in words:
@@ -137,7 +139,7 @@ class TenantRow:
 
 
 JudgeSlice = Callable[[Tenant, Sequence[PlanRow]], tuple[list[Judgement], int]]
-"""The rows judged on the tenant's slice together, so that the error rate is that of all; and how many queries it has."""
+"""Judges the rows on the tenant's slice together, so that alpha covers all of them, and counts the slice's queries."""
 
 
 def tenant_row(tenant: Tenant, plan: Plan, judge_slice: JudgeSlice, measure: Measure, retain: float) -> TenantRow:
@@ -175,4 +177,4 @@ _LIMITS: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "qps": ("queries_per_second", parse_above_zero),
     "slice": ("slice", _slice),
 }
-"""What a limit is called, the field that it fills, and how its value is read."""
+"""By the name of a limit: the field that it fills, and the reader of its value."""

@@ -49,6 +49,11 @@ def test_what_is_no_limit_is_refused(text: str, told: str) -> None:
         Tenant.parse(text)
 
 
+def test_a_tenant_has_a_name() -> None:
+    with pytest.raises(InputError, match="a tenant has no name"):
+        Tenant.parse(" ")
+
+
 @pytest.fixture
 def run(made_run: MadeRun) -> Path:
     """128 keeps everything for everyone; 64 keeps it for English, and puts nine documents before each German answer."""

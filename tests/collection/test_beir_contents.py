@@ -65,7 +65,7 @@ def test_row_12_missing_documents_stay_in_the_judgments_when_counted(folder: Fol
         "2 of 4 judgments are of documents that are not in the corpus: they count as never found"
     ]
     strict = LoadOptions(missing_docs=MissingDocs.COUNT, strict=True)
-    assert refused(path, strict).message == "strict: 1 missing documents"
+    assert refused(path, strict).message == "strict: 1 missing document"
 
 
 def test_row_12_a_corpus_without_any_judged_document_is_never_evaluated(folder: Folder) -> None:
@@ -96,7 +96,7 @@ def test_row_14_a_query_without_a_relevant_document_is_set_aside_and_counted(fol
     collection = load(path)
     assert judged(collection) == {"q2": {"d2": 1}}
     assert collection.excluded == {"queries_without_relevant": 1}
-    assert refused(path, STRICT).message == "strict: 1 queries without relevant"
+    assert refused(path, STRICT).message == "strict: 1 query without relevant"
 
 
 def test_row_14_or_kept_as_zero(folder: Folder) -> None:
@@ -172,7 +172,7 @@ def test_row_19_empty_queries_are_counted_and_named(folder: Folder) -> None:
     path = folder(queries=[{"_id": "q1", "text": " "}, {"_id": "q2", "text": "b"}], qrels="q1\td1\t1\nq2\td1\t1\n")
     (remark,) = load(path).warnings
     assert remark.message == "1 query has no text: q1"
-    assert refused(path, STRICT).message == "strict: 1 queries without text (q1)"
+    assert refused(path, STRICT).message == "strict: 1 query without text (q1)"
 
 
 # Row 21
@@ -192,7 +192,7 @@ def test_row_66_a_text_with_half_a_character_is_named_and_the_others_go_on(folde
     assert (
         message
         == {
-            "corpus": "strict: 1 documents with half a character (q2)",
+            "corpus": "strict: 1 document with half a character (q2)",
             "queries": f"strict: {path / 'queries.jsonl'}:2: query q2: its text holds half a character",
         }[name]
     )

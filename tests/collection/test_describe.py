@@ -42,7 +42,7 @@ def test_rows_are_for_people(folder: Folder) -> None:
     assert rows["judgments"] == "4 (grades: 1 x 2, 2 x 1, 1 x 0)"
     assert rows["judged but missing"] == "1 (25.0%)"
     assert rows["missing documents"] == "1 set aside"
-    assert rows["slice kind"] == "wet 1; 1 queries without"
+    assert rows["slice kind"] == "wet 1; 1 query without"
 
 
 def test_values_of_slices_are_counted_most_frequent_first() -> None:

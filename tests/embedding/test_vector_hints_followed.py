@@ -198,7 +198,7 @@ CASES = {
         written(docs_ids_txt="d0\nd1\nd2\n"),
     ),
     "too few ids": Case(
-        {"docs.npy": npy(DOCS), "docs.ids.txt": "d0\n"}, "has 1 lines", "one id a line", written(docs_ids_txt="d0\nd1\nd2\n")
+        {"docs.npy": npy(DOCS), "docs.ids.txt": "d0\n"}, "has 1 line", "one id a line", written(docs_ids_txt="d0\nd1\nd2\n")
     ),
     "names for rows without": Case(
         {"docs.npy": npy(DOCS)}, "no columns to name", r"leave \?id= and \?vector= out", plain, "?id=x"

@@ -145,7 +145,7 @@ ALTER = "ALTER TABLE shelf.items"
         (
             f"{ALTER} DROP CONSTRAINT items_pkey; INSERT INTO shelf.items SELECT * FROM shelf.items WHERE id = 'd1'",
             "shelf.items",
-            "ids occur more than once",
+            "1 id occurs more than once",
         ),
         (
             f"{ALTER} ALTER embedding TYPE vector; UPDATE shelf.items SET embedding = '[1,2]' WHERE id = 'd4'",

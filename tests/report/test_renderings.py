@@ -288,7 +288,7 @@ def test_a_comment_holds_every_section_where_all_are_asked_for(sketch: Report) -
 
 
 def test_a_notebook_shows_five_lines_or_the_answer_with_its_table(sketch: Report, hostile: Report) -> None:
-    assert repr(sketch).splitlines()[0] == "<Report: pass; 10 configurations, 648 queries, 1 warnings"
+    assert repr(sketch).splitlines()[0] == "<Report: pass; 10 configurations, 648 queries, 1 warning"
     assert len(repr(sketch).splitlines()) <= 5
     page = Page(hostile._repr_html_())
     assert page.tags <= {"div", "p", "table", "thead", "tbody", "tr", "th", "td"}

@@ -235,7 +235,7 @@ def test_losing_queries_are_named_with_the_documents_that_moved(sketch: Report) 
     item = section.items[0]
     assert item.text.startswith("1.00 -> 0.25  why why")
     assert item.text.endswith("… [q2]")
-    assert item.details == ("left: Five [d5] (grade 2)", "came in: Six [d6] (grade 0); d7 [d7]; 2 more")
+    assert item.details == ("left: Five [d5] (grade 2)", "came in: Six [d6] (grade 0); [d7]; 2 more")
 
 
 def test_an_index_that_is_not_certified_lies_on_no_front(sketch: Report) -> None:

@@ -1,4 +1,4 @@
-"""Who loses: slices of the queries that keep less than the others, and the queries that lose most."""
+"""Sections on losses: slices of the queries that keep less than the others, and the queries that lose most."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def slices(report: Report, *, whole: bool = False) -> Section | None:
 
 
 def every_slice(report: Report) -> Table | None:
-    """Shows all slices at all sizes."""
+    """Shows all slices at all sizes; None where there are none."""
     if not report.slices:
         return None
     column = ColumnsOf(report.slices)
@@ -180,14 +180,14 @@ def losers(report: Report) -> Section | None:
 
 
 def losing_queries(report: Report) -> list[dict[str, Any]]:
-    """Each query that loses much for a page: its text, and the documents that fell, left and came in with their beginnings."""
+    """Lists for a page the queries that lose much, with the documents that fell, left and came in, and their beginnings."""
     return [
         {
             "id": row.query_id,
             "text": row.text or row.query_id,
             "change": _change(row),
             "groups": [
-                (title, [(_called(one), one.text.removeprefix(one.title).strip(), note(one)) for one in documents])
+                (title, [(_called(one.title, one.id), one.text.removeprefix(one.title).strip(), note(one)) for one in documents])
                 for title, documents, note in (
                     ("Relevant documents that fell", row.fell, _ranks),
                     ("Left the top", row.left, _grade),
@@ -212,7 +212,7 @@ def _loser(row: LoserRow) -> Item:
         "came in": [_graded(one) for one in sorted(row.came_in, key=_by_grade)],
     }
     return Item(
-        f"{_change(row)}  {_cut(row.text or row.query_id)} [{_cut(row.query_id)}]",
+        f"{_change(row)}  {_called(_cut(row.text), _cut(row.query_id))}",
         tuple(f"{how}: {_first_of(documents)}" for how, documents in details.items() if documents),
     )
 
@@ -247,11 +247,12 @@ def _by_grade(document: DocumentRow) -> int:
 
 
 def _named(document: DocumentRow | FallenRow) -> str:
-    return f"{_cut(document.title or document.id)} [{_cut(document.id)}]"
+    return _called(_cut(document.title), _cut(document.id))
 
 
-def _called(document: DocumentRow | FallenRow) -> str:
-    return f"{document.title} [{document.id}]" if document.title else f"[{document.id}]"
+def _called(text: str, name: str) -> str:
+    """Writes `title [id]`, or `[id]` where the title says no more than the id."""
+    return f"{text} [{name}]" if text and text != name else f"[{name}]"
 
 
 def _q(row: SliceRow) -> str:
