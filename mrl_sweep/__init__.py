@@ -16,12 +16,12 @@ _HOMES = {"run": "mrl_sweep.api", "Report": "mrl_sweep.report.document", "SweepC
 
 
 def __dir__() -> list[str]:
-    """The public names, also those that are not imported yet."""
+    """Returns the public names, also those that are not imported yet."""
     return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, imported when first asked for, so that `--help` needs neither numpy nor FAISS."""
+    """Imports a public name when it is asked for, so that `--help` needs neither numpy nor FAISS."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""The process: `mrl-sweep` and `python -m mrl_sweep` both start here."""
+"""The entry point of the process: `mrl-sweep` and `python -m mrl_sweep` both start here."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def start() -> NoReturn:
 
 
 def _end_now(number: int) -> NoReturn:
-    """End the process with the signal's exit code while its main thread is busy in a library, and its workers with it."""
+    """Ends the process and its workers with the signal's exit code, while its main thread is busy in a library."""
     from mrl_sweep.cli.invocation import Invocation
 
     words = Invocation(tuple(sys.argv[1:])).say_error
     message = ("interrupted", "what is done is kept: the same command resumes", 128 + number)
-    speaker = threading.Thread(target=words, args=message, daemon=True)  # whoever reads us may have stopped
+    speaker = threading.Thread(target=words, args=message, daemon=True)  # the reader of stderr may have stopped
     speaker.start()
     speaker.join(_LAST_WORDS_S)
     if "multiprocessing" in sys.modules:

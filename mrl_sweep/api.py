@@ -1,4 +1,4 @@
-"""What a notebook uses: `mrl_sweep.run(collection="pydocs", model="wordllama").to_frame()`."""
+"""The function for notebooks and scripts: `mrl_sweep.run(collection="pydocs", model="wordllama").to_frame()`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mrl_sweep.report.document import Report
 from mrl_sweep.settings.config import SweepConfig, as_config
 
 _OWN_FOLDERS: Final[set[Path]] = set()
-"""Where this program wrote runs: it has no earlier run to lose there, and a loop or a cell may use its folder again."""
+"""Folders where this process wrote runs: no earlier run is lost there, and a loop or a cell may use its folder again."""
 
 
 def run(config: SweepConfig | Path | str | None = None, *, on_event: OnEvent = ignore, **settings: Any) -> Report:
@@ -19,7 +19,7 @@ def run(config: SweepConfig | Path | str | None = None, *, on_event: OnEvent = i
 
     `config` is a `SweepConfig`, or the path of a TOML file; `settings` are the command line's options without dashes
     (`collection="pydocs"`, `dims=[256, 128]`, `retain="98%"`), alone or on top of the file. `on_event` hears of progress
-    (`mrl_sweep.events`). Another run in `out` is replaced where this program wrote it, else with `force=True` alone. Raises
+    (`mrl_sweep.events`). Another run in `out` is replaced where this process wrote it, else with `force=True` alone. Raises
     `mrl_sweep.errors.MrlSweepError`, whose `message` and `hint` are those of the command.
     """
     complete = as_config(config, **settings)

@@ -10,7 +10,7 @@ from mrl_sweep.words import printable
 
 
 class MrlSweepError(Exception):
-    """What went wrong (`message`) and what to do about it (`hint`, names the flag)."""
+    """An error that ends a command: what went wrong (`message`), what to do about it (`hint`, names the flag), the exit code."""
 
     exit_code: ClassVar[int] = 70
 
@@ -23,13 +23,13 @@ class MrlSweepError(Exception):
 
 
 class InputError(MrlSweepError):
-    """Usage, configuration or data that cannot be evaluated."""
+    """Usage, configuration or data with which nothing can be evaluated."""
 
     exit_code = 2
 
 
 class EnvironmentFault(MrlSweepError):
-    """A provider, a disk or a missing package; the work so far is kept and the same command resumes."""
+    """A fault of a provider or a disk, or a missing package; the work so far is kept and the same command resumes."""
 
     exit_code = 3
 
@@ -43,7 +43,7 @@ class MissingExtra(EnvironmentFault):
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """An error inside says which one of several it is about; one alone has no name, and none is said."""
+    """Puts the name, if any, before the message of an error in the block: which one of several the error is about."""
     try:
         yield
     except MrlSweepError as fault:
@@ -55,5 +55,5 @@ def naming(name: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what a library says of its error; the error's name where it says nothing."""
+    """Returns the first line of a library's error message; the name of the error's class where that is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -53,7 +53,7 @@ def ignore(event: Event) -> None:
 
 @contextmanager
 def quiet(*loggers: str) -> Iterator[None]:
-    """Silences Python's warnings and these loggers of other libraries inside the block: what concerns a user is said by us."""
+    """Silences Python's warnings and these loggers of other libraries in the block; mrl-sweep says what concerns a user."""
     levels = {name: logging.getLogger(name).level for name in loggers}
     for name in loggers:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: held back until the batch in flight is stored, and obeyed within a moment everywhere else (FAULTS 69)."""
+"""Signals (Ctrl-C, SIGTERM): held back until the batch in flight is stored, elsewhere obeyed within a moment (FAULTS 69)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 GRACE_S: Final = 1.5
-"""How long a signal waits for the work to end in order. What was written by then is whole, for files are put in place at once."""
+"""Seconds that a signal waits for the work to end in order. Files written by then are whole: each is put in place at once."""
 
 _heard: Final = threading.Event()
 _holding: Final = threading.Event()

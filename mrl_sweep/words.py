@@ -1,4 +1,4 @@
-"""The phrase book: shares, counts, sizes, times, lists and suggestions, each written and rounded in one place."""
+"""Formats shares, counts, sizes, times, lists and suggestions as text: each is written and rounded in one place."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from mrl_sweep.types import Measure
 
 DASH: Final = "-"
-"""What stands for a number that was not measured."""
+"""Stands in tables for a number that was not measured."""
 
 UNKNOWN: Final = "an unknown share"
-"""The same in a sentence."""
+"""Stands in sentences for a share that was not measured."""
 
 LAST_BITS: Final = 1e-12
 """A share this little below a limit is at the limit, in print as in judgement: it is the last bits of a sum."""
@@ -28,9 +28,9 @@ _MOST_DIGITS: Final = 14
 
 
 def percent(share: float | None, *, limit: float | None = None, unknown: str = DASH) -> str:
-    """`0.9903` as `99.0%`, with as many more digits as it takes to stand on its own side of `limit`.
+    """Writes `0.9903` as `99.0%`, with as many more digits as it takes to stand on its own side of `limit`.
 
-    0.97996 against 0.98 is `97.996%`: rounded further, it would read as met. None and NaN are `unknown`.
+    0.97996 against 0.98 is `97.996%`: rounded further, it would read as met. None and NaN become the text `unknown`.
     """
     if share is None or math.isnan(share):
         return unknown
@@ -47,17 +47,17 @@ def percent(share: float | None, *, limit: float | None = None, unknown: str = D
 
 
 def asked_share(share: float) -> str:
-    """A share that a person typed, as they would say it: `98%`, `99.5%`; 1 - 0.02 is `98%` too."""
+    """Writes a share that a person typed as that person would say it: `98%`, `99.5%`; 1 - 0.02 is `98%` too."""
     return f"{_exact_percent(round(share, 12)).normalize():f}%"
 
 
 def points(share: float) -> str:
-    """A difference of two shares in percent, with its sign: `+4.5`, `-0.3`."""
+    """Writes a difference of two shares in percentage points, with its sign: `+4.5`, `-0.3`."""
     return f"{_rounded(_exact_percent(share), _TENTH):+}"
 
 
 def share_of(part: int, whole: int) -> str:
-    """A part of a count, never rounded to none or to all: `3.2%`, `0.0017%`, `99.998%`; of nothing it is unknown."""
+    """Writes a part of a count in percent, never rounded to none or to all: `3.2%`, `0.0017%`, `99.998%`; `-` of a whole of 0."""
     if not whole:
         return DASH
     share = part / whole
@@ -67,7 +67,7 @@ def share_of(part: int, whole: int) -> str:
 
 
 def _exact_percent(share: float) -> Decimal:
-    """A hundredfold of the shortest decimal that is this float: 0.9545 is 95.45, whatever its last bits are."""
+    """Returns a hundred times the shortest decimal that is this float: 0.9545 is 95.45, whatever its last bits are."""
     return Decimal(repr(float(share))) * 100
 
 
@@ -80,33 +80,33 @@ def _rounded(value: Decimal, digits: int) -> Decimal:
 
 
 def score(value: float | None) -> str:
-    """A measure's mean: `0.3412`."""
+    """Writes a measure's mean with four decimals: `0.3412`."""
     return DASH if value is None or math.isnan(value) else f"{value:.4f}"
 
 
 def difference(value: float) -> str:
-    """A difference of two means, with its sign: `+0.0412`."""
+    """Writes a difference of two means with four decimals and its sign: `+0.0412`."""
     return f"{value:+.4f}"
 
 
 def count(number: float | None) -> str:
-    """`57,638`."""
+    """Writes a number, rounded to a whole one, with commas between thousands: `57,638`."""
     return DASH if number is None else f"{number:,.0f}"
 
 
 def about(number: int) -> str:
-    """An estimated number of queries, rounded up to two digits: 253 is `260`, 1,234 is `1,300`, 47 is `47`."""
+    """Writes an estimated number of queries, rounded up to two digits: 253 is `260`, 1,234 is `1,300`, 47 is `47`."""
     return count(round_up(number))
 
 
 def round_up(number: int) -> int:
-    """An estimated number of queries to two digits, never rounded down: 253 is 260, 1,234 is 1,300, 47 is 47."""
+    """Rounds an estimated number of queries up to two digits: 253 is 260, 1,234 is 1,300, 47 is 47."""
     step = int(10 ** max(len(str(number)) - 2, 0))
     return -(-number // step) * step
 
 
 def size(size_bytes: float | None) -> str:
-    """`168.9 MiB`: one digit after the point, in the unit that fits."""
+    """Writes a size in the unit that fits, `168.9 MiB`, with one digit after the point; whole bytes below 1 KiB: `512 B`."""
     if size_bytes is None:
         return DASH
     value, unit = float(size_bytes), "B"
@@ -118,7 +118,7 @@ def size(size_bytes: float | None) -> str:
 
 
 def milliseconds(value_ms: float | None) -> str:
-    """`0.034 ms`, `1.2 ms`, `140 ms`: two digits, no more than were measured."""
+    """Writes a time: two digits below 1 ms (`0.034 ms`), one decimal below 100 ms (`1.2 ms`), whole above (`140 ms`)."""
     if value_ms is None:
         return DASH
     if value_ms >= 100:
@@ -127,12 +127,12 @@ def milliseconds(value_ms: float | None) -> str:
 
 
 def times(factor: float) -> str:
-    """`3.0x`."""
+    """Writes a factor with one decimal: `3.0x`."""
     return f"{factor:,.1f}x"
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
-    """A count with its noun: `1 query`, `12 queries`: `plural(12, "query", "queries")`."""
+    """Writes a count with its noun: `plural(12, "query", "queries")` is `12 queries`; without `nouns` an s is added."""
     return f"{count(number)} {noun if number == 1 else nouns or noun + 's'}"
 
 
@@ -140,26 +140,26 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
 
 
 def keeps(measure: Measure, share: str, *, plural: bool = False) -> str:
-    """`keeps 98% of nDCG@10`; of agreement, which is no quality: `returns 98% of the full size's top 10`."""
+    """Writes `keeps 98% of nDCG@10`, or for agreement, which is no quality, `returns 98% of the full size's top 10`."""
     verb, what = ("return", f"the full size's top {measure.cutoff}") if measure.label_free else ("keep", str(measure))
     return f"{verb}{'' if plural else 's'} {share} of {what}"
 
 
 def they(reason: str) -> str:
-    """A judgement's reason after `128 dimensions`: `keeps at most 85%` as `they keep at most 85%`; another reason stays."""
+    """Turns a judgement's reason into the plural: `keeps at most 85%` becomes `they keep at most 85%`; other reasons stay."""
     verb, _, rest = reason.partition(" ")
     return f"they {verb.removesuffix('s')} {rest}" if verb in ("keeps", "returns") else reason
 
 
 class _JudgedOrNot(Protocol):
-    """A measure or a collection: either says whether it does without judgments."""
+    """A measure or a collection: each says whether it needs no judgments."""
 
     @property
     def label_free(self) -> bool: ...
 
 
 def queries_of(judged_or_not: _JudgedOrNot, number: int | None = None, *, clustered: bool = False) -> str:
-    """`judged queries`, or `queries` of a measure or collection where nothing was judged; `query` where `number` is 1.
+    """Writes `judged queries`, or `queries` for a measure or collection without judgments; `query` where `number` is 1.
 
     Units of evidence that are clusters say so: `clusters of judged queries`.
     """
@@ -173,36 +173,36 @@ def queries_of(judged_or_not: _JudgedOrNot, number: int | None = None, *, cluste
 
 
 def nearest(word: str, names: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """The names that are spelt like the word, whatever the case, the nearest first; none below the cut-off, which is a ratio."""
+    """Finds at most `most` names spelt like the word, in any case, nearest first; none below the ratio `cutoff`, in [0, 1]."""
     folded = {name.lower(): name for name in names}
     return [folded[name] for name in difflib.get_close_matches(word.lower(), folded, n=most, cutoff=cutoff)]
 
 
 def did_you_mean(word: str, names: Iterable[str], *, spelt: Callable[[str], str] = str, most: int = 1) -> str:
-    """`did you mean retain?`, or nothing where no name is near; `spelt` writes a name as it is to be typed or read."""
+    """Writes `did you mean retain?`, or nothing where no name is near; `spelt` writes a name as it is to be typed or read."""
     names = nearest(word, names, most=most)
     return f"did you mean {' or '.join(map(spelt, names))}?" if names else ""
 
 
 def all_of(number: int, nouns: str) -> str:
-    """`both collections`, `all 3 collections`."""
+    """Writes `both collections` or `all 3 collections`."""
     return f"both {nouns}" if number == 2 else f"all {number} {nouns}"
 
 
 def listed(texts: Sequence[str], last: str = "or") -> str:
-    """`a`, `a or b`, `a, b or c`."""
+    """Joins texts as a list in a sentence: `a`, `a or b`, `a, b or c`."""
     return f" {last} ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
 
 
 def first_offenders(offenders: Sequence[str], total: int | None = None, limit: int = 5) -> str:
-    """The first offenders and the total: `a, b, c, d, e and 12 more`."""
+    """Lists the first `limit` offenders and counts the rest of `total`: `a, b, c, d, e and 12 more`."""
     n = len(offenders) if total is None else total
     shown = ", ".join(offenders[:limit])
     return shown if n <= limit else f"{shown} and {n - limit:,} more"
 
 
 def printable(text: str, limit: int = 120) -> str:
-    """An id or a piece of a user's file, fit for a message: what a terminal would obey is escaped, cut at `limit` characters."""
+    """Makes an id or a piece of a user's file fit for a message: cut at `limit` characters, what is not printable escaped."""
     shown = text if len(text) <= limit else text[:limit] + "…"
     if shown.isprintable():
         return shown

@@ -1,4 +1,4 @@
-"""The command line's one boundary: every ending, good or bad, becomes an exit code here and nowhere else."""
+"""The command line's entry point: every ending, good or bad, becomes an exit code here and nowhere else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MACHINE_FAULTS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, err
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command and ends the process with its exit code (FAULTS: 0, 1, 2, 3, 4, 70, 130, 143)."""
+    """Runs the command and ends the process with its exit code: 0, 1, 2, 3, 4, 70, 130 or 143."""
     open_closed_streams()
     invocation = Invocation(tuple(sys.argv[1:] if argv is None else argv))
     for stream in (sys.stdout, sys.stderr):
@@ -59,7 +59,7 @@ def _ended(invocation: Invocation, signals: list[int]) -> int:
 
 
 def _call(invocation: Invocation) -> int:
-    """Parses and runs; the value a command returns is its exit code, None means 0. The help page alone needs no parser."""
+    """Parses and runs the command, whose value is the exit code, None meaning 0. The help page alone needs no parser."""
     if asks_for_help(invocation.argv):
         with contextlib.suppress(BrokenPipeError):
             print(help_page(), end="", flush=True)
@@ -93,7 +93,7 @@ def _call(invocation: Invocation) -> int:
 
 
 def _missing_library(invocation: Invocation, error: ModuleNotFoundError) -> int:
-    """A library that was left out, as `requirements/gate.txt` does, is for the user to install; a module of ours is not."""
+    """Reports a missing library, which the user may have left out (`requirements/gate.txt`); a module of ours is our bug."""
     library = (error.name or "").partition(".")[0]
     if library in ("", "mrl_sweep"):
         return _bug(invocation, error)
@@ -102,7 +102,7 @@ def _missing_library(invocation: Invocation, error: ModuleNotFoundError) -> int:
 
 
 def _file_fault(invocation: Invocation, error: OSError) -> int:
-    """A full disk or a broken connection is the machine's; a path that cannot be used is what the user gave; else it is ours."""
+    """Reports a full disk or a broken connection as the machine's fault, an unusable path as the user's, all else as our bug."""
     place = printable(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
     reason = error.strerror or str(error) or type(error).__name__
     if error.errno in _MACHINE_FAULTS or isinstance(error, ConnectionError):
@@ -129,7 +129,7 @@ def _bug(invocation: Invocation, error: BaseException) -> int:
 
 @contextlib.contextmanager
 def _terminations() -> Iterator[list[int]]:
-    """SIGTERM ends the work as Ctrl-C does, so that one way of stopping cleanly serves both; yields the signals that came."""
+    """Makes SIGTERM end the work as Ctrl-C does, so that one clean way of stopping serves both; yields the signals that came."""
     received: list[int] = []
 
     def interrupt(number: int, _: FrameType | None) -> None:
@@ -138,7 +138,7 @@ def _terminations() -> Iterator[list[int]]:
 
     try:
         before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: whoever runs us there handles signals
+    except ValueError:  # not the main thread: the caller handles signals
         yield received
         return
     try:
@@ -148,7 +148,7 @@ def _terminations() -> Iterator[list[int]]:
 
 
 def _flushed(invocation: Invocation, code: int) -> int:
-    """Flushes what was printed; a reader that has gone away is no fault, and nothing is said of it."""
+    """Flushes what was printed; returns the exit code. A reader that has gone away is no fault, and nothing is said of it."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

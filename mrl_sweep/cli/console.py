@@ -1,6 +1,6 @@
-"""Writing to the two streams: lines of text, and what a person sees while the core works.
+"""Output to stdout and stderr: lines of text, and progress bars and notes while the core works.
 
-Colour and progress bars only for terminals that want them; quiet when the reader has gone away.
+Colour and progress bars come only on terminals that want them; a reader that has gone away is no error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def open_closed_streams() -> None:
     """Opens to nowhere what the caller has closed of stdin, stdout and stderr, before any file can take its number (FAULTS 57).
 
-    A model's weights opened as descriptor 2 would be written to by whatever library warns on stderr.
+    A model's weights opened as descriptor 2 would be written to by any library that warns on stderr.
     """
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -40,7 +40,7 @@ def open_closed_streams() -> None:
 
 
 def colours(stream: TextIO) -> bool:
-    """Whether the stream is a terminal that wants colour: NO_COLOR and a dumb terminal do not."""
+    """Tells whether the stream is a terminal that wants colour: with NO_COLOR, or as a dumb terminal, it does not."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -66,13 +66,13 @@ def close_quietly(stream: TextIO) -> None:
 
 
 def painted(text: str, style: str, stream: TextIO) -> str:
-    """The text in an ANSI style (`31;1`) where the stream shows colour."""
+    """Returns the text, in an ANSI style (`31;1`) where the stream shows colour."""
     return f"\x1b[{style}m{text}\x1b[0m" if colours(stream) else text
 
 
 @contextlib.contextmanager
 def listening(invocation: Invocation) -> Iterator[OnEvent]:
-    """A listener for the core's events; its bars are gone from the screen when it ends, however it ends."""
+    """Yields a listener for the core's events, whose bars are gone from the screen when the block ends, however it ends."""
     listener = _Listener(invocation)
     try:
         yield listener

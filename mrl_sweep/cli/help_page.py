@@ -58,12 +58,12 @@ HELP_COLUMN: Final = 26
 
 
 def asks_for_help(argv: Sequence[str]) -> bool:
-    """Whether the first help page is all that is asked for; a shell that asks for completions asks typer."""
+    """Tells whether the first help page is all that is asked for; a shell that asks for completions asks typer."""
     return "_MRL_SWEEP_COMPLETE" not in os.environ and (not argv or (len(argv) == 1 and argv[0] in HELP))
 
 
 def help_page() -> str:
-    """The page, as wide as the terminal within the limits that typer has."""
+    """Returns the first help page, as wide as the terminal within the limits that typer has."""
     width = max(min(shutil.get_terminal_size().columns - 2, WIDEST), NARROWEST)
     lines = [f"Usage: {PROGRAM} [OPTIONS] COMMAND [ARGS]...", "", *_paragraph(PURPOSE, width)]
     for title, rows in (("Commands", SUMMARIES), ("Options", OPTIONS)):
@@ -76,7 +76,7 @@ def _paragraph(text: str, width: int) -> list[str]:
 
 
 def row_lines(name: str, text: str, *, indent: int, width: int) -> Iterator[str]:
-    """A name and what it is, beside it where there is room; options are not broken at their hyphens."""
+    """Yields the lines of a name and its text, beside it where there is room; options are not broken at their hyphens."""
     start = " " * indent + name
     if len(start) > HELP_COLUMN - 2:
         yield start

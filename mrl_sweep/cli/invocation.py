@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @record(frozen=False)
 class Invocation:
-    """What was typed, and what follows from it for everything that is printed."""
+    """One call: the arguments typed, and how much (`quiet`, `verbose`, `show`) it prints in which format."""
 
     argv: tuple[str, ...]
     quiet: int = 0
@@ -34,14 +34,14 @@ class Invocation:
     format_given: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Both are needed for errors that come before the options are parsed."""
+        """Reads `--debug` and `--format` for errors that come before the options are parsed."""
         self.debug = "--debug" in self.argv
         typed = _typed(self.argv, "--format") or os.environ.get("MRL_SWEEP_FORMAT")
         self.format = typed or "text"
         self.format_given = bool(typed)
 
     def say_error(self, message: str, hint: str, exit_code: int) -> None:
-        """`error:` and `hint:` on stderr; where JSON was asked for, stdout carries the one document that says the same."""
+        """Writes `error:` and `hint:` to stderr; with `--format json`, stdout carries one document that says the same."""
         write_line(f"{painted('error:', '31;1', sys.stderr)} {message}", sys.stderr)
         if hint:
             write_line(f"{painted('hint:', '36;1', sys.stderr)} {hint}", sys.stderr)
@@ -50,13 +50,13 @@ class Invocation:
             write_line(json.dumps({"schema_version": 1, "status": "error", "error": error}, indent=2))
 
     def say(self, text: str) -> None:
-        """A line for a person, on stderr; `-q` silences it."""
+        """Writes a line for a person to stderr; `-q` silences it."""
         if not self.quiet:
             write_line(text, sys.stderr)
 
 
 def start(context: typer.Context, flags: Mapping[str, Any], file: Path | None = None) -> tuple[Invocation, SweepConfig]:
-    """This call, with `-q`, `-v` and `--format` as they were parsed, and its settings: those of the file, the options on top."""
+    """Returns this call, with `-q`, `-v` and `--format` as parsed, and its settings: those of the file, the options on top."""
     from mrl_sweep.cli.program import TALK
     from mrl_sweep.settings.config import load_config
 

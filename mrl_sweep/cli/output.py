@@ -1,4 +1,4 @@
-"""Where the result goes: stdout, or a file that is checked before work starts and replaced in one step at its end."""
+"""Output of a command: to stdout, or to a file that is checked before work starts and replaced in one step at its end."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Output:
         self._format = choice_of(Format)(invocation.format)
 
     def show(self, document: Report | Article) -> None:
-        """The rendering; with `-o` it goes to the file, and a person still reads the sentence on stderr."""
+        """Writes the rendering; with `-o` it goes to the file, and a person still reads the sentence on stderr."""
         from mrl_sweep.report.render import Look, render
 
         talk = self._invocation
@@ -55,7 +55,7 @@ class Output:
             self.write(sentence(document) if talk.quiet else text_of(document, sys.stdout, talk.show))
 
     def write(self, text: str) -> None:
-        """The text as it is."""
+        """Writes the text as it is."""
         from mrl_sweep.files import write_text
 
         if self.file is None:
@@ -67,7 +67,7 @@ class Output:
 def prepare_output(
     invocation: Invocation, settings: SweepConfig, inputs: Iterable[Path], formats: Sequence[str] | None = None
 ) -> Output:
-    """The output of this call, once it is known that it can be written, in one of `formats`, and is no input."""
+    """Returns the output of this call. Raises InputError where it cannot be written, is an input, or has none of `formats`."""
     file = _checked(invocation, settings.run.output, inputs)
     if formats is not None and invocation.format not in formats:
         raise InputError(f"there is no {invocation.format} format here", f"--format {', '.join(formats)}")
@@ -75,14 +75,14 @@ def prepare_output(
 
 
 def formats_of(names: Collection[str]) -> Sequence[str] | None:
-    """The formats that what several runs say together has; None for one run, whose report has all."""
+    """Returns the formats of an article on several runs; None for one run, whose report has all formats."""
     from mrl_sweep.report.render import SEVERAL_FORMATS
 
     return SEVERAL_FORMATS if len(names) > 1 else None
 
 
 def one_document(reports: Mapping[str, Report]) -> Report | Article:
-    """The report itself where there is one alone, which has no name; else what those of several collections say together."""
+    """Returns the report itself where there is one alone, else the article on those of several collections."""
     if len(reports) == 1:
         return next(iter(reports.values()))
     from mrl_sweep.report.collections import several_article, together
@@ -91,7 +91,7 @@ def one_document(reports: Mapping[str, Report]) -> Report | Article:
 
 
 def files_of(*runs: Path) -> list[Path]:
-    """The files of finished runs, which renderings may lie beside but never replace."""
+    """Lists the files of finished runs, which renderings may lie beside but never replace."""
     from mrl_sweep.report.exports import SCORES_FILE
     from mrl_sweep.report.folder import RANKS_FILE, REPORT_FILE
 
@@ -100,10 +100,10 @@ def files_of(*runs: Path) -> list[Path]:
 
 
 def _checked(invocation: Invocation, file: Path | None, inputs: Iterable[Path]) -> Path | None:
-    """The file that `-o` names, None for stdout (also `-`), once it is known that it can be written.
+    """Returns the file that `-o` names, None for stdout (also `-`). Raises InputError where it cannot be written or is an input.
 
-    Where no format was asked for, its name decides. A folder among `inputs` stands for every file that is in it. Raises
-    InputError (FAULTS 55, 58).
+    Where no format was asked for, the file's name decides. A folder among `inputs` stands for every file that is in it
+    (FAULTS 55, 58).
     """
     if file is None or str(file) == "-":
         return None
@@ -137,7 +137,7 @@ def _check_replaceable(file: Path, inputs: Iterable[Path]) -> None:
 
 
 def sentence(document: Report | Article) -> str:
-    """The gate's answer, or the verdict's; of an article what it closes with, a line each."""
+    """Returns the sentence of the gate, or else of the verdict; of an article its closing sentences, a line each."""
     from mrl_sweep.report.content.layout import Article
     from mrl_sweep.report.render import escape
 
@@ -147,7 +147,7 @@ def sentence(document: Report | Article) -> str:
 
 
 def text_of(document: Report | Article, stream: TextIO, show: Collection[str]) -> str:
-    """The text as this stream can show it."""
+    """Renders the text as this stream can show it: in the terminal's width, with colour or without, in the stream's encoding."""
     from mrl_sweep.report.render import Look, render
 
     width = shutil.get_terminal_size((80, 24)).columns

@@ -40,7 +40,7 @@ EMBED: Final = (
     *OUTPUT,
 )
 JUDGED: Final = ("decision", "slices", "run.accept", *OUTPUT)
-"""Of a command on finished runs."""
+"""Settings of a command on finished runs."""
 
 SWEEP: Final = ("collection", "model", "sweep", "decision", "slices", "deploy", "run")
 GATE: Final = (*JUDGED, "gate", "run.strict", "run.store", "run.offline", "run.out", "run.threads")
@@ -65,7 +65,7 @@ TALK: Final[dict[str, Any]] = {
 
 
 def settings_of(*places: str) -> Iterator[Setting]:
-    """The settings that stand in one of these places, whole tables (`decision`) or single rows (`run.store`), in table order."""
+    """Yields the settings of these places, whole tables (`decision`) or single rows (`run.store`), in table order."""
     yield from (setting for setting in SETTINGS if setting.table in places or setting.path in places)
 
 
@@ -80,7 +80,7 @@ def takes(*places: str) -> Callable[[C], C]:
 
 
 def with_options(command: C) -> C:
-    """The command with its options in the place of `**flags`: keyword parameters, which typer can read."""
+    """Gives the command its options in the place of `**flags`: keyword parameters, which typer can read."""
     if "__signature__" in vars(command):
         return command
     own = inspect.signature(command, eval_str=True)
@@ -92,10 +92,10 @@ def with_options(command: C) -> C:
 
 
 class AsTyped:
-    """Takes values as the parser of the command line gives them; only paths become what they are. A `RuntimeParam` of typer."""
+    """Takes values as the parser of the command line gives them; only paths are converted. A `RuntimeParam` of typer."""
 
     def coerce(self, value: Any, param: Any, ctx: typer.Context) -> Any:  # noqa: ARG002 - typer gives it
-        """None for what is not given, a list where there may be several."""
+        """Returns the value, or a list where there may be several; None, or (), for what is not given."""
         several, kind = param.multiple or param.nargs == -1, param.type_descriptor.annotation
         if value is None:
             return () if several else None
@@ -114,7 +114,7 @@ class _Argument(TyperArgument):
 
 
 def _as_typed(parameters: Iterable[Any]) -> list[Any]:
-    """The parameters, which typer makes and takes no class for, as ours."""
+    """Turns the parameters into ours: typer makes them, and takes no class for them."""
     ordered = list(parameters)
     for parameter in ordered:
         parameter.__class__ = _Argument if isinstance(parameter, TyperArgument) else _Option
@@ -132,7 +132,7 @@ class Command(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """The same for the program itself."""
+    """The program itself, its parameters taken as typed and its help written without rich."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _as_typed(super().get_params(ctx))
@@ -167,7 +167,7 @@ def _parameter(name: str, option: Any, default: int | None = None) -> inspect.Pa
 
 
 def _option(setting: Setting) -> Any:
-    """The option as typer reads it: a switch where there is an opposite, a list where it may be repeated, else a text."""
+    """Makes the option as typer reads it: a switch where there is an opposite, a list where it may be repeated, else a text."""
     kind = bool | None if "/" in setting.options else list[str] | None if setting.repeatable else str | None
     help_text = f"{setting.help} Repeatable." if setting.repeatable else setting.help
     names, panel = setting.options.split(), setting.panel
@@ -177,7 +177,7 @@ def _option(setting: Setting) -> Any:
 
 
 def program(argv: Sequence[str] = ()) -> typer.Typer:
-    """The program that takes these arguments. With all ten commands, typer would read some 290 options before one runs."""
+    """Builds the program with the command that `argv` names, else with all, whose hundreds of options typer would read."""
     app = typer.Typer(
         name=PROGRAM,
         cls=Commands,
@@ -216,7 +216,7 @@ def _options(
 
 
 def in_our_style(error: Any, argv: Sequence[str]) -> tuple[str, str]:
-    """The message and hint of an error that typer raised over these arguments."""
+    """Returns the message and hint of an error that typer raised over these arguments."""
     option, near = getattr(error, "option_name", ""), getattr(error, "possibilities", None)
     command = argv[0] + " " if not argv[0].startswith("-") else ""
     accepted = f"`{PROGRAM} {command}--help` shows what is accepted"
@@ -237,7 +237,7 @@ def _lowered(message: str) -> str:
 
 
 def _commands_with(option: str) -> Iterator[str]:
-    """The commands that take an option of this name."""
+    """Yields the commands that take an option of this name."""
     commands: Any = typer.main.get_command(program())
     for name, command in commands.commands.items():
         if any(option in parameter.opts for parameter in command.params):

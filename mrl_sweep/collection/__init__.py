@@ -26,7 +26,7 @@ _LOADERS: Final[Mapping[str, Callable[..., Collection]]] = {
     "ir": load_ir,
     "hf": load_hf,
 }
-"""What reads a collection, by the prefix of its name."""
+"""The loader of a collection, by the prefix of its name."""
 
 
 def load_collection(
@@ -34,7 +34,7 @@ def load_collection(
 ) -> Collection:
     """Loads the collection that `source` names: a BEIR folder, `trec:…`, `csv:…`, `ir:…`, `hf:…` or `pydocs`.
 
-    `split` None means `test`, or the only split there is. Errors: InputError, naming file and line, for whatever cannot be
+    `split` None means `test`, or the only split there is. Errors: InputError, naming file and line, for data that cannot be
     evaluated; MissingExtra for a catalogue whose package is not installed.
     """
     options = options or LoadOptions()
@@ -58,7 +58,7 @@ def load_collection(
 
 
 def _refuse_misspelt(source: str, scheme: str) -> None:
-    """Raise InputError for what is no folder but nearly a kind of collection, or the packaged one."""
+    """Raises InputError for a name that is no folder but nearly a kind of collection, or the packaged one."""
     if is_there(source.partition(",")[0]) or "/" in scheme or "\\" in scheme:
         return
     word, names = (scheme, list(_LOADERS)) if scheme else (source, ["pydocs"])

@@ -51,7 +51,8 @@ class Repository:
 def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
     """Loads the collection that `hf:source` names, memory-mapped.
 
-    Errors: InputError for an unknown name or layout, EnvironmentFault where the hub cannot be reached.
+    Errors: InputError for an unknown name or layout, EnvironmentFault where the hub cannot be reached,
+    MissingExtra without the package datasets.
     """
     place, *named_columns = source.split(",") if not Path(source).is_dir() else [source]
     columns = parse_spec(",".join([".", *named_columns]), COLUMNS, _LAYOUT, ALIASES).columns
@@ -84,7 +85,7 @@ def load_hf(source: str, *, split: str | None, options: LoadOptions, on_event: O
 
 
 def parse_repository(source: str) -> Repository:
-    """Parses `owner/name`, `owner/name/SUBSET`, `…@revision`, a folder, `/folder/SUBSET` and `./folder/SUBSET`."""
+    """Parses `owner/name`, `owner/name/SUBSET`, `…@revision`, a folder, `/folder/SUBSET`, `./folder/SUBSET`; else InputError."""
     if Path(source).is_dir():
         return Repository(source)
     folder, _, subset = source.rpartition("/")
@@ -175,7 +176,7 @@ def _load(repository: Repository, config: str, split: str) -> Any:
 
 
 def _answer(function: str, repository: Repository, *args: Any, **kwargs: Any) -> Any:
-    """Calls the library, and raises its failures as ours."""
+    """Calls a function of datasets, and raises its failures as MissingExtra, InputError or EnvironmentFault."""
     try:
         datasets: Any = import_module("datasets")
         faults: Any = import_module("datasets.exceptions")
@@ -200,9 +201,10 @@ def _answer(function: str, repository: Repository, *args: Any, **kwargs: Any) ->
 
 
 def load_ir(source: str, *, split: str | None, options: LoadOptions, on_event: OnEvent = ignore) -> Collection:
-    """Loads the collection that `ir:source` names; `split` is the last part of a name that has no judgments of its own.
+    """Loads the collection that `ir:source` names; the name with `split` (None: `test`) at its end comes before the name alone.
 
-    Errors: InputError for an unknown name, EnvironmentFault where the files cannot be fetched.
+    Errors: InputError for an unknown name, EnvironmentFault where the files cannot be fetched, MissingExtra
+    without the package ir_datasets.
     """
     name, dataset = _find(source, split)
     label = f"ir:{name}"
@@ -261,7 +263,7 @@ def _find(source: str, split: str | None) -> tuple[str, Any]:
 
 
 def _fetched(read: Callable[[], Iterable[Any]], label: str) -> Iterator[Any]:
-    """Reads the records; a failed download is an EnvironmentFault."""
+    """Reads the records; raises EnvironmentFault for a failed download, InputError for records that cannot be read."""
     try:
         yield from read()
     except OSError as error:
@@ -286,7 +288,7 @@ def _documents(dataset: Any, label: str, start: int, at_once: int) -> Iterator[R
 
 
 def _fields(entry: Any) -> tuple[str, str, str]:
-    """Id, title and text of a document; one without a `text` says itself what its text is."""
+    """Returns id, title and text of a document; one without a `text` gives its `default_text()`."""
     text = getattr(entry, "text", None)
     return (entry.doc_id, "", entry.default_text()) if text is None else (entry.doc_id, getattr(entry, "title", "") or "", text)
 

@@ -1,6 +1,6 @@
-"""What a collection holds, for `check`, and what a person should know of it before trusting a figure.
+"""Description of a collection, for `check`: what it holds, and advice that a person should read before trusting a figure.
 
-Sizes, judgments per query, gaps, text lengths, fields that queries can be sliced by; then the remarks: queries that are
+Sizes, judgments per query, gaps, text lengths, fields that queries can be sliced by; then the advice: queries that are
 documents, copies, empty texts.
 """
 
@@ -94,11 +94,11 @@ class Description:
     provable: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what JSON can hold."""
+        """Returns the description as a dict that JSON can hold."""
         return asdict(self)
 
     def rows(self) -> list[tuple[str, str]]:
-        """Returns what is counted and how much there is, in words and in order."""
+        """Returns (name, figure) pairs in words, in the order in which `check` shows them."""
         graded = ", ".join(f"{count:,} x {grade}" for grade, count in self.grades.items())
         rows = [
             ("documents", f"{self.documents:,}"),
@@ -128,7 +128,7 @@ def describe(
     alpha: float = 0.05,
     on_event: OnEvent = ignore,
 ) -> Description:
-    """Describes a collection; every text is read once for it, unless its loader has counted them.
+    """Describes a collection; every text is read once for it, unless its loader counted the characters.
 
     `cluster` names the field whose values make one unit of evidence, `alpha` the error level of what the units could prove.
     """
@@ -164,7 +164,7 @@ def describe(
 
 
 def slice_fields(metadata: Sequence[Mapping[str, Any]]) -> tuple[SliceField, ...]:
-    """Returns every field that some query has, by name; values that are no plain text are shown as JSON."""
+    """Counts every field that some query has, by name; values that are no plain text are shown as JSON."""
     names = sorted({name for fields in metadata for name in fields})
     fields = []
     for name in names:
@@ -199,7 +199,7 @@ _COMPARED: Final = 200
 
 
 def advice(corpus: Corpus, queries: Queries, qrels: Qrels) -> tuple[Advice, ...]:
-    """Returns every remark that applies, most consequential first."""
+    """Returns all advice that applies, most consequential first."""
     remarks = (
         _own_documents(corpus, queries),
         _copies(corpus, qrels),
@@ -212,12 +212,12 @@ def advice(corpus: Corpus, queries: Queries, qrels: Qrels) -> tuple[Advice, ...]
 
 
 def document_advice(corpus: Corpus) -> tuple[Advice, ...]:
-    """Returns the remarks on the documents alone."""
+    """Returns the advice on the documents alone."""
     return tuple(remark for remark in (_empty_documents(corpus), _half_documents(corpus)) if remark is not None)
 
 
 def _own_documents(corpus: Corpus, queries: Queries) -> Advice | None:
-    """That queries have ids of documents, and whether they are these documents: some of them are compared."""
+    """Warns where query ids are document ids, and says whether their texts agree, by comparing some of them."""
     rows = corpus.documents.ids.rows_of(queries.ids)
     own = np.flatnonzero(rows >= 0)
     if len(own) < _COMMON * len(queries):
@@ -245,7 +245,7 @@ def _same(query: str, document: str) -> bool:
 
 
 def _copies(corpus: Corpus, qrels: Qrels) -> Advice | None:
-    """Documents with the very text of a relevant one that are not judged for its query: finding them counts as a miss."""
+    """Warns of documents with the very text of a relevant one but no judgment of its query: finding them counts as a miss."""
     relevant = (qrels.grades > 0) & (qrels.rows >= 0)
     texts = corpus.text_hashes
     is_empty = np.zeros(len(texts), bool)

@@ -69,7 +69,7 @@ _PLAIN_TSV: Final = {2: ("id", "text"), 3: ("id", "title", "text"), 4: ("id", "u
 
 @record(kw_only=True)
 class Layout:
-    """Says how a kind of folder is named and what its files are usually called, the first of them first.
+    """Says how a kind of folder is named and what its files are usually called, preferred names first.
 
     `quoted` files of fields may quote them as CSV does; in others every character stands for itself, and a header may be missing.
     """
@@ -147,7 +147,7 @@ class Reading:
     limit: int
 
     def quotes(self, path: Path) -> bool:
-        """Says whether marks around a text are no part of it: in a file named .csv they are none, but for `quotes=none`."""
+        """Says whether marks around a field are no part of its text: in layouts that quote and in .csv, but for `quotes=none`."""
         return self.quoted or (_is_csv(path) and "quotes" not in self.spec.settings)
 
 
@@ -182,7 +182,7 @@ def load_files(source: str, *, layout: Layout, split: str | None, options: LoadO
 
 
 def find_files(spec: Spec, layout: Layout, split: str | None, *, label_free: bool) -> Files:
-    """Finds the files that are named, else those that the folder holds."""
+    """Finds the files that the settings name, else those that the folder holds. Raises InputError where one is missing."""
     corpus, topics, qrels = (spec.path(part) for part in PARTS)
     folder = spec.folder
     if folder is None:
@@ -238,7 +238,7 @@ def documents_of(path: Path, reading: Reading) -> Source:
     keep_ends = False
     if _is_json(first, path):
         if not columns and "_id" in json_object(first, path):
-            return FileSource.of(path, max_line_bytes=limit)  # BEIR's own lines, which are read a third faster
+            return FileSource.of(path, max_line_bytes=limit)  # BEIR's own lines, which Arrow reads in blocks
         rows = json_rows
     elif reading.quotes(path) or "quotes" in reading.spec.settings:
         rows, keep_ends = CsvRows.of(path, max_line_bytes=limit, quoted=reading.quotes(path)), True
@@ -252,7 +252,7 @@ def documents_of(path: Path, reading: Reading) -> Source:
 
 
 def queries_of(path: Path, reading: Reading) -> tuple[Iterable[Query], PlaceOf]:
-    """Opens the queries of a file, and says where the n-th line or row lies."""
+    """Opens the queries of a file; returns them, and what turns a line or row number into a place for messages."""
     columns, where = reading.spec.columns("queries"), partial(Where, path)
     first = None if is_parquet(path) else _first_line(path, reading.limit)
     if first is not None and _is_json(first, path) and not columns and "_id" in json_object(first, path):
@@ -265,7 +265,7 @@ def queries_of(path: Path, reading: Reading) -> tuple[Iterable[Query], PlaceOf]:
 
 
 def judgments_of(path: Path, reading: Reading) -> tuple[Iterator[JudgmentColumns], PlaceOf]:
-    """Opens a file's judgments, a table or lines as BEIR and TREC write them, and says where the n-th line or row lies."""
+    """Opens a file's judgments, a table or lines as BEIR and TREC write them; returns them as `queries_of` does."""
     columns = reading.spec.columns("qrels")
     first = _first_line(path, reading.limit) if _is_csv(path) and not columns else None
     has_header = first is None or not is_judgment(text_of(first, path))
@@ -279,7 +279,10 @@ def judgments_of(path: Path, reading: Reading) -> tuple[Iterator[JudgmentColumns
 def table_of(
     path: Path, reading: Reading, columns: ColumnNames, *, fields: bool | None = None
 ) -> tuple[Iterator[TableRow], PlaceOf] | None:
-    """Opens Parquet, JSON lines, and (`fields`; None: in layouts that quote) CSV or TSV with a header; None for other files."""
+    """Opens Parquet, JSON lines, and CSV or TSV with a header; returns None for other files.
+
+    `fields` says whether CSV or TSV is tried; None tries it in layouts that quote, in files named .csv, and with `quotes=none`.
+    """
     if is_parquet(path):
         return rows_of(parquet_blocks(path, columns.values())), lambda number: f"{path} row {number + 1:,}"
     first = _first_line(path, reading.limit)

@@ -1,4 +1,4 @@
-"""Judgments by id turned into `Qrels` by row, as strictly as `LoadOptions` says: the one path of every loader."""
+"""Judgments by id, checked as strictly as `LoadOptions` says and turned into `Qrels` by row, for every loader."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LoadOptions:
     `queries.jsonl` holds those of all splits. `max_line_bytes` bounds one line (or one record) of a file. `distractors` is a
     file of more documents, JSON lines as in corpus.jsonl, that are searched but not judged. `label_free` reads no judgments:
     every query counts, and where there are no queries, documents serve as such. The texts of a corpus of no more than
-    `held_characters` stay in memory; what is known of each document beside its text is mapped beyond `mapped_bytes`.
+    `held_characters` stay in memory; what is kept of each document beside its text is mapped beyond `mapped_bytes`.
     """
 
     missing_docs: MissingDocs = MissingDocs.ERROR
@@ -51,7 +51,7 @@ class LoadOptions:
 class Judgments:
     """Holds all judgments of a split: those of query q lie at offsets[q]:offsets[q + 1], in the order of document ids.
 
-    `queries` in the order in which they were first judged; `documents`, ids in order, are what `document` (n,) counts in.
+    `queries` in the order in which they were first judged; `document` (n,) holds places in `documents`, the ids in order.
     `label` is the file for messages; `repeated` counts equal repetitions.
     """
 
@@ -65,21 +65,21 @@ class Judgments:
 
     @property
     def judged(self) -> IntArray:
-        """The documents that have a judgment, as numbers of `documents`."""
+        """The documents that have a judgment, as places in `documents`."""
         return np.flatnonzero(np.bincount(self.document, minlength=len(self.documents)))
 
     @cached_property
     def number_of(self) -> Mapping[str, int]:
-        """Where each query stands in `queries`."""
+        """The place of each query in `queries`."""
         return {name: number for number, name in enumerate(self.queries)}
 
     @cached_property
     def has_relevant(self) -> BoolArray:
-        """(n_queries,) whether any grade of the query is above 0."""
+        """Returns (n_queries,) bool, whether any grade of the query is above 0."""
         return np.maximum.reduceat(self.grades, self.offsets[:-1]) > 0
 
     def of(self, queries: Sequence[str]) -> Self:
-        """Returns the judgments of these queries, in this order; each has some."""
+        """Returns the judgments of `queries`, in their order; each must have some."""
         chosen = np.array([self.number_of[name] for name in queries], np.int64)
         lengths = np.diff(self.offsets)[chosen]
         offsets = np.append(0, np.cumsum(lengths))
@@ -94,7 +94,10 @@ def no_judgments(queries: Queries) -> Judgments:
 
 
 def gather(blocks: Iterable[JudgmentColumns], label: str, place: Callable[[int], str]) -> Judgments:
-    """Gathers judgments by query. A pair judged twice alike counts once. Errors: InputError where grades differ, or for none."""
+    """Gathers judgments by query; a pair judged twice alike counts once.
+
+    Errors: InputError where two grades of a pair differ, and where there is no judgment.
+    """
     queries: dict[str, int] = {}
     documents: dict[str, int] = {}
     columns: list[tuple[IntArray, ...]] = []
@@ -125,12 +128,12 @@ def gather(blocks: Iterable[JudgmentColumns], label: str, place: Callable[[int],
 
 
 def _numbers(names: Sequence[str], numbers: dict[str, int]) -> IntArray:
-    """(len(names),) the number of each name; those that had none get the next."""
+    """(len(names),) the number of each name; names without one get the next."""
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
 
 def table_of(queries: Sequence[Query]) -> Queries:
-    """Returns these queries, all that their file holds."""
+    """Turns `queries`, all that their file holds, into `Queries`."""
     return Queries(tuple(q.id for q in queries), tuple(q.text for q in queries), tuple(q.metadata for q in queries))
 
 
@@ -163,7 +166,7 @@ def evaluated(
 def to_rows(judgments: Judgments, ids: Ids, options: LoadOptions, *, label: str) -> Qrels:
     """Turns the judgments of the evaluated queries into document rows, those of a query in the order of document ids.
 
-    Errors: InputError for judged documents that are not in the corpus, unless they are to be counted and some are there.
+    Errors: InputError for judged documents that are not in the corpus, unless `missing_docs` counts them and others are there.
     """
     used = judgments.judged
     row_of = np.full(len(judgments.documents), Qrels.MISSING, np.int64)
@@ -177,7 +180,7 @@ def to_rows(judgments: Judgments, ids: Ids, options: LoadOptions, *, label: str)
 def judgments_digest(queries: Queries, judgments: Judgments) -> str:
     """Digests queries and judgments (ids, texts, grades) in any order: where digests are equal, figures can be compared.
 
-    What is digested is the JSON of [id, text, [[document, grade], ...]] for each query, put together from that of its parts.
+    Returns 32 hex digits, of the JSON of [id, text, [[document, grade], ...]] for each query, put together from its parts' JSON.
     """
     names = np.array([f"[{name}, " for name in _as_json(judgments.documents)], object)
     grades, which = np.unique(judgments.grades, return_inverse=True)

@@ -42,7 +42,7 @@ def checked_queries(
     """Returns the queries with metadata that JSON can hold, and advice on what was set aside of it.
 
     Raises InputError where there are none, where an id occurs twice, and, where `strict`, for a text with half a character or
-    a number that is none, naming its place.
+    metadata that JSON cannot hold, naming the place.
     """
     whole = list(queries)
     if not whole:
@@ -80,7 +80,7 @@ def _broken_advice(broken: Sequence[Query]) -> tuple[Advice, ...]:
 
 
 def half_characters(count: int, one: str, many: str, names: str) -> Advice:
-    """Warns that texts hold half of a surrogate pair, which no encoding can write."""
+    """Warns that `count` texts hold half of a surrogate pair, which no encoding can write."""
     return Advice(
         "half-characters",
         f"{plural(count, one, many)} half a character, cut inside a surrogate pair, which is read as U+FFFD: {names}",
@@ -137,9 +137,9 @@ MOST_DRAWN: Final = 1000
 
 
 def draw_documents(corpus: Corpus, label: str) -> tuple[Queries, IntArray]:
-    """Draws documents that serve as queries under their own ids, none without text; with (n_queries,) their rows, ascending.
+    """Draws documents with a text to serve as queries under their own ids; returns them and (n_queries,) their rows, ascending.
 
-    Errors: InputError where no document has a text to ask with.
+    Errors: InputError where no document has a text.
     """
     has_text = np.ones(len(corpus.documents), np.bool_)
     has_text[corpus.empty] = False
@@ -153,7 +153,7 @@ def draw_documents(corpus: Corpus, label: str) -> tuple[Queries, IntArray]:
 
 
 def documents_as_queries(n_queries: int) -> Advice:
-    """Warns that there are no real queries."""
+    """Warns that there are no real queries and documents serve as such."""
     return Advice(
         "documents-as-queries",
         f"there are no queries: {plural(n_queries, 'document serves', 'documents serve')} as such, drawn at random, "
@@ -169,11 +169,11 @@ _TAG: Final = re.compile(r"(^[ \t]*)?<(/?)([A-Za-z][\w:.-]*)\b[^<>]*>", re.MULTI
 _LABEL: Final = re.compile(r"\s*(?:Number|Topic|Description|Narrative|Summary)\s*:\s*", re.IGNORECASE)
 _NUMBERS: Final = ("number", "num", "id", "qid", "topic_id")
 _NUMBER: Final = re.compile(r"(?:topic|query|question|doc)?[-_]?(?:id|num|number|no|identifier)")
-"""Whatever else topics call their number: `identifier`, `topicId`, `docno`."""
+"""Other names that topics give their number: `identifier`, `topicId`, `docno`."""
 
 
 def read_topics(path: Path, *, columns: ColumnNames, max_line_bytes: int) -> Iterator[Query]:
-    """Reads the topics of a file. `columns["text"]` names the question's part; else it is the first of `FIELDS` in a topic.
+    """Reads the topics of a file as queries. `columns["text"]` names the text's part; else it is the first of `FIELDS` there.
 
     Errors: InputError naming the line (in XML the topic) that has no number, or lacks the part that is named.
     """

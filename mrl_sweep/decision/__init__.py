@@ -1,1 +1,1 @@
-"""From scores to a verdict that the data support: bounds, order of tests, slices, evidence."""
+"""The decision: confidence limits, the walk over sizes, slices, the comparison of runs, and the verdict that these support."""

@@ -1,4 +1,4 @@
-"""Paired confidence limits: how much of the baseline's quality does a candidate keep, and how sure is that?
+"""Paired confidence limits of the share that a candidate keeps of the baseline's quality.
 
 Throughout `x` are a candidate's values by query and `y` the baseline's, `n` is the number of queries, `s` a share of the
 baseline's mean, `t` Student's statistic of a mean (the mean over its standard error), and `a` skewness / sqrt(n).
@@ -17,13 +17,13 @@ from mrl_sweep.record import record
 from mrl_sweep.types import FloatArray, IntArray
 
 UNSEEN: Final = 1
-"""How many losers, and as their mirror gainers, every limit counts that were not among the queries (`with_unseen_loser`)."""
+"""How many unseen losers (as their mirror, gainers) each limit adds to the queries measured (`with_unseen_loser`)."""
 
 UNSEEN_PART: Final = 0.43
-"""An unseen query has at least this part of what the queries have on which the measure rests (`unseen_size`)."""
+"""The least size of an unseen query, as a share of sum(y^2) / sum(y) (`unseen_size`)."""
 
 CAUTION: Final = 1.5
-"""The skewness of a sample, times this: a sample understates the skewness that rare losers make."""
+"""The factor on a sample's skewness, because a sample understates the skewness that rare losers make."""
 
 UNCHANGED: Final = 1e-12
 """Differences up to this are the last bits of a sum in another order, not a change."""
@@ -36,12 +36,12 @@ _NO_VARIANCE: Final = 1e-30
 
 @record
 class PairedBounds:
-    """Candidates against a baseline over the same `n` queries; every array is (n_candidates,).
+    """Holds how candidates compare with a baseline over the same `n` queries; every array is (n_candidates,).
 
     `kept` is mean(x) / mean(y); `at_least` and `at_most` are its one-sided limits at level alpha each. `sd` and `third` are the
-    standard deviation and the third central moment of x - retain * y over queries; `unseen` is the size of the query that was
-    not met. NaN where undefined: the limits with fewer than two queries, the shares where the baseline's mean cannot be told
-    from 0.
+    standard deviation and the third central moment of x - retain * y over queries; `unseen` is `unseen_size`; `lost`, `gained`
+    and `unchanged` count queries. NaN where undefined: `kept` where the baseline's mean is 0, the limits where that mean cannot
+    be told from 0, limits and `sd` with fewer than two queries.
     """
 
     n: int
@@ -59,12 +59,12 @@ class PairedBounds:
 
 
 def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) -> PairedBounds:
-    """Bounds the share that values `x` (n_candidates, n) keep of the baseline's `y`, (n,) or one row per candidate; in [0, 1].
+    """Bounds the share that `x` (n_candidates, n) keep of the baseline's `y`, (n,) or a row per candidate; values in [0, 1].
 
     The lower limit of the share is the largest s for which mean(x - s y) is proven to be above 0 at every smaller one: Student's
     t with one query more that loses all (`with_unseen_loser`), less what its skewness makes of it (`less_skewness`). The upper
     limit is the mirror, with one that gains as much: neither "good enough" nor "worse" may rest on rare queries that were never
-    met. Without skewness these are the roots of Fieller's equation (JRSS B 1954). Means and counts are of the queries alone.
+    measured. Without skewness these are the roots of Fieller's equation (JRSS B 1954). Means and counts are of the queries alone.
     """
     y, n = np.broadcast_to(y, x.shape), x.shape[1]
     change = x - y
@@ -91,10 +91,10 @@ def paired_bounds(x: FloatArray, y: FloatArray, *, retain: float, alpha: float) 
 
 
 def unseen_size(y: FloatArray) -> FloatArray:
-    """(n_candidates,) what a query that was not met has to lose: mean(y), or 0.43 sum(y^2) / sum(y) where that is more.
+    """Returns (n_candidates,) the size of an unseen query: mean(y), or 0.43 sum(y^2) / sum(y) where that is more.
 
-    The second is what a query has on average by which the measure holds. Where few queries hold it (a known item that one query
-    in ten finds), it is they that can be lost, and mean(y) is far from what each of them has.
+    sum(y^2) / sum(y) is the mean of y weighted by y: what those queries have that carry the measure. Where few carry it (a known
+    item that one query in ten finds), these can be lost, and mean(y) is far from what each of them has.
     """
     total = y.sum(axis=1)
     rests_on = np.divide((y * y).sum(axis=1), total, out=np.zeros_like(total), where=total > 0)
@@ -102,7 +102,7 @@ def unseen_size(y: FloatArray) -> FloatArray:
 
 
 def with_unseen_loser(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """`x` and `y` (n_candidates, n) with one query more that loses all it has: x = 0, y = `unseen_size`.
+    """Adds to `x` and `y` (n_candidates, n) one query that loses all it has: x = 0, y = `unseen_size`.
 
     A sample without losers says little of rare ones: a share of some 3 / n of the queries that lose everything cannot be
     excluded (the rule of three: Hanley & Lippman-Hand, JAMA 1983).
@@ -112,13 +112,13 @@ def with_unseen_loser(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatAr
 
 
 def with_unseen_gainer(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The mirror of `with_unseen_loser`: one query more that gains as much, x = mean(x) + `unseen_size`."""
+    """Adds one query that gains as much as `with_unseen_loser` loses: x = mean(x) + `unseen_size`, y = `unseen_size`."""
     level = unseen_size(y)[:, None]
     return np.hstack([x, x.mean(axis=1, keepdims=True) + level]), np.hstack([y, level])
 
 
 def retained_p(x: FloatArray, y: FloatArray, *, retain: float) -> FloatArray:
-    """(n_candidates,) the smallest alpha at which `paired_bounds` proves the share `retain`; NaN with fewer than two queries."""
+    """Returns (n_candidates,) the least alpha at which `paired_bounds` proves the share `retain`; NaN below two queries."""
     y = np.broadcast_to(y, x.shape)
     x, y = with_unseen_loser(x, y)
     level = _p_above(y)  # the share has limits only where the baseline's mean is told from 0 at that alpha
@@ -126,24 +126,27 @@ def retained_p(x: FloatArray, y: FloatArray, *, retain: float) -> FloatArray:
 
 
 def shortfall_p(x: FloatArray, y: FloatArray, *, retain: float) -> FloatArray:
-    """(n_candidates,) the p-value of mean(x - retain * y) >= 0 against "less", guarded as `at_most` of `paired_bounds` is."""
+    """Returns (n_candidates,) the p-value of mean(x - retain * y) >= 0 against "less"; NaN below two queries.
+
+    It is guarded as `at_most` of `paired_bounds` is.
+    """
     y = np.broadcast_to(y, x.shape)
     x, y = with_unseen_gainer(x, y)
     return _p_above(retain * y - x)
 
 
 def less_skewness(t: FloatArray, a: FloatArray) -> FloatArray:
-    """Student's `t` without what skewness to the left adds: t + a t^2 / 3 + a^2 t^3 / 27 + a / 6 (Hall, JRSS B 1992).
+    """Returns `t` (Student's) less what skewness to the left adds: t + a t^2 / 3 + a^2 t^3 / 27 + a / 6 (Hall, JRSS B 1992).
 
-    `a` is skewness / sqrt(n). Skewness to the right takes nothing away here: it would make a proof easier. Nor does any beyond
-    a t = -2, where the cubic's slope has fallen to a ninth: a sample that hardly changes but for one loser is no less known.
+    `a` is skewness / sqrt(n). Skewness to the right takes nothing away here: it would make a proof easier. Skewness
+    beyond a t = -2, where the cubic's slope has fallen to a ninth, takes no more: one loser does not make a sample less known.
     """
     a = np.maximum(np.minimum(a, 0.0), -2 / np.maximum(t, 1e-300))
     return np.asarray(t + a * t * t / 3 + a * a * t**3 / 27 + a / 6)
 
 
 def required_t(a: float, t: float) -> float:
-    """The inverse of `less_skewness` in its first argument, for t > 0: what Student's t must be at skewness / sqrt(n) = `a`.
+    """Returns what Student's t must be at skewness / sqrt(n) = `a`: the inverse of `less_skewness` in `t`, for t > 0.
 
     With r = 1 + a t / 3 that function is (r^3 - 1) / a + a / 6, which gives r; where it stops at a t = -2 (r = 1/3) it is
     13 t / 27 - 1 / (3 t), a quadratic in t.
@@ -156,7 +159,7 @@ def required_t(a: float, t: float) -> float:
 
 
 def skewness_over_root_n(third: float, variance: float, n: int) -> float:
-    """Gives the `a` of `less_skewness` from moments about the mean (both divided by n): the sample's, times `CAUTION`."""
+    """Returns the `a` of `less_skewness` from moments about the mean (both divided by n): the sample's, times `CAUTION`."""
     return CAUTION * third / (variance * sqrt(variance * n)) if variance > 0 else 0.0
 
 

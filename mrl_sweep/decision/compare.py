@@ -1,4 +1,4 @@
-"""Two runs over the same queries: may they be compared at all, which is better, and did the later one get worse?"""
+"""Comparison of two runs over the same queries: whether it is allowed, which run is better, and whether the later got worse."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mrl_sweep.types import FloatArray, IntArray, Outcome
 
 
 class Better(StrEnum):
-    """Which of two runs is better, as far as the queries can tell."""
+    """The answer of a comparison: which of two runs is better, or UNDECIDED where the queries cannot tell."""
 
     FIRST = "first"
     SECOND = "second"
@@ -29,9 +29,10 @@ class Better(StrEnum):
 
 @record(kw_only=True)
 class Comparison:
-    """Paired per query: `difference` is mean(second - first), `low` and `high` its two-sided limits at level 1 - alpha.
+    """Holds a paired comparison: `difference` is mean(second - first), `low` and `high` its two-sided limits at level 1 - alpha.
 
-    `gained`, `lost` and `unchanged` count queries as the second run has them. Limits are None with fewer than two queries.
+    `first` and `second` are means. `queries` counts units of evidence, of which `gained`, `lost` and `unchanged` say what the
+    second run did. Limits are None with fewer than two.
     """
 
     queries: int
@@ -48,7 +49,7 @@ class Comparison:
 
 @record(kw_only=True)
 class Regression:
-    """A later run against an earlier one: FAIL where it is proven to keep less than 1 - max_regression of it.
+    """Holds the judgement of a later run: FAIL where it is proven to keep less than 1 - max_regression of an earlier one.
 
     PASS where it is proven to keep that much, INCONCLUSIVE where the queries cannot tell or are fewer than 30. `before` and
     `after` are the means, `at_most` the upper limit of the share that is kept, one-sided at level alpha.
@@ -64,7 +65,8 @@ def compare_paired(first: FloatArray, second: FloatArray, *, alpha: float = 0.05
     """Compares two runs on the same queries, by per-query values (n_queries,) of one measure, aligned by query id.
 
     A run is better where the two-sided limits of the paired difference exclude 0. Each limit counts one more query for which
-    the better run lost all, and what skewness makes of it, as `paired_bounds` does; below 30 queries nothing is decided.
+    the better run lost all, and allows for skewness, as `paired_bounds` does; below 30 queries nothing is decided. `clusters`
+    (n_queries,) are labels for `cluster_means`. Raises `InputError` where there is no query.
     """
     a, b = _units(first, second, clusters)
     d = b - a
@@ -92,10 +94,10 @@ def compare_paired(first: FloatArray, second: FloatArray, *, alpha: float = 0.05
 def regression(
     before: FloatArray, after: FloatArray, *, max_regression: float, alpha: float = 0.05, clusters: IntArray | None = None
 ) -> Regression:
-    """Asks whether the measure fell by more than `max_regression`, a share of the earlier mean (0.01 is 1%). Values (n_queries,).
+    """Tests whether the measure fell by more than `max_regression`, a share of the earlier mean (0.01 is 1%).
 
-    By the rule of the main decision with retain = 1 - max_regression, but it is "worse" that needs the proof: a caller
-    that only fails on FAIL never turns red by noise.
+    `before` and `after` are values (n_queries,). The rule is that of `decide` with retain = 1 - max_regression, but "worse" is
+    what needs the proof: a caller that fails only on FAIL does not turn red by noise. Raises `InputError` without queries.
     """
     y, x = _units(before, after, clusters)
     retain = 1 - max_regression

@@ -1,4 +1,4 @@
-"""Is it Matryoshka at all? The model's own prefix against random axes of the same number, paired query by query."""
+"""Control for Matryoshka training: the model's own prefix against as many random axes, paired query by query."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mrl_sweep.decision.policy import MIN_QUERIES
 from mrl_sweep.types import Basis, Configuration, FloatArray, RandomControl
 
 MARGIN: Final = 0.05
-"""Random axes say something where they lose at least this share of full size; a prefix that gains less on them is no better."""
+"""Random axes are compared where they lose at least this share of full size; a prefix that gains no more on them is no better."""
 
 
 class AgainstRandom(StrEnum):
@@ -26,10 +26,11 @@ class AgainstRandom(StrEnum):
 
 
 def against_random(question: Question) -> tuple[RandomControl, ...]:
-    """The prefix against random axes, by the deciding measure, at every size where those lose at least 5%; largest first.
+    """Compares the prefix with random axes, by the deciding measure, at every size where those lose at least 5%; largest first.
 
-    The difference is that of each query (or cluster) to its mean over the draws; the sizes share alpha, so that the chance of
-    any wrong answer is alpha. Empty where no random axes were ranked, or full size finds nothing.
+    Each query (or cluster) is compared with its mean over the draws; the lower limit is the lowest of that comparison and of
+    those with each draw. The sizes share alpha, so that the chance of any wrong answer is alpha. Empty
+    where no random axes were ranked, or full size finds nothing.
     """
     measure, full = question.required[0], question.baseline
     draws: dict[int, list[Configuration]] = {}
@@ -49,7 +50,7 @@ def against_random(question: Question) -> tuple[RandomControl, ...]:
 
 
 def verdict_on_prefixes(controls: Sequence[RandomControl]) -> AgainstRandom:
-    """One answer for the model: better where any size proves it, no better where every size does."""
+    """Returns one answer for the model: BETTER where any size proves it, NO_BETTER where every size does, else OPEN."""
     answers = {AgainstRandom(control.answer) for control in controls}
     if AgainstRandom.BETTER in answers:
         return AgainstRandom.BETTER

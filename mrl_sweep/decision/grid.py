@@ -1,4 +1,4 @@
-"""Everything besides the ladder of sizes: families judged under one alpha, and the configuration of the fewest bytes proven."""
+"""The grid of configurations beside the sizes alone: families judged under one alpha, and the proven one of the fewest bytes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Path = tuple[Configuration, ...]
 def judge_all(
     question: Question, verdict: Verdict, *, doubts: Mapping[Configuration, str] = _NOTHING
 ) -> dict[Configuration, Judgement]:
-    """Judges every configuration in the scores, in their order; the verdict's own judgements stay as they are.
+    """Judges every configuration in the scores, in their order; the verdict's own stay, but for `doubts`.
 
     Configurations that differ in their size alone are a family, walked from the largest size down by the verdict's own rule
     and against the same full size, so that a row says PASS only where all larger ones of its family do. Families of indexes
-    share alpha (`walk_paths`): of several that miss the margin by a hair some would pass, and a budget or a plan would choose it.
+    share alpha (`walk_paths`): of several that miss the margin by a hair some would pass, and these would be chosen.
     An index that is exact by construction (`Flat`) has no evidence of its own: it is judged as the exact search it repeats.
-    `doubts` name what may not pass although nothing is wrong with its scores.
+    `doubts` gives by configuration why it may not pass although its scores are sound.
     """
     scores = question.scores
     judged = {judgement.candidate: judgement for judgement in verdict.judgements}
@@ -56,7 +56,7 @@ def judge_all(
 def _sharing_alpha(
     question: Question, families: Sequence[Sequence[Configuration]], judged: Mapping[Configuration, Judgement]
 ) -> dict[Configuration, Judgement]:
-    """Of families that each passed at full alpha, the rows that do not at their part of it; the families are those measured."""
+    """Lowers what passes at full alpha and not at its family's part: INCONCLUSIVE a family's first, NOT_TESTED those after it."""
     paths = _paths_of(question, families)
     if not paths:
         return {}
@@ -72,10 +72,10 @@ def _sharing_alpha(
 
 
 def only_alone(question: Question, judged: Mapping[Configuration, Judgement]) -> dict[Configuration, str]:
-    """Finds what passes in its own family and not where all families share one alpha, with the reason.
+    """Finds the configurations that pass in their own family but not where all families share one alpha, each with the reason.
 
     A budget, a plan or a tenant names one of everything measured: of ten families that miss the margin by a hair, each walked
-    at full alpha, some would pass in a third of all samples, and it is these that would be named. Controls are never named.
+    at full alpha, some would pass in a third of all samples, and these would be named. Controls are never named.
     """
     full = question.baseline
     families = _families(c for c in judged if c.basis == full.basis and c != full)
@@ -91,9 +91,9 @@ def only_alone(question: Question, judged: Mapping[Configuration, Judgement]) ->
 
 
 def _paths_of(question: Question, families: Sequence[Sequence[Configuration]]) -> tuple[Path, ...]:
-    """A path down the sizes of each family; none where one alone, or no error, is in question.
+    """Returns a path down the sizes of each family; none for fewer than two families, or where the policy decides by mean.
 
-    What repeats the exact search takes no part: its answer is that of the verdict.
+    Families that repeat the exact search take no part: their answer is that of the verdict.
     """
     own = [members for members in families if not _all_repeat(question.scores, members)]
     if len(own) < 2 or question.policy.decide_by is DecideBy.MEAN:
@@ -103,7 +103,7 @@ def _paths_of(question: Question, families: Sequence[Sequence[Configuration]]) -
 
 
 def _all_repeat(scores: Scores, members: Sequence[Configuration]) -> bool:
-    """Whether an index returned what the exact search finds: what is true of that is true of it."""
+    """Tells whether every member is an index that found what the exact search finds, and so shares its judgement."""
     return all(c.index != EXACT and _repeats(scores, c) for c in members)
 
 
@@ -116,7 +116,7 @@ def _repeats(scores: Scores, candidate: Configuration) -> bool:
 
 
 def _families(candidates: Iterable[Configuration]) -> list[list[Configuration]]:
-    """The candidates, those together that differ in their size alone."""
+    """Groups the candidates that differ in their size alone."""
     families: dict[Configuration, list[Configuration]] = {}
     for candidate in candidates:
         families.setdefault(candidate.family, []).append(candidate)
@@ -124,13 +124,13 @@ def _families(candidates: Iterable[Configuration]) -> list[list[Configuration]]:
 
 
 def proven_along(question: Question, paths: Sequence[Path]) -> tuple[Configuration, ...]:
-    """Walks these paths over the question's scores: what they prove, in order."""
+    """Walks `paths` over the question's scores and returns what they prove, in order."""
     steps = list(dict.fromkeys(step for path in paths for step in path))
     return walk_paths(dict(zip(steps, p_values_of(question, steps), strict=True)), paths, alpha=question.policy.alpha)
 
 
 def walk_paths(p_values: Mapping[Configuration, float], paths: Sequence[Path], *, alpha: float) -> tuple[Configuration, ...]:
-    """Walks each path at an equal part of alpha, which one that passes to its end hands on; gives what is proven, in order.
+    """Walks each path at an equal part of alpha, handed on by a path that passes to its end; returns what is proven, in order.
 
     A graphical procedure (Bretz, Maurer, Brannath & Posch 2009): the chance of any false proof is at most alpha.
     """
@@ -148,7 +148,10 @@ def walk_paths(p_values: Mapping[Configuration, float], paths: Sequence[Path], *
 
 
 def p_values_of(question: Question, candidates: Sequence[Configuration]) -> list[float]:
-    """The p-value of "keeps less than the asked share" of each candidate: the largest over the required measures."""
+    """Returns the p-value of "keeps less than the asked share" of each candidate: the largest over the required measures.
+
+    By mean it is 0 or 1; it is 1 for unfit candidates, and for all below 30 units of evidence. Raises `InputError` as `decide`.
+    """
     if question.units < MIN_QUERIES:
         return [1.0] * len(candidates)
     retain, worst = question.policy.retain, np.zeros(len(candidates))
@@ -168,17 +171,17 @@ ONE_BIT: Final = ("rabitq", "binary")
 """Precisions of about one bit a number, the one that loses less first."""
 
 SIDE_BY_SIDE: Final = (0.99, 0.98, 0.95, 0.90)
-"""The asked shares at which every report shows the smallest proven size."""
+"""The asked shares at which a report shows the smallest proven configuration."""
 
 LEAST_SHARE: Final = 0.8
-"""The smallest share for which the answers of the grid are known beforehand."""
+"""The smallest share for which `grid_by_share` gives the answer."""
 
 
 @record(kw_only=True)
 class GridAnswer:
-    """What the paths prove: `smallest` is the proven configuration of the fewest bytes, None where nothing is proven.
+    """Holds what the paths prove: `smallest` is the proven configuration of the fewest bytes, None where nothing is proven.
 
-    `proven` are in the order in which they were; `paths` are what was walked, fixed before any score was looked at.
+    `proven` is in the order of proof; `paths` were walked, and were fixed before any score was looked at.
     """
 
     smallest: Configuration | None
@@ -264,9 +267,10 @@ def smallest_at(question: Question, bytes_of: Mapping[Configuration, int]) -> tu
 
 
 def grid_by_share(question: Question, bytes_of: Mapping[Configuration, int]) -> tuple[ShareRow, ...]:
-    """Asks what `decide_grid` answers at each tenth of a percent from `LEAST_SHARE` up, and at the asked share: a row an answer.
+    """Finds what `decide_grid` answers at each tenth of a percent from `LEAST_SHARE` to 1, and at the asked share.
 
-    A smaller share never has a larger answer, so only the places where the answer changes are searched for.
+    Returns a row for each different answer, with the largest share that has it. A smaller share never has a larger answer,
+    so only the shares where the answer changes are searched for. Raises `InputError` as `decide_grid` does.
     """
     policy = question.policy
     shares = sorted({*(i / 1000 for i in range(round(1000 * LEAST_SHARE), 1001)), policy.retain})
@@ -276,7 +280,7 @@ def grid_by_share(question: Question, bytes_of: Mapping[Configuration, int]) -> 
         return decide_grid(replace(question, policy=replace(policy, retain=shares[at])), bytes_of).smallest
 
     def ends(low: int, high: int) -> list[int]:
-        """The last share of each answer from `low` to `high`, but for that of the last one."""
+        """Returns the place of the last share of each answer from `low` to `high`, but for that of the last answer."""
         if answer(low) == answer(high):
             return []
         if high - low == 1:

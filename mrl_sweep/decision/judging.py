@@ -1,4 +1,4 @@
-"""One candidate against the baseline: the evidence per measure, the outcome, and the reason in words."""
+"""Judgement of one candidate against the baseline: the evidence per measure, the outcome, and the reason in words."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Question:
 
     @cached_property
     def baseline(self) -> Configuration:
-        """Full size, with which everything is compared."""
+        """Full size, with which every candidate is compared."""
         return full_size(self.scores.candidates)
 
     @property
     def required(self) -> tuple[Measure, ...]:
-        """The measures that must pass; the first names the verdict."""
+        """The measures that must pass; the first names the verdict. Raises `InputError` for one that was not measured."""
         required = self.policy.required or self.scores.measures[:1]
         absent = [str(m) for m in required if m not in self.scores.measures]
         if absent:
@@ -51,11 +51,11 @@ class Question:
 
     @property
     def units(self) -> int:
-        """How many units of evidence the scarcest required measure has."""
+        """The number of units of evidence of the scarcest required measure."""
         return min(self.units_of(measure) for measure in self.required)
 
     def units_of(self, measure: Measure) -> int:
-        """How many units of evidence this measure has."""
+        """Counts the units of evidence of this measure."""
         counted = self.scores.counted[self.scores.measures.index(measure)]
         return int(counted.sum()) if self.clusters is None else count_units(self.clusters[counted])
 
@@ -64,7 +64,7 @@ class Question:
         return next((self.unfit[one] for one in (candidate, candidate.exact, self.baseline) if one in self.unfit), None)
 
     def values(self, measure: Measure, candidates: Sequence[Configuration]) -> FloatArray:
-        """(len(candidates), n_units) the values of this measure, by unit of evidence."""
+        """Returns (len(candidates), n_units) float64, the values of this measure by unit of evidence."""
         m = self.scores.measures.index(measure)
         counted = self.scores.counted[m]
         values: FloatArray = self.scores.values[[self.scores.candidates.index(c) for c in candidates], m][:, counted]
@@ -104,7 +104,7 @@ def judge_each(question: Question, candidates: Sequence[Configuration]) -> list[
 def outcome(
     question: Question, candidate: Configuration, evidence: Mapping[Measure, Evidence], *, by: DecideBy, enough: bool
 ) -> Outcome:
-    """Gives PASS if every required measure passes, FAIL if one is proven (or, by mean, measured) worse, else INCONCLUSIVE."""
+    """Returns PASS if every required measure passes, FAIL if one is proven (or, by mean, measured) worse, else INCONCLUSIVE."""
     if question.why_unfit(candidate) is not None:
         return Outcome.FAIL
     if not enough:
@@ -188,5 +188,5 @@ def _undecided(question: Question, measure: Measure, e: Evidence) -> str:
 
 
 def or_none(value: float) -> float | None:
-    """None for NaN: what is not defined is said to be so."""
+    """Returns None for NaN, and any other value as a float."""
     return None if np.isnan(value) else float(value)

@@ -1,4 +1,4 @@
-"""The rule in force: which share of which measures must be kept, and what counts as evidence."""
+"""The policy of a decision: which share of which measures must be kept, and how much evidence that takes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class DecideBy(StrEnum):
 
 @record(kw_only=True)
 class Policy:
-    """What is asked: keep at least `retain` of each required measure, at error level `alpha` (one-sided).
+    """A policy asks a candidate to keep at least `retain` of each required measure, at error level `alpha` (one-sided).
 
     `required` empty means the first measure of the scores; the first required measure is the one the verdict names. `by_default`
-    where nobody chose `retain`.
+    is True where nobody chose `retain`. Raises `InputError` for a share or a level out of range.
     """
 
     required: tuple[Measure, ...] = ()
@@ -53,7 +53,7 @@ def falls_short(share: float | None, limit: float) -> bool:
 
 
 def outcome_by(at_least: float | None, at_most: float | None, retain: float) -> Outcome:
-    """Gives PASS where a share's lower limit reaches `retain`, FAIL where its upper one falls short of it, else INCONCLUSIVE."""
+    """Returns PASS where a share's lower limit reaches `retain`, FAIL where its upper one falls short, else INCONCLUSIVE."""
     if reaches(at_least, retain):
         return Outcome.PASS
     return Outcome.FAIL if falls_short(at_most, retain) else Outcome.INCONCLUSIVE

@@ -24,10 +24,10 @@ _KNOWN_TO: Final = 1e-7
 
 @record(kw_only=True)
 class Sample:
-    """What `n` queries showed of one candidate, and what was asked of it.
+    """Holds what `n` queries showed of one candidate, and the share that was asked of it.
 
-    `sd` and `third` are the standard deviation and the third central moment of x - retain * y; `unseen` is the size of the
-    query that was not met (`unseen_size`), the baseline's mean where nothing is said.
+    `sd` and `third` are the standard deviation and the third central moment of x - retain * y; `unseen` is the size of
+    an unseen query (`unseen_size`); None means the baseline's mean.
     """
 
     n: int
@@ -40,7 +40,7 @@ class Sample:
 
 
 def queries_needed(sample: Sample, *, share: float = 1.0) -> int | None:
-    """Counts the queries that tell a candidate that truly keeps `share` from the margin, with this power; at least 30.
+    """Counts the queries that tell a candidate that truly keeps `share` from the margin, with power `POWER`; at least 30.
 
     Above the margin it is proven good enough, below it proven worse: n = ((z(1 - alpha) + z(power)) sd / gap)^2 with
     gap = mean(y) |share - retain|, with the unseen loser or gainer of `paired_bounds` outweighed and skewness allowed for. None
@@ -66,11 +66,11 @@ def queries_to_settle(sample: Sample, *, kept: float) -> int | None:
 
 
 def provable_loss(sample: Sample) -> float | None:
-    """The smallest distance above the margin, as a share of the baseline's mean, that these queries tell with this power.
+    """Returns the least distance above the margin that these queries tell with power `POWER`, as a share of the baseline's mean.
 
-    The inverse of `queries_needed`: a size that truly loses nothing is proven with this power when the asked share leaves at
-    least this much room (1 - retain >= provable_loss). None where the baseline's mean is 0, the spread is unknown, or so few
-    queries tell nothing.
+    It is the inverse of `queries_needed`: a size that truly loses nothing is proven with that power where the asked share leaves
+    at least this much room (1 - retain >= provable_loss). None where the baseline's mean is 0, the spread is unknown, or the
+    queries are too few to tell any.
     """
     if sample.baseline_mean <= 0 or not isfinite(sample.sd):
         return None
@@ -95,7 +95,7 @@ def provable_loss(sample: Sample) -> float | None:
 
 
 def strictest_share(n: int, *, alpha: float) -> float | None:
-    """The largest share that `n` queries could prove of a size which changes nothing; None where they prove nothing at all.
+    """Returns the largest share that `n` queries could prove of a size which changes nothing; None where they prove nothing.
 
     With y = mean(y) throughout, n pairs of x = y and one unseen loser have the limit retain = (n - t) / (n + 1), t being what
     Student's t must reach at that skewness: the room that it leaves is some 4.6 / n. Real queries differ, and some change: what
@@ -107,7 +107,10 @@ def strictest_share(n: int, *, alpha: float) -> float | None:
 
 
 def queries_for_share(retain: float, *, alpha: float) -> int | None:
-    """The inverse of `strictest_share`: with fewer queries than this not even an identical size can be proven."""
+    """Counts the queries below which not even an identical size can be proven to keep `retain`.
+
+    It is the inverse of `strictest_share`; None where no number suffices (`retain` 1).
+    """
     return _first(lambda n: (strictest_share(n, alpha=alpha) or 0.0) >= retain, MIN_QUERIES, _MOST) if retain < 1 else None
 
 

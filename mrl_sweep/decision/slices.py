@@ -1,4 +1,4 @@
-"""Whose queries get worse: slices that keep less than the others, false discoveries held down, and the queries that lose most."""
+"""Slices of queries: which keep less than the other queries, with false discoveries held down; and the queries that lose most."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MOST_SLICES: Final = 100
 """A field with more different values than this has those of fewer than `SMALLEST_SLICE` queries put together."""
 
 SMALLEST_SLICE: Final = 10
-"""A slice with fewer units of evidence than this, or with fewer outside it, is shown but not tested."""
+"""A slice with fewer units of evidence than this is not tested; with fewer outside it, not compared with those."""
 
 
 @record(eq=False)
@@ -58,7 +58,7 @@ class Slice:
 
 
 def declared_slices(metadata: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> tuple[Slice, ...]:
-    """One slice per value of each field, values sorted; a query without the field is in none of its slices.
+    """Returns one slice per value of each field, values sorted; a query without the field is in none of its slices.
 
     A field that holds a list puts the query into each of its values' slices. Numbers with many different values become
     terciles. Raises `InputError` for a field that no query has: a margin on a name that does not exist protects nothing.
@@ -68,17 +68,17 @@ def declared_slices(metadata: Sequence[Mapping[str, Any]], fields: Sequence[str]
 
 
 def length_slices(texts: Sequence[str]) -> tuple[Slice, ...]:
-    """Terciles of the number of words: short, middling and long queries."""
+    """Cuts the queries into terciles of the number of words: short, middling and long ones."""
     return _terciles("length", np.array([len(text.split()) for text in texts], np.int64), "words")
 
 
 def relevant_slices(n_relevant: IntArray) -> tuple[Slice, ...]:
-    """Terciles of the number of relevant documents per query, (n_queries,)."""
+    """Cuts the queries into terciles of `n_relevant` (n_queries,), the number of relevant documents of each."""
     return _terciles("relevant", n_relevant, "documents")
 
 
 def topic_slices(labels: IntArray, texts: Sequence[str]) -> tuple[Slice, ...]:
-    """One slice per cluster label >= 0, (n_queries,), named by the words that tell it from the other queries."""
+    """Returns one slice per label >= 0 of `labels` (n_queries,), named by the words that tell it from the other queries."""
     names = telling_words(texts, labels)
     return tuple(Slice("topic", name, labels == label) for label, name in names.items())
 
@@ -100,7 +100,7 @@ def _of_field(metadata: Sequence[Mapping[str, Any]], field: str) -> Iterable[Sli
 
 
 def _small_ones_together(rows: dict[str, list[int]]) -> dict[str, list[int]]:
-    """A field with very many values (an id, a date): those that only a few queries have become one slice."""
+    """Puts the values that only a few queries have into one slice, for a field with very many values (an id, a date)."""
     small = [value for value, of_value in rows.items() if len(of_value) < SMALLEST_SLICE]
     kept = {value: of_value for value, of_value in rows.items() if len(of_value) >= SMALLEST_SLICE}
     together = sorted({row for value in small for row in rows[value]})
@@ -153,7 +153,7 @@ def telling_words(texts: Sequence[str], labels: IntArray) -> dict[int, str]:
 
     A word tells when many of the group's queries have it and few others do: the log-odds ratio of queries with the word, in
     the group against the rest, over its standard deviation (Monroe, Colaresi & Quinn 2008). A group without any such word is
-    called by its number, and a name that two groups share gets it appended.
+    called by its number, and a name that two groups share gets the number appended.
     """
     words = [set(_WORD.findall(text.casefold())) for text in texts]
     everywhere = Counter(word for own in words for word in own)
@@ -178,10 +178,10 @@ def _telling(inside: int, n_inside: int, outside: int, n_outside: int) -> float:
 def search_slices(
     question: Question, slices: Sequence[Slice], candidates: Sequence[Configuration] | None = None
 ) -> tuple[SliceRow, ...]:
-    """Holds every slice against the other queries at every candidate (default: all sizes below full), the largest first.
+    """Compares every slice with the other queries at every candidate (default: all sizes below full, the largest first).
 
-    The question is who is hit more than the others, not who lies below the margin: at a size that loses 10% everywhere every
-    group lies below it, and naming them all would tell nothing. `q_value` <= 0.05 marks findings of which at most 5% are
+    The question is which slices lose more than the others, not which lie below the margin: at a size that loses 10% everywhere
+    every slice lies below it, and naming them all would tell nothing. `q_value` <= 0.05 marks findings of which at most 5% are
     expected to be chance, counted over all slices of a size: each size is a search of its own. Slices without a counted query
     are left out.
     """
@@ -200,10 +200,11 @@ def search_slices(
 
 
 def judge_slices(rows: Sequence[SliceRow], *, alpha: float) -> tuple[SliceRow, ...]:
-    """Holds the declared slices against the share that the search asked of them (its `Policy.retain`): their `verdict`.
+    """Gives each declared slice its `verdict` on the share that the search asked of it (`Policy.retain`).
 
-    FAIL only on proof: the shortfall is significant after Benjamini-Hochberg over these slices, so that many slices which all
-    keep their share do not turn a gate red by chance. PASS where the lower limit holds the margin. The others stay as they are.
+    FAIL only on proof: the shortfall is significant after Benjamini-Hochberg over the declared rows, so that many slices which
+    all keep their share do not turn a gate red by chance. PASS where the lower limit reaches the share, else INCONCLUSIVE. Rows
+    of other slices stay as they are.
     """
     q_below = iter(benjamini_hochberg([row.p_below for row in rows if row.declared]))
 
@@ -218,7 +219,7 @@ def judge_slices(rows: Sequence[SliceRow], *, alpha: float) -> tuple[SliceRow, .
 
 
 def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
-    """The q-value of each p-value (Benjamini & Hochberg 1995, step-up); None stays None and is not counted."""
+    """Returns the q-value of each p-value (Benjamini & Hochberg 1995, step-up); None stays None and is not counted."""
     tested = [i for i, p in enumerate(p_values) if p is not None]
     p = np.array([p_values[i] for i in tested], np.float64)
     order = np.argsort(p, kind="stable")
@@ -306,10 +307,10 @@ def biggest_losers(
     n: int = 10,
     ranks: Ranks | None = None,
 ) -> tuple[LosingQuery, ...]:
-    """Up to `n` counted queries that lose, the largest loss first (ties in query order); none where nothing is lost.
+    """Returns up to `n` counted queries that lose, the largest loss first (ties in query order); none where nothing is lost.
 
-    With `ranks` that hold top documents for both candidates: what left and what entered the first k, k being the measure's
-    cut-off or, where that is larger or missing, the depth that was kept.
+    With `ranks` that hold top documents for both candidates, each says which documents left and which entered the first k, k
+    being the measure's cut-off or, where that is larger or missing, the depth that was kept.
     """
     full = full_size(scores.candidates)
     m = scores.measures.index(measure)

@@ -17,7 +17,7 @@ _NEGLIGIBLE: Final = 42.0
 
 
 def t_tail(t: npt.ArrayLike, df: npt.ArrayLike) -> FloatArray:
-    """P(T > t) for Student's t with `df` >= 1 degrees of freedom, elementwise; relative error below 1e-12.
+    """Returns P(T > t) for Student's t with `df` >= 1 degrees of freedom, elementwise; relative error below 1e-12.
 
     With t = sqrt(df) * sinh(u) the density becomes cosh(u)**-df, smooth and short-tailed for every df, so one
     Gauss-Legendre rule of 64 nodes serves them all.
@@ -34,7 +34,10 @@ def t_tail(t: npt.ArrayLike, df: npt.ArrayLike) -> FloatArray:
 
 
 def t_quantile(alpha: float, df: int) -> float:
-    """The t with P(T > t) = alpha, 0 < alpha < 1; relative error below 1e-10 (Newton on the logarithm of the tail)."""
+    """Returns the t with P(T > t) = alpha; relative error below 1e-10 (Newton on the logarithm of the tail).
+
+    Raises ValueError unless 0 < alpha < 1 and df >= 1.
+    """
     if not 0 < alpha < 1 or df < 1:
         raise ValueError(f"no t quantile for alpha={alpha}, df={df}")
     return -_upper_quantile(1 - alpha, df) if alpha > 0.5 else _upper_quantile(alpha, df)
@@ -55,8 +58,8 @@ def _upper_quantile(alpha: float, df: int) -> float:
 
 @lru_cache(maxsize=64)
 def normal_quantile(alpha: float) -> float:
-    """The z with P(Z > z) = alpha for a standard normal Z, 0 < alpha <= 0.5 (Newton on the logarithm of the tail)."""
-    z, step = sqrt(-2 * log(2 * alpha)), 1.0  # beyond it
+    """Returns the z with P(Z > z) = alpha for a standard normal Z, 0 < alpha <= 0.5 (Newton on the logarithm of the tail)."""
+    z, step = sqrt(-2 * log(2 * alpha)), 1.0  # a start beyond the answer
     while abs(step) > 1e-13 * (1 + z):
         tail, density = erfc(z / sqrt(2)) / 2, exp(-z * z / 2) / sqrt(2 * pi)
         step = tail / density * log(tail / alpha)
@@ -65,7 +68,7 @@ def normal_quantile(alpha: float) -> float:
 
 
 def near_t_quantile(alpha: float, df: int) -> float:
-    """`t_quantile` for planning, without its iteration: from 30 degrees of freedom on within 1e-4 at 5%, 5e-4 at 0.5%."""
+    """Approximates `t_quantile` without iteration, for planning: from 30 degrees of freedom within 1e-4 at 5%, 5e-4 at 0.5%."""
     return _cornish_fisher(normal_quantile(alpha), df)
 
 

@@ -13,7 +13,7 @@ from mrl_sweep.words import did_you_mean, first_offenders
 
 
 def cluster_means(values: FloatArray, clusters: IntArray) -> FloatArray:
-    """(…, n_units) the mean of each cluster's queries, from values (…, n_queries) and labels (n_queries,).
+    """Returns (…, n_units) the mean of each cluster's queries, from values (…, n_queries) and labels (n_queries,).
 
     Ten paraphrases of one question are one question: they count once, with their mean, in every mean, bound and count. A
     label of -1 marks a query that belongs to no cluster and stays a unit of its own. Units come in order of label, then the
@@ -28,7 +28,7 @@ def cluster_means(values: FloatArray, clusters: IntArray) -> FloatArray:
 
 
 def unit_of(clusters: IntArray) -> IntArray:
-    """(n_queries,) the unit, 0 … n_units - 1, that each query belongs to."""
+    """Returns (n_queries,) the unit, 0 … n_units - 1, that each query belongs to."""
     alone = clusters < 0
     labels = distinct(clusters[~alone])
     unit = np.searchsorted(labels, clusters)
@@ -42,7 +42,7 @@ def count_units(clusters: IntArray) -> int:
 
 
 def check_fields(metadata: Sequence[Mapping[str, Any]], fields: Sequence[str], option: str) -> None:
-    """Raises InputError for fields that no query has, with the nearest that some query has; `option` names them."""
+    """Raises `InputError` for fields that no query has, with the nearest that some query has; `option` is the hint's flag."""
     names = {str(key) for entry in metadata for key, value in entry.items() if value is not None}
     absent = [field for field in dict.fromkeys(fields) if field not in names]
     if not absent:
@@ -55,7 +55,7 @@ def check_fields(metadata: Sequence[Mapping[str, Any]], fields: Sequence[str], o
 
 
 def cluster_labels(metadata: Sequence[Mapping[str, Any]], field: str) -> IntArray:
-    """(n_queries,) labels for `cluster_means`: queries with the same value of `field` share one, those without it have -1.
+    """Returns (n_queries,) labels for `cluster_means`: one for each value of `field`, -1 for queries without it.
 
     Raises `InputError` where no query has the field.
     """

@@ -1,4 +1,4 @@
-"""From scores to a verdict: sizes are tested from large to small, and the walk stops at the first that does not pass."""
+"""The walk from scores to a verdict: sizes are tested from large to small, and the walk stops at the first that does not pass."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def decide(question: Question, candidates: Iterable[Configuration] | None = None
 def ladder(candidates: Iterable[Configuration], full_dim: int) -> list[Configuration]:
     """Picks the sizes of one family that a walk tests, largest first: all of up to a dozen, else some fixed by dimension alone.
 
-    These are the eighths of full size, the powers of two and three times those, each the smallest size at hand that is not
-    below it; whatever size a known family of models publishes is among them. A walk stops at the first size that does not
-    pass: over a hundred of them, mostly between two good ones, it would stop early, and a fine sweep would answer worse than
-    its own coarse part.
+    Fixed are the eighths of full size, the powers of two and three times those; for each, the smallest size at hand not below
+    it is tested. The sizes that known families of models publish are among them. A walk stops at the first size that does not
+    pass: over a hundred sizes, mostly between two good ones, it would stop early, and a fine sweep would answer worse
+    than its own coarse part.
     """
     sizes = sorted(candidates, key=lambda c: -c.dim)
     if len(sizes) <= _MOST_STEPS:

@@ -21,16 +21,14 @@ SPLITS: Final = ("test", "known-item", "questions")
 
 
 def load_pydocs(*, split: str | None = None, options: LoadOptions | None = None) -> Collection:
-    """The packaged collection, the same on every machine; split None is `test`.
+    """Loads the packaged collection, the same on every machine; split None is `test`.
 
     A document's id and title are a qualified name (`os.replace`, `pandas.DataFrame.merge`); its text is the call with the
     names of its parameters, then the docstring.
 
     Queries: `known-item`, where a docstring's summary sentence asks for its object and is taken out of the document, and
     `questions`, written by hand with graded answers. Each query's `style` is `known-item` or how the question is asked, `topic`
-    (questions only) what it is about, `package` and `kind` those of its best answer.
-
-    Errors: InputError for an unknown split.
+    (questions only) what it is about, `package` and `kind` those of its best answer. Raises InputError for an unknown split.
     """
     if split is not None and split not in SPLITS:
         raise InputError(f"pydocs has no split {printable(split)}", f"--split {' or --split '.join(SPLITS)}")

@@ -1,1 +1,1 @@
-"""What is deployed: indexes, shortlists, bytes, latency, the plan for a larger corpus."""
+"""Deployment: target databases, indexes, shortlists, bytes, latency, the plan for a larger corpus and its bill."""

@@ -1,4 +1,4 @@
-"""One row of a plan: where codes are placed, bytes, copies, machines and the bill in the user's prices; nothing of quality."""
+"""One row of a plan: an index for its codes, bytes, replicas, machines and the bill in the user's prices; nothing of quality."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ def placed(
     *,
     symmetric: bool = True,
 ) -> list[Placed]:
-    """Places every configuration in each of its `indexes`, the largest size first; without any, in the target's own structure.
+    """Places every configuration in each of its `indexes`, index by index, the largest size first; without any, in the target's.
 
-    What the target does not offer at all (a precision) is left out; what it offers but not at this size, or does not order again
-    as it was measured, is there, refused. `full` is the model's size; `symmetric`: the run compared signs with signs.
+    Without `indexes`, a precision that the target does not offer is left out. All else that the target cannot hold, or searches
+    in another way than was measured, is placed with its refusal. `full` is the model's size; `symmetric`: the run
+    compared signs with signs.
     """
     rows = []
     for base in sorted(bases, key=lambda base: -base.dim):
@@ -55,7 +56,7 @@ def placed(
 
 
 def target_weight(target: Target, at: Placed, docs: int) -> tuple[int, str] | None:
-    """Weighs the target's index in bytes, and says whose they are; None where no formula is known."""
+    """Returns the bytes of the target's index and a note on whose they are; None for FAISS, and where no formula is known."""
     weight = target.index_bytes(replace(at.base, index=at.index), docs)
     if weight is None or target.name == DEFAULT_TARGET:
         return None
@@ -100,10 +101,10 @@ class PlanRequest:
 class PlanRow:
     """A row is one configuration at the planned corpus. Bytes are per replica, `memory_bytes` and `disk_bytes` of the fleet.
 
-    `quality`, `kept`, `at_least` and `acceptable` are those of the run's own finding, all None where the run did not measure
-    this configuration; `reason` says why it is not acceptable, or not known to be. `acceptable` also asks for the planned
-    corpus, where quality is projected to it (`projected`). `vector_bytes` is the codes alone, `index_bytes` the index file; None,
-    with the bytes that follow from it, where the target cannot hold the configuration.
+    `quality`, `kept`, `at_least` and `acceptable` are those of the run's own finding, None where the run did not measure this
+    configuration (`acceptable` is False where the target refuses it); `reason` says why it is not acceptable, or not known to be.
+    `acceptable` also asks for the planned corpus, where quality is projected to it (`projected`). `vector_bytes` is the codes
+    alone, `index_bytes` the index file; None, with the bytes that follow from it, where the target cannot hold the configuration.
     Latency, throughput and recall, the share of the exact first ten that the index returns, have their bands beside them (low,
     high). `only_alone` says why a row that is acceptable by itself is not named among the others. `saving` is what this row costs
     less per month than full size with the same index, `saving_share` the same as a share.
@@ -144,7 +145,7 @@ class PlanRow:
 
 
 def check_request(request: PlanRequest) -> None:
-    """Raises InputError for what each number allows by itself: a rate or a size of 0, and the price of a machine of no size."""
+    """Raises InputError for a rate, a size or a count of tokens of 0, and for a machine that has a price but no size."""
     for name in ("queries_per_second", "machine_bytes", "documents_per_second", "tokens_per_document"):
         if getattr(request, name) == 0:
             raise InputError(f"{name.replace('_', ' ')} must be above zero, not 0", "see `mrl-sweep plan --help`")
@@ -153,7 +154,7 @@ def check_request(request: PlanRequest) -> None:
 
 
 def costed_row(request: PlanRequest, at: Placed, one_index: int | None, ahead: Outlook, beside: int) -> PlanRow:
-    """Fills in bytes, machines, latency and cost, nothing of quality. `beside` is what lies on disk beside the index."""
+    """Fills in bytes, machines, latency and cost, nothing of quality. `one_index`: bytes; `beside`: on disk beside the index."""
     base, index = at.base, at.index
     rate = ahead.queries_per_second.value if ahead.queries_per_second else None
     replicas = request.replicas
@@ -208,7 +209,7 @@ def _ends(band: Band | None) -> tuple[float, float] | None:
 
 
 def _monthly_cost(request: PlanRequest, memory: int, disk: int, machines: int | None) -> float | None:
-    """Machines where they have a price, else memory by the GiB; disk on top where it has one. None without any price."""
+    """Adds up machines where they have a price, else memory by the GiB, and disk where it has one. None without any price."""
     parts = []
     if request.machine_price_month is not None and machines is not None:
         parts.append(machines * request.machine_price_month)
@@ -229,7 +230,7 @@ def with_saving(row: PlanRow, full: PlanRow | None) -> PlanRow:
 
 
 def assumptions_of(request: PlanRequest) -> list[str]:
-    """Says in sentences what the figures of a bill rest on."""
+    """Lists, in sentences, the assumptions that the figures of a bill rest on."""
     lines = ["memory holds one index per replica", ON_DISK]
     if request.machine_bytes is not None:
         free = asked_share(request.headroom)

@@ -1,6 +1,6 @@
 """An evaluation, and one finding per configuration: how it was judged and what it costs.
 
-Whatever is recommended anywhere is one of these findings.
+Everything that is recommended anywhere is one of these findings.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ NOT_CERTIFIED: Final = "not certified: too few training vectors"
 
 NoRelevantChoice = Literal["exclude", "zero"]
 Refusal = Callable[[Configuration], object]
-"""Whether, or why, a target does not take a configuration; falsy where it does."""
+"""Tells whether, or why, a target does not take a configuration; falsy where it does."""
 
 _NOTHING: Final[Mapping[Configuration, Any]] = {}
 
@@ -71,8 +71,8 @@ class Cost(SearchCost):
 class Finding:
     """A finding is all that a run knows of one configuration.
 
-    `agreement` is, by k, the share of full size's top k that its own top k holds. `only_alone` says why what passes by itself
-    may not be named where one is chosen among several kinds (`decision.grid.only_alone`).
+    `agreement` is, by k, the share of full size's top k that its own top k holds. `only_alone` says why one that passes by
+    itself may not be named where one is chosen among several kinds (`decision.grid.only_alone`).
     """
 
     judgement: Judgement
@@ -86,7 +86,7 @@ class Finding:
 
     @property
     def acceptable(self) -> bool:
-        """Whether it may be recommended: full size itself, or what was judged to keep the share of every required measure."""
+        """Whether it may be recommended: full size itself, or a candidate judged to keep the share of every required measure."""
         return self.judgement.outcome in (Outcome.BASELINE, Outcome.PASS)
 
     @property
@@ -100,9 +100,9 @@ Findings = Mapping[Configuration, Finding]
 
 @record(kw_only=True)
 class Evaluation:
-    """An evaluation holds what findings rest on: ranks, scores, the rule, its verdict on the sizes, what is known beforehand.
+    """An evaluation holds what findings rest on: ranks, scores, the policy, its verdict on the sizes, and `unfit` candidates.
 
-    A sweep and a finished run are evaluations, so that whatever follows from ranks alone follows for both in one place.
+    A sweep and a finished run are evaluations, so that everything that follows from ranks alone is derived in one place.
     `clusters` (n_queries,) labels queries of one origin; `unfit` candidates fail whatever their scores, for the reason given;
     `listed_for` is how many documents were asked for when shortlists were made, which are a multiple of it.
     """
@@ -130,7 +130,7 @@ class Evaluation:
         no_relevant: NoRelevantChoice = "exclude",
         **more: Any,
     ) -> Self:
-        """Scores the ranks under `measures` and decides on the exact prefixes; `more` is what a kind of evaluation adds."""
+        """Scores the ranks under `measures` and decides on the exact prefixes; `more` are other fields of the evaluation."""
         scores = score(ranks, qrels, measures, no_relevant=no_relevant)
         return cls(
             ranks=ranks,
@@ -150,7 +150,7 @@ class Evaluation:
 
     @property
     def question(self) -> Question:
-        """What every judgement of this evaluation depends on."""
+        """The scores, policy, clusters and unfit candidates on which every judgement of this evaluation depends."""
         return Question(self.scores, self.policy, self.clusters, self.unfit)
 
     @property
@@ -170,9 +170,9 @@ def findings_of(
     costs: Mapping[Configuration, Cost] = _NOTHING,
     agreements: Mapping[Configuration, Mapping[int, float]] = _NOTHING,
 ) -> Findings:
-    """Makes a finding of every configuration that was scored, in the order of its scores, all judged by the verdict's rule.
+    """Makes a finding of every configuration that was scored, in the order of its scores, all judged by the verdict's policy.
 
-    What is not certified never passes, whatever it scored.
+    An index that is not certified never passes, whatever it scored.
     """
     doubts = {configuration: NOT_CERTIFIED for configuration, cost in costs.items() if not cost.certified}
     judged = judge_all(evaluation.question, evaluation.verdict, doubts=doubts)
@@ -206,7 +206,7 @@ def bytes_in_memory(configuration: Configuration) -> int:
 
 
 def bytes_on_disk(configuration: Configuration, full_dim: int) -> int:
-    """Counts the bytes of one vector with all that a search may need: the code, and the float32 vector that orders it again."""
+    """Counts the bytes of one vector with all that a search may need: the code, and the float32 vector that rescores it."""
     code = bytes_in_memory(configuration)
     if not configuration.rescore:
         return code
@@ -216,7 +216,7 @@ def bytes_on_disk(configuration: Configuration, full_dim: int) -> int:
 
 @record
 class BoundedFunnel:
-    """A funnel is judged in its worst and in its best case; `recommended` is the cheapest of which the worst case passes."""
+    """A funnel is judged in its worst and in its best case; `recommended` marks the cheapest whose worst case passes."""
 
     funnel: Funnel
     worst: Judgement
@@ -233,7 +233,7 @@ class BoundedFunnel:
 
 @record(kw_only=True)
 class Fewest:
-    """What the paths through the grid prove of the model's own axes (`own`) and of PCA's (`turned`, None where not ranked).
+    """The answers of the grid for the fewest bytes, on the model's own axes (`own`) and PCA's (`turned`, None if not ranked).
 
     Each is a claim of its own, at the policy's alpha. `smallest` are the answers at other shares, of the model's own axes;
     `by_share` those of the grid alone, where a code was ranked.
@@ -263,9 +263,9 @@ def fewest_of(evaluation: Evaluation, *, refused: Refusal = lambda _configuratio
 
 
 def grid_bytes(candidates: Iterable[Configuration], basis: str) -> dict[Configuration, int]:
-    """Names the cells of the grid (sizes, precisions, codes that are ordered again) with the bytes of a vector in memory.
+    """Maps the cells of the grid (sizes, precisions, codes that are rescored) to the bytes of a vector in memory.
 
-    A shortlist of float32 vectors is none: which of them were measured was chosen by their scores.
+    A shortlist of float32 vectors is no cell: which of them were measured was chosen by their scores.
     """
     return {
         c: bytes_in_memory(c)

@@ -1,8 +1,8 @@
-"""Shortlist at a small prefix, rerank at a larger one: what that keeps, bounded from the ranks at the two sizes alone.
+"""Funnels: a shortlist at a small prefix, reranked at a larger one; what that keeps, bounded from the ranks at both sizes.
 
 A document is on the shortlist of length K when fewer than K documents stand before it at the small size, and after
 reranking only members of the shortlist can stand above it. Ranks of the judged documents and the first documents of each
-ranking tell part of both; what they leave open is bounded. The bounds are themselves `Ranks`, the worst and the best case of
+ranking tell part of that; what they leave open is bounded. The bounds are themselves `Ranks`, the worst and the best case of
 every judged document, so that the one scorer turns them into the bounds of any measure.
 """
 
@@ -52,21 +52,21 @@ class Funnel:
 
     @classmethod
     def of(cls, configuration: Configuration) -> Self | None:
-        """The funnel that this configuration is; None for any other. The inverse of `configuration`."""
+        """Returns the funnel that this configuration stands for; None for any other. The inverse of `configuration`."""
         match = re.fullmatch(r"(\d+)@(\d+)", configuration.rescore)
         return cls(configuration.dim, int(match[1]), int(match[2])) if match else None
 
     def operations(self, n_documents: int) -> int:
-        """Multiply-adds per query when the first stage is exhaustive."""
+        """Counts the multiply-adds per query when the first stage is exhaustive."""
         return n_documents * self.small + min(self.shortlist, n_documents) * self.large
 
     def hot_bytes(self, n_documents: int) -> int:
-        """Bytes that every query reads: the float32 prefixes. The larger vectors are read `shortlist` at a time."""
+        """Counts the bytes that every query reads: the float32 prefixes. The larger vectors are read `shortlist` at a time."""
         return vector_bytes(self.small, n_documents)
 
 
 def parse_funnel(text: str) -> Funnel:
-    """Reads `64:200:768`; InputError where it is not three whole numbers above zero with the small size below the large one."""
+    """Reads `64:200:768`. Raises InputError unless it is three whole numbers above 0, the small size below the large one."""
     match = re.fullmatch(r"\s*(\d+):(\d+):(\d+)\s*", text)
     if match is None:
         raise InputError(f"{text!r} is not a funnel", FUNNEL_FORMS)
@@ -79,14 +79,14 @@ def parse_funnel(text: str) -> Funnel:
 def funnel_grid(
     dims: Sequence[int], n_documents: int, *, cutoff: int, shortlists: Sequence[int] = SHORTLISTS
 ) -> tuple[Funnel, ...]:
-    """Makes every pair of sizes with every shortlist that is at least the cut-off and shorter than half the corpus."""
+    """Makes every pair of sizes with every shortlist that is at least the cut-off and at most half the corpus."""
     sizes = sorted(set(dims))
     lengths = [length for length in shortlists if cutoff <= length <= n_documents // 2]
     return tuple(Funnel(small, length, large) for large in sizes for small in sizes if small < large for length in lengths)
 
 
 def by_sizes(funnels: Sequence[Funnel]) -> dict[tuple[int, int], list[Funnel]]:
-    """Puts the funnels of each pair of sizes together."""
+    """Groups the funnels by their pair of sizes, (small, large)."""
     chains: dict[tuple[int, int], list[Funnel]] = {}
     for funnel in funnels:
         chains.setdefault((funnel.small, funnel.large), []).append(funnel)
@@ -104,7 +104,7 @@ class Bounded(NamedTuple):
 def bound_ranks(ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: Measure) -> Bounded:
     """Bounds the ranks that each funnel would measure for the documents relevant under `measure`, from both sides.
 
-    Score both with `measure`: the first is a lower, the second (at most 1) an upper bound of every query's value. Candidates
+    Score both with `measure`: `worst` gives a lower, `best` (at most 1) an upper bound of every query's value. Candidates
     are `Funnel.configuration`, those of `funnels`, which are distinct. Needs the exact ranks at both sizes of each funnel;
     knows more with `ranks.top`.
     """
@@ -131,7 +131,7 @@ def bound_ranks(ranks: Ranks, qrels: Qrels, funnels: Sequence[Funnel], measure: 
 
 
 def _within(ranks: Ranks, relevant: IntArray, small: int, shortlist: int) -> IntArray:
-    """Those of the pairs that may be on a shortlist of this length."""
+    """Picks the relevant pairs that may be on a shortlist of this length."""
     above = ranks.above[ranks.candidates.index(Configuration.exact_prefix(small))]
     within: IntArray = relevant[above[relevant] < shortlist]
     return within
@@ -155,14 +155,14 @@ def cheapest_proven(funnels: Sequence[Funnel], n_documents: int, proven: Callabl
 
 
 def _worst(membership: Membership, shortlist: int) -> tuple[IntArray, IntArray]:
-    """Only what is certainly on the shortlist is found, below everything that may still stand above it, within K places."""
+    """Ranks only documents certainly on the shortlist, below everything that may still stand above them, within K places."""
     above = np.minimum(membership.above - membership.out_above, shortlist - 1)
     tied = np.minimum(membership.tied, shortlist - 1 - above)
     return np.where(membership.inside, above, NOT_RETRIEVED), np.where(membership.inside, tied, 0)
 
 
 def _best(membership: Membership, qrels: Qrels, pairs: IntArray, graded: bool) -> tuple[IntArray, IntArray]:
-    """What may be on the shortlist is found, below only what certainly stands above it; ties are broken for the best.
+    """Ranks all documents that may be on the shortlist, below only what certainly stands above; ties are broken for the best.
 
     Where all gains of a query are alike (or the measure takes them so), the i-th relevant document cannot stand above the
     i-th place. Where they differ, only tied ones exclude each other: a document of low gain may be absent.
@@ -185,7 +185,7 @@ def _best(membership: Membership, qrels: Qrels, pairs: IntArray, graded: bool) -
 
 
 def _place_in_runs(keys: IntArray) -> IntArray:
-    """The index of each element within its run of equal keys; keys are sorted."""
+    """Returns the place of each element within its run of equal keys; keys are sorted."""
     place = np.arange(len(keys))
     begins = np.diff(keys, prepend=-1) != 0
     return place - np.maximum.accumulate(np.where(begins, place, 0))
@@ -218,7 +218,7 @@ class Membership:
 
 @record
 class Knowledge:
-    """Knowledge holds the two rankings as far as `Ranks` does.
+    """Knowledge holds what `Ranks` tell of the two rankings, at the small and at the large size.
 
     Of the near pairs, those that may be on the longest shortlist: `query`, and above/tied at both sizes. Of the large ranking's
     first documents (n_queries, depth): their place in the small ranking's list (-1: not in it), whether there is one, and which
@@ -244,7 +244,7 @@ class Knowledge:
     def of(
         cls, ranks: Ranks, qrels: Qrels, relevant: IntArray, near: IntArray, small: Configuration, large: Configuration
     ) -> Self:
-        """For the pairs `near` among the `relevant` ones; without `ranks.top` nothing is known but their own ranks."""
+        """Collects what is known of the pairs `near` among `relevant`; without `ranks.top` that is their own ranks alone."""
         a, b = ranks.candidates.index(small), ranks.candidates.index(large)
         n_queries, queries = qrels.n_queries, qrels.queries
         if ranks.top is None:
@@ -276,7 +276,7 @@ class Knowledge:
         )
 
     def at(self, shortlist: int) -> Membership:
-        """What is known when the shortlist holds so many documents."""
+        """Returns what is known of each near pair when the shortlist holds so many documents."""
         above, tied = self.small
         inside = (above < NOT_RETRIEVED) & (above + tied < shortlist)
         outside = above >= shortlist
@@ -303,7 +303,7 @@ class Knowledge:
         )
 
     def _listed(self, shortlist: int) -> tuple[BoolArray, BoolArray]:
-        """Whether the large ranking's first documents are certainly inside, certainly outside, from the small ranking's list.
+        """Tells which of the large ranking's first documents are certainly inside, and outside, from the small ranking's list.
 
         A document of the list is inside when it scores above the first score that may be cut off (behind a list that is
         shorter than the shortlist, documents may tie with its last); one that is not in the list is outside only if the list
@@ -324,7 +324,7 @@ class Knowledge:
         return inside, self.there & below
 
     def _beyond(self, flag: BoolArray, pairs: IntArray) -> IntArray:
-        """How many flagged near pairs stand above each of `pairs` at the large size, of those behind the list."""
+        """Counts the flagged near pairs behind the list that stand above each of `pairs` at the large size."""
         above = self.large[0]
         counted = flag & (above >= self.there.shape[1]) & (above < NOT_RETRIEVED)
         total = np.concatenate([[0], np.cumsum(counted[self.by_place], dtype=np.int64)])
@@ -334,7 +334,7 @@ class Knowledge:
 
 
 def _before(query: IntArray, above: IntArray) -> tuple[IntArray, tuple[IntArray, IntArray]]:
-    """The pairs sorted by query and rank, and in that order, of each pair, where its query begins and its own rank does.
+    """Sorts the pairs by query and rank; returns the order and, of each pair, where its query and its own rank begin in it.
 
     Once for every shortlist: the sorting costs more than all the counting.
     """
@@ -349,7 +349,7 @@ def _before(query: IntArray, above: IntArray) -> tuple[IntArray, tuple[IntArray,
 
 
 def _count_above(query: IntArray, above: IntArray, by_place: IntArray, far_query: IntArray, far: IntArray) -> IntArray:
-    """How many of the far pairs' ranks lie above the rank of each near pair of the same query; `by_place` sorts the near ones."""
+    """Counts the far pairs' ranks that lie above the rank of each near pair of the same query; `by_place` sorts near ones."""
     keys = query[by_place] * _STEP + above[by_place]
     first = np.searchsorted(keys, far_query * _STEP + far, side="right")  # the first near pair that stands below
     first = first[far_query == np.append(query[by_place], -1)[first]]
@@ -361,7 +361,7 @@ def _count_above(query: IntArray, above: IntArray, by_place: IntArray, far_query
 
 
 def _pairs_of(rows: IntArray, query: IntArray, near: IntArray, far_query: IntArray, far: IntArray) -> IntArray:
-    """Which near pair each listed document is; `FAR` for one of the far pairs, -1 for what is not relevant or no document."""
+    """Finds the near pair that each listed document is; `FAR` for a far pair, -1 for one not relevant and for no document."""
     keys = _keys(rows)
     order = np.argsort(keys, axis=None)
     ordered = keys.ravel()[order]
@@ -376,12 +376,12 @@ def _pairs_of(rows: IntArray, query: IntArray, near: IntArray, far_query: IntArr
 
 
 def _keys(rows: IntArray) -> IntArray:
-    """A number for each (query, row); those of empty places are alike within a query and match no row."""
+    """Makes a number of each (query, row); those of empty places are alike within a query and match no row."""
     return np.arange(len(rows))[:, None] * _STEP + np.where(rows < 0, _STEP - 1, rows)
 
 
 def _find(wanted: IntArray, among: IntArray) -> IntArray:
-    """The index in `among` of each wanted key, -1 where it is not there."""
+    """Finds the index in `among` of each wanted key, -1 where it is not there."""
     if not len(among):
         return np.full(wanted.shape, -1, np.int64)
     order = np.argsort(among, kind="stable")
@@ -391,5 +391,5 @@ def _find(wanted: IntArray, among: IntArray) -> IntArray:
 
 
 def _cumulated(flags: BoolArray) -> IntArray:
-    """(n, depth) -> (n, depth + 1): how many of the first p are set."""
+    """Counts the flags set among the first p of each row: (n, depth) -> (n, depth + 1)."""
     return np.concatenate([np.zeros((len(flags), 1), np.int64), np.cumsum(flags, axis=1)], axis=1)

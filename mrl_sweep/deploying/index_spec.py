@@ -1,4 +1,4 @@
-"""How people name an index, and what the name tells: search parameters, and the bytes of FAISS's file in closed form.
+"""Names of indexes, and what they tell: search parameters, and the bytes of FAISS's file in closed form.
 
 A name is a FAISS factory string with search parameters behind it, or an index of a live pgvector.
 """
@@ -27,14 +27,14 @@ _GRAPH_OF_ESTIMATES = re.compile(r"(?:^|,|Refine\()(?:HNSW|NSG|NND)\d*[,_]SQtq\d
 """FAISS ends the process when it links these codes: two of them have no distance."""
 
 LIVE: Final = "pgvector:"
-"""An index that is not FAISS's begins so."""
+"""The beginning of the name of an index in a live database."""
 
 LIVE_FORMS: Final = "write pgvector:hnsw, or pgvector:hnsw(m=16,ef=40): links a vector, and how many candidates a search keeps"
 
 
 @record(order=True)
 class IndexSpec:
-    """`factory` is FAISS's own string; `parameters` are set before searching (`efSearch`, `nprobe`, `k_factor_rf` …)."""
+    """`factory` is FAISS's own string, or a live index's name; `parameters` are set before searching (`efSearch`, `nprobe` …)."""
 
     factory: str
     parameters: tuple[tuple[str, int], ...] = ()
@@ -60,7 +60,7 @@ class LiveIndex:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`pgvector:hnsw(m=16,ef=40)`, both optional, in any order. Raises InputError on anything else."""
+        """Reads `pgvector:hnsw(m=16,ef=40)`, both optional, in any order. Raises InputError for anything else."""
         match = re.fullmatch(r"pgvector:hnsw(?:\(([^()]*)\))?", text.replace(" ", ""))
         pairs = [word.partition("=") for word in (match[1] or "").split(",") if word] if match else []
         if match is None or any(name not in ("m", "ef") or not value.isdecimal() for name, _, value in pairs):
@@ -77,7 +77,7 @@ def canonical_index(text: str) -> str:
 
 
 def parse_index(text: str) -> IndexSpec:
-    """Reads the spec as written; what only FAISS can tell (a factory string it cannot read) is refused when the index is made."""
+    """Reads a name. Raises InputError for one that FAISS breaks on; one that it cannot read is refused when the index is made."""
     if text.strip().startswith(LIVE):
         return IndexSpec(text.strip())  # a live database reads what stands behind it
     words = [word.strip() for word in text.split(",")]
@@ -109,12 +109,12 @@ _FAISS_CODES: Final = {
 
 
 def faiss_code(precision: str) -> str:
-    """Says the precision in FAISS's word; a FAISS word is its own."""
+    """Returns FAISS's word for a precision; a word of FAISS stays as it is."""
     return _FAISS_CODES.get(precision, precision)
 
 
 def is_graph(structure: str) -> bool:
-    """Whether a structure is a graph over all vectors, and not one over the lists of an IVF."""
+    """Tells whether a structure is a graph over all vectors, and not one over the lists of an IVF."""
     return "hnsw" in structure.lower() and not structure.startswith("IVF")
 
 
@@ -129,7 +129,7 @@ ID_BYTES: Final = 8
 
 _HEADER: Final = 45
 _WRAPPER: Final = 41
-"""What an index takes around another: transforms in a row share one."""
+"""Bytes that an index takes around another: transforms in a row share one."""
 _FAST_SCAN_BLOCK: Final = 32
 _QUANTISER_BITS: Final = {"SQ8": 8, "SQ6": 6, "SQ4": 4, "SQfp16": 16, "SQbf16": 16, "SQ8_direct": 8, "SQ8_direct_signed": 8}
 _TRAINED_RANGES: Final = ("SQ8", "SQ6", "SQ4")
@@ -139,7 +139,7 @@ _TURBO_BITS: Final = (2, 3, 4, 5)
 
 @record
 class CodeBytes:
-    """A codec stores so many bytes a vector (`block` of them at a time), some once, and of these some in inverted lists."""
+    """A codec takes `per_vector` bytes (`block` vectors at a time), and `once` a file, or `once_in_lists` in an IVF."""
 
     per_vector: int
     once: int
@@ -173,7 +173,7 @@ def index_bytes(spec: str, dim: int, n: int) -> int | None:
 
 
 def code_of(word: str, dim: int) -> CodeBytes | None:
-    """Says how a flat index or an inverted list stores one vector under this codec; None where it is not known."""
+    """Returns the bytes that a flat index or an inverted list takes under this codec; None where they are not known."""
     if word == "Flat":
         return CodeBytes(FLOAT_BYTES * dim, _HEADER, 0)
     if word in _QUANTISER_BITS:
@@ -193,7 +193,7 @@ def code_of(word: str, dim: int) -> CodeBytes | None:
 
 
 def _rabitq(word: str, dim: int) -> CodeBytes | None:
-    """RaBitQ: a bit (or more) a number and two (or five) numbers a vector; the fast-scan variant knows one bit, in blocks."""
+    """Knows RaBitQ: a bit (or more) a number and two (or five) numbers a vector; the fast-scan variant has one bit, in blocks."""
     if match := re.fullmatch(r"RaBitQfs(?:_(\d+))?", word):
         return CodeBytes(_bits(dim) + 8, 110 + FLOAT_BYTES * dim, 67, int(match[1] or _FAST_SCAN_BLOCK))
     if match := re.fullmatch(r"RaBitQ(\d*)", word):
@@ -216,7 +216,7 @@ def _turbo_quant(word: str, dim: int) -> CodeBytes | None:
 
 
 def _core(words: list[str], dim: int, n: int) -> int | None:
-    """An index without what stands in front of or behind it: a codec alone, a graph over one, or inverted lists of one."""
+    """Counts the bytes of an index without transforms and refinement: a codec alone, a graph over one, or inverted lists."""
     if not words:
         return None
     first, storage = words[0], words[1] if len(words) > 1 else "Flat"
@@ -235,7 +235,7 @@ def _core(words: list[str], dim: int, n: int) -> int | None:
 
 
 def _graph(links: int, n: int) -> int:
-    """HNSW's links: 2M on the ground, M on each upper level that a vector reaches with chance M^-level; a level and an offset."""
+    """Counts HNSW's links: 2M on the ground, M on each upper level, reached with chance M^-level; a level and an offset."""
     per_vector = 4 + 8 + 4 * 2 * links + 4 * links / (links - 1)
     return 181 + round(n * per_vector)
 
@@ -255,7 +255,7 @@ def _lists(match: re.Match[str], code: CodeBytes, dim: int, n: int) -> int:
 
 
 def _transform(word: str, dim: int) -> tuple[int, int] | None:
-    """Bytes of a transform in front of an index, and the size it leaves; None where the word is no transform."""
+    """Returns the bytes of a transform in front of an index, and the size it leaves; None where the word is no transform."""
     if match := re.fullmatch(r"PCA[RW]*(\d+)", word):
         out = int(match[1])
         return FLOAT_BYTES * (dim * dim + dim * out + 2 * dim + out) + 108, out
@@ -266,7 +266,7 @@ def _transform(word: str, dim: int) -> tuple[int, int] | None:
 
 
 def _refinement(word: str, dim: int) -> CodeBytes | None:
-    """The second store of a refining index, which reranks what the first returns: by whole vectors, whatever stands in front."""
+    """Weighs the second store of a refining index, which reranks in the full dimension, whatever transforms stand in front."""
     if word == "RFlat":
         return CodeBytes(FLOAT_BYTES * dim, _HEADER + _WRAPPER, 0)
     if match := re.fullmatch(r"Refine\((\w+)\)", word):
@@ -276,7 +276,7 @@ def _refinement(word: str, dim: int) -> CodeBytes | None:
 
 
 def _bits(count: int) -> int:
-    """Whole bytes for so many bits."""
+    """Returns whole bytes for so many bits."""
     return (count + 7) // 8
 
 

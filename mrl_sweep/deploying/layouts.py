@@ -1,6 +1,6 @@
-"""The bytes of a target's index over its own pages and codes, by the name of the layout in targets.toml (`LAYOUTS`).
+"""The bytes of a target's index (pgvector, sqlite-vec, Weaviate, else FAISS), by the layout's name in targets.toml (`LAYOUTS`).
 
-pgvector's are of the page layout of PostgreSQL (`bufpage.h`, `heaptoast.h`) and of pgvector 0.8 (`hnsw.h`, `hnswbuild.c`), both
+pgvector's follow the page layout of PostgreSQL (`bufpage.h`, `heaptoast.h`) and of pgvector 0.8 (`hnsw.h`, `hnswbuild.c`), both
 held against a live server in the tests: HNSW tuples on 8 KiB pages, and the table's heap with its TOAST. Tuples are never split,
 so the bytes of a vector are a staircase in its dimensions.
 """
@@ -90,7 +90,7 @@ def rows_per_page(kind: VectorType, dim: int, *, m: int = _LINKS) -> float:
 
 
 def _fill(opening: int, pairs: list[int], shares: list[float]) -> tuple[float, list[float]]:
-    """The expected number of elements on a page that an element of `opening` bytes opened, and the levels of the next opener."""
+    """Returns the mean number of elements on a page that one of `opening` bytes opened, and the levels of the next opener."""
     rooms, count, openers = {_HNSW_ROOM - opening: 1.0}, 1.0, [0.0] * len(pairs)
     while rooms:
         left: dict[int, float] = defaultdict(float)
@@ -106,7 +106,7 @@ def _fill(opening: int, pairs: list[int], shares: list[float]) -> tuple[float, l
 
 
 def _neighbours(level: int, m: int) -> int:
-    """Bytes of the neighbours' tuple: 2m addresses on the ground, m on each level above."""
+    """Counts the bytes of the neighbours' tuple: 2m addresses on the ground, m on each level above."""
     return _aligned(4 + 6 * m * (level + 2))
 
 
@@ -129,7 +129,7 @@ def table_bytes(dim: int, n: int) -> int:
 
 
 def _toast_pages(n: int, chunks: list[int]) -> int:
-    """Pages of n rows' chunks, laid down as PostgreSQL does: on the page in use, else in a gap it knows of, else on a new one.
+    """Counts pages of n rows' chunks, filled as by PostgreSQL: on the page in use, else in a gap it knows of, else on a new one.
 
     The first rows are laid down one by one, and the rest at the rate of their second half.
     """
@@ -166,7 +166,7 @@ def step_begins(kind: VectorType, dim: int) -> int:
 
 
 def _whole_rows(kind: VectorType, dim: int) -> int:
-    """Elements of the lowest level that fit on a page; 0 where one takes two pages."""
+    """Counts the elements of the lowest level that fit on a page; 0 where one takes two pages."""
     return _HNSW_ROOM // (_aligned(_ELEMENT_HEADER + value_bytes(kind, dim)) + _neighbours(0, _LINKS) + 2 * _POINTER)
 
 
@@ -190,7 +190,7 @@ def _pgvector(kind: VectorType) -> Callable[[str, Configuration, int], int | Non
 
 
 def _weaviate(least_bits: int, bits: int, beside: int) -> Callable[[str, Configuration, int], int | None]:
-    """Rotated codes: the dimension rounded up to a multiple of 64, and to `least_bits`; the graph is the stand-in's."""
+    """Weighs rotated codes: the dimension rounded up to a multiple of 64, and to `least_bits`; the graph is the stand-in's."""
 
     def layout(structure: str, configuration: Configuration, docs: int) -> int | None:
         with_vectors = index_bytes(f"{parse_index(structure).factory},Flat", configuration.dim, docs)
@@ -204,7 +204,7 @@ def _weaviate(least_bits: int, bits: int, beside: int) -> Callable[[str, Configu
 
 
 def _sqlite_vec(_structure: str, configuration: Configuration, docs: int) -> int:
-    """Chunks of 1,024 vectors each, the last one as large as the others."""
+    """Counts the bytes of chunks of 1,024 vectors each, the last one as large as the others."""
     return -(-docs // _VECTORS_A_CHUNK) * _VECTORS_A_CHUNK * bytes_per_vector(configuration.precision, configuration.dim)
 
 

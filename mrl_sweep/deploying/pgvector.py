@@ -1,4 +1,4 @@
-"""A live pgvector measured: the pasted index over the run's vectors, built in a schema of its own, searched, weighed, dropped."""
+"""Measuring a live pgvector: the index of `Target.paste` is built in a schema of its own, searched, weighed and dropped."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ def measure_live(
 
 @contextlib.contextmanager
 def connected(dsn: str, hint: str = "--dsn postgresql://host/database") -> Iterator[Any]:
-    """Opens a connection that commits each statement; its password is never part of a message. `hint` says how it is named."""
+    """Opens a connection that commits each statement; its password is never part of a message. `hint` says how it is given.
+
+    Raises InputError for an invalid address, EnvironmentFault where the database cannot be reached, MissingExtra without psycopg.
+    """
     try:
         import psycopg
     except ModuleNotFoundError:
@@ -83,7 +86,7 @@ def _schema_of_its_own(connection: Any) -> Iterator[None]:
 
 
 def _fill(connection: Any, vectors: Vectors, on_event: OnEvent) -> None:
-    """The documents by row number, at full size, in PostgreSQL's binary COPY form."""
+    """Copies the documents into a table by row number, at full size, in PostgreSQL's binary COPY form."""
     dim = vectors.dim
     connection.execute(f"CREATE TABLE items (id bigint PRIMARY KEY, embedding vector({dim}))")
     head = [("fields", ">i2"), ("of_id", ">i4"), ("id", ">i8"), ("of_vector", ">i4"), ("dim", ">i2"), ("unused", ">i2")]
@@ -102,13 +105,13 @@ def _fill(connection: Any, vectors: Vectors, on_event: OnEvent) -> None:
 
 
 def _pasted(index: LiveIndex, candidate: Configuration, trial: Trial) -> dict[str, str]:
-    """The statements for this configuration by purpose, asking for as many documents as the measures look at."""
+    """Returns the statements for this configuration by purpose, asking for as many documents as the measures look at."""
     paste = target_named("pgvector").paste(candidate, trial.vectors.dim, k=trial.k, effort=index.ef)
     return {statement.purpose: text for statement, text in paste}
 
 
 def _build(connection: Any, index: LiveIndex, codes: Configuration, trial: Trial, on_event: OnEvent) -> float:
-    """The index over these codes, which a search that rescores uses too; the seconds it took."""
+    """Builds the index over these codes, which a search that rescores uses too; returns the seconds it took."""
     candidate = replace(codes, index=str(index))
     on_event(Progress(f"index {candidate}", 0, 1, "indexes", "building"))
     start = time.perf_counter()
@@ -117,7 +120,7 @@ def _build(connection: Any, index: LiveIndex, codes: Configuration, trial: Trial
 
 
 def _measure(connection: Any, index: LiveIndex, one: Configuration, trial: Trial, build_s: float) -> IndexMeasurement:
-    """What the standing index returns for this configuration's query, what it weighs, and how long a search takes."""
+    """Measures what the standing index returns for this configuration's query, its bytes, and how long a search takes."""
     candidate = replace(one, index=str(index))
     pasted = _pasted(index, candidate, trial)
     size = connection.execute(f"SELECT pg_relation_size('{_INDEX_NAME}')").fetchone()[0]
@@ -143,7 +146,7 @@ def _measure(connection: Any, index: LiveIndex, one: Configuration, trial: Trial
 
 
 def _made_to_use_the_index(connection: Any, query: str, trial: Trial, candidate: Configuration) -> tuple[Advice, ...]:
-    """What EXPLAIN says: where the planner would rather read the table, that is switched off for the measurement and message."""
+    """Switches off, with advice, the reading of the whole table where EXPLAIN says that the planner would rather do that."""
     if uses_index(connection, query, trial.queries[0]):
         return ()
     connection.execute("SET enable_seqscan = off")
@@ -154,13 +157,13 @@ def _made_to_use_the_index(connection: Any, query: str, trial: Trial, candidate:
 
 
 def uses_index(connection: Any, query: str, vector: Float32Array) -> bool:
-    """Whether EXPLAIN names the pasted index in the plan of the pasted query."""
+    """Tells whether EXPLAIN names the pasted index in the plan of the pasted query."""
     lines = connection.execute(f"EXPLAIN {query}", {"query": text_of(vector)}).fetchall()
     return any(f"using {_INDEX_NAME}" in line for (line,) in lines)
 
 
 def _search(connection: Any, query: str, trial: Trial) -> tuple[IntArray, list[float]]:
-    """The rows that each query returns, best first, -1 beyond; and how long each took, as the client sees it."""
+    """Returns (n_queries, k) rows, best first, -1 beyond; and the seconds that each query took, as the client sees it."""
     lists = np.full((len(trial.queries), trial.k), -1, np.int64)
     texts = [text_of(vector) for vector in trial.queries]
     for text in texts[:_WARM_UP_CALLS]:

@@ -38,7 +38,7 @@ _NEAR: Final = 0.75
 
 @record
 class Plan:
-    """A plan holds its rows, largest size first, what their figures rest on, what had to be left out, and what to know of it.
+    """A plan holds its rows, index by index, largest size first, what their figures rest on, what was left out, and advice.
 
     `tenants` has the choice for each service that shares the plan.
     """
@@ -99,7 +99,7 @@ class Evaluated:
 
 
 def _stands_in(finding: Finding, index: str) -> bool:
-    """Whether it was measured in this index: with these search parameters too, where `index` names some."""
+    """Tells whether a finding was measured in this index: with these search parameters too, where `index` names some."""
     if finding.configuration.index == EXACT:
         return False
     wanted, measured = parse_index(index), parse_index(finding.configuration.index)
@@ -158,7 +158,7 @@ def _left_out(at: Placed) -> str:
 
 
 def _meant(index: str) -> str:
-    """`did you mean Flat?` of `Flt`; nothing of what is near to none that is common, like `NSG32`."""
+    """Says `did you mean Flat?` of `Flt`; nothing of an index that is near to none of the common ones, like `NSG32`."""
     near = nearest(index, COMMON, cutoff=_NEAR)
     return f"did you mean {near[0]}?" if near else ""
 
@@ -168,7 +168,7 @@ def _named(base: Configuration) -> str:
 
 
 def _judged(row: PlanRow, run: Evaluated, at: Placed) -> PlanRow:
-    """The row with its own finding: never with that of another index, or of the exact search where the index is not exact."""
+    """Adds the row's own finding: never that of another index, or of the exact search where the index is not exact."""
     base, index = at.base, at.index
     finding, there = run.finding(base, index), run.projected.get(base)
     if finding is None:
@@ -196,7 +196,7 @@ def _not_measured(exact: Finding, index: str, measure: Measure) -> str:
 
 
 def _limited(row: PlanRow, request: PlanRequest, n_documents: int) -> PlanRow:
-    """The row held against the limits: excluded where it exceeds one, not known where a band straddles it or nothing is known.
+    """Holds the row against the limits: excluded where it exceeds one, not known where a band straddles it or is missing.
 
     In a larger corpus than the run's `n_documents` an index needs a limit of recall: its own loss grows and is not projected.
     """
@@ -231,7 +231,7 @@ def _limited(row: PlanRow, request: PlanRequest, n_documents: int) -> PlanRow:
 def _acceptable(
     finding: Finding, base: Configuration, there: Mapping[str, Any] | None, row: PlanRow, run: Evaluated
 ) -> tuple[bool | None, str]:
-    """Whether it may be recommended for the planned corpus, and why not; None where that is not known.
+    """Tells whether a finding may be recommended for the planned corpus, and why not; None where that is not known.
 
     In a larger corpus than the run's that takes a projection of the exact search, or of the shortlist by it, and for an index,
     whose own loss grows too, the recall that the request asks of it there (`_limited`). Full size is what the others are held
@@ -248,7 +248,7 @@ def _acceptable(
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """Turns the plan into JSON-able data: `rows`, `request`, `assumptions`, `left_out`, `warnings`."""
+    """Turns the plan into JSON-able data: `rows`, `request`, `assumptions`, `left_out`, `tenants`, `warnings`."""
     return {
         "schema_version": 1,
         "rows": [asdict(row) for row in plan.rows],
@@ -261,7 +261,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def _weigh(index: str, base: Configuration, docs: int, run: Evaluated) -> tuple[int, str] | None:
-    """Bytes of the index and a note where they are scaled from a measured one instead of known in closed form."""
+    """Returns the bytes of the index, and a note where they are scaled from a measured one; None where neither is known."""
     closed = index_bytes(index, base.dim, docs) if base.precision == FLOAT32 else None
     if closed is None and parse_index(index).is_flat:
         closed = bytes_in_memory(base) * docs

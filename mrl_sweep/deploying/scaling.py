@@ -1,4 +1,4 @@
-"""From what was measured at two corpus sizes to a third: latency, throughput and recall with their bands, or nothing.
+"""Latency, throughput and recall of an index at a larger corpus, with their bands, from measurements at two corpus sizes.
 
 Caches, disks and the shape of a graph decide how a search grows, so its growth is measured and not derived: the same index over
 a sample of the corpus gives an exponent, and the scatter of the exponents of all its sizes and efforts gives the band.
@@ -18,7 +18,7 @@ from mrl_sweep.record import record
 from mrl_sweep.types import EXACT
 
 FARTHEST: Final = 50
-"""Beyond so many times the corpus nothing is said, as of quality."""
+"""Beyond so many times the run's documents no latency and no recall is given, as no quality is."""
 
 TIMING_NOISE: Final = 0.1
 """The share by which equal measurements differ on one machine."""
@@ -48,9 +48,9 @@ class Outlook:
 
 
 def outlook(finding: Finding, docs: int, findings: Iterable[Finding], n_documents: int, n_queries: int) -> Outlook:
-    """Carries what this index does to `docs` documents, from what it did at the run's `n_documents` and over the sample of them.
+    """Projects latency, throughput and recall to `docs` documents, from the run's `n_documents` and the sample of them.
 
-    `n_queries` are those of the recall. At the run's own size the figures are the measured ones.
+    `n_queries` is how many queries the recall was measured on. At the run's own size the figures are the measured ones.
     """
     cost, times = finding.cost, docs / n_documents
     one = finding.configuration
@@ -80,19 +80,19 @@ def outlook(finding: Finding, docs: int, findings: Iterable[Finding], n_document
 
 
 def _alike(one: Finding, other: Finding) -> bool:
-    """Whether they are of one structure over one kind of code, whatever their sizes and efforts."""
+    """Tells whether two findings are of one structure over one kind of code, whatever their sizes and efforts."""
     a, b = one.configuration, other.configuration
     same = (a.basis, a.precision, a.rescore) == (b.basis, b.precision, b.rescore)
     return same and a.index != EXACT and parse_index(a.index).factory == parse_index(b.index).factory
 
 
 def _effort(finding: Finding) -> int:
-    """How much a search does: the product of its parameters (probes, candidates)."""
+    """Estimates how much a search does: the product of its parameters (probes, candidates)."""
     return math.prod(value for _, value in parse_index(finding.configuration.index).parameters)
 
 
 def _speeds(finding: Finding, peers: Sequence[Finding], times: float, exponent: float, error: float) -> dict[str, Band | None]:
-    """Latency and throughput, read so that what does less work is not the slower one: noise decides nothing."""
+    """Projects latency and throughput, so that a search that does less work is never the slower one: noise decides nothing."""
     harder = [
         one for one in peers if one.configuration.dim >= finding.configuration.dim and _effort(one) >= _effort(finding)
     ] or [finding]
@@ -108,7 +108,7 @@ def _speeds(finding: Finding, peers: Sequence[Finding], times: float, exponent: 
 
 
 def _grown(value: float | None, times: float, exponent: float, error: float) -> Band | None:
-    """The value times the corpus' growth to the power of the exponent; more documents are never less work."""
+    """Multiplies the value by the corpus' growth to the power of the exponent; more documents are never less work."""
     if value is None:
         return None
     ends = [value * times ** max(0.0, exponent + side * WIDTH * error) for side in (-1, 1)]
@@ -116,7 +116,7 @@ def _grown(value: float | None, times: float, exponent: float, error: float) -> 
 
 
 def _growth(peers: Sequence[Finding], n_documents: int) -> tuple[float, float]:
-    """The exponent with which latency grows with the documents, and its error: the scatter of the peers, at least the noise's."""
+    """Fits the exponent with which latency grows with the documents, and its error: the peers' scatter, at least the noise's."""
     exponents, errors = [], []
     for one in peers:
         smaller, p50 = one.cost.smaller, one.cost.p50_ms
@@ -131,13 +131,13 @@ def _growth(peers: Sequence[Finding], n_documents: int) -> tuple[float, float]:
 
 
 def _recall_here(recall: float, n_queries: int) -> Band:
-    """The measured recall with the error of its queries."""
+    """Returns the measured recall with the error of its queries."""
     error = WIDTH * _error(1 - recall, n_queries)
     return Band(recall, max(0.0, recall - error), min(1.0, recall + error))
 
 
 def _recall_there(cost: Cost, docs: int, n_documents: int, n_queries: int) -> Band | None:
-    """What is lost grows as a power of the documents; the band holds the errors of both measurements, carried as far."""
+    """Lets the lost share grow as a power of the documents; the band holds the errors of both measurements, carried as far."""
     smaller = cost.smaller
     if smaller is None or smaller.recall is None or cost.recall is None:
         return None
@@ -153,6 +153,6 @@ def _recall_there(cost: Cost, docs: int, n_documents: int, n_queries: int) -> Ba
 
 
 def _error(share: float, n_queries: int) -> float:
-    """The standard error of a share over the queries; of none that was seen, that of half a query."""
+    """Returns the standard error of a share over the queries; where no query differs, that of half a query."""
     share = min(max(share, 0.5 / n_queries), 1 - 0.5 / n_queries)
     return math.sqrt(share * (1 - share) / n_queries)

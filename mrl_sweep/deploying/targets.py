@@ -1,6 +1,6 @@
-"""The databases a configuration goes into: their limits, precisions, bytes and statements, read from targets.toml.
+"""Targets, the databases to deploy to: their limits, precisions, bytes and statements, read from targets.toml.
 
-And what their users are told first: what does not fit, and where bytes stay and fall.
+And the advice on a target: what does not fit, and at which sizes bytes stay or fall.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Offer:
     codes: bool = False
 
     def takes(self, dim: int) -> bool:
-        """Whether an index can hold vectors of `dim` in this form."""
+        """Tells whether an index can hold vectors of `dim` in this form."""
         return self.most_dims == 0 or dim <= self.most_dims
 
 
 @record(kw_only=True)
 class Statement:
-    """A statement is pasted: `text` with `$dim`, `$full`, `$called`, `$m`, `$candidates`; for some precisions, or for `*`."""
+    """A statement is `text` to paste, with the `$` names that `Target.paste` fills in; for some precisions, or for `*`."""
 
     precision: str
     language: str
@@ -61,7 +61,7 @@ class Statement:
     rescored: bool = False
 
     def serves(self, precision: str) -> bool:
-        """Whether it is a statement for this precision."""
+        """Tells whether it is a statement for this precision."""
         return self.precision == ANY_PRECISION or precision in self.precision.split()
 
 
@@ -82,7 +82,7 @@ class Target:
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """What can be swept for this target, in this program's names."""
+        """The precisions that can be swept for this target, in this program's names."""
         return tuple(offer.precision for offer in self.offers)
 
     @property
@@ -127,7 +127,7 @@ class Target:
         return self.cuts or self.name == DEFAULT_TARGET
 
     def _no_rescoring(self, configuration: Configuration, full: int) -> str:
-        """Why what was measured is not how the target orders a shortlist again; empty where it is."""
+        """Says why a shortlist was not rescored in the run as the target does it; empty where it was."""
         if self.name == DEFAULT_TARGET:
             return ""
         precision, dim = configuration.precision, configuration.dim
@@ -155,9 +155,9 @@ class Target:
     def paste(
         self, configuration: Configuration, full: int, *, k: int = 10, effort: int | None = None
     ) -> tuple[tuple[Statement, str], ...]:
-        """Fills in the statements for this configuration and its best `k`; none where the target refuses it.
+        """Fills in the statements for this configuration and its best `k`; none where its precision or size is not offered.
 
-        A search keeps `effort` candidates at least, and as many as are rescored; by default 40, and never fewer than `k`.
+        A search keeps `effort` candidates at least, and as many as are rescored; without `effort` 40, or `k` if that is more.
         """
         offer = self._taking(configuration)
         if offer is None:
@@ -195,14 +195,14 @@ def target_named(name: str) -> Target:
 
 @cache
 def target_texts() -> Mapping[str, str]:
-    """The packaged file as a document for each target, by name, in its order: a run reads that of its own target alone."""
+    """Returns the text of each target's tables in the packaged file, by name, in its order: a run parses only its own."""
     text = Path(__file__).with_name("targets.toml").read_text(encoding="utf-8")
     _, *tables = re.split(r"^(?=\[\w+\]$)", text, flags=re.MULTILINE)
     return {table[1 : table.index("]")]: table for table in tables}
 
 
 def check_target(target: Target, precisions: Iterable[str]) -> None:
-    """Raises InputError where a precision is asked for that the target does not offer: ask before embedding."""
+    """Raises InputError where a precision is asked for that the target does not offer: call it before embedding."""
     for precision in precisions:
         if target.offer(precision) is None:
             raise InputError(
@@ -213,9 +213,9 @@ def check_target(target: Target, precisions: Iterable[str]) -> None:
 def target_advice(
     target: Target, dims: Sequence[int], precisions: Iterable[str], *, symmetric: bool = False
 ) -> tuple[Advice, ...]:
-    """Tells what does not fit, then the steps of the staircase that the sizes of this sweep stand on, for each precision.
+    """Advises on sizes that do not fit, on codes compared with codes, and on sizes that cost the same, for each precision.
 
-    `symmetric`: the sweep compared signs with signs.
+    The target's own note comes last. `symmetric`: the sweep compared signs with signs.
     """
     offers = [offer for precision in precisions if (offer := target.offer(precision)) is not None]
     note = [Advice("target-note", f"{target.title}: {target.note}")] if target.note else []
@@ -229,7 +229,7 @@ def target_advice(
 
 
 def _by_name(offers: Sequence[Offer]) -> list[Offer]:
-    """One offer of each of the target's own names."""
+    """Picks one offer of each of the target's own names."""
     return list({offer.called: offer for offer in offers}.values())
 
 
@@ -258,7 +258,7 @@ def _misfit(target: Target, full: int) -> list[Advice]:
 
 
 def _steps(target: Target, offer: Offer, dims: Sequence[int]) -> list[Advice]:
-    """The sizes that cost what a larger one costs; nothing where every dimension less saves bytes."""
+    """Lists the sizes that cost what a larger one costs; none where every dimension less saves bytes."""
     if not offer.layout.startswith("pgvector:"):
         return []
     descending = sorted(dims, reverse=True)

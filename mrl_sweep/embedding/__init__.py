@@ -7,7 +7,7 @@
 * `hosted/`: models behind an API, of vendors and of servers that speak as they do.
 * `vectors/`: vectors that exist already, in files and in a database.
 * `fill`: the texts that a store lacks are embedded in batches and put there, whatever stops it.
-* `embed_collection`: documents and queries of a collection become `Embeddings`; what that would cost, before it does.
+* `embed_collection`: documents and queries of a collection become `Embeddings`; `dry_run` says beforehand what that would cost.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _HOMES: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """The names above, imported when first asked for: a gate asks what a model's family is, and opens neither model nor store."""
+    """Imports the names above at their first use: a gate looks up a model's family, and opens neither model nor store."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES.get(name, "mrl_sweep.embedding.protocol")), name)

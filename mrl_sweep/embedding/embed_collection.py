@@ -1,4 +1,4 @@
-"""From a collection to its embeddings: what a run would send (`embed --dry-run`), and documents and queries through the store."""
+"""Embeds a collection's documents and queries through the store; counts beforehand what a run would send (`--dry-run`)."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def embed(
 ) -> Embeddings:
     """Returns the full-size vectors of all documents (memory-mapped) and of the evaluated queries (in memory).
 
-    `query_model` makes those of the queries where they have a model of their own, of the same space. Texts that the store holds
-    are not embedded again, and a model that has nothing to do is never opened. Whatever stops it, what was embedded is kept: the
-    same call goes on. Raises InputError, EnvironmentFault, KeyboardInterrupt.
+    `query_model` embeds the queries where they have a model of their own, of the same space. Texts that the store holds are not
+    embedded again, and a model that has nothing to do is never opened. What was embedded before a fault or an interruption is
+    kept: the same call goes on. Raises InputError, EnvironmentFault, KeyboardInterrupt.
     """
     models = {Role.DOCUMENT: model, Role.QUERY: query_model or model}
     sides: dict[Role, _Side] = {}
@@ -63,7 +63,7 @@ def embed(
 def known_facts(model: Embedder | VectorSource, store: Store, role: Role = Role.DOCUMENT) -> ModelFacts | None:
     """Returns what the store knows of the model, else what the model says when opened; None for vectors that exist already.
 
-    It refuses a size before hours of embedding.
+    With it a size that the model has not is refused before hours of embedding. Raises InputError, EnvironmentFault.
     """
     if isinstance(model, VectorSource):
         return None
@@ -72,7 +72,7 @@ def known_facts(model: Embedder | VectorSource, store: Store, role: Role = Role.
 
 @record(kw_only=True)
 class _Side:
-    """One role's vectors, and what goes into the report about them: the model's facts, its identity, counts and advice."""
+    """Holds one role's vectors, and what goes into the report about them: the model's facts, its identity, counts and advice."""
 
     vectors: Vectors
     origin: str
@@ -86,7 +86,7 @@ class _Side:
 
 
 def _brought(source: VectorSource, role: Role, collection: Collection, on_event: OnEvent) -> _Side:
-    """Vectors that exist already. Of queries that are documents, the documents' advice says what is zero."""
+    """Loads vectors that exist already. Of queries that are documents, the documents' advice says what is zero."""
     brought = source.load(collection, role, on_event=on_event)
     zero = brought.zero if role is Role.DOCUMENT or collection.query_rows is None else brought.zero[:0]
     return _Side(
@@ -104,7 +104,7 @@ def _brought(source: VectorSource, role: Role, collection: Collection, on_event:
 
 
 def _embedded(embedder: Embedder, store: Store, role: Role, collection: Collection, on_event: OnEvent) -> _Side:
-    """Vectors out of the store, where those that it lacks are put first."""
+    """Reads vectors out of the store, after those that it lacks have been embedded and put there."""
     documents, queries = collection.documents, collection.queries
     ids = _ids(collection, role)
     texts: Callable[[], Iterable[str]] = documents.texts if role is Role.DOCUMENT else lambda: queries.texts
@@ -141,7 +141,7 @@ def _embedded(embedder: Embedder, store: Store, role: Role, collection: Collecti
 
 
 def _refuse_other_size(models: Mapping[Role, Embedder | VectorSource], store: Store, sides: Mapping[Role, _Side]) -> None:
-    """InputError where documents and queries come from two places whose vectors are not of one size."""
+    """Raises InputError where documents and queries come from two places whose vectors are not of one size."""
     if models[Role.DOCUMENT] is models[Role.QUERY] and not sides:
         return
     sizes = {}
@@ -157,13 +157,13 @@ def _refuse_other_size(models: Mapping[Role, Embedder | VectorSource], store: St
 
 
 def _prompted(sides: Mapping[Role, _Side]) -> tuple[Role, ...]:
-    """The roles whose texts were embedded, where a prompt stands before some of them."""
+    """Returns the roles whose texts were embedded, where a prompt stands before some of them; else none."""
     prompts = [(side.model.get("prompts") or {}).get(role.value) for role, side in sides.items()]
     return tuple(role for role in Role if sides[role].sample) if any(prompts) else ()
 
 
 def _embeddings(documents: _Side, queries: _Side, *, one_model: bool) -> Embeddings:
-    """Both sides as one; what the queries' own model says stands under `query_model`."""
+    """Joins both sides; what the queries' own model says stands under `query_model`."""
     by_role = {Role.DOCUMENT: documents, Role.QUERY: queries}
     model: dict[str, Any] = {
         **documents.model,
@@ -188,7 +188,7 @@ def _embeddings(documents: _Side, queries: _Side, *, one_model: bool) -> Embeddi
 
 @record
 class _Noted:
-    """What the store notes of one role's texts: which are empty, and by flag which are cut off, zero, of unit length."""
+    """Holds what the store notes of one role's texts: which are empty, and by flag which are cut off, zero, of unit length."""
 
     role: Role
     ids: Sequence[str]
@@ -202,7 +202,7 @@ class _Noted:
 
     @property
     def truncated(self) -> int | None:
-        """How many texts were cut at the model's maximum length; None where the provider does not say."""
+        """Counts the texts that were cut at the model's maximum length; None where the provider does not say."""
         return int((self.flags & TRUNCATED > 0).sum()) if bool((self.flags & TRUNCATION_KNOWN > 0).all()) else None
 
     @property
@@ -228,7 +228,7 @@ class _Noted:
 
 
 def _zero_advice(role: Role, ids: Sequence[str], rows: IntArray) -> Iterator[Advice]:
-    """Says what a zero vector does to the scores of these rows of a role."""
+    """Yields advice on what their zero vectors do to the scores of these rows of a role."""
     if not len(rows):
         return
     names, noun = first_offenders([ids[row] for row in rows[:5]], len(rows)), _plural(role)
@@ -239,7 +239,7 @@ def _zero_advice(role: Role, ids: Sequence[str], rows: IntArray) -> Iterator[Adv
 
 
 def _collapsed(documents: Vectors) -> Iterator[Advice]:
-    """All vectors of a spread sample alike: the model has collapsed, whatever the figures say."""
+    """Yields advice where all vectors of a sample spread over the documents are alike: the model has collapsed."""
     rows = documents.take(distinct(np.linspace(0, max(0, len(documents) - 1), _ALIKE_SAMPLE).astype(np.int64)))
     if len(documents) > 1 and (rows == rows[0]).all():
         yield Advice(
@@ -248,7 +248,7 @@ def _collapsed(documents: Vectors) -> Iterator[Advice]:
 
 
 def _sample(collection: Collection, role: Role, details: Mapping[str, Any]) -> str:
-    """The first text of the role as the model gets it, prompt included."""
+    """Returns the beginning of the role's first text as the model gets it, prompt included."""
     prompt = (details.get("prompts") or {}).get(role.value, "")
     texts = collection.queries.texts if role is Role.QUERY else islice(collection.documents.texts(0, 1), 1)
     return f"{prompt}{next(iter(texts), '')}"[:_SAMPLE_CHARACTERS]
@@ -263,7 +263,7 @@ def _plural(role: Role) -> str:
 
 
 BYTES_PER_TOKEN: Final = 4
-"""Of UTF-8, roughly, for the tokenizers in use: 4 letters of English, a letter and a third of Chinese."""
+"""UTF-8 bytes a token, roughly, for the tokenizers in use: 4 letters of English, a letter and a third of Chinese."""
 
 
 @record(kw_only=True)
@@ -281,15 +281,15 @@ class Amount:
 
     @property
     def share_stored(self) -> float:
-        """In [0, 1]; 1 where there are no texts."""
+        """Returns the share of the texts with vectors in the store, in [0, 1]; 1 where there are no texts."""
         return self.stored / self.texts if self.texts else 1.0
 
 
 @record(kw_only=True)
 class DryRun:
-    """A dry run says what a run would send. `price` (US dollars) is None where none is known; `price_from` says whose it is.
+    """A dry run says what a run would send. `price` (US dollars) is None where not known; `price_from` says whose figure it is.
 
-    `price_per_million` is that of the documents' model, `query_price_per_million` that of the queries'.
+    `price_per_million` (tokens) is that of the documents' model, `query_price_per_million` that of the queries'.
     """
 
     model: str
@@ -319,15 +319,15 @@ def dry_run(
     query_model: Embedder | VectorSource | None = None,
     price_per_million: float | None = None,
 ) -> DryRun:
-    """Reads the collection and the store; opens no model, asks nobody, needs no key.
+    """Returns what a run would send, from the collection and the store alone: opens no model, sends nothing, needs no key.
 
-    `price_per_million` is in US dollars a million tokens. Raises InputError for one that is none.
+    `price_per_million` is in US dollars a million tokens. Raises InputError for one that is negative or not finite.
     """
     if price_per_million is not None and not (math.isfinite(price_per_million) and price_per_million >= 0):
         raise InputError(f"{price_per_million:g} is not a price", "--price-per-million 0.13")
     price, origin = _price(model, price_per_million)
     query_price, query_origin = _price(query_model, price_per_million) if query_model is not None else (price, origin)
-    if query_model is not None and isinstance(model, VectorSource):  # nothing of its is sent
+    if query_model is not None and isinstance(model, VectorSource):  # no text is sent for vectors that exist already
         price, origin = query_price, query_origin
     elif isinstance(query_model, VectorSource):
         query_price, query_origin = price, origin
@@ -366,7 +366,7 @@ def _amount(embedder: Embedder | VectorSource, store: Store, role: Role, read: C
 
 
 def _price(embedder: Embedder | VectorSource, given: float | None) -> tuple[float | None, str]:
-    """US dollars a million tokens, and whose figure that is."""
+    """Returns US dollars a million tokens (None: not known), and whose figure that is."""
     if given is not None:
         return given, "your figure"
     identity = {} if isinstance(embedder, VectorSource) else embedder.identity(Role.DOCUMENT)

@@ -1,4 +1,4 @@
-"""Fills a store's space with the vectors of a stream of texts: only what is missing, written while the next is encoded."""
+"""Fills a store's space: embeds the texts whose vectors it lacks, batch by batch, and writes each batch there."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def windows(texts: Iterable[str], most: int, most_characters: int = WINDOW_CHARA
 
 
 def batches(texts: Sequence[str], batching: Batching) -> list[IntArray]:
-    """Cuts `texts` into row numbers: longest first where the provider pads, never more than it wants at a time."""
+    """Returns each batch's places in `texts`: longest first where the provider pads, and no more than it takes at a time."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     order = np.argsort(-lengths, kind="stable") if batching.by_length else np.arange(len(texts))
     if batching.characters is None:
@@ -75,10 +75,10 @@ _UNIT_TOLERANCE: Final = 1e-3
 
 @record(kw_only=True)
 class Filling:
-    """A filling is what fills a space: `total` texts (None: unknown) of one role, and how to name the i-th in a message.
+    """A filling describes the texts for a space: `total` of them (None: unknown), of one role, and how a message names the i-th.
 
-    `texts` is called for them once, and again where stored vectors turn out to be damaged. `alone`: others were given other texts
-    at the same time, so that nobody looks at what they put, and rewrites it.
+    `texts` is called for them once, and again where stored vectors turn out to be damaged. `alone`: no other process has these
+    texts, so that batches keep their order whatever others add, and small shards are not rewritten.
     """
 
     texts: Callable[[], Iterable[str]]
@@ -99,12 +99,12 @@ class Filled:
 
 
 class DiskFault(EnvironmentFault):
-    """The store cannot be written; what was put there before is whole."""
+    """Says that the store cannot be written; what was put there before is whole."""
 
 
 @record
 class _Job:
-    """One batch: which texts of the window, and their digests."""
+    """Holds one batch: its texts, their places in the window, and their digests."""
 
     rows: IntArray
     texts: list[str]
@@ -115,9 +115,10 @@ class _Job:
 
 
 def fill(space: Space, embedder: Embedder, filling: Filling) -> Filled:
-    """Embeds the texts that the space does not hold yet. Whatever stops it, what was embedded stays.
+    """Embeds the texts that the space does not hold yet. What was embedded before a fault or an interruption stays.
 
-    Raises EnvironmentFault (no space, a provider's fault, values that are not finite) or KeyboardInterrupt.
+    Raises EnvironmentFault (a full disk, a provider's fault, values that are not finite), InputError (no such model, texts that
+    it refuses) or KeyboardInterrupt.
     """
     n_embedded = 0
     for _ in range(ROUNDS):
@@ -146,13 +147,13 @@ def _fill_once(space: Space, embedder: Embedder, filling: Filling) -> Filled:
 
 
 class _Run:
-    """The state of one filling: the texts so far, by digest, and, once one is missing, what writes."""
+    """Holds the state of one filling: the digests of the texts so far, and, once one is missing, the writer."""
 
     def __init__(self, space: Space, embedder: Embedder, filling: Filling) -> None:
         self._space, self._embedder, self._filling = space, embedder, filling
         self._digests: list[Uint64Array] = []
         self._n_cut = 0
-        """Windows whose texts have been put into large shards, as far as there were enough."""
+        """How many windows' texts have been put into large shards, as far as there were enough to fill one."""
         self._empty: list[int] = []
         self._done = 0
         self._n_embedded = 0
@@ -160,7 +161,7 @@ class _Run:
         self._pool: ThreadPoolExecutor | None = None
 
     def take(self, window: list[str]) -> None:
-        """One window: its texts are embedded where they are missing."""
+        """Embeds the texts of one window that are missing."""
         digests = text_digests(window)
         if self._writer is None and (self._space.find(digests) < 0).any():
             self._writer = self._begin()
@@ -173,7 +174,7 @@ class _Run:
         self._tell(self._done)
 
     def end(self) -> Filled:
-        """Everything written, and where it lies."""
+        """Writes what is left, and returns where each text's vector lies."""
         self.close_pool()
         digests = _joined(self._digests)
         if self._writer is not None:
@@ -184,7 +185,7 @@ class _Run:
         return Filled(self._space.find(digests), self._n_embedded, np.array(self._empty, np.int64))
 
     def rescue(self) -> None:
-        """After an interruption or a fault of the provider: what came back is kept."""
+        """Writes what came back before an interruption or a fault of the provider."""
         self.close_pool()
         with contextlib.suppress(DiskFault):
             if self._writer is not None:
@@ -202,7 +203,7 @@ class _Run:
         return Writer(self._space, flush_s=0.0 if batching.paid else batching.flush_s)
 
     def _embed(self, writer: Writer, window: list[str], digests: Uint64Array, missing: IntArray) -> None:
-        """The missing texts of a window. Once another process is seen at work on them too, they come in any order."""
+        """Embeds the missing texts of a window: in random order once other processes are seen to add vectors."""
         texts = [encodable(window[i]) for i in missing]
         work = batches(texts, self._embedder.batching)
         jobs = [_Job(missing[b], [texts[i] for i in b], digests[missing[b]]) for b in work]
@@ -224,9 +225,9 @@ class _Run:
             self._n_cut = len(self._digests)
 
     def _encoded(self, writer: Writer, jobs: list[_Job], stop: Callable[[], bool]) -> Iterator[tuple[_Job, Encoded, float]]:
-        """Each batch with its vectors and seconds, in order. After a failure, those that were under way.
+        """Yields each batch with its vectors and seconds, in order; after a failure those under way, then raises it.
 
-        As many are under way as the provider takes calls, and one more where an object store would keep a model waiting.
+        As many are under way as the provider takes calls, and one more where an object store would keep a local model waiting.
         """
         waiting: deque[tuple[_Job, Callable[[], tuple[Encoded, float]]]] = deque()
         batching, coming, shuffled = self._embedder.batching, deque(jobs), False
@@ -258,7 +259,7 @@ class _Run:
             raise failure
 
     def _blamed(self, job: _Job, part: PartlyEncoded) -> MrlSweepError:
-        """The reason, with the names of the texts that it is about."""
+        """Returns the reason, with the names of the refused texts before it."""
         if not part.refused:
             return part.reason
         names = [self._filling.name_of(int(job.rows[place]) + self._done) for place in part.refused]
@@ -276,11 +277,11 @@ class _Run:
         return self._pool.submit(encode).result
 
     def _still_missing(self, job: _Job) -> _Job:
-        """What is left of a batch after another process has worked on the same texts."""
+        """Returns what is left of a batch after another process has worked on the same texts."""
         return job.only(np.flatnonzero(self._space.find(job.digests) < 0))
 
     def _write(self, writer: Writer, job: _Job, encoded: Encoded, cost_s: float) -> None:
-        """Checks a batch and hands it to the writer."""
+        """Hands a batch to the writer. Raises EnvironmentFault for vectors of another size, number or not finite."""
         name, vectors = self._embedder.name, encoded.vectors
         if vectors.shape != (len(job.texts), self._space.kind.dim):
             wanted = f"{plural(len(job.texts), 'vector')} of {self._space.kind.dim}"
@@ -327,7 +328,7 @@ def _joined(digests: list[Uint64Array]) -> Uint64Array:
 
 
 def _rows(job: _Job, encoded: Encoded) -> Rows:
-    """What the store keeps of each text: digest, vector, tokens, and whether it was truncated, zero or of unit length."""
+    """Returns what the store keeps of each text: digest, vector, tokens, and whether it was truncated, zero or of unit length."""
     squared = np.einsum("ij,ij->i", encoded.vectors, encoded.vectors)
     flags = ZERO * (squared < ZERO_SQUARED_NORM) + UNIT * (abs(squared - 1) < 2 * _UNIT_TOLERANCE)
     if encoded.truncated is not None:

@@ -1,4 +1,4 @@
-"""What is known of model families: trained sizes, prompts, what to do before slicing; and where a model says so itself."""
+"""Model families: Matryoshka sizes, prompts and the transform before cutting, by a table or by the model's own files."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mrl_sweep.types import Float32Array
 from mrl_sweep.words import first_offenders
 
 LAYER_NORM: Final = "layer-norm"
-"""Layer norm (without weights) over all axes, before slicing: what Nomic Embed v1.5 asks for."""
+"""Layer norm (without weights) over all axes, before cutting: what Nomic Embed v1.5 asks for."""
 
 
 @record
 class Family:
-    """A family is what is known of models whose name, in lower case, holds `pattern`.
+    """A family is what is known of models in whose name, in lower case, the regular expression `pattern` is found.
 
-    `trained` are the prefixes it was trained for, full size left out; `any_from`: any prefix from that size on was trained, and
-    `trained` names the published ones. Prompts are those a model's own configuration may leave out; None: not known, ask it.
-    `not_prefixes` is the reason why cutting this model means nothing.
+    `trained` are the prefixes that its models were trained for, `full` size left out; `any_from`: any prefix from that size on
+    was trained, and `trained` names the published ones. Prompts are those a model's own configuration may leave out; None: not
+    known. `not_prefixes` is the reason why cutting these models means nothing.
     """
 
     name: str
@@ -94,7 +94,7 @@ def refuse_non_prefix(family: Family | None, name: str) -> None:
 def trained_dims(family: Family | None, full: int, folder: Path | None = None) -> tuple[int, ...]:
     """Returns the sizes below `full` that the model was trained to be cut at, descending; empty where nothing is known.
 
-    Looked up in the family table, then `matryoshka_dimensions` in config.json, then the MatryoshkaLoss block that
+    Looks in the family table, then for `matryoshka_dimensions` in config.json, then for the MatryoshkaLoss block that
     sentence-transformers writes into a model card. "Any size" stands for the published sizes and the halvings.
     """
     if family is not None and family.any_from is not None:
@@ -121,13 +121,13 @@ def says_matryoshka(folder: Path | None) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Reads a model's JSON file as a dict; empty where there is none or it is not one."""
+    """Reads a model's JSON file as a dict; empty where there is no file or it holds no JSON object."""
     document = json_in(path)
     return document if isinstance(document, dict) else {}
 
 
 def json_in(path: Path) -> Any:
-    """Reads what a model's JSON file holds; None where there is none, or nothing that can be read."""
+    """Reads the content of a model's JSON file; None where there is no file, or no JSON in it."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -151,7 +151,7 @@ _ROLE_PROMPTS: Final = {Role.QUERY: ("query",), Role.DOCUMENT: ("document", "pas
 
 @record
 class Prompts:
-    """Prompts are the texts put before each query and each document, and where they come from."""
+    """Prompts are the texts put before each query and each document; `origin` says where they come from."""
 
     query: str
     document: str
@@ -164,7 +164,7 @@ class Prompts:
 def prompts_of(folder: Path | None, family: Family | None, options: ModelOptions) -> Prompts:
     """Chooses the prompts: given ones (as text, or by name of one of the model's), else the model's, its family's, or none.
 
-    The same choice as sentence-transformers' `encode_query` and `encode_document`: a default prompt is not applied to either.
+    Chooses as sentence-transformers' `encode_query` and `encode_document` do: a default prompt is applied to neither.
     """
     saved = saved_settings(folder).get("prompts")
     configured = saved if isinstance(saved, Mapping) else {}
@@ -207,7 +207,7 @@ def candidate_dims(dims: str | tuple[int, ...], full: int, trained: tuple[int, .
 
 
 def transformed(transform: str | None, rows: Float32Array) -> Float32Array:
-    """Prepares the rows as the family wants them cut; `rows` themselves where it wants nothing."""
+    """Transforms (n, dim) rows as the family asks before they are cut; returns `rows` themselves where it asks for nothing."""
     return layer_norm(rows) if transform == LAYER_NORM else rows
 
 

@@ -13,11 +13,11 @@ from mrl_sweep.record import record
 from mrl_sweep.types import BoolArray, Collection, Float32Array, IntArray, ModelFacts, Vectors
 
 GUESSED: Final = frozenset({"pooling-guessed", "prompts-not-used"})
-"""Codes of advice on what had to be guessed of a model: strict refuses it."""
+"""Codes of advice on what had to be guessed of a model: strict makes it an error."""
 
 
 class Role(StrEnum):
-    """A role is what a text is to the model: many models put another prompt before a query than before a document."""
+    """A role says whether a text is a document or a query: many models put another prompt before a query."""
 
     DOCUMENT = "document"
     QUERY = "query"
@@ -25,10 +25,10 @@ class Role(StrEnum):
 
 @record(kw_only=True)
 class ModelOptions:
-    """Options say how a model is opened, as the command line has it; None leaves the choice to the model or the provider.
+    """Options say how a model is opened, as on the command line; None leaves the choice to the model or the provider.
 
     `query_prompt` and `document_prompt` are a prompt's text, or the name of one that the model brings along. `processes` > 1
-    encodes in that many processes. `cache_dir` keeps digests of local weights between runs.
+    encodes in that many processes. `cache_dir` keeps digests of local weights and vector files between runs.
     """
 
     revision: str | None = None
@@ -47,11 +47,11 @@ class ModelOptions:
 
 @record(kw_only=True)
 class Batching:
-    """Batching is how a provider wants its texts.
+    """Batching says how a provider takes its texts.
 
-    At most `texts` and `characters` a call, alike in length (`by_length`) where it pads; and how many `calls` at a time. Vectors
-    of cheap batches wait at most `flush_s` until they are stored, which is what a kill costs; those of a `paid` provider do not
-    wait. Texts are held `window` at a time, few enough for memory and enough to sort by length.
+    It takes at most `texts` and `characters` a call, alike in length (`by_length`) where it pads, and `calls` at a time. Vectors
+    of cheap batches wait `flush_s` (longer for an object store) until they are stored, which is what a kill costs; those of a
+    `paid` provider do not wait. Texts are held `window` at a time, few enough for memory and enough to sort by length.
     """
 
     texts: int = 32
@@ -65,7 +65,7 @@ class Batching:
 
 @record
 class Encoded:
-    """A batch is encoded: (n, dim) float32 `vectors`, and (n,) `tokens` read and `truncated`, None where that is not known."""
+    """Holds a batch's (n, dim) float32 `vectors`, its (n,) integer `tokens` read and (n,) bool `truncated`; None: not known."""
 
     vectors: Float32Array
     tokens: IntArray | None = None
@@ -73,10 +73,10 @@ class Encoded:
 
 
 class PartlyEncoded(Exception):
-    """Raised by `encode` where only a part of the texts came back, so that what was paid for is kept.
+    """Carries, out of an `encode` that failed, the vectors that came back, so that what was paid for is kept.
 
     `encoded` are the vectors of `rows` (ascending places in the batch; both may be empty), `refused` the places of the texts
-    that are to blame, `reason` what is raised in the end: its message follows the refused texts' names.
+    that are to blame, `reason` the error that is raised in the end: its message follows the refused texts' names.
     """
 
     def __init__(self, reason: MrlSweepError, *, rows: IntArray, encoded: Encoded, refused: Sequence[int] = ()) -> None:
@@ -96,7 +96,7 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """Returns what a person calls the model."""
+        """Returns the model's short name for messages and the report, as `openai:text-embedding-3-small`."""
         ...
 
     @property
@@ -107,24 +107,24 @@ class Embedder(Protocol):
         ...
 
     def facts(self) -> ModelFacts:
-        """Opens the model where it must. Raises `InputError` (no such model) or `EnvironmentFault` (cannot be loaded)."""
+        """Returns the opened model's facts. Raises `InputError` (no such model) or `EnvironmentFault` (cannot be loaded)."""
         ...
 
     def encode(self, texts: Sequence[str], role: Role) -> Encoded:
         """Encodes these texts, in this order, at full size, the role's prompt applied. May be called from threads.
 
-        Raises `PartlyEncoded` where only some came back.
+        Raises `PartlyEncoded` where only some came back, else `InputError` or `EnvironmentFault`.
         """
         ...
 
     def close(self) -> None:
-        """Lets go of processes and connections; the next `encode` opens them again."""
+        """Ends processes and connections; the next `encode` opens them again."""
         ...
 
 
 @record(kw_only=True)
 class Brought:
-    """A role's vectors existed already; they are checked, and in the collection's order.
+    """Holds a role's vectors that existed already, checked and in the collection's order.
 
     `origin` is the file or table, `model` what goes into the report's manifest, `zero` the rows whose vectors are zero.
     """
@@ -148,8 +148,8 @@ class VectorSource(Protocol):
         ...
 
     def load(self, collection: Collection, role: Role, *, on_event: OnEvent) -> Brought:
-        """Reads the role's vectors; of queries that are documents, the documents' own.
+        """Reads the role's vectors; queries that are documents have the documents' vectors.
 
-        Raises `InputError` where they do not fit the collection or are not finite.
+        Raises `InputError` where they cannot be read, do not fit the collection or are not finite.
         """
         ...

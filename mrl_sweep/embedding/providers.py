@@ -1,4 +1,4 @@
-"""Which provider a model's name means; each is imported when it is asked for."""
+"""Chooses the provider by a model's name (`openai:NAME`, a folder, a hub name); each is imported at its first use."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mrl_sweep.words import did_you_mean, nearest, printable
 
 
 def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | VectorSource:
-    """Opens the provider of `wordllama`, `vectors:FOLDER`, `pgvector:DSN?table=NAME`, `openai:`, `voyage:`, `cohere:` or
+    """Returns the provider of `wordllama`, `vectors:FOLDER`, `pgvector:DSN?table=NAME`, `openai:`, `voyage:`, `cohere:` or
     `gemini:MODEL`, or of a sentence-transformers name or folder; no model is opened yet.
 
-    Raises InputError for a name that means nothing, EnvironmentFault where the provider is not installed.
+    Raises InputError for a name of no model, EnvironmentFault where a package is missing or the hub cannot be reached.
     """
     options = options or ModelOptions()
     if spec == "wordllama":
@@ -34,7 +34,7 @@ def open_embedder(spec: str, options: ModelOptions | None = None) -> Embedder | 
 
 
 def _opener(scheme: str) -> Callable[[str, ModelOptions], Embedder | VectorSource] | None:
-    """Who opens what stands after the colon; None where no provider is called so."""
+    """Returns the function that opens what stands after the colon; None where no provider has this name."""
     if scheme in _EXISTING:
         return _EXISTING[scheme]
     from mrl_sweep.embedding.hosted.vendors import VENDORS
@@ -63,7 +63,7 @@ def _table(spec: str, _options: ModelOptions) -> VectorSource:
 
 
 _EXISTING: Final = {"vectors": _vectors, "pgvector": _table}
-"""Who opens vectors that exist already, by what stands before the colon."""
+"""Functions that open vectors that exist already, by what stands before the colon."""
 
 
 def _local(spec: str, options: ModelOptions) -> Embedder:
@@ -112,11 +112,11 @@ _PORTS: Final = {
     "vllm": 8000,
     "tei": 8080,
 }
-"""Where servers of models listen when nothing else is configured."""
+"""Ports at which model servers listen by default."""
 
 
 def _named_elsewhere(spec: str) -> str:
-    """What to type for a model as servers and other tools name it: `ollama:x`, `x:latest`, an address, `hf:owner/name`."""
+    """Returns what to type for a name of servers or other tools, or "": `ollama:x`, `x:latest`, an address, `hf:owner/name`."""
     from mrl_sweep.embedding.hosted.vendors import VENDORS, hosted_by
 
     scheme, colon, rest = spec.partition(":")

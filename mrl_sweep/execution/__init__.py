@@ -1,1 +1,1 @@
-"""Where pure functions run over shards."""
+"""Executors that count shards: threads of this process, a Ray cluster, or one part of several."""

@@ -25,17 +25,17 @@ NICENESS: Final = "RAY_worker_niceness"
 
 @contextmanager
 def cluster(address: str | None, n_cores: int, on_event: OnEvent) -> Iterator[Any]:
-    """Ray, in the cluster at `address` or RAY_ADDRESS, else in one of this machine's cores that ends with the block.
+    """Yields Ray in the cluster at `address` or RAY_ADDRESS, else in one of this machine's cores that ends with the block.
 
-    Its nodes are asked for their versions first. Raises MissingExtra without Ray, EnvironmentFault where the cluster cannot be
-    joined or a node runs other versions.
+    A cluster that this process has joined already stays joined. Nodes are asked for their versions first. Raises MissingExtra
+    without Ray, EnvironmentFault where the cluster cannot be joined or a node runs other versions.
     """
     ray = import_ray()
     if ray.is_initialized():
         refuse_other_versions(ray)
         yield ray
         return
-    with redirect_stdout(sys.stderr):  # a thread of Ray's tells there of workers that die, where the result is to go
+    with redirect_stdout(sys.stderr):  # a thread of Ray's prints to stdout of workers that die; the result goes there
         try:
             _start(ray, address or os.environ.get("RAY_ADDRESS"), n_cores, on_event)
             refuse_other_versions(ray)
@@ -45,7 +45,7 @@ def cluster(address: str | None, n_cores: int, on_event: OnEvent) -> Iterator[An
 
 
 def import_ray() -> Any:
-    """Ray. Raises MissingExtra where it is not installed."""
+    """Imports Ray. Raises MissingExtra where it is not installed."""
     try:
         import ray
     except ImportError as error:
@@ -54,12 +54,12 @@ def import_ray() -> Any:
 
 
 def alive(ray: Any) -> list[Mapping[str, Any]]:
-    """The nodes that are up."""
+    """Returns the nodes that are up."""
     return [node for node in ray.nodes() if node["Alive"]]
 
 
 def refuse_other_versions(ray: Any) -> None:
-    """EnvironmentFault where a node runs another Python, Ray, numpy or mrl-sweep than this process."""
+    """Raises EnvironmentFault where a node runs another Python, Ray, numpy or mrl-sweep than this process."""
 
     def versions() -> dict[str, str]:  # travels by value: a node without mrl-sweep can still answer
         import platform
@@ -97,7 +97,7 @@ def refuse_other_versions(ray: Any) -> None:
 
 
 def ask_nodes(ray: Any, question: Any, *arguments: object) -> list[tuple[str, Any]]:
-    """Each node's name and what `question(*arguments)` returns there. Raises EnvironmentFault where one does not answer."""
+    """Returns each node's name with `question(*arguments)` as run there. Raises EnvironmentFault where one does not answer."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes, task = alive(ray), ray.remote(question)
@@ -115,7 +115,7 @@ def ask_nodes(ray: Any, question: Any, *arguments: object) -> list[tuple[str, An
 
 
 def our_error(error: Exception) -> Exception:
-    """The error of ours that a task raised; else an EnvironmentFault that says how the cluster failed."""
+    """Returns the MrlSweepError that a task raised; else an EnvironmentFault that says how the cluster failed."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, MrlSweepError):
         return cause
@@ -124,7 +124,7 @@ def our_error(error: Exception) -> Exception:
 
 
 def _start(ray: Any, address: str | None, n_cores: int, on_event: OnEvent) -> None:
-    """Join the cluster that is named, or start one here and say so."""
+    """Joins the cluster that is named, or starts one here and says so."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     quiet: Sequence[tuple[str, Any]] = (("log_to_driver", False), ("logging_level", "ERROR"))

@@ -25,10 +25,10 @@ from mrl_sweep.types import Vectors
 from mrl_sweep.words import first_offenders, plural
 
 PARTS_FOLDER: Final = "parts"
-"""Below the run's folder."""
+"""Name of the folder of parts, below the run's folder."""
 
 PARTIAL_FOLDER: Final = "partial-ranks"
-"""Below the store."""
+"""Name of the folder of an interrupted ranking's counts, below the store."""
 
 _FACTS: Final = "facts"
 
@@ -45,7 +45,7 @@ class Part:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The inverse of `str`. Raises InputError for anything else."""
+        """Reads a part as `str` writes it. Raises InputError for anything else."""
         match = re.fullmatch(r"\s*(\d{1,6})\s*/\s*(\d{1,6})\s*", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
             raise InputError(f"--part {text!r} is no part", "write --part I/N, from 1/N to N/N: --part 2/3")
@@ -53,20 +53,20 @@ class Part:
 
     @classmethod
     def all_of(cls, of: int) -> tuple[Self, ...]:
-        """All parts of a set."""
+        """Returns all parts of a set of this size."""
         return tuple(cls(of, number) for number in range(1, of + 1))
 
     def rows(self, n_documents: int) -> Span:
-        """The documents of this part; those of all parts are all documents, each once, in near equal shares."""
+        """Returns this part's rows as (start, stop); all parts together hold each document once, in near equal shares."""
         return n_documents * (self.number - 1) // self.of, n_documents * self.number // self.of
 
     def file(self, folder: Path) -> Path:
-        """Where it lies in the folder of the run."""
+        """Returns the path of the part's file in the folder of the run."""
         return folder / PARTS_FOLDER / f"{self.number}-of-{self.of}.npz"
 
 
 def write_part(folder: Path, part: Part, facts: Mapping[str, Any], counts: Mapping[str, Partial]) -> None:
-    """Put a finished part in place, whole or not at all: its partial counts by the key of their pass.
+    """Puts a finished part in place, whole or not at all: its partial counts by the key of their pass.
 
     Raises EnvironmentFault where the disk is full or the folder cannot be written.
     """
@@ -80,7 +80,7 @@ def write_part(folder: Path, part: Part, facts: Mapping[str, Any], counts: Mappi
 
 
 def read_facts(folder: Path, part: Part) -> dict[str, Any]:
-    """What was written with a part. Raises InputError where it cannot be read."""
+    """Reads the facts that were written with a part. Raises InputError where they cannot be read."""
     try:
         facts = json.loads(bytes(_arrays(folder, part, [_FACTS])[_FACTS]))
     except (ValueError, RecursionError):
@@ -91,7 +91,7 @@ def read_facts(folder: Path, part: Part) -> dict[str, Any]:
 
 
 def read_counts(folder: Path, part: Part, key: str) -> Partial:
-    """A part's counts in the pass of this key. Raises InputError where they cannot be read, or were counted of other data."""
+    """Reads a part's counts in the pass of this key. Raises InputError where it cannot, or where they are of other data."""
     arrays = _arrays(folder, part, [f"{key}.{name}" for name in _PARTIAL])
     try:
         return _partial_of(*arrays.values())
@@ -108,7 +108,7 @@ def _arrays_of(partial: Partial) -> dict[str, Any]:
 
 
 def _partial_of(rows: npt.NDArray[Any], *tally: npt.NDArray[Any]) -> Partial:
-    """Raises ValueError or TypeError where the rows are none."""
+    """Makes a partial count of its arrays. Raises ValueError or TypeError where `rows` are no spans."""
     return Partial(join_spans((int(start), int(stop)) for start, stop in rows), Tally(*tally))
 
 
@@ -117,7 +117,7 @@ def _damaged(folder: Path, part: Part) -> InputError:
 
 
 def finished_parts(folder: Path) -> tuple[Part, ...]:
-    """The parts that lie in the folder of a run. Raises InputError where they are of sets of different sizes."""
+    """Lists the parts that lie in the folder of a run. Raises InputError where they are of sets of different sizes."""
     names = (re.fullmatch(r"(\d+)-of-(\d+)\.npz", path.name) for path in (folder / PARTS_FOLDER).glob("*.npz"))
     parts = sorted(Part(int(name[2]), int(name[1])) for name in names if name)
     sizes = sorted({part.of for part in parts})
@@ -130,7 +130,7 @@ def finished_parts(folder: Path) -> tuple[Part, ...]:
 
 
 def missing_parts(folder: Path) -> tuple[Part, ...]:
-    """The parts that the set in this folder lacks. Raises InputError where there is none at all."""
+    """Lists the parts that the set in this folder lacks. Raises InputError where no part is there at all."""
     finished = finished_parts(folder)
     if not finished:
         raise InputError(f"{folder} holds no finished part", "run each part first: mrl-sweep run … --out DIR --part 1/3")
@@ -144,7 +144,7 @@ class PartsExecutor:
     folder: Path
 
     def count(self, task: CountTask, context: CountContext) -> Iterator[Partial]:
-        """Raises InputError where parts are missing, or were counted of other data or settings."""
+        """Yields each part's counts. Raises InputError where parts are missing, or are of other data or settings."""
         if missing := missing_parts(self.folder):
             names = first_offenders([str(part) for part in missing])
             raise InputError(f"parts are missing in {self.folder}: {names}", f"mrl-sweep run … --part {missing[0]}")
@@ -170,14 +170,13 @@ def _arrays(folder: Path, part: Part, names: list[str]) -> dict[str, Any]:
 
 EVERY_S: Final = 30.0
 STALE_S: Final = 30 * 24 * 3600.0
-"""Counts that nobody came back for are removed when others are saved, this long after they were kept."""
+"""Seconds after which counts that no run has taken up again are removed, when others are saved."""
 
 
 class FileCheckpoint:
     """Keeps partial counts of rankings over the same vectors in a folder, one `.npz` a pass; nothing in it is pickled.
 
-    Time is counted from its making. `clear` removes what this object has saved or loaded, once nobody needs it any more.
-    Where nothing can be written, the listener is told once and the ranking goes on without.
+    Time is counted from the object's making. Where nothing can be written, the listener is told once and the ranking goes on.
     """
 
     def __init__(
@@ -196,7 +195,7 @@ class FileCheckpoint:
         self._writable = True
 
     def load(self, key: str) -> Partial | None:
-        """What was kept under this key for these very vectors; None where there is nothing, or nothing whole."""
+        """Reads what was kept under this key for these very vectors; None where there is nothing, or nothing whole."""
         if not self._folder.is_dir() or not any(self._folder.glob("*.npz")):
             return None
         path = self._path(key)
@@ -209,11 +208,11 @@ class FileCheckpoint:
         return partial
 
     def due(self) -> bool:
-        """Whether `every_s` have passed since the last time."""
+        """Tells whether `every_s` have passed since the last save; never where nothing can be written."""
         return self._writable and self._clock() - self._last >= self._every_s
 
     def save(self, key: str, partial: Partial) -> None:
-        """Replace what is kept under this key, whole or not at all."""
+        """Replaces what is kept under this key, whole or not at all, and removes stale counts."""
         path = self._path(key)
         self._last = self._clock()
         try:
@@ -228,7 +227,7 @@ class FileCheckpoint:
             self._writable = False
 
     def clear(self) -> None:
-        """Remove what this object has saved or loaded."""
+        """Removes what this object has saved or loaded."""
         for path in self._used:
             path.unlink(missing_ok=True)
         self._used.clear()
@@ -249,12 +248,12 @@ class FileCheckpoint:
 
 
 def open_checkpoint(store: Path, vectors: Vectors, on_event: OnEvent = ignore) -> FileCheckpoint:
-    """Where partial counts over these vectors are kept; to be cleared when the run that needs them is written."""
+    """Opens the partial counts over these vectors; `clear` them when the run that needs them is written."""
     return FileCheckpoint(store / PARTIAL_FOLDER, vectors, on_event=on_event)
 
 
 def identity_of(vectors: Vectors) -> str:
-    """A digest that other vectors do not have: files by name, size, time of change and place, arrays in memory by content."""
+    """Returns a digest that other vectors lack: of files by name, size, time of change and place, else of the content."""
     digest = hashlib.blake2b(digest_size=16)
     for part in vectors.parts:
         digest.update(f"{part.shape} {part.dtype.str}".encode())

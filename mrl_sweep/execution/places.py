@@ -1,4 +1,4 @@
-"""Where vectors lie: in which file an array is mapped, what of it is read ahead, and vectors as a value that travels."""
+"""Places of vectors: the file that an array is mapped from, reading ahead in it, and vectors as a value to send to a cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DENSE: Final = 4
 
 @record
 class Mapped:
-    """An array's first byte lies at `begin` of the mapped `memory`, that of the file called `filename`, if that is known."""
+    """An array whose first byte lies at `begin` of the mapped `memory`, of the file `filename`; None where that is not known."""
 
     memory: mmap.mmap
     begin: int
@@ -33,7 +33,7 @@ class Mapped:
 
 
 def mapped(array: npt.NDArray[Any]) -> Mapped | None:
-    """Where a C-contiguous array of rows lies; None where it is not mapped from a file."""
+    """Finds where a C-contiguous array of rows is mapped; None where it is not mapped, not contiguous, or empty."""
     filename = getattr(array, "filename", None)
     base: Any = array
     while isinstance(base, np.ndarray):
@@ -63,12 +63,12 @@ class ArrayPlace:
         return self.begin + int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
     def open(self) -> npt.NDArray[Any]:
-        """The array, mapped and read-only. Raises OSError or ValueError where the file is not there, or too short."""
+        """Maps the array, read-only. Raises OSError or ValueError where the file is not there, or too short."""
         path = copy_of(self.address) if self.address else self.path
         return np.memmap(path, dtype=self.dtype, mode="r", offset=self.begin, shape=self.shape)
 
     def absent(self) -> npt.NDArray[Any]:
-        """Something of its shape and type that is not to be read."""
+        """Returns an array of the same shape and type, all zeros, for rows that are not to be read."""
         return np.broadcast_to(np.zeros((), self.dtype), self.shape)
 
 
@@ -81,7 +81,7 @@ class VectorPlaces:
 
     @property
     def files(self) -> dict[str, int]:
-        """The files and objects it reads, each with the bytes it must hold at least."""
+        """The files and objects of the vectors, each with the bytes that it must hold at least."""
         ends: dict[str, int] = {}
         for part in self.parts:
             if isinstance(part, ArrayPlace):
@@ -90,7 +90,7 @@ class VectorPlaces:
         return ends
 
     def open(self, rows: Sequence[Span]) -> Vectors:
-        """The vectors, of which only these rows may be read: other files are neither mapped nor fetched."""
+        """Opens the vectors, of which only these rows may be read: other files are neither mapped nor fetched."""
         begins = np.cumsum([0, *(part.shape[0] for part in self.parts)])
         needed: set[int] = set()
         for start, stop in rows:
@@ -100,12 +100,12 @@ class VectorPlaces:
 
 
 def places_of(vectors: Vectors) -> VectorPlaces:
-    """The vectors as a value: a part that is mapped from a file that has a name is not copied."""
+    """Returns the vectors as a value: a part that is mapped from a file that has a name is not copied."""
     return VectorPlaces(tuple(_place_of(part) for part in vectors.parts), vectors.order)
 
 
 def unreadable(files: Sequence[tuple[str, int]]) -> list[str]:
-    """Those of the files and objects (path or address, least bytes) that this machine cannot read, or not to that length."""
+    """Lists the files and objects (path or address, least bytes) that this machine cannot read, or not to that length."""
     bad = []
     for path, n_bytes in files:
         try:
@@ -141,7 +141,7 @@ def _place_of(part: npt.NDArray[Any]) -> ArrayPlace | npt.NDArray[Any]:
 
 
 class ReadAhead:
-    """Told of each shard (rows from, to) as it is drawn, it has the `ahead_bytes` behind it read into the page cache.
+    """Has the `ahead_bytes` behind each shard (rows from, to) read into the page cache as the shard is drawn.
 
     A hint: it copies nothing, does not wait, and does nothing for arrays in memory or where the system takes no such hint.
     """
@@ -158,7 +158,7 @@ class ReadAhead:
         """Rows up to here have been asked for."""
 
     def __call__(self, shard: tuple[int, int]) -> None:
-        """Half of what lies ahead is asked for at a time, so that requests are few and large."""
+        """Asks for at least half of what lies ahead at a time, so that requests are few and large."""
         begin, end = max(self._asked, shard[0]), min(shard[1] + self._rows_ahead, len(self._vectors))
         if not self._any or (end - begin < self._rows_ahead // 2 and end < len(self._vectors)) or end <= begin:
             return
@@ -170,7 +170,7 @@ class ReadAhead:
                 _will_need(place, (start - part_begin) * self._row_bytes, (stop - part_begin) * self._row_bytes)
 
     def _stretch(self, begin: int, end: int) -> tuple[int, int]:
-        """The rows on disk that hold these corpus rows; none where they lie too far apart."""
+        """Returns the rows on disk that hold these corpus rows; (0, 0) where they lie too far apart."""
         if self._vectors.order is None:
             return begin, end
         wanted: IntArray = self._vectors.order[begin:end]

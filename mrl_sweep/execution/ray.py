@@ -1,4 +1,4 @@
-"""Many machines: a pass as plain Ray tasks over stretches of rows, their tallies merged on the cluster as they come.
+"""Counting on a Ray cluster: a pass as plain tasks over stretches of rows, their tallies merged on the cluster as they come.
 
 Ray core and no more: the targets are put once, tasks are idempotent and retried where a worker or a node dies, and an error of
 ours is raised at once. Nothing of the book-keeping travels.
@@ -27,31 +27,31 @@ from mrl_sweep.types import Float32Array
 from mrl_sweep.words import first_offenders, plural
 
 TASK_S: Final = 10.0
-"""Of work in a task: long beside what starting one costs, short beside what is lost with a node."""
+"""Seconds of work in a task: long beside what starting one costs, short beside what is lost with a node."""
 
 DRIVEN: Final = 1000
 """Workers that the driver feeds with tasks of that length: a task costs it some 6 ms. More workers get longer tasks."""
 
 FIRST_TASK_OPERATIONS: Final = 2e10
-"""Multiplications and additions of the first tasks, about a second of a core: how fast a core is, they tell."""
+"""Multiplications and additions of the first tasks, about a second of a core: these tell how fast a core is."""
 
 IN_FLIGHT: Final = 2
-"""Tasks a core: one at work, one waiting."""
+"""Tasks per worker: one at work, one waiting."""
 
 LEAST_SHARE: Final = 0.25
-"""Of a full task, that the last ones still hold."""
+"""Share of a full task that the last tasks still hold, where workers are many."""
 
 FEW: Final = 50
 """Workers that the driver feeds as soon as one is free: no task waits, since Ray lets later ones overtake it to the very end."""
 
 LEAST_S: Final = 0.5
-"""Of work in the last tasks of few workers."""
+"""Seconds of work in the last tasks of few workers."""
 
 RETRIES: Final = 5
 """Times that a task is run again where its worker or node dies."""
 
 FAN_IN: Final = 8
-"""So many tallies become one, on the cluster."""
+"""Tallies that are merged into one, on the cluster."""
 
 FLOOR_EVERY_S: Final = 1.0
 """How often tasks are told of a higher floor."""
@@ -78,21 +78,21 @@ class ShippedTask:
         return cls(pass_key(task), places_of(task.vectors), task.targets, task.depth, task.turns)
 
     def own_targets(self) -> Targets:
-        """A copy of the targets: compiled code knows arrays that are shared, and so read-only, as another type."""
+        """Copies the targets: compiled code takes arrays that are shared, and so read-only, for another type."""
         arrays: dict[str, Any] = {
             name: np.array(value) for name, value in self.targets._asdict().items() if isinstance(value, np.ndarray)
         }
         return self.targets._replace(**arrays)
 
     def task(self, rows: tuple[Span, ...], targets: Targets) -> CountTask:
-        """The task over some rows, the files that hold them mapped on this machine."""
+        """Returns the task over some rows, with the files that hold them mapped on this machine."""
         vectors = self.vectors.open(rows)
         return CountTask(vectors=vectors, rows=rows, targets=targets, depth=self.depth, turns=self.turns)
 
 
 @record
 class Done:
-    """What the driver needs to know of a finished task: its rows, how long it took, the floor it reached."""
+    """A finished task as the driver needs it: its rows, how long it took, the floor (n_sizes, n_queries) that it reached."""
 
     rows: tuple[Span, ...]
     elapsed_s: float
@@ -100,13 +100,13 @@ class Done:
 
 
 _prepared: dict[tuple[str, str | None], tuple[Targets, Kernel]] = {}
-"""In a worker: the pass it works on. A worker takes one task at a time."""
+"""Targets and kernel of the pass that this worker counts, by pass and device. A worker takes one task at a time."""
 
 
 def count_on_worker(
     shipped: ShippedTask, rows: tuple[Span, ...], floor: Float32Array, rows_each: int, device: str | None
 ) -> tuple[Done, Tally]:
-    """What a worker does: the tally of some rows, by the kernel that is fastest on its machine."""
+    """Counts some rows on a worker, by the kernel of its `device`, else the fastest of its processor."""
     from threadpoolctl import threadpool_limits
 
     started, key = time.perf_counter(), (shipped.key, device)
@@ -124,7 +124,7 @@ def count_on_worker(
 
 
 def merge_on_worker(*tallies: Tally) -> Tally:
-    """The sum of some tallies, on a worker."""
+    """Returns the sum of some tallies, on a worker."""
     return merge(tallies)
 
 
@@ -198,7 +198,7 @@ class _Flights:
         self._put_floor()
 
     def launch(self) -> bool:
-        """Submit tasks until each worker has one at work and, of many workers, one waiting; returns whether any is under way."""
+        """Submits tasks until each worker has one at work and, of many workers, one waiting; tells whether any is under way."""
         for lane in self.executor.lanes:
             flying = sum(one is lane for _, one in self._under_way.values())
             for _ in range((1 if self._few else IN_FLIGHT) * lane.n_workers - flying):
@@ -207,7 +207,7 @@ class _Flights:
         return bool(self._under_way)
 
     def land(self) -> None:
-        """Wait for a task, and take all that have finished. Raises RayError where one has failed for good."""
+        """Waits for a task, and takes all that have finished. Raises RayError where one has failed for good."""
         ray = self.executor.ray
         some, _ = ray.wait(list(self._under_way), num_returns=1, timeout=None)
         done, _ = ray.wait(list(self._under_way), num_returns=len(self._under_way), timeout=0)
@@ -223,16 +223,16 @@ class _Flights:
             self._put_floor()
 
     def collect(self) -> Partial:
-        """The counts of all that has come back since the last time."""
+        """Returns the counts of all tasks that have come back since the last call."""
         refs = [ref for level in self._tallies for ref in level]
         partial = Partial(join_spans(self.finished), merge(self.executor.ray.get(refs)))
         self.finished, self._tallies = [], []
         return partial
 
     def cancel(self) -> None:
-        """Stop whatever is under way.
+        """Stops all tasks under way.
 
-        What is about to end is let end: Ray aborts the process where a task ends while it is cancelled (ray-project/ray#54527).
+        Tasks about to end are let end: Ray aborts the process where a task ends while it is cancelled (ray-project/ray#54527).
         """
         running = list(self._under_way)
         if running:
@@ -258,7 +258,7 @@ class _Flights:
         self._under_way[done] = tally, lane
 
     def _rows_of_a_task(self, lane: Lane) -> int:
-        """About `task_s` of work; less where little is left, so that all workers end together."""
+        """Returns how many rows are about `task_s` of work; less where little is left, so that all workers end together."""
         rate, n_workers = self._rates.get(lane), self._n_workers
         n_queries, dim = self.task.targets.queries.shape
         share, each = n_rows_of(self._left) / (IN_FLIGHT * n_workers), self.context.rows_each
@@ -270,7 +270,7 @@ class _Flights:
         return max(each, int(rows) // each * each)
 
     def _take(self, n: int) -> tuple[Span, ...]:
-        """The next n of the rows that are left."""
+        """Takes the next n of the rows that are left."""
         taken: list[Span] = []
         while n and self._left:
             start, stop = self._left.pop()
@@ -282,7 +282,7 @@ class _Flights:
         return tuple(taken)
 
     def _add(self, tally: Ref, level: int = 0) -> None:
-        """A tally joins the tree: `FAN_IN` of a level become one of the next, where the cluster has them."""
+        """Adds a tally to the tree: `FAN_IN` of a level are merged into one of the next, where the cluster holds them."""
         if level == len(self._tallies):
             self._tallies.append([])
         self._tallies[level].append(tally)
@@ -307,7 +307,7 @@ def joined(
     device: str | None = None,
     on_event: OnEvent = ignore,
 ) -> Iterator[RayExecutor]:
-    """The executor on the cluster at `address` or RAY_ADDRESS, else on this machine's cores; what `cluster` raises.
+    """Yields the executor on the cluster at `address` or RAY_ADDRESS, else on this machine's cores; raises what `cluster` raises.
 
     Where `device` is a GPU, those of the cluster count too.
     """
@@ -318,16 +318,16 @@ def joined(
 
 
 def lanes_of(resources: Mapping[str, float], device: str | None = None) -> tuple[Lane, ...]:
-    """The cores of a cluster, and where `device` is a GPU its GPUs: a GPU's worker takes no core from the others."""
+    """Returns the lane of a cluster's cores, and for a GPU as `device` that of its GPUs, whose workers take no core."""
     cores = Lane("core", {"num_cpus": 1}, max(1, int(resources.get("CPU", 1))))
     n_gpus = int(resources.get("GPU", 0)) if (device or "").startswith("cuda") else 0
-    # Of an environment of their own: else Ray gives a GPU to one worker after the other, and each keeps memory there.
+    # An environment of their own: else Ray gives a GPU to one worker after the other, and each keeps memory there.
     apart = {"num_cpus": 0, "num_gpus": 1, "runtime_env": {"env_vars": {"MRL_SWEEP_LANE": "GPU"}}}
     return (cores, Lane("GPU", apart, n_gpus, "cuda")) if n_gpus else (cores,)
 
 
 def refuse_unreadable(ray: Any, vectors: VectorPlaces) -> None:
-    """EnvironmentFault where a node cannot read a file of the vectors."""
+    """Raises EnvironmentFault where a node cannot read a file of the vectors."""
     if not vectors.files:
         return
     files = sorted(vectors.files.items())

@@ -1,4 +1,4 @@
-"""What this machine gives to a ranking: kernel, threads, memory and read-ahead; its GPUs where they were measured to be faster.
+"""Resources of this machine for a ranking: kernel, threads, memory, read-ahead; GPUs where they were measured to be faster.
 
 A GPU costs seconds before it counts anything: torch is imported, programs are compiled. So it is tried only where the processor
 would be busy for much longer, by what a small part of the work takes; then both count the same few documents.
@@ -51,7 +51,7 @@ class Limits:
 
 @record(kw_only=True)
 class RankInputs:
-    """What is ranked, as far as it decides what the ranking takes, in the terms of `PassSize`."""
+    """The inputs that decide which memory and time a ranking takes, in the terms of `PassSize`."""
 
     vectors: Vectors
     qrels: Qrels
@@ -72,7 +72,7 @@ class RankInputs:
 def prepare(
     inputs: RankInputs, limits: Limits = Limits(), *, checkpoint: Checkpoint | None = None, on_event: OnEvent = ignore
 ) -> RankOptions:
-    """How to rank within these limits. Raises InputError where `max_memory` is too little for the counts alone."""
+    """Returns options to rank within these limits. Raises InputError where `max_memory` is too little for the counts alone."""
     vectors = inputs.vectors
     kernel = choose_kernel(inputs, limits, on_event)
     if kernel.name == "numpy" and python_steps(inputs) > SMALL:
@@ -90,7 +90,7 @@ def prepare(
 
 
 def choose_kernel(inputs: RankInputs, limits: Limits, on_event: OnEvent = ignore) -> Kernel:
-    """The kernel that is done first: a GPU's where it is asked for and can be used, or where it was measured to be faster."""
+    """Chooses the kernel that is done first: a GPU's where it is asked for and usable, or was measured to be faster."""
     n_threads = limits.threads or available_threads()
     if limits.device is None and python_steps(inputs) <= SMALL:
         return PortableKernel()
@@ -106,12 +106,12 @@ def choose_kernel(inputs: RankInputs, limits: Limits, on_event: OnEvent = ignore
 
 
 def python_steps(inputs: RankInputs) -> int:
-    """How many times the portable kernel's innermost loop, which is Python, would turn."""
+    """Returns how many times the portable kernel's innermost loop, which is Python, would turn."""
     return max(inputs.n_sizes, inputs.n_kept) * inputs.qrels.n_queries * -(-len(inputs.vectors) // BLOCK_DOCS)
 
 
 def make_room(inputs: RankInputs, limits: Limits, kernel: Kernel, on_event: OnEvent = ignore) -> Room:
-    """Threads and shards within `max_memory`, of which the process holds a part already."""
+    """Fits threads and shards into `max_memory`, of which the process holds a part already. Raises InputError where it cannot."""
     n_threads = limits.threads or available_threads()
     rows = max(ROWS_TOGETHER, int(SHARD_WORK / (2 * inputs.vectors.dim * max(1, inputs.qrels.n_queries))))
     shard_bytes = GPU_SHARD_BYTES if kernel.name == "triton" else min(SHARD_BYTES, 4 * inputs.vectors.dim * rows)
@@ -145,11 +145,11 @@ WORTH_S: Final = 20.0
 """Seconds of the processor from which a GPU is tried."""
 
 LEAST_OPERATIONS: Final = 4e11
-"""Multiplications and additions that no machine with a GPU takes so long for: below, nothing is tried."""
+"""Multiplications and additions that take no machine with a GPU `WORTH_S`: below, nothing is tried."""
 
 PROCESSOR_DOCS: Final = 4096
 DEVICE_DOCS: Final = 65_536
-"""Documents of a trial."""
+"""Documents of a trial: per thread of the processor, and of a GPU."""
 
 TRIAL_QUERIES: Final = 1024
 
@@ -199,14 +199,14 @@ class SeveralDevices:
 
 
 def n_workers(kernel: Kernel, n_threads: int) -> int:
-    """Threads that count with a kernel: one a device, where it is of devices."""
+    """Returns how many threads count with a kernel: one for each device of a kernel of devices, else `n_threads`."""
     if isinstance(kernel, SeveralDevices):
         return len(kernel.kernels)
     return 1 if isinstance(kernel, StreamKernel) else n_threads
 
 
 def open_devices(device: str, n_threads: int) -> Kernel:
-    """The kernel of the device that is named, of all GPUs for `cuda`; that of the processor where they cannot be used."""
+    """Opens the kernel of the device that is named, of all GPUs for `cuda`; the processor's where they cannot be used."""
     n_devices = cuda_devices() if device == "cuda" else 1
     names = [f"cuda:{i}" for i in range(n_devices)] if n_devices > 1 else [device]
     kernels = [open_kernel(name, readers=max(1, n_threads // len(names))) for name in names]
@@ -221,7 +221,7 @@ def faster(
     rate: Rate | None = None,
     least_operations: float = LEAST_OPERATIONS,
 ) -> Kernel:
-    """The processor's kernel, or that of this machine's GPUs where they were measured to be done earlier."""
+    """Chooses the processor's kernel, or that of this machine's GPUs where they were measured to be done earlier."""
     if 2 * work.n_scores * work.vectors.dim < least_operations:
         return processor
     rate = rate or partial(scores_a_second, work)
@@ -247,7 +247,7 @@ def faster(
 
 
 def scores_a_second(work: RankInputs, kernel: Kernel, executor: Executor, n_docs: int) -> float:
-    """Of a kernel over the first documents, some of which stand for the queries. The first call compiles: call twice."""
+    """Measures a kernel over the first documents, some of which stand for the queries. The first call compiles: call twice."""
     n_docs = min(n_docs, len(work.vectors))
     docs = np.array(work.vectors.read(0, n_docs))
     n_queries = min(work.qrels.n_queries, TRIAL_QUERIES, n_docs)
@@ -261,7 +261,7 @@ def scores_a_second(work: RankInputs, kernel: Kernel, executor: Executor, n_docs
 
 
 def cuda_devices() -> int:
-    """The NVIDIA GPUs that this process may use (the driver heeds CUDA_VISIBLE_DEVICES); 0 where there is no driver."""
+    """Counts the NVIDIA GPUs that this process may use (the driver heeds CUDA_VISIBLE_DEVICES); 0 where there is no driver."""
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(name)

@@ -1,4 +1,4 @@
-"""One machine: threads that share the work, each with a single-threaded BLAS."""
+"""Counting on one machine: threads that share the work, each with a single-threaded BLAS."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 LISTEN_S: Final = 0.2
-"""How often the main thread looks up from waiting: some systems deliver an interrupt only then."""
+"""Seconds between the main thread's breaks from waiting: some systems deliver an interrupt only then."""
 
 
 def available_threads() -> int:
-    """The cores this process may use."""
+    """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -40,7 +40,7 @@ class LocalThreads:
         return count_in_rounds(task, context, self.share)
 
     def spread(self, work: Callable[[Iterator[S]], T], pieces: Iterable[S]) -> list[T]:
-        """`share` of what are no shards: `on_draw` is not told."""
+        """Runs `work` as `share` does, over pieces that are no shards, so that `on_draw` is not told."""
         return replace(self, on_draw=_nothing).share(work, pieces)
 
     def share(self, work: Callable[[Iterator[S]], T], shards: Iterable[S]) -> list[T]:
@@ -76,7 +76,7 @@ class LocalThreads:
 
 
 class _Busy:
-    """Counts those at work. The pool does not know a thread that was being started when an interrupt came."""
+    """Counts the threads at work. The pool does not know a thread that was being started when an interrupt came."""
 
     def __init__(self) -> None:
         self._count, self._condition = 0, Condition()
@@ -98,7 +98,7 @@ class _Busy:
 
 
 def _wait_for(futures: list[Future[Any]]) -> None:
-    """Returns when all are done, or one has failed; can be interrupted on every system."""
+    """Returns when all futures are done, or one has failed; can be interrupted on every system."""
     pending = set(futures)
     while pending:
         done, pending = wait(pending, LISTEN_S, return_when="FIRST_EXCEPTION")

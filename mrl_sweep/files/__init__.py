@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the digest that names a set of facts."""
+"""Files written whole or not at all, writing in place to devices and pipes, and a digest of JSON facts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
-"""How the text begins that Git keeps in place of a large file."""
+"""The beginning of the text that Git LFS keeps in place of a large file."""
 
 _OWN_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/(?:self|thread-self|[0-9]+))/fd/([0-9]+)")
 _LINKS_FOLLOWED: Final = 16
 
 
 def is_there(path: str | Path) -> bool:
-    """Says whether a file or folder of this name exists; False for names that no file can have, where `Path.exists` raises."""
+    """Tells whether a file or folder of this name exists; False for names that no file can have, where `Path.exists` raises."""
     try:
         return Path(path).exists()
     except (OSError, ValueError):
@@ -36,7 +36,7 @@ def is_there(path: str | Path) -> bool:
 
 
 def read_arrays(path: Path, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
-    """Reads these arrays of an `.npz`. Raises KeyError for one that it lacks, OSError, and ValueError for a damaged file."""
+    """Reads arrays of an `.npz` by name. Raises KeyError for one that it lacks, OSError, and ValueError for a damaged file."""
     import numpy as np
 
     try:
@@ -78,7 +78,7 @@ def draft_folder(folder: Path) -> Iterator[Path]:
 def replacing(path: Path) -> Iterator[Path]:
     """Makes an empty file beside `path`, which takes the place of `path` when the block ends well, and is gone otherwise.
 
-    The folder must exist; an OSError is the caller's, who knows what the file was for.
+    The folder must exist. Raises OSError: the caller knows what the file is for, and words the message.
     """
     handle, name = tempfile.mkstemp(prefix=".draft-", dir=path.parent)
     os.close(handle)
@@ -103,7 +103,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def draft_file(path: Path) -> Iterator[Path]:
-    """Makes a file to write to; when the block ends it is what `path` holds: an ordinary file is replaced in one step.
+    """Yields a path to write to; when the block ends, `path` holds what was written: an ordinary file is replaced in one step.
 
     A device, a FIFO, a socket, `/dev/stdout` or a process substitution is written in place and stays what it is; a reader that
     has gone away changes nothing. Raises EnvironmentFault where the disk is full or the place cannot be written.
@@ -127,7 +127,7 @@ def draft_file(path: Path) -> Iterator[Path]:
 
 
 def is_in_place(path: Path) -> bool:
-    """Says whether a path must be written to in place and never replaced: all but ordinary files and folders."""
+    """Tells whether a path must be written to in place and never replaced: all but ordinary files and folders."""
     if descriptor_of(path) is not None:
         return True
     try:
@@ -138,7 +138,7 @@ def is_in_place(path: Path) -> bool:
 
 
 def open_in_place(path: Path) -> BinaryIO:
-    """Opens what stands at the path for writing; an open descriptor of this process is written where it stands."""
+    """Opens the path for writing; an open descriptor of this process is duplicated, and written on from where it stands."""
     descriptor = descriptor_of(path)
     return path.open("wb") if descriptor is None else os.fdopen(os.dup(descriptor), "wb")
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def side_by_side(work: Callable[[S], T], pieces: Sequence[S], most: int) -> list[T]:
-    """Returns what `work` gives for each piece, in order; at most `most` run at a time, a single one in this thread."""
+    """Returns what `work` gives for each piece, in order; threads do at most `most` at a time, this thread a single one."""
     if len(pieces) < 2:
         return [work(piece) for piece in pieces]
     with ThreadPoolExecutor(min(len(pieces), most), "mrl_sweep_files") as pool:
@@ -47,14 +47,14 @@ def _utf8(text: str) -> bytes:
 
 
 def first_rows(digests: Uint64Array) -> IntArray:
-    """Returns (m,) ascending: where each different digest stands first."""
+    """Returns (m,) ascending, the rows at which each different digest stands first."""
     if len(distinct(digests[:, 0])) == len(digests):  # nearly always, and six times as fast as to compare both halves
         return np.arange(len(digests))
     return np.sort(np.unique(digests, axis=0, return_index=True)[1])
 
 
 class DigestTable:
-    """Finds where the vector of each text digest lies. Sorted levels, the smaller ones merged as it grows: 24 bytes each."""
+    """Maps text digests to locations of vectors. Sorted levels, the smaller ones merged as it grows: 24 bytes a digest."""
 
     def __init__(self) -> None:
         self._levels: list[tuple[Uint64Array, Uint64Array, IntArray]] = []
@@ -63,7 +63,7 @@ class DigestTable:
         return sum(len(level[0]) for level in self._levels)
 
     def put(self, digests: Uint64Array, locations: IntArray) -> None:
-        """Puts locations; a digest that is in the table already gets the new one, and of equal ones the last counts."""
+        """Puts locations; a digest that is in the table gets its new location, and of equal digests the last counts."""
         new = np.ones(len(digests), bool)
         for stored, hits, at in self._hits(digests):
             stored[at], new[hits] = locations[hits], False
@@ -76,14 +76,14 @@ class DigestTable:
             self._levels.append(_sorted(*(np.concatenate(pair) for pair in zip(older, newer, strict=True))))
 
     def find(self, digests: Uint64Array) -> IntArray:
-        """Returns (n,) int64 the location of each digest, -1 where there is none."""
+        """Returns (n,) int64, the location of each digest; -1 where there is none."""
         locations = np.full(len(digests), -1, np.int64)
         for stored, hits, at in self._hits(digests):
             locations[hits] = stored[at]
         return locations
 
     def _hits(self, digests: Uint64Array) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
-        """The locations of a level, which of the digests it holds, and where. Others may share the first half of a digest."""
+        """Yields a level's locations, which of the digests it holds, and where. Others may share the first half of a digest."""
         hit_before = np.zeros(len(digests), bool)
         for first, second, locations in self._levels:
             left = np.flatnonzero(~hit_before)
@@ -120,7 +120,7 @@ class FileDigests:
         self._written: dict[tuple[Any, ...], str] = {}
 
     def of(self, files: Iterable[Path], root: Path) -> str:
-        """Returns one digest (32 hex digits) over the names (relative to root) and contents of these files, in any order."""
+        """Returns a digest (32 hex digits) of files' names below `root` and contents, in any order. Raises FileNotFoundError."""
         ordered = sorted(files)
         total = hashlib.blake2b(digest_size=16)
         for file, digest in zip(ordered, self.each(ordered), strict=True):
@@ -130,7 +130,7 @@ class FileDigests:
         return total.hexdigest()
 
     def written(self, file: Path, digest: str) -> None:
-        """Takes over the digest of a file that this process has written, for as long as it is left alone."""
+        """Remembers, in this process alone, the digest of a file that it has written, as long as the file stays unchanged."""
         self._written[str(file.resolve()), *self._stamp(file)] = digest
 
     def each(self, files: Sequence[Path]) -> list[str | None]:
@@ -166,7 +166,7 @@ class FileDigests:
         return document if isinstance(document, dict) else {}
 
     def _write(self, entries: dict[str, Any]) -> None:
-        """A cache: where it cannot be written, the next run reads the files again."""
+        """Writes the cache; where it cannot be written, the next run reads the files again."""
         if self._path is None:
             return
         with contextlib.suppress(OSError):

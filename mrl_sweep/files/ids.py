@@ -17,14 +17,14 @@ from mrl_sweep.errors import EnvironmentFault
 from mrl_sweep.types import IntArray, distinct
 
 MAPPED_BYTES: Final = 2**24
-"""So much waits in memory; what is more is written to the file, a batch of rows at a time."""
+"""Bytes of rows that may wait in memory; when there are more, all are written to the file as one batch."""
 
 AT_ONCE: Final = 10_000
-"""Ids that are turned into text at a time."""
+"""How many ids are turned into text at a time."""
 
 
 def is_among(values: IntArray, few: IntArray) -> npt.NDArray[np.bool_]:
-    """Returns (n,) whether each value is one of a few: their lowest bits rule nearly all out, without a search or a sort."""
+    """Returns (n,) bool, whether each value is among `few`: their lowest bits rule nearly all out, without search or sort."""
     ordered = distinct(few)
     if not len(ordered):
         return np.zeros(len(values), np.bool_)
@@ -38,7 +38,7 @@ def is_among(values: IntArray, few: IntArray) -> npt.NDArray[np.bool_]:
 
 
 def each(of: Callable[[str], int], texts: Sequence[str]) -> IntArray:
-    """Returns (n,) what a function gives for each text."""
+    """Returns (n,) int64, the number that the function `of` gives for each text."""
     return np.fromiter(map(of, texts), np.int64, len(texts))
 
 
@@ -50,14 +50,14 @@ class _Batch(NamedTuple):
     columns: dict[str, npt.NDArray[Any]]
 
     def views(self, record_batch: Any) -> _Batch:
-        """What a pyarrow record batch with these columns holds, nothing copied."""
+        """Returns the rows of a pyarrow record batch with these columns; nothing is copied."""
         _, ends, letters = record_batch.column("id").buffers()
         buffers = {name: record_batch.column(name).buffers()[1] for name in self.columns}
         columns = {name: np.frombuffer(buffers[name], values.dtype) for name, values in self.columns.items()}
         return _Batch(np.frombuffer(ends, np.int64), np.frombuffer(letters, np.uint8), columns)
 
     def record_batch(self) -> Any:
-        """These arrays as a pyarrow record batch, nothing copied; of half a surrogate pair an id holds the three bytes."""
+        """Returns these arrays as a pyarrow record batch, not copied; an id holds half a surrogate pair as three bytes."""
         import pyarrow as pa
 
         def array(kind: Any, *buffers: npt.NDArray[Any]) -> Any:  # `pa.array` imports pandas, to see whether it is a Series
@@ -73,7 +73,7 @@ class _Batch(NamedTuple):
 
 
 def _joined(batches: Sequence[_Batch]) -> _Batch:
-    """One or more as one."""
+    """Joins one or more batches into one."""
     if len(batches) == 1:
         return batches[0]
     sizes = [np.diff(batch.ends) for batch in batches]
@@ -87,7 +87,7 @@ def _joined(batches: Sequence[_Batch]) -> _Batch:
 class Ids(Sequence[str]):
     """Holds strings, a hash of each and columns of numbers: 26 bytes for a ten-letter id where a tuple and a dict need 200.
 
-    Once `mapped_bytes` have come they are written to an Arrow IPC file, whose batches are mapped; all arrays are views of it.
+    More than `mapped_bytes` of waiting rows are written to an Arrow IPC file, whose batches are memory-mapped.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Ids(Sequence[str]):
             self.extend(some)
 
     def extend(self, texts: Sequence[str], **numbers: npt.ArrayLike) -> None:
-        """Appends these, with a number of each in every column. Raises EnvironmentFault where the disk is full."""
+        """Appends ids, with a number of each in every column. Raises EnvironmentFault where the file cannot be written."""
         together = "".join(texts)
         if together.isascii():
             sizes = each(len, texts)
@@ -144,7 +144,7 @@ class Ids(Sequence[str]):
         self._mapped = [self._nothing.views(batch) for batch in pa.ipc.open_stream(content)]
 
     def _batches(self) -> list[_Batch]:
-        """All rows: those in the file, then those that wait."""
+        """Lists all rows: those in the file, then those that wait."""
         self._waiting = [_joined(self._waiting)]
         return [*self._mapped, *self._waiting]
 
@@ -173,7 +173,7 @@ class Ids(Sequence[str]):
         return hash(len(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Made anew where it is unpickled: Python salts hashes anew in each process, and another one has no such file."""
+        """Pickles ids and numbers, to be hashed anew: Python salts hashes in each process, and another one has no such file."""
         return _made_anew, (list(self), self._dtypes, {name: self.column(name) for name in self._dtypes})
 
     def table(self, columns: Sequence[str]) -> Any:
@@ -183,7 +183,7 @@ class Ids(Sequence[str]):
         return pa.Table.from_batches([batch.record_batch() for batch in self._batches()]).select(["id", *columns])
 
     def column(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-        """Returns the numbers of rows start to stop: a view where they lie in one batch, else a copy."""
+        """Returns the numbers of a column in rows start to stop: a view where they lie in one batch, else a copy."""
         stop, begin, pieces = len(self) if stop is None else stop, 0, []
         for batch in self._batches():
             pieces.append(batch.columns[name][max(start - begin, 0) : max(stop - begin, 0)])
@@ -192,12 +192,12 @@ class Ids(Sequence[str]):
         return some[0] if len(some) == 1 else np.concatenate(some)
 
     def hashes(self) -> IntArray:
-        """Returns (n,) a 64-bit hash of each id, good within this process."""
+        """Returns (n,) int64, a hash of each id, good within this process."""
         return self.column("hash")
 
     def rows_of(self, wanted: Sequence[str], *, at_once: int = AT_ONCE) -> IntArray:
-        """Returns (len(wanted),) the first row of each id, -1 for none. It sorts numbers, and makes no table of texts:
-        `at_once` of them are compared at a time."""
+        """Returns (len(wanted),) int64, the first row of each id, -1 for none. Hashes are sorted, no table of texts is made:
+        `at_once` ids are compared at a time."""
         codes, hashes = wanted.hashes() if isinstance(wanted, Ids) else each(hash, wanted), self.hashes()
         rows = np.flatnonzero(is_among(hashes, codes))
         rows = rows[np.argsort(hashes[rows], kind="stable")]
@@ -218,7 +218,7 @@ class Ids(Sequence[str]):
         return row_of
 
     def repeated(self) -> dict[int, int]:
-        """Returns the rows whose id stands at an earlier row, and the first of these."""
+        """Returns, for each row whose id stands at an earlier row too, the first row with that id."""
         ordered = np.sort(self.hashes())
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         rows = np.flatnonzero(is_among(self.hashes(), twice)).tolist() if len(twice) else []
@@ -237,7 +237,7 @@ class Ids(Sequence[str]):
         return cast(list[str], texts.tolist())
 
     def without(self, rows: Sequence[int]) -> Ids:
-        """Returns the other ids with their numbers, in order."""
+        """Returns the ids of all other rows with their numbers, in order."""
         others = np.setdiff1d(np.arange(len(self)), rows)
         numbers = {name: self.column(name)[others] for name in self._dtypes}
         made = Ids(columns=self._dtypes, mapped_bytes=self._mapped_bytes)

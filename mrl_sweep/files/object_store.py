@@ -18,14 +18,14 @@ from mrl_sweep.record import record
 
 ATTEMPTS: Final = 3
 SERVICE_ATTEMPTS: Final = 10
-"""How often the service's own client repeats a request that was answered with 503, with growing pauses."""
+"""How often S3's own client repeats a request that was answered with 503, with growing pauses."""
 
 PATIENCE_S: Final = 60
-"""How long Google's own client repeats a request that is refused for the moment; left to itself a quarter of an hour."""
+"""Seconds in which Google's own client repeats a request that is refused for the moment; by default it takes 15 minutes."""
 
 METADATA_ATTEMPTS: Final = 3
 METADATA_S: Final = 2.0
-"""How often, and how long each time, a machine is asked whether it is one of Google's, which has credentials of its own."""
+"""Attempts, and seconds for each, to find out whether this machine is one of Google's, which has credentials of its own."""
 
 _CHUNK_BYTES: Final = 8 << 20
 _REASON: Final = re.compile(
@@ -33,7 +33,7 @@ _REASON: Final = re.compile(
     r"|AWS Error .+? operation: (.+?)(?: \(Request ID: .*)?$",
     re.DOTALL,
 )
-"""What a service said, in what its client makes of it."""
+"""Finds the service's own message in the error text of its client."""
 
 _HINTS: Final = {
     "s3": "look at the bucket's name and the AWS_* variables: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL",
@@ -44,18 +44,18 @@ _HINTS: Final = {
 
 @record
 class ObjectStore:
-    """What lies below an address: its pyarrow file system, and the path there. What the service refuses is an OSError."""
+    """The objects below an address: its pyarrow file system and the path in it. Where the service refuses, OSError is raised."""
 
     files: Any
     path: str
     address: str
 
     def below(self, name: str) -> ObjectStore:
-        """What lies below a name in it."""
+        """Returns the part of the store below `name`."""
         return ObjectStore(self.files, f"{self.path}/{name}", f"{self.address}/{name}")
 
     def names(self) -> list[str]:
-        """The objects right below the address; none where there is nothing yet."""
+        """Lists the names of the objects right below the address; none where there is nothing yet."""
         from pyarrow.fs import FileSelector
 
         with _refusals():
@@ -63,18 +63,18 @@ class ObjectStore:
         return [info.base_name for info in listed if info.is_file]
 
     def size(self, name: str) -> int | None:
-        """The bytes of an object, None where there is none."""
+        """Returns the bytes that an object takes, None where there is none."""
         with _refusals():
             size: int | None = self.files.get_file_info(f"{self.path}/{name}").size
         return size
 
     def open(self, name: str) -> Any:
-        """A pyarrow file to read ranges from."""
+        """Opens an object as a pyarrow file to read ranges from."""
         with _refusals():
             return self.files.open_input_file(f"{self.path}/{name}")
 
     def put(self, source: Path, name: str) -> None:
-        """Uploads a file, and looks whether it arrived: a service may lose a write, or cut it."""
+        """Uploads a file, and checks that all of it arrived: a service may lose a write, or cut it."""
 
         def upload() -> None:
             with source.open("rb") as read, self.files.open_output_stream(f"{self.path}/{name}") as write:
@@ -85,7 +85,7 @@ class ObjectStore:
         _repeated(upload)
 
     def fetch(self, name: str, target: Path) -> None:
-        """Downloads an object."""
+        """Downloads an object to the file `target`."""
 
         def download() -> None:
             with self.files.open_input_stream(f"{self.path}/{name}") as read, target.open("wb") as write:
@@ -94,16 +94,18 @@ class ObjectStore:
         _repeated(download)
 
     def remove(self, name: str) -> None:
+        """Deletes an object if it is there."""
         with contextlib.suppress(FileNotFoundError), _refusals():
             self.files.delete_file(f"{self.path}/{name}")
 
     def move(self, name: str, to: str) -> None:
+        """Renames an object within the store."""
         with _refusals():
             self.files.move(f"{self.path}/{name}", f"{self.path}/{to}")
 
 
 def _repeated(step: Callable[[], None]) -> None:
-    """Does the step, at most `ATTEMPTS` times where it is refused: the service's own client does not repeat every request."""
+    """Runs a step, at most `ATTEMPTS` times where it is refused: the service's own client does not repeat every request."""
     for attempt in range(ATTEMPTS):
         try:
             with _refusals():
@@ -119,7 +121,7 @@ def _repeated(step: Callable[[], None]) -> None:
 
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
-    """What the service refuses is an OSError, whatever pyarrow makes of it, and says in one line why."""
+    """Turns every error of pyarrow into an OSError with the service's own reason."""
     import pyarrow as pa
 
     try:
@@ -133,11 +135,12 @@ def _refusals() -> Iterator[None]:
 
 
 def connect(address: str, environ: Mapping[str, str] = os.environ) -> ObjectStore:
-    """The object store at an address, as its service's own clients find it.
+    """Opens the object store at an address, with the settings that the service's own clients read.
 
     S3 heeds the AWS_* variables, AWS_ENDPOINT_URL among them; Google's heeds GOOGLE_APPLICATION_CREDENTIALS, what
     `gcloud auth application-default login` left, and STORAGE_EMULATOR_HOST; `gs://anonymous@BUCKET` is read without credentials.
-    Raises EnvironmentFault where the credentials or the region cannot be told.
+    A query behind an S3 address (`?region=...`) holds options of pyarrow. Raises EnvironmentFault where Google's credentials are
+    not found, or pyarrow refuses the address.
     """
     from pyarrow import fs
 
@@ -156,7 +159,7 @@ def connect(address: str, environ: Mapping[str, str] = os.environ) -> ObjectStor
 
 
 def hint_at(address: str) -> str:
-    """What to look at where the object store at this address refuses something."""
+    """Returns a hint: what to check where the object store at this address refuses something."""
     return _HINTS.get(urlsplit(address).scheme, _HINTS["s3"])
 
 
@@ -191,7 +194,7 @@ def _google(parts: SplitResult, environ: Mapping[str, str]) -> Any:
 
 
 def _has_google_credentials(environ: Mapping[str, str]) -> bool:
-    """Whether a file of them is named, `gcloud` left one, or this machine is Google's and has its own."""
+    """Tells whether a file of credentials is named, `gcloud` left one, or this machine is Google's and has its own."""
     left = Path(environ.get("APPDATA", "")) if sys.platform == "win32" else Path(environ.get("HOME", "")) / ".config"
     place = environ.get("GOOGLE_GCLOUD_ADC_PATH_OVERRIDE") or left / "gcloud" / "application_default_credentials.json"
     if environ.get("GOOGLE_APPLICATION_CREDENTIALS") or Path(place).is_file():
@@ -200,7 +203,7 @@ def _has_google_credentials(environ: Mapping[str, str]) -> bool:
 
 
 def is_googles(metadata_host: str, answer_s: float = METADATA_S) -> bool:
-    """Whether a metadata server of Google's answers there."""
+    """Tells whether a metadata server of Google's answers at this host, within `answer_s` seconds an attempt."""
     import http.client  # what a run on a local store does without
 
     for _ in range(METADATA_ATTEMPTS):

@@ -1,1 +1,1 @@
-"""Measures as values, computed from ranks with their exact expectation under ties."""
+"""Ranking measures (nDCG, recall, MRR, MAP ...): their names, and their values from ranks, as exact expectations under ties."""

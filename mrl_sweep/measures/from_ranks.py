@@ -22,11 +22,11 @@ Number = TypeVar("Number", np.float64, np.int64)
 
 @record(slots=False)
 class Relevant:
-    """Relevant holds the relevant pairs of all queries: those of query q lie at offsets[q]:offsets[q + 1] of these arrays.
+    """The relevant pairs of all queries: those of query q lie at offsets[q]:offsets[q + 1] of these arrays.
 
     `columns` are their places among all judgments, `gains` their grades as float64, `queries` their query rows. Judged
-    documents that are missing from the corpus are among them: they count in R and are never retrieved. `whole`: where these are
-    some of the relevant pairs (the others add nothing to any figure), all of them, which R and the ideal ranking are made of.
+    documents that are missing from the corpus are among them: they count in R and are never retrieved. `whole` holds all
+    relevant pairs where these are only some (the others add nothing to any sum): R and the ideal ranking come from all.
     """
 
     columns: IntArray
@@ -37,14 +37,14 @@ class Relevant:
 
     @classmethod
     def of(cls, qrels: Qrels, rel: int) -> Self:
-        """Takes the pairs whose grade is `rel` or higher (rel >= 1: unjudged, zero and negative grades are not relevant)."""
+        """Selects the pairs whose grade is `rel` or higher (rel >= 1: unjudged, zero and negative grades are not relevant)."""
         columns = np.flatnonzero(qrels.grades >= rel)
         offsets = np.searchsorted(columns, qrels.offsets)
         queries = np.repeat(np.arange(qrels.n_queries), np.diff(offsets))
         return cls(columns, queries, offsets, qrels.grades[columns].astype(np.float64))
 
     def among(self, chosen: IntArray) -> Self:
-        """Keeps the pairs `chosen` (their places among these, ascending); R and the ideal ranking stay those of all."""
+        """Keeps the pairs at the places `chosen` (ascending, into `columns`); R and the ideal ranking stay those of all pairs."""
         offsets = np.searchsorted(chosen, self.offsets)
         return replace(
             self,
@@ -56,20 +56,20 @@ class Relevant:
         )
 
     def of_columns(self, values: IntArray) -> IntArray:
-        """(..., n_judgments) -> (..., n_pairs): the values of the relevant pairs; a view where all judgments are relevant."""
+        """Returns (..., n_pairs), those of (..., n_judgments) `values` that are relevant pairs'; `values` itself if all are."""
         return values if len(self.columns) == values.shape[-1] else values[..., self.columns]
 
     @cached_property
     def counts(self) -> IntArray:
-        """(n_queries,) R, the number of relevant documents of each query."""
+        """R (n_queries,), the number of relevant documents of each query."""
         return np.diff((self.whole or self).offsets)
 
     def sum_by_query(self, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
-        """(..., n_pairs) -> (..., n_queries): sums over each query's pairs, 0 for a query without any."""
+        """Sums (..., n_pairs) `values` over each query's pairs to (..., n_queries), 0 for a query without any."""
         return self._reduce(np.add, values, 0)
 
     def min_by_query(self, values: IntArray, without: int) -> IntArray:
-        """(..., n_pairs) -> (..., n_queries): each query's smallest value, `without` for a query without any."""
+        """Returns (..., n_queries), each query's smallest of (..., n_pairs) `values`, `without` for a query without any."""
         return self._reduce(np.minimum, values, without)
 
     def _reduce(self, ufunc: np.ufunc, values: npt.NDArray[Number], without: float) -> npt.NDArray[Number]:
@@ -89,7 +89,7 @@ class Relevant:
         return ordered, np.arange(len(self.columns)) - self.offsets[self.queries]
 
     def ideal(self, weights: FloatArray) -> FloatArray:
-        """(n_queries,) the DCG of each query's best possible ranking; weights[i] is what rank i + 1 weighs, the last 0."""
+        """Returns (n_queries,), the DCG of each query's best ranking; weights[i] is the weight of rank i + 1, the last one 0."""
         whole = self.whole or self
         gains, places = whole._best_first
         return whole.sum_by_query(gains * weights[np.minimum(places, len(weights) - 1)])
@@ -97,7 +97,7 @@ class Relevant:
 
 @record
 class Group:
-    """Tied groups have documents `above`, a `size` t, and so many `relevant` ones among their members; shapes alike."""
+    """Groups of tied documents: how many stand `above` each, its `size` t, and how many members are `relevant`; of one shape."""
 
     above: IntArray
     size: IntArray
@@ -106,7 +106,7 @@ class Group:
 
 @record(slots=False)
 class Standing:
-    """Standing says where the relevant documents stand at some candidates: `above` and `tied` (n_candidates, n_pairs) int64."""
+    """The places of the relevant documents at some candidates: `above` and `tied` are (n_candidates, n_pairs) int64."""
 
     relevant: Relevant
     above: IntArray
@@ -114,7 +114,7 @@ class Standing:
 
     @cached_property
     def has_ties(self) -> bool:
-        """Whether any relevant document ties with another one: else every formula is trec_eval's."""
+        """Whether any relevant document ties with another document: else every formula is trec_eval's."""
         return bool(self.tied.any())
 
     @cached_property
@@ -125,7 +125,7 @@ class Standing:
 
     @cached_property
     def first(self) -> Group:
-        """(n_candidates, n_queries) the highest group of each query that holds a relevant document."""
+        """The highest group of each query that holds a relevant document, (n_candidates, n_queries)."""
         above = self.relevant.min_by_query(self.above, NOT_RETRIEVED)
         if not self.has_ties:
             ones = np.broadcast_to(np.ones(1, np.int64), above.shape)
@@ -137,7 +137,7 @@ class Standing:
 
     @cached_property
     def ordered(self) -> tuple[Group, IntArray]:
-        """(n_candidates, n_pairs) each pair's group, best first within each query, and the relevant ones in higher groups."""
+        """Each pair's group, best first within a query, and the relevant ones in higher groups: all (n_candidates, n_pairs)."""
         key = self.relevant.queries * np.int64(NOT_RETRIEVED + 1) + self.above
         place = np.arange(key.shape[1])
         start = self.relevant.offsets[self.relevant.queries]
@@ -157,7 +157,7 @@ class Standing:
 
 
 def chance_in_first(above: IntArray, tied: IntArray, k: int) -> FloatArray:
-    """Each document's chance to be among the first k: clip(k - g, 0, t) / t, of the shape given."""
+    """Returns each document's chance to be among the first k, clip(k - above, 0, t) / t with t = tied + 1, in the given shape."""
     if not tied.any():
         return (above < _limit(k)).astype(np.float64)
     size = tied + 1
@@ -165,21 +165,21 @@ def chance_in_first(above: IntArray, tied: IntArray, k: int) -> FloatArray:
 
 
 def recall(standing: Standing, k: int) -> FloatArray:
-    """(n_candidates, n_queries) the share of all R relevant documents expected in the first k, in [0, 1]."""
+    """Returns (n_candidates, n_queries), the share of all R relevant documents expected in the first k, in [0, 1]."""
     hits = standing.relevant.sum_by_query(chance_in_first(standing.above, standing.tied, k))
     return hits / np.maximum(standing.relevant.counts, 1)
 
 
 def precision(standing: Standing, k: int) -> FloatArray:
-    """(n_candidates, n_queries) relevant documents expected in the first k, divided by k however many there are."""
+    """Returns (n_candidates, n_queries), the relevant documents expected in the first k over k, even where fewer are returned."""
     return standing.relevant.sum_by_query(chance_in_first(standing.above, standing.tied, k)) / k
 
 
 def ndcg(standing: Standing, k: int | None) -> FloatArray:
-    """nDCG@k per candidate and query, in [0, 1]: linear gain, discount 1 / log2(rank + 1), ideal of all judgments.
+    """Returns (n_candidates, n_queries), nDCG@k in [0, 1]: linear gain, discount 1 / log2(rank + 1), ideal of all judgments.
 
-    Jaervelin & Kekaelaeinen (TOIS 2002) with trec_eval's discount. Returns (n_candidates, n_queries) float64; a judged query
-    that retrieves nothing, or has no grade above 0, scores 0.
+    Jaervelin & Kekaelaeinen (TOIS 2002) with trec_eval's discount. k None: no cut-off. A judged query that retrieves nothing,
+    or has no grade above 0, scores 0.
     """
     relevant = standing.relevant
     depth = standing.depth if k is None else k
@@ -200,12 +200,12 @@ def ndcg(standing: Standing, k: int | None) -> FloatArray:
 
 
 def discounts(depth: int) -> FloatArray:
-    """(depth + 1,) 1 / log2(rank + 1) of ranks 1 ... depth, then 0 for everything below."""
+    """Returns (depth + 1,), 1 / log2(rank + 1) for ranks 1 ... depth, then one 0 for all lower ranks."""
     return np.append(1.0 / np.log2(np.arange(2, depth + 2)), 0.0)
 
 
 def reciprocal_rank(standing: Standing, k: int | None) -> FloatArray:
-    """(n_candidates, n_queries) the expectation of 1 / (rank of the first relevant document), 0 where that is below k."""
+    """Returns (n_candidates, n_queries), the expectation of 1 / (rank of the first relevant document), which is 0 past rank k."""
     group, limit = standing.first, _limit(k)
     above, size, relevant = group.above, group.size, group.relevant
     out = np.where(above < limit, 1.0 / (above + 1.0), 0.0)
@@ -241,7 +241,7 @@ def _first_of_several(g: int, t: int, n: int, limit: int) -> float:
 
 
 def average_precision(standing: Standing, k: int | None) -> FloatArray:
-    """(n_candidates, n_queries) the expectation of AP@k: the precision at each relevant document in the first k, over R.
+    """Returns (n_candidates, n_queries), the expectation of AP@k: the precision at each relevant document in the first k, over R.
 
     In a group below `b` relevant documents, rank g + j holds a relevant one with chance n / t, and then (j - 1) (n - 1) / (t - 1)
     of those before it in the group are expected to be relevant too. So each relevant member adds
@@ -260,7 +260,7 @@ def average_precision(standing: Standing, k: int | None) -> FloatArray:
 
 
 def success(standing: Standing, k: int) -> FloatArray:
-    """(n_candidates, n_queries) the chance that at least one relevant document is among the first k."""
+    """Returns (n_candidates, n_queries), the chance that at least one relevant document is among the first k."""
     group = standing.first
     out = (group.above < k).astype(np.float64)
     if standing.has_ties:
@@ -288,7 +288,7 @@ _HARMONIC: Final = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, _EXACT + 
 
 
 def harmonic_sum(start: IntArray, count: IntArray) -> FloatArray:
-    """1/(start + 1) + ... + 1/(start + count), elementwise, to some 15 digits; the cost does not depend on `count`.
+    """Returns 1/(start + 1) + ... + 1/(start + count), elementwise, to some 15 digits; the cost does not depend on `count`.
 
     Up to rank 256 from a table, beyond it from psi(x + 1/2) = ln x + 1/(24 x^2) - 7/(960 x^4) + 31/(8064 x^6) - ...
     (DLMF 5.11.7 at a = 1/2), whose difference is taken term by term.

@@ -1,4 +1,4 @@
-"""Measures as the field writes them: ir_measures', trec_eval's or everyday spelling. No numpy: every start reads options."""
+"""Parses names of measures in ir_measures', trec_eval's or everyday spelling. Imports no numpy: every start parses options."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HINT: Final = (
 )
 
 WHOLE_RANKING: Final = 100
-"""How many documents a measure without a cut-off asks for where a shortlist must be cut somewhere."""
+"""The depth of a measure without a cut-off where a shortlist must be cut somewhere."""
 
 
 def parse_measure(text: str) -> Measure:
@@ -61,7 +61,7 @@ def parse_measure(text: str) -> Measure:
 
 
 def refuse_mixture(measures: Iterable[Measure], *, label_free: bool) -> None:
-    """Raises InputError where agreement with full size and quality by judgments would be mixed: they answer different questions.
+    """Raises InputError where agreement with full size would be mixed with quality by judgments: they answer different questions.
 
     `label_free` says whether the judgments are missing: without them only agreement is known, with them only quality counts.
     """
@@ -89,5 +89,5 @@ def _suggestion(text: str) -> str:
 
 
 def asked_documents(measures: Iterable[Measure]) -> int:
-    """Counts the documents that these measures ask for: the k of which a shortlist is a multiple."""
+    """Returns the deepest cut-off of these measures (`WHOLE_RANKING` for one without): a shortlist is a multiple of it."""
     return max(measure.cutoff or WHOLE_RANKING for measure in measures)

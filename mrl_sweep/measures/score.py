@@ -1,4 +1,4 @@
-"""The figures of measures, from ranks."""
+"""Scores ranks: measures per candidate and query, the share of judged documents, and agreement with full size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FORMULAS: Final[dict[str, Callable[[Standing, Any], FloatArray]]] = {
     "P": from_ranks.precision,
     "Success": from_ranks.success,
 }
-"""By name, each of where documents stand and of the cut-off; without one where `parse_measure` needs none."""
+"""The formula of each measure, of a `Standing` and the cut-off: None where a measure is written without one."""
 
 
 def score(
@@ -40,8 +40,8 @@ def score(
 ) -> Scores:
     """Computes every measure as trec_eval defines it, the expectation where documents tie; see `from_ranks` for the formulas.
 
-    `pairs`: the judgments that the columns of `ranks` are of, ascending; all others are not retrieved. None: they are of all.
-    Queries without a relevant judgment under a measure score 0 and are not counted; with `no_relevant="zero"` they are.
+    `pairs` are the judgments that the columns of `ranks` stand for, ascending; the others are not retrieved. None: all of them.
+    Queries without a relevant judgment under a measure score 0 and are not counted; with `no_relevant="zero"` they are counted.
     Agreement counts every query; it raises InputError where the ranks do not hold that many first documents.
     """
     values = np.empty((len(ranks.candidates), len(measures), qrels.n_queries))
@@ -79,10 +79,10 @@ def _standing(relevant: Relevant, above: IntArray, tied: IntArray, measures: Seq
 
 
 def judged_share(ranks: Ranks, qrels: Qrels, k: int) -> FloatArray:
-    """(n_candidates,) the expected share of the first k documents that have a judgment, of any grade, over all queries.
+    """Returns (n_candidates,), the expected share of the first k documents that have a judgment, of any grade, over all queries.
 
-    In a corpus of fewer than k documents the share is of all of them. Where it falls from one size to the next, smaller sizes
-    are scored down for returning documents that nobody judged.
+    In a corpus of fewer than k documents the share is of the whole corpus; 0 without queries. Where it falls from one
+    size to the next, smaller sizes are scored down for returning documents that nobody judged.
     """
     slots = min(k, ranks.n_documents) * qrels.n_queries
     if slots == 0:
@@ -92,10 +92,10 @@ def judged_share(ranks: Ranks, qrels: Qrels, k: int) -> FloatArray:
 
 
 def agreement(ranks: Ranks, k: int) -> FloatArray:
-    """(n_candidates, n_queries) the share of the full size's first k documents that each candidate's first k hold, in [0, 1].
+    """Returns (n_candidates, n_queries), the share of full size's first k documents among a candidate's first k, in [0, 1].
 
-    Rows of -1 (fewer documents than k) match nothing; a query for which full size returns nothing has nothing to disagree on and
-    scores 1. Raises InputError where `ranks.top` is neither k deep nor as deep as the corpus.
+    Rows of -1 (fewer documents than k) match nothing; a query for which full size returns nothing scores 1.
+    Raises InputError where `ranks.top` is neither k deep nor as deep as the corpus.
     """
     top = ranks.top
     if top is None or top.depth < min(k, ranks.n_documents):

@@ -1,1 +1,1 @@
-"""The main job on one page (`run`), and what it hands from step to step."""
+"""The pipeline of the main job: `run` has it on one page, the other modules hold its steps."""

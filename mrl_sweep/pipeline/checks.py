@@ -1,4 +1,4 @@
-"""What is refused before anything is embedded, ranked or paid for: options that do not fit the collection or the model."""
+"""Checks of a run: each raises InputError for options, data or vectors that do not fit, as early as that is known."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from mrl_sweep.types import FLOAT32, Collection, Embeddings, ModelFacts, Similar
 from mrl_sweep.words import printable
 
 USUAL_SIZES: Final = (256, 384, 512, 768, 1024, 1536, 3072)
-"""Of models whose own size is not known yet."""
+"""Sizes at which an index is tried while the model's own size is not known."""
 
 _SWEPT: Final = ("dims", "basis", "precision", "rescore", "index", "exclude_identical", "similarity")
 _SAID_BY_OTHERS: Final = ("precision", "similarity")
-"""Where they are not given, the target and the model say them."""
+"""Settings that the target and the model decide where they are not given."""
 
 _ZERO: Final = ("zero-documents", "zero-queries")
 
@@ -46,7 +46,7 @@ def check_settings(config: SweepConfig) -> None:
 
 
 def check_before_embedding(config: SweepConfig, collection: Collection, model: Model) -> None:
-    """Raises InputError for what does not fit the data, the run at `--out`, or sizes and indexes, as far as sizes are known."""
+    """Raises InputError for settings that do not fit the data, the model, the run at `--out`, or sizes that are known by now."""
     check_data(config, collection)
     check_earlier(config, collection, model)
     check_verifiable(config, model)
@@ -59,13 +59,13 @@ def check_before_embedding(config: SweepConfig, collection: Collection, model: M
 
 
 def check_embedded(config: SweepConfig, embeddings: Embeddings) -> None:
-    """Raises InputError for vectors that nothing can find, where strict, and for sizes that they do not have."""
+    """Raises InputError, where strict, for zero vectors, which nothing can find; and for sizes that the vectors do not have."""
     check_vectors(config, embeddings)
     check_sizes(config, embeddings.documents.dim)
 
 
 def check_complete(config: SweepConfig) -> None:
-    """Raises InputError where it is not said what to embed, or by what."""
+    """Raises InputError where no collection or no model is named."""
     check_collection(config)
     if config.model.name is None:
         raise InputError(
@@ -92,7 +92,7 @@ def check_single(config: SweepConfig) -> None:
 
 
 def check_part(config: SweepConfig) -> Path:
-    """The folder that all parts of a run share. Raises InputError where none is named, or several collections are."""
+    """Returns the folder that all parts of a run share. Raises InputError where none is named, or several collections are."""
     if config.run.out is None:
         raise InputError("--part needs the folder that all parts share", "give --out DIR")
     if len(config.collection.sources) > 1:
@@ -101,14 +101,14 @@ def check_part(config: SweepConfig) -> Path:
 
 
 def check_embeds(model: Model) -> None:
-    """Raises InputError where all vectors exist already."""
+    """Raises InputError where no model embeds, since all vectors were made elsewhere."""
     if not any(isinstance(one, Embedder) for one in (model.documents, model.queries)):
         message = f"{model.documents.name}: these vectors exist already"
         raise InputError(message, "there is nothing to embed; `mrl-sweep run` uses them")
 
 
 def check_executor(config: SweepConfig) -> None:
-    """Raises InputError where an address is given and nothing says that Ray is meant."""
+    """Raises InputError where a cluster's address is given without `--executor`."""
     if config.run.address is not None and "run.executor" not in config.origins:
         raise InputError(f"{config.origins['run.address']} is of a Ray cluster, and threads here are to count", "--executor ray")
 
@@ -121,7 +121,7 @@ def check_precisions(config: SweepConfig) -> None:
 
 
 def check_out(config: SweepConfig) -> None:
-    """Raises InputError where the run would be written among the files that it reads (FAULTS 55)."""
+    """Raises InputError where `--out` is an input of the run (FAULTS 55), or holds a run of another sweep."""
     out = config.run.out
     for path in inputs_of(config) if out is not None and out.is_dir() else ():
         if out is not None and os.path.realpath(path) == os.path.realpath(out):
@@ -130,7 +130,7 @@ def check_out(config: SweepConfig) -> None:
 
 
 def check_verifiable(config: SweepConfig, model: Model) -> None:
-    """Raises InputError where a vendor is to be asked about a model that no vendor hosts."""
+    """Raises InputError for `--verify-api` with a model that no vendor hosts."""
     if config.model.verify_api is None:
         return
     from mrl_sweep.embedding.hosted.model import HostedModel
@@ -142,7 +142,8 @@ def check_verifiable(config: SweepConfig, model: Model) -> None:
 def check_earlier(config: SweepConfig, collection: Collection, model: Model) -> None:
     """Raises InputError where `--out` holds a run of other data, another model or another sweep (FAULTS 67).
 
-    Their content decides, not their names; the same run may be repeated, and asked for another share or measure.
+    Data and model are compared by content, not by name; the same run may be repeated, or asked for another share or measure.
+    `--force` allows everything.
     """
     _refuse_other_run(config, lambda earlier, now: _other_settings(earlier, now) or _other_content(earlier, collection, model))
 
@@ -162,7 +163,7 @@ def _refuse_other_run(config: SweepConfig, differences: Callable[[Mapping[str, A
 
 
 def _other_settings(earlier: Mapping[str, Any], config: SweepConfig) -> list[str]:
-    """What was swept then and now, where that differs: another share or measure is answered from the same ranks."""
+    """Lists what was swept then and now, where that differs: another share or measure is answered from the same ranks."""
     then, now = part_of(earlier, "settings"), config.settings()
     keys = [f"sweep.{key}" for key in _SWEPT if f"sweep.{key}" in config.origins or key not in _SAID_BY_OTHERS]
     return [
@@ -171,7 +172,7 @@ def _other_settings(earlier: Mapping[str, Any], config: SweepConfig) -> list[str
 
 
 def _other_content(earlier: Mapping[str, Any], collection: Collection, model: Model) -> list[str]:
-    """Which of data and model were others then, by their digests."""
+    """Lists which of collection and models differ from those of the earlier run, by their digests."""
     data, embedder = part_of(earlier, "collection"), part_of(earlier, "model")
     now = {**collection.facts, "documents": len(collection.documents), "queries": len(collection.queries)}
     now["judgments"] = len(collection.qrels.rows)
@@ -198,7 +199,7 @@ def _shown(value: object) -> str:
 
 
 def check_rescore(config: SweepConfig) -> None:
-    """Raises InputError for a rescoring where no code is measured that it could order again."""
+    """Raises InputError for a rescoring where only float32 is measured, so that no code's answers can be ordered again."""
     given = "sweep.precision" in config.origins or config.deploy.target == DEFAULT_TARGET  # a target has codes of its own
     if config.sweep.rescore and given and set(config.sweep.precision) <= {FLOAT32}:
         raise InputError(
@@ -219,7 +220,7 @@ def check_measures(config: SweepConfig) -> None:
 
 
 def check_data(config: SweepConfig, collection: Collection) -> None:
-    """Raises InputError for a slice or cluster field that no query has, or a least grade that no judgment reaches (FAULTS 70)."""
+    """Raises InputError for fields that no query has, `--slice-retain` alone, or a grade that no judgment reaches (FAULTS 70)."""
     metadata = collection.queries.metadata
     check_fields(metadata, config.slices.slice, "--slice")
     if config.decision.cluster:
@@ -238,14 +239,14 @@ def check_data(config: SweepConfig, collection: Collection) -> None:
 
 
 def check_model(config: SweepConfig, facts: ModelFacts) -> None:
-    """Raises InputError, where strict, for what had to be guessed of the model."""
+    """Raises InputError, where strict, for facts of the model that had to be guessed."""
     guessed = [advice for advice in facts.warnings if advice.code in GUESSED]
     if config.run.strict and guessed:
         raise InputError(f"strict: {guessed[0].message}", guessed[0].hint)
 
 
 def check_sizes(config: SweepConfig, full_dim: int) -> None:
-    """Raises InputError for a funnel or a rescoring at sizes that the model does not have."""
+    """Raises InputError for a funnel or a rescoring at a size above `full_dim`, the model's own."""
     for text in config.deploy.funnel:
         funnel = parse_funnel(text)
         if funnel.large > full_dim:
@@ -260,7 +261,7 @@ def check_sizes(config: SweepConfig, full_dim: int) -> None:
 
 
 def check_truncation(config: SweepConfig, embeddings: Embeddings) -> None:
-    """Raises InputError for texts that the model cut off, where that was asked: the model itself tells, so not before."""
+    """Raises InputError, with `--fail-on-truncation`, for texts that the model cut off; known once they are embedded."""
     truncated = next((advice for advice in embeddings.warnings if advice.code.startswith("truncated-")), None)
     if truncated is not None and config.model.fail_on_truncation:
         hint = "split long documents, take a model that reads more, or leave out --fail-on-truncation"
@@ -278,10 +279,10 @@ def check_vectors(config: SweepConfig, embeddings: Embeddings) -> None:
 
 
 def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: int) -> None:
-    """Raises InputError for an index that could not be built at any size, before the hours are spent that lead up to it.
+    """Raises InputError for an index that cannot be built at any size, before hours of work lead up to it.
 
-    `dims` None: the sizes are not known yet, so that only what no usual size allows is refused. One that can be built at some
-    sizes is left out at the others with its reason (`measure_deployed`); strict refuses it.
+    `dims` None: the sizes are not known yet, so that only what no usual size allows is refused. An index that can be built at
+    some sizes is left out at the others with its reason (`measure_deployed`); strict refuses it.
     """
     specs = [spec for spec in config.sweep.index if not parse_index(spec).is_flat]
     if not specs:
@@ -310,7 +311,7 @@ def check_indexes(config: SweepConfig, dims: Sequence[int] | None, n_documents: 
 
 
 def check_live(config: SweepConfig) -> None:
-    """Raises InputError for an index of a live database that is misspelt, or that no address is given for."""
+    """Raises InputError for a live database's index that is misspelt, has no `--dsn`, or is not searched by cosine."""
     from mrl_sweep.deploying.index_spec import LiveIndex
 
     live = [LiveIndex.parse(spec) for spec in config.sweep.index if spec.startswith(LIVE)]

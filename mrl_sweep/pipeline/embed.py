@@ -1,4 +1,4 @@
-"""What `embed` does: the store holds the vectors of every configured collection, or of one part of its texts, afterwards."""
+"""The command `embed`: puts the vectors of every configured collection, or of one part of its texts, into the store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mrl_sweep.words import plural
 
 
 def embed_each(config: SweepConfig, part: Part | None, on_event: OnEvent) -> list[EmbeddedCollection]:
-    """Puts the vectors of every configured collection into the store. Raises InputError where all of them exist already."""
+    """Puts the vectors of every configured collection into the store. Raises InputError where no model embeds."""
     model = _model_that_embeds(config)
     with job.executor_of(config, on_event) as executor:
         embedded = []
@@ -31,7 +31,7 @@ def embed_each(config: SweepConfig, part: Part | None, on_event: OnEvent) -> lis
 
 
 def estimate_each(config: SweepConfig, part: Part | None, on_event: OnEvent) -> list[EmbeddedCollection]:
-    """What `embed_each` would send and pay. Embeds nothing, loads no model and calls no vendor."""
+    """Estimates what `embed_each` would send and pay. Embeds nothing, loads no model, calls no vendor; raises as it does."""
     model, price = _model_that_embeds(config), config.model.price_per_million
     estimated = []
     for one in config.each():
@@ -108,7 +108,7 @@ class DocumentSpan:
 
     @property
     def file_rows(self) -> FileRows | None:
-        """Not known: only vectors that exist already are placed by it, and nothing is embedded of these."""
+        """None: file rows place vectors that were made elsewhere, and the texts of a part are embedded."""
         return None
 
     def __len__(self) -> int:
@@ -125,6 +125,6 @@ class DocumentSpan:
 
 
 def texts_of(collection: Collection, part: Part) -> Collection:
-    """The texts that this part embeds, as a collection whose judgments are meaningless: the queries belong to the first part."""
+    """Returns the texts that this part embeds, as a collection whose judgments mean nothing; the first part has the queries."""
     documents = DocumentSpan(collection.documents, *part.rows(len(collection.documents)))
     return replace(collection, documents=documents, queries=collection.queries if part.number == 1 else Queries((), (), ()))

@@ -1,7 +1,7 @@
-"""The configured models and the store that keeps what they make, filled here or by the actors of a Ray cluster.
+"""The configured models and the store for their vectors, filled by this process or by the actors of a Ray cluster.
 
-On a cluster, actors hold the model, take missing texts and put shards of their own: the store is the only progress. A hosted
-model is asked from one process, so that there is one rate limit: that is `embed`, which also comes after this.
+On a cluster, each actor holds the model, takes missing texts and puts shards of its own: only the store records progress. A
+hosted model is asked by one process, so that there is one rate limit: by `embed`, which also follows the actors' work.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from mrl_sweep.execution.ray import RayExecutor
 
 CORES_PER_MODEL: Final = 4
-"""Of an actor without a GPU: a model's own threads gain little from more."""
+"""Cores of an actor without a GPU: a model's own threads gain little from more."""
 
 IN_HAND: Final = 2
-"""Windows of texts an actor: one at work, one waiting."""
+"""Windows of texts per actor: one at work, one waiting."""
 
 LEAST_TEXTS: Final = 1000
 """Missing texts from which several copies of the model are worth their opening."""
@@ -49,20 +49,20 @@ Chunk = tuple[list[str], list[str]]
 
 @record
 class Model:
-    """What makes the vectors of the documents, what those of the queries where that is another one, and where they are kept."""
+    """The model of the documents, that of the queries (None: the same one), and the store for their vectors."""
 
     documents: Embedder | VectorSource
     queries: Embedder | VectorSource | None
     store: Store
 
     def identity(self) -> dict[str, Any]:
-        """What decides the vectors, by role, as far as it is known before they are made: the run's manifest holds it."""
+        """Returns what decides the vectors, by role, as far as it is known before they are made; the manifest holds it."""
         models = {Role.DOCUMENT: self.documents, Role.QUERY: self.queries or self.documents}
         return {role.value: dict(model.identity(role)) for role, model in models.items()}
 
 
 def open_model(config: SweepConfig) -> Model:
-    """The configured models, which are not loaded yet, and the store for their vectors."""
+    """Returns the configured models, not loaded yet, and the store for their vectors. Raises what `open_embedder` raises."""
     queries = open_embedder(*_spec(config, Role.QUERY)) if config.model.query_model else None
     store = Store(config.run.store or default_store(), dtype=config.run.store_dtype)
     return Model(open_embedder(*_spec(config, Role.DOCUMENT)), queries, store)
@@ -71,7 +71,7 @@ def open_model(config: SweepConfig) -> Model:
 def embed_there(
     config: SweepConfig, executor: Executor, collection: Collection, model: Model, on_event: OnEvent = ignore
 ) -> None:
-    """Has the executor's nodes embed what the store lacks, each model the texts of its roles; nothing where it has no nodes."""
+    """Has the nodes of a Ray executor embed what the store lacks, each model the texts of its roles; else does nothing."""
     from mrl_sweep.execution.ray import RayExecutor
 
     if not isinstance(executor, RayExecutor):
@@ -85,7 +85,7 @@ def embed_there(
 
 
 def model_options(config: SweepConfig) -> ModelOptions:
-    """How the configured model is to be opened."""
+    """Returns the options by which the configured model is opened."""
     model = config.model
     return ModelOptions(
         revision=model.revision,
@@ -108,9 +108,9 @@ def _open_with_store(name: str, options: ModelOptions, store: Path | str, dtype:
 
 
 def _spec(config: SweepConfig, role: Role) -> tuple[str, ModelOptions]:
-    """The name of a role's model, and how it is opened.
+    """Returns the name of a role's model, and the options by which it is opened.
 
-    A revision is the documents' model's; so is the address of a server, unless the queries' model is of the same provider or the
+    `revision` is for the documents' model alone; so is `base_url`, unless the queries' model is of the same provider or the
     documents need none.
     """
     name, queries, options = config.model.name or "", config.model.query_model, model_options(config)
@@ -122,7 +122,7 @@ def _spec(config: SweepConfig, role: Role) -> tuple[str, ModelOptions]:
 
 
 class Filler:
-    """What an actor is: a model and the store, kept from one chunk to the next."""
+    """An actor of the cluster: a model and the store, kept from one chunk of texts to the next."""
 
     def __init__(self, open_model: Opener) -> None:
         embedder, self._store = open_model()
@@ -132,7 +132,7 @@ class Filler:
         self._spaces: dict[Role, Space] = {}
 
     def fill(self, role: Role, texts: Sequence[str], ids: Sequence[str]) -> int:
-        """Embeds those of the texts that the store does not hold; how many texts there were. As `fill` otherwise."""
+        """Embeds the texts that the store does not hold; returns how many were given. Raises what `embedding.fill.fill` does."""
         space = self._spaces.setdefault(role, self._store.space(self._embedder.identity(role)))
         filling = Filling(texts=lambda: texts, role=role, total=len(texts), name_of=ids.__getitem__, alone=True)
         fill(space, self._embedder, filling)
@@ -149,10 +149,10 @@ def embed_on_cluster(
     least: int = LEAST_TEXTS,
     on_event: OnEvent = ignore,
 ) -> None:
-    """Puts the vectors of these roles' texts into the store, where many are missing; `embed` reads them from there.
+    """Puts the vectors of these roles' texts into the store, where `least` or more are missing and the model is not a paid one.
 
-    Raises EnvironmentFault where a node does not see the store, and whatever `fill` raises on a node. A worker that dies costs
-    what it has not put yet: another one takes its texts.
+    Raises EnvironmentFault where a node does not see the store, and what `fill` raises on a node. A worker that dies costs what
+    it has not put yet: another one takes its texts.
     """
     embedder, store = model
     if not isinstance(embedder, Embedder) or embedder.batching.paid:
@@ -177,7 +177,7 @@ def embed_on_cluster(
 
 
 def missing(space: Space, texts: Iterable[str], ids: Sequence[str], window: int, *, most: int | None = None) -> Iterator[Chunk]:
-    """The texts that the space does not hold, `window` looked at together; no more of them once there are `most`."""
+    """Yields the texts that the space does not hold, with their ids, `window` texts at a time; stops once there are `most`."""
     start = n = 0
     for some in windows(texts, window):
         digests = text_digests(some)
@@ -191,7 +191,7 @@ def missing(space: Space, texts: Iterable[str], ids: Sequence[str], window: int,
 
 
 def refuse_unseen(ray: Any, store: Store, open_model: Opener, role: Role) -> None:
-    """EnvironmentFault where a node does not see what this process has just put into the store."""
+    """Raises EnvironmentFault where a node does not see what this process has just put into the store."""
 
     def sees() -> bool:
         embedder, there = open_model()
@@ -206,7 +206,7 @@ def refuse_unseen(ray: Any, store: Store, open_model: Opener, role: Role) -> Non
 
 
 def actors_of(resources: Mapping[str, float], device: str | None) -> tuple[int, dict[str, int]]:
-    """How many actors embed on a cluster, and what each asks of it: a GPU where there are any and `device` allows."""
+    """Returns how many actors embed on a cluster, and the resources of each: a GPU where there are any and `device` allows."""
     n_gpus = int(resources.get("GPU", 0)) if device != "cpu" else 0
     n_cores = max(1, int(resources.get("CPU", 1)))
     cores = min(CORES_PER_MODEL, n_cores)
@@ -214,7 +214,7 @@ def actors_of(resources: Mapping[str, float], device: str | None) -> tuple[int, 
 
 
 def _filled(executor: RayExecutor, open_model: Opener, role: Role, chunks: Iterator[Chunk]) -> Iterator[int]:
-    """Has the chunks embedded; yields how many texts as they come back. Leaves no actor behind."""
+    """Has the chunks embedded; yields the number of texts of each as it comes back. Leaves no actor behind."""
     ray = executor.ray
     n_actors, wanted = actors_of(ray.cluster_resources(), executor.device)
     actor = ray.remote(Filler).options(max_restarts=executor.retries, max_task_retries=executor.retries, **wanted)

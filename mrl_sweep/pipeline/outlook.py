@@ -1,4 +1,4 @@
-"""What follows from findings and ranks alone, in a run and in one that is opened again: the report's rows, advice, funnels."""
+"""Report, advice and funnels from findings and ranks alone: the same for a new run and for one that is opened again."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 
 AGREEMENT_AT: Final = 10
-"""How many first documents the agreement that every report tells is of."""
+"""The k of the agreement in every report: how many first documents are compared."""
 
 SHORTEST: Final = 100
-"""The shortest shortlist of the grid where no measure has a cut-off that says."""
+"""The shortest shortlist of the grid where no required measure has a cut-off."""
 
 _VALUES_AT_ONCE: Final = 2**20
 """Values of queries that are judged together: judging holds some twenty arrays of them."""
 
 
 def judged_report(evaluation: Evaluation, findings: Findings, target: Target, query_ids: Sequence[str]) -> Report:
-    """The report that says how every configuration was judged, and no more: a row for each, and the verdict."""
+    """Builds the report that says how every configuration was judged, and no more: a row for each, and the verdict."""
     full = evaluation.full.dim
     fewest = fewest_of(evaluation, refused=lambda one: target.refusal(one, full))
     scores = QueryScores(evaluation.scores, query_ids)
@@ -57,9 +57,9 @@ def with_outlook(
     deploy: DeployTable,
     funnels: Sequence[BoundedFunnel],
 ) -> tuple[Report, tuple[Advice, ...], tuple[Advice, ...]]:
-    """The report with all else that follows from its rule: funnels, budgets, projections, controls; a new or a finished run's.
+    """Adds to the report all else that follows from its rule: funnels, budgets, projections, controls.
 
-    Then the advice on the evaluation, and that on the projections. `deploy` says what the budgets and the corpora are.
+    Returns it with the advice on the evaluation, and that on the projections. `deploy` names the budgets and corpus sizes.
     """
     around = surroundings(evaluation, report.of_run("model"), deploy.project_docs)
     projections, doubts = projection_rows(evaluation, findings, deploy.project_docs)
@@ -75,9 +75,9 @@ def with_outlook(
 
 
 def budget_rows(evaluation: Evaluation, findings: Findings, target: Target, deploy: DeployTable) -> tuple[BudgetRow, ...]:
-    """For each `--budget-ms` and `--budget-gib` the best acceptable configuration within it.
+    """Chooses the best acceptable configuration within each `--budget-ms` (of p99) and `--budget-gib`.
 
-    A latency is measured; bytes are also those of judged codes that were not built as an index, in the target's own terms.
+    Latencies are measured; bytes are also those of judged codes that were not built as an index, in the target's own terms.
     """
     if not deploy.budget_ms and not deploy.budget_gib:
         return ()
@@ -101,7 +101,7 @@ def _weighed(finding: Finding, target: Target, evaluation: Evaluation) -> Findin
 def projection_rows(
     evaluation: Evaluation, findings: Findings, corpus_sizes: Sequence[int]
 ) -> tuple[tuple[ProjectionRow, ...], tuple[Advice, ...]]:
-    """Every required measure of sizes and codes in corpora of `--project-docs`; refusals and doubts as advice."""
+    """Projects every required measure of sizes and codes to corpora of these sizes; refusals and doubts come as advice."""
     if not corpus_sizes:
         return (), ()
     from mrl_sweep.projection.growth import NEEDS_JUDGMENTS
@@ -121,7 +121,7 @@ def projection_rows(
 def growths(
     evaluation: Evaluation, corpus_sizes: Sequence[int], bases: Collection[str] = (Basis.PREFIX,), *, curve: bool = True
 ) -> list[Growth]:
-    """The projection of each required measure: of sizes and codes of these bases, searched exhaustively, and of shortlists.
+    """Projects each required measure: of sizes and codes of these bases, searched exhaustively, and of shortlists.
 
     Raises InputError for a measure that ranks alone cannot project, and where no query has a relevant document. `curve` as
     `project` has it.
@@ -147,7 +147,7 @@ def growths(
 
 
 def acceptable_there(forecast: Forecast, documents: int, growth: Growth, findings: Findings) -> bool | None:
-    """Whether a configuration is acceptable in a corpus of `documents`: the one answer for a report and for a plan.
+    """Tells whether a configuration is acceptable in a corpus of `documents`: one answer for a report and for a plan.
 
     What is not acceptable in the corpus at hand is never acceptable in a larger one: at best that is not known (None).
     """
@@ -161,7 +161,7 @@ def _refused(at: CorpusSize) -> Advice:
 
 
 def surroundings(evaluation: Evaluation, model: Mapping[str, Any], project_docs: Sequence[int]) -> Surroundings:
-    """What the advice needs to know besides the run's own figures; `model` is what the manifest says of it."""
+    """Gathers what the advice needs besides the run's own figures; `model` is the manifest's entry of that name."""
     full = evaluation.full
     turned = [c for c in evaluation.scores.candidates if c.basis == Basis.PCA and c == c.at_float32]
     by_pca = decide(evaluation.question, turned) if turned else None
@@ -177,9 +177,9 @@ def surroundings(evaluation: Evaluation, model: Mapping[str, Any], project_docs:
 
 
 def missing_prompts(model: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """The family's name and, by role, the prompt it was trained with where no prompt was put before the texts.
+    """Returns the family's name and, by role, the prompt it was trained with where no prompt was put before the texts.
 
-    Nothing is missing where the prompts that were used are not known, as for vectors made elsewhere.
+    Both are empty where the prompts that were used are not known, as for vectors made elsewhere.
     """
     prompts, family = model.get("prompts"), next((f for f in FAMILIES if f.name == model.get("family")), None)
     if family is None or not isinstance(prompts, Mapping):
@@ -189,10 +189,10 @@ def missing_prompts(model: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 
 
 def bounded_funnels(evaluation: Evaluation, named: Sequence[str]) -> tuple[BoundedFunnel, ...]:
-    """Every funnel bounded from the ranks, judged for every required measure; the cheapest proven one is recommended.
+    """Bounds every funnel from the ranks and judges it for every required measure; recommends the cheapest proven one.
 
-    Those of the grid over the sizes that matter, and those `named` (`64:200:768`) whose two sizes were ranked. None without
-    judgments: the ranks are those of judged documents.
+    The funnels are those of the grid over the sizes that matter, and those `named` (`64:200:768`) whose two sizes were ranked.
+    Without judgments there are none: the ranks are those of judged documents.
     """
     funnels = () if evaluation.policy.required[0].label_free else _funnels(evaluation, named)
     if not funnels:
@@ -215,7 +215,7 @@ def _funnels(evaluation: Evaluation, texts: Sequence[str]) -> tuple[Funnel, ...]
 
 @record
 class Bounds:
-    """The scores of full size and of every funnel in its worst and in its best case, under every required measure."""
+    """Scores of full size and of every funnel, in its worst and in its best case, under every required measure."""
 
     evaluation: Evaluation
     worst: Scores
@@ -233,7 +233,7 @@ class Bounds:
         return cls(evaluation, worst, best)
 
     def judged(self, case: Scores, funnels: Sequence[Funnel], share: float = 1.0) -> list[Judgement]:
-        """Each funnel by itself in this case, at this share of alpha, as many of them at once as memory is worth."""
+        """Judges each funnel by itself in this case, at this share of alpha; at once only as many as keeps memory small."""
         of = self.evaluation
         rule = replace(of.policy, alpha=of.policy.alpha * share)
         unfit = {funnel.configuration: of.unfit[size] for funnel in funnels for size in _stages(funnel) if size in of.unfit}
@@ -244,7 +244,7 @@ class Bounds:
 
 
 def _stages(funnel: Funnel) -> tuple[Configuration, ...]:
-    """The sizes that a funnel is made of; the reason that counts comes last."""
+    """Returns the two sizes of a funnel; where both are unfit, the reason of the last, the small one, counts."""
     return tuple(Configuration.exact_prefix(dim) for dim in (funnel.large, funnel.small))
 
 

@@ -1,4 +1,4 @@
-"""A run in parts: each counts some of the documents and leaves a file; the one that completes the set goes on to the report."""
+"""A run in parts: each counts some documents and leaves a file; the part that completes the set goes on to the report."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from mrl_sweep.types import Collection, Embeddings
 from mrl_sweep.words import first_offenders
 
 _OWN: Final = ("run.output",)
-"""Settings of the command that is called, not of the run."""
+"""Settings of the command that is called, which its run does not record."""
 
 
 def run_part(config: SweepConfig, part: Part, on_event: OnEvent = ignore) -> Report | None:
-    """Counts one part of the documents into `--out`; gives the report where that completes the set, else None.
+    """Counts one part of the documents into `--out`; returns the report where that completes the set, else None.
 
     Raises InputError where the folder holds parts of other data or settings, otherwise what `run` raises.
     """
@@ -71,7 +71,7 @@ def run_part(config: SweepConfig, part: Part, on_event: OnEvent = ignore) -> Rep
 
 
 def parts_json(config: SweepConfig, part: Part) -> str:
-    """What `--format json` prints of a part that is counted while others are missing."""
+    """Returns what `--format json` prints of a part that is counted while others are missing."""
     missing = [str(one) for one in missing_parts(check_part(config))]
     return json.dumps({"schema_version": 1, "status": "part", "part": str(part), "missing": missing}, indent=2)
 
@@ -99,14 +99,14 @@ def _facts(config: SweepConfig, collection: Collection, embeddings: Embeddings) 
 
 
 def _refuse_other_size(folder: Path, part: Part) -> None:
-    """InputError where the folder holds parts of a set of another size."""
+    """Raises InputError where the folder holds parts of a set of another size."""
     finished = finished_parts(folder)
     if finished and finished[0].of != part.of:
         raise InputError(f"{folder} holds parts of {finished[0].of}, not of {part.of}", "give another --out, or the same N")
 
 
 def _refuse_other_facts(folder: Path, facts: dict[str, Any]) -> None:
-    """InputError where a finished part in the folder was counted of other data, or with settings that change the result."""
+    """Raises InputError where a finished part in the folder was counted of other data, or with settings that change results."""
     for part in finished_parts(folder):
         other = read_facts(folder, part)
         if (other.get("data"), _deciding(other)) != (facts["data"], _deciding(facts)):
@@ -115,6 +115,6 @@ def _refuse_other_facts(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def _deciding(facts: dict[str, Any]) -> dict[str, Any]:
-    """The settings that decide the result."""
+    """Returns the settings that decide the result: all but those of the table `run`."""
     settings = facts.get("settings")
     return {key: value for key, value in settings.items() if not key.startswith("run.")} if isinstance(settings, dict) else {}

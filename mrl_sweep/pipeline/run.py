@@ -71,12 +71,12 @@ def run(config: SweepConfig, on_event: OnEvent = ignore) -> Report:
 
 
 def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Report]:
-    """Does the main job for every configured collection, with one model and one store: the reports by name, in their order.
+    """Does the main job for every configured collection, with one model and store; returns the reports by name, in order.
 
     One collection alone has no name (`""`). Several are all loaded and checked before anything is embedded, so that the last
     one's mistake does not cost the work on the others; each is let go when its run is written. With `run.out` their runs lie in
-    folders below it, and a list of them beside those, by which `gate` and `report` find them again. Raises what `run` raises,
-    the message naming the collection; the runs that were written by then stay.
+    folders below it, beside a list by which `gate` and `report` find them again. Raises what `run` raises, with the collection
+    named in the message; the runs that were written by then stay.
     """
     if len(config.collection.sources) < 2:
         return {"": run(config, on_event)}
@@ -107,13 +107,13 @@ def run_each(config: SweepConfig, on_event: OnEvent = ignore) -> Mapping[str, Re
 
 
 def labels(collections: Sequence[Collection], sources: Sequence[str]) -> list[str]:
-    """What each is called: its name, or all that was typed for it where two have the same name."""
+    """Returns the name of each collection, or all that was typed for it where two have the same name."""
     names = [collection.name for collection in collections]
     return [source if names.count(name) > 1 else name for name, source in zip(names, sources, strict=True)]
 
 
 def folders_of(names: Sequence[str], out: Path | None) -> dict[str, Path | None]:
-    """A folder of its own for each below `out`, with a number where two names would be spelled alike; None without `out`."""
+    """Returns, by name, a folder below `out`, with a number where two would be spelled alike; None for each without `out`."""
     folders: dict[str, Path | None] = {}
     for name in names:
         folder, number = out and out / readable(name), 1
@@ -125,11 +125,11 @@ def folders_of(names: Sequence[str], out: Path | None) -> dict[str, Path | None]
 
 
 def in_the_targets_terms(config: SweepConfig) -> SweepConfig:
-    """The configuration with the target's own grid where none was given: the precisions that it offers."""
+    """Returns the configuration with float32 and the precisions that its target offers, where none were given."""
     target = target_named(config.deploy.target)
     if target.name == DEFAULT_TARGET:
         return config
-    own = [one for one in target.precisions if one != HAMMING or not target.compares_codes]  # there `binary` is the same
+    own = [one for one in target.precisions if one != HAMMING or not target.compares_codes]  # `binary` is the same there
     return config.unless_given("sweep", "precision", tuple(dict.fromkeys((FLOAT32, *own))))
 
 
@@ -142,7 +142,7 @@ def run_on(
     *,
     resume: bool = True,
 ) -> Report:
-    """The main job on a collection that is loaded, with a model that may serve other collections too; as `run` otherwise.
+    """Does the main job on a loaded collection, with a model that may serve other collections too; as `run` otherwise.
 
     `executor` None counts with threads of this process; `resume` goes on from the partial counts of an interrupted run.
     """
@@ -160,7 +160,8 @@ def run_on(
         folder = run_folder(config, collection.name, report.manifest)
         if config.run.run_files:
             _, encoded = write_trec_runs(folder / "runs", sweep.ranks, data.query_ids, collection.documents.ids)
-            # first, for text shows three: the files were asked for by name, and evaluating them as they are finds nothing
+            # First, since the text shows three warnings: run files were asked for by name, and with encoded ids, evaluated
+            # as they are, they find nothing.
             report = replace(report, warnings=(*encoded, *report.warnings))
         report = write_run(folder, report.accepting(config.run.accept), data)
         if sweep.rotation is not None:
@@ -171,7 +172,7 @@ def run_on(
 
 
 def executor_of(config: SweepConfig, on_event: OnEvent) -> AbstractContextManager[Executor | None]:
-    """The configured executor for as long as the block lasts; None for threads of this process, which each ranking makes."""
+    """Opens the configured executor for as long as the block lasts; None stands for threads, which each ranking makes."""
     check_executor(config)
     if config.run.executor == settings.ExecutorName.LOCAL:
         return nullcontext()
@@ -183,9 +184,9 @@ def executor_of(config: SweepConfig, on_event: OnEvent) -> AbstractContextManage
 def embed_checked(
     config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent, executor: Executor | None
 ) -> SweepInputs:
-    """The embeddings and the sizes to rank, the configuration with the similarity that the model was trained for.
+    """Embeds the collection and chooses the sizes to rank; completes the configuration with the model's own similarity.
 
-    What does not fit sizes or indexes is refused before anything is embedded, as far as the sizes are known by then.
+    Raises InputError for what does not fit sizes or indexes; before anything is embedded, where the sizes are known by then.
     """
     config = in_the_targets_terms(config)
     if collection.label_free:
@@ -205,7 +206,7 @@ def embed_checked(
 
 
 def provable(config: SweepConfig, collection: Collection) -> str:
-    """What the queries, or the clusters that they make, could prove at the most: said before anything is embedded."""
+    """Says what the queries, or the clusters that they make, could prove at the most, before anything is embedded."""
     decision, n = config.decision, len(collection.queries)
     if decision.cluster:
         n = count_units(cluster_labels(collection.queries.metadata, decision.cluster))
@@ -217,7 +218,7 @@ def provable(config: SweepConfig, collection: Collection) -> str:
 
 
 def load(config: SweepConfig, on_event: OnEvent = ignore) -> Collection:
-    """The configured collection, checked. Raises InputError before it is read where the measures do not fit it."""
+    """Loads the configured collection, checked. Raises InputError before it is read where the measures do not fit it."""
     table = config.collection
     check_measures(config)
     check_single(config)
@@ -235,7 +236,7 @@ def load(config: SweepConfig, on_event: OnEvent = ignore) -> Collection:
 def embed_texts(
     config: SweepConfig, collection: Collection, model: Model, on_event: OnEvent, executor: Executor | None
 ) -> Embeddings:
-    """Full-size vectors of the collection, from the store where it has them; a cluster's nodes embed what is missing."""
+    """Returns full-size vectors of the collection, from the store where it has them; a cluster's nodes embed what is missing."""
     on_event(Stage("start the model"))
     if executor is not None:
         embed_there(config, executor, collection, model, on_event)
@@ -247,7 +248,7 @@ def embed_texts(
 def verified(
     config: SweepConfig, collection: Collection, embedder: Embedder | VectorSource, embeddings: Embeddings
 ) -> Embeddings:
-    """The embeddings with what a hosted model said when asked for its smallest size in the sweep: is it the cut full vector?"""
+    """Adds to the embeddings whether a hosted model's own vectors of the sweep's smallest size are the cut full vectors."""
     from mrl_sweep.embedding.hosted.model import NoSuchSize
     from mrl_sweep.embedding.hosted.verify import verify_api, verify_codes
 
@@ -268,7 +269,7 @@ def verified(
 
 
 def sizes(config: SweepConfig, embeddings: Embeddings) -> tuple[int, ...]:
-    """The sizes that the sweep tries with this model, ascending, the full size last."""
+    """Returns the sizes that the sweep tries with this model, ascending, the full size last."""
     return candidate_dims(config.sweep.dims, embeddings.documents.dim, embeddings.trained_dims)
 
 

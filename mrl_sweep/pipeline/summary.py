@@ -1,4 +1,4 @@
-"""What a sweep found, gathered for the report: slices, losers, agreement, costs, advice, and the manifest."""
+"""The report of a sweep, gathered: slices, losers, agreement, costs, advice, and the manifest."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PACKAGES: Final = ("mrl-sweep", "numpy", "scipy", "numba", "faiss-cpu", "senten
 
 
 def summarise(sweep: Sweep) -> tuple[Report, RunData]:
-    """The report, and what later commands need of the run."""
+    """Gathers the report, and the run's ranks, judgments and names, which later commands read."""
     collection, deploy = sweep.collection, sweep.config.deploy
     target = target_named(deploy.target)
     data = run_data(collection, sweep.ranks)
@@ -70,23 +70,23 @@ def summarise(sweep: Sweep) -> tuple[Report, RunData]:
 
 
 def target_warnings(sweep: Sweep, target: Target) -> tuple[Advice, ...]:
-    """What does not fit the target, and where its bytes fall."""
+    """Returns the target's advice on the ranked sizes and precisions: what does not fit, and at which sizes bytes fall."""
     exact = [configuration for configuration in sweep.ranks.candidates if configuration.is_exact]
     dims, precisions = sorted({c.dim for c in exact}), dict.fromkeys(c.precision for c in exact)
     return target_advice(target, dims, precisions, symmetric=target.compares_codes)
 
 
 def collection_warnings(sweep: Sweep) -> tuple[Advice, ...]:
-    """What the loader found, but for advice that was taken."""
+    """Returns the loader's warnings, without advice that the settings follow already."""
     taken = {"queries-are-documents"} if sweep.config.sweep.exclude_identical else set()
     return tuple(advice for advice in sweep.collection.warnings if advice.code not in taken)
 
 
 def run_data(collection: Collection, ranks: Ranks) -> RunData:
-    """The ranks with the names of all that they mention."""
+    """Gathers the ranks with the judgments, and the ids, texts and titles of the queries and documents that they mention."""
     rows, queries = mentioned_rows(ranks, collection.qrels), collection.queries
     ids: Sequence[str] = collection.documents.ids
-    take = getattr(ids, "take", None)  # those that are kept compactly know when all at once is faster
+    take = getattr(ids, "take", None)  # ids that are stored compactly have a faster `take`
     return RunData(
         ranks=ranks,
         qrels=collection.qrels,
@@ -99,7 +99,7 @@ def run_data(collection: Collection, ranks: Ranks) -> RunData:
 
 
 def agreements(ranks: Ranks) -> dict[Configuration, dict[int, float]]:
-    """The mean share of the full size's first documents that each candidate's hold."""
+    """Returns, per candidate, by k the mean share of the full size's first k documents that are among its own."""
     k = min(AGREEMENT_AT, ranks.top.depth if ranks.top is not None else 0)
     if k == 0:
         return {}
@@ -108,7 +108,7 @@ def agreements(ranks: Ranks) -> dict[Configuration, dict[int, float]]:
 
 
 def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
-    """Declared slices and those found in the queries themselves, at every size that matters below full, each a search of its own.
+    """Judges declared slices and those found in the queries, at each size that matters below full, each a search of its own.
 
     Without judgments there is no number of relevant documents to slice by.
     """
@@ -129,7 +129,7 @@ def slices_of(sweep: Sweep) -> tuple[SliceRow, ...]:
 
 
 def undeclared_slices(metadata: tuple[Mapping[str, Any], ...], field: str) -> tuple[Slice, ...]:
-    """The slices of an undeclared field, which no gate judges; none where hardly two queries share a value."""
+    """Returns the slices of an undeclared field, which no gate judges; none where hardly two queries share a value."""
     slices = declared_slices(metadata, (field,))
     if len(slices) > len(metadata) // 2:
         return ()
@@ -137,19 +137,19 @@ def undeclared_slices(metadata: tuple[Mapping[str, Any], ...], field: str) -> tu
 
 
 def sizes_below_full(sweep: Sweep) -> list[Configuration]:
-    """The exact prefixes below full size, of a fine sweep those that matter."""
+    """Returns the exact prefixes below full size; of a fine sweep those that matter (`which_sizes`)."""
     wanted = which_sizes([size.dim for size in sweep.sizes], sweep.verdict.dimension)
     return [size for size in sweep.sizes if size.dim in wanted and size != sweep.full]
 
 
 def sizes_in_question(sweep: Sweep) -> list[Configuration]:
-    """The size that was chosen and the next smaller one; full size is in no question."""
+    """Returns the size that was chosen and the next smaller one, without full size."""
     at = next(i for i, size in enumerate(sweep.sizes) if size.dim == sweep.verdict.dimension)
     return [size for size in sweep.sizes[at : at + 2] if size != sweep.full]
 
 
 def losers_of(sweep: Sweep, data: RunData) -> tuple[LoserRow, ...]:
-    """The queries that lose most at the chosen size, or at the first one below full where none was."""
+    """Returns the queries that lose most at the chosen size, or at the first one below full where full size was chosen."""
     sizes = sizes_in_question(sweep)
     if not sizes:
         return ()
@@ -163,7 +163,7 @@ def losers_of(sweep: Sweep, data: RunData) -> tuple[LoserRow, ...]:
 
 
 def manifest(sweep: Sweep) -> dict[str, Any]:
-    """What was run, on what, with which versions: enough to run it again and to refuse a wrong comparison."""
+    """Records what was run, on what, with which versions: enough to run it again and to refuse a wrong comparison."""
     collection, config = sweep.collection, sweep.config
     return {
         "label_free": collection.label_free,
@@ -200,9 +200,9 @@ def _model(sweep: Sweep) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    """Of those packages that are installed, read off the names of their `.dist-info` folders.
+    """Returns the versions of the installed packages, read off the names of their `.dist-info` folders.
 
-    importlib.metadata would parse what lies in these as e-mails, which takes as long as all slices do.
+    importlib.metadata would parse the metadata in these as e-mails, which takes as long as all slices do.
     """
     installed: dict[str, str] = {}
     for place in sys.path:

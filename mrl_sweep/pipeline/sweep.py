@@ -1,4 +1,4 @@
-"""What a run ranks (prefixes, control bases, every precision, rescoring), judged at once; then indexes and funnels, measured."""
+"""The sweep: ranks prefixes, control bases, precisions and rescoring, judges them at once, then measures indexes and funnels."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ from mrl_sweep.words import plural
 RUN_FILE_DEPTH: Final = 100
 
 DEPTH: Final = 100
-"""How many documents an index is asked for where no measure says."""
+"""How many documents an index is asked for where a measure has no cut-off."""
 
 SAMPLED: Final = 4
 """One document in so many makes the second corpus, from which the growth of latency and recall is read."""
@@ -68,7 +68,7 @@ ZERO_SHARE: Final = 0.01
 
 @record
 class SweepInputs:
-    """What is ranked: a collection with its embeddings, at these sizes, as the configuration says that is complete by now."""
+    """A collection with its embeddings, the sizes to rank (ascending), and the configuration, complete by now."""
 
     config: SweepConfig
     collection: Collection
@@ -93,7 +93,7 @@ class Sweep(Evaluation):
 
 
 def judge_sweep(inputs: SweepInputs, ranks: Ranks, rotation: Float32Array | None) -> Sweep:
-    """Scores of every candidate under every measure that is asked for, and the verdict on the exact prefixes."""
+    """Scores every candidate under every measure that is asked for, and reaches the verdict on the exact prefixes."""
     config, collection, embeddings = inputs.config, inputs.collection, inputs.embeddings
     decision = config.decision
     required = tuple(dict.fromkeys((decision.measures[0], *decision.require)))
@@ -120,7 +120,7 @@ def judge_sweep(inputs: SweepInputs, ranks: Ranks, rotation: Float32Array | None
 
 
 def unfit_candidates(embeddings: Embeddings, ranks: Ranks) -> dict[Configuration, str]:
-    """Candidates that fail whatever their scores, with the reason: nothing tells their documents apart."""
+    """Returns the candidates that fail whatever their scores, with the reason: nothing tells their documents apart."""
     if any(advice.code == "collapsed-embeddings" for advice in embeddings.warnings):
         return dict.fromkeys(ranks.candidates, "collapsed embeddings: all document vectors are alike")
     if _all_tied(ranks):
@@ -148,7 +148,7 @@ def _all_tied(ranks: Ranks) -> bool:
 def rank_all(
     inputs: SweepInputs, on_event: OnEvent, checkpoint: Checkpoint | None, executor: Executor | None
 ) -> tuple[Ranks, Float32Array | None]:
-    """The ranks of every configuration that is no index, and the rotation that PCA fitted."""
+    """Ranks every configuration that is no index; returns the ranks, and the rotation that PCA fitted, else None."""
     options = rank_options(inputs, on_event, checkpoint, executor)
     counted, fitted = [], None
     for basis, rotation, one in passes(inputs, options):
@@ -158,7 +158,7 @@ def rank_all(
 
 
 def passes(inputs: SweepInputs, options: RankOptions) -> Iterator[tuple[str, Float32Array | None, Pass]]:
-    """Each pass that the configuration asks for, with its basis and rotation.
+    """Yields each pass that the configuration asks for, with its basis and rotation.
 
     First float32: the model's own prefixes, and the sizes below full on the axes of each control, which says nothing at full
     size. Then every other precision of the model's own axes and of PCA's: one pass for all sizes of signs, one for each size of
@@ -185,7 +185,7 @@ def passes(inputs: SweepInputs, options: RankOptions) -> Iterator[tuple[str, Flo
 
 
 def with_rescored(inputs: SweepInputs, ranks: Ranks, options: RankOptions) -> Ranks:
-    """The ranks of all passes with each rescoring that follows from them; lists no deeper than later commands need."""
+    """Adds each rescoring that follows from the ranks of all passes; cuts the lists to the depth that later commands need."""
     config, vectors, queries, qrels = (
         inputs.config,
         inputs.embeddings.documents,
@@ -204,7 +204,7 @@ def with_rescored(inputs: SweepInputs, ranks: Ranks, options: RankOptions) -> Ra
 
 
 def rank_options(inputs: SweepInputs, on_event: OnEvent, checkpoint: Checkpoint | None, executor: Executor | None) -> RankOptions:
-    """How the configured passes are run, with lists of the best as deep as the longest shortlist.
+    """Returns how the configured passes are run, with lists of the best as deep as the longest shortlist.
 
     `executor` None: by threads of this process.
     """
@@ -230,22 +230,22 @@ def rank_options(inputs: SweepInputs, on_event: OnEvent, checkpoint: Checkpoint 
 
 
 def kept_depth(config: SweepConfig) -> int:
-    """How many first documents of every ranking are kept: for the agreement, for run files."""
+    """Returns how many first documents of every ranking are kept: for the agreement, for run files."""
     decision = config.decision
     depths = [m.cutoff or 0 for m in (*decision.measures, *decision.require) if m.label_free]
     return max(AGREEMENT_AT, RUN_FILE_DEPTH if config.run.run_files else 0, *depths)
 
 
 def deepest_cutoff(config: SweepConfig) -> int:
-    """How many documents the measures that must pass ask for: the k of which a shortlist is a multiple."""
+    """Returns how many documents the measures that must pass ask for: the k of which a shortlist is a multiple."""
     return asked_documents((config.decision.measures[0], *config.decision.require))
 
 
-# --- As deployed --------------------------------------------------------------------------------------------------------
-
-
 def measure_deployed(sweep: Sweep, on_event: OnEvent) -> Sweep:
-    """Build, weigh, time and search each index at the sizes that matter, and the funnels worth it; none for `--index none`."""
+    """Builds, weighs, times and searches each index at the sizes that matter, and the funnels worth it.
+
+    `--index none` measures nothing. Raises InputError, where strict, for an index that cannot be built at one of the sizes.
+    """
     settings = sweep.config.sweep
     if not settings.index:
         return sweep
@@ -302,7 +302,7 @@ def _measure_funnel(sweep: Sweep, funnel: Funnel, on_event: OnEvent) -> IndexMea
 
 
 def _trial(sweep: Sweep, whole: int = DEPTH) -> Trial:
-    """What indexes are tried on: lists as deep as any measure looks, `whole` for one without a cut-off."""
+    """Gathers what indexes are tried on: lists as deep as any measure looks, `whole` for one without a cut-off."""
     config = sweep.config.sweep
     return Trial(
         vectors=sweep.embeddings.documents,

@@ -1,1 +1,1 @@
-"""What a size costs to serve and what it keeps on a larger corpus."""
+"""Projection to a larger corpus: what each size will keep of its quality there."""

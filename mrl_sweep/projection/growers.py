@@ -1,4 +1,4 @@
-"""How each exact candidate grows under one link: its fitted population, and every query's measure among more documents."""
+"""Growth of exact candidates under one link: the population fitted to each, and each query's measure among more documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mrl_sweep.types import FloatArray, IntArray
 
 @record
 class Fitted:
-    """A fitted candidate has a population, and `pull` (n_queries, 2), what one more of a query does to its parameters."""
+    """A fitted candidate has a population, and `pull` (n_queries, 2): what one more of a query adds to (mu / tau, log tau)."""
 
     population: Population
     pull: FloatArray
@@ -43,7 +43,7 @@ class Grower:
     def of(
         cls, link: Link, standings: Sequence[DistractorCounts], n_distractors: int, ordered_again: Sequence[DistractorCounts] = ()
     ) -> Grower:
-        """Fits each standing; `ordered_again` are those of shortlists, which are grown by `ListGrower` at the same nodes."""
+        """Fits each of `standings`; the counts of `ordered_again`, the standings of shortlists, get nodes too."""
         counts, more = ([np.minimum(rounded(s.distractors), n_distractors) for s in each] for each in (standings, ordered_again))
         nodes = quadrature(link, np.concatenate([*counts, *more]), n_distractors)
         fitted = tuple(_fit(nodes, c, s) for c, s in zip(counts, standings, strict=True))
@@ -52,7 +52,7 @@ class Grower:
     def grown(self, reward: FloatArray, extra: int) -> tuple[FloatArray, FloatArray]:
         """Grows each query's measure by `extra` documents: its expectation and its influence, both (n_candidates, n_queries).
 
-        The influence is the expectation plus the query's effect on everyone's through the fit: its mean over resampled queries
+        The influence is the expectation plus the query's effect on all queries' through the fit: its mean over resampled queries
         varies as the whole estimate does, without fitting again (the infinitesimal jackknife of Jaeckel 1972).
         """
         k = len(reward)
@@ -91,7 +91,10 @@ def _expected_rewards(nodes: Quadrature, places: IntArray, reward: FloatArray, e
 
 
 def rewards_at(logs: tuple[FloatArray, FloatArray], places: IntArray, reward: FloatArray, extra: int) -> FloatArray:
-    """(n_places, n_x) E[reward at place + B], B ~ Binomial(extra, p), from log p and log(1 - p), both (n_x,); places below k."""
+    """Returns (n_places, n_x) E[reward at place + B], B ~ Binomial(extra, p), for places below k.
+
+    `logs` holds log p and log(1 - p), both (n_x,); `reward` is (k,).
+    """
     log_p, log_q = logs
     padded = np.append(reward, np.zeros(len(reward)))
     ahead = np.arange(min(len(reward) - int(places.min(initial=0)), extra + 1))

@@ -1,9 +1,9 @@
-"""A larger corpus: what each size will keep of its quality there, from the ranks in a sample of it alone.
+"""Projection to a larger corpus: what each size will keep of its quality there, from the ranks in a random sample of it alone.
 
-Below the sample the expectation is exact. Above it, a relevant document with `c` distractors above it now has
+Up to the sample's size the expectation is exact. Above it, a relevant document with `c` distractors above it now has
 c + Binomial(n - n_s, p) above it then, with p from its posterior under a distribution fitted per size (`population`). R@k,
 P@k and nDCG@k are projected: they are sums over the relevant documents, whose order among themselves stays as it is, so that
-each one's own rank is all they need. It holds for a random sample of the larger corpus, and for no other.
+each one's own rank is all they need. The projection holds for a random sample of the larger corpus, and for no other.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REFUSE_BEYOND: Final = 50
 LARGEST_CUTOFF: Final = 1000
 _CURVE_POINTS: Final = 21
 _CURVE_OF_LISTS: Final = 4
-"""Shortlists, which take longer, are looked at in one of so many points."""
+"""Shortlists, which take longer, are projected at one in so many points of the curve."""
 
 PROJECTED: Final = ("nDCG", "R", "P")
 
@@ -46,10 +46,10 @@ NEEDS_JUDGMENTS: Final = Advice(
 
 @record(kw_only=True)
 class Demand:
-    """A demand is what is asked of the projection: the measure, the share of full size to keep, and alpha, one-sided.
+    """A demand on the projection names the measure, the share of full size to keep, and alpha, one-sided.
 
     `units` (n_queries,) numbers the unit of evidence that each query belongs to, where clusters are the units. `lists` has the
-    configurations that order a shortlist again, each with how many candidates; they are projected too.
+    configurations that order a shortlist again, each with its length in documents; they are projected too.
     """
 
     measure: Measure
@@ -61,7 +61,7 @@ class Demand:
 
 @record(kw_only=True)
 class Forecast:
-    """One candidate at one corpus size: the measure's mean with its band, and the share kept of full size's there.
+    """Holds one candidate's forecast at one corpus size: the measure's mean with its limits, and the share kept of full size's.
 
     Above the sample `mean` is midway between the two models: at the first ranks the probit one errs upwards and its twin
     downwards. Predicting SciFact and LoCoMo from a tenth (WordLlama, five sizes, three draws), nDCG@10 was off by .010 and .011
@@ -96,9 +96,9 @@ class Forecast:
 
 @record(kw_only=True)
 class CorpusSize:
-    """All candidates in a corpus of `n_documents`; `dimension` is the smallest acceptable one, None where only full size is.
+    """Holds all forecasts in a corpus of `n_documents`; `dimension` is the smallest acceptable, None where only full size is.
 
-    `exact` up to the size of the sample; `refused` says why there is no forecast, else it is empty.
+    `exact` is True up to the size of the sample; `refused` says why there is no forecast, else it is empty.
     """
 
     n_documents: int
@@ -110,11 +110,11 @@ class CorpusSize:
 
 @record(kw_only=True)
 class Growth:
-    """A projection has all candidates `at` each corpus size asked for, and where each stops being acceptable.
+    """Holds a projection: all candidates `at` each corpus size asked for, and where each stops being acceptable.
 
     `stops_at` gives the corpus size from which a candidate is no longer proven to keep the asked share, interpolated between
-    sizes of which the sample's and those asked for are some: 0 where it is acceptable at none of these, None where
-    it still is at the last. Configurations in an index have none: what it loses is not known from ranks.
+    sizes of which the sample's and those asked for are some: 0 where it is acceptable at none of them, None
+    where it still is at the last. Configurations in an index have no entry: what an index loses is not known from ranks.
     """
 
     measure: Measure
@@ -125,12 +125,12 @@ class Growth:
 
 
 def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence[int], *, curve: bool = True) -> Growth:
-    """Projects the measure at every exact candidate to each of `corpus_sizes`, and the size of corpus that each one bears.
+    """Projects the measure at every exact candidate to `corpus_sizes`, and finds the size at which each stops being acceptable.
 
-    So at the shortlists of `question.lists`, in corpora no smaller than this one. Without `curve` nothing is looked at but these
-    sizes and the sample, for those who do not ask where a candidate stops.
+    The shortlists of `question.lists` are projected too, in corpora no smaller than the sample. Without `curve` only these sizes
+    and the sample are looked at, for callers that do not need `stops_at`.
     A size beyond fifty times the sample (ten times at k = 1) is refused and one beyond ten times comes with a warning, both as
-    data. Raises InputError for a measure that ranks alone cannot project, and where no query has a relevant document.
+    data. Raises InputError for a measure that ranks alone cannot project, and where no relevant document is in the corpus.
     """
     refuse_unprojectable(question.measure)
     model = GrowthModel.of(ranks, qrels, question)
@@ -153,7 +153,7 @@ def project(ranks: Ranks, qrels: Qrels, question: Demand, corpus_sizes: Sequence
 
 
 def refuse_unprojectable(measure: Measure) -> None:
-    """Raises InputError for a measure that ranks alone cannot project; to be asked before the work starts."""
+    """Raises InputError for a measure that ranks alone cannot project; call it before the work starts."""
     if measure.name not in PROJECTED or measure.cutoff is None or measure.cutoff > LARGEST_CUTOFF:
         raise InputError(
             f"{measure} cannot be projected to a larger corpus",
@@ -218,10 +218,10 @@ def _stops(candidate: Configuration, points: Sequence[CorpusSize], retain: float
 
 @record
 class GrowthModel:
-    """A growth model holds everything that does not depend on the corpus size: who was counted, how each candidate grows.
+    """A growth model holds all that does not depend on the corpus size: which queries count, how each candidate grows.
 
-    `growers` are one a link, and `list_growers` (n_links, n_lists) grow the `shortlists`. `units` (n_counted,) labels the unit of
-    evidence of each counted query; None where each is one.
+    `growers` are one for each link, and `list_growers` (n_links, n_lists) grow the `shortlists`. `units` (n_counted,) labels the
+    unit of evidence of each counted query; None where each is one.
     """
 
     candidates: tuple[Configuration, ...]
@@ -238,12 +238,12 @@ class GrowthModel:
 
     @property
     def n_units(self) -> int:
-        """How many units of evidence there are: queries, or clusters of them."""
+        """The number of units of evidence: queries, or clusters of them."""
         return len(self.counted) if self.units is None else count_units(self.units)
 
     @classmethod
     def of(cls, ranks: Ranks, qrels: Qrels, question: Demand) -> GrowthModel:
-        """Fits every exact candidate and every shortlist to the ranks. InputError where these hold no relevant document."""
+        """Fits every exact candidate and shortlist to the ranks. Raises InputError where these hold no relevant document."""
         exact = [c for c, candidate in enumerate(ranks.candidates) if candidate.is_exact]
         candidates = tuple(ranks.candidates[c] for c in exact)
         baseline = full_size(candidates)
@@ -276,7 +276,8 @@ class GrowthModel:
     def at(self, n_documents: int, *, lists: bool = True) -> CorpusSize:
         """Forecasts all candidates in a corpus of this size.
 
-        Shortlists take longer, and are left out without `lists`; and below the sample, where they would hold what they miss here.
+        Shortlists take longer: they are left out without `lists`, and in a corpus smaller than the sample, where a list
+        would hold documents that it misses in the sample.
         """
         lists = lists and n_documents >= self.n_sample
         means, influence = self._estimate(n_documents, lists=lists)
@@ -320,7 +321,7 @@ class GrowthModel:
         return np.asarray(np.sqrt(np.clip(1 - r**2, 0, 1)))
 
     def _forecasts(self, candidates: Sequence[Configuration], means: FloatArray, influence: FloatArray) -> tuple[Forecast, ...]:
-        """Of these candidates, from `means` (n_candidates,) and `influence` (n_links, n_candidates, n_units)."""
+        """Forecasts these candidates, from `means` (n_candidates,) and `influence` (n_links, n_candidates, n_units)."""
         links, n, full = len(influence), influence.shape[2], self.candidates.index(self.baseline)
         error = t_quantile(self.question.alpha, n - 1) * influence.std(axis=2, ddof=1) / sqrt(n) if n > 1 else np.inf
         low, high = (influence.mean(axis=2) - error).min(axis=0), (influence.mean(axis=2) + error).max(axis=0)
@@ -370,9 +371,9 @@ class GrowthModel:
 
 
 def _widened(limits: FloatArray, own_error: FloatArray, furthest: Callable[..., Any]) -> FloatArray:
-    """(n_candidates,) from limits by full size's link and the candidate's own, (n_links, n_links, n_candidates).
+    """Returns (n_candidates,) limits from those by full size's link and the candidate's own, (n_links, n_links, n_candidates).
 
-    The furthest under one link for both, and from there towards the furthest under any two as far as errors are not shared.
+    From the furthest under one link for both they go towards the furthest under any two, by the part `own_error` of the way.
     """
     alike = furthest(np.diagonal(limits), axis=1)
     return np.asarray(alike + own_error * (furthest(limits, axis=(0, 1)) - alike))

@@ -1,7 +1,7 @@
-"""Where the judged documents stand among distractors, and the population that it tells of.
+"""Where relevant documents stand among distractors, and the population (how hard documents are to find) fitted to that.
 
 `DistractorCounts` holds how many distractors, and how many other relevant documents, stand above each. A relevant document with
-`c` of `n` distractors above it tells of its own p, the chance that a random document scores higher: c ~ Binomial(n, p). Over the
+`c` of `n` distractors above it tells its own p, the chance that a random document scores higher: c ~ Binomial(n, p). Over the
 documents x = link(1 - p) is taken as N(mu, tau^2), probit for the projection and logit for its twin; both are fitted by maximum
 likelihood, the integral over x by Gauss-Legendre where each likelihood lies.
 """
@@ -33,7 +33,7 @@ _ROUNDED_ABOVE: Final = 1000
 
 @record
 class Wanted:
-    """Wanted are the relevant documents of a linear measure: a query's value is the sum of its own worth[i] * reward[rank of i].
+    """Holds the relevant documents of a linear measure: a query's value is the sum of its own worth[i] * reward[rank of i].
 
     `columns` are the places of the relevant pairs among all judgments, `queries` their queries, `n_relevant` (n_queries,) is R,
     and `reward` (k,) what each of the first k ranks brings.
@@ -47,7 +47,7 @@ class Wanted:
 
 
 def wanted(qrels: Qrels, measure: Measure) -> Wanted:
-    """Writes R@k, P@k and nDCG@k as such sums: the order of the relevant documents does not change with the corpus."""
+    """Writes R@k, P@k or nDCG@k as a sum over relevant documents, whose order does not change with the size of the corpus."""
     k, relevant = measure.cutoff or 0, Relevant.of(qrels, measure.lowest_grade)
     queries, reward = relevant.queries, np.ones(k)
     if measure.name == "nDCG":
@@ -60,7 +60,7 @@ def wanted(qrels: Qrels, measure: Measure) -> Wanted:
 
 @record
 class DistractorCounts:
-    """One candidate's retrieved relevant documents: `distractors` and `relevant` above each, `worth` and `weight` as below.
+    """Holds one candidate's retrieved relevant documents: `distractors` and `relevant` above each, `worth` and `weight` as below.
 
     A document in a tie stands for each place of its group, with its worth and its weight (1 / R, so that each query weighs 1
     in a fit) split among them: `share` is the chance of the place, `pairs` which of the wanted documents it is. `n_retrieved`
@@ -80,12 +80,12 @@ class DistractorCounts:
     case: IntArray
 
     def by_query(self, rewards: FloatArray) -> FloatArray:
-        """(n_queries,) the measure from the reward that each document brings."""
+        """Returns (n_queries,) the measure, from the reward that each document brings."""
         return np.bincount(self.queries, self.worth * rewards, len(self.n_retrieved)).astype(np.float64)
 
 
 def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> DistractorCounts:
-    """Counts the distractors from `above` and `tied` (n_pairs,) of all judgments; what was not retrieved is left out."""
+    """Counts the distractors from `above` and `tied` (n_pairs,) of all judgments; documents not retrieved are left out."""
     above, tied = above[wanted.columns], tied[wanted.columns]
     keep = np.flatnonzero(above < NOT_RETRIEVED)
     order = keep[np.lexsort((above[keep], wanted.queries[keep]))]
@@ -114,7 +114,7 @@ def standing(wanted: Wanted, above: IntArray, tied: IntArray) -> DistractorCount
 
 
 def _places_in_ties(size: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
-    """For groups of these sizes the places of one member: whose, how many of its group are ahead, and the chance of it."""
+    """Returns the places that one member of each tie may take: the tie, how many of it are ahead, and the place's chance."""
     places = np.minimum(size, 2 * TIE_PLACES)
     each = np.repeat(np.arange(len(size)), places)
     index = np.arange(len(each)) - np.repeat(np.cumsum(places) - places, places)
@@ -125,7 +125,7 @@ def _places_in_ties(size: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
 
 
 def in_a_sample(standing: DistractorCounts, reward: FloatArray, *, n_documents: int, n_kept: int) -> FloatArray:
-    """(n_queries,) the exact expectation over random samples of `n_kept` documents that keep the relevant ones.
+    """Returns (n_queries,) the measure's exact expectation over random samples of `n_kept` documents that keep the relevant ones.
 
     Of a document's c distractors above, among n, a sample of m keeps Hypergeometric(n, c, m).
     """
@@ -169,20 +169,20 @@ class Link(StrEnum):
     LOGIT = "logit"
 
     def logs(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """log p and log(1 - p), both without cancellation."""
+        """Returns log p and log(1 - p) at `x`, both without cancellation."""
         if self is Link.PROBIT:
             return special.log_ndtr(-x), special.log_ndtr(x)
         return -np.logaddexp(0, x), -np.logaddexp(0, -x)
 
     def of(self, p: FloatArray) -> FloatArray:
-        """x of p, held within +-`farthest`."""
+        """Returns x of `p`, held within +-`farthest`."""
         x = -special.ndtri(p) if self is Link.PROBIT else -special.logit(p)
         bounded: FloatArray = np.clip(x, -self.farthest, self.farthest)
         return bounded
 
     @property
     def farthest(self) -> float:
-        """Beyond this p is below 1e-26: no corpus can tell."""
+        """The largest x: beyond it p is below 1e-26, which no corpus can tell from 0."""
         return 12.0 if self is Link.PROBIT else 60.0
 
     @property
@@ -206,22 +206,22 @@ class Quadrature:
     log_weight: FloatArray
 
     def rows(self, counts: IntArray) -> IntArray:
-        """Where each (rounded) count lies."""
+        """Returns the row of each (rounded) count."""
         return np.searchsorted(self.counts, counts)
 
     def only(self, rows: IntArray) -> Quadrature:
-        """The nodes of some rows, in that order."""
+        """Returns the nodes of some rows, in that order."""
         return Quadrature(self.link, self.counts[rows], self.x[rows], self.log_weight[rows])
 
 
 def rounded(counts: IntArray) -> IntArray:
-    """Rounds counts to three significant digits: below 1000 exact, above it finer than the likelihood can tell p."""
+    """Rounds counts down to three significant digits: below 1000 exact, above it finer than the likelihood can tell p."""
     scale = np.int64(10) ** np.maximum(0, np.log10(np.maximum(counts, 1)).astype(np.int64) - 2)
     return np.where(counts < _ROUNDED_ABOVE, counts, counts // scale * scale)
 
 
 def quadrature(link: Link, counts: IntArray, n: int) -> Quadrature:
-    """Lays Gauss-Legendre nodes over the range where each count's likelihood is above some 1e-14 of its peak."""
+    """Lays Gauss-Legendre nodes over the range of x that leaves out 1e-14 of each count's likelihood over p on either side."""
     unique = np.unique(counts)
     low_p, high_p = special.betaincinv(unique + 1, n - unique + 1, _TAIL), special.betainccinv(unique + 1, n - unique + 1, _TAIL)
     low = link.of(high_p)
@@ -237,21 +237,21 @@ def quadrature(link: Link, counts: IntArray, n: int) -> Quadrature:
 
 @record
 class Posterior:
-    """A posterior says what x is: `weights` (n_counts, n_nodes) sum to 1 by count; `deviation` is (x - mu) / tau there."""
+    """A posterior says how likely each x is: `weights` (n_counts, n_nodes) sum to 1 by count; `deviation` is (x - mu) / tau."""
 
     weights: FloatArray
     deviation: FloatArray
     log_marginal: FloatArray
 
     def moments(self) -> FloatArray:
-        """(4, n_counts) the expectations of the deviation's first four powers."""
+        """Returns (4, n_counts) the expectations of the deviation's first four powers."""
         first = self.weights * self.deviation
         square = self.deviation * self.deviation
         sums = first, self.weights * square, first * square, self.weights * square * square
         return np.stack([each.sum(axis=1) for each in sums])
 
     def expectation(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Of (n_counts, n_nodes) values: (n_counts,), and its derivatives by mu (times tau) and by log tau, (n_counts, 2)."""
+        """Returns (n_counts,) the expectation of `values` (n_counts, n_nodes), and (n_counts, 2) its derivatives as `scores`."""
         mean = (self.weights * values).sum(axis=1)
         by_mu = self.weights * (values - mean[:, None]) * self.deviation
         return mean, np.stack([by_mu.sum(axis=1), (by_mu * self.deviation).sum(axis=1)], axis=1)
@@ -267,7 +267,7 @@ class Population:
     information: FloatArray
 
     def posterior(self, nodes: Quadrature) -> Posterior:
-        """What each count says of x where x is drawn from this population."""
+        """Returns the posterior of x by count, where x is drawn from this population."""
         return _posterior(nodes, self.mu, self.tau)
 
 
@@ -281,7 +281,7 @@ def _posterior(nodes: Quadrature, mu: float, tau: float) -> Posterior:
 
 
 def scores(posterior: Posterior) -> FloatArray:
-    """(n_counts, 2) derivatives of each count's log-likelihood by mu (times tau) and by log tau."""
+    """Returns (n_counts, 2) derivatives of each count's log-likelihood by mu (times tau) and by log tau."""
     first, second, _, _ = posterior.moments()
     return np.stack([first, second - 1], axis=1)
 

@@ -6,8 +6,8 @@ that order, x = link(1 - p) has their own distribution; by the codes, y = link(1
 distribution bound to the other by one correlation, fitted where the vectors rank a document near the top. Given x and y the two
 binomials are independent.
 
-It errs downwards: a distractor that falls off the list is still counted as above. Predicted from tenths, the share of 12 codes
-was off by 2.4 points on 94,867 docstrings (2.1 too low, where the tenth's own is 3.7 too high) and by 1 on LoCoMo.
+The projection errs downwards: a distractor that falls off the list is still counted as above. Predicted from tenths, the share of
+12 codes was off by 2.4 points on 94,867 docstrings (2.1 too low, where the tenth's own is 3.7 too high) and by 1 on LoCoMo.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from mrl_sweep.record import record
 from mrl_sweep.types import FloatArray, IntArray
 
 _FINENESS: Final = 0.8, 0.5
-"""Between two values of x: in standard errors of the largest count that matters, and in standard deviations of x."""
+"""The largest step of x, in standard errors of the largest count that matters and in standard deviations of x."""
 
 _NODES: Final = 12
 _STEPS_DOWN: Final = 65
-"""Values of y at which the chance to stay on a list is computed, over those at which it changes."""
+"""The number of values of y at which the chance to stay on a list is computed, over the range where it changes."""
 
 _ROUNDS: Final = 12
 _ALONE: Final = 4
@@ -48,7 +48,7 @@ _PRIOR: Final = (1.5, 1.0)
 """Centre and width of that artanh: worth one query."""
 
 _STEP: Final = 0.05
-"""Of a parameter, in standard deviations, for a derivative by difference."""
+"""The step of a parameter (mu / tau, log tau or the bond) for a derivative by difference."""
 
 _EXACT_BELOW: Final = 32
 _LEVELS_AN_OCTAVE: Final = 8
@@ -71,7 +71,7 @@ class Relation:
         return replace(self, vectors=there) if parameter < 2 else replace(self, codes=there)
 
     def by_vectors(self, x: FloatArray, counts: IntArray, n: int) -> FloatArray:
-        """(n_counts, n_x) what each count of n says of x: its chances at these values, which sum to 1."""
+        """Returns (n_counts, n_x) the chances of the values `x` under each count of n by the vectors; they sum to 1 by count."""
         log_p, log_q = self.vectors.link.logs(x)
         away = (x - self.vectors.mu) / self.vectors.tau
         logs = counts[:, None] * log_p + (n - counts[:, None]) * log_q - away * away / 2
@@ -79,7 +79,7 @@ class Relation:
         return chances
 
     def nodes(self, x: FloatArray, counts: IntArray, n: int) -> tuple[FloatArray, FloatArray]:
-        """y and log weights, both (n_counts, n_x, n_nodes), of N(mean(x), spread^2) times the likelihood of each count of n."""
+        """Returns y and log weights, (n_counts, n_x, n_nodes), of N(mean(x), spread^2) times each count's likelihood among n."""
         link, r = self.vectors.link, np.tanh(self.bond)
         mean = self.codes.mu + r * self.codes.tau * (x - self.vectors.mu) / self.vectors.tau
         spread = max(self.codes.tau * float(np.sqrt(1 - r * r)), link.narrowest)
@@ -99,14 +99,14 @@ class Relation:
         return y, log_weights
 
     def log_chances(self, x: FloatArray, counts: IntArray, n: int) -> FloatArray:
-        """(n_counts, n_x) the log chance of each count by the codes, but for what does not depend on the relation."""
+        """Returns (n_counts, n_x) the log chance of each count by the codes, but for what does not depend on the relation."""
         log_weights = self.nodes(x, counts, n)[1]
         top = log_weights.max(axis=2)
         logs: FloatArray = np.log(np.exp(log_weights - top[..., None]).sum(axis=2)) + top
         return logs
 
     def stays(self, x: FloatArray, counts: IntArray, n: int, room: FreePlaces) -> FloatArray:
-        """(n_counts, n_x) the chance to stay on the list of documents with so many distractors above by the codes."""
+        """Returns (n_counts, n_x) the chance to stay on the list of documents with `counts` distractors above by the codes."""
         y, log_weights = self.nodes(x, counts, n)
         chance = room.chances(y.reshape(len(counts), -1)).reshape(y.shape)
         weights = np.exp(log_weights - log_weights.max(axis=2, keepdims=True))
@@ -135,7 +135,7 @@ class FreePlaces:
         return cls(low, high, np.where((room >= extra)[:, None], 1.0, chance))
 
     def chances(self, y: FloatArray) -> FloatArray:
-        """(n, n_values) of each row at its own `y`."""
+        """Returns (n, n_values) the chance of each row at its own `y`."""
         last = self.table.shape[1] - 1
         at = np.clip((y - self.low[:, None]) / (self.high - self.low)[:, None] * last, 0, last)
         below = np.minimum(at.astype(np.int64), last - 1)
@@ -148,7 +148,8 @@ class FreePlaces:
 class Shortlist:
     """A shortlist is a configuration that orders `length` candidates again.
 
-    `standing` is its own in the sample; `codes` and `vectors` are the rows of the exact candidates that list and that order.
+    `standing` holds its distractor counts in the sample; `codes` and `vectors` are the rows of the exact candidates that
+    list and that order.
     """
 
     standing: DistractorCounts
@@ -170,7 +171,7 @@ class TwoCounts:
 
     @classmethod
     def of(cls, vectors: DistractorCounts, codes: DistractorCounts, *, first: int, n: int) -> TwoCounts:
-        """Counts those with fewer than `first` of `n` above by the vectors; ties count as their middle."""
+        """Counts for the documents with fewer than `first` of `n` above by the vectors; ties count as their middle."""
         n_pairs = 1 + max(int(one.pairs.max(initial=-1)) for one in (vectors, codes))
         above = np.stack([np.bincount(one.pairs, one.share * one.distractors, n_pairs) for one in (vectors, codes)])
         weight = np.bincount(vectors.pairs, vectors.weight, n_pairs)
@@ -181,7 +182,7 @@ class TwoCounts:
         return cls(counts, np.bincount(at.ravel(), weight[used], counts.shape[1]).astype(np.float64), which)
 
     def places(self, relation: Relation, x: FloatArray, n: int) -> FloatArray:
-        """(n, n_x) how hard the documents of each two counts are to find by the vectors, as chances at each x.
+        """Returns (n, n_x) how hard the documents of each two counts are to find by the vectors, as chances at each x.
 
         What the codes say moves them against each other: documents with about as many above by the vectors are together where
         these counts alone place them, for most of what is above by the codes was counted by the vectors already.
@@ -203,7 +204,7 @@ class TwoCounts:
         return chances
 
     def log_chances(self, relation: Relation, x: FloatArray, n: int) -> FloatArray:
-        """(n,) the log chance of each count by the codes given the one by the vectors."""
+        """Returns (n,) the log chance of each count by the codes given the one by the vectors."""
         vectors, vector = np.unique(self.counts[0], return_inverse=True)
         codes, code = np.unique(self.counts[1], return_inverse=True)
         alone, logs = relation.by_vectors(x, vectors, n)[vector], relation.log_chances(x, codes, n)[code]
@@ -214,7 +215,7 @@ class TwoCounts:
 
 @record
 class Listed:
-    """Listed are the documents within reach of the first ranks, each at every place that ties leave open to it.
+    """Holds the listed documents within reach of the first ranks, each at every place that ties leave open to it.
 
     `cells` (4, n_cells) are the different combinations of its two counts (a row of `TwoCounts`), the documents above it on the
     list, and the distractors and the relevant above it by the codes; `cell` (n_places,) is which of them each place is.
@@ -227,7 +228,7 @@ class Listed:
 
     @classmethod
     def of(cls, shortlist: Shortlist, codes: DistractorCounts, two: TwoCounts, *, first: int) -> Listed:
-        """Lists those that stand among the `first`; a place by the codes is one of those within the length."""
+        """Lists the documents that stand among the `first`, each at its places by the codes within the length."""
         own, length = shortlist.standing, shortlist.length
         near = np.flatnonzero((own.distractors + own.relevant < first) & (two.which[own.pairs] >= 0))
         within = np.flatnonzero(codes.distractors + codes.relevant < length)
@@ -246,7 +247,7 @@ class Listed:
 
 @record
 class ListGrower:
-    """A list grower is a shortlist under one link; `pull` (n_queries,) is what a query's weight of one more does to the bond."""
+    """A list grower is a shortlist under one link; `pull` (n_queries,) is what one more of a query adds to the bond."""
 
     shortlist: Shortlist
     grower: Grower
@@ -309,7 +310,7 @@ def _even(population: Population, most: int, n: int) -> FloatArray:
 
 
 def _best(values: Sequence[float]) -> float:
-    """Of `_TRIES` and between them, where a parabola through the best of these values and its neighbours is highest."""
+    """Returns where, on `_TRIES` or between, a parabola through the best of these values and its neighbours is highest."""
     at = int(np.clip(np.argmax(values), 1, len(values) - 2))
     before, best, after = values[at - 1 : at + 2]
     bent = before - 2 * best + after

@@ -1,1 +1,1 @@
-"""One pass over the documents: where each judged document stands at every prefix."""
+"""Ranks of all judged documents at every size and precision, counted in passes over the documents."""

@@ -1,6 +1,6 @@
-"""One block of documents against a block of queries, as machine code: scores at every size, counted against thresholds.
+"""Counting a block of documents against a block of queries, in machine code: scores at every size, compared with thresholds.
 
-Most of what follows is run once per query, size and block: with steps of eight columns, for every 250 nanoseconds of the
+Most of what follows is run once per query, size and block: with sizes eight columns apart, for every 250 nanoseconds of the
 product. That is why each score is read as few times as can be:
 
 * the product itself says which documents are near: above the lowest threshold, or among the best so far. Nearly every block of
@@ -22,7 +22,7 @@ from mrl_sweep.ranking.placing import INFINITE, ONE, ONE_BIT, ZERO, add_above, c
 from mrl_sweep.ranking.tiles import ROUNDINGS, TILE_DOCS, TILE_QUERIES, add_step, pack
 
 FEW: Final = 16
-"""So many documents are placed one by one sooner than a table of thresholds is gone through."""
+"""Up to so many documents near, comparing each with the thresholds is faster than going through a table of them."""
 
 CROWD: Final = 192
 """Where more documents are near, the lowest thresholds are counted by vector compares of the whole block."""
@@ -39,12 +39,12 @@ most the roundings of one step. What float64 adds is far below 2^-40. Threshold,
 """
 
 FINE_BAND: Final = float(FINE_SUM + FINE_PART)
-"""Both for the largest score."""
+"""The sum of both: the error of the largest score, 1."""
 
 
 @inlined
 def _mark_near(row: Any, inverse: Any, low: Any, near: Any) -> Any:
-    """Set the bits of `near` for the documents whose score lies above `low`; returns how many."""
+    """Sets the bits of `near` for the documents whose score lies above `low`; returns how many."""
     count = np.int64(0)
     for word in range(near.shape[0]):
         near[word] = above_bits(row, inverse, word * LANES, low)
@@ -54,7 +54,7 @@ def _mark_near(row: Any, inverse: Any, low: Any, near: Any) -> Any:
 
 @inlined
 def _judge_between(pairs: Any, judge: Any, row: Any, inverse: Any, near: Any, p: int, low: Any, high: Any) -> None:
-    """Settle every document near whose score lies between low and high against pair p."""
+    """Judges against pair p every document near whose score lies between low and high, and counts it."""
     for word in range(near.shape[0]):
         start = word * LANES
         if near[word] == 0:
@@ -69,7 +69,7 @@ def _judge_between(pairs: Any, judge: Any, row: Any, inverse: Any, near: Any, p:
 
 @jit
 def _count_two(row: Any, inverse: Any, t0: Any, t1: Any, band: Any) -> Any:
-    """How many scores lie above the lower and the upper edge of the band around each of two thresholds.
+    """Counts the scores above the lower and above the upper edge of the band around each of two thresholds.
 
     Loops that start at 0 are the ones that become vector code, and float32 counters keep sixteen lanes where integers, which
     numba widens to 64 bits, keep eight.
@@ -87,7 +87,7 @@ def _count_two(row: Any, inverse: Any, t0: Any, t1: Any, band: Any) -> Any:
 
 @jit
 def _count_four(row: Any, inverse: Any, t0: Any, t1: Any, t2: Any, t3: Any, band: Any) -> Any:
-    """The same for four: each score is read once."""
+    """Counts as `_count_two` does for four thresholds: each score is read once."""
     low0, low1, low2, low3 = t0 - band, t1 - band, t2 - band, t3 - band
     high0, high1, high2, high3 = t0 + band, t1 + band, t2 + band, t3 + band
     a0, a1, a2, a3, b0, b1, b2, b3 = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
@@ -106,7 +106,7 @@ def _count_four(row: Any, inverse: Any, t0: Any, t1: Any, t2: Any, t3: Any, band
 
 @inlined
 def _settle_run(pairs: Any, filtered: Any, judge: Any, band: Any, first: int, lows: Any, highs: Any) -> None:
-    """Add what was counted of the pairs from `first` on, and judge the documents within their bands."""
+    """Adds the counts `lows` and `highs` of the pairs from `first` on, and judges the documents between, within the bands."""
     limits, row, inverse, near = filtered
     for x in range(len(lows)):
         if lows[x] == ZERO:
@@ -118,7 +118,7 @@ def _settle_run(pairs: Any, filtered: Any, judge: Any, band: Any, first: int, lo
 
 @inlined
 def _count_run(pairs: Any, filtered: Any, judge: Any, band: Any, first: int, n: int) -> int:
-    """Count the first n documents against two or four pairs from `first` on; returns the first that is not counted yet."""
+    """Counts the first n documents against two or four pairs from `first` on; returns the first pair that is left."""
     limits, row, inverse = filtered[0], filtered[1][:n], filtered[2][:n]
     left = pairs[0].shape[0] - first
     t0, t1 = limits[first], limits[first + 1] if left > 1 else INFINITE
@@ -134,7 +134,7 @@ def _count_run(pairs: Any, filtered: Any, judge: Any, band: Any, first: int, n: 
 
 @inlined
 def _place_among(pairs: Any, filtered: Any, judge: Any, band: Any, first: int, bar: Any, counts: Any) -> Any:
-    """Place the documents near among the pairs from `first` on; returns how many lie above `bar`."""
+    """Places the documents near among the pairs from `first` on; returns how many of them lie above `bar`."""
     limits, row, inverse, near = filtered
     end, n_best = pairs[0].shape[0], ZERO
     while True:
@@ -154,20 +154,20 @@ def _place_among(pairs: Any, filtered: Any, judge: Any, band: Any, first: int, b
 
 @inlined
 def _offer_near(best: Any, filtered: Any, judge: Any, scale: float, band: Any, bar: Any) -> None:
-    """Let the documents near that exceed `bar` into the query's best."""
+    """Offers the documents near that exceed `bar` to the query's best."""
     _, row, inverse, near = filtered
     for word in range(near.shape[0]):
         bits = near[word] & above_bits(row, inverse, word * LANES, bar)
         while bits:
             j = word * LANES + lowest_bit(bits)
             bits &= bits - ONE_BIT
-            if row[j] * inverse[j] > bar:
+            if row[j] * inverse[j] > bar:  # which may have risen since the bits were taken
                 bar = offer(best, judge, scale, band, j, bar)
 
 
 @jit
 def _begin(t: Targets, first_row: int, n: int, q0: int, sums: Any) -> None:
-    """Sums of nothing for the queries from q0 on; a query's own document scores less than any."""
+    """Sets the sums of the queries from q0 on to 0; those of a query's own document to minus infinity, below any threshold."""
     sums[:] = 0.0
     for i in range(min(sums.shape[0], t.own_rows.shape[0] - q0)):
         own = t.own_rows[q0 + i] - first_row
@@ -177,7 +177,7 @@ def _begin(t: Targets, first_row: int, n: int, q0: int, sums: Any) -> None:
 
 @jit
 def count_block(p: Any, t: Targets, tally: Tally, docs: Any, first_row: int, q0: int, q1: int, work: Any) -> None:
-    """One block of documents, packed in `work`, against the queries q0:q1 at every size. `p` is a `Prepared`."""
+    """Counts the documents `docs`, packed in `work`, against the queries q0:q1 at every size. `p` is a `Prepared`."""
     n, depth, offsets = docs.shape[0], tally.top_scores.shape[2], t.offsets
     n_rows = (q1 - q0 + TILE_QUERIES - 1) // TILE_QUERIES * TILE_QUERIES
     n_words = (n + LANES - 1) // LANES
@@ -222,7 +222,7 @@ def count_block(p: Any, t: Targets, tally: Tally, docs: Any, first_row: int, q0:
             first, stop = p.buckets.offsets[q], p.buckets.offsets[q + 1]
             if n_near > FEW and stop > first and 2.0 * unit_band <= p.buckets.bands[a]:
                 of_query = (p.buckets.begins[a, first:stop], p.buckets.lows[a, q], p.buckets.rates[a, q])
-                bands = (FINE_SUM * band / np.float32(FINE_BAND), FINE_PART) if fine else (band, ZERO)
+                bands = (FINE_SUM * band / np.float32(FINE_BAND), FINE_PART) if fine else (band, ZERO)  # less for low scores
                 count_by_buckets(pairs, limits, of_query, judge, bands, row, inverse, n, work.listing)
                 if _mark_near(row, inverse, bar, near) > 0:
                     _offer_near(best, filtered, judge, scale, band, bar)
@@ -238,10 +238,10 @@ def count_block(p: Any, t: Targets, tally: Tally, docs: Any, first_row: int, q0:
 
 @jit
 def inverse_norms(docs: Any, edges: Any, scoring: int, out: Any, largest: Any, zeros: Any) -> int:
-    """out[a, j] = 1 / |docs[j]| at prefix edges[a + 1], rounded to float32 (1 for the dot product, 0 for a zero prefix).
+    """Writes to out[a, j] 1 / |docs[j]| at prefix edges[a + 1], rounded to float32 (1 for the dot product, 0 for a zero prefix).
 
-    Beyond the documents it is no number, so that what lies there is above nothing. largest[a] becomes the largest norm of the
-    block at that size, zeros[a] grows by its zero prefixes. Returns the first row that is not finite, or -1.
+    Beyond the documents out is NaN, so that no score there is above anything. largest[a] becomes the largest norm of the block
+    at that size, zeros[a] grows by its zero prefixes. Returns the first row of `docs` not finite or too large, or -1.
     """
     n, n_sizes = docs.shape[0], edges.shape[0] - 1
     bad = -1
@@ -263,16 +263,16 @@ def inverse_norms(docs: Any, edges: Any, scoring: int, out: Any, largest: Any, z
                 out[a, j] = 1.0 / norm if norm2 >= ZERO_SQUARED_NORM else 0.0
             else:
                 out[a, j] = 1.0
-        if not norm2 < LARGEST_NORM2 and bad < 0:
+        if not norm2 < LARGEST_NORM2 and bad < 0:  # NaN is not less either
             bad = j
     return bad
 
 
 @jit
 def tally_rows(p: Any, t: Targets, tally: Tally, docs: Any, first_row: int, block_docs: int, work: Any) -> Any:
-    """Add the documents `docs` (n, dim) float32, corpus rows first_row onwards, to the tally. `p` is a `Prepared`.
+    """Adds the documents `docs` (n, dim) float32, corpus rows first_row onwards, to the tally. `p` is a `Prepared`.
 
-    Returns the first corpus row that holds a value that is not finite (nothing of its block is counted), or -1.
+    Returns the first corpus row not finite or too large, of whose block only zero prefixes are counted, or -1.
     """
     block_queries, n_queries = work.lows.shape[0], t.queries.shape[0]
     for start in range(0, docs.shape[0], block_docs):

@@ -1,4 +1,4 @@
-"""How the hot loop becomes machine code, and the few vector instructions that numba does not make of a loop by itself."""
+"""Compiling with numba (`jit`, `inlined`), and the few vector instructions that numba does not make of a loop by itself."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if sys.byteorder != "little":
     raise ImportError("bits are numbered as little-endian processors do")
 
 LANES: Final = 64
-"""Documents whose comparisons make one word."""
+"""Documents whose comparisons make one word of 64 bits."""
 
 AMONG: Final = 15
 """Thresholds that a document is compared with at once; one number more, of the sixteen, serves the list of the best."""
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """numba's njit without the GIL, cached on disk where there is a place for it.
+    """Compiles a function by numba's njit, without the GIL, cached on disk where a folder can be written.
 
-    Arrays are not reference-counted in it (the counts are atomic, and cost more than a short loop), so that it must not make any.
+    Its arrays are not reference-counted (the counts are atomic, and cost more than a short loop): it must not make any.
     """
     return _compiled(function, {"forceinline": False})
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for a function that becomes part of those that call it: passing tables costs more than a few steps of work."""
+    """Compiles as `jit` does, into every caller: for short functions, to which passing the arrays costs more than the work."""
     return _compiled(function, {"forceinline": True})
 
 
@@ -47,7 +47,7 @@ def _compiled(function: Callable[..., Any], options: dict[str, Any]) -> Callable
 
 @inlined
 def to_half(x: Any) -> Any:
-    """A number of at most 65,504 as FAISS's float16 keeps it: as `codes.scalar.rounded` gives it, one number at a time."""
+    """Rounds one number of at most 65,504 to FAISS's float16, kept as float32: what `codes.scalar.rounded` does to arrays."""
     bits = np.float32(x).view(np.uint32)
     size = np.float32(np.uint32(bits & np.uint32(0x7FFFF000)).view(np.float32) * np.float32(2.0**-112)).view(np.uint32)
     code = np.uint32((size + np.uint32(0x1000)) & np.uint32(0xFFFFE000))
@@ -78,7 +78,7 @@ def _above_bits(_typing_context: Any, row: Any, inverse: Any, _start: Any, _low:
 
 
 def _lowest_bit(_typing_context: Any, _bits: Any) -> Any:
-    """The position of the lowest bit that is set; bits must not be 0."""
+    """`lowest_bit(bits)`: int64, the position of the lowest bit that is set; bits must not be 0."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
@@ -87,7 +87,7 @@ def _lowest_bit(_typing_context: Any, _bits: Any) -> Any:
 
 
 def _count_bits(_typing_context: Any, _bits: Any) -> Any:
-    """How many bits are set."""
+    """`count_bits(bits)`: int64, how many bits are set."""
 
     def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
@@ -99,7 +99,7 @@ def _count_among(
     _typing_context: Any, near: Any, _n_words: Any, row: Any, inverse: Any, thresholds: Any, _first: Any, _band: Any, _bar: Any,
     out: Any,
 ) -> Any:  # fmt: skip
-    """`count_among(near, n_words, row, inverse, thresholds, first, band, bar, out)`: the documents whose bits are set in `near`.
+    """`count_among(near, n_words, row, inverse, thresholds, first, band, bar, out)`: counts documents whose bits `near` sets.
 
     out[0, x] becomes how many of their scores row[j] * inverse[j] exceed thresholds[first + x] - band, out[1, x] plus band,
     for x < `AMONG`; out[:, AMONG] how many exceed bar. float32; all `AMONG` + 1 thresholds must be there to be read.
@@ -167,7 +167,7 @@ def _count_among(
 
 
 def _prefetch(_typing_context: Any, _address: Any) -> Any:
-    """Have the line of the cache at an address read, without waiting for it."""
+    """`prefetch(address)`: fetches the cache line at an address, without waiting for it."""
 
     def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -192,7 +192,7 @@ _CYTHON_BLAS: Final = "scipy.linalg.cython_blas"
 
 
 def _load_blas_alone() -> None:
-    """Load the one extension module that numba asks for, without the rest of scipy.linalg, which takes longer than a ranking."""
+    """Loads the one extension module that numba asks for, without the rest of scipy.linalg, which takes longer than a ranking."""
     spec = importlib.util.find_spec("scipy")
     folders = [f"{place}/linalg" for place in (spec.submodule_search_locations or ())] if spec is not None else []
     extension = importlib.machinery.PathFinder.find_spec(_CYTHON_BLAS, folders)

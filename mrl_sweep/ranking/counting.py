@@ -1,4 +1,4 @@
-"""A pass from first to last: what it takes, handed to an executor, resumed from partial counts, kept when interrupted."""
+"""Runs a counting pass: executors, checkpoints of partial counts, resuming after an interrupt, and the memory a pass needs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Work = Callable[[Iterator[Span]], None]
 
 @record(kw_only=True)
 class CountContext:
-    """What an executor is lent while it counts; it stays on this machine.
+    """The parts of a pass that an executor uses while it counts and that stay on this machine.
 
     `kernel` and `rows_each` (rows of a shard) serve threads of this process. `due` says when partial counts should be handed
     over; `on_rows` hears how many more documents are counted, from one thread at a time. `floor` (n_sizes, n_queries) float32
@@ -49,12 +49,12 @@ class CountContext:
 
 
 class Executor(Protocol):
-    """Runs a task on one or more workers, in whatever pieces it likes."""
+    """Runs a task on one or more workers, in pieces of its own choice."""
 
     def count(self, task: CountTask, context: CountContext) -> Iterator[Partial]:
-        """Partial counts as they come, each document in exactly one of them: some whenever they are due, the rest at the end.
+        """Yields partial counts, each document in exactly one of them: some whenever they are due, the rest at the end.
 
-        Where KeyboardInterrupt comes out, no worker is at work any more; what was wholly counted may be yielded before.
+        Where KeyboardInterrupt comes out, no worker counts any more; what was wholly counted may be yielded before.
         """
         ...
 
@@ -72,15 +72,15 @@ class Checkpoint(Protocol):
     """Where partial counts are kept between two runs of the same pass, and how often."""
 
     def load(self, key: str) -> Partial | None:
-        """The partial counts under this key."""
+        """Returns the partial counts under this key, or None."""
         ...
 
     def due(self) -> bool:
-        """Whether enough work has been done since the last time to be worth keeping."""
+        """Tells whether enough work has been done since the last `save` to be worth keeping."""
         ...
 
     def save(self, key: str, partial: Partial) -> None:
-        """Keep these partial counts instead of those under this key."""
+        """Keeps these partial counts instead of those under this key."""
         ...
 
 
@@ -112,9 +112,9 @@ def count_in_rounds(task: CountTask, context: CountContext, share: Callable[[Wor
 
 
 class _Round:
-    """The shards that are drawn until counts are due (`paused`), and the tallies of the workers that count them.
+    """The shards of one round, drawn until counts are due (`paused`), and the tallies of the workers that count them.
 
-    Each worker has a tally of its own, and all share one floor, so that none judges what another has already surpassed.
+    Each worker has a tally of its own, and all share one floor, so that none judges documents that another has already surpassed.
     """
 
     def __init__(self, task: CountTask, context: CountContext, shards: Iterator[Span]) -> None:
@@ -125,7 +125,7 @@ class _Round:
         self._n_counted, self._lock = 0, Lock()
 
     def draw(self) -> Iterator[Span]:
-        """The shards, in order."""
+        """Yields the shards in order, until partial counts are due."""
         for shard in self._shards:
             self._drawn.append(shard)
             yield shard
@@ -134,22 +134,22 @@ class _Round:
                 return
 
     def work(self, shards: Iterator[Span]) -> None:
-        """What each worker does."""
+        """Counts shards into a tally of its own; each worker runs this."""
         tally = self._task.empty_tally(self._context.floor)
         self._tallies.append(tally)
         count_shards(self._task, self._context.kernel, tally, shards, self._add)
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is something drawn, and all of it counted."""
+        """Whether shards were drawn, and all of them are counted."""
         return 0 < self._n_counted == n_rows_of(self._drawn)
 
     def partial(self) -> Partial:
-        """The counts of all workers."""
+        """Returns the counts of all workers, added up."""
         return Partial(join_spans(self._drawn), merge(self._tallies))
 
     def _add(self, shard: Span) -> None:
-        """A worker has counted a shard; one at a time says so."""
+        """Notes that a worker has counted a shard; one thread at a time."""
         with self._lock:
             self._n_counted += shard[1] - shard[0]
             self._context.on_rows(shard[1] - shard[0])
@@ -164,7 +164,7 @@ def count_pass(
     checkpoint: Checkpoint | None = None,
     on_event: OnEvent = ignore,
 ) -> Tally:
-    """The tally of the task's documents; what the checkpoint holds is not counted again, and an interrupt keeps what is whole."""
+    """Returns the tally of the task's documents, counting only what `checkpoint` lacks; an interrupt saves what is counted."""
     key = pass_key(task) if checkpoint else ""
     total = resumed(task, checkpoint, key)
     n_kept, n_done = total.n_rows, total.n_rows
@@ -196,13 +196,13 @@ def count_pass(
 
 
 def resumed(task: CountTask, checkpoint: Checkpoint | None, key: str) -> Partial:
-    """The counts that the checkpoint holds of this task, or nothing counted yet."""
+    """Returns the counts that the checkpoint holds of this task, or a partial with nothing counted."""
     saved = checkpoint.load(key) if checkpoint else None
     return saved if saved is not None and saved.fits(task) else Partial((), task.empty_tally())
 
 
 def pass_key(task: CountTask) -> str:
-    """A digest of all that decides the counts, save the vectors: rows, turns, queries, judgments' scores, sizes, similarity."""
+    """Returns a digest of what decides the counts, but the vectors: rows, turns, depth, queries, thresholds, sizes, scoring."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"{RULES} {task.rows} {len(task.vectors)} {task.depth} {task.targets.scoring}".encode())
     for turn in task.turns:
@@ -214,24 +214,24 @@ def pass_key(task: CountTask) -> str:
     return digest.hexdigest()
 
 
-SMALLEST_SHARD: Final = 2**20
+SMALLEST_SHARD: Final = 2**20  # bytes
 COPIES: Final = 3
-"""Of a shard at most: rows gathered or read from two files, as float32, and turned. Of a training sample: read, cut, turned."""
+"""Copies of a shard, at most: rows gathered or read from two files, as float32, turned. Of training rows: read, cut, turned."""
 
 _WORK_BYTES: Final = 8 * 2**20
-"""Of a thread: a block of scores in float32 and float64, what the kernel derives from it."""
+"""Bytes of a thread: a block of scores in float32 and float64, what the kernel derives from it."""
 
 _BLOCK_DOCS: Final = 2560
-"""At most: a thread's own copy of a block, in the order in which it is multiplied."""
+"""Documents, at most, of a thread's own copy of a block, packed in the order in which they are multiplied."""
 
 _PAIRS_AT_ONCE: Final = 4096
 
 _TURNED_BYTES: Final = 40
-"""Of a number that is turned: itself, its square in float64, its code, what that stands for, and what becomes of them."""
+"""Bytes of a number that is turned: itself, its square in float64, its code, what that stands for, and what becomes of them."""
 
 
 class Room(NamedTuple):
-    """What fits: this many threads with shards of so many bytes."""
+    """How many threads fit in memory, and how many bytes the shard of each may have."""
 
     n_threads: int
     shard_bytes: int
@@ -239,7 +239,7 @@ class Room(NamedTuple):
 
 @record(kw_only=True)
 class PassSize:
-    """How much is counted: `n_pairs` judgments of `n_queries` queries at `n_sizes` sizes, the best `depth` documents kept.
+    """The size of a pass: `n_pairs` judgments of `n_queries` queries at `n_sizes` sizes, the best `depth` documents kept.
 
     Of a grid `n_sizes` are those of its widest pass, and the ranks of all `n_kept` configurations are held; `n_trained` documents
     train codes or a rotation, and the lists of `n_rescored` codes are ordered again together (0: there are none).
@@ -256,7 +256,7 @@ class PassSize:
 
     @property
     def fixed_bytes(self) -> int:
-        """Whatever the number of threads: queries, thresholds and their tables, counts and ranks, the training sample."""
+        """Bytes that all threads share: queries, thresholds and their tables, counts and ranks, the training sample."""
         pairs, best = self.n_sizes * self.n_pairs, self.n_sizes * self.n_queries * self.depth
         plan = 16 * self.dim * min(self.n_pairs, _PAIRS_AT_ONCE) + 24 * self.dim * self.n_queries
         kept = self.n_kept * (40 * self.n_pairs + 30 * self.n_queries * self.depth)
@@ -265,17 +265,17 @@ class PassSize:
 
     @property
     def thread_bytes(self) -> int:
-        """Of each thread, without its shard: its counts, its best documents twice while they are merged, its work arrays."""
+        """Bytes of a thread, without its shard: its counts, its best documents twice while they are merged, its work arrays."""
         turned = _TURNED_BYTES * self.dim * min(self.n_trained, TURNED_AT_ONCE)
         counts = 24 * self.n_sizes * self.n_pairs + 48 * self.n_sizes * self.n_queries * self.depth
         return counts + turned + 4 * self.dim * _BLOCK_DOCS + _WORK_BYTES
 
     def needed_bytes(self, n_threads: int = 1, shard_bytes: int = SMALLEST_SHARD) -> int:
-        """Everything together."""
+        """Returns the bytes of a pass with so many threads and shards of so many bytes."""
         return self.fixed_bytes + n_threads * (self.thread_bytes + COPIES * shard_bytes)
 
     def room(self, budget_bytes: int, n_threads: int, shard_bytes: int) -> Room | None:
-        """The most threads up to n_threads, then the largest shards up to shard_bytes, within the budget; None: not even one."""
+        """Returns the most threads, then the largest shards, up to those given, that fit the budget; None: one does not."""
         smallest = min(SMALLEST_SHARD, shard_bytes)
         for threads in range(n_threads, 0, -1):
             if self.needed_bytes(threads, smallest) <= budget_bytes:

@@ -1,7 +1,7 @@
-"""The kernel of an NVIDIA GPU, by torch and Triton, which are imported when one is made, never before.
+"""The counting kernel of an NVIDIA GPU (`DeviceKernel`), by torch and Triton, which are imported when one is made.
 
 Documents are read into pinned memory by a few threads and copied by the GPU itself, a block while the one before is counted
-(`device_pass`). What they take is bounded by what is free on the device.
+(`device_pass`). Blocks and lists are sized by the memory that is free on the device.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from mrl_sweep.types import Float32Array, IntArray
 BLOCK_DOCS: Final = 131_072
 SMALLEST_BLOCK: Final = 64
 PINNED_BYTES: Final = 256 * 2**20
-"""Of a block that is copied: pinned memory is taken from everybody else."""
+"""Bytes of a block that is copied, at most: pinned memory is lost to all other programs."""
 
 BUFFERS: Final = 3
-"""Of documents: one is counted, two are copied, so that the copies never wait for what is launched."""
+"""Buffers of documents: one is counted, two are copied, so that the copies never wait for what is launched."""
 
 LISTED: Final = 2**23
 """Entries of each list for the judge, eight bytes each."""
@@ -38,7 +38,7 @@ READ_AHEAD: Final = 2
 """Blocks that are read at once into pinned memory."""
 
 SHARE_OF_MEMORY: Final = 4
-"""The blocks take at most this part of what is free, the lists another."""
+"""The blocks take at most one part in so many of the free memory, the lists another."""
 
 READERS: Final = 4
 
@@ -46,14 +46,14 @@ PIECE_ROWS: Final = 2048
 """Rows that a reader reads at once."""
 
 LEAST_CAPABILITY: Final = (8, 0)
-"""Of a device: tensor cores that multiply bfloat16."""
+"""The least compute capability: tensor cores that multiply bfloat16."""
 
 Read = Callable[[int, int], Any]
-"""Reads the documents from, to: float32, C-contiguous, as they are counted."""
+"""Reads the documents from one row to another: C-contiguous float32, as they are counted."""
 
 
 class Piece(NamedTuple):
-    """Documents on the device from corpus row `first_row`; `shard` ends with them, if any. `ready`: the copy's event."""
+    """Documents on the device from corpus row `first_row`; `shard` is the one that ends with them, `ready` the copy's event."""
 
     docs: Tensor
     first_row: int
@@ -94,7 +94,7 @@ class Feed:
             self._stream.synchronize()
 
     def pieces(self, spans: Iterable[tuple[Span, Span | None]]) -> Iterator[Piece]:
-        """The documents of the spans, in order; of each is said which shard ends with it. One is read ahead."""
+        """Yields the documents of `spans`, each with the shard that ends with it or None, in order. One is read ahead."""
         begun: list[tuple[Span, Span | None, list[Future[None]]]] = []
         for span, shard in spans:
             begun.append((span, shard, self._begin(span)))
@@ -104,17 +104,17 @@ class Feed:
             yield self._fetch(*one)
 
     def wait(self, piece: Piece) -> None:
-        """Nothing that is launched hereafter begins before the piece is on the device."""
+        """Makes programs that are launched from now on wait until the piece is on the device."""
         if piece.ready is not None:
             self._device.torch.cuda.current_stream().wait_event(piece.ready)
 
     def release(self, piece: Piece) -> None:
-        """What was launched up to now is the last that reads the piece."""
+        """Frees the piece's buffer for the next copy once the programs launched so far have read it."""
         if piece.ready is not None:
             self._free[piece.buffer] = self._device.torch.cuda.current_stream().record_event()
 
     def _begin(self, span: Span) -> list[Future[None]]:
-        """Begin to read documents into pinned memory, a few rows a reader at a time: what turns them runs on several cores."""
+        """Begins to read documents into pinned memory, a few rows a reader at a time: so the turns run on several cores."""
         if not self._staged:
             return []
         buffer = self._n_begun % BUFFERS
@@ -130,7 +130,7 @@ class Feed:
         return [self._pool.submit(read, row) for row in range(*span, PIECE_ROWS)]
 
     def _fetch(self, span: Span, shard: Span | None, reading: list[Future[None]]) -> Piece:
-        """Put documents on the device, each part of them as soon as it is read."""
+        """Puts documents on the device, each part of them as soon as it is read."""
         torch, (start, stop) = self._device.torch, span
         if self._direct:
             docs = self._read(start, stop)
@@ -152,9 +152,9 @@ class Feed:
 
 
 class DeviceKernel:
-    """`Kernel` on a CUDA device. ImportError or RuntimeError where torch, Triton or the device cannot be had.
+    """`Kernel` on a CUDA device. Raises ImportError or RuntimeError where torch, Triton or the device cannot be used.
 
-    `block_docs` and `listed` bound the memory from above; less is taken where less is free. `readers` threads read documents.
+    `block_docs` and `listed` (entries) are upper bounds: less is taken where memory is short. `readers` threads read documents.
     On `cpu` it runs in Triton's interpreter, which is for tests. Calls from several threads take turns: the device has one.
     """
 
@@ -208,9 +208,9 @@ class DeviceKernel:
     def stream(
         self, targets: Targets, tally: Tally, read: Read, shards: Iterable[Span], on_counted: Callable[[Span], None]
     ) -> int:
-        """Add the documents of each shard; `on_counted` hears of each that is wholly counted, of the last when all is added.
+        """Adds the documents of each shard; `on_counted` hears of each counted shard, of the last when the tally has them all.
 
-        Returns the first row that is not finite, or -1.
+        Returns the first row that is not finite or too large, or -1. Raises EnvironmentFault where memory is short.
         """
         with self._lock, self._current(), self.device.torch.inference_mode():
             shards = iter(shards)
@@ -241,7 +241,7 @@ class DeviceKernel:
             return -1
 
     def _open(self, targets: Targets, tally: Tally, read: Read, first: Span) -> tuple[DevicePass, Feed]:
-        """The pass and what feeds it, with room for blocks as large as the free memory allows."""
+        """Opens the pass and its feed, with blocks as large as the free memory allows."""
         probe = read(first[0], first[0] + 1)
         while True:
             try:
@@ -260,7 +260,7 @@ class DeviceKernel:
                 self.device.torch.cuda.empty_cache()
 
     def _room(self, t: DeviceTargets, dim: int) -> tuple[int, int]:
-        """How many documents a block has, and how many entries each list, by what is free on the device."""
+        """Returns the documents of a block and the entries of a list that fit the free memory of the device."""
         if self.device.interpreted:
             return self.block_docs, self.listed
         torch, device = self.device.torch, self.device.device
@@ -270,14 +270,14 @@ class DeviceKernel:
         return max(SMALLEST_BLOCK, min(self.block_docs, rows)), max(1, min(self.listed, room // 16))
 
     def _shared_memory(self) -> int:
-        """Bytes that a program may have of a multiprocessor's own memory."""
+        """Returns the bytes of shared memory that a program may use, 0 in the interpreter."""
         if self.device.interpreted:
             return 0
         properties = self.device.torch.cuda.get_device_properties(self.device.device)
         return int(getattr(properties, "shared_memory_per_block_optin", properties.shared_memory_per_block))
 
     def staging(self, shape: tuple[int, int]) -> list[Tensor]:
-        """Pinned memory to copy from, kept from pass to pass: to pin it takes longer than to fill it."""
+        """Returns pinned buffers to copy from, kept from pass to pass: to pin memory takes longer than to fill it."""
         if not self._staging or tuple(self._staging[0].shape) != shape:
             self._staging = [self.device.torch.empty(shape, pin_memory=True) for _ in range(BUFFERS)]
         return self._staging

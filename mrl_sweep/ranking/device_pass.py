@@ -1,6 +1,6 @@
-"""One pass on a GPU: its room and its counts on the device, and what is done with a block of documents.
+"""One counting pass on a GPU: its memory and its counts on the device, and the launches for a block of documents.
 
-The filter (`device_programs.count_tiles`) counts what it is sure of and lists the rest; what is listed is judged by a float64
+The filter (`device_programs.count_tiles`) counts what it is sure of and lists the rest; listed documents are judged by a float64
 inner product rounded to float32, as in the other kernels: so the integers are theirs. torch is passed in, never imported here.
 """
 
@@ -18,13 +18,13 @@ from mrl_sweep.ranking.task import Span
 from mrl_sweep.record import record
 
 SAMPLED_DOCS: Final = 1024
-"""Of a tally whose lists of the best are empty: what a sample reaches is the first bar."""
+"""Documents of the first block where lists of the best are empty: what this sample reaches is the first bar."""
 
 FIRST_DOCS: Final = 16_384
-"""Of a pass that keeps none, or goes on from full lists: the device waits for the first copy, which is short."""
+"""Documents of the first block where no list is kept or all are full: the device waits for its copy, which is short."""
 
 GROWTH: Final = 2
-"""So many times as much is seen after each of the first blocks: the bars of the best rise before much is shown to them."""
+"""Each of the first blocks makes the documents seen so many times as many: the bars rise before most documents come."""
 
 SIZES_AT_ONCE: Final = 16
 """Sizes whose sample is sorted together."""
@@ -36,12 +36,12 @@ MERGED_AT_ONCE: Final = 2**21
 """Documents that may be among the best: some 200 MB with what sorting them takes."""
 
 ALIGNED: Final = 16
-"""Entries of a list come in such numbers, so that both of its rows lie as Triton likes them."""
+"""Entries of a list are a multiple of this, so that both of its rows are aligned for Triton."""
 
 
 @record(frozen=False)
 class Block:
-    """Documents from corpus row `first_row`, the slots `start` onwards of the parts; what a launch counts them with."""
+    """Documents from corpus row `first_row`, the row `start` of `docs` a launch begins at, and its LIMIT, BAR and BAND."""
 
     docs: Tensor
     first_row: int
@@ -74,7 +74,7 @@ class DevicePass:
         """Documents launched so far, or more where no list of the best is empty any more."""
 
     def spans(self, shards: Iterable[Span]) -> Iterator[tuple[Span, Span | None]]:
-        """The shards in blocks, and with the last of each the shard. The first blocks are small, each as large as all before."""
+        """Yields the shards in blocks, the last of a shard with the shard. The first are small, each as large as all before."""
         n_seen = self.n_seen
         for shard in shards:
             start, end = shard
@@ -85,7 +85,7 @@ class DevicePass:
                 start += n
 
     def launch(self, docs: Tensor, first_row: int) -> Block:
-        """Begin to count a block; `finish` must follow before the next."""
+        """Begins to count a block; `finish` must follow before the next."""
         t, n = self.t, len(docs)
         self.status.zero_()
         self.status[2] = n
@@ -96,7 +96,7 @@ class DevicePass:
         return block
 
     def finish(self, block: Block) -> int:
-        """Judge what the block left; returns its first row that is not finite, or -1."""
+        """Judges the block's listed documents; returns its first corpus row that is not finite or too large, or -1."""
         n_near, n_top, bad, _ = self.status.tolist()
         if bad < len(block.docs):
             return block.first_row + int(bad)
@@ -104,7 +104,7 @@ class DevicePass:
         return -1
 
     def add_to(self, tally: Tally) -> None:
-        """Add what was counted, and put the best documents in the place of those before."""
+        """Adds the counts to the tally, and replaces its best documents and raises its floor."""
         tally.placed[...] += self.placed.cpu().numpy()
         tally.tied[...] += self.tied.cpu().numpy()
         tally.zeros[...] += self.zeros.cpu().numpy()
@@ -114,7 +114,7 @@ class DevicePass:
             np.maximum(tally.floor, tally.top_scores[..., -1], out=tally.floor)
 
     def _limits(self, docs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """LIMIT, BAR and BAND of `device_programs.count_tiles` for a block."""
+        """Returns LIMIT, BAR and BAND of `device_programs.count_tiles` for a block."""
         torch, t = self.device.torch, self.t
         if t.scoring:
             limit, band = self.unit_limits
@@ -132,13 +132,13 @@ class DevicePass:
         return torch.minimum(limit, bar), bar, band
 
     def _limits_for(self, largest: Tensor | float) -> tuple[Tensor, Tensor]:
-        """LIMIT without lists of the best, and BAND, where no norm exceeds `largest` (n_sizes,)."""
+        """Returns LIMIT without lists of the best, and BAND, where no norm exceeds `largest` (n_sizes,)."""
         t = self.t
         band = (t.norms * (t.bands * largest)[:, None]).float()
         return self.device.torch.where(t.silent, self.device.torch.inf, t.lowest - band), band
 
     def _sampled_bar(self, docs: Tensor) -> Tensor:
-        """(n_sizes, n_queries) a score that as many documents of the block reach as are kept, beside the query's own."""
+        """Returns (n_sizes, n_queries) a score that `depth` documents of the block reach, not counting the query's own."""
         torch, t = self.device.torch, self.t
         sample = docs[:SAMPLED_DOCS].double()
         reached = torch.full_like(self.floor, -torch.inf)
@@ -155,7 +155,7 @@ class DevicePass:
         return reached
 
     def _count(self, b: Block, n: int, *, sign: int) -> None:
-        """Launch the filter over n documents of the block from its start."""
+        """Launches the filter over n documents of the block from its start."""
         torch, t, tile, parts = self.device.torch, self.t, self.t.tile, self.parts
         own = (t.own_rows - b.first_row - b.start).clamp(-1, n).to(torch.int32)
         at = b.start * t.columns
@@ -177,7 +177,7 @@ class DevicePass:
         )
 
     def _judge(self, b: Block, n: int, n_near: int, n_top: int) -> None:
-        """Settle what is listed of n documents; where a list overflowed, take the count back and do the halves instead."""
+        """Judges and counts what is listed of n documents; where a list overflowed, takes the count back and does the halves."""
         if n_near > self.near.shape[1] or n_top > self.top.shape[1]:
             self._again(b, n)
             return
@@ -198,7 +198,7 @@ class DevicePass:
             self._keep_top(keys.long(), _packed(device.torch, judged, b.first_row + b.start + rows.long()))
 
     def _again(self, b: Block, n: int) -> None:
-        """Count n documents in halves. Later blocks are half as large: they are like this one."""
+        """Counts n documents again, in halves. Later blocks are half as large: they are like this one."""
         self._count(b, n, sign=-1)
         self.block_docs = min(self.block_docs, max(self.t.tile.docs, n // 2))
         middle = n // 2 if n <= 2 * self.t.tile.docs else n // 2 // self.t.tile.docs * self.t.tile.docs
@@ -210,7 +210,7 @@ class DevicePass:
             self._judge(half, size, n_near, n_top)
 
     def _keep_top(self, keys: Tensor, packed: Tensor) -> None:
-        """Merge judged documents, `_packed`, with the best so far of their size and query. Nothing waits for the device."""
+        """Merges judged documents, `_packed`, into the best so far of their size and query, without waiting for the device."""
         torch, n_lists, device = self.device.torch, self.t.n_sizes * self.t.n_queries, packed.device
         packed, order = packed.sort(descending=True)
         keys, by_key = keys[order].sort(stable=True)
@@ -224,13 +224,13 @@ class DevicePass:
 
 
 def _packed(torch: Any, scores: Tensor, rows: Tensor) -> Tensor:
-    """Scores float32 and rows (from -1, below 2^32 - 1) as int64 that sort as the lists of the best do: ties by row."""
-    bits = (scores + 0.0).view(torch.int32).long()
+    """Packs float32 scores and rows (-1 to `LAST_ROW`) as int64 that sort as the lists of the best do: ties by row."""
+    bits = (scores + 0.0).view(torch.int32).long()  # + 0 makes -0 the 0 that it equals
     return (torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits) << 32) + (LAST_ROW - rows)
 
 
 def _unpacked(torch: Any, packed: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores and rows of `_packed`."""
+    """Returns the scores and rows of `_packed` numbers."""
     bits = packed >> 32
     scores = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(torch.int32).view(torch.float32)
     return scores, LAST_ROW - (packed & 0xFFFFFFFF)

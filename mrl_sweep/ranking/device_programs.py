@@ -1,10 +1,10 @@
-"""The fused pass in Triton: scores stay in a chip's registers, and only what has to be judged leaves it.
+"""The GPU programs of a counting pass, in Triton: scores stay in registers, and only documents to be judged leave the chip.
 
 `split_rows` prepares documents: both parts of their numbers (`device_targets`), norms. `count_tiles` is the filter: a program
 owns a tile of queries by documents and adds up its inner products step by step on the tensor cores. Where a step ends a size, the
-tile is scaled by the documents' inverse norms and compared with one limit a query. Below it nothing is to be done, which is
-nearly always. Beyond it the documents of the tile are counted against the sorted thresholds of each query, and whatever is
-closer to one than the filter's error is appended to a list. `settle` judges that list in float64 and counts it; `judge` only
+tile is scaled by the documents' inverse norms and compared with one limit a query. Below it, where nearly all tiles lie, nothing
+is to be done. Beyond it the documents of the tile are counted against the sorted thresholds of each query, and each that
+is closer to one than the filter's error is appended to a list. `settle` judges that list in float64 and counts it; `judge` only
 scores.
 
 STEPS (n_steps + 1, 3) int32 are the `Step`s, and a last one that is not taken. Parts are stored step by step, (n_steps, slots,
@@ -18,13 +18,13 @@ import triton
 import triton.language as tl
 
 N_NEAR = tl.constexpr(0)
-"""Of STATUS (4,) int32: how many documents are listed as near a threshold."""
+"""Place in STATUS (4,) int32: how many documents are listed as near a threshold."""
 
 N_TOP = tl.constexpr(1)
-"""How many are listed as perhaps among the best."""
+"""Place in STATUS: how many are listed as perhaps among the best."""
 
 BAD_ROW = tl.constexpr(2)
-"""The first document that is not finite."""
+"""Place in STATUS: the first document that is not finite or too large; their number where there is none."""
 
 VARYING = (
     *("n_rows", "n_queries", "n_docs", "n_pairs", "n_steps", "n_halvings", "n", "capacity", "top_capacity", "sign", "first_row"),
@@ -38,7 +38,7 @@ FEW = tl.constexpr(16)
 
 @triton.jit
 def _rounded(x):
-    """float32 x rounded to the nearest that bfloat16 holds, ties to even."""
+    """Rounds float32 x to the nearest number that bfloat16 holds, ties to even."""
     bits = x.to(tl.uint32, bitcast=True)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).to(tl.float32, bitcast=True)
 
@@ -48,9 +48,9 @@ def split_rows(
     X, STEPS, HIGH, LOW, INVERSE, ZEROS, LARGEST, STATUS, n_rows, n_slots, n_steps, stride, zero_norm2, largest_norm2,
     COSINE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """HIGH, LOW = the parts of X (n_rows, stride) float32; slots behind the last row hold zeros.
+    """Splits X (n_rows, stride) float32 into its parts HIGH and LOW; slots behind the last row hold zeros.
 
-    INVERSE (n_sizes, n_slots) float32 = what scales a product: 1 over the prefix's norm for COSINE, where it is no zero vector,
+    INVERSE (n_sizes, n_slots) float32 scales a product: 1 over the prefix's norm for COSINE, where it is no zero vector,
     else 1. ZEROS (n_sizes,) counts the zero vectors. LARGEST (n_sizes,) are the largest norms, float32 as int32.
     """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -79,14 +79,14 @@ def split_rows(
                 tl.atomic_max(LARGEST + size, largest.to(tl.float32).to(tl.int32, bitcast=True), sem="relaxed")
             tl.store(INVERSE + size.to(tl.int64) * n_slots + row, inverse)
             tl.atomic_add(ZEROS + size, tl.sum((zero & real).to(tl.int32), 0), sem="relaxed")
-    bad = tl.min(tl.where(real & (norm2 < largest_norm2), n_rows, tl.where(real, row, n_rows)), 0)
+    bad = tl.min(tl.where(real & (norm2 < largest_norm2), n_rows, tl.where(real, row, n_rows)), 0)  # NaN is not less
     if bad < n_rows:
         tl.atomic_min(STATUS + BAD_ROW, bad, sem="relaxed")
 
 
 @triton.jit
 def _append(listed, key, doc, KEYS, DOCS, N, capacity):
-    """Append (key, doc) of every place of a tile that is `listed`; N counts on where `capacity` ends."""
+    """Appends (key, doc) of every place of a tile that is `listed`; N counts on where `capacity` ends."""
     ones = tl.full(listed.shape, 1, tl.int32)
     slot = tl.atomic_add(N + 0 * ones, ones, mask=listed, sem="relaxed")
     fits = listed & (slot >= 0) & (slot < capacity)
@@ -96,7 +96,7 @@ def _append(listed, key, doc, KEYS, DOCS, N, capacity):
 
 @triton.jit
 def _one_by_one(scaled, band, pair, n_own, most, doc, THRESHOLDS, PLACED, KEYS, DOCS, N_LISTED, capacity, sign):
-    """Count a tile of scores against the thresholds of each query, one after the other, until none is reached any more."""
+    """Counts a tile of scores against the thresholds of each query, one after the other, until none is reached any more."""
     p = 0
     above_last = tl.zeros(n_own.shape, tl.int32)
     threshold = tl.load(THRESHOLDS + pair, mask=n_own > 0, other=float("inf"))
@@ -104,7 +104,7 @@ def _one_by_one(scaled, band, pair, n_own, most, doc, THRESHOLDS, PLACED, KEYS, 
     while more:
         following = tl.load(THRESHOLDS + pair + p + 1, mask=p + 1 < n_own, other=float("inf"))  # is on its way meanwhile
         upper, lower = (threshold + band)[:, None], (threshold - band)[:, None]
-        both = tl.sum(tl.where(scaled > upper, 0x10001, tl.where(scaled > lower, 0x10000, 0)), 1)
+        both = tl.sum(tl.where(scaled > upper, 0x10001, tl.where(scaled > lower, 0x10000, 0)), 1)  # two counts in one
         n_above, n_near = both & 0xFFFF, (both >> 16) - (both & 0xFFFF)
         tl.atomic_add(PLACED + pair + p - 1, sign * (above_last - n_above), mask=above_last > n_above, sem="relaxed")
         state = tl.max(tl.where(n_near > 0, 1 + n_near, (both > 0).to(tl.int32)), 0)
@@ -129,7 +129,7 @@ def _one_by_one(scaled, band, pair, n_own, most, doc, THRESHOLDS, PLACED, KEYS, 
 def _bisected(
     scaled, limit, band, pair, n_own, key, doc, n_halvings, THRESHOLDS, PLACED, KEYS, DOCS, N_LISTED, capacity, sign
 ):  # fmt: skip
-    """Place each score of a tile that exceeds its limit among the thresholds of its query."""
+    """Places each score of a tile that exceeds its limit among the thresholds of its query."""
     ones = tl.full(scaled.shape, 1, tl.int32)
     wide_band = band[:, None]
     reaches = scaled > limit[:, None]
@@ -159,7 +159,7 @@ def count_tiles(
     TILE_QUERIES: tl.constexpr, TILE_DOCS: tl.constexpr, COLUMNS: tl.constexpr,
     BEST: tl.constexpr, MANY: tl.constexpr,
 ):  # fmt: skip
-    """Count the documents X above the thresholds of the queries Q at every size; list those that need a judge.
+    """Counts the documents X above the thresholds of the queries Q at every size; lists those that need a judge.
 
     LIMIT, BAR, BAND (n_sizes, n_queries) float32, in the filter's scale: what does not exceed LIMIT is passed over, what exceeds
     BAR may be among the best (where any are kept, BEST), BAND is the filter's error. INVERSE (n_sizes, x_slots). THRESHOLDS,
@@ -219,12 +219,12 @@ def count_tiles(
 
 @triton.jit
 def _half(x):
-    """float64 of float32 numbers rounded as `codes.scalar.rounded` does; a GPU may take subnormal float32 for 0."""
+    """Returns float64 of float32 numbers rounded as `codes.scalar.rounded` does; a GPU may take subnormal float32 for 0."""
     bits = x.to(tl.uint32, bitcast=True)
     size = bits & 0x7FFFF000
     normal = ((size + 0x1000) & 0xFFFFE000).to(tl.float32, bitcast=True).to(tl.float64)
-    steps = tl.floor(size.to(tl.float32, bitcast=True).to(tl.float64) * 137438953472.0 + 0.5)
-    small = tl.floor((steps + 4096.0) / 8192.0) * 5.9604644775390625e-08
+    steps = tl.floor(size.to(tl.float32, bitcast=True).to(tl.float64) * 137438953472.0 + 0.5)  # 2^37: x * 2^-112 is subnormal
+    small = tl.floor((steps + 4096.0) / 8192.0) * 5.9604644775390625e-08  # 2^-24, float16's least number
     value = tl.where(size < 0x38800000, small, normal)
     return tl.where(x < 0, -value, value)
 
@@ -234,7 +234,7 @@ def _scores(
     Q, X, query, row, dim, norm, real, q_stride, x_stride, zero_norm2,
     SCORING: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """(ROWS,) float32 scores of X[row] for Q[query] at `dim` columns, rounded from float64; `norm` is the query's there.
+    """Returns (ROWS,) float32, the scores of X[row] for Q[query] at `dim` columns, from float64; `norm` is the query's there.
 
     SCORING is 0 for the inner product, 1 for cosine, 2 for that of numbers in half precision: `pass_plan.DOT` and so on.
     A row's sum is taken in one order, whichever rows come with it: equal vectors score the same, as ties need.
@@ -273,7 +273,7 @@ def judge(
     Q, X, NORMS, DIMS, KEYS, DOCS, SCORES, n, n_queries, q_stride, x_stride, zero_norm2,
     SCORING: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """SCORES[i] float32 = the score of document DOCS[i] for KEYS[i] = size * n_queries + query."""
+    """Writes to SCORES[i] float32 the score of document DOCS[i] for KEYS[i] = size * n_queries + query."""
     i = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     real = i < n
     key = tl.load(KEYS + i, mask=real, other=0)
@@ -291,7 +291,7 @@ def settle(
     n, n_queries, n_pairs, n_halvings, q_stride, x_stride, zero_norm2,
     SCORING: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """Judge the first n documents that `count_tiles` listed as near, and count each where it belongs."""
+    """Judges the first n documents that `count_tiles` listed as near, and counts each where it belongs."""
     i = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     real = i < n
     key = tl.load(KEYS + i, mask=real, other=0)
@@ -320,7 +320,7 @@ def settle(
     ones = tl.full((ROWS,), 1, tl.int32)
     beaten = real & (low > first)
     tl.atomic_add(PLACED + low - 1, ones, mask=beaten, sem="relaxed")
-    tl.atomic_add(PLACED + low - 2, -ones, mask=beaten & one_pair & (key > begin), sem="relaxed")
+    tl.atomic_add(PLACED + low - 2, -ones, mask=beaten & one_pair & (key > begin), sem="relaxed")  # only `above` of `key` rises
     end = tl.where(one_pair, key + 1, end)
     ties = real & (low < end)
     more = tl.max(ties.to(tl.int32), 0) > 0

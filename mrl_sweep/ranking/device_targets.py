@@ -1,4 +1,4 @@
-"""What a pass needs on a GPU before it sees a document: torch and Triton, the targets, rows split into both their parts.
+"""The targets of a GPU pass: rows split into two bfloat16 parts, the filter's error, tile shapes, torch and Triton.
 
 The filter sees vectors in two halves of sixteen bits, slice by slice. The tensor cores multiply bfloat16 and add up in float32.
 A number x is split into `high`, x rounded to bfloat16 (8 bits of significand), and `low`, the rest rounded likewise; the product
@@ -6,7 +6,7 @@ of two numbers is high·high + high·low + low·high. bfloat16 has the range of 
 sixteen bits cost less than two of TF32, and are off by a thirtieth of what one of TF32 is: so few documents are left to the judge
 that no coarser filter is worth a choice.
 
-The filter's error. For prefixes of length one it is at most `band_of`, the sum of
+The filter's error. For prefixes of length one it is at most `band_of` and `Targets.bands` together, the sum of
 
 * the parts: |x - high| <= 2^-8 |x|, and what low leaves out is at most 2^-17 |x|. The product left out, low·low, is at most
   2^-16 of the product. By Cauchy-Schwarz the sizes of the products add up to at most 1: 2^-16 + 2 x 2^-17, and 2^-23 for
@@ -16,7 +16,7 @@ The filter's error. For prefixes of length one it is at most `band_of`, the sum 
   partial sums exceeds the product of its two norms; over all steps these products add up to at most 1. So this part does not
   grow with the number of columns: 4 x 2^-23 for each column of a step.
 * the sum of the steps, in float32: 2^-24 for each step.
-* what the other kernels allow for too (`Targets.bands`): the rounding of norms, of thresholds and of the scaling.
+* `Targets.bands`, which the other kernels allow for too: the rounding of norms, of thresholds and of the scaling.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from mrl_sweep.ranking.pass_plan import LARGEST_NORM2, ZERO_SQUARED_NORM, Step, 
 from mrl_sweep.record import record
 
 COLUMNS: Final = (64, 32, 16)
-"""Columns of a step, from the most: what the tensor cores take at once is sixteen."""
+"""Columns of a step to choose from: multiples of sixteen, which the tensor cores take at once."""
 
 STEP_COSTS: Final = 8
-"""Columns' worth of work that a step costs beside its columns."""
+"""A step costs the work of so many columns beside its own."""
 
 PART_BYTES: Final = 4
-"""Of a number in both parts."""
+"""Bytes of a number in both parts."""
 
 
 class Tile(NamedTuple):
@@ -49,31 +49,31 @@ class Tile(NamedTuple):
     stages: int = 3
 
     def bytes_of(self, columns: int) -> int:
-        """Shared memory that its loads take."""
+        """Returns the bytes of shared memory that the tile's loads take, with so many columns a step."""
         return self.stages * (self.queries + self.docs) * columns * PART_BYTES
 
 
 FEW_QUERIES: Final = 64
-"""Up to so many, a tile has no place for more."""
+"""Up to so many queries, a tile has room for no more of them."""
 
 TOGETHER: Final = 2
 """Programs that a multiprocessor runs at once: one multiplies while the other compares."""
 
 
 def columns_of(edges: Sequence[int]) -> int:
-    """Columns a step that make the way through these slices the cheapest: those beyond the end of a slice are zeros."""
+    """Returns the columns of a step for which these slices cost least: a slice's last step is filled up with zeros."""
     widths = [last - first for first, last in pairwise(edges)]
     return min(COLUMNS, key=lambda columns: sum(-(-width // columns) for width in widths) * (columns + STEP_COSTS))
 
 
 def band_of(steps: Sequence[Step], columns: int) -> list[float]:
-    """What the filter's arithmetic adds to its error at each size, for unit vectors."""
+    """Returns (n_sizes) what the filter's own arithmetic adds to `Targets.bands`, for unit vectors."""
     parts, sums = 2.0**-15 + 2.0**-23, 4 * columns * 2.0**-23
     return [parts + sums + (i + 1) * 2.0**-24 for i, step in enumerate(steps) if step.size >= 0]
 
 
 def tile_for(shared_memory: int, n_queries: int, columns: int) -> Tile:
-    """The tile of a device that offers a program so many bytes of shared memory: as many loads in flight as fit twice."""
+    """Returns the tile for so many bytes of shared memory a program: as many loads in flight as fit `TOGETHER` times."""
     tile = Tile() if n_queries > FEW_QUERIES else Tile(queries=FEW_QUERIES)
     while tile.stages > 1 and tile.bytes_of(columns) > shared_memory // TOGETHER:
         tile = tile._replace(stages=tile.stages - 1)
@@ -89,7 +89,7 @@ Tensor = Any
 
 @record
 class Device:
-    """Where a pass runs: torch, Triton, the programs, and the torch.device; `interpreted` in Triton's interpreter."""
+    """The device of a pass: torch, Triton, `device_programs`, and the torch.device; `interpreted` in Triton's interpreter."""
 
     torch: Any
     triton: Any
@@ -102,11 +102,11 @@ class Device:
 
     @property
     def judged(self) -> int:
-        """Documents of a program of the judge. The interpreter takes its time by program, not by number."""
+        """Documents that one program judges. The interpreter's time goes by programs, not by documents."""
         return 2048 if self.interpreted else 8
 
     def put(self, array: Any, dtype: Any = None) -> Tensor:
-        """A tensor on the device with these numbers."""
+        """Returns a tensor on the device with these numbers."""
         if self.torch.is_tensor(array):
             return array.to(self.device)
         array = np.ascontiguousarray(array, dtype)
@@ -122,7 +122,7 @@ class Device:
     def judge(
         self, queries: Tensor, docs: Tensor, norms: Tensor, dims: Tensor, keys: Tensor, rows: Tensor, scoring: int
     ) -> Tensor:
-        """(n,) float32 scores of docs[rows[i]] for keys[i] = size * n_queries + query, rounded from float64."""
+        """Returns (n,) float32, the scores of docs[rows[i]] for keys[i] = size * n_queries + query, rounded from float64."""
         scores = self.empty(len(keys), dtype="float32")
         if len(keys):
             self.programs.judge[(self.triton.cdiv(len(keys), self.judged),)](
@@ -136,7 +136,7 @@ class Device:
 
 
 class DeviceTargets:
-    """`Targets` on the device, the queries in both parts, and the way through the columns."""
+    """`Targets` on the device, the queries in both parts, and the steps through the columns."""
 
     def __init__(self, device: Device, targets: Targets, tile: Tile | None, shared_memory: int) -> None:
         self.source = targets
@@ -165,13 +165,13 @@ class DeviceTargets:
 
 
 def padded(n_rows: int, tile: Tile) -> int:
-    """Slots for rows: whole tiles of them, and one tile more for one that begins in their midst."""
+    """Returns the slots for rows: whole tiles, and one tile more for a launch that begins in their midst."""
     tallest = max(tile.queries, tile.docs)
     return (-(-n_rows // tallest) + 1) * tallest
 
 
 class SplitRows:
-    """Both parts of up to `n_rows` rows, step by step; what scales their products, and the largest norms of their prefixes."""
+    """Both parts of up to `n_rows` rows, step by step; their inverse norms, and the largest norms of their prefixes."""
 
     def __init__(self, device: Device, t: DeviceTargets, n_rows: int) -> None:
         self.slots = padded(n_rows, t.tile)
@@ -182,7 +182,7 @@ class SplitRows:
         self.largest = device.zeros(t.n_sizes)
 
     def split(self, device: Device, t: DeviceTargets, rows: Tensor, zeros: Tensor, status: Tensor) -> None:
-        """Fill in `rows`; adds up their zero prefixes in `zeros`, and puts the first that is not finite in `status`."""
+        """Splits `rows`; adds their zero prefixes to `zeros`, and puts the first row not finite or too large in `status`."""
         self.largest.zero_()
         together = max(t.tile.queries, t.tile.docs) if device.interpreted else 2048 // t.columns
         device.programs.split_rows[(padded(len(rows), t.tile) // together,)](

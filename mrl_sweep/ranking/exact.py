@@ -1,4 +1,4 @@
-"""Exact ranks of all judged documents: at every prefix from one pass over the documents, at every precision from a pass each."""
+"""Exact ranks of all judged documents: one pass ranks every float32 prefix; a code takes one for all sizes, or one for each."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from mrl_sweep.types import (
 SHARD_BYTES: Final = 16 * 2**20
 
 ROWS_TOGETHER: Final = 640
-"""Larger shards are made of so many rows and multiples: a kernel's last block is then as full as the others."""
+"""Larger shards have a multiple of so many rows, half of the compiled kernel's block: so its last block is not nearly empty."""
 
 TRAINING_ROWS: Final = 20_000
-"""So many documents train the codes: enough for ranges, means and centroids, which is all that these codes learn."""
+"""Documents that train the codes, at most: enough for ranges, means and centroids, which is all that these codes learn."""
 
 ONE_WORKER: Final = InOrder()
 
 
 @record(kw_only=True)
 class RankOptions:
-    """How a pass is run; none of it changes the result.
+    """How a pass ranks and runs: `similarity`, `depth` and `own_rows` decide the result, the others only time and memory.
 
     `depth` best documents are kept per query and size (0: none); `own_rows` (n_queries,) excludes a query's own document;
-    `checkpoint` keeps the counts of a long pass, which goes on from them after an interrupt.
+    `shard_bytes` of float32 are read at once; `checkpoint` keeps the counts of a long pass, which goes on from them.
     """
 
     similarity: Similarity = Similarity.COSINE
@@ -72,7 +72,7 @@ class Pass:
     spread: Spread
 
     def ranks(self, tally: Tally) -> Ranks:
-        """The ranks that follow from the tally of all its documents."""
+        """Returns the ranks that follow from the tally of all documents."""
         return as_ranks(self.plan, tally, self.qrels, self.configurations, len(self.task.vectors), self.spread)
 
 
@@ -85,9 +85,9 @@ def rank(
     *,
     on_event: OnEvent = ignore,
 ) -> Ranks:
-    """The ranks of all judged documents at each of `dims` (ascending), from one pass over `vectors`.
+    """Ranks all judged documents at each of `dims` (ascending) in one pass over `vectors`.
 
-    vectors (n_documents, dim), queries (n_queries, dim) float32. A candidate is made for each size, the same order. Costs about
+    vectors (n_documents, dim), queries (n_queries, dim) float32. Gives one candidate a size, in the same order. Costs about
     one matrix product at the largest size. Raises InputError where a vector holds NaN or infinity. `on_event` is called from one
     thread at a time.
     """
@@ -103,7 +103,7 @@ def rank_in(
     *,
     on_event: OnEvent = ignore,
 ) -> Ranks:
-    """The ranks of all judged documents at each configuration of `space`, from one pass; otherwise as `rank`."""
+    """Ranks all judged documents at each configuration of `space` in one pass; otherwise as `rank`."""
     one = prepare_space(space, vectors, queries, qrels, options)
     return one.ranks(count(one, options, on_event))
 
@@ -111,7 +111,7 @@ def rank_in(
 def prepare_space(
     space: RankedSpace, vectors: Vectors, queries: Float32Array, qrels: Qrels, options: RankOptions = RankOptions()
 ) -> Pass:
-    """The pass that `rank_in` counts, with the judged pairs scored."""
+    """Prepares the pass that `rank_in` counts, with the judged pairs scored. Raises InputError where a query is not finite."""
     kernel = options.kernel or open_kernel()
     refuse_unfit_queries(queries)
     queries = space.queries(queries)
@@ -142,16 +142,16 @@ def prepare_space(
 
 
 def count(one: Pass, options: RankOptions, on_event: OnEvent = ignore) -> Tally:
-    """The tally of a pass, by the executor of the options. Raises InputError where a vector holds NaN or infinity."""
+    """Counts a pass with the executor of the options. Raises InputError where a vector holds NaN or infinity."""
     rows_each = max(1, options.shard_bytes // (4 * one.task.vectors.dim))
     rows_each -= rows_each % ROWS_TOGETHER if rows_each > ROWS_TOGETHER else 0
     return count_pass(one.task, options.executor, one.kernel, rows_each, checkpoint=options.checkpoint, on_event=on_event)
 
 
 def open_kernel(device: str | None = None, *, readers: int = 0) -> Kernel:
-    """The kernel of the CUDA device that is named, else machine code, else numpy.
+    """Opens the kernel of the CUDA device that is named, else machine code, else numpy.
 
-    Only a device that is no `cpu` imports torch; where torch or Triton cannot use it, the processor does the work. `readers`:
+    Only a `cuda` device imports torch; where torch or Triton cannot use it, the processor does the work. `readers`:
     threads that read for a device, by default a few.
     """
     if device is not None and device.startswith("cuda"):
@@ -170,14 +170,14 @@ def open_kernel(device: str | None = None, *, readers: int = 0) -> Kernel:
 
 
 def refuse_unfit_queries(queries: Float32Array) -> None:
-    """InputError where a query vector is not finite."""
+    """Raises InputError where a query vector is not finite."""
     bad = np.flatnonzero(~np.isfinite(queries).all(axis=1))
     if len(bad):
         raise InputError(f"the vector of query row {bad[0]} is not finite ({len(bad)} in all)", "embed the queries again")
 
 
 def training_rows(n_documents: int) -> IntArray:
-    """The documents that train the codes, ascending: all of them, or a random sample that is the same for every run."""
+    """Returns the rows that train the codes, ascending: all, or `TRAINING_ROWS` at random, the same in every run."""
     if n_documents <= TRAINING_ROWS:
         return np.arange(n_documents)
     return np.sort(np.random.default_rng(SEED).choice(n_documents, TRAINING_ROWS, replace=False))
@@ -186,9 +186,9 @@ def training_rows(n_documents: int) -> IntArray:
 def coded_spaces(
     spaces: Sequence[RankedSpace], precisions: Sequence[str], vectors: Vectors, *, symmetric: bool = False
 ) -> Iterator[RankedSpace]:
-    """The passes for every precision but float32, trained on `training_rows`; made one by one, as each is counted.
+    """Yields the spaces of every precision but float32, trained on `training_rows`; each is made when it is wanted.
 
-    `symmetric` as `code_of` has it.
+    `symmetric` as in `code_of`.
     """
     others = [precision for precision in precisions if precision != FLOAT32]
     if not others:
@@ -200,7 +200,7 @@ def coded_spaces(
 
 
 def join(parts: Sequence[Ranks]) -> Ranks:
-    """The ranks of several passes over the same documents, queries and judgments, as one."""
+    """Joins the ranks of several passes over the same documents, queries and judgments, which keep lists of one depth."""
     tops = [part.top for part in parts if part.top is not None]
     top = TopDocuments(np.concatenate([t.rows for t in tops]), np.concatenate([t.scores for t in tops])) if tops else None
     return Ranks(
@@ -214,7 +214,7 @@ def join(parts: Sequence[Ranks]) -> Ranks:
 
 
 def zeros_of_float32(ranks: Ranks) -> Ranks:
-    """The ranks with the zero prefixes of each code counted before it was coded: a code may hide that nothing was there."""
+    """Returns the ranks with the zero prefixes of each code counted before coding: a code may hide that a prefix was zero."""
     if ranks.zero_prefixes is None:
         return ranks
     counts = dict(zip(ranks.candidates, ranks.zero_prefixes.tolist(), strict=True))

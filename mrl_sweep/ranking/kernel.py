@@ -1,4 +1,4 @@
-"""The kernel in machine code: what a pass is counted with, and what the compiled loop writes to.
+"""The counting kernel in machine code, compiled by numba: its tables for a pass, and the arrays its loop writes to.
 
 Scores come from a matrix product and only filter: whatever lies within its rounding error of a threshold is judged again by
 `prefix_score`, a float64 inner product rounded to float32. So the counts are those of the judge alone: the same integers for
@@ -21,13 +21,13 @@ from mrl_sweep.ranking.tiles import TILE_QUERIES, pack
 from mrl_sweep.types import Float32Array, FloatArray, IntArray
 
 BLOCK_DOCS: Final = 1280
-"""Enough that what is done once per query, size and block is little beside the block itself."""
+"""Documents of a block: so many that the work once per query, size and block is little beside the block itself."""
 
 BLOCK_QUERIES: Final = 48
-"""Few enough for the second-level cache to hold their sums for a block of documents."""
+"""Queries of a block: so few that the second-level cache holds their sums for a block of documents."""
 
 STEP_COLUMNS: Final = 64
-"""At once: those of a tile's documents stay in the first-level cache while all queries of the block pass by."""
+"""Columns of a step: those of a tile's documents stay in the first-level cache while all queries of the block pass by."""
 
 MANY: Final = 64
 """From so many judged pairs on, a document is placed by a table of where the thresholds of each bucket of scores begin: some
@@ -35,14 +35,14 @@ MANY: Final = 64
 
 WIDER: Final = 2
 """Where there are such tables, a block holds so many times the documents: some 40 KB of tables and thresholds are then loaded
-for 2,500 documents and not for 640."""
+for 2,560 documents and not for 1,280."""
 
 JUDGED_COLUMN: Final = 16
-"""So many times what a column of the product costs, for each column that is judged: it is read alone, from memory."""
+"""A column that is judged costs so many times what a column of the product does: it is read alone, from memory."""
 
 FINE_COLUMN: Final = 0.4
 FINE_SIZE: Final = 8
-"""What a fine product costs beside the plain one: so much of a column for each, and so many columns for each size."""
+"""A fine product costs more than the plain one: this part of a column for each column, so many columns for each size."""
 
 NORM_MARGIN: Final = 1.25
 """Under the dot product a band is as wide as the longest document of its block asks: tables are good for blocks whose documents
@@ -53,14 +53,14 @@ PADDING: Final = 16
 
 
 def largest_norms(docs: Float32Array, edges: IntArray) -> FloatArray:
-    """(n_sizes,) the largest norm among the documents at each size."""
+    """Returns (n_sizes,) float64, the largest norm among the documents at each size."""
     squares = np.stack([np.einsum("ij,ij->i", part, part) for part in np.split(docs, edges[1:-1], axis=1)]).astype(np.float64)
     norms: FloatArray = np.sqrt(np.cumsum(squares, axis=0).max(axis=1, initial=LEAST_NORM**2))
     return norms
 
 
 class Prepared(NamedTuple):
-    """What the targets of a pass are counted with.
+    """The targets of a pass as the compiled loop reads them.
 
     `queries` packed, `n_rows` of them with those that fill the last tile; `steps` (n, 3) int64: first column, how many, the size
     that ends there or -1. `limits` (n_sizes, n_pairs and more) float32: the thresholds as the filter's scores have them;
@@ -76,7 +76,7 @@ class Prepared(NamedTuple):
 
     @classmethod
     def of(cls, t: Targets, many_pairs: int, bands: FloatArray, *, fine: bool) -> Prepared:
-        """`many_pairs` and `bands` as `make_buckets` has them."""
+        """Packs queries, scales thresholds and makes the tables; `many_pairs` and `bands` as in `make_buckets`."""
         n_queries, dim = t.queries.shape
         n_rows = -(-n_queries // TILE_QUERIES) * TILE_QUERIES
         steps = np.array(steps_of(t.edges.tolist(), FINE_COLUMNS if fine else STEP_COLUMNS), np.int64)
@@ -90,10 +90,10 @@ class Prepared(NamedTuple):
 
 
 class MachineKernel:
-    """`Kernel` in machine code. RuntimeError or ImportError where it cannot be had.
+    """`Kernel` in machine code. Importing this module raises RuntimeError or ImportError where numba cannot compile.
 
     `fine`: whether products are added up in float64; None begins without, and changes where the judge turns out to cost more.
-    Half precision never is: rounding makes the band as wide as it is, not the product.
+    Half precision never is fine: rounding makes the band as wide as it is, not the product.
     """
 
     name = "numba"
@@ -142,7 +142,7 @@ class MachineKernel:
         return bad
 
     def _prepare(self, targets: Targets, docs: Float32Array, *, fine: bool = False) -> tuple[Prepared, bool]:
-        """What these targets are counted with and whether finely; made once a pass, once more where it becomes `fine`."""
+        """Returns the prepared targets and whether they are `fine`; prepares once a pass, and again where it becomes fine."""
         with self._lock:
             same_pass = self._targets is targets
             if self._prepared is None or not same_pass or (fine and not self.is_fine):
@@ -156,7 +156,7 @@ class MachineKernel:
 
 
 class _Room(NamedTuple):
-    """What the loop writes to: compiled code allocates nothing. Rows end on a whole word of `LANES` documents.
+    """The arrays that the loop writes to: compiled code allocates nothing. Rows end on a whole word of `LANES` documents.
 
     `packed` a block of documents; `scores` and, where fine, `sums` of a block; `near` a bit a score, `lows` what it must exceed;
     `inverses` and `largest` of `inverse_norms`; `counts` of `count_among`, `listing` of `count_by_buckets`, the best of

@@ -1,4 +1,4 @@
-"""What a pass counts against (`Targets`), what it has counted (`Tally`), how counts become `Ranks`; what a prefix is."""
+"""The data of a counting pass: thresholds (`Targets`), counts (`Tally`), the `Kernel` protocol, and how counts become `Ranks`."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ LARGEST_NORM2: Final = 1e30
 """A squared norm beyond this, or one that is not a number, is refused: float32 scores would overflow."""
 
 LEAST_NORM: Final = 1e-15
-"""What the largest norm of a block counts as at least, so that the band around a threshold of 0 is not empty."""
+"""The largest norm of a block is taken to be at least this, so that the band around a threshold of 0 is not empty."""
 
 PAIRS_AT_ONCE: Final = 4096
-"""Judged together; `make_plan` takes a quarter at a time, each of its threads."""
+"""Pairs that are judged together; each thread of `make_plan` takes a quarter as many at a time."""
 
 DOT, COSINE, HALF = 0, 1, 2
 """How a document is scored: by the inner product of prefixes; of renormalised ones; of renormalised ones whose numbers are then
@@ -48,10 +48,10 @@ SMALLEST_HALF: Final = 2.0**-25
 
 
 class Targets(NamedTuple):
-    """What is counted against. A query's thresholds are sorted ascending at each size.
+    """The thresholds that documents are counted against, ascending for each query at each size, and the queries.
 
     `queries` (n_queries, dim) float32; `edges` (n_sizes + 1,) slice borders from 0; `norms` (n_sizes, n_queries) float64
-    prefix norms of the queries; `scales` alike, what turns a score into the filter's: the norm, or 1 for the dot product;
+    prefix norms of the queries; `scales` alike, the factor from a score to the filter's: the norm, or 1 for the dot product;
     `offsets` (n_queries + 1,) pairs by query; `thresholds` (n_sizes, n_pairs) float32 scores of the pairs; `rows`
     (n_sizes, n_pairs) their documents; `bands` (n_sizes,) float64 error bound of a filter score for unit vectors;
     `own_rows` (n_queries,) the document that is the query itself, or -1; `scoring` is `DOT`, `COSINE` or `HALF`.
@@ -76,9 +76,9 @@ class Tally(NamedTuple):
     above the next of its query, so that a document is placed once, however many judgments it beats (`above` sums them);
     `tied` alike, documents that score the same;
     `zeros` (n_sizes,) int64 documents whose prefix is zero; `top_scores` (n_sizes, n_queries, depth) float32 and `top_rows`
-    int64: the best so far, best first, ties by row; `floor` (n_sizes, n_queries) float32: what scores below is not among the
-    best of all documents, whoever has counted those (infinite where none are kept). Workers that share one learn from each
-    other; one that does not yet know the latest only judges more.
+    int64: the best so far, best first, ties by row; `floor` (n_sizes, n_queries) float32: a document that scores below it is
+    not among the best of all documents, by whichever worker counted (infinite where none are kept). Workers may share one
+    floor; a worker that has not yet seen its latest value only judges more.
     """
 
     placed: Any
@@ -90,7 +90,7 @@ class Tally(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Columns from `first`, `width` of them; `size` ends there, or -1."""
+    """A slice of columns that is multiplied at once: `width` from `first`. `size` is the size that ends with it, or -1."""
 
     first: int
     width: int
@@ -98,7 +98,7 @@ class Step(NamedTuple):
 
 
 def steps_of(edges: Sequence[int], columns: int) -> list[Step]:
-    """The way through the columns, at most `columns` a step."""
+    """Returns the steps through all columns, at most `columns` each; each size ends with a step."""
     return [
         Step(start, min(columns, last - start), size if start + columns >= last else -1)
         for size, (first, last) in enumerate(pairwise(edges))
@@ -112,11 +112,11 @@ class Kernel(Protocol):
     name: str
 
     def pair_scores(self, targets: Targets, docs: Float32Array, doc_rows: IntArray, query_rows: IntArray) -> Float32Array:
-        """(n_sizes, n_pairs) the judge's float32 scores of docs[doc_rows[i]] for query query_rows[i], at every size."""
+        """Returns (n_sizes, n_pairs) float32, the judge's scores of docs[doc_rows[i]] for query query_rows[i] at every size."""
         ...
 
     def tally(self, targets: Targets, tally: Tally, docs: Float32Array, first_row: int) -> int:
-        """Add documents, corpus rows first_row onwards; returns the first row that is not finite, or -1."""
+        """Adds documents, corpus rows first_row onwards; returns the first row that is not finite or too large, or -1."""
         ...
 
 
@@ -132,11 +132,11 @@ class TargetOrder(NamedTuple):
 
 
 Spread = Callable[[Callable[[Iterator[Any]], None], Iterable[Any]], object]
-"""Runs the work on workers of this process, each with the pieces that it draws; returns when all are done."""
+"""Runs the work on threads of this process, each with the pieces that it draws; returns when all are done."""
 
 
 def alone(work: Callable[[Iterator[Any]], None], pieces: Iterable[Any]) -> None:
-    """`Spread` on the caller's own thread."""
+    """Runs the work on the caller's own thread: a `Spread`."""
     work(iter(pieces))
 
 
@@ -152,9 +152,9 @@ def make_plan(
     turn: Callable[[Float32Array], Float32Array] = np.asarray,
     spread: Spread = alone,
 ) -> TargetOrder:
-    """Score every judged pair that can be found at every size, and sort the thresholds of each query.
+    """Scores, at every size, every judged pair that can be found, and sorts the thresholds of each query.
 
-    `turn` makes of stored documents what is counted; `queries` are turned already. `spread` shares the work among threads.
+    `turn` turns stored documents into rows to count; `queries` are turned already. `spread` shares the work among threads.
     """
     query_of = qrels.queries
     pairs = np.flatnonzero((qrels.rows != Qrels.MISSING) & (qrels.rows != own_rows[query_of]))
@@ -197,11 +197,11 @@ def make_plan(
 
 
 def _sorted_by_query(thresholds: Float32Array, query_rows: IntArray, offsets: IntArray) -> IntArray:
-    """The stable order by query and, within each, by threshold.
+    """Returns the stable order by query and, within each, by threshold.
 
-    Query, threshold and place within the query are one whole number, which sorts several times faster than an order is found.
+    Query, threshold and place within the query make one whole number: to sort those is several times faster than `argsort`.
     """
-    bits = (thresholds + np.float32(0)).view(np.int32).astype(np.int64)
+    bits = (thresholds + np.float32(0)).view(np.int32).astype(np.int64)  # + 0 makes -0 the 0 that it equals
     keys = (query_rows << 32) + np.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
     place_bits = int(np.diff(offsets).max(initial=1)).bit_length()
     if len(offsets).bit_length() + 32 + place_bits > 63:
@@ -214,7 +214,7 @@ def _sorted_by_query(thresholds: Float32Array, query_rows: IntArray, offsets: In
 
 
 def prefix_norms(vectors: Float32Array, dims: Sequence[int]) -> FloatArray:
-    """(n_sizes, n) float64 norms of the prefixes; exactly 0 for a zero prefix."""
+    """Returns (n_sizes, n) float64, the norms of the prefixes; exactly 0 for a zero prefix."""
     edges = [0, *dims]
     slices = (vectors[:, first:last].astype(np.float64) for first, last in pairwise(edges))
     norm2 = np.stack([np.einsum("ij,ij->i", part, part) for part in slices]).cumsum(axis=0)
@@ -235,7 +235,7 @@ def empty_tally(targets: Targets, depth: int, floor: Float32Array | None = None)
 
 
 def first_floor(targets: Targets, depth: int) -> Float32Array:
-    """(n_sizes, n_queries) what is known of `Tally.floor` before a document is seen: as many judged documents score as much.
+    """Returns (n_sizes, n_queries) float32, `Tally.floor` before a document is counted: the depth-th best judged score.
 
     Minus infinity where fewer are judged than are kept; infinite where none are kept.
     """
@@ -248,7 +248,7 @@ def first_floor(targets: Targets, depth: int) -> Float32Array:
 
 
 def merge(tallies: Sequence[Tally]) -> Tally:
-    """The tally of all their documents; they must be disjoint. In any order: the same."""
+    """Adds tallies, which must be of disjoint documents; their order does not matter."""
     first = tallies[0]
     if len(tallies) == 1:
         return first
@@ -267,7 +267,7 @@ def merge(tallies: Sequence[Tally]) -> Tally:
 
 
 def _total(counts: Sequence[IntArray]) -> IntArray:
-    """The sum of the arrays, which may be large: added one to the other."""
+    """Returns the sum of the arrays, added one by one: a stack of them would be large."""
     total = counts[0] + counts[1]
     for more in counts[2:]:
         total += more
@@ -282,7 +282,7 @@ def as_ranks(
     n_documents: int,
     spread: Spread = alone,
 ) -> Ranks:
-    """The counts in the order of the judgments, `spread` among threads by size; zero queries tie with every document."""
+    """Returns the counts as ranks, in the order of the judgments, `spread` by size; zero queries tie with every document."""
     t = plan.targets
     n_sizes = len(candidates)
     above = np.full((n_sizes, len(qrels.rows)), NOT_RETRIEVED, np.int64)
@@ -303,7 +303,7 @@ def as_ranks(
 
 
 def sums_beyond(placed: IntArray, offsets: IntArray) -> IntArray:
-    """(n_pairs,) how many documents score above each pair: those placed at it and at the later pairs of its query."""
+    """Returns (n_pairs,) int64, how many documents score above each pair: those placed at it and at later pairs of its query."""
     suffix = np.zeros(len(placed) + 1, np.int64)
     suffix[:-1] = placed[::-1].cumsum()[::-1]
     return suffix[:-1] - np.repeat(suffix[offsets[1:]], np.diff(offsets))
@@ -323,7 +323,7 @@ def _top_documents(t: Targets, tally: Tally, n_documents: int) -> TopDocuments |
 
 
 def unit_prefix(rows: Float32Array, dim: int, *, similarity: Similarity = Similarity.COSINE) -> Float32Array:
-    """The first `dim` columns of (n, full) rows as new C-contiguous (n, dim) float32; unit length where similarity is cosine.
+    """Returns the first `dim` columns of (n, full) rows, new C-contiguous (n, dim) float32, of unit length for cosine.
 
     Norms are taken in float64 after the cut, since a slice of a unit vector is not of unit length. Zero prefixes become 0.
     """

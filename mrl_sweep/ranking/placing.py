@@ -1,4 +1,4 @@
-"""A document among the thresholds of a query, in machine code: judged, placed, let into the list of the best.
+"""Placing a document among the thresholds of a query, in machine code: judging, counting, the list of the best.
 
 `pairs` are a query's thresholds, rows, and the counts `placed` and `tied` of a tally; `judge` is its prefix, the block of
 documents, the prefix's norm, how it is scored (`Targets.scoring`), the block's first corpus row, and an int64 that adds up the
@@ -10,7 +10,7 @@ which pairs a document beats for certain, and two compares whether it beats the 
 the processor is wrong. A document of a bucket that more thresholds come near, or within the band of one, is listed, and placed
 by itself.
 
-numba caches a function by the file it stands in: after a change here, remove what is cached of `block` and `kernel`.
+numba caches a function by the file it stands in: after a change of code here, remove what is cached of `block`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mrl_sweep.ranking.pass_plan import HALF, ZERO_SQUARED_NORM, Targets
 from mrl_sweep.types import Float32Array
 
 STEPS: Final = 4
-"""So many thresholds are tried in turn, from the lowest, before the rest is bisected."""
+"""Thresholds that are tried in turn, from the lowest, before the rest is bisected."""
 
 ZERO: Final = np.float32(0)
 ONE: Final = np.float32(1)
@@ -34,7 +34,7 @@ INFINITE: Final = np.float32(np.inf)
 
 @jit
 def _half_score(query: Any, document: Any, query_norm: float) -> Any:
-    """The judge of half precision: the prefix is renormalised and its numbers rounded before the float64 inner product."""
+    """Judges in half precision: the prefix is renormalised and its numbers rounded before the float64 inner product."""
     dot, norm2 = 0.0, 0.0
     for i in range(document.shape[0]):
         x = np.float64(document[i])
@@ -49,7 +49,7 @@ def _half_score(query: Any, document: Any, query_norm: float) -> Any:
 
 @jit
 def prefix_score(query: Any, document: Any, query_norm: float, scoring: int) -> Any:
-    """The judge: the float32 score of one pair of prefixes, rounded from a float64 inner product.
+    """Returns the judge's float32 score of one pair of prefixes, rounded from a float64 inner product.
 
     `query_norm` is the query prefix's float64 norm. Rounding once at the end is what makes ties an equivalence, as in
     trec_eval, which holds scores as float32.
@@ -68,7 +68,7 @@ def prefix_score(query: Any, document: Any, query_norm: float, scoring: int) -> 
 
 @jit
 def score_pairs(t: Targets, docs: Any, doc_rows: Any, query_rows: Any, out: Any) -> None:
-    """out[a, i] = the judge's score of docs[doc_rows[i]] for query query_rows[i] at size a."""
+    """Writes to out[a, i] the judge's score of docs[doc_rows[i]] for query query_rows[i] at size a."""
     for i in range(doc_rows.shape[0]):
         q, document = query_rows[i], docs[doc_rows[i]]
         for a in range(t.edges.shape[0] - 1):
@@ -78,7 +78,7 @@ def score_pairs(t: Targets, docs: Any, doc_rows: Any, query_rows: Any, out: Any)
 
 @jit
 def judge_pairs(pairs: Any, judge: Any, j: int, first: int, last: int) -> int:
-    """Judge document j against the pairs first:last, whose thresholds it is too close to; returns how many pairs it beats."""
+    """Judges document j against pairs first:last, whose thresholds are too close to tell; returns how many of all it beats."""
     query, docs, norm, scoring, first_row, judged = judge
     thresholds, rows, _, tied = pairs
     judged[0] += query.shape[0]
@@ -94,7 +94,7 @@ def judge_pairs(pairs: Any, judge: Any, j: int, first: int, last: int) -> int:
 
 @inlined
 def add_above(placed: Any, p: int, count: Any) -> None:
-    """Count documents above pair p alone, whatever they are to the pairs before it."""
+    """Adds `count` to the documents above pair p, and leaves how many are above every other pair as it is."""
     placed[p] += count
     if p > 0:
         placed[p - 1] -= count
@@ -102,7 +102,7 @@ def add_above(placed: Any, p: int, count: Any) -> None:
 
 @jit
 def place(pairs: Any, limits: Any, judge: Any, band: Any, j: int, score: Any, first: int) -> int:
-    """How many pairs document j beats, whose sorted thresholds `limits` has; it must beat every pair before `first`.
+    """Returns how many pairs document j beats, by their sorted `limits`; it must beat every pair before `first`.
 
     A judged document is always too close to its own threshold, which it neither beats nor ties with.
     """
@@ -128,7 +128,7 @@ def place(pairs: Any, limits: Any, judge: Any, band: Any, j: int, score: Any, fi
 
 @jit
 def insert_top(scores: Any, rows: Any, score: Any, row: int) -> None:
-    """Insert into a list sorted by descending score, ties by ascending row, if it is good enough."""
+    """Inserts into a list sorted by descending score, ties by ascending row, if it is good enough."""
     i = scores.shape[0]
     while i > 0 and (score > scores[i - 1] or (score == scores[i - 1] and (rows[i - 1] < 0 or row < rows[i - 1]))):
         i -= 1
@@ -139,19 +139,19 @@ def insert_top(scores: Any, rows: Any, score: Any, row: int) -> None:
 
 @jit
 def offer(best: Any, judge: Any, scale: float, band: Any, j: int, bar: Any) -> Any:
-    """Let document j into the query's best; returns what a score must now exceed to matter."""
+    """Judges document j and inserts it into the query's best; returns the bar that a score must now exceed to matter."""
     query, docs, norm, scoring, first_row, _ = judge
     scores, rows, floor, q = best
     insert_top(scores, rows, prefix_score(query, docs[j, : query.shape[0]], norm, scoring), first_row + j)
-    floor[q] = max(floor[q], scores[scores.shape[0] - 1])
+    floor[q] = max(floor[q], scores[scores.shape[0] - 1])  # threads share it: where one undoes another, more is judged
     return max(bar, np.float32(floor[q] * scale) - band)
 
 
 @jit
 def first_bar(row: Any, inverse: Any, n: int, band: Any, scores: Any, rows: Any) -> Any:
-    """What a score must exceed to be among the best of this block alone: an empty list would let in all of it.
+    """Returns what a score must exceed to be among the best of this block alone: an empty list would let in all of it.
 
-    `scores` and `rows` are room for the best.
+    `scores` and `rows` (depth,) are overwritten.
     """
     depth = scores.shape[0]
     scores[:], rows[:] = -np.inf, -1
@@ -159,13 +159,13 @@ def first_bar(row: Any, inverse: Any, n: int, band: Any, scores: Any, rows: Any)
         score = row[j] * inverse[j]
         if score > scores[depth - 1]:
             insert_top(scores, rows, score, j)
-    return scores[depth - 1] - band - band
+    return scores[depth - 1] - band - band  # both this score and the one that is compared may be off
 
 
 BUCKETS_A_PAIR: Final = 8
 BUCKETS_A_PAIR_OF_LONG: Final = 4
 LONG: Final = 512
-"""With more buckets fewer documents are compared; the tables of so many pairs grow beyond the first-level cache."""
+"""With more buckets fewer documents are compared; from `LONG` pairs on the tables outgrow the first-level cache."""
 
 AT_ONCE: Final = 1024
 """Documents whose buckets are found before they are counted: few enough for the first-level cache."""
@@ -184,7 +184,7 @@ COMPARED: Final = 2
 CACHE_LINE: Final = 64
 
 MOST_PAIRS: Final = 2**15 - 1
-"""Of a query with a table: what an entry can count. Those of longer ones are counted by runs."""
+"""Pairs of a query with a table, at most: what an entry can count. Queries with more are counted by `_count_run`."""
 
 WIDTH_IN_BANDS: Final = 64.0
 """The buckets of a query reach at least so many bands: thresholds that lie closer together are told apart by the judge alone."""
@@ -208,12 +208,12 @@ class Buckets(NamedTuple):
 
     @property
     def longest(self) -> int:
-        """The most entries that a query has; 0 where none has a table."""
+        """The most entries that a query's table has; 0 where no query has one."""
         return int(np.diff(self.offsets).max(initial=0))
 
 
 def make_buckets(targets: Targets, limits: Float32Array, many_pairs: int, unit_bands: Any) -> Buckets:
-    """The tables of all queries with at least `many_pairs` (from 1) judged pairs, for bands (n_sizes,) of unit queries.
+    """Makes the tables of all queries with at least `many_pairs` (from 1) judged pairs, for bands (n_sizes,) of unit queries.
 
     `limits` (n_sizes, n_pairs or more) float32 are the thresholds as the filter's scores have them.
     """
@@ -233,7 +233,7 @@ def make_buckets(targets: Targets, limits: Float32Array, many_pairs: int, unit_b
 
 @jit
 def _bucket(score: Any, low: Any, rate: Any, last: Any) -> Any:
-    """The bucket of a score, as `count_by_buckets` finds it."""
+    """Returns the bucket of a score, by the arithmetic of `_count_certain`."""
     at = (score - low) * rate + ONE
     at = at if at > ZERO else ZERO
     return np.int64(at if at < last else last)
@@ -241,7 +241,7 @@ def _bucket(score: Any, low: Any, rate: Any, last: Any) -> Any:
 
 @jit
 def _fill(t: Targets, all_limits: Any, buckets: Buckets) -> None:
-    """Fill each table from its first entry on, along the sorted thresholds."""
+    """Fills each table from its first entry on, along the sorted thresholds."""
     offsets, lows, rates, begins, bands = buckets
     for q in range(offsets.shape[0] - 1):
         begin, n_pairs, length = t.offsets[q], t.offsets[q + 1] - t.offsets[q], offsets[q + 1] - offsets[q]
@@ -277,7 +277,7 @@ def _fill(t: Targets, all_limits: Any, buckets: Buckets) -> None:
 def _count_certain(
     scores: Any, inverses: Any, begins: Any, low: Any, rate: Any, counts: Any, ats: Any, listed: Any
 ) -> Any:  # fmt: skip
-    """Count documents by how many thresholds they beat; returns how many were `listed` instead: those of buckets near one."""
+    """Counts documents by how many thresholds they beat; returns how many are `listed` instead: those in buckets near one."""
     last = np.float32(begins.shape[0] - 1)
     for j in range(scores.shape[0]):  # becomes vector code, which look-ups cannot
         at = (scores[j] * inverses[j] - low) * rate + ONE
@@ -297,7 +297,7 @@ def _count_certain(
 def _count_listed(
     scores: Any, inverses: Any, begins: Any, lows: Any, highs: Any, counts: Any, ats: Any, listed: Any, n: Any
 ) -> Any:  # fmt: skip
-    """Count the first n listed documents by two compares; returns how many are still `listed`: those near a threshold."""
+    """Counts the first n listed documents by two compares; returns how many are still `listed`: those near a threshold."""
     n_listed = np.uint64(0)
     for i in range(n):
         j = np.uint32(listed[i])
@@ -315,7 +315,7 @@ def _count_listed(
 
 @inlined
 def _prefetch_document(judge: Any, j: int) -> None:
-    """Have document j read while another is judged: it comes from memory, and would be waited for."""
+    """Fetches document j into the cache while another is judged: its own turn would wait for memory otherwise."""
     query, docs = judge[0], judge[1]
     for offset in range(0, 4 * query.shape[0], CACHE_LINE):
         prefetch(docs.ctypes.data + j * docs.strides[0] + offset)
@@ -325,11 +325,11 @@ def _prefetch_document(judge: Any, j: int) -> None:
 def count_by_buckets(
     pairs: Any, limits: Any, buckets: Any, judge: Any, bands: Any, row: Any, inverse: Any, n: int, room: Any
 ) -> None:
-    """Count the first n documents of a block against the pairs of a query, whose thresholds `limits` has as scores have them.
+    """Counts the first n documents of a block against the pairs of a query; `limits` are their thresholds in the filter's scale.
 
-    `buckets` are its entries of a `Buckets` at one size. `bands` are how far a score may be off: whatever it is, and in parts of
-    itself. `room` is what is written to: `counts` uint32 zeros, one more than there are pairs; `lows` and `highs` float32,
-    `COMPARED` + 1 more than there are pairs; `ats` and `listed` (AT_ONCE,) int32.
+    `buckets` are the query's `begins`, `low` and `rate` at one size. `bands`: how far a score may be off, an absolute part and
+    one relative to the score. `room` is written to: `counts` (n_pairs + 1,) uint32 zeros; `lows` and `highs` float32,
+    (n_pairs + COMPARED + 1,); `ats` and `listed` (AT_ONCE,) int32.
     """
     (begins, low, rate), (counts, lows, highs, ats, listed), (band, part) = buckets, room, bands
     thresholds, rows, placed, _ = pairs

@@ -1,4 +1,4 @@
-"""The same counts with numpy alone, for machines where nothing can be compiled: slower, the same integers."""
+"""The counting kernel in numpy alone, for machines where nothing can be compiled: slower, the same integers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PortableKernel:
 
 
 def _judge(targets: Targets, a: int, query_rows: IntArray, docs: Float32Array) -> Float32Array:
-    """(n,) float32 scores of docs[i] for query query_rows[i] at size a, rounded from float64."""
+    """Returns (n,) float32, the scores of docs[i] for query query_rows[i] at size a, rounded from float64."""
     dim, norms = targets.edges[a + 1], targets.norms[a, query_rows]
     cut = rounded(unit_prefix(docs, dim)) if targets.scoring == HALF else docs[:, :dim]
     rows = cut.astype(np.float64)

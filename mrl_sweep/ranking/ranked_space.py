@@ -1,4 +1,4 @@
-"""Where a pass ranks: what documents and queries become before they are counted. Cut, renormalise, code, in this order.
+"""The space that a pass ranks in: documents and queries are rotated, cut, renormalised and coded, in this order, then counted.
 
 Rotations give other axes to cut than the model's own: orthogonal ones, so that nothing changes at full size.
 """
@@ -24,7 +24,7 @@ PCA_SAMPLE: Final = 20_000
 """Documents that PCA is fitted on."""
 
 _ROTATED_AT_ONCE: Final = 2048
-"""Rows in float64 at once."""
+"""Rows of the PCA sample in float64 at once."""
 
 RANDOM_SEEDS: Final = 3
 
@@ -46,7 +46,7 @@ class Cut:
 
 @record
 class Coded:
-    """The turn from cut rows to what a coder makes of documents, or of queries."""
+    """The turn from cut rows to what a coder makes of documents or, where `queries`, of queries."""
 
     coder: Coder
     queries: bool = False
@@ -76,29 +76,29 @@ class RankedSpace:
 
     @property
     def scoring(self) -> int:
-        """How turned documents and queries are compared: `DOT`, `COSINE` or `HALF`."""
+        """How turned documents and queries are scored: `DOT`, `COSINE` or `HALF`."""
         if self.coder is not None or self.similarity is not Similarity.COSINE:
             return DOT
         return HALF if self.half else COSINE
 
     @property
     def document_turns(self) -> tuple[Turn, ...]:
-        """What makes stored rows of documents what is counted."""
+        """The turns that stored rows of documents go through before they are counted."""
         return self.turns if self.coder is None else (*self.turns, Coded(self.coder))
 
     def documents(self, rows: Float32Array) -> Float32Array:
-        """(n, dim) stored rows of documents -> (n, columns[-1]) C-contiguous float32, as they are counted."""
+        """Returns (n, columns[-1]) C-contiguous float32, the (n, dim) stored rows of documents as they are counted."""
         return turned(rows, self.document_turns)
 
     def queries(self, rows: Float32Array) -> Float32Array:
-        """(n, dim) queries -> (n, columns[-1]) C-contiguous float32, as documents are counted for them."""
+        """Returns (n, columns[-1]) C-contiguous float32, the (n, dim) queries as documents are counted for them."""
         return turned(rows, self.turns if self.coder is None else (*self.turns, Coded(self.coder, queries=True)))
 
 
 def prefixes(
     dims: Sequence[int], similarity: Similarity, *, basis: str = Basis.PREFIX, rotation: Float32Array | None = None
 ) -> RankedSpace:
-    """Float32 at each size: one pass, in which the kernel renormalises every prefix. `rotation` (dim, dim) turns rows first."""
+    """Returns the space of float32 at all sizes; the kernel renormalises prefixes. `rotation` (dim, dim) turns rows first."""
     return RankedSpace(
         candidates=tuple(Configuration(str(basis), int(dim)) for dim in dims),
         columns=tuple(map(int, dims)),
@@ -108,9 +108,9 @@ def prefixes(
 
 
 def coded(of: RankedSpace, precision: str, code: Code, sample: Sample) -> Iterator[RankedSpace]:
-    """The passes that rank the prefixes of a float32 space at another precision: one for all sizes, or one for each.
+    """Yields the spaces that rank the prefixes of a float32 space at another precision: one for all sizes, or one for each.
 
-    Made one by one: a coder is trained when its pass is wanted.
+    They are made one by one: a coder is trained when its pass is wanted. At float32 the space itself comes back.
     """
     if precision == FLOAT32:
         yield of
@@ -126,7 +126,7 @@ def coded(of: RankedSpace, precision: str, code: Code, sample: Sample) -> Iterat
 
 
 def _cell(of: RankedSpace, candidate: Configuration, code: Code, sample: Float32Array) -> RankedSpace:
-    """One size by itself. A rotation gives only the axes that are left."""
+    """Makes the space of one size alone. A rotation keeps only the axes that are left."""
     dim = candidate.dim
     turns = [Rotation(np.ascontiguousarray(turn.matrix[:, :dim])) if isinstance(turn, Rotation) else turn for turn in of.turns]
     cut = replace(of, candidates=(candidate,), columns=(dim,), turns=(*turns, Cut(dim, of.similarity)))
@@ -136,7 +136,7 @@ def _cell(of: RankedSpace, candidate: Configuration, code: Code, sample: Float32
 
 
 def pca_rotation(sample: Float32Array) -> Float32Array:
-    """(dim, dim) orthogonal float32: the principal axes of unit-length sample rows as columns, the strongest first.
+    """Returns (dim, dim) orthogonal float32, the principal axes of unit-length sample rows as columns, the strongest first.
 
     The axes of the second moment, not of the covariance: nothing is centred, so inner products are those of the rotated
     vectors. `sample` (n, dim); fewer rows than dim leave the last axes arbitrary, yet orthogonal.
@@ -152,19 +152,19 @@ def pca_rotation(sample: Float32Array) -> Float32Array:
 
 
 def random_rotation(dim: int, generator: np.random.Generator) -> Float32Array:
-    """(dim, dim) orthogonal float32, uniform over all rotations and reflections (Haar measure, Mezzadri 2007)."""
+    """Returns (dim, dim) orthogonal float32, uniform over all rotations and reflections (Haar measure, Mezzadri 2007)."""
     q, r = np.linalg.qr(generator.standard_normal((dim, dim)))
     return _readable(q * np.sign(np.diag(r)))
 
 
 def _readable(axes: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Float32Array:
-    """As contiguous float32; each column's largest entry positive, since an axis has no sign of its own."""
+    """Makes axes contiguous float32; each column's largest entry positive, since an axis has no sign of its own."""
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
     return np.ascontiguousarray(axes * np.sign(largest), dtype=np.float32)
 
 
 def rotations(bases: Sequence[str], vectors: Vectors, generator: np.random.Generator) -> Iterator[tuple[str, Float32Array]]:
-    """Each control as (name, rotation (dim, dim)): `pca`, and `random-0`, `random-1`, … for `random`."""
+    """Yields each control as (name, rotation (dim, dim)): `pca`, and `random-0`, `random-1`, … for `random`."""
     if Basis.PCA in bases:
         rows = np.sort(generator.choice(len(vectors), min(PCA_SAMPLE, len(vectors)), replace=False))
         yield str(Basis.PCA), pca_rotation(vectors.take(rows))

@@ -1,4 +1,4 @@
-"""Rescoring: a shortlist by the codes, ordered again by full vectors or a prefix of them; exact, from the lists of the best."""
+"""Rescoring: a shortlist by codes, ordered again by full vectors or a prefix of them; exact, from the lists of the best."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STEP: Final = np.int64(2**40)
 
 @record(order=True)
 class Rescore:
-    """`factor` times as many candidates as are asked for, ordered by the first `dim` numbers of the vector; None: by all."""
+    """A rescoring: `factor` times the documents asked for, ordered again by the first `dim` numbers of a vector; None: all."""
 
     factor: int
     dim: int | None = None
@@ -43,14 +43,14 @@ class Rescore:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`4x`, `4x@768`; InputError for anything else."""
+        """Reads `4x` or `4x@768`. Raises InputError for anything else."""
         match = re.fullmatch(r"\s*(\d+)\s*[xX](?:@(\d+))?\s*", text)
         if match is None or int(match[1]) < 1 or (match[2] and int(match[2]) < 1):
             raise InputError(f"{text!r} is no rescoring", FORMS)
         return cls(int(match[1]), int(match[2]) if match[2] else None)
 
     def shortlist(self, cutoff: int) -> int:
-        """How many candidates are ordered again where the first `cutoff` documents are asked for."""
+        """Returns how many documents are ordered again where the first `cutoff` are asked for."""
         return self.factor * cutoff
 
 
@@ -65,12 +65,12 @@ def rescored(
     cutoff: int,
     at_own_size: bool = False,
 ) -> Ranks:
-    """The ranks of every coded configuration with each rescoring, behind the shortlist of `cutoff` asked documents.
+    """Returns `ranks` and those of every coded configuration with each rescoring, whose shortlists are for the first `cutoff`.
 
-    `ranks.top` must be as deep as the longest shortlist, or as the corpus. What is not on the shortlist is NOT_RETRIEVED; on it,
-    documents stand by their float32 scores. Documents that tie at the end of the shortlist are taken in the order of the corpus.
-    `at_own_size`: a rescoring that names no size orders by as many numbers as the codes were cut to, as a database does that
-    stores vectors of this size alone.
+    `ranks.top` must be as deep as the longest shortlist, or as the corpus; ValueError where there is none. Documents on the
+    shortlist stand by their float32 scores, all others are NOT_RETRIEVED. Documents that tie at the end of the shortlist are
+    taken in the order of the corpus. `at_own_size`: a rescoring that names no size orders by as many numbers as the codes were
+    cut to, as a database does that stores vectors of this size alone.
     """
     if ranks.top is None:
         raise ValueError("rescoring needs the lists of the best documents")
@@ -99,7 +99,7 @@ def rescored(
 def _by_size(
     rescores: Sequence[Rescore], coded: list[int], candidates: Sequence[Configuration], *, at_own_size: bool
 ) -> Iterator[tuple[Rescore, list[int]]]:
-    """Each rescoring with the candidates that it orders again, one size of its vectors at a time."""
+    """Yields each rescoring with the positions of its coded candidates, one size of its vectors at a time."""
     for rescore in rescores:
         if rescore.dim is not None or not at_own_size:
             yield rescore, coded
@@ -109,7 +109,7 @@ def _by_size(
 
 
 def _scores_of(lists: IntArray, dim: int, vectors: Vectors, queries: Float32Array, options: RankOptions) -> Float32Array:
-    """The judge's float32 score of every listed document at `dim`, each pair of query and document judged once; -inf for -1."""
+    """Returns the judge's float32 score of every listed document at `dim`, -inf for row -1; each pair is judged once."""
     space = prefixes([dim], options.similarity)
     n_queries = lists.shape[1]
     nothing = Qrels(np.zeros(n_queries + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
@@ -127,7 +127,7 @@ def _scores_of(lists: IntArray, dim: int, vectors: Vectors, queries: Float32Arra
 
 
 def _ranks_within(rows: IntArray, scores: Float32Array, qrels: Qrels) -> tuple[IntArray, IntArray]:
-    """(above, tied) of every judgment among the listed documents of its query, (n_queries, length) best first."""
+    """Returns (above, tied) of every judgment among its query's listed documents, `rows` (n_queries, length) best first."""
     length = rows.shape[1]
     place = np.broadcast_to(np.arange(length), rows.shape)
     new = np.diff(scores, axis=1, prepend=np.float32(np.nan)) != 0
@@ -146,18 +146,18 @@ def _ranks_within(rows: IntArray, scores: Float32Array, qrels: Qrels) -> tuple[I
 
 
 def _at_depth(top: TopDocuments, depth: int) -> TopDocuments:
-    """The lists at this depth, padded with nothing."""
+    """Cuts or pads the lists to this depth; the padding is row -1, score -inf."""
     missing = [(0, 0), (0, 0), (0, max(0, depth - top.depth))]
     rows = np.pad(top.rows, missing, constant_values=-1)[:, :, :depth]
     return TopDocuments(rows, np.pad(top.scores, missing, constant_values=-np.inf)[:, :, :depth])
 
 
 def shortlist_length(rescore: str, cutoff: int) -> int:
-    """How many candidates a configuration's `rescore` orders again: `4x` of `cutoff`, or the 200 of a funnel's `200@768`."""
+    """Returns how many documents a `rescore` orders again: `4x` of `cutoff`, or the 200 of a funnel's `200@768`."""
     length, _, _ = rescore.partition("@")
     return int(length) if length.isdecimal() else Rescore.parse(rescore).shortlist(cutoff)
 
 
 def shortlist_depth(rescores: Sequence[Rescore], cutoff: int) -> int:
-    """How deep the lists of the best must be for all of these; 0 for none."""
+    """Returns how deep the lists of the best must be for all these rescorings; 0 for none."""
     return max((rescore.shortlist(cutoff) for rescore in rescores), default=0)

@@ -1,4 +1,4 @@
-"""The unit of work as a value: which rows of which vectors are counted against what (`CountTask`), and what comes of it."""
+"""Counting tasks, the unit of work of an executor (`CountTask`), their partial results (`Partial`), and spans of rows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TURNED_AT_ONCE: Final = 256
 """Rows: what lies between two turns stays in the cache."""
 
 AXIS_BITS: Final = 24
-"""A number of an axis is a whole number of 2^-24: as float32 keeps the largest of them."""
+"""The numbers of an axis are rounded to multiples of 2^-24, which is how finely float32 keeps the largest of them."""
 
 Span = tuple[int, int]
-"""Document rows from, to."""
+"""Document rows from, to: the last is not among them."""
 
 
 class Turn(Protocol):
@@ -51,7 +51,7 @@ class Rotation:
         object.__setattr__(self, "_whole", np.rint(self.matrix.astype(np.float64) * 2.0**AXIS_BITS))
 
     def __call__(self, rows: Float32Array) -> Float32Array:
-        """(n, columns): the same numbers for a row whatever rows it comes with, on any machine, so that blocks do not matter.
+        """Returns (n, columns) float32: a row gives the same numbers whatever rows it comes with, in any block, on any machine.
 
         BLAS adds up in another order for the last rows and columns of a block than for the first. So rows and axes are rounded
         to whole numbers of which every sum of products stays below 2^53: float64 adds them up exactly, in whatever order.
@@ -68,7 +68,7 @@ class Rotation:
 
 
 def turned(rows: Float32Array, turns: Sequence[Turn]) -> Float32Array:
-    """The rows after every turn, in order: some at a time, so that all turns together take little memory beside the result."""
+    """Returns the rows after every turn, in order; a few rows at a time, so that the steps between take little memory."""
     if not turns:
         return rows
     starts = range(0, max(len(rows), 1), TURNED_AT_ONCE)
@@ -94,9 +94,9 @@ class StreamKernel(Protocol):
         shards: Iterable[Span],
         on_counted: Callable[[Span], None],
     ) -> int:
-        """Add the documents of each shard; `on_counted` hears of a shard when the tally has it.
+        """Adds the documents of each shard; `on_counted` hears of each counted shard, of the last when the tally has them all.
 
-        Returns the first row that is not finite, or -1.
+        Returns the first row that is not finite or too large, or -1.
         """
         ...
 
@@ -105,7 +105,7 @@ class StreamKernel(Protocol):
 class CountTask:
     """Counts the documents `rows` of `vectors`, turned by `turns` in order, against `targets`; keeps `depth` best a query.
 
-    A value: it holds no lock, no listener and nothing of who runs it. Run anywhere and any number of times it gives the same
+    A value: it holds no lock, no listener and no executor. Run anywhere and any number of times it gives the same
     `Tally`, and the tallies of tasks over disjoint rows add up to the tally of them all.
     """
 
@@ -117,19 +117,19 @@ class CountTask:
 
     @property
     def n_rows(self) -> int:
-        """How many documents it counts."""
+        """How many documents the task counts."""
         return n_rows_of(self.rows)
 
     def of(self, rows: Iterable[Span]) -> Self:
-        """The same task over other rows."""
+        """Returns the same task over other rows."""
         return replace(self, rows=tuple(rows))
 
     def read(self, start: int, stop: int) -> Float32Array:
-        """(stop - start, dim) the documents as they are scored, cut and renormalised by the kernel."""
+        """Returns (stop - start, columns) float32, the documents after the turns; the kernel cuts and renormalises prefixes."""
         return turned(self.vectors.read(start, stop), self.turns)
 
     def empty_tally(self, floor: Float32Array | None = None) -> Tally:
-        """A tally with nothing counted; `floor` is shared with others that were given it."""
+        """Returns a tally with nothing counted; tallies that are given the same `floor` share it."""
         return empty_tally(self.targets, self.depth, floor)
 
 
@@ -141,25 +141,25 @@ class Partial(NamedTuple):
 
     @property
     def n_rows(self) -> int:
-        """How many documents are counted in it."""
+        """How many documents the tally has counted."""
         return n_rows_of(self.rows)
 
     def fits(self, task: CountTask) -> bool:
-        """Whether it may be of this task: what a file holds may have been counted of another one, or be edited."""
+        """Tells whether rows and shapes are those of this task: a file may hold counts of another one, or be edited."""
         pairs = zip(self.tally, task.empty_tally(), strict=True)
         return not rows_left(self.rows, task.rows) and all(a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
 
     def plus(self, other: Partial) -> Partial:
-        """Both together; ValueError where a document would be counted twice."""
+        """Adds two partial tallies. Raises ValueError where a document would be counted twice."""
         return Partial(join_spans((*self.rows, *other.rows)), merge([self.tally, other.tally]))
 
 
 def count_shards(
     task: CountTask, kernel: Kernel, tally: Tally, shards: Iterable[Span], on_counted: Callable[[Span], None]
 ) -> None:
-    """Add the documents of each shard to the tally; `on_counted` hears of each shard that is wholly counted.
+    """Adds the documents of each shard to the tally; `on_counted` hears of each shard that is wholly counted.
 
-    Raises InputError where a vector holds NaN or infinity.
+    Raises InputError where a vector holds NaN or infinity, or is too large for float32.
     """
     if isinstance(kernel, StreamKernel):
         refuse_bad_row(kernel.stream(task.targets, tally, task.read, shards, on_counted))
@@ -170,20 +170,20 @@ def count_shards(
 
 
 def refuse_bad_row(row: int) -> None:
-    """InputError where a kernel names a document's row that is not finite; -1 is none."""
+    """Raises InputError where a kernel names a document's row that is not finite or too large; -1 is none."""
     if row >= 0:
         raise InputError(f"the vector of document row {row} is not finite, or too large for float32", "embed this document again")
 
 
 def cut_spans(rows: Iterable[Span], rows_each: int) -> Iterator[Span]:
-    """The same rows in order, in spans of at most `rows_each`."""
+    """Yields the same rows in order, in spans of at most `rows_each`."""
     for start, stop in rows:
         for begin in range(start, stop, rows_each):
             yield begin, min(begin + rows_each, stop)
 
 
 def join_spans(rows: Iterable[Span]) -> tuple[Span, ...]:
-    """The same rows as few ascending spans. Raises ValueError where two overlap."""
+    """Returns the same rows as few ascending spans. Raises ValueError where two overlap."""
     joined: list[Span] = []
     for start, stop in sorted(span for span in rows if span[0] < span[1]):
         if joined and start < joined[-1][1]:
@@ -196,7 +196,7 @@ def join_spans(rows: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def rows_left(rows: Sequence[Span], counted: Sequence[Span]) -> tuple[Span, ...]:
-    """The spans of `rows` that are not in `counted`; both disjoint and ascending."""
+    """Returns the spans of `rows` that are not in `counted`; both must be disjoint and ascending."""
     left: list[Span] = []
     for start, stop in rows:
         for begin, end in counted:
@@ -208,5 +208,5 @@ def rows_left(rows: Sequence[Span], counted: Sequence[Span]) -> tuple[Span, ...]
 
 
 def n_rows_of(rows: Iterable[Span]) -> int:
-    """How many rows the spans hold."""
+    """Returns how many rows the spans hold."""
     return sum(stop - start for start, stop in rows)

@@ -1,8 +1,8 @@
-"""The product of documents and queries at every size, as machine code that knows what becomes of it.
+"""The matrix product of documents and queries at every size, in machine code, compared with limits while in registers.
 
 BLAS would be asked for a product of eight columns 96 times over: it packs both sides anew, and its sums are read once more to be
 filtered. Here both sides are packed once (`pack`), and a tile of `TILE_QUERIES` by `TILE_DOCS` sums stays in registers through
-the columns of a step; as it leaves them it is compared with what matters to each query, and the answer is a bit a document.
+the columns of a step; as it leaves them each sum is compared with its query's limit, and the answer is a bit a document.
 
 In float32 the sums of a tile go on from those of the step before. In `sums`, float64, they are added up step by step, each step
 from zero: so the error of a score is that of one step, a few columns, and costs a third more than the plain product.
@@ -22,19 +22,19 @@ from mrl_sweep.ranking.compiled import jit
 _FEATURES: Final = binding.get_host_cpu_features()
 
 WIDTH: Final = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx2") else 4
-"""Float32 numbers of a register."""
+"""Float32 numbers that a vector register holds."""
 
 TILE_DOCS: Final = 2 * WIDTH
 
 TILE_QUERIES: Final = 12 if _FEATURES.get("avx512f") or _FEATURES.get("neon") else 6
-"""Each takes two registers of sums, and three more are needed: fewer than the processor has."""
+"""Each takes two registers of sums, and three more are needed: 27 of 32 registers, or 15 of 16."""
 
 ROUNDINGS: Final = 1 if any(_FEATURES.get(name) for name in ("avx512f", "fma", "neon")) else 2
-"""Of a column: one where a product is added without being rounded before."""
+"""Roundings a column adds to a sum: one where the processor fuses product and sum, else two."""
 
 
 def _tile(*, filtered: bool, wide: bool) -> Any:
-    """The intrinsic that adds the columns of a step to one tile; it takes a tuple of ten addresses and numbers, all int64.
+    """Makes the intrinsic that adds the columns of a step to one tile; it takes a tuple of ten addresses and numbers, all int64.
 
     `scores` and `stride`: the first sum, and bytes from one query to the next; `sums` alike where `wide`, strides twice as long.
     `docs` and `queries` packed, `width` columns. Where `filtered`, each score times `inverse` (TILE_DOCS,) is compared with
@@ -42,7 +42,7 @@ def _tile(*, filtered: bool, wide: bool) -> Any:
     """
     single, double, whole = ir.FloatType(), ir.DoubleType(), ir.IntType(64)
     vector, wide_vector = ir.VectorType(single, WIDTH), ir.VectorType(double, WIDTH)
-    bits, lanes, flags = ir.IntType(TILE_DOCS), range(TILE_DOCS // WIDTH), ("contract",)
+    bits, lanes, flags = ir.IntType(TILE_DOCS), range(TILE_DOCS // WIDTH), ("contract",)  # product and sum may become one FMA
 
     def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         scores, stride, sums, docs, queries, width, inverse, lows, near, near_stride = (
@@ -120,9 +120,9 @@ _add_wide_and_filter: Any = _tile(filtered=True, wide=True)
 
 @jit
 def pack(rows: Any, steps: Any, height: int, length: int, out: Any) -> None:
-    """Write rows (n, dim) to `out`, flat, step by step: groups of `height` rows, of each column by column.
+    """Writes rows (n, dim) to the flat `out`, step by step: in groups of `height` rows, and each group column by column.
 
-    Zeros for those that are missing up to `length`, a multiple of `height`.
+    Rows that are missing up to `length`, a multiple of `height`, become zeros.
     """
     n = rows.shape[0]
     for s in range(steps.shape[0]):
@@ -137,7 +137,7 @@ def pack(rows: Any, steps: Any, height: int, length: int, out: Any) -> None:
 
 @jit
 def add_step(queries: Any, docs: Any, step: Any, n_docs: int, q0: int, n_queries: int, out: Any, tests: Any) -> None:
-    """Add the columns of a step to the scores of n_queries queries from q0 on, both multiples of `TILE_QUERIES`.
+    """Adds the columns of a step to the scores of n_queries queries from q0 on, both multiples of `TILE_QUERIES`.
 
     `queries` and `docs` are packed; `step` its first column, how many, and the size that ends with it, or -1. `n_docs` and
     `n_rows`, of all packed queries, are whole tiles. `out`: scores, and sums in float64 or nothing, rows of the queries from q0;

@@ -1,1 +1,1 @@
-"""The report: one document, what it says, the files of a run, and one renderer a format."""
+"""The report of a run: its document (report.json), what it says, the run folder, comparisons and plans, a renderer a format."""

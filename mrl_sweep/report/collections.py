@@ -1,4 +1,4 @@
-"""Several collections: their verdicts, what `check` says of them before any run, and what `embed` stored of them."""
+"""Articles on collections: the joint verdict of several, what `check` finds before any run, and what `embed` stored."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ class Several:
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
-        """The document as plain JSON values."""
+        """Returns the document as plain JSON values."""
         reports = [report.to_dict() for report in self.collections]
         return {**document(replace(self, collections=())), "collections": reports}
 
 
 def together(reports: Mapping[str, Report]) -> Several:
-    """What the reports, by collection name, say together: all are of one model, one ladder of sizes and one rule.
+    """Combines reports, by collection name, into one verdict: they are of one model and one rule; only sizes in all are compared.
 
     A size is acceptable together where it is in each collection. As every collection's test is at full alpha and the walk
     stops at the first size that fails anywhere, the chance of a size that is falsely called acceptable in all stays at alpha:
@@ -118,7 +118,7 @@ def together(reports: Mapping[str, Report]) -> Several:
 
 
 def _macro_rows(by_dim: Mapping[int, Mapping[str, CandidateRow]], measure: str) -> tuple[MacroRow, ...]:
-    """From full size down; below the first size that is not acceptable in every collection nothing is tested."""
+    """Makes the rows from full size down; below the first size that is not acceptable in every collection nothing is tested."""
     rows: list[MacroRow] = []
     full: Mapping[str, float] = {}
     for dim, cells in by_dim.items():
@@ -142,7 +142,7 @@ def _macro_rows(by_dim: Mapping[int, Mapping[str, CandidateRow]], measure: str) 
 
 
 def _means(cells: Sequence[CandidateRow]) -> dict[str, float]:
-    """The average of each measure that all of them have; collections count alike, whatever their number of queries."""
+    """Averages each measure that all cells have; collections count alike, whatever their number of queries."""
     names = [name for name in cells[0].measures if all(name in cell.measures for cell in cells)]
     return {name: sum(cell.measures[name].mean for cell in cells) / len(cells) for name in names}
 
@@ -172,7 +172,7 @@ def _collection_row(name: str, report: Report) -> CollectionRow:
 
 
 def _sentence(verdict: JointVerdict, rows: Sequence[MacroRow], by_dim: Mapping[int, Mapping[str, CandidateRow]]) -> str:
-    """What to ship for all of them, how sure that is, and what stops the next smaller size."""
+    """Says what to ship for all collections, how sure that is, and what stops the next smaller size."""
     everywhere = words.all_of(len(verdict.by_collection), "collections")
     stop = next((row for row in rows if row.dim < verdict.dimension), None)
     why = "" if stop is None else _why(stop.dim, by_dim[stop.dim])
@@ -201,7 +201,7 @@ def _each(verdict: JointVerdict, cells: Mapping[str, CandidateRow]) -> str:
 
 
 def _why(dim: int, cells: Mapping[str, CandidateRow]) -> str:
-    """What keeps a size from being acceptable everywhere: `128 is too low in a, and not proven in b.`"""
+    """Says what keeps a size from being acceptable everywhere: `128 is too low in a, and not proven in b.`"""
     failed = [name for name, cell in cells.items() if cell.verdict == Outcome.FAIL]
     open_in = [name for name, cell in cells.items() if cell.verdict not in (Outcome.FAIL, Outcome.PASS)]
     reasons = [f"too low in {words.first_offenders(failed)}"] if failed else []
@@ -281,7 +281,7 @@ def _words(row: MacroRow, dimension: int) -> str:
 
 
 def check_article(descriptions: Sequence[Description]) -> Article:
-    """Shows what is in each collection: a table of figures, and a sentence."""
+    """Shows what is in each collection: a table of figures, and a sentence; of several first an overview."""
     overview = [_overview(descriptions)] if len(descriptions) > 1 else []
     named = [(one.name, one) for one in descriptions]
     return Article(
@@ -322,9 +322,9 @@ def _figures(one: Description, title: str) -> Section:
 
 @record(kw_only=True)
 class EmbeddedCollection:
-    """What `embed` did for a collection, or would do: its document, and a sentence.
+    """What `embed` did for a collection, or would do: its `facts` as JSON prints them, and a sentence.
 
-    Of a dry run `to_embed` gives, by role, the facts of its texts: how many there are, are stored and would be embedded.
+    Of a dry run `to_embed` gives for each role of texts how many there are, are stored and would be embedded.
     """
 
     name: str

@@ -86,11 +86,11 @@ class SideBySide:
 
     @property
     def labels(self) -> list[str]:
-        """What each run is called in the tables: A, B, C."""
+        """The short name of each run in the tables: A to Z, then R27 and on."""
         return [chr(ord("A") + i) if i < 26 else f"R{i + 1}" for i in range(len(self.runs))]
 
     def to_dict(self) -> dict[str, Any]:
-        """The document as plain JSON values."""
+        """Returns the document as plain JSON values."""
         return document(self)
 
 
@@ -189,7 +189,7 @@ def _difference_words(cell: Cell) -> str:
 
 
 def paired_words(paired: Comparison | None) -> str:
-    """`+0.0412 better`: the mean paired difference, and what is proven."""
+    """Writes the mean paired difference and what is proven: `+0.0412 better`; `-` where nothing was compared."""
     if paired is None:
         return words.DASH
     return f"{words.difference(paired.difference)} {_STANDINGS[paired.better].cell}"
@@ -238,19 +238,19 @@ class HistoryRow:
 
 @record(kw_only=True)
 class History:
-    """Runs by the collection and model that they share, the oldest of each first; `unreadable` counts the others."""
+    """Runs by the collection and model that they share, the oldest of each first; `unreadable` counts those not read."""
 
     runs: tuple[HistoryRow, ...]
     unreadable: int = 0
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
-        """The document as plain JSON values."""
+        """Returns the document as plain JSON values."""
         return document(self)
 
 
 def history_of(reports: Iterable[Report], *, unreadable: int = 0) -> History:
-    """Puts the runs in order of time and says of each what changed since the one before it."""
+    """Sorts the runs by collection, model and time, and says what changed since the run before it of the same two."""
     pairs = sorted(((_row(report), report) for report in reports), key=lambda pair: _order(pair[0]))
     rows = [row for row, _ in pairs]
     for i, ((before, earlier), (row, report)) in enumerate(pairwise(pairs), start=1):
@@ -260,7 +260,7 @@ def history_of(reports: Iterable[Report], *, unreadable: int = 0) -> History:
 
 
 def history_article(history: History) -> Article:
-    """Shows a table and a trend for each collection and model, a line a run; then how the answer changed."""
+    """Shows for each collection and model a table, a line a run, a trend of several runs, and how the answer changed."""
     groups = [list(same) for _, same in groupby(history.runs, key=_subject)]
     sections = [_history_table(rows) for rows in groups]
     if history.unreadable:
@@ -319,7 +319,7 @@ def _changed(row: HistoryRow, before: HistoryRow) -> str:
 
 
 def _against(report: Report, before: Report) -> Comparison | None:
-    """What this run ships against what the run before it did; None where they were not judged alike, or left no scores."""
+    """Compares what this run ships with what the run before it did; None where they were not judged alike, or left no scores."""
     first, second = _judged_by(before), _judged_by(report)
     if first is None or first != second:
         return None
@@ -334,7 +334,7 @@ def _against(report: Report, before: Report) -> Comparison | None:
 
 
 def _judged_by(report: Report) -> tuple[Any, ...] | None:
-    """What two runs must share; None where that is not known, or where queries come in clusters."""
+    """Returns what two runs must share to be compared; None where that is not known, or where queries come in clusters."""
     digest = report.of_run("collection").get("judgments_digest")
     if digest is None or report.verdict.clusters is not None:
         return None
@@ -370,7 +370,7 @@ def _history_table(rows: Sequence[HistoryRow]) -> Section:
 
 
 def _trend(rows: Sequence[HistoryRow]) -> Chart:
-    """What the chosen size keeps at least, run by run; full size, which keeps all, where nothing smaller was proven."""
+    """Charts what the chosen size keeps at least, run by run; 100% where the run gives no limit, as for full size."""
     shares = [row.at_least if row.at_least is not None else 1.0 for row in rows]
     last = rows[-1]
     return Chart(

@@ -36,10 +36,10 @@ T = TypeVar("T")
 
 SCHEMA_VERSION: Final = 2
 READABLE: Final = (1, SCHEMA_VERSION)
-"""A report of schema 1 has no precision and no rescoring, and judged the exact prefixes alone."""
+"""The schema versions that can be read: 1 has no precision and no rescoring, and judged the exact prefixes alone."""
 
 NO_FAULT: Final = frozenset({"queries_without_judgments"})
-"""What is left out by right, of `Report.excluded`: a folder's queries are those of all its splits, and one split is judged."""
+"""Kinds of `Report.excluded` that are no fault of the data: a folder holds the queries of all splits, and one split is judged."""
 
 _NOT_A_REPORT = "name a run folder of mrl-sweep, or the report.json in it"
 _OTHER_VERSION = "run it again with this version, or read it with the version of mrl-sweep that wrote it"
@@ -57,8 +57,8 @@ class QueryScores:
 class Report:
     """The whole result of a run.
 
-    `folder` is where it lies, None for one that was never written; `scores` are the per-query values while they are in
-    memory. Neither is part of the document. `warnings` are all, also those of a code in `accepted`, which are only counted.
+    `folder` is where the report lies, None for one that was never written; `scores` are the per-query values while they are
+    in memory. Neither is part of the document. `warnings` are all, also those of a code in `accepted`, which are only counted.
     """
 
     status: str
@@ -80,79 +80,79 @@ class Report:
     scores: QueryScores | None = field(default=None, compare=False, repr=False, metadata=NOT_IN_DOCUMENT)
 
     def __repr__(self) -> str:
-        """Five lines at most: the sentence, the size of what was measured, and where the rest is."""
+        """Returns three lines at most: the status with counts, the verdict's sentence, and the folder."""
         queries = plural(self.verdict.queries, "query", "queries")
         facts = f"{plural(len(self.candidates), 'configuration')}, {queries}, {plural(len(self.open_warnings), 'warning')}"
         where = f"\n  {self.folder}" if self.folder is not None else ""
         return f"<Report: {self.status}; {facts}\n  {self.verdict.sentence}{where}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the core of the page."""
+        """Returns the HTML that a notebook shows: the answer and the table of sizes."""
         from mrl_sweep.report.render.html import core
 
         return core(self)
 
     def plot(self) -> Chart:
-        """The share kept by dimensions as a chart: a notebook shows it, `save` writes it as an SVG file."""
+        """Charts the share kept by dimensions: a notebook shows the chart, its `save` writes it as an SVG file."""
         from mrl_sweep.report.render.chart import chart_of
 
         return chart_of(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The document as plain JSON values; a number that is not finite is None, `schema_version` comes first."""
+        """Returns the document as plain JSON values; a number that is not finite is None, `schema_version` comes first."""
         return document(self)
 
     def to_json(self) -> str:
-        """The document as strict JSON in ASCII, the same text for the same report; ends without a newline."""
+        """Writes the document as strict JSON in ASCII, the same text for the same report; ends without a newline."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=True, allow_nan=False)
 
     @classmethod
     def from_dict(cls, data: object, *, source: str = "report") -> Report:
-        """The report that `to_dict` wrote; `source` names it in messages.
+        """Reads the report that `to_dict` wrote; `source` names it in messages.
 
-        Raises InputError for anything else, also for a document of another schema. Keys that this version does not know
+        Raises InputError for anything else, also for a schema outside of `READABLE`. Keys that this version does not know
         are passed over, as a schema may be added to.
         """
         return decode(cls, data, source=source)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str = "report") -> Report:
-        """The report that `to_json` wrote. Raises InputError as `from_dict` does, and for text that is not JSON."""
+        """Reads the report that `to_json` wrote. Raises InputError as `from_dict` does, and for text that is not JSON."""
         return cls.from_dict(load_json(text, source=source), source=source)
 
     def to_frame(self) -> pd.DataFrame:
-        """Every query's value, long-form: basis, dim, index, measure, query_id, value.
+        """Returns every counted query's value, long-form: basis, dim, index, precision, rescore, measure, query_id, value.
 
-        From the scores in memory, else from scores.parquet beside the report. Raises InputError where there is neither.
+        It reads the scores in memory, else scores.parquet beside the report. Raises InputError where there is neither.
         """
         from mrl_sweep.report.exports import frame
 
         return frame(self.scores, self.folder)
 
     def candidate(self, dim: int, *, basis: str = Basis.PREFIX, index: str = EXACT) -> CandidateRow | None:
-        """The row of a float32 configuration without rescoring, None where it was not part of the run."""
+        """Finds the row of a float32 configuration without rescoring, None where it was not part of the run."""
         return self.row(Configuration(basis, dim, index))
 
     def row(self, configuration: Configuration) -> CandidateRow | None:
-        """The row of this configuration, None where it was not part of the run."""
+        """Finds the row of this configuration, None where it was not part of the run."""
         return next((row for row in self.candidates if row.configuration == configuration), None)
 
     def accepting(self, codes: Iterable[str]) -> Report:
-        """The report with these codes of warnings accepted, besides those that are."""
+        """Returns the report with these codes of warnings accepted, besides those that are already."""
         return replace(self, accepted=tuple(dict.fromkeys((*self.accepted, *codes))))
 
     def of_run(self, part: str) -> Mapping[str, Any]:
-        """What the manifest says of `collection`, `model`, `settings` ...; empty where an edited report does not hold it."""
+        """Returns a part of the manifest: `collection`, `model`, `settings`; empty where an edited report does not hold it."""
         return part_of(self.manifest, part)
 
     @property
     def shown_status(self) -> str:
-        """The status of the gate, of a run without one that of the verdict."""
+        """The status of the gate; of a run without a gate that of the verdict."""
         return self.gate.status if self.gate else self.status
 
     @property
     def exit_code(self) -> int:
-        """What the process ends with: the gate's exit code, 0 for a run without one."""
+        """The exit code of the process: the gate's, 0 for a run without a gate."""
         return self.gate.exit_code if self.gate else 0
 
     @property
@@ -162,23 +162,23 @@ class Report:
 
     @property
     def baseline(self) -> CandidateRow | None:
-        """The row that everything is compared with: the full size."""
+        """The row of full size, which all others are compared with."""
         return next((row for row in self.candidates if row.verdict == "baseline"), None)
 
     @property
     def chosen(self) -> CandidateRow | None:
-        """The exact row of the dimension that the verdict names."""
+        """The row of the exact float32 prefix at the dimension that the verdict names."""
         return self.candidate(self.verdict.dimension)
 
 
 def document(value: Any) -> dict[str, Any]:
-    """A document's dataclass as plain JSON values, its `schema_version` first."""
+    """Turns a document's dataclass into plain JSON values, its `schema_version` first."""
     plain: dict[str, Any] = encode(value)
     return {"schema_version": plain.pop("schema_version"), **plain}
 
 
 def encode(value: Any) -> Any:
-    """Plain JSON values of a dataclass, mapping, sequence or scalar; None for NaN and infinities.
+    """Turns a dataclass, mapping, list, tuple, array or scalar into plain JSON values; NaN and infinities become None.
 
     Fields marked `document: False` stay out. Raises TypeError for what has no place in JSON.
     """
@@ -202,13 +202,13 @@ def encode(value: Any) -> Any:
 
 
 def part_of(manifest: Mapping[str, Any], part: str) -> Mapping[str, Any]:
-    """One part of a manifest; empty where an edited report does not hold it."""
+    """Returns one part of a manifest; empty where an edited report does not hold it."""
     facts = manifest.get(part)
     return facts if isinstance(facts, Mapping) else {}
 
 
 def load_json(text: str | bytes, *, source: str) -> Any:
-    """The value of strict JSON text. Raises InputError with line and column, also for NaN and Infinity."""
+    """Parses strict JSON text. Raises InputError for other text (bad syntax with line and column), also for NaN and Infinity."""
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
@@ -218,7 +218,7 @@ def load_json(text: str | bytes, *, source: str) -> Any:
 
 
 def decode(cls: type[T], data: object, *, source: str) -> T:
-    """The dataclass `cls` that `encode` turned into `data`; its schema is checked first (`READABLE`).
+    """Builds the dataclass `cls` from the `data` that `encode` made of it; its schema is checked first (`READABLE`).
 
     Null for a plain float is NaN; unknown keys are passed over. Raises InputError that names the place, as `source: a.b[2]`.
     """
@@ -238,7 +238,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 @functools.cache
 def _document_fields(cls: Any) -> list[dataclasses.Field[Any]]:
-    """Those that a document holds, in their order; what a configuration costs comes last."""
+    """Lists the fields that a document holds, in their order; what a configuration costs comes last."""
     costs = {one.name for one in dataclasses.fields(SearchCost)} if issubclass(cls, SearchCost) else set()
     kept = (one for one in dataclasses.fields(cls) if one.metadata.get("document", True))
     return sorted(kept, key=lambda one: one.name in costs)

@@ -11,7 +11,7 @@ from mrl_sweep.record import record
 from mrl_sweep.types import FLOAT32, Configuration, Evidence, Outcome, SearchCost, ShareRow, SmallestRow
 
 UNMEASURED: Final = Evidence(mean=math.nan)
-"""The evidence of what was not measured: every figure of it is unknown."""
+"""The evidence where nothing was measured: every figure is unknown."""
 
 
 @record(kw_only=True)
@@ -19,8 +19,8 @@ class CandidateRow(SearchCost):
     """One configuration: what it keeps and what it costs. `verdict` is an `Outcome`; sizes in bytes, times in s or ms as named.
 
     `bytes_per_vector` lie in memory, `bytes_on_disk` also count the vectors by which a shortlist is ordered again. Latency is
-    that of single queries on one thread. Where it is not `certified`, `reason` says so. `smaller` is what the same index did
-    over a sample of `docs` documents.
+    that of single queries on one thread. Where the row is not `certified`, `reason` says so. `smaller` has the figures of the
+    same index over a sample of `docs` documents.
     """
 
     basis: str
@@ -42,7 +42,7 @@ class CandidateRow(SearchCost):
         return Configuration.read(self.basis, self.dim, self.index, self.precision, self.rescore)
 
     def evidence(self, measure: str) -> Evidence:
-        """What was measured by it, `UNMEASURED` where nothing was."""
+        """Returns the evidence by this measure, `UNMEASURED` where there is none."""
         return self.measures.get(measure, UNMEASURED)
 
     @property
@@ -87,16 +87,16 @@ class VerdictRow(SizeAnswer):
     bytes_sentence: str = ""
     proven_configurations: tuple[str, ...] = ()
     by_share: tuple[ShareRow, ...] = ()
-    """What the grid of precisions comes to at any share from 80%; empty where no code was ranked."""
+    """The answers of the grid of precisions at any share from 80%; empty where no code was ranked."""
     by_default: bool = False
-    """Whether nobody chose `retain`."""
+    """Whether `retain` is the default, which nobody chose."""
 
 
 @record(kw_only=True)
 class GateRow:
-    """What a gate asked of the run and what came of it; `exit_code` is what the process ends with, whatever the format.
+    """The gate's question to the run, and its answer; `exit_code` is what the process ends with, whatever the format.
 
-    `unchanged` are messages of warnings that the baseline gave in the same words: no news for a pull request.
+    `unchanged` are the messages of warnings that the baseline run gave in the same words: no news for a pull request.
     """
 
     question: str
@@ -111,7 +111,7 @@ class GateRow:
 
 @record(kw_only=True)
 class DocumentRow:
-    """A document as a person would call it, and its beginning; `grade` None where nobody judged it for this query."""
+    """A document: its id, title and beginning (`text`), and its `grade`, None where nobody judged it for this query."""
 
     id: str
     title: str
@@ -153,7 +153,7 @@ class LoserRow:
 class FunnelShare:
     """What a funnel keeps of one measure: bounds from the ranks, the confidence limit of the lower one, the share as measured.
 
-    Where it was measured, `at_least` is the limit of that.
+    Where the share was measured, `at_least` is the confidence limit of the measured one.
     """
 
     kept_low: float | None = None
@@ -196,7 +196,7 @@ class ProjectionRow:
 
     `modelled` is False where the corpus is no larger than the one at hand, which is exact. `acceptable` is False where proven
     too low there, None where neither that nor the share is proven. `kept_low` and `kept_high` are the limits of `kept`.
-    `holds_up_to` is the corpus size at which this dimension stops being acceptable, None where that lies beyond what is said.
+    `holds_up_to` is the corpus size at which the configuration stops being acceptable, None where that is past the projection.
     """
 
     dim: int
@@ -223,8 +223,8 @@ class ProjectionRow:
 class BudgetRow:
     """The best acceptable configuration within a budget, `budget` being the budget in words.
 
-    `within` counts those that were measured to be within it. Where none of them is acceptable, `configuration` is empty, `dim`
-    and `quality` are None, and `reason` says why.
+    `within` counts the configurations that were measured to be within it. Where none of them is acceptable, `configuration` is
+    empty, `dim` and `quality` are None, and `reason` says why.
     """
 
     budget: str

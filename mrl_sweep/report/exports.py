@@ -1,4 +1,4 @@
-"""What a run leaves for other tools: scores.parquet with every query's value, and TREC run files with what was returned."""
+"""Exports of a run for other tools: scores.parquet with every query's value, and TREC run files with the returned documents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 def write_scores(path: Path, table: QueryScores) -> None:
     """Writes one row per candidate, measure and counted query: its configuration, the measure, query_id, value (float64).
 
-    Excluded queries are not in it. One row group a candidate, so that memory does not grow with their number.
+    Excluded queries are not in it. Each candidate is a row group, so that memory does not grow with the number of candidates.
     """
     import pyarrow.parquet as pq
 
@@ -39,7 +39,7 @@ def write_scores(path: Path, table: QueryScores) -> None:
 
 
 def frame(table: QueryScores | None, folder: Path | None) -> pd.DataFrame:
-    """The long-form pandas table, from memory or else from the run folder. Raises InputError where there is neither."""
+    """Returns the long-form pandas table, from memory or else the run folder. Raises InputError without either, or if damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -144,10 +144,10 @@ def write_trec_runs(
     query_ids: Sequence[str],
     document_ids: Mapping[int, str] | Sequence[str],
 ) -> tuple[list[Path], tuple[Advice, ...]]:
-    """Writes `qid Q0 docid rank score mrl-sweep` lines, best first, a file a candidate; returns the files with advice on them.
+    """Writes `qid Q0 docid rank score mrl-sweep` lines, best first, a file a candidate; returns the paths, and advice.
 
-    `document_ids` gives the id of each corpus row in `ranks.top`. The format has no way to hold an id with white space: such
-    ids are written percent-encoded and counted (FAULTS 71). Scores are float32, printed so that they read back the same.
+    `document_ids` gives the id of each corpus row in `ranks.top`. The format cannot hold an id with white space: such ids are
+    written percent-encoded and counted in the advice (FAULTS 71). Scores are float32, printed so that they read back the same.
     Raises InputError where the ranks hold no top documents.
     """
     import numpy as np
@@ -175,7 +175,7 @@ def write_trec_runs(
 
 
 def file_name(candidate: Configuration) -> str:
-    """`prefix-256-exact.trec`; an index whose factory string a file system may not like gets a digest besides."""
+    """Names a candidate's run file, `prefix-256-exact.trec`; a name with unsafe characters, or too long, ends with a digest."""
     how = (candidate.index, *(() if candidate.precision == FLOAT32 else (candidate.precision,)), candidate.rescore)
     plain = "-".join((str(candidate.basis), str(candidate.dim), *filter(None, how)))
     safe = _UNSAFE.sub("_", plain)[:100]

@@ -1,6 +1,6 @@
-"""The run folder: report.json, scores.parquet, TREC run files, and ranks.npz, which answers again without model or corpus.
+"""The run folder: writes and reads report.json, scores.parquet, runs.json, and ranks.npz, which answers without model or corpus.
 
-It is written so that only whole runs look whole.
+A run is written so that only whole runs look whole.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REPORT_FILE: Final = "report.json"
 RANKS_FILE: Final = "ranks.npz"
 RANKS_SCHEMA: Final = 1
 RUNS_FILE: Final = "runs.json"
-"""In a folder of several runs: what each is called, and the folder below that holds it."""
+"""Lists the runs in a folder of several: the name of each, and the folder below that holds it."""
 
 _NAME_A_RUN: Final = "name the folder of a finished run, or the report.json in it"
 _SIGNATURE: Final = "signature"
@@ -39,7 +39,7 @@ _AGAIN: Final = "run it again: the file is cut short, damaged or not one of mrl-
 def write_run(folder: Path, report: Report, data: RunData) -> Report:
     """Writes a run and returns the report with its `folder`; an earlier run in the same folder is replaced.
 
-    The scores are those in the report. Everything is written beside its final place first. Then the old report.json
+    The scores are those in the report. Every file is written beside its final place first. Then the old report.json
     goes, the files move in, and report.json comes last, so that no folder ever holds a report of another run's ranks.
     Raises EnvironmentFault where the disk is full or the folder cannot be written.
     """
@@ -82,13 +82,13 @@ def read_report(path: Path) -> Report:
 
 @record
 class _Head:
-    """What is read of a report where only the run behind it matters."""
+    """The part of a report that is read where only its manifest is wanted."""
 
     manifest: Mapping[str, Any]
 
 
 def read_manifest(path: Path) -> Mapping[str, Any]:
-    """Reads what was run, as its report says, and nothing else of it. Raises InputError as `read_report` does."""
+    """Reads the manifest of a run's report, and nothing else of it. Raises InputError as `read_report` does."""
     file = _report_file(path)
     data = load_json(_bytes_of(file), source=str(file))
     return decode(_Head, data, source=str(file)).manifest
@@ -111,9 +111,9 @@ def read_run(path: Path) -> RunData:
 
 @contextmanager
 def as_edited(path: Path) -> Iterator[None]:
-    """Raises what the block raises over a run (its folder or report.json) that was edited as an InputError.
+    """Turns an exception of the block into an InputError where the run at `path` (its folder or report.json) was edited.
 
-    What it raises over a run that is as it was written is a bug of ours, and stays one.
+    An MrlSweepError passes as it is, and so does any exception over a run that is as it was written: that is a bug of mrl-sweep.
     """
     try:
         yield
@@ -152,12 +152,12 @@ def read_runs(path: Path) -> dict[str, Path]:
 
 
 def runs_in(path: Path) -> dict[str, Path]:
-    """The finished runs at `path` by name: those that `read_runs` reads, or `path` itself, which has no name (`""`)."""
+    """Returns the runs at `path` by name: those that `read_runs` reads, else `path` itself, unchecked, by the name `""`."""
     return read_runs(path) or {"": path}
 
 
 def read_history(folder: Path) -> tuple[list[Report], int]:
-    """Reads every report in and below a folder, and how many there could not be read. Raises InputError where there is none."""
+    """Reads every report in and below a folder, and counts those that cannot be read. Raises InputError where it reads none."""
     files = sorted(folder.rglob(REPORT_FILE))
     reports = []
     for file in files:
@@ -184,7 +184,7 @@ def _report_file(path: Path) -> Path:
 
 @record(kw_only=True)
 class RunData:
-    """What later commands need of a run: ranks, judgments, queries, and the documents that a person may want named.
+    """The data of a run for later commands: ranks, judgments, queries, and the documents that may have to be named.
 
     `document_ids` and `document_titles` are by corpus row and hold the judged and the top documents, not the corpus.
     """
@@ -199,7 +199,7 @@ class RunData:
 
 
 def mentioned_rows(ranks: Ranks, qrels: Qrels) -> list[int]:
-    """The corpus rows that a run may have to name: judged documents and those in any top list, ascending."""
+    """Finds the corpus rows that a run may have to name: judged documents and those in any top list, ascending."""
     rows = [qrels.rows] if ranks.top is None else [qrels.rows, ranks.top.rows.ravel()]
     is_mentioned = np.zeros(ranks.n_documents, np.bool_)
     for some in rows:
@@ -208,7 +208,7 @@ def mentioned_rows(ranks: Ranks, qrels: Qrels) -> list[int]:
 
 
 def write_ranks(path: Path, data: RunData) -> None:
-    """Writes the run's data as compressed arrays; texts are JSON in bytes, and nothing is pickled."""
+    """Writes the data as compressed arrays, none pickled, texts as JSON. Raises ValueError where parts do not fit."""
     _check(data)
     ranks, qrels = data.ranks, data.qrels
     rows = sorted(data.document_ids)
@@ -240,13 +240,13 @@ def write_ranks(path: Path, data: RunData) -> None:
 
 
 def sign(path: Path, report: bytes) -> None:
-    """Adds to the file what its arrays are and which report it was written with."""
+    """Adds a signature to the file: a digest of its arrays and of the `report` (bytes) that it was written with."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(_SIGNATURE, _signature(archive, report))
 
 
 def is_as_written(path: Path, report: bytes) -> bool:
-    """Tells whether the file and its report are as a run has left them: what fails on those is our own fault."""
+    """Tells whether the file and its report are as a run has left them: a failure on those is a bug of mrl-sweep."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.read(_SIGNATURE) == _signature(archive, report)
@@ -260,7 +260,7 @@ def _signature(archive: zipfile.ZipFile, report: bytes) -> bytes:
 
 
 def read_ranks(path: Path) -> RunData:
-    """Reads what `write_ranks` wrote. Raises InputError for one that is missing, damaged, of another schema or with pickles."""
+    """Reads what `write_ranks` wrote. Raises InputError for a file that is missing, damaged, of another schema or pickled."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             schema = int(arrays["schema"])
@@ -300,7 +300,7 @@ def _from_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> RunData:
 
 
 def _check(data: RunData) -> None:
-    """Raises ValueError where the parts do not fit together."""
+    """Raises ValueError where the parts of a run's data do not fit together."""
     n_candidates, n_queries, n_pairs = len(data.ranks.candidates), len(data.query_ids), len(data.qrels.rows)
     expected: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
         "above": (data.ranks.above.shape, (n_candidates, n_pairs)),
@@ -350,7 +350,7 @@ def _check_values(data: RunData) -> None:
 
 
 def _narrow(values: IntArray) -> npt.NDArray[Any]:
-    """As int32 where everything fits, which NOT_RETRIEVED and all but giant corpora do: half the bytes."""
+    """Casts to int32 where all values fit, as NOT_RETRIEVED and those of all but giant corpora do: half the bytes."""
     fits = values.size == 0 or (int(values.max()) <= _INT32_MAX and int(values.min()) >= -1)
     return values.astype(np.int32) if fits else values
 

@@ -1,4 +1,4 @@
-"""A plan for a larger corpus: what is shown of it."""
+"""The article of a plan for a larger corpus: its rows, its tenants and the cheapest acceptable row; and its Parquet file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mrl_sweep.report.content.layout import Article, ColumnsOf, Item, Mood, Sect
 from mrl_sweep.types import FLOAT32
 
 _FEW: Final = 16
-"""So many rows are all shown; of more, these:"""
+"""Up to so many rows are all shown; of more, full size and at most so many acceptable and promising ones:"""
 _MOST_ACCEPTABLE: Final = 6
 _MOST_PROMISING: Final = 4
 
@@ -39,7 +39,7 @@ def plan_article(plans: Mapping[str, Plan]) -> Article:
 
 
 def _closing(plan: Plan) -> str:
-    """The cheapest acceptable row in a sentence."""
+    """Says in a sentence which row is the cheapest acceptable one."""
     row = plan.cheapest
     if row is None:
         unmeasured = len({one.index for one in plan.rows if one.acceptable is None and one.quality is None})
@@ -78,7 +78,7 @@ def _cheapest(plans: Mapping[str, Plan]) -> Section:
 
 
 def _rows(plan: Plan, name: str) -> Section:
-    """The rows that matter and what their figures assume; all of them for a page."""
+    """Shows the rows that matter, and what their figures assume; a page has all rows."""
     kept = _that_matter(plan)
     notes = [note for note in _merged_notes(plan.assumptions) if note != ON_DISK] + _left_out(plan.left_out)
     return Section(
@@ -90,7 +90,7 @@ def _rows(plan: Plan, name: str) -> Section:
 
 
 def _merged_notes(notes: Sequence[str]) -> list[str]:
-    """What is said alike of several indexes (`HNSW32: ...`) is said once, of all of them."""
+    """Merges notes with the same text on several indexes (`HNSW32: ...`) into one that names all of these indexes."""
     indexes: dict[str, list[str]] = {}
     for note in notes:
         index, colon, text = note.partition(": ")
@@ -179,7 +179,7 @@ def _projected(row: PlanRow) -> str:
 
 
 def _with_band(value: float | None, band: tuple[float, float] | None) -> str:
-    """Milliseconds, with what they may be where they were not measured at this size."""
+    """Writes milliseconds, with their band where they were not measured at this size."""
     ends = "" if band is None or band[0] == band[1] else f" ({words.milliseconds(band[0])} to {words.milliseconds(band[1])})"
     return f"{words.milliseconds(value)}{ends}"
 
@@ -208,7 +208,7 @@ def _mood(row: PlanRow) -> Mood:
 
 
 def write_parquet(file: Path, plans: Mapping[str, Plan]) -> None:
-    """Writes the rows as a table for other tools; the projection's figures get columns of their own, several collections one."""
+    """Writes the rows as a Parquet table; each figure of the projection has a column; of several collections so has the name."""
     import pandas as pd
 
     rows = [{**({"collection": name} if name else {}), **_flat(row)} for name, plan in titled(plans.items()) for row in plan.rows]

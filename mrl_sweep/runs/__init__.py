@@ -1,4 +1,4 @@
-"""What is made of finished runs: they are opened again to render, judge, compare and plan."""
+"""Finished runs, opened again: to render, judge, compare and plan."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def report_again(run: Path, config: SweepConfig) -> Report:
-    """The report as the run wrote it; judged again from its ranks where a setting of the decision was given.
+    """Returns the report as the run wrote it, or judged again from its ranks where a setting of the decision was given.
 
-    In the terms of the target that was named, else of the run's own. Judging is imported where it is needed: a rendering of
+    It is in the terms of the target that was named, else of the run's own. Judging is imported where it is needed: rendering
     what was written takes half the time.
     """
     from mrl_sweep.report.folder import read_report

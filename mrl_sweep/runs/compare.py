@@ -1,4 +1,4 @@
-"""Two or more runs side by side: what each reaches at equal bytes, and which is better as far as the queries can tell."""
+"""Two or more runs side by side: what each reaches at equal bytes, and which the queries prove to be better."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mrl_sweep.types import Configuration, FloatArray, IntArray, Measure, exact_
 
 
 def matched_runs(runs: Sequence[Path]) -> dict[str, list[Path]]:
-    """The runs to lay side by side: all of them, without a name, or by name those of folders of several collections.
+    """Returns the runs to lay side by side: all of them, without a name, or by name those of folders of several collections.
 
     One such folder alone lays its own collections side by side. Raises InputError for a run alone, for single runs beside such
     folders, and for folders that share no collection.
@@ -84,7 +84,7 @@ def refuse_other_labels(first: EarlierRun, run: EarlierRun) -> None:
 
 
 def _measured_by(run: EarlierRun, measure: Measure) -> EarlierRun:
-    """The run with this measure as the one that decides; the ranks know every measure."""
+    """Returns the run with this measure as the one that decides, scored from its ranks."""
     if run.policy.required[0] == measure:
         return run
     scores = score(run.data.ranks, run.data.qrels, [measure])
@@ -92,7 +92,7 @@ def _measured_by(run: EarlierRun, measure: Measure) -> EarlierRun:
 
 
 def _cell(first: EarlierRun, run: EarlierRun, first_dim: int, dim: int, *, pairs: bool) -> Cell:
-    """The run at this size, against the first run at its own."""
+    """Compares the run at this size with the first run at `first_dim`; empty where the run did not rank the size."""
     measure, candidate, other = first.policy.required[0], Configuration.exact_prefix(dim), Configuration.exact_prefix(first_dim)
     if candidate not in run.scores.candidates:
         return Cell()
@@ -116,7 +116,7 @@ def _run_row(run: EarlierRun, differs: tuple[str, ...]) -> RunRow:
 
 
 def regressed(before: EarlierRun, after: EarlierRun, named: Configuration, *, max_regression: float) -> Regression:
-    """Has the deciding measure of `after` fallen by more than `max_regression` below `before`, at one configuration?
+    """Tests whether the deciding measure of `after` fell by more than `max_regression` (a share) below `before`, at `named`.
 
     Raises InputError where the two runs cannot be compared, with the differences named, or did not both rank it.
     """
@@ -128,7 +128,7 @@ def regressed(before: EarlierRun, after: EarlierRun, named: Configuration, *, ma
 
 
 def facts_to_share(run: EarlierRun) -> dict[str, Any]:
-    """What two runs must have in common for a paired comparison, named as a person knows it; long ones as count and digest."""
+    """Returns the facts that two runs must share for a paired comparison, in plain words; long lists as count and digest."""
     measure, manifest, settings = run.policy.required[0], run.report.manifest, run.report.of_run("settings")
     judged = run.scores.counted[run.scores.measures.index(measure)]
     queries = sorted(name for name, counts in zip(run.data.query_ids, judged, strict=True) if counts)
@@ -147,17 +147,17 @@ def facts_to_share(run: EarlierRun) -> dict[str, Any]:
 
 
 def model_of(run: EarlierRun) -> str:
-    """The model's name, empty where the run does not say."""
+    """Returns the model's name, empty where the run does not say."""
     return str(run.report.of_run("model").get("name", ""))
 
 
 def paired_values(
     first: EarlierRun, second: EarlierRun, of_first: Configuration, of_second: Configuration, measure: Measure
 ) -> tuple[FloatArray, FloatArray, IntArray | None]:
-    """(n_queries,) twice: a candidate of each run, the values of the counted queries in the order of the first run's.
+    """Returns (n_counted,) float64 twice: the values of a candidate of each run, of the queries that the first run counts.
 
-    With the clusters of those queries, None where each is a unit by itself. Raises InputError where a run did not rank its
-    candidate.
+    They are in the first run's order, with the clusters of those queries, None where each is a unit by itself. Raises
+    InputError where a run did not rank its candidate.
     """
     a, b = _values(first, of_first, measure), _values(second, of_second, measure)
     counted = first.scores.counted[first.scores.measures.index(measure)]
@@ -176,12 +176,12 @@ def _values(run: EarlierRun, candidate: Configuration, measure: Measure) -> Floa
 
 
 def named(run: EarlierRun) -> str:
-    """What a person calls this run: its folder."""
+    """Returns the run's name in messages: its folder, or `the run`."""
     return str(run.report.folder) if run.report.folder is not None else "the run"
 
 
 def _judgments(run: EarlierRun) -> list[tuple[str, str, int]]:
-    """Every judgment as (query id, document id, grade); a document that the corpus lacks has the empty id."""
+    """Lists every judgment as (query id, document id, grade), sorted; a document that the corpus lacks has the empty id."""
     qrels, ids = run.data.qrels, run.data.document_ids
     names = zip(qrels.queries.tolist(), qrels.rows.tolist(), qrels.grades.tolist(), strict=True)
     return sorted((run.data.query_ids[query], ids.get(row, ""), grade) for query, row, grade in names)

@@ -1,4 +1,4 @@
-"""From a finished run to a plan for a larger corpus: bytes, machines, latency, the bill, and the quality to expect there."""
+"""Plans for a larger corpus from a finished run: bytes, machines, latency, the bill, and the quality to expect there."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from mrl_sweep.words import did_you_mean, first_offenders
 
 
 def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
-    """The plan that `[plan]` asks for, from what this run measured.
+    """Makes the plan that `[plan]` asks for, from what this run measured.
 
-    Raises InputError where the planned corpus is not named, and for an index of which no bytes are known.
+    Raises InputError where the planned corpus is not named or two tenants share a name, and for an index of unknown bytes.
     """
     request = request_of(run, config)
     at_docs, advice = projected(run, request.docs)
     dims = sorted({c.dim for c in run.findings if c.is_exact})
     precisions = {c.precision: None for c in run.findings}
-    symmetric = target_of(run.report, SweepConfig.of()).compares_codes  # when it was run
+    symmetric = target_of(run.report, SweepConfig.of()).compares_codes  # of the run's own target
     advice = (*target_advice(target_of(run.report, config), dims, precisions, symmetric=symmetric), *advice)
     evaluated = Evaluated(
         findings=run.findings,
@@ -55,7 +55,7 @@ def plan_run(run: EarlierRun, config: SweepConfig) -> Plan:
 
 
 def judged_on_slice(run: EarlierRun, tenant: Tenant, rows: Sequence[PlanRow], retain: float) -> tuple[list[Judgement], int]:
-    """The rows judged on the queries of the tenant's slice alone, alpha shared among them; and how many queries those are.
+    """Judges the rows on the counted queries of the tenant's slice, alpha shared among the rows; returns their number too.
 
     Raises InputError for a field or a value that no query has.
     """
@@ -76,7 +76,7 @@ def judged_on_slice(run: EarlierRun, tenant: Tenant, rows: Sequence[PlanRow], re
 
 
 def request_of(run: EarlierRun, config: SweepConfig) -> PlanRequest:
-    """The request as configured; of several budgets of one kind the tightest counts."""
+    """Returns the request as configured, of several budgets of one kind the tightest. Raises InputError without `docs`."""
     table = config.plan
     if table.docs is None:
         raise InputError("the planned corpus is not named", "give its size in documents: --docs 50M")
@@ -103,13 +103,14 @@ def request_of(run: EarlierRun, config: SweepConfig) -> PlanRequest:
 
 
 def projected(run: EarlierRun, docs: int) -> tuple[dict[Configuration, Mapping[str, Any]], tuple[Advice, ...]]:
-    """Per configuration the deciding measure at a corpus of `docs`, acceptable there only where every required measure is.
+    """Projects each configuration's deciding measure to a corpus of `docs`; acceptable only where every required measure is.
 
-    With the reason where there is none: a measure that cannot be projected, a corpus that is too large.
+    Returns it with advice, which gives the reason where nothing is projected: no scipy, no judgments, a measure that cannot be
+    projected, a corpus that is too large.
     """
     try:
         from mrl_sweep.projection.growth import NEEDS_JUDGMENTS
-    except ModuleNotFoundError as missing:  # a pipeline that only judges finished runs is installed without
+    except ModuleNotFoundError as missing:  # an installation that only judges finished runs lacks scipy
         return {}, (Advice("no-projection", f"no quality is projected: {missing.name} is not installed", "pip install scipy"),)
     if run.policy.required[0].label_free:
         return {}, (replace(NEEDS_JUDGMENTS, code="no-projection"),)

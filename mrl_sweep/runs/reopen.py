@@ -49,11 +49,10 @@ class Measured(NamedTuple):
 
 
 def reopen(path: Path, config: SweepConfig, *, only_compared: bool = False) -> EarlierRun:
-    """The run at `path` (its folder or report.json), judged by its own rule wherever `config` gives no other.
+    """Reads the run at `path` (its folder or report.json), judged by its own rule wherever `config` gives no other.
 
-    What is `only_compared` is scored and decided; funnels, budgets and projections stay as they were written.
-
-    Raises InputError where the run cannot be read, or holds nothing to judge.
+    With `only_compared` the run is scored and decided; funnels, budgets and projections stay as they were written. Raises
+    InputError where the run cannot be read, or holds nothing to judge.
     """
     written, data = read_report(path), read_run(path)
     with as_edited(path):
@@ -68,7 +67,7 @@ def judged_run(
     *,
     only_compared: bool = False,
 ) -> EarlierRun:
-    """The run that a report and its ranks are, judged again: a finding for each configuration that has ranks.
+    """Judges a run again from its report and ranks: a finding for each configuration that has ranks.
 
     `added` are configurations that the report does not hold yet, with what was measured of them; the ranks hold them already.
     """
@@ -99,7 +98,7 @@ def judged_run(
 
 
 def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:
-    """The measures and the rule: what was asked now (`config.origins` knows), else what the run was judged by.
+    """Returns the measures and the rule: those set now (`config.origins` knows), else those that the run was judged by.
 
     Raises InputError where judged quality is asked of a label-free run, or agreement of a judged one.
     """
@@ -127,13 +126,13 @@ def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], P
 
 
 def target_of(report: Report, config: SweepConfig) -> Target:
-    """The target named now, else the run's."""
+    """Returns the target that is named now, else the run's."""
     then = str(report.of_run("settings").get("deploy.target", DEFAULT_TARGET))
     return target_named(config.deploy.target if "deploy.target" in config.origins else then)
 
 
 def judged_anew(written: Report, judged: Report, order: Iterable[Configuration]) -> Report:
-    """The run's report with the verdict and rows of `judged`, in this order; everything else stays as it was written."""
+    """Returns the run's report with the verdict, scores and rows of `judged`, in this order; all else stays as written."""
     rows = {row.configuration: row for row in judged.candidates}
     return replace(
         written,
@@ -146,9 +145,9 @@ def judged_anew(written: Report, judged: Report, order: Iterable[Configuration])
 
 
 def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings, target: Target) -> Report:
-    """The report with all that follows from the rule in force: funnels, budgets, projections and advice, as a run makes them.
+    """Replaces all that follows from the rule in force: funnels, budgets, projections, controls and advice, as a run makes them.
 
-    So that nothing is recommended by a rule that is no longer asked.
+    Nothing is then recommended by a rule that is no longer in force.
     """
     settings = report.of_run("settings")
     deploy = DeployTable(
@@ -164,7 +163,7 @@ def recommended_anew(report: Report, evaluation: Evaluation, findings: Findings,
 
 
 def _listed(settings: Mapping[str, Any], key: str, kind: Callable[[Any], T]) -> tuple[T, ...]:
-    """A setting of several values; nothing for one that the report does not hold. Raises InputError for an edited one."""
+    """Reads a setting of several values; () for one that the report does not hold. Raises InputError for an edited one."""
     values = settings.get(key) or ()
     try:
         return tuple(kind(value) for value in values)
@@ -173,7 +172,7 @@ def _listed(settings: Mapping[str, Any], key: str, kind: Callable[[Any], T]) -> 
 
 
 def _another_rule(written: Report, judged: Report, config: SweepConfig) -> bool:
-    """Whether the rule in force now is another than the run was judged by."""
+    """Tells whether the rule in force now, or the report's schema, is another than that of the written report."""
     before, now = written.verdict, judged.verdict
     rules = [(row.retain, row.alpha, row.decide_by, row.measure, tuple(row.required)) for row in (before, now)]
     cluster = written.of_run("settings").get("decision.cluster")

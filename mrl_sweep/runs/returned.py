@@ -1,6 +1,6 @@
-"""What a live database returned for the judged queries, as one more judged configuration of a finished run.
+"""Lists that a live database returned for the judged queries, as one more judged configuration of a finished run.
 
-It comes as a TREC run file or as JSON lines of id lists.
+They come as a TREC run file or as JSON lines of id lists.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Returned = Mapping[str, Answer]
 
 
 def read_returned(path: Path) -> Returned:
-    """The answers in a file, whose first line says which form it has. Raises InputError with the line of what is neither."""
+    """Reads the answers in a file, whose first line says which form it has. Raises InputError with the line that has neither."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -68,7 +68,7 @@ def read_returned(path: Path) -> Returned:
 
 
 def _trec_lines(path: Path, lines: Sequence[tuple[int, str]]) -> dict[str, Answer]:
-    """By score, best first, as trec_eval reads it; the rank column decides nothing."""
+    """Reads TREC lines: documents by score, best first, as trec_eval reads them; the rank column decides nothing."""
     answers: dict[str, Answer] = {}
     for number, line in lines:
         words = line.split()
@@ -114,7 +114,7 @@ def _json_lines(path: Path, lines: Sequence[tuple[int, str]]) -> dict[str, Answe
 
 
 def _document(item: Any, where: str) -> tuple[str, float | None]:
-    """An id, or a record of one with its score."""
+    """Reads a document's id, and its score where it is a record that has one. Raises InputError for another thing."""
     score = item.get("score", item.get("_score")) if isinstance(item, dict) else None
     name = _first(item, DOCUMENT_KEYS) if isinstance(item, dict) else item
     if isinstance(name, bool) or not isinstance(name, str | int):
@@ -137,10 +137,10 @@ def _first(entry: Any, keys: Sequence[str]) -> Any:
 
 @record
 class ReturnedRanks:
-    """The returned lists as the run's own ranks are held: `above`, `tied` (n_pairs,), `top` (n_queries, depth) rows, -1 beyond.
+    """The returned lists as ranks, int64: `above` and `tied` (n_pairs,), `top` (n_queries, depth) rows, -1 beyond a list.
 
     A document whose row the run does not know has the row `n_documents`: it was returned, and is none of the judged ones.
-    `missing` are queries without an answer, `shortest` the length of the shortest list.
+    `missing` are queries without an answer, `shortest` the length of the shortest list, `times_ms` those that the file has.
     """
 
     above: IntArray
@@ -152,7 +152,7 @@ class ReturnedRanks:
 
 
 def ranks_of(returned: Returned, data: RunData, *, own_left_out: bool = False) -> ReturnedRanks:
-    """Where each judged document stands in what was returned, equal scores tied; `own_left_out` drops a query's own document.
+    """Ranks each judged document in the returned lists, equal scores tied; `own_left_out` drops a query's own document.
 
     Raises InputError where the file names queries that the run does not have, or no document of the run at all.
     """
@@ -181,7 +181,7 @@ def ranks_of(returned: Returned, data: RunData, *, own_left_out: bool = False) -
 
 
 def _places(answer: Answer, own: str | None) -> Iterator[tuple[str, int, int]]:
-    """Each document with how many stand strictly above it and how many others share its score."""
+    """Yields each document's id, with how many stand strictly above it and how many others share its score."""
     others = [i for i, name in enumerate(answer.ids) if name != own]
     scores = [answer.scores[i] for i in others] if answer.scores else [-float(i) for i in others]
     first = {score: i for i, score in reversed(list(enumerate(scores)))}
@@ -216,8 +216,7 @@ def score_returned(
     """Gives the run with the lists as a configuration of its own, and in a sentence what that keeps and what the index loses.
 
     They are judged with the run's own evidence, against the exact ranks of the codes that they claim to search.
-
-    `claimed` is that configuration (`512:float16`), by default the run's smallest acceptable size; `name` is the index's name
+    `claimed` is those codes (`512:float16`), by default the run's smallest acceptable size; `name` is the index's name
     in the report. With `run.out` the run is also written there. Raises InputError where the run has no exact ranks of it, and
     where it would be written over itself.
     """
@@ -270,14 +269,14 @@ def _joined(ranks: Ranks, one: Configuration, returned: ReturnedRanks) -> Ranks:
 
 
 def _measured(ranks: ReturnedRanks, data: RunData) -> Measured:
-    """The lists' latency where the file has it, nothing of bytes; and how much they share with those of full size."""
+    """Returns the lists' latency where the file has it, no bytes, and the share of full size's first documents they hold."""
     p50, p99 = np.percentile(ranks.times_ms, [50, 99]).tolist() if ranks.times_ms else (None, None)
     shared = _overlap(data, full_size(data.ranks.candidates), ranks.top)
     return Measured(Cost(p50_ms=p50, p99_ms=p99), {} if shared is None else {AGREEMENT_AT: shared})
 
 
 def _overlap(data: RunData, exact: Configuration, top: IntArray) -> float | None:
-    """The mean share of the exact search's first ten that the lists hold among their first ten; None where it was not kept."""
+    """Returns the mean share of the exact search's first ten among the lists' first ten; None where it was not kept."""
     if data.ranks.top is None or exact not in data.ranks.candidates or not len(data.query_ids):
         return None
     best = data.ranks.top.rows[data.ranks.candidates.index(exact), :, :AGREEMENT_AT]

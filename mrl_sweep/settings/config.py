@@ -25,7 +25,7 @@ from mrl_sweep.types import AGREEMENT, Measure
 from mrl_sweep.words import did_you_mean, printable
 
 LABEL_FREE_MEASURES: Final = (Measure(AGREEMENT, 10),)
-"""What is measured without judgments, unless a depth is asked for."""
+"""The measures of a run without judgments, unless others are given."""
 
 SECRET_HINT: Final = "keys are read from the environment only, under the provider's own name"
 
@@ -48,23 +48,23 @@ class SweepConfig(Tables):
 
     @classmethod
     def of(cls, **settings: Any) -> Self:
-        """The configuration by the options' names: `SweepConfig.of(collection="pydocs", model="wordllama", dims=[256, 64])`.
+        """Makes the configuration by option names: `SweepConfig.of(collection="pydocs", model="wordllama", dims=[256, 64])`.
 
         Raises `InputError` for an unknown name or a value that is not accepted.
         """
         return cls._merged([flag_layer(settings, spelled="{}=")])
 
     def settings(self) -> dict[str, Any]:
-        """Every setting as a JSON-able value, by `table.key`. No secret is among them; a password in a URL is blanked."""
+        """Returns every setting as a JSON-able value, by `table.key`. No secret is among them; passwords are blanked."""
         return {setting.path: self._jsonable(setting) for setting in SETTINGS}
 
     def to_json(self) -> str:
-        """One document: `{"settings": [{"key": "decision.retain", "value": 0.98, "origin": "default"}, …]}`."""
+        """Returns one document: `{"settings": [{"key": "decision.retain", "value": 0.98, "origin": "default"}, …]}`."""
         rows = [{"key": path, "value": value, "origin": self._origin(path)} for path, value in self.settings().items()]
         return json.dumps({"schema_version": 1, "settings": rows}, indent=2) + "\n"
 
     def to_toml(self) -> str:
-        """TOML with each value's origin as a comment; a setting without a value is commented out."""
+        """Returns TOML with each value's origin as a comment; a setting without a value is commented out."""
         values, blocks = self.settings(), []
         for table, rows in groupby(SETTINGS, key=lambda setting: setting.table):
             assigned = [(_assignment(one, values[one.path]), self._origin(one.path)) for one in rows]
@@ -76,7 +76,7 @@ class SweepConfig(Tables):
         return self.origins.get(path, "default")
 
     def record(self) -> dict[str, Any]:
-        """The settings that are no defaults as JSON-able values, by `table.key`, their paths absolute: `recorded` reads them."""
+        """Returns the settings that have an origin as JSON-able values, by `table.key`, paths absolute: `recorded` reads them."""
         file = Path.cwd() / "record"
         return {one.path: beside(file, one, self._jsonable(one)) for one in SETTINGS if one.path in self.origins}
 
@@ -85,27 +85,27 @@ class SweepConfig(Tables):
 
     @classmethod
     def recorded(cls, record: Mapping[str, Any], origin: str) -> Self:
-        """The inverse of `record`; `origin` says in messages where it was read. Raises InputError for other values."""
+        """Reads what `record` returned; `origin` says in messages where it was read. Raises InputError for other values."""
         by_path = {setting.path: setting for setting in SETTINGS}
         if unknown := sorted(record.keys() - by_path.keys()):
             raise InputError(f"{origin}: there is no setting {unknown[0]!r}", "it was written by another version of mrl-sweep")
         return cls._merged([{by_path[path]: (value, origin) for path, value in record.items()}])
 
     def each(self) -> tuple[Self, ...]:
-        """A configuration for each collection, alike in all else."""
+        """Returns a configuration for each collection, alike in all else."""
         return tuple(self.replaced("collection", "source", source) for source in self.collection.sources)
 
     def unless_given(self, table: str, key: str, value: Any) -> Self:
-        """The same configuration with another default for one setting: a value that came from somewhere stays."""
+        """Returns the same configuration with another default for one setting: a value that has an origin stays."""
         return self if f"{table}.{key}" in self.origins else self.replaced(table, key, value)
 
     def replaced(self, table: str, key: str, value: Any) -> Self:
-        """The same configuration with another value of one setting, its origin kept."""
+        """Returns the same configuration with another value of one setting, its origin kept."""
         return replace(self, **{table: replace(getattr(self, table), **{key: value})})
 
     @classmethod
     def _merged(cls, layers: Sequence[Layer]) -> Self:
-        """The configuration of these layers, the last one strongest. Raises one `InputError` for all values that are wrong."""
+        """Merges these layers, the last one strongest. Raises one `InputError` for all values that are wrong."""
         written: dict[Setting, tuple[Any, str]] = {}
         for layer in layers:
             written.update(layer)
@@ -132,7 +132,7 @@ class SweepConfig(Tables):
 def load_config(
     path: Path | None = None, flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
 ) -> SweepConfig:
-    """The configuration from flags > `MRL_SWEEP_*` > the TOML at `path` > `[tool.mrl-sweep]` in ./pyproject.toml > defaults.
+    """Reads the configuration: flags > `MRL_SWEEP_*` > the TOML at `path` > `[tool.mrl-sweep]` in ./pyproject.toml > defaults.
 
     `flags` are by option name (`{"retain": "98%"}`), None or an empty list meaning "not given". Relative paths in a file are
     relative to that file's folder, those of flags and environment to the working folder. Raises `InputError` with file and key.
@@ -146,7 +146,7 @@ def load_config(
 
 
 def as_config(config: SweepConfig | Path | str | None = None, **settings: Any) -> SweepConfig:
-    """The configuration of `mrl_sweep.run`: a `SweepConfig` as it is; or a TOML file's, or the default, with settings on top."""
+    """Returns the configuration of `mrl_sweep.run`: a `SweepConfig` as it is; a TOML file's or the default, settings on top."""
     if isinstance(config, SweepConfig):
         if settings:
             raise InputError("a SweepConfig takes no further settings", "give them to SweepConfig.of(...)")
@@ -161,7 +161,7 @@ def _where(setting: Setting, origin: str) -> str:
 
 
 def _one_error(faults: Sequence[InputError]) -> InputError:
-    """All that is wrong, one line each; of several, each line holds its own hint."""
+    """Joins all that is wrong in one error, one line each; of several, each line holds its own hint."""
     if len(faults) == 1:
         return faults[0]
     lines = [f"{fault.message} ({fault.hint})" if fault.hint else fault.message for fault in faults]
@@ -169,7 +169,7 @@ def _one_error(faults: Sequence[InputError]) -> InputError:
 
 
 def _jsonable(value: Any) -> Any:
-    """JSON's own types; the user part of a URL, which may hold a password, and a password by name are blanked."""
+    """Returns a value of JSON's types; the user part of a URL, which may hold a password, and a password by name are blanked."""
     if isinstance(value, str) and not isinstance(value, StrEnum):
         return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", re.sub(r"(?<=://)[^/@]*@", "***@", value))
     if isinstance(value, tuple):
@@ -183,12 +183,12 @@ def _assignment(setting: Setting, value: Any) -> str:
     if value is None:
         return f"# {setting.key} ="
     text = format_size(value) if setting.parse is parse_size else value
-    # TOML's strings, numbers, truth values and arrays are spelled as JSON spells them.
+    # TOML spells strings, numbers, truth values and arrays as JSON does.
     return f"{setting.key} = {json.dumps(text, ensure_ascii=False)}"
 
 
 def flag_layer(flags: Mapping[str, Any], spelled: str = "") -> Layer:
-    """The given options (by name without dashes); None and empty lists are options that were not given."""
+    """Returns the given options (by name without dashes), not None or empty lists. Raises InputError for an unknown name."""
     by_key = {setting.key: setting for setting in SETTINGS if setting.key != "name"}
     by_flag = by_key | {setting.flag: setting for setting in SETTINGS}
     layer: dict[Setting, tuple[Any, str]] = {}
@@ -202,7 +202,7 @@ def flag_layer(flags: Mapping[str, Any], spelled: str = "") -> Layer:
 
 
 def environment_layer(environ: Mapping[str, str]) -> Layer:
-    """The `MRL_SWEEP_*` variables. One that names no setting is refused; its value is never shown."""
+    """Reads the `MRL_SWEEP_*` variables. Raises InputError for one that names no setting; its value is never shown."""
     by_variable = {setting.variable: setting for setting in SETTINGS}
     layer: dict[Setting, tuple[Any, str]] = {}
     for name in sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX)):
@@ -214,7 +214,7 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
 
 
 def pyproject_layer(path: Path) -> Layer:
-    """[tool.mrl-sweep] of a pyproject.toml; nothing where there is no such file or table."""
+    """Reads [tool.mrl-sweep] of a pyproject.toml; empty where there is no such file or table. Raises as `toml_layer`."""
     if not path.is_file():
         return {}
     text = _read_text(path)
@@ -225,7 +225,7 @@ def pyproject_layer(path: Path) -> Layer:
 
 
 def toml_layer(path: Path) -> Layer:
-    """The tables of a configuration file. Raises `InputError` with file and line."""
+    """Reads the tables of a configuration file. Raises `InputError` with file and line."""
     text = _read_text(path)
     return _file_layer(_parse(text, path), path, text)
 
@@ -301,7 +301,7 @@ def _unknown_key(where: str, table: str, key: str) -> InputError:
 
 
 def beside(path: Path, setting: Setting, value: Any) -> Any:
-    """A relative path in a file is meant from that file's folder; names of models and packaged collections are left alone."""
+    """Puts a relative path of a file below that file's folder; leaves names of models and packaged collections alone."""
     if isinstance(value, list):
         return [beside(path, setting, item) for item in value]
     if not isinstance(value, str) or value in _PACKAGED or Path(value).is_absolute() or value.startswith("~") or "://" in value:
@@ -319,7 +319,7 @@ def beside(path: Path, setting: Setting, value: Any) -> Any:
 
 
 def _line_of(text: str, table: str, key: str | None) -> str:
-    """`:12`, the line where the key (or the table's header, key None) stands; empty where it is written in another way."""
+    """Returns `:12`, the line of the key (or of the table's header, key None); empty where it is written in another way."""
     current = ""
     for number, line in enumerate(text.split("\n"), start=1):
         header = re.fullmatch(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?", line)

@@ -1,4 +1,4 @@
-"""How people write settings, and what each means: one parser per kind, errors that list the accepted forms."""
+"""Parsers of settings as people write them, one per kind; each raises InputError, with the accepted forms, for all else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _THOUSANDS: Final = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 
 
 def parse_share(value: object) -> float:
-    """A share to keep, in [0.5, 1]: `0.98` or `"98%"`. A share below one half is refused, for it reads as a loss ("2%")."""
+    """Reads a share to keep, in [0.5, 1]: `0.98` or `"98%"`. A share below one half is refused, for it reads as a loss ("2%")."""
     share = _fraction(value, SHARE_FORMS)
     if share > 1 and (share >= 50 or str(value).rstrip().endswith("%")):
         raise InputError(
@@ -56,7 +56,7 @@ def parse_share(value: object) -> float:
 
 
 def parse_loss(value: object) -> float:
-    """A loss that is still allowed, in [0, 0.5): `0.01` or `"1%"`. One half and more is refused: it reads as a share to keep."""
+    """Reads a loss that is still allowed, in [0, 0.5): `0.01` or `"1%"`. One half and more is refused: it reads as a share."""
     loss = _fraction(value, LOSS_FORMS)
     if not 0 <= loss < 0.5:
         raise InputError(f"{value} is not a loss that can be allowed", LOSS_FORMS)
@@ -64,7 +64,7 @@ def parse_loss(value: object) -> float:
 
 
 def parse_level(value: object) -> float:
-    """An error rate from a millionth to a half: `0.05` or `"5%"`. A confidence ("95%") is refused."""
+    """Reads an error rate, in [1e-6, 0.5): `0.05` or `"5%"`. A confidence ("95%") is refused."""
     level = _fraction(value, LEVEL_FORMS)
     if not LEAST_LEVEL <= level < 0.5:
         raise InputError(f"{value} is not an error rate", LEVEL_FORMS)
@@ -72,7 +72,7 @@ def parse_level(value: object) -> float:
 
 
 def parse_number(value: object) -> float:
-    """A number, 0 or more: a price, a rate; the currency is the user's."""
+    """Reads a number, 0 or more: a price, a rate; the currency is the user's."""
     try:
         number = float(str(value).strip())
     except ValueError:
@@ -83,7 +83,7 @@ def parse_number(value: object) -> float:
 
 
 def parse_above_zero(value: object) -> float:
-    """A number above 0: nothing keeps a budget of none."""
+    """Reads a number above 0: nothing stays within a budget of 0."""
     number = parse_number(value)
     if number == 0:
         raise InputError(f"{value} is a budget that nothing keeps", "write a number above zero")
@@ -91,7 +91,7 @@ def parse_above_zero(value: object) -> float:
 
 
 def parse_size(value: object) -> int:
-    """Bytes, from `"4GiB"` (powers of 1024) or `"4GB"` (powers of 1000)."""
+    """Reads bytes, from `"4GiB"` (powers of 1024) or `"4GB"` (powers of 1000)."""
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise InputError(f"{value} is not a size", "write a number and a unit: 4GiB, 512MiB, 16GB")
@@ -100,7 +100,7 @@ def parse_size(value: object) -> int:
 
 
 def parse_count(value: object) -> int:
-    """A count, from a whole number, `"10M"`, `"500k"`, `"1.5B"` or `"1,000,000"`."""
+    """Reads a count above 0, from a whole number, `"10M"`, `"500k"`, `"1.5B"` or `"1,000,000"`."""
     text = str(value).replace(",", "").replace("_", "").strip()
     match = None if isinstance(value, bool) else _COUNT.fullmatch(text)
     if match is None:
@@ -112,7 +112,7 @@ def parse_count(value: object) -> int:
 
 
 def format_size(size_bytes: float) -> str:
-    """`4GiB`, `1.5GiB`, `512MiB`: the shortest form that `parse_size` reads back, to three digits."""
+    """Writes `4GiB`, `1.5GiB`, `512MiB`: the shortest form that `parse_size` reads back, to four digits."""
     for unit in ("GiB", "MiB", "KiB"):
         step = 1024 ** _STEPS[unit[0].lower()]
         if size_bytes >= step:
@@ -121,7 +121,7 @@ def format_size(size_bytes: float) -> str:
 
 
 def _fraction(value: object, forms: str) -> float:
-    """A number as written, "98%" as 0.98; NaN, Inf, truth values and text are refused."""
+    """Reads a number, 0 or more, as written, "98%" as 0.98; NaN, Inf, truth values and text are refused."""
     text = str(value).strip()
     try:
         number = float(Decimal(text.removesuffix("%")) / (100 if text.endswith("%") else 1))
@@ -137,7 +137,7 @@ def _plain(number: float) -> str:
 
 
 def parse_text(value: object) -> str:
-    """A text that is not empty and holds no NUL character."""
+    """Reads a text that is not empty and holds no NUL character."""
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{value!r} is not a text", "write it between quotes")
     if "\0" in value:
@@ -146,7 +146,7 @@ def parse_text(value: object) -> str:
 
 
 def parse_sources(value: object) -> str | tuple[str, ...]:
-    """One collection, or a list of several; their names may hold commas, so a string is always one."""
+    """Reads one collection, or a list of several; their names may hold commas, so a string is always one."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         return parse_text(value)
     sources = tuple(parse_text(item) for item in value)
@@ -157,12 +157,12 @@ def parse_sources(value: object) -> str | tuple[str, ...]:
 
 
 def parse_path(value: object) -> Path:
-    """A path, its `~` expanded."""
+    """Reads a path, its `~` expanded."""
     return value if isinstance(value, Path) else Path(parse_text(value)).expanduser()
 
 
 def parse_store(value: object) -> Path | str:
-    """A folder (also as `file://`), or the address of an object store as it is written."""
+    """Reads a folder (also as `file://`), or the address of an object store as it is written."""
     if isinstance(value, Path) or "://" not in (text := parse_text(value)):
         return parse_path(value)
     scheme, _, rest = text.partition("://")
@@ -175,7 +175,7 @@ def parse_store(value: object) -> Path | str:
 
 
 def parse_flag(value: object) -> bool:
-    """True or false, also as `yes`, `on`, `1` and their opposites."""
+    """Reads true or false, also as `yes`, `on`, `1` and their opposites."""
     if isinstance(value, bool):
         return value
     spelled = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -185,7 +185,7 @@ def parse_flag(value: object) -> bool:
 
 
 def parse_positive(value: object) -> int:
-    """A whole number above zero, up to `MOST`."""
+    """Reads a whole number above zero, up to `MOST`."""
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise InputError(f"{value!r} is not a whole number above zero", "write 1, 2, 3 ...")
@@ -195,7 +195,7 @@ def parse_positive(value: object) -> int:
 
 
 def choice_of(kind: type[E]) -> Callable[[object], E]:
-    """A parser of the values of `kind`, whatever their case."""
+    """Makes a parser of the values of `kind`, whatever their case."""
 
     def parse(value: object) -> E:
         try:
@@ -209,7 +209,7 @@ def choice_of(kind: type[E]) -> Callable[[object], E]:
 
 
 def parse_code(value: object) -> str:
-    """The code of an advice, spelled as docs/codes.md lists it."""
+    """Reads the code of an advice, spelled as docs/codes.md lists it."""
     text = parse_text(value).strip()
     if text not in ADVICE_CODES:
         near = did_you_mean(text, ADVICE_CODES, spelt=repr)
@@ -218,7 +218,7 @@ def parse_code(value: object) -> str:
 
 
 def parse_device(value: object) -> str:
-    """A device as torch names them; which of them are here, torch knows when the model is opened."""
+    """Reads a device as torch names it; whether this machine has it, torch tells when the model is opened."""
     text = parse_text(value).strip().lower()
     kind, colon, number = text.partition(":")
     if kind not in DEVICES or (colon and not number.isdecimal()):
@@ -228,7 +228,7 @@ def parse_device(value: object) -> str:
 
 
 def list_of(parse: Callable[[str], T], separators: str = ",") -> Callable[[object], tuple[T, ...]]:
-    """A reader of lists: a TOML list, or one string cut at the separators; repeats are dropped, the order is kept."""
+    """Makes a reader of lists: a TOML list, or one string cut at the separators; repeats are dropped, the order is kept."""
 
     def read(value: object) -> tuple[T, ...]:
         parts = [value] if isinstance(value, str) else value
@@ -241,7 +241,7 @@ def list_of(parse: Callable[[str], T], separators: str = ",") -> Callable[[objec
 
 
 def some(parse: Callable[[object], tuple[T, ...]], what: str, forms: str) -> Callable[[object], tuple[T, ...]]:
-    """A reader of lists that must not be empty; `what` is one item of them."""
+    """Makes a reader of lists that must not be empty; `what` names one item in the message."""
 
     def read(value: object) -> tuple[T, ...]:
         items = parse(value)
@@ -253,7 +253,7 @@ def some(parse: Callable[[object], tuple[T, ...]], what: str, forms: str) -> Cal
 
 
 def parse_dims(value: object) -> str | tuple[int, ...]:
-    """`"auto"`, `"every:N"`, or sizes from large to small without repeats."""
+    """Reads `"auto"`, `"every:N"`, or sizes; returns sizes from large to small without repeats."""
     text = value.strip().lower() if isinstance(value, str) else ""
     if text == "auto" or (text.startswith("every:") and text[6:].isdecimal() and int(text[6:]) > 0):
         return text
@@ -270,7 +270,7 @@ def _size_of_prefix(text: str) -> int:
 
 
 def parse_indexes(value: object) -> tuple[str, ...]:
-    """FAISS factory strings, which contain commas: a single string is cut at spaces and semicolons. `none` is the empty tuple."""
+    """Reads FAISS factory strings, which contain commas: one string is cut at spaces and semicolons. `none` is ()."""
     specs = list_of(str, "; ")(value)
     if "none" in (spec.lower() for spec in specs):
         if len(specs) > 1:
@@ -280,7 +280,7 @@ def parse_indexes(value: object) -> tuple[str, ...]:
 
 
 def parse_precisions(value: object) -> tuple[str, ...]:
-    """Precisions as they are named, `all` standing for the usual six; float32, which others are held against, is among them."""
+    """Reads names of precisions, `all` standing for the usual six; float32, which others are held against, comes first."""
     from mrl_sweep.ranking.codes.precision import ALL, parse_precision
 
     words = list_of(str, ", ")(value)
@@ -289,7 +289,7 @@ def parse_precisions(value: object) -> tuple[str, ...]:
 
 
 def parse_rescore(text: str) -> str:
-    """`4x`, `4x@768`, as it is written in a configuration."""
+    """Reads `4x` or `4x@768`, and returns it as a configuration writes it."""
     from mrl_sweep.ranking.rescore import Rescore
 
     return str(Rescore.parse(text))

@@ -1,4 +1,4 @@
-"""Where files lie unless a setting says otherwise: vectors in the user's cache folder, runs below the working folder."""
+"""Default places of files: vectors in the user's cache folder, runs below the working folder."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from mrl_sweep.settings.config import SweepConfig
 
 
 def default_store() -> Path:
-    """The user's cache folder for vectors."""
+    """Returns the user's cache folder for vectors."""
     from platformdirs import user_cache_path
 
     return user_cache_path("mrl-sweep") / "vectors"
 
 
 def local_store(config: SweepConfig) -> Path:
-    """The store's folder on this machine: the store itself, or where the copies of an object store's objects are kept."""
+    """Returns the store's folder on this machine: the store itself, or that of copies of an object store's objects."""
     store = config.run.store or default_store()
     return store if isinstance(store, Path) else copies_of(store)
 
 
 def copies_of(address: str) -> Path:
-    """Where copies of the objects of an object store are kept; they may be deleted at any time."""
+    """Returns the folder of copies of an object store's objects; they may be deleted at any time."""
     return _copies() / quote(address.rstrip("/"), safe="")
 
 
 def original_of(copy: Path) -> str:
-    """The address of the object that this file is a copy of; empty for a file that is none."""
+    """Returns the address of the object that this file is a copy of; empty for a file that is no copy."""
     if _copies() not in copy.parents:
         return ""
     address, *rest = copy.relative_to(_copies()).parts
@@ -45,12 +45,12 @@ def _copies() -> Path:
 
 
 def index_folder(config: SweepConfig) -> Path:
-    """Built indexes, beside the vectors they were built from."""
+    """Returns the folder of built indexes, beside the vectors they were built from."""
     return local_store(config).with_name("indexes")
 
 
 def run_folder(config: SweepConfig, name: str, manifest: Mapping[str, Any]) -> Path:
-    """`--out`, or `runs/<collection>-<digest>`: the same data, model and settings are written to the same folder."""
+    """Returns `--out`, or `runs/<collection>-<digest>`: the same data, model and settings go to the same folder."""
     if config.run.out is not None:
         return config.run.out
     settings = {key: value for key, value in config.settings().items() if not key.startswith(("run.", "gate."))}
@@ -59,12 +59,12 @@ def run_folder(config: SweepConfig, name: str, manifest: Mapping[str, Any]) -> P
 
 
 def readable(name: str) -> str:
-    """A folder's name that says whose it is, whatever characters the collection's own name holds."""
+    """Returns a folder's name made of the collection's, whatever characters that holds; at most 60, `run` where none is left."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "run"
 
 
 def inputs_of(config: SweepConfig) -> list[Path]:
-    """The files and folders that a run reads, and must never write to."""
+    """Lists the files and folders that a run reads, and must never write to."""
     named = [*config.collection.sources, config.model.name or "", config.model.query_model or ""]
     places = [place for name in named for place in (name, name.partition(":")[2]) if place]
     files = [origin.partition(".toml")[0] + ".toml" for origin in config.origins.values() if ".toml" in origin]

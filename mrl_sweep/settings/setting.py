@@ -66,23 +66,23 @@ class Setting:
 
     @classmethod
     def all_of(cls, name: str, table: type[SettingsTable]) -> Iterator[Self]:
-        """The settings of the table of this name, in its order."""
+        """Yields the settings of the table of this name, in its order."""
         for one in fields(table):
             yield cls(table=name, key=one.name, default=one.default, panel=table.panel, **one.metadata)
 
 
 def setting(options: str, metavar: str | None, parse: Callable[[Any], Any], default: Any, help: str, **more: Any) -> Any:
-    """A field of a table that carries its row: option, metavar, parser, default, help, and what else `Setting` has of a row."""
+    """Makes a field of a table that carries its row: option, metavar, parser, default, help, and what else `Setting` has."""
     return field(default=default, metadata={"options": options, "metavar": metavar, "parse": parse, "help": help, **more})
 
 
 def switch(options: str, help: str) -> Any:
-    """A field that is false unless switched on; `options` are the switch and its opposite: `--force/--no-force`."""
+    """Makes a field that is false unless switched on; `options` are the switch and its opposite: `--force/--no-force`."""
     return setting(options, None, parse_flag, False, help)
 
 
 def choice(option: str, kind: type[StrEnum], default: StrEnum, help: str, *, metavar: str = "") -> Any:
-    """A field with one of the values of `kind`, which are its metavar unless there are too many."""
+    """Makes a field with one of the values of `kind`, which are its metavar unless one is given."""
     return setting(option, metavar or "|".join(kind), choice_of(kind), default, help)
 
 
@@ -95,5 +95,5 @@ def several(
     default: tuple[Any, ...] = (),
     name: str = "",
 ) -> Any:
-    """A field that holds a tuple: a list in a file, an option that may be repeated."""
+    """Makes a field that holds a tuple: a list in a file, an option that may be repeated."""
     return setting(option, metavar, parse, default, help, repeatable=True, name=name)

@@ -1,1 +1,1 @@
-"""The store: vectors by content, embedded once."""
+"""The store of embedded vectors, found by the content of their texts."""

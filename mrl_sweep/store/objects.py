@@ -1,4 +1,4 @@
-"""A space's objects, in a folder here or below an address of an object store: whole, immutable, named by their content."""
+"""The objects of one space, in a local folder or an object store: written whole, immutable, named by their content."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from mrl_sweep.files.object_store import ObjectStore, hint_at
 
 ASIDE: Final = "set-aside"
 DRAFT_KEPT_S: Final = 3600.0
-"""Drafts of killed processes are removed when they are older than this."""
+"""Seconds after which drafts of killed processes are removed."""
 
 LIST_EVERY_S: Final = 5.0
-"""How often it is worth asking an object store what has been added."""
+"""Seconds between two looks at what has been added to an object store."""
 
 
 class Objects:
-    """The objects of one space. What the system or the object store refuses is an OSError.
+    """The objects of one space. Where the system or the object store refuses, OSError is raised.
 
-    With a `remote` the objects lie there; the folder holds copies of what this machine wrote or read, and may be deleted.
+    A `remote` holds the objects; the folder then has copies of what this machine wrote or read, and may be deleted.
     """
 
     def __init__(self, folder: Path, digests: FileDigests, remote: ObjectStore | None = None) -> None:
@@ -37,17 +37,17 @@ class Objects:
 
     @property
     def remedy(self) -> str:
-        """What a person can do where nothing can be written there."""
+        """A hint for a message: what to do where nothing can be written to the place."""
         return f"{hint_at(self.remote.address)}; or name another" if self.remote else "free space there or give another folder"
 
     def stamp(self) -> object:
-        """Something that is equal as long as it is not worth a look at `names` again."""
+        """Returns a value that stays the same as long as `names` need not be read again."""
         if self.remote:
             return int(time.monotonic() / LIST_EVERY_S)
         return self.folder.stat().st_mtime_ns if self.folder.exists() else None
 
     def names(self) -> list[str]:
-        """The objects that are there; none where the place does not exist yet."""
+        """Lists the objects that are there; none where the place does not exist yet."""
         try:
             names = self.remote.names() if self.remote else [path.name for path in self.folder.iterdir()]
         except FileNotFoundError:
@@ -65,7 +65,7 @@ class Objects:
                     path.unlink()
 
     def put(self, write: Callable[[Path], object], name_of: str) -> tuple[str, bool]:
-        """Puts what `write(path)` writes in place, whole or not at all; its name, and whether it was there before.
+        """Stores what `write(path)` writes, whole or not at all; returns its name, and whether it was there before.
 
         The digest of its bytes stands for the braces in `name_of`: a second put of a name puts the same bytes.
         """
@@ -84,7 +84,7 @@ class Objects:
         return name, there
 
     def open(self, name: str) -> Any:
-        """A pyarrow file to read ranges from, without fetching the rest."""
+        """Opens an object as a pyarrow file to read ranges from, without fetching the rest."""
         import pyarrow as pa
 
         if self.remote and not (self.folder / name).exists():
@@ -92,7 +92,7 @@ class Objects:
         return pa.memory_map(os.fsencode(self.folder / name))
 
     def fetch(self, name: str) -> Path:
-        """A file here with the object's bytes, to be mapped into memory."""
+        """Returns a local file with the object's bytes, to be mapped into memory; downloads it where there is no copy."""
         copy = self.folder / name
         if self.remote and not copy.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ class Objects:
         return copy
 
     def sound(self, names: Iterable[str], *, again: bool = False) -> dict[str, bool | None]:
-        """Whether each object is what its name says; None where it is gone. A damaged copy is fetched again first."""
+        """Tells whether each object's bytes are what its name says; None where it is gone. A damaged copy is fetched again."""
         names = list(names)
         for name in names if self.remote else ():
             with contextlib.suppress(FileNotFoundError):
@@ -117,12 +117,13 @@ class Objects:
         return checked
 
     def remove(self, name: str) -> None:
+        """Deletes an object, and the copy of it, if they are there."""
         if self.remote:
             self.remote.remove(name)
         (self.folder / name).unlink(missing_ok=True)
 
     def set_aside(self, name: str) -> None:
-        """Moves an object out of the way, for a person to look at; as far as the place can be written."""
+        """Moves an object to `set-aside/`, for a person to look at; leaves it where the place cannot be written."""
         with contextlib.suppress(OSError):
             if self.remote:
                 (self.folder / name).unlink(missing_ok=True)
@@ -133,7 +134,7 @@ class Objects:
 
     @contextlib.contextmanager
     def _draft(self) -> Iterator[Path]:
-        """A path here for an object's bytes, which is gone afterwards."""
+        """Yields a path in the folder for an object's bytes, and removes it afterwards."""
         draft = self.folder / f".{os.urandom(8).hex()}.draft"
         try:
             yield draft

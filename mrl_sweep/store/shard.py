@@ -5,7 +5,7 @@
     tokens  uint32, how many the model read; 0 where the provider does not say
     flags   uint8: TRUNCATED, ZERO, UNIT, TRUNCATION_KNOWN
 
-The schema's metadata names the format and the key of the space, so that a shard of another model is not taken for one of ours.
+The schema's metadata names the format and the key of the space, so that a shard of another model is told apart.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ FORMAT: Final = "mrl-sweep shard 2"
 
 
 class NotOurs(ValueError):
-    """A file that is no shard of the space in which it lies."""
+    """This error says that a file is no shard of the space in which it lies."""
 
 
 @record
 class Kind:
-    """What all shards of a space have in common: the digest of the space's key, the vectors' size and type."""
+    """The properties that all shards of a space share: the digest of the space's key, the vectors' dimension and type."""
 
     space: str
     dim: int
@@ -45,7 +45,7 @@ class Kind:
 
     @property
     def row_bytes(self) -> int:
-        """What a text takes in a shard."""
+        """The bytes that a text takes in a shard."""
         return self.dim * self.dtype.itemsize + 16 + 4 + 1
 
 
@@ -62,16 +62,16 @@ class Rows(NamedTuple):
 
 
 def together(rows: Sequence[Rows]) -> Rows:
-    """These rows, one after the other."""
+    """Joins rows, one after the other."""
     return Rows(*(np.concatenate(columns) for columns in zip(*rows, strict=True)))
 
 
 def write_shard(path: Path, rows: Rows, kind: Kind) -> None:
-    """Writes the file. Raises OSError."""
+    """Writes rows as a shard's file. Raises OSError."""
     import pyarrow as pa
 
     def column(type_: Any, dtype: Any, values: npt.NDArray[Any]) -> Any:
-        """Without `pa.array`, which imports pandas."""
+        """Makes an Arrow array without `pa.array`, which imports pandas."""
         own = np.ascontiguousarray(values, dtype)
         return pa.Array.from_buffers(type_, own.nbytes * 8 // type_.bit_width, [None, pa.py_buffer(own)])
 
@@ -84,7 +84,7 @@ def write_shard(path: Path, rows: Rows, kind: Kind) -> None:
 
 
 def read_index(file: Any, kind: Kind) -> Rows:
-    """What a shard that is open as a pyarrow file holds besides its vectors, which are (n, 0). Raises NotOurs, or OSError."""
+    """Reads a shard from an open pyarrow file, which it closes; all but the vectors: (n, 0). Raises NotOurs, or OSError."""
     import pyarrow as pa
 
     try:
@@ -102,7 +102,7 @@ def read_index(file: Any, kind: Kind) -> Rows:
 
 
 def map_vectors(path: Path, kind: Kind) -> npt.NDArray[Any]:
-    """(n, dim) memory map of the vectors in a shard's file; nothing is copied."""
+    """Returns (n, dim), a memory map of the vectors in a shard's file; nothing is copied."""
     import pyarrow as pa
 
     with pa.memory_map(os.fsencode(path)) as file:

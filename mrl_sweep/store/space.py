@@ -1,6 +1,6 @@
-"""The vectors of one model in one role: immutable shards, the table that finds a text's vector in them, and who adds to them.
+"""The vectors of one model in one role: immutable shards, the table that finds a text's vector in them, and their writer.
 
-Shards are small as they come, so that a kill costs a batch, and are rewritten into large ones later.
+New shards are small, so that a killed process loses little, and are rewritten into large ones later.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ OPENED_AT_ONCE: Final = 16
 """Shards whose indexes are read, or that are removed, at the same time: an object store answers late, and many at a time."""
 
 COSTLY_S: Final = 0.25
-"""Of the model's time in a batch, from which on it is worth a shard of its own: to store one takes a hundredth of that here."""
+"""Seconds of the model's time from which a batch is worth a shard of its own: to store one takes about a hundredth of that."""
 
 _FACTS: Final = "model-"
 _MOST_SLICES: Final = 256
 ROWS_A_SLICE: Final = 4096
-"""Of so many rows each there may be more slices: an order would be eight bytes a document, which travel to every worker."""
+"""Mean rows of a slice from which there may be more slices: an `order` is eight bytes a row, and travels to every worker."""
 
 _ROW: Final = 0xFFFFFFFF
 
@@ -66,13 +66,13 @@ class Space:
 
     @property
     def kind(self) -> Kind:
-        """What its shards have in common."""
+        """The properties that the shards share, known once the model's facts are."""
         if self.facts is None:
             raise AssertionError("the dimension of an unused space is not known")
         return Kind(self._digest, self.facts.dim, self._dtype)
 
     def begin(self, facts: ModelFacts) -> None:
-        """Makes the place and puts the model's facts there; needed before the first shard. Raises OSError, EnvironmentFault."""
+        """Stores the model's facts, before the first shard. Raises OSError, and EnvironmentFault where the dimension differs."""
         if self.facts is not None and facts.dim != self.facts.dim:
             raise EnvironmentFault(
                 f"the model gives {facts.dim} dimensions, its stored vectors have {self.facts.dim}",
@@ -91,11 +91,11 @@ class Space:
     # --- reading ---
 
     def find(self, digests: Uint64Array) -> IntArray:
-        """(n,) int64 location of each text's vector, -1 where it is not stored."""
+        """Returns (n,) int64, the location of each text's vector; -1 where it is not stored."""
         return self._table.find(digests)
 
     def flags(self, locations: IntArray) -> npt.NDArray[np.uint8]:
-        """(n,) what was noted of each text when it was embedded: the flags of `shard`."""
+        """Returns (n,) uint8, the flags (those of `shard`) that each text got when it was embedded."""
         out = np.zeros(len(locations), np.uint8)
         for serial in distinct(locations >> 32).tolist():
             places = np.flatnonzero(locations >> 32 == serial)
@@ -103,7 +103,7 @@ class Space:
         return out
 
     def vectors(self, locations: IntArray, rows_a_slice: int = ROWS_A_SLICE) -> Vectors:
-        """The rows at these locations, memory-mapped; without an `order` wherever a few slices of the shards give theirs."""
+        """Returns the vectors at these locations, memory-mapped; without an `order` where a few slices of shards give them."""
         if not len(locations):
             return Vectors(parts=(np.empty((0, self.kind.dim), self._dtype),))
         cuts = np.flatnonzero(np.diff(locations) != 1) + 1
@@ -118,9 +118,9 @@ class Space:
         return Vectors(parts=parts, order=order.astype(np.int64))
 
     def secure(self, locations: IntArray) -> bool:
-        """Maps the shards that hold these rows after a look at their bytes; False where one is bad or gone.
+        """Checks the bytes of the shards that hold these rows, and maps them; False where one is bad or gone.
 
-        A bad one is set aside. Then every location is void: what is stored is read anew, and `find` has to be asked again.
+        A bad one is set aside. After False every location is void: the space was read anew, and `find` has to be asked again.
         """
         used = distinct(locations >> 32).tolist()
         with suppress(FileNotFoundError):
@@ -149,16 +149,16 @@ class Space:
     # --- writing ---
 
     def put(self, rows: Rows) -> bool:
-        """Puts a shard of these rows, and takes it up; whether it was there before. Raises OSError."""
+        """Stores these rows as a shard, and takes it up; returns whether it was there before. Raises OSError."""
         kind = self.kind
         name, there = self.objects.put(lambda path: write_shard(path, rows, kind), f"{{}}{SUFFIX}")
         self._add(name, rows)
         return there
 
     def rewrite(self, sequence: Uint64Array) -> None:
-        """Puts the rows of small shards into a large one, each text once, in the order of this sequence of texts. Raises OSError.
+        """Puts the rows of small shards into a large one, each text once, in the order of these digests. Raises OSError.
 
-        Only as many as fill one, the smallest first: whoever adds a text to a store of a thousand small ones waits for no more.
+        Takes only as many as fill one, the smallest first: to add a text to a store of a thousand small ones costs no more.
         Several processes may do so at once: what one removes lies in a large shard, which nobody removes, or in one that was new
         when it was put, so that no two rely on what the other removes.
         """
@@ -187,13 +187,13 @@ class Space:
             self._remove(small)
 
     def is_full(self) -> bool:
-        """Whether the small shards would fill a large one."""
+        """Tells whether the small shards would fill a large one."""
         return sum(len(self.shards[serial].flags) for serial in self._small()) * self.kind.row_bytes >= self.shard_bytes
 
     # --- inside ---
 
     def _small(self) -> list[int]:
-        """The shards that are worth rewriting."""
+        """Lists the shards (places in `shards`) that are worth rewriting."""
         limit = SMALL_SHARE * self.shard_bytes / self.kind.row_bytes
         return [serial for serial, shard in enumerate(self.shards) if shard.name and len(shard.flags) < limit]
 
@@ -219,7 +219,7 @@ class Space:
         self.refresh()
 
     def _index(self, name: str) -> Rows | None:
-        """What is in a shard; None where it is bad, or another process has removed it meanwhile."""
+        """Reads all of a shard but its vectors; None where it is bad, or another process has removed it meanwhile."""
         try:
             with suppress(NotOurs, OSError):
                 return read_index(self.objects.open(name), self.kind)
@@ -242,7 +242,7 @@ class Space:
         return [serial for serial in serials if self.shards[serial].name in names]
 
     def _sound(self, names: Iterable[str]) -> set[str]:
-        """Those of these objects whose bytes are what their names say. A bad one is set aside."""
+        """Picks the objects whose bytes are what their names say. A bad one is set aside."""
         checked = self.objects.sound(names)
         for name in [name for name, sound in checked.items() if sound is False]:
             self._reject(name)
@@ -255,11 +255,11 @@ class Space:
 
 
 class Writer:
-    """Writes to one space. What the disk refuses is an OSError; rows that it refused are not written again.
+    """Writes to one space. Where the disk refuses, OSError is raised; rows that it refused are not written again.
 
     A batch that cost the model `COSTLY_S` or more is stored before `add` returns, and at a `flush_s` of 0 every batch is. Rows of
-    cheaper ones wait at most `flush_s` for a shard (longer where an object store would be busy with many small ones) or until
-    they fill one. They are found in the space from then on.
+    cheaper ones wait for the first `add` after `flush_s` seconds (`LIST_EVERY_S` at least where the store is an object store), or
+    until they fill a shard. The space finds them from then on.
     """
 
     def __init__(self, space: Space, *, flush_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -269,10 +269,10 @@ class Writer:
         self._flushed_at = clock()
         self._company = False
         self.n_safe = 0
-        """Rows that are in the store, come what may."""
+        """The number of rows that this writer has stored."""
 
     def add(self, rows: Rows, cost_s: float = 0.0) -> None:
-        """Takes a batch, which cost the model so many seconds."""
+        """Takes a batch that cost the model `cost_s` seconds, and stores it where that is due. Raises OSError."""
         self._rows.append(rows)
         n_bytes = sum(len(some.flags) for some in self._rows) * self._space.kind.row_bytes
         due = cost_s >= COSTLY_S or self._clock() - self._flushed_at >= self._flush_s
@@ -280,7 +280,7 @@ class Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Makes a small shard of the rows that are in none yet."""
+        """Stores the waiting rows as a small shard. Raises OSError."""
         if self._rows:
             rows, self._rows = together(self._rows), []
             self._company |= self._space.put(rows)
@@ -288,15 +288,15 @@ class Writer:
         self._flushed_at = self._clock()
 
     def company(self) -> bool:
-        """Whether other processes have been seen to add vectors. What they add is taken up; cheap enough before every batch."""
+        """Takes up what other processes have added, and tells whether any ever did; cheap enough before every batch."""
         self._company |= self._space.refresh()
         return self._company
 
     def rewrite(self, sequence: Uint64Array) -> None:
-        """Puts the rows of small shards into large ones, each text once, in the order of this sequence of texts.
+        """Puts the rows of small shards into a large one, each text once, in the order of these digests.
 
-        Not in company: whoever comes next does it, and nobody's shards vanish while they are read. Where the disk is full the
-        small ones stay, which are as good.
+        Does nothing in company, so that no shards vanish while another process reads them: a later run does it. Where the disk
+        is full the small ones stay, which are as good.
         """
         if not self.company():
             with suppress(OSError):
@@ -304,7 +304,7 @@ class Writer:
 
 
 def read_facts(objects: Objects, warnings: list[Advice]) -> ModelFacts | None:
-    """The facts of the space's model. Adds a warning for each file of them whose content is not what its name says."""
+    """Reads the facts of the space's model, None where there are none. Adds a warning for each damaged file of facts."""
     facts: ModelFacts | None = None
     names = sorted(name for name in objects.names() if name.startswith(_FACTS))
     for name, sound in objects.sound(names).items():
@@ -318,7 +318,7 @@ def read_facts(objects: Objects, warnings: list[Advice]) -> ModelFacts | None:
 
 
 def _damaged(objects: Objects, name: str, then: str) -> Advice:
-    """What a person should know of an object that was damaged, edited, or another model's, and was set aside."""
+    """Warns of an object that was damaged, edited, or another model's, and was set aside."""
     return Advice(
         "store-damaged",
         f"{objects.place}/{name} was damaged or is not ours: it was set aside, {then}",

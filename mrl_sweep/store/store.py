@@ -1,4 +1,4 @@
-"""The store: vectors by content, here or in an object store. What is stored is not embedded again."""
+"""The store of vectors by content, in a folder or an object store (`s3://`, `gs://`): what is stored is not embedded again."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ class Store:
         self._digests = FileDigests(self._folder, algorithm="sha256", file_name="shard-digests.json")
 
     def space(self, identity: Mapping[str, Any]) -> Space:
-        """The vectors stored under this identity; nothing is made before the first vector comes.
+        """Opens the space of the vectors stored under this identity; nothing is made before the first vector comes.
 
-        Raises EnvironmentFault where the store cannot be read.
+        Raises EnvironmentFault where the store cannot be read, InputError where the first version of mrl-sweep wrote it.
         """
         key = {**identity, "dtype": self._dtype}
         with self._named_in_faults():
             return Space(self.objects(_name_of(key)), key, shard_bytes=self._shard_bytes)
 
     def facts(self, identity: Mapping[str, Any]) -> ModelFacts | None:
-        """What is known of the model whose vectors are stored under this identity; None where there are none."""
+        """Reads the facts of the model whose vectors are stored under this identity; None where there are none."""
         with self._named_in_faults():
             return read_facts(self.objects(_name_of({**identity, "dtype": self._dtype})), [])
 
     def objects(self, space: str) -> Objects:
-        """The objects of the space of this name. Raises InputError where the first version of mrl-sweep wrote it."""
+        """Returns the objects of the space of this name. Raises InputError where the first version of mrl-sweep wrote it."""
         folder = self._folder / space
         if (folder / FIRST_VERSION).exists():
             hint = "`git checkout 0561604` and run the same command: it carries the vectors over; or give another --store"
@@ -73,7 +73,7 @@ class Store:
 
 
 def copy_of(address: str) -> Path:
-    """A file on this machine with the bytes of the object at `STORE/SPACE/NAME`, fetched if need be. Raises OSError."""
+    """Returns a local file with the bytes of the object at `STORE/SPACE/NAME`, fetched if need be. Raises OSError."""
     store, space, name = address.rsplit("/", 2)
     return Store(store).objects(space).fetch(name)
 

@@ -1,4 +1,4 @@
-"""The data that passes between the rooms: frozen dataclasses over numpy arrays, rows instead of ids."""
+"""The data types that pass between the packages: frozen dataclasses over numpy arrays, rows instead of ids."""
 
 from __future__ import annotations
 

@@ -36,15 +36,15 @@ class Documents(Protocol):
     def __len__(self) -> int: ...
 
     def texts(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
-        """The documents' full texts (title, one space, text, stripped) of rows start to stop, in order."""
+        """Yields the documents' full texts (title, one space, text, stripped) of rows start to stop, in order."""
         ...
 
     def titles(self, rows: Sequence[int]) -> list[str]:
-        """What a person would call these documents: the title, or the beginning of the text; one line each."""
+        """Returns a short name of each document: its title, or the beginning of its text; one line each."""
         ...
 
     def excerpts(self, rows: Sequence[int]) -> list[str]:
-        """The beginnings of these documents' full texts, one line each."""
+        """Returns the beginnings of these documents' full texts, one line each."""
         ...
 
 
@@ -56,7 +56,7 @@ class Queries:
     texts: tuple[str, ...]
     metadata: tuple[Mapping[str, Any], ...]
     file_rows: FileRows | None = None
-    """Where they stood in the queries' file; None where every record of the file is evaluated, in order."""
+    """Where the queries stood in their file; None where every record of the file is evaluated, in order."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,8 +66,8 @@ class Queries:
 class Qrels:
     """Judgments by query: those of query q lie at offsets[q]:offsets[q + 1].
 
-    `rows` are document rows, or MISSING for a judged document that is not in the corpus (it still counts in R);
-    `grades` are int64, every judgment kept, also those <= 0.
+    `offsets` are (n_queries + 1,), `rows` and `grades` (n_pairs,), all int64. `rows` are document rows, or MISSING for a judged
+    document that is not in the corpus (it still counts in R); every judgment is kept, also grades <= 0.
     """
 
     offsets: IntArray
@@ -82,7 +82,7 @@ class Qrels:
 
     @property
     def queries(self) -> IntArray:
-        """(n_pairs,) the query row of each judgment."""
+        """(n_pairs,) int64, the query row of each judgment."""
         import numpy as np
 
         return np.repeat(np.arange(self.n_queries), np.diff(self.offsets))
@@ -108,19 +108,19 @@ class Collection:
 
     @property
     def label_free(self) -> bool:
-        """Whether it was read without judgments; a judged collection has at least one."""
+        """Whether the collection was read without judgments; a judged one has at least one."""
         return not len(self.qrels.rows)
 
 
 class MissingDocs(StrEnum):
-    """A judged document that is not in the corpus: refuse, or keep it in R as one that no search can find."""
+    """What to do with a judged document that the corpus lacks: refuse it, or keep it in R as one that no search can find."""
 
     ERROR = "error"
     COUNT = "count"
 
 
 class NoRelevant(StrEnum):
-    """A query whose judgments are all <= 0: set aside and counted, or kept as trec_eval keeps it, with the value 0."""
+    """What to do with a query whose judgments are all <= 0: set it aside and count it, or keep it with 0, as trec_eval does."""
 
     EXCLUDE = "exclude"
     ZERO = "zero"

@@ -1,4 +1,4 @@
-"""The ground that the other types stand on: arrays, the seed, advice, the forms of a report."""
+"""Types and constants that the other types use: arrays, the seed, advice and its codes, formats of a report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ else:  # annotations only: the table of settings names these types' neighbours, 
 
 
 def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(n,) the different values of an array, ascending. `np.unique` imports numpy.ma, to ask whether the array is masked."""
+    """Returns (n,) the different values of an array, ascending. `np.unique` imports numpy.ma, to ask whether it is masked."""
     import numpy as np
 
     ordered = np.sort(values, axis=None)
@@ -30,7 +30,7 @@ def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 SEED: Final = 0
-"""Of everything that is drawn at random: the same inputs give the same report."""
+"""The seed of everything that is drawn at random: the same inputs give the same report."""
 
 
 ADVICE_CODES: Final = frozenset(
@@ -102,7 +102,7 @@ ADVICE_CODES: Final = frozenset(
 
 @record
 class Advice:
-    """Something the report says unasked: a stable `code`, a sentence, and what to do about it."""
+    """A warning in the report: a stable `code`, a sentence, and what to do about it."""
 
     code: str
     message: str
@@ -110,7 +110,7 @@ class Advice:
 
 
 class Format(StrEnum):
-    """What a report can be turned into."""
+    """The formats in which a report is rendered."""
 
     TEXT = "text"
     JSON = "json"

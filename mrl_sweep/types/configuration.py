@@ -1,4 +1,4 @@
-"""What could be shipped: axes, size, precision, index and shortlist, as one value that prints and parses as itself."""
+"""A configuration that could be shipped: axes, size, precision, index and shortlist, a value that prints and parses as itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Basis(StrEnum):
 
 @record(order=True)
 class Configuration:
-    """One thing that could be shipped: these axes, this many of them, kept at this precision, searched so, ordered again so.
+    """One thing that could be shipped: axes, their number and precision, the index, and how a shortlist is ordered again.
 
     Written `512`, `512:binary`, `256:int8:HNSW32`, `pca:48:int8`, `512:binary:exact:rescore=4x`; `str` and `parse` are
     inverse. `index` is `exact` or a FAISS structure. `rescore` is empty; or `4x`, four documents for each that is wanted, ordered
@@ -57,7 +57,7 @@ class Configuration:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The configuration as written; also `prefix:256:exact`, as earlier runs wrote it. Raises ValueError on other text."""
+        """Reads a configuration as written, also `prefix:256:exact` of earlier runs. Raises ValueError on other text."""
         words = text.split(":")
         rescore = words.pop().removeprefix("rescore=") if words[-1].startswith("rescore=") else ""
         named = words[0].partition("-")[0] in list(Basis)  # `random-1` is the second draw of a control
@@ -70,7 +70,7 @@ class Configuration:
 
     @classmethod
     def read(cls, basis: str, dim: int, index: str, precision: str = FLOAT32, rescore: str = "") -> Self:
-        """From the fields of a file; schema 1 wrote 200 documents found at 64 and ordered again at 768 as index `64:200:768`."""
+        """Reads the fields of a file; schema 1 wrote 200 documents found at 64 and ordered again at 768 as index `64:200:768`."""
         funnel = re.fullmatch(r"(\d+):(\d+):(\d+)", index)
         if funnel is None:
             return cls(basis, dim, index, precision, rescore)
@@ -78,7 +78,7 @@ class Configuration:
 
     @classmethod
     def exact_prefix(cls, dim: int) -> Self:
-        """The model's own first `dim` numbers as they are, searched exhaustively: one size of the ladder."""
+        """Returns the model's own first `dim` numbers at float32, searched exhaustively: one size of a sweep."""
         return cls(str(Basis.PREFIX), dim)
 
     @property
@@ -88,7 +88,7 @@ class Configuration:
 
     @property
     def is_exact_prefix(self) -> bool:
-        """Whether it is the model's vector cut to this size and nothing else."""
+        """Whether the configuration is the model's vector cut to this size and nothing else."""
         return self == self.exact_prefix(self.dim)
 
     @property
@@ -103,17 +103,17 @@ class Configuration:
 
     @property
     def family(self) -> Self:
-        """What it shares with its other sizes: itself without a size (`dim` 0). One ladder is walked for each family."""
+        """The configuration without its size (`dim` 0), the same for all its sizes. One walk is made for each family."""
         return replace(self, dim=0)
 
 
 def exact_prefixes(configurations: Iterable[Configuration]) -> tuple[Configuration, ...]:
-    """The model's own sizes at float32, searched exhaustively, from the largest down."""
+    """Returns the model's own sizes at float32, searched exhaustively, from the largest down."""
     return tuple(sorted((c for c in configurations if c.is_exact_prefix), key=lambda c: -c.dim))
 
 
 def full_size(configurations: Iterable[Configuration]) -> Configuration:
-    """The largest exact prefix, with which everything is compared. Raises InputError where none was ranked."""
+    """Returns the largest exact prefix, with which everything is compared. Raises InputError where none was ranked."""
     sizes = exact_prefixes(configurations)
     if not sizes:
         raise InputError(

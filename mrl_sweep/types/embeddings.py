@@ -41,7 +41,7 @@ class Vectors:
         return len(self), self.dim
 
     def read(self, start: int, stop: int) -> Float32Array:
-        """(stop - start, dim) C-contiguous float32; a view where the rows lie so on disk, else a copy. Never write into it."""
+        """Returns (stop - start, dim) C-contiguous float32, a view where the rows lie so, else a copy. Never write into it."""
         import numpy as np
 
         if self.order is None:
@@ -52,7 +52,7 @@ class Vectors:
         return self._gather(wanted)
 
     def take(self, rows: npt.ArrayLike) -> Float32Array:
-        """(len(rows), dim) float32: the corpus rows asked for, in that order."""
+        """Returns (len(rows), dim) float32, the corpus rows asked for, in that order."""
         import numpy as np
 
         wanted = np.asarray(rows, dtype=np.int64)
@@ -72,7 +72,7 @@ class Vectors:
         import numpy as np
 
         if len(self.parts) == 1:
-            return _float32(np.asarray(self.parts[0])[wanted])  # a plain array: a memory map would make one of each answer
+            return _float32(np.asarray(self.parts[0])[wanted])  # as a plain array: indexing a memory map gives a memmap
         out = np.empty((len(wanted), self.dim), np.float32)
         start = 0
         for part in self.parts:
@@ -123,7 +123,7 @@ class ModelFacts:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`. Raises TypeError, KeyError or ValueError on anything else."""
+        """Reads what `to_json` wrote. Raises TypeError, KeyError or ValueError on anything else."""
         values = dict(document)
         values["trained_dims"] = tuple(int(dim) for dim in values["trained_dims"])
         values["warnings"] = tuple(Advice(**advice) for advice in values["warnings"])

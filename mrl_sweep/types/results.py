@@ -1,4 +1,4 @@
-"""Where every judged document stands, every measure that follows from it, and what these say of the question asked."""
+"""Results of a run: ranks of judged documents, scores by measure, evidence, judgements, and the verdict."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TopDocuments:
 
 @record
 class Ranks:
-    """The heart: where each judged document stands among all documents, at each candidate.
+    """Where each judged document stands among all documents, at each candidate.
 
     For each candidate and each judgment of `Qrels` (same order): `above` is how many documents score strictly higher,
     `tied` how many others score the same (both (n_candidates, n_pairs) int64). A judged document that is missing from the
@@ -66,7 +66,7 @@ class Measure:
 
     @property
     def label_free(self) -> bool:
-        """Whether it compares rankings with that of full size, and so says nothing about their quality."""
+        """Whether the measure compares rankings with that of full size, and so says nothing about their quality."""
         return self.name == AGREEMENT
 
     @property
@@ -93,7 +93,7 @@ class Scores:
     counted: BoolArray
 
     def of(self, candidate: Configuration, measure: Measure) -> FloatArray:
-        """(n_counted,) the values of the counted queries, in query order."""
+        """Returns (n_counted,) float64, the values of the counted queries, in query order."""
         m = self.measures.index(measure)
         values: FloatArray = self.values[self.candidates.index(candidate), m, self.counted[m]]
         return values
@@ -118,7 +118,7 @@ class Status(StrEnum):
 
     @classmethod
     def of_all(cls, each: Iterable[Status]) -> Status:
-        """The status of several questions asked as one: a failure outweighs an open question, which outweighs a pass."""
+        """Returns the status of several questions asked as one: a failure outweighs an open question, which outweighs a pass."""
         present = set(each)
         return next(status for status in (cls.FAIL, cls.INCONCLUSIVE, cls.PASS) if status in present)
 
@@ -196,8 +196,8 @@ class SliceRow:
 class SmallestRow:
     """What is proven to keep `retain`: the smallest size at float32, and the configuration of the fewest bytes.
 
-    Both are full size where nothing below it is proven. Each stands by itself at the policy's alpha: who picks a share after
-    looking at all of them takes the chance of each.
+    Both are full size where nothing below it is proven. Each stands by itself at the policy's alpha: a share that is picked after
+    looking at all of them carries the chance of error of each.
     """
 
     retain: float
@@ -208,7 +208,7 @@ class SmallestRow:
 
 @record(kw_only=True)
 class ShareRow:
-    """The proven cell of the grid of the fewest bytes at shares up to `retain`, down to the row before; empty: nothing is."""
+    """The configuration of the fewest bytes that is proven at shares up to `retain`, down to the row before; empty: none is."""
 
     retain: float
     configuration: str
@@ -272,5 +272,5 @@ class SearchCost:
     recall: float | None = None
 
     def shared(self) -> dict[str, Any]:
-        """These figures by name: a `Cost` and a row of the report hold the same."""
+        """Returns these figures by name: a `Cost` and a row of the report hold the same."""
         return {one.name: getattr(self, one.name) for one in dataclasses.fields(SearchCost)}

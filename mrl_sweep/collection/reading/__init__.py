@@ -1,1 +1,1 @@
-"""Lines, tables and records: what the loaders read their files with."""
+"""Readers of files for the loaders: lines, tables, judgments, records, and the documents of a corpus."""

@@ -19,20 +19,20 @@ from mrl_sweep.words import first_offenders, printable
 REPORT_EVERY: Final = 10_000
 
 HELD_CHARACTERS: Final = 2**24
-"""A corpus of no more than this stays in memory: a run asks for its texts twice and for titles once more."""
+"""A corpus of no more than this (with `_OF_ITSELF` a document) stays in memory: a run reads its texts twice, and titles once."""
 
 _EXCERPT: Final = 320
 """Characters of an excerpt."""
 
 BEGINNINGS: Final = 100_000
-"""Of so many documents of a compressed file the beginnings are kept when their titles are read: some 50 MB. Of more, the file
-is read once more."""
+"""The most documents whose beginnings are kept when their titles are read (some 50 MB), in a file that cannot be read from any
+place, as a compressed one. For more, the file is read once more."""
 
 _DENSE: Final = 16
 """Where at least one row in so many is wanted, reading on is faster than starting anew for each."""
 
 _OF_ITSELF: Final = 256
-"""What a document takes besides its text, in characters."""
+"""The memory that a document takes besides its text, in characters."""
 
 
 COLUMNS: Final = {"position": np.int64, "characters": np.int32, "text": np.int64}
@@ -42,7 +42,7 @@ COLUMNS: Final = {"position": np.int64, "characters": np.int32, "text": np.int64
 class StoredDocuments:
     """Holds the ids of a corpus and, beside them, `COLUMNS`; the texts stay in their source.
 
-    Those of a small corpus are `held`, each as it was read; other processes read them from the source.
+    The documents of a small corpus are `held` as they were read; other processes read them from the source.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class StoredDocuments:
 
     @property
     def lengths(self) -> IntArray:
-        """(n,) characters of each text."""
+        """Returns (n,) the number of characters of each text."""
         return self._ids.column("characters")
 
     def table(self) -> Any:
@@ -91,7 +91,7 @@ class StoredDocuments:
             if np.array_equal(batch.positions, positions):
                 yield from batch.documents()
                 row += len(positions)
-            else:  # some of these were collapsed
+            else:  # repeated documents of the batch were collapsed
                 is_wanted = np.isin(batch.positions, positions)
                 yield from compress(batch.documents(), is_wanted.tolist())
                 row += int(is_wanted.sum())
@@ -141,7 +141,7 @@ class StoredDocuments:
 
 @record
 class Corpus:
-    """Holds what one reading of a corpus gave.
+    """Holds a corpus as one reading found it: its documents, and what is known of their texts.
 
     `text_hashes` (n,) int64 of the full texts, equal where texts are; `empty` rows have no text; `collapsed` counts
     documents that were there twice, with the same text; `halves` rows hold half of a surrogate pair; `characters` is the
@@ -164,9 +164,9 @@ def read_corpus(
     mapped_bytes: int = MAPPED_BYTES,
     report_every: int = REPORT_EVERY,
 ) -> Corpus:
-    """Reads and checks every document; of `held_characters` at most, the texts stay in memory.
+    """Reads and checks every document; a corpus of up to `held_characters` stays in memory.
 
-    Errors: InputError for none, and for one id with two texts (both places named).
+    Errors: InputError where there is no document, and for one id with two texts (both places named).
     """
     ids = Ids(columns=COLUMNS, mapped_bytes=mapped_bytes)
     halves: list[int] = []

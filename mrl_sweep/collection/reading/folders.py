@@ -1,4 +1,4 @@
-"""What a person names: a folder, files, columns; which file of a folder plays which part, and which splits there are."""
+"""Names of collections and their folders: the settings after a name, the file that plays each part, and the splits there are."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Spec:
 
     @property
     def name(self) -> str:
-        """What a report calls the collection: the folder, or that of the documents."""
+        """The collection's name in reports: that of its folder, else of the folder of the first setting's file."""
         if self.folder is not None:
             return self.folder.resolve().name
         first = next(iter(self.settings.values()))
@@ -75,7 +75,7 @@ def parse_spec(text: str, keys: Iterable[str], usage: str, aliases: Mapping[str,
 
 
 def check_folder(folder: Path, holds: str, scheme: str = "") -> None:
-    """Refuses what is no folder, with its siblings of a similar name and what it should hold. Errors: InputError."""
+    """Raises InputError for what is no readable folder, with folders of a similar name and what it should hold."""
     try:
         if folder.is_dir():
             next(folder.iterdir(), None)
@@ -130,7 +130,7 @@ def require_file(folder: Path, stems: Sequence[str], endings: Sequence[str], hol
 
 
 def _elsewhere(folder: Path, stems: Sequence[str], endings: Sequence[str], setting: str) -> str:
-    """What to type for a file that lies in a folder below, or is called something like it."""
+    """Says what to type where the file lies in a folder below, or has a similar name."""
     scheme, _, part = setting.rpartition(":")
     scheme = f"{scheme}:" if scheme else ""
     entries = sorted(folder.iterdir())
@@ -174,7 +174,7 @@ def find_splits(folder: Path, pattern: str, endings: Sequence[str]) -> dict[str,
 
 
 def _add_split(splits: dict[str, Path], split: str, path: Path) -> None:
-    """Errors: InputError where another file holds the split too, unless one is the other packed."""
+    """Adds the file of a split. Errors: InputError where another holds it too, unless one is the other packed."""
     earlier = splits.setdefault(split, path)
     names = [{f"{one}{ending}" for ending in COMPRESSED} for one in (earlier, path)]
     packed = str(path) in names[0] or str(earlier) in names[1]
@@ -188,7 +188,7 @@ def _add_split(splits: dict[str, Path], split: str, path: Path) -> None:
 def find_qrels(folder: Path, endings: Sequence[str], holds: str, scheme: str = "") -> dict[str, Path]:
     """Finds the file of each split: `qrels/<split>.…`, `qrels.<split>.…`, and `qrels.…` for `test`.
 
-    Errors: InputError where there is none.
+    Errors: InputError where there is none, and where two files hold one split.
     """
     single = find_file(folder, ["qrels"], endings)
     splits = find_splits(folder, "qrels/{}", endings) or find_splits(folder, "qrels.{}", endings)
@@ -206,7 +206,7 @@ def find_qrels(folder: Path, endings: Sequence[str], holds: str, scheme: str = "
 
 
 def choose_split(split: str | None, splits: Mapping[str, Any], where: str) -> str:
-    """Returns this split; for None, `test` or the only one there is. Errors: InputError that lists the splits there are."""
+    """Returns `split`; for None, `test` or the only one there is. Errors: InputError that lists the splits there are."""
     if split is None:
         split = next(iter(splits)) if len(splits) == 1 else DEFAULT_SPLIT
     if split in splits:
@@ -234,7 +234,7 @@ def file_sizes(paths: Iterable[Path]) -> dict[str, int]:
 
 
 def files_digest(paths: Iterable[Path]) -> str:
-    """Digests the contents of these files, in this order, to 32 hex digits. Raises InputError."""
+    """Digests the contents of these files, in this order, to 32 hex digits. Raises InputError for one that cannot be read."""
     total = hashlib.sha256()  # which processors have instructions for
     for path in paths:
         try:

@@ -39,7 +39,7 @@ _BUFFER_BYTES: Final = 2**16
 
 
 class NumberedLine(NamedTuple):
-    """`number` counts from 1; `offset` is that of its first byte (after decompression); `data` lacks the line's end."""
+    """Holds a line: `number` counts from 1; `offset` is that of its first byte (decompressed); `data` lacks the line's end."""
 
     number: int
     offset: int
@@ -57,7 +57,7 @@ class Where(NamedTuple):
 
 
 def compression(path: Path) -> str | None:
-    """`gzip`, `zstd`, `bzip2`, `xz` or None, by the file's first bytes, whatever its name says."""
+    """Returns `gzip`, `zstd`, `bzip2`, `xz` or None, by the file's first bytes. Errors: InputError for what is no text."""
     try:
         with path.open("rb") as file:
             start = file.read(_SNIFFED)
@@ -127,7 +127,7 @@ def read_lines(
 
 
 def read_blocks(path: Path, *, offset: int = 0, max_line_bytes: int, block_bytes: int) -> Iterator[bytes]:
-    """Reads the file from `offset` on in blocks of whole lines; the last line of one is cut off where it is too long.
+    """Reads the file from `offset` on in blocks of whole lines; the last line of a block is cut off where it is too long.
 
     Errors: InputError for a file that cannot be read.
     """
@@ -143,7 +143,7 @@ def read_blocks(path: Path, *, offset: int = 0, max_line_bytes: int, block_bytes
 
 
 def text_of(line: NumberedLine, path: Path) -> str:
-    """Returns the line's text, strictly UTF-8; a byte order mark at the file's beginning is left out."""
+    """Returns the line's text without a byte order mark at the file's beginning. Raises InputError for what is not UTF-8."""
     try:
         text = line.data.decode()
     except UnicodeDecodeError as error:
@@ -171,7 +171,7 @@ def line_number_at(path: Path, offset: int) -> int:
 
 
 def unreadable(path: Path, error: Exception) -> InputError:
-    """Returns the fault of a file that cannot be read."""
+    """Returns the InputError for a file that cannot be read."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     there = not isinstance(error, OSError) or not error.errno
     return InputError(

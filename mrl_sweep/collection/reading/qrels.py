@@ -35,7 +35,7 @@ _RUN: Final = "six columns are a run, what a search returned; judgments hold que
 
 
 class Judgment(NamedTuple):
-    """`number` is its line or row, for messages."""
+    """Holds the grade of a query and a document; `number` is its line or row, for messages."""
 
     query: str
     document: str
@@ -44,7 +44,7 @@ class Judgment(NamedTuple):
 
 
 class JudgmentColumns(NamedTuple):
-    """Holds judgments as columns: millions of them take numbers, and a text for each different id.
+    """Holds judgments as columns: millions of judgments take numbers, and a text for each different id.
 
     `queries` and `documents` are ids, without repetition; `query` and `document` (n,) say which of them each judgment is of.
     """
@@ -76,7 +76,7 @@ def _numbered(names: Sequence[str]) -> _Names:
 
 
 def in_columns(judgments: Iterable[Judgment]) -> Iterator[JudgmentColumns]:
-    """Returns the same judgments, some thousands at a time."""
+    """Puts judgments into columns, `ROWS_AT_ONCE` at a time."""
     while several := list(islice(judgments := iter(judgments), ROWS_AT_ONCE)):
         yield JudgmentColumns.of(*zip(*several, strict=True))
 
@@ -95,7 +95,7 @@ def read_qrels(
 ) -> Iterator[JudgmentColumns]:
     """Reads the file's judgments in order, a block at a time; one of `arrow_bytes` or more by pyarrow.
 
-    The layout is that of the first line; another further down is refused with its line.
+    The layout is that of the first line; another further down is refused with its line (InputError).
     Lines are read a block at a time; from the first block on that is not plain, one by one, which accepts what is acceptable
     and names what is not.
     """
@@ -181,7 +181,7 @@ def _by_hand(data: bytes, between: str, width: int) -> list[_Names] | None:
 
 
 def _by_arrow(data: bytes, between: str, width: int) -> list[_Names] | None:
-    """The same by pyarrow, which makes a text of each different field and not of every one: six times as fast."""
+    """Does the same as `_by_hand` by pyarrow, which makes a text of each different field, not of every one: six times as fast."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -203,7 +203,7 @@ def _by_arrow(data: bytes, between: str, width: int) -> list[_Names] | None:
 
 
 def grade_of(value: object, where: object) -> int:
-    """Returns a grade as an integer: 2, "2" and 2.0; anything else is refused with its place."""
+    """Returns a grade as an integer, from 2, "2", 2.0 or true; raises InputError with the place for anything else."""
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -231,7 +231,7 @@ def _split(text: str, count: int) -> Sequence[str]:
 
 
 def is_judgment(text: str) -> bool:
-    """Says whether a line between commas is a judgment, and no header."""
+    """Says whether a line with commas between its fields is a judgment and no header."""
     fields = text.split(",")
     return len(fields) in (3, 4) and _WHOLE.fullmatch(fields[-1].strip()) is not None
 

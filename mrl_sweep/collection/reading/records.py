@@ -26,12 +26,12 @@ class Document(NamedTuple):
 
     @property
     def full_text(self) -> str:
-        """Title, one space, text, stripped."""
+        """The title, one space and the text, stripped."""
         return f"{self.title} {self.text}".strip()
 
     @property
     def name(self) -> str:
-        """The title, or the beginning of the text; one line."""
+        """A short name: the title, or the beginning of the text; one line of up to 100 characters."""
         return " ".join((self.title.strip() or self.text[:400]).split())[:100]
 
 
@@ -58,14 +58,14 @@ class Batch(NamedTuple):
 
 
 def in_batches(pairs: Iterator[tuple[int, Document]], at_once: int) -> Iterator[Batch]:
-    """Returns the same documents, so many at a time."""
+    """Puts (position, document) pairs into batches of `at_once`."""
     while some := list(islice(pairs, at_once)):
         positions, documents = zip(*some, strict=True)
         yield Batch(positions, *zip(*documents, strict=True))
 
 
 class Query(NamedTuple):
-    """`number` is its line or row, for messages."""
+    """Holds a query as its source has it; `number` is its line or row, for messages."""
 
     id: str
     text: str
@@ -82,7 +82,7 @@ class Source(Protocol):
 
     @property
     def label(self) -> str:
-        """What messages call it: the file, the data set."""
+        """The source's name in messages: the file, the data set."""
         ...
 
     @property
@@ -95,7 +95,7 @@ class Source(Protocol):
         ...
 
     def place(self, position: int) -> str:
-        """`file:line` or its like, for messages; may be slow."""
+        """Returns the place of a position for messages, as `file:line`; may be slow."""
         ...
 
 
@@ -117,7 +117,7 @@ def json_object(line: NumberedLine, path: Path) -> dict[str, Any]:
 
 
 def id_of(fields: Mapping[str, Any], key: str, where: object) -> str:
-    """Returns the id under `key`: a string, or a whole number as its digits."""
+    """Returns the id under `key`: a string, or a whole number as its digits. Raises InputError for others."""
     value = fields.get(key)
     if isinstance(value, str) and value:
         return value
@@ -132,7 +132,7 @@ def id_of(fields: Mapping[str, Any], key: str, where: object) -> str:
 
 
 def text_field(fields: Mapping[str, Any], key: str, where: object, *, default: str | None = None) -> str:
-    """Returns the string under `key`; `default` where it is absent or null, if that is allowed."""
+    """Returns the string under `key`; `default` where it is absent or null, if that is allowed. Else InputError."""
     value = fields.get(key)
     if isinstance(value, str):
         return value
@@ -157,7 +157,7 @@ def is_whole(text: str) -> bool:
 
 
 def json_documents(lines: Iterator[NumberedLine], path: Path) -> Iterator[tuple[int, Document]]:
-    """Reads BEIR's corpus lines: `_id`, `title` (may be absent), `text`."""
+    """Reads BEIR's corpus lines: `_id`, `title` (may be absent), `text`; yields byte offset and document."""
     for line in lines:
         if is_blank(line):
             continue

@@ -50,7 +50,7 @@ DOCUMENT_TEXT_COLUMNS: Final = ("text", "contents", "content", "body", "passage"
 QUERY_TEXT_COLUMNS: Final = ("text", "query", "question", "title", "description", "contents")
 METADATA: Final = "metadata"
 PART: Final = ""
-"""Under this key, which no role has, the named columns say of which part they are."""
+"""The key, no role's own, under which the named columns hold the part that they are of, for messages."""
 
 NAMED: Final = frozenset({*DOCUMENT_ID_COLUMNS, *QUERY_ID_COLUMNS, *TITLE_COLUMNS, *DOCUMENT_TEXT_COLUMNS, *QUERY_TEXT_COLUMNS})
 """Names that play a role wherever they stand: a column of such a name is read whatever its type, so that a message names it."""
@@ -76,7 +76,7 @@ class RowBlock(NamedTuple):
 
 
 BlocksFrom = Callable[[int, int], Iterator[RowBlock]]
-"""The rows of a table from a given one on, at most so many at a time."""
+"""Reads the rows of a table from a given one on, at most so many at a time."""
 
 
 def rows_of(blocks: BlocksFrom) -> Iterator[TableRow]:
@@ -85,11 +85,11 @@ def rows_of(blocks: BlocksFrom) -> Iterator[TableRow]:
 
 
 PlaceOf = Callable[[int], object]
-"""A row's number as a place for messages."""
+"""Turns a row's number into a place for messages."""
 
 
 def documents(rows: Iterable[TableRow], columns: ColumnNames, where: PlaceOf) -> Iterator[tuple[int, Document]]:
-    """Reads each row's document. Columns are found anew wherever a row has other fields than the one before."""
+    """Reads each row's position and document. Columns are found anew wherever a row has other fields than the one before."""
     names: tuple[str, ...] = ()
     key = text = title = ""
     for position, number, fields in _reached(rows, columns):
@@ -110,8 +110,8 @@ def _document_columns(names: Sequence[str], columns: ColumnNames, where: object)
 
 
 def plain_documents(block: RowBlock, columns: ColumnNames, where: PlaceOf) -> Batch | None:
-    """The documents of a block, read by column, where every id is a string or a whole number and every text a string or missing;
-    None where a row needs a closer look."""
+    """Returns the documents of a block, read by column, where all ids are strings or all whole numbers and every text is a string
+    or missing; None where a row needs a closer look."""
     if not block.columns.keys() >= {*columns.values()}:
         return None
     key, title, text = _document_columns(tuple(block.columns), columns, where(block.start))
@@ -183,7 +183,7 @@ def _inside(value: Any, path: Sequence[str]) -> Any:
 def column(
     names: Sequence[str], role: str, usual: Sequence[str], columns: ColumnNames, where: object, *, needed: bool = True
 ) -> str:
-    """Finds the name among `names` that plays the role: the user's, else the first usual one; "" where none is needed."""
+    """Finds the name that plays the role: the user's, else the first usual one; "" where none is needed, else InputError."""
     wanted = columns.get(role)
     if wanted is not None:
         if wanted in names:
@@ -203,7 +203,7 @@ def column(
 
 
 def named(columns: ColumnNames, role: str, usual: Sequence[str]) -> Sequence[str]:
-    """Returns what a header may call the role, in lower case."""
+    """Returns the names that a header may have for the role, in lower case."""
     return [*usual, columns.get(role, usual[0]).lower()]
 
 
@@ -232,7 +232,7 @@ _DELIMITERS: Final = (",", ";", "\t", "|")
 
 
 def json_rows(lines: Iterator[NumberedLine], path: Path) -> Iterator[TableRow]:
-    """Reads one object a line."""
+    """Reads each line's JSON object as a row."""
     for line in lines:
         if not is_blank(line):
             yield TableRow(line.offset, line.number, json_object(line, path))

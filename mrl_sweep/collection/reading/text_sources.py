@@ -1,4 +1,4 @@
-"""Where documents lie: a text file addressed by byte offset, a table addressed by row number, or several of these in a row.
+"""Sources of documents: a text file addressed by byte offset, a table addressed by row number, or several of these in a row.
 
 BEIR's lines are read many at a time by Arrow's JSON reader, in a tenth of the time; but its messages name no line. So a block is
 believed only where every line gave one document with a string as id and one as text; from the first other block on, the lines are
@@ -33,10 +33,10 @@ from mrl_sweep.record import record
 
 BLOCK_BYTES: Final = 8 << 20
 PIECE_BYTES: Final = 1 << 20
-"""Of a block, for each of Arrow's threads."""
+"""The part of a block that each of Arrow's threads reads."""
 
 LEAST_BYTES: Final = 2 << 20
-"""A smaller file is read before Arrow would be imported."""
+"""A smaller file is read line by line, in less time than importing Arrow takes."""
 
 Parse = Callable[[Iterator[NumberedLine], Path], Iterator[tuple[int, Document]]]
 
@@ -83,7 +83,7 @@ class FileSource:
         return in_batches(self._lines(position), at_once)
 
     def _blocks(self, position: int, at_once: int) -> Iterator[Batch]:
-        """What `json_documents` gives, a block of lines at a time, and `at_once` documents from an odd block on."""
+        """Reads what `json_documents` reads, a block of lines at a time, and `at_once` documents from an odd block on."""
         number = 0
         for block in read_blocks(self.path, offset=position, max_line_bytes=self.max_line_bytes, block_bytes=self.block_bytes):
             ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
@@ -130,7 +130,7 @@ class RowSource:
 
 @record
 class Joined:
-    """Reads the documents of several sources, one after the other; what begins in one reads none before it.
+    """Reads the documents of several sources, one after the other; reading that begins in one skips those before it.
 
     A position holds the number of its source above `BITS` bits of the position there; no file is that long.
     """

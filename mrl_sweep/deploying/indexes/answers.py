@@ -1,4 +1,4 @@
-"""What an index returned, as ranks of the judged documents: pure functions over lists of rows and scores."""
+"""Searching an index with the queries of a trial, and its answers as ranks of the judged documents."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def without_own(rows: IntArray, own_rows: IntArray | None) -> tuple[IntArray, In
 
 
 def _fetch(search: Search, queries: Float32Array, k: int, own_rows: IntArray | None) -> tuple[IntArray, Float32Array, BoolArray]:
-    """Lists without each query's own document, and whether the index filled all k places."""
+    """Returns lists without each query's own document, and whether the index filled all k places."""
     parts = []
     for start in range(0, len(queries), max(1, _CELLS_AT_ONCE // k)):
         part = slice(start, start + max(1, _CELLS_AT_ONCE // k))
@@ -163,13 +163,13 @@ class Trial:
         return self.depth + (self.own_rows is not None)
 
     def only(self, rows: IntArray) -> Trial:
-        """Keeps these of the queries; judgments are still those of all."""
+        """Keeps only the queries at `rows`; judgments are still those of all."""
         own = None if self.own_rows is None else self.own_rows[rows]
         return replace(self, queries=np.ascontiguousarray(self.queries[rows]), own_rows=own)
 
 
 def search_all(index: FaissIndex, trial: Trial, stage: str, on_event: OnEvent = ignore) -> tuple[IntArray, IntArray, Answers]:
-    """Searches every query: `above`, `tied` (n_pairs,) and the answers. A query without direction ties all documents.
+    """Searches every query; returns `above`, `tied` (n_pairs,) and the answers. A query without direction ties all documents.
 
     Queries whose own document is in the corpus are searched apart, since an index with a shortlist must make it longer.
     """
@@ -206,7 +206,7 @@ def search_all(index: FaissIndex, trial: Trial, stage: str, on_event: OnEvent = 
 
 
 def _tie_all(above: IntArray, tied: IntArray, trial: Trial, queries: BoolArray, n_documents: int) -> None:
-    """Ranks of queries that score 0 with every document: nothing above, everything else tied."""
+    """Writes the ranks of queries that score 0 with every document: nothing above, everything else tied."""
     query, rows = trial.qrels.queries, trial.qrels.rows
     own = np.full(len(queries), -1) if trial.own_rows is None else trial.own_rows
     there = queries[query] & (rows >= 0) & (rows != own[query])

@@ -1,4 +1,4 @@
-"""From vectors to a filled index: truncate, renormalise, then quantise, block by block; training on a sample of documents.
+"""Building an index from vectors: truncate, renormalise, then quantise, block by block; training on a sample of documents.
 
 FAISS writes warnings straight to file descriptor 2: they are taken away there, and all else passes at once.
 Built indexes are kept on disk under what they were built from, so that a later run need not build them again.
@@ -32,10 +32,10 @@ from mrl_sweep.types import SEED, Advice, Float32Array, Similarity, Vectors
 from mrl_sweep.words import plural, size
 
 BLOCK_BYTES: Final = 32 * 2**20
-"""How much of the corpus is in memory at once besides the index: full-size float32 rows of one block."""
+"""Bytes of the corpus in memory at once besides the index: full-size float32 rows of one block."""
 
 SAMPLE_BYTES: Final = 2**30
-"""The most that training vectors take, unless FAISS advises more of them."""
+"""The most bytes that training vectors take, unless FAISS advises more of them."""
 
 
 @record(kw_only=True)
@@ -52,7 +52,7 @@ class IndexCut:
 
 @record
 class Built:
-    """An index is built, and took so long. `certified` is False where it was trained on fewer vectors than FAISS advises."""
+    """An index, its build's seconds and bytes. `certified` is False where it was trained on fewer vectors than FAISS advises."""
 
     index: FaissIndex
     train_s: float
@@ -168,7 +168,7 @@ def refuse_too_few(spec: IndexSpec, need: TrainingNeed, n_documents: int) -> Non
 
 
 def _advice(name: str, need: TrainingNeed, n_documents: int, warnings: list[str]) -> tuple[Advice, ...]:
-    """Too few training vectors in our words, once; whatever else FAISS warned of in its own."""
+    """Advises of too few training vectors, once, in our words; of all else that FAISS warned of, in its own."""
     advice = []
     if n_documents < need.advised:
         advice.append(
@@ -184,7 +184,7 @@ def _advice(name: str, need: TrainingNeed, n_documents: int, warnings: list[str]
 
 
 def _training_sample(vectors: Vectors, cut: IndexCut, need: TrainingNeed, seed: int, most_bytes: int) -> Float32Array:
-    """Cut rows of documents drawn at random: as many as are of use, within `most_bytes` but never fewer than advised."""
+    """Draws cut rows of documents at random: as many as are of use, within `most_bytes` but never fewer than advised."""
     affordable = max(need.advised, most_bytes // (4 * cut.dim))
     n = min(len(vectors), need.most, affordable)
     rows = np.arange(n) if n == len(vectors) else np.sort(np.random.default_rng(seed).choice(len(vectors), n, replace=False))
@@ -202,7 +202,7 @@ _LOCK = threading.Lock()
 
 @contextlib.contextmanager
 def captured_warnings() -> Iterator[list[str]]:
-    """Catches the `WARNING …` lines that reach descriptor 2 inside the block, each once; whatever else is written passes.
+    """Catches the `WARNING …` lines that reach descriptor 2 inside the block, each once; all else that is written passes.
 
     The list is complete when the block has ended. Descriptors belong to the process: while one block captures, another
     captures nothing.
@@ -230,7 +230,7 @@ def captured_warnings() -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def _descriptor_2_piped() -> Iterator[tuple[int, int] | None]:
-    """(the pipe's reading end, the original descriptor), or None where the process has no descriptor 2."""
+    """Yields (the pipe's reading end, the original descriptor), or None where the process has no descriptor 2."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()
     try:
@@ -303,7 +303,7 @@ class IndexShelf:
             return None
 
     def put(self, built: Built, vectors: Vectors, cut: IndexCut, *, seed: int) -> Path:
-        """Writes the index, then its card, each under a temporary name first; returns the index file."""
+        """Writes the index, then its card, each under a temporary name first; returns its file. Raises EnvironmentFault."""
         facts = self._facts(vectors, cut, built.index.spec, seed)
         path = self._path(facts)
         advice = [{"code": one.code, "message": one.message, "hint": one.hint} for one in built.advice]

@@ -1,4 +1,4 @@
-"""The only file that knows FAISS: make, train, fill, search, weigh and store one index; k-means of the queries' topics."""
+"""FAISS's indexes: make, train, fill, search, weigh and store one; k-means of the queries' topics."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def limited_threads(n_threads: int | None) -> Iterator[int]:
 
 @record
 class FaissIndex:
-    """This wraps one FAISS index and what its scores mean: `sign` -1 turns its distances into scores (higher is better)."""
+    """One FAISS index, and what its scores mean: `sign` -1 turns its distances into scores (higher is better)."""
 
     spec: IndexSpec
     handle: Any
@@ -61,7 +61,7 @@ class FaissIndex:
         return int(self.handle.ntotal)
 
     def train(self, sample: Float32Array) -> None:
-        """Learns from the sample; a small one is left to one thread.
+        """Trains the index on the sample; a small one is left to one thread. Raises InputError with FAISS's reason.
 
         FAISS's PQ would then anneal the numbers of its centroids: that takes seconds whatever the number of vectors, and no
         distance changes. Only a search that asks for the polysemous filter reads their order.
@@ -74,7 +74,7 @@ class FaissIndex:
             self._attempt("train", self.handle.train, sample)
 
     def add(self, rows: Float32Array) -> None:
-        """Adds rows under their running numbers, which an index with ids (`IDMap`) has to be told."""
+        """Adds rows under their running numbers, which an index with ids (`IDMap`) is given. Raises InputError."""
         before = len(self)
         try:
             self.handle.add(rows)
@@ -95,7 +95,7 @@ class FaissIndex:
         return self
 
     def set_parameters(self, parameters: tuple[tuple[str, int], ...]) -> None:
-        """Sets search parameters by FAISS's names, wherever in a composed index they belong."""
+        """Sets search parameters by FAISS's names, wherever in a composed index they belong. Raises InputError."""
         for name, value in parameters:
             try:
                 faiss.ParameterSpace().set_index_parameter(self.handle, name, value)
@@ -133,7 +133,7 @@ class FaissIndex:
 
 
 def make_index(spec: IndexSpec, dim: int, similarity: Similarity) -> FaissIndex:
-    """Makes an empty index by inner product; by L2 where FAISS has no other, which ranks unit vectors alike (cosine only)."""
+    """Makes an empty index by inner product, else by L2, which ranks unit vectors alike (cosine only). Raises InputError."""
     try:
         return FaissIndex(spec, faiss.index_factory(dim, spec.factory, faiss.METRIC_INNER_PRODUCT), 1)
     except (RuntimeError, MemoryError) as error:
@@ -164,7 +164,7 @@ _WORDS: Final = {
 
 
 _FILLED_AT_ONCE: Final = re.compile(r"(?:^|,)NSG")
-"""What FAISS makes and then refuses to fill bit by bit, as a corpus arrives."""
+"""Indexes that FAISS makes and then refuses to fill bit by bit, as a corpus arrives."""
 
 
 def respelt(factory: str, dim: int) -> str:
@@ -202,7 +202,7 @@ def list_count(index: FaissIndex) -> int:
 
 @record
 class TwoStage(FaissIndex):
-    """This is a funnel as FAISS runs it: `shortlist` documents of the prefix, reranked by the whole vector."""
+    """A funnel as FAISS runs it: `shortlist` documents of the prefix, reranked by the whole vector."""
 
     shortlist: int
 
@@ -213,7 +213,7 @@ class TwoStage(FaissIndex):
         return FaissIndex.search(self, queries, k)
 
     def leaving_own_out(self) -> FaissIndex:
-        """Makes the shortlist longer by the place that the own document takes."""
+        """Returns the index with a shortlist longer by the place that a query's own document takes."""
         return replace(self, shortlist=self.shortlist + 1)
 
 
@@ -227,13 +227,13 @@ def make_two_stage(name: str, small: int, shortlist: int, large: int, similarity
 
 
 def read_index(path: Path, spec: IndexSpec, *, sign: int) -> FaissIndex:
-    """Reads an index that `FaissIndex.write` wrote; RuntimeError where the file holds none."""
+    """Reads an index that `FaissIndex.write` wrote. Raises RuntimeError where the file holds none."""
     return FaissIndex(spec, faiss.read_index(str(path)), sign)
 
 
 @record
 class TrainingNeed:
-    """An index needs so many training vectors at least, should have (39 a centroid), and can make use of (256)."""
+    """Training vectors that an index needs (`least`), should have (39 a centroid), and can make use of (256)."""
 
     least: int
     advised: int
@@ -248,7 +248,7 @@ def training_need(index: FaissIndex) -> TrainingNeed:
 
 
 def _clusters(handle: Any) -> Iterator[int]:
-    """The numbers of centroids learnt in this index and in those it is made of."""
+    """Yields the numbers of centroids learnt in this index and in those it is made of."""
     index = faiss.downcast_index(handle)
     if isinstance(index, faiss.IndexIVF):
         yield int(index.nlist)
@@ -265,7 +265,7 @@ def _clusters(handle: Any) -> Iterator[int]:
 
 
 def _parts(handle: Any) -> Iterator[Any]:
-    """Whatever learns in an index: itself, its clusterings, quantisers and transforms, and those of the indexes it is made of."""
+    """Yields learning parts: the index, its clusterings, quantisers and transforms, and those of the indexes it is made of."""
     index = faiss.downcast_index(handle)
     yield index
     yield from _transforms(index)
@@ -281,7 +281,7 @@ def _parts(handle: Any) -> Iterator[Any]:
 
 
 def _axes(handle: Any) -> Iterator[int]:
-    """The numbers of axes that rotations in front of the index fit: PCA gives no more than there are vectors."""
+    """Yields the numbers of axes that rotations in front of the index fit: PCA gives no more than there are vectors."""
     for transform in _transforms(faiss.downcast_index(handle)):
         if isinstance(transform, faiss.PCAMatrix):
             yield int(transform.d_out)
@@ -295,7 +295,7 @@ def _transforms(index: Any) -> list[Any]:
 
 
 def _reason(error: BaseException) -> str:
-    """FAISS's message without its source location."""
+    """Returns FAISS's message without its source location."""
     text = str(error) or type(error).__name__
     text = re.sub(r"^Error in .*? at \S+:\d+: ", "", text, flags=re.DOTALL)
     return " ".join(text.split())

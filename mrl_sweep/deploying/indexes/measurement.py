@@ -1,4 +1,4 @@
-"""What measuring an index gives and how it joins the exact ranks, and how searches are timed; none of this needs FAISS.
+"""The measurement of an index, how it joins the exact ranks, and how searches are timed; none of this needs FAISS.
 
 Single queries are timed one after the other, then batches, each within a time budget.
 """
@@ -118,7 +118,7 @@ class Latency:
 
 
 def at_depth(lists: npt.NDArray[Any], depth: int, fill: float) -> npt.NDArray[Any]:
-    """Takes the first `depth` columns, with `fill` where there are fewer."""
+    """Takes the first `depth` columns of (n, width) lists, with `fill` where there are fewer."""
     out = np.full((len(lists), depth), fill, lists.dtype)
     out[:, : lists.shape[1]] = lists[:, :depth]
     return out
@@ -129,9 +129,9 @@ def measure_latency(
 ) -> Latency | None:
     """Times `search_one(q)` over the real queries in turn, until the budget (which the warm-up shares) or 100 calls.
 
-    10 calls, at most a tenth of the budget but for the first three, warm up: caches, pages, threads. None when the fastest of
-    them says that 20 calls would take twice the budget. Else 20 are timed in any case: where others keep the processors busy, a
-    search is as fast as ever and seldom gets its turn.
+    10 calls, at most a tenth of the budget but for the first three, warm up: caches, pages, threads. None without queries, and
+    when the fastest call says that 20 would take over twice the budget. Else 20 are timed in any case: where others keep the
+    processors busy, a search is as fast as ever and seldom gets its turn.
     """
     if n_queries == 0:
         return None

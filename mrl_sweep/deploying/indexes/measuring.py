@@ -1,4 +1,4 @@
-"""One deployed index measured: what it returns for the judged queries, its bytes, its build, its speed."""
+"""Measuring one index: what it returns for the judged queries, its bytes, its build, its speed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from mrl_sweep.types import Advice, Basis, Configuration, IntArray, Qrels, Ranks
 def check_index(
     spec: str, dim: int, *, similarity: Similarity, n_documents: int, strict: bool = False, tried: bool = False
 ) -> None:
-    """Raises InputError where this index cannot be made at this size or trained on so many documents: ask before embedding.
+    """Raises InputError where this index cannot be made at this size or trained on so many documents: call it before embedding.
 
     `strict` also refuses what could be trained, but on fewer documents than FAISS advises. `tried`: it is built, too.
     """
@@ -105,7 +105,7 @@ def measure_built(
 
 
 def _timed(cost: Cost, index: FaissIndex, trial: Trial, latency_s: float, throughput_s: float) -> Cost:
-    """The cost with what single queries and batches take, each timed for so many seconds."""
+    """Adds to the cost what single queries and batches take, each timed for so many seconds."""
     queries, k = trial.queries, trial.k
 
     def one(q: int) -> object:
@@ -130,7 +130,7 @@ def _timed(cost: Cost, index: FaissIndex, trial: Trial, latency_s: float, throug
 
 
 def _exact_answers(exact: Ranks | None, candidate: Configuration, depth: int) -> tuple[IntArray, IntArray, Answers] | None:
-    """What the exact search of the same codes returned, as `search_all` does; None where its first documents are not known."""
+    """Takes what the exact search of these codes gave, as `search_all` does; None where its first documents are not known."""
     if exact is None or exact.top is None or candidate.exact not in exact.candidates:
         return None
     c = exact.candidates.index(candidate.exact)
@@ -139,7 +139,7 @@ def _exact_answers(exact: Ranks | None, candidate: Configuration, depth: int) ->
 
 
 def _sample_agrees(index: FaissIndex, trial: Trial, expected: Answers, n_checked: int) -> bool:
-    """Whether the index returns what the exact search did, on queries spread over the whole set."""
+    """Tells whether the index returns what the exact search did, on queries spread over the whole set."""
     n_queries = len(trial.queries)
     rows = distinct(np.linspace(0, n_queries - 1, min(n_checked, n_queries)).astype(np.int64))
     some = trial.only(rows)
@@ -152,7 +152,7 @@ def _sample_agrees(index: FaissIndex, trial: Trial, expected: Answers, n_checked
 
 
 def _recall(best: IntArray, rows: IntArray) -> float | None:
-    """The mean share of the exact first documents, ten or as many as lists are deep, that are among the first in `rows`."""
+    """Averages the share of the exact first documents, ten or as many as lists are deep, that are among the first in `rows`."""
     if not len(rows):
         return None
     first = best[:, :RECALL_AT]
@@ -172,7 +172,7 @@ def over_a_sample(
 ) -> tuple[IndexMeasurement, ...]:
     """Adds to the points what the same index does over the documents `rows`, ascending: from two sizes its growth is read.
 
-    A search effort that the sample does not need stays without. InputError where the sample is too small to train on.
+    A search effort that the sample does not need gets no figures. Raises InputError where the sample is too small to train on.
     """
     nothing = Qrels(np.zeros(len(trial.queries) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
     fewer = replace(
@@ -200,13 +200,13 @@ def over_a_sample(
 
 
 def _cut(trial: Trial, dim: int) -> tuple[Trial, IndexCut]:
-    """The trial with the queries as an index of `dim` takes them, and how the documents become so."""
+    """Returns the trial with its queries cut to `dim`, and the cut for its documents."""
     cut = IndexCut(dim=dim, similarity=trial.similarity)
     return replace(trial, queries=cut.apply(trial.queries)), cut
 
 
 def _places(own_rows: IntArray, rows: IntArray) -> IntArray:
-    """Where each query's own document stands among `rows`, ascending; -1 where it is none of them."""
+    """Finds the place of each query's own document among `rows`, ascending; -1 where it is none of them."""
     at = np.minimum(np.searchsorted(rows, own_rows), len(rows) - 1)
     return np.where(rows[at] == own_rows, at, -1)
 
@@ -247,9 +247,9 @@ def measure_points(
 ) -> tuple[IndexMeasurement, ...]:
     """Builds the index over the renormalised prefixes of the documents, searches every query, weighs and times it.
 
-    At every search effort worth knowing when `spec` names none, until more of it returns the same documents; one measurement
-    otherwise. With a shelf, the index is taken from there or put there. `exact` as in `measure_built`. Raises InputError where
-    FAISS cannot make or train the index.
+    Search parameters that `spec` leaves open are tried from the least effort up, until more returns the same documents; without
+    any there is one measurement. With a shelf, the index is taken from there or put there. `exact` as in `measure_built`.
+    Raises InputError where FAISS cannot make or train the index.
     """
     parsed = parse_index(spec)
     trial, cut = _cut(trial, dim)
@@ -281,7 +281,7 @@ def _built(
 
 
 def _settings(index: FaissIndex, spec: IndexSpec) -> Sequence[tuple[tuple[str, int], ...]]:
-    """Search parameters to try, least effort first; those that the spec names stay as they are."""
+    """Lists the search parameters to try, least effort first; those that the spec names stay as they are."""
     named = dict(spec.parameters)
     free = [name for name in tunable_parameters(index) if name not in named]
     if not free:
@@ -295,7 +295,7 @@ def _settings(index: FaissIndex, spec: IndexSpec) -> Sequence[tuple[tuple[str, i
 
 
 def _grid(name: str, n_lists: int) -> list[int]:
-    """Values to try, least effort first: FAISS's own default, then up."""
+    """Lists the values to try, least effort first: FAISS's own default, then up."""
     if name == "nprobe":
         return [probes for probes in (4**i for i in range(12)) if probes < n_lists] + [n_lists]
     if name == "efSearch":
@@ -304,6 +304,6 @@ def _grid(name: str, n_lists: int) -> list[int]:
 
 
 def _in_common(a: IndexMeasurement, b: IndexMeasurement) -> float:
-    """The share of returned documents that two measurements have in common, in the same places."""
+    """Returns the share of returned documents that two measurements have in common, in the same places."""
     returned = (a.top_rows >= 0) | (b.top_rows >= 0)
     return float((a.top_rows == b.top_rows)[returned].mean()) if returned.any() else 1.0

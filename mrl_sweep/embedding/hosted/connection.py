@@ -1,4 +1,4 @@
-"""Where a vendor is asked, with which key, and the one way to the network: bounded in time and size.
+"""A vendor's address, its API key, and the one HTTP connection to it, bounded in time and size.
 
 A server may drip its answer a byte at a time, or never end it (FAULTS 62, 63).
 """
@@ -74,7 +74,7 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Tells whether it is this machine's."""
+        """Tells whether the address is this machine's."""
         if self.host == "localhost":
             return True
         try:
@@ -89,7 +89,7 @@ class Address:
 
 
 def address(url: str) -> Address:
-    """Reads a base URL. Raises InputError for one that is none, or that carries a password or a query."""
+    """Reads a base URL. Raises InputError for a bad one: also with a password, query, fragment or /embeddings at its end."""
     url = url.strip()
     try:
         parts = urlsplit(url)
@@ -112,10 +112,10 @@ def address(url: str) -> Address:
 
 
 class Connection:
-    """Posts documents to a vendor and returns its answers, whole. May be used from several threads.
+    """Posts JSON documents to a vendor and returns its answers, whole. May be used from several threads.
 
-    It retries nothing and follows no redirect, so that no key goes where it was not meant to. It knows the proxies that the
-    environment names.
+    It retries nothing and follows no redirect, so that no key goes where it was not meant to. It uses the proxies that the
+    environment names. Raises MissingExtra without httpx2.
     """
 
     def __init__(self, headers: Mapping[str, str], key: Key | None, deadline_s: float) -> None:
@@ -130,7 +130,7 @@ class Connection:
     def post(self, url: str, document: Mapping[str, Any], most_bytes: int) -> Reply:
         """Posts the document and returns the answer, whatever its status: whole, in time, and of at most `most_bytes` unpacked.
 
-        Raises Transient where there is none, EnvironmentFault where the question cannot be put at all.
+        Raises Transient where no such answer comes, EnvironmentFault where the request cannot be sent at all.
         """
         try:
             return self._in_time(url, document, most_bytes)

@@ -1,4 +1,4 @@
-"""`HostedModel`: an `Embedder` over any vendor. Full size is asked for once; tries, halves and checks are the same for all."""
+"""`HostedModel` embeds over any vendor's API at full size; tries, halved batches and checks are the same for all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mrl_sweep.errors import EnvironmentFault, InputError, MrlSweepError
 from mrl_sweep.types import Advice, Float32Array, IntArray, ModelFacts
 
 _MOST_DIMENSIONS: Final = 16_384
-"""Of a model whose size is not known yet."""
+"""Bounds the answer of a model whose size is not known yet."""
 
 
 class NoSuchSize(InputError):
@@ -28,9 +28,9 @@ class NoSuchSize(InputError):
 
 
 def open_hosted(provider: str, model: str, options: ModelOptions, patience: Patience | None = None) -> HostedModel:
-    """Returns the model of a vendor; nothing is asked yet, and the key is looked for when the first text has to be sent.
+    """Returns the model of a vendor; nothing is sent yet, and the key is looked for before the first call.
 
-    Raises InputError for an address that is none, an option that no vendor has, or a model whose sizes are not prefixes.
+    Raises InputError for a bad address, a maximum length, or a model whose sizes are not prefixes.
     """
     if options.max_length is not None:
         raise InputError("a hosted model's maximum length is its vendor's", "leave the maximum length out")
@@ -40,7 +40,7 @@ def open_hosted(provider: str, model: str, options: ModelOptions, patience: Pati
 
 
 class HostedModel:
-    """Asks a vendor for full-size vectors, in parallel, patiently, and checks every answer."""
+    """Asks a vendor for full-size vectors, again where a call fails, and checks every answer. May be used from threads."""
 
     def __init__(self, vendor: Vendor, options: ModelOptions, patience: Patience) -> None:
         self._vendor, self._options, self._patience = vendor, options, patience
@@ -64,7 +64,7 @@ class HostedModel:
 
     @property
     def full_dim(self) -> int:
-        """Returns the model's full size; asks the vendor where it is not known."""
+        """Returns the model's full size; asks the vendor where it is not known. Raises InputError, EnvironmentFault."""
         if self._dim is None:
             try:
                 self._dim = int(self._ask(EmbedRequest(texts=["size"], role=Role.QUERY)).shape[1])
@@ -112,7 +112,7 @@ class HostedModel:
         )
 
     def encode(self, texts: Sequence[str], role: Role) -> Encoded:
-        """Encodes as `Embedder.encode` says. An empty text, which vendors refuse, is not sent: its vector is zero."""
+        """Encodes texts as `Embedder.encode` says. An empty text, which vendors refuse, is not sent: its vector is zero."""
         prompt, dim = self._prompts.of(role), self.full_dim
         prompted = [prompt + text for text in texts]
         filled = np.array([i for i, text in enumerate(prompted) if text.strip()], np.int64)
@@ -132,9 +132,9 @@ class HostedModel:
         return self._vendor.codes
 
     def at_size(self, texts: Sequence[str], role: Role, dim: int, code: str | None = None) -> Float32Array:
-        """Asks for (n, dim) vectors of a size that the vendor makes itself, or for its own codes of them.
+        """Returns the vendor's own (n, dim) float32 vectors of this size, or its own codes of them.
 
-        Raises InputError where it has no such size or code.
+        Raises NoSuchSize where it has no such size or code, else InputError or EnvironmentFault.
         """
         prompt = self._prompts.of(role)
         try:
@@ -230,7 +230,7 @@ class HostedModel:
         return vendor.read(reply, request)
 
     def _without_memory(self, fault: Refused) -> EnvironmentFault:
-        """The fault of a server that cannot embed even one text: trying again gives it no memory."""
+        """Makes the fault of a server that cannot embed even one text: trying again gives it no memory."""
         return EnvironmentFault(
             f"{self._vendor.address.host} has not the memory to embed with {self._vendor.model} ({fault.message})",
             "free memory there, or serve a smaller model; what was embedded is kept, run the same command again to go on",

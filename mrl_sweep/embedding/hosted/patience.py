@@ -1,6 +1,6 @@
-"""How often a call that failed is tried again, and how long is waited in between.
+"""Retries: how often a call that failed is tried again, and how long is waited in between.
 
-Where a vendor names a time, that is waited; else waits double, with jitter; all of it is bounded.
+Where a vendor names a time, that is waited; else waits double, with jitter; tries and waits are bounded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mrl_sweep.record import record
 
 
 class Transient(Exception):
-    """Another try may mend this failure. `retry_after_s` is what the vendor asks for; `unreachable`: nobody listens there."""
+    """Another try may mend this failure. The vendor asks to wait `retry_after_s` seconds; `unreachable`: no connection."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, unreachable: bool = False) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class Transient(Exception):
 
 
 class Garbled(Transient):
-    """The answer does not answer the question. `rows` are the texts that it got wrong, where that can be told."""
+    """An answer has no valid vectors. `rows` are the places of the texts that it got wrong, where they are known."""
 
     def __init__(self, message: str, rows: Sequence[int] = ()) -> None:
         super().__init__(message)
@@ -40,11 +40,11 @@ _KEPT = "what was embedded is kept; run the same command again to go on"
 
 @record(kw_only=True)
 class Patience:
-    """Patience says how often and how long a batch is tried. All in seconds.
+    """Patience says how often and how long a batch is tried; times are in seconds.
 
     Between tries it waits what the vendor asks for, else `first_s` doubled each time up to `most_s`, less a random part of up to
-    a half; never more than `total_s` for one batch. `unreachable` bounds the tries where nobody listens, `garbled` those with
-    answers that make no sense. `sleep` returns True where it was interrupted.
+    a half; never more than `total_s` for one batch. `unreachable` bounds the tries without a connection, `garbled` those with
+    invalid answers, `timeout_s` the time of one try. `sleep` returns True where it was interrupted.
     """
 
     attempts: int = 8
@@ -72,7 +72,7 @@ class Patience:
 
 
 class Gate:
-    """Holds all of a model's calls back while one of them was told to wait."""
+    """Holds all of a model's calls back after the vendor has told one of them to wait."""
 
     def __init__(self) -> None:
         self._until = 0.0
@@ -90,7 +90,7 @@ class Gate:
 def patiently(call: Callable[[], T], title: str, patience: Patience, gate: Gate) -> T:
     """Calls until there is an answer, as often as `patience` allows, and returns it. Raises EnvironmentFault beyond that.
 
-    A `Garbled` that lasts is raised as it is: whoever asked knows the texts' names.
+    A `Garbled` that lasts is raised as it is: the caller knows the texts' names.
     """
 
     def sleep(seconds: float) -> None:

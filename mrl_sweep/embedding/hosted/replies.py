@@ -1,4 +1,4 @@
-"""What an HTTP answer means: vectors, wait, too long, or never; read off its structure first and its words last."""
+"""Reads a vendor's HTTP errors: wait, too long, a bad key or model; by status and codes first and by words last."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READ_BYTES: Final = 1 << 20
 
 
 class Meaning(StrEnum):
-    """A meaning says what follows from an answer that holds no vectors."""
+    """A meaning says why an answer holds no vectors, and so what follows from it."""
 
     WAIT = "wait"
     TOO_LONG = "too long"
@@ -35,8 +35,8 @@ class Meaning(StrEnum):
 
 
 class Refused(Exception):
-    """The vendor does not take this batch as it is. `option` is the option of the request that it does not know, in OpenAI's
-    spelling; "" for any other meaning.
+    """Says that the vendor does not take this batch as it is. `option` is the option of the request that it does not know, in
+    OpenAI's spelling; "" for any other meaning.
     """
 
     def __init__(self, message: str, meaning: Meaning, option: str = "") -> None:
@@ -87,7 +87,7 @@ _CODE_MEANINGS: Final = tuple(
         (Meaning.ACCESS, "permission forbidden access"),
     )
 )
-"""What the words of a machine-readable code mean together: one of each set, first match. `context_length_exceeded`,
+"""Meanings by the words of a machine-readable code: the first whose every set has one of them. `context_length_exceeded`,
 `string_too_long`, `exceed_context_size_error` and `max_tokens_per_request` all say how much, and that it is beyond a bound."""
 
 _AGAIN: Final = frozenset({408, 409, 423, 425, 429, 499})
@@ -134,16 +134,16 @@ _BROKEN_WORDS: Final = re.compile(
     r"\bcrashed\b|unexpectedly (?:stopped|closed)|(?:not |un)healthy|\bis (?:currently )?loading\b", re.I
 )
 _NO_NUMBER_WORDS: Final = re.compile(r"\bNaN\b|(?i:JSON compliant|non-?finite)")
-"""A vector that holds no number, which the server cannot write as JSON: it will be the same when it is asked again."""
+"""Words of a server that cannot write a vector with NaN as JSON: the same text gives the same vector again."""
 
 _ROUTE_WORDS: Final = re.compile(r"\bno route\b|\b(?:unknown|unexpected|invalid) (?:endpoint|route|path|url)\b", re.I)
 _ASKED_AND_ALLOWED: Final = re.compile(r"limit\D{0,12}([\d,]+)\D{0,40}requested\D{0,12}([\d,]+)", re.I)
 
 
 def judge(reply: Reply, title: str, url: str, key: Key | None, now_s: float) -> None:
-    """Lets an answer that holds vectors pass and raises what any other means; `now_s` are seconds since 1970.
+    """Lets an answer without an error pass and raises what any other means; `now_s` are seconds since 1970.
 
-    Raises Transient, Refused, InputError (for ever: key, model, address, redirect) or EnvironmentFault (no more quota).
+    Raises Transient, Refused, InputError (key, access, model, address, redirect) or EnvironmentFault (no more quota).
     """
     if 300 <= reply.status < 400:
         raise _redirected(reply, title, url, key)
@@ -176,13 +176,13 @@ _HINTS: Final = {
 
 
 def complaint_of(reply: Reply) -> Complaint | None:
-    """Reads what the answer complains of; None where it is a success without an error in it."""
+    """Reads the error out of an answer; None where it is a success without an error in it."""
     succeeded = 200 <= reply.status < 300
     try:
         document = json.loads(reply.body if succeeded else reply.body[:_READ_BYTES])
     except (ValueError, RecursionError):
         if succeeded:
-            return None  # no JSON at all: whoever reads the vectors says so
+            return None  # no JSON at all: `wire.parsed` raises Garbled for it
         text = reply.body[:2_000].decode("utf-8", "replace").strip()
         page = text.startswith("<")
         title = re.search(r"<title>([^<]*)", text, re.I)
@@ -199,7 +199,7 @@ def complaint_of(reply: Reply) -> Complaint | None:
 
 
 def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -> Meaning:
-    """Decides what follows from a complaint: by codes, then the status, then the words. `waits`: it says when to ask again."""
+    """Decides what follows from a complaint: by its codes, status and words. `waits`: the answer says when to ask again."""
     status, words = complaint.status, complaint.words
     if (status == 429 or http_status == 429) and (pair := _ASKED_AND_ALLOWED.search(words)):
         allowed, wanted = (int(number.replace(",", "") or 0) for number in pair.groups())
@@ -220,7 +220,7 @@ def meaning_of(complaint: Complaint, http_status: int, *, waits: bool = False) -
 
 
 def _of_forbidden(complaint: Complaint, coded: list[Meaning]) -> Meaning:
-    """What follows from 403, which says no more than that somebody may not."""
+    """Decides what follows from 403, which alone says no more than that access is refused."""
     words = complaint.words
     named = next((meaning for meaning in (Meaning.MODEL, Meaning.ACCESS) if meaning in coded), None)
     if not words:
@@ -237,7 +237,7 @@ def _of_forbidden(complaint: Complaint, coded: list[Meaning]) -> Meaning:
 
 
 def _of_request(complaint: Complaint, coded: list[Meaning], *, in_success: bool) -> Meaning:
-    """What follows from a complaint about the request itself: an option, a model, a length, or all of it."""
+    """Decides what follows from any other complaint: about an option, a model, a length, or the whole request."""
     status, words = complaint.status, complaint.words
     if _MEMORY_WORDS.search(words):
         return Meaning.MEMORY
@@ -263,7 +263,7 @@ def _of_request(complaint: Complaint, coded: list[Meaning], *, in_success: bool)
 
 
 def _redirected(reply: Reply, title: str, url: str, key: Key | None) -> InputError:
-    """Refuses a redirect: another host would get the texts, and perhaps the key."""
+    """Makes the error of a redirect, which is not followed: another host would get the texts, and perhaps the key."""
     try:
         target = urlsplit(urljoin(url, reply.headers.get("location", "")))
         to = hidden(f"{target.scheme}://{target.hostname or '?'}{target.path}", key)
@@ -276,7 +276,7 @@ def _redirected(reply: Reply, title: str, url: str, key: Key | None) -> InputErr
 
 
 def _error_in(document: Any) -> Any:
-    """The error that a successful answer holds in place of vectors; None where it holds none."""
+    """Returns the error that a successful answer holds in place of vectors; None where it holds none."""
     if not isinstance(document, dict) or any(document.get(name) for name in ("data", "embeddings", "embedding")):
         return None
     for name in ("error", "errors", "detail", "message"):
@@ -288,7 +288,7 @@ def _error_in(document: Any) -> Any:
 
 
 def _status_in(document: Any) -> int | None:
-    """The HTTP status that a gateway puts into its error: `{"error": {"code": 429}}`."""
+    """Returns the HTTP status that a gateway puts into its error: `{"error": {"code": 429}}`."""
     error = document.get("error", document) if isinstance(document, dict) else None
     for name in ("code", "status", "status_code"):
         value = error.get(name) if isinstance(error, dict) else None
@@ -298,7 +298,7 @@ def _status_in(document: Any) -> int | None:
 
 
 def _members(document: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Every named value of an answer, however deep it lies."""
+    """Yields every named value of an answer, down to `_DEPTH` levels."""
     if depth >= _DEPTH:
         return
     if isinstance(document, list):
@@ -311,7 +311,7 @@ def _members(document: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
 
 
 def _codes(document: Any, words: str) -> Iterator[frozenset[str]]:
-    """The words of each machine-readable code, exceptions by name among them: `contextLengthExceeded` and
+    """Yields the words of each machine-readable code, exceptions by name among them: `contextLengthExceeded` and
     `context_length_exceeded` alike."""
     named = (value for name, value in _members(document) if name.lower() in _NAMES_OF_CODES and isinstance(value, str))
     for code in (*named, *re.findall(r"\b[A-Z][A-Za-z]+(?:Error|Exception)\b", words)):
@@ -324,7 +324,7 @@ def _meaning_of_code(words: frozenset[str]) -> Meaning | None:
 
 
 def _options(document: Any, words: str) -> tuple[str, ...]:
-    """The options of the request that are named as the fault: by `param`, where a validator says it lies, or in the words."""
+    """Returns the request's options that are named as the fault: by `param`, where a validator says it lies, or in the words."""
     values = [value for name, value in _members(document) if name in ("param", "loc", "field", "parameter")]
     places = [place for value in values for place in (value if isinstance(value, list) else [value]) if isinstance(place, str)]
     named = [option for place in places for option, pattern in _OPTION_WORDS.items() if pattern.fullmatch(place)]
@@ -332,7 +332,7 @@ def _options(document: Any, words: str) -> tuple[str, ...]:
 
 
 def _sayings(document: Any) -> Iterator[str]:
-    """The strings under the names that servers use for words, and the code; its other names only where there are no words."""
+    """Yields the strings under the names that servers use for messages, then `code`; without messages, codes of every name."""
     sayings = list(_words_in(document))
     yield from sayings
     names = ("code",) if sayings else _NAMES_OF_CODES

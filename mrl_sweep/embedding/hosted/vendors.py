@@ -1,7 +1,7 @@
-"""What each vendor wants and answers: a class a vendor with its documented wire format, and `VENDORS`, which lists them.
+"""Vendors (OpenAI and servers like it, Voyage, Cohere, Gemini): a class each with its wire format, and `VENDORS`, their list.
 
-A vendor is asked by one POST of JSON. Their own clients would only be in the way: each retries, follows redirects and reads
-answers by rules of its own (Voyage's brings langchain and aiohttp, Cohere's fastavro, Gemini's google-auth).
+Each takes one POST of JSON. Vendors' own clients would only be in the way: each retries, follows redirects and reads answers
+by rules of its own (Voyage's brings langchain and aiohttp, Cohere's fastavro, Gemini's google-auth).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Vendor(ABC):
 
     @property
     def full_dim(self) -> int | None:
-        """Returns the full size where it is known before asking; None: the first answer tells."""
+        """Returns the full size where it is known before a call; None: the first answer's vectors have it."""
         return self.family.full if self.family else None
 
     @classmethod
@@ -66,7 +66,7 @@ class Vendor(ABC):
         return next((price for name, price in cls.prices.items() if re.fullmatch(name, model)), None)
 
     def key(self) -> Key | None:
-        """Finds the key for this vendor; None where another server is asked and none is set. Raises InputError."""
+        """Returns the key for this vendor; None where another server is used and none is set. Raises InputError."""
         key = find_key(self.key_variables)
         if key is None and self.own_address:
             raise InputError(f"no API key for {self.title}", f"export {self.key_variables[0]}=…")
@@ -77,11 +77,11 @@ class Vendor(ABC):
         return {"Authorization": f"Bearer {key.reveal()}"} if key else {}
 
     def parameters(self, role: Role) -> dict[str, Any]:  # noqa: ARG002
-        """Names what goes with the texts and decides their vectors, besides model and size."""
+        """Returns the parameters that are sent with the texts and decide their vectors, besides model and size."""
         return {}
 
     def options(self, request: EmbedRequest) -> dict[str, Any]:
-        """Joins the parameters of the request's role with its size, where it names one."""
+        """Joins the parameters of the request's role with its size, where the request names one."""
         size = {} if request.dim is None else {self.size_option: request.dim}
         return {**self.parameters(request.role), **size}
 
@@ -99,14 +99,14 @@ class Vendor(ABC):
         return decoded(rows, request.code) if request.code else rows
 
     def advice(self) -> Iterator[Advice]:
-        """Yields what a user of this vendor's model has to know."""
+        """Yields advice on what a user of this vendor's model has to know."""
         yield from ()
 
 
 class OpenAi(Vendor):
     """OpenAI speaks this format, and so does every server like it (TEI, vLLM, Ollama, LM Studio, Infinity, llama.cpp).
 
-    300,000 tokens and 2,048 texts a call at OpenAI; 32 texts at TEI, which many others keep too.
+    OpenAI takes 300,000 tokens and 2,048 texts a call; TEI takes 32 texts, and many other servers do too.
     """
 
     provider = "openai"
@@ -135,7 +135,7 @@ class OpenAi(Vendor):
         return super().full_dim if self.own_address else None
 
     def headers(self, key: Key | None) -> dict[str, str]:
-        """Adds to the key what OpenAI's own client sends for the variables of its users."""
+        """Adds to the key the headers that OpenAI's own client makes of environment variables."""
         named = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
         chosen = {header: os.environ[variable] for header, variable in named.items() if os.environ.get(variable)}
         lines = (line.partition(":") for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines())
@@ -250,16 +250,16 @@ class Gemini(Vendor):
 
 
 def _wire_type(code: str | None) -> str:
-    """What Voyage and Cohere call full vectors, or codes of a precision."""
+    """Returns what Voyage and Cohere call full vectors, or codes of a precision."""
     return WIRE_CODES[code] if code else "float"
 
 
 VENDORS: Final[dict[str, type[Vendor]]] = {vendor.provider: vendor for vendor in (OpenAi, Voyage, Cohere, Gemini)}
-"""By what stands before the colon of `--model`. A new vendor is a class above, and listed here."""
+"""Vendors by what stands before the colon of `--model`. A new vendor is a class above, and listed here."""
 
 
 def hosted_by(name: str) -> str:
-    """Names the provider of a model that is hosted only; "" for any other name, and for one with its owner, as on the hub."""
+    """Returns the provider of a model that is hosted only; "" for any other name, and for one with its owner, as on the hub."""
     if "/" in name:
         return ""
     return next((vendor.provider for vendor in VENDORS.values() if re.match(vendor.models, name.lower())), "")

@@ -1,4 +1,4 @@
-"""`--verify-api N`: does cutting the full vector, and coding it, give what the vendor gives when asked for a size, or codes?"""
+"""`--verify-api N` compares full vectors that are cut (and coded) here with a vendor's own at that size (and its own codes)."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mrl_sweep.types import Advice, FloatArray
 from mrl_sweep.words import percent, plural
 
 EQUAL_COSINE: Final = 0.9999
-"""Hosted models do not answer to the last bit: the same text asked twice differs by about so much."""
+"""The least cosine that counts as equal. The same text sent twice to a hosted model differs by about so much."""
 
 EQUAL_CODES: Final = {"binary": 0.995, "int8": 0.9995}
-"""Of bits the share that agrees: numbers next to 0 have either sign when the same text is asked twice. Of int8 the cosine: eight
-bits a number move a vector by less, whatever range they are spread over."""
+"""The least `CodeCheck.alike` that counts as equal. Binary: numbers next to 0 have either sign when the same text is sent twice.
+int8: eight bits a number move a vector by less, whatever range they are spread over."""
 
 
 @record(kw_only=True)
 class CodeCheck:
-    """This check compares the vendor's own codes of a precision, of `texts` texts at `dim` dimensions.
+    """Holds how the vendor's own codes of a precision compare with the vectors, for `texts` texts at `dim` dimensions.
 
-    `alike` is, of one bit, the share of bits that are the signs of the cut full vectors; of int8, the least cosine between a code
-    and its vector.
+    `alike` is, for binary, the share of bits that are the signs of the cut full vectors; for int8, the least cosine between a
+    code and its vector.
     """
 
     name: str
@@ -46,7 +46,7 @@ class CodeCheck:
 
     @property
     def advice(self) -> Advice:
-        """Says it in a sentence for the report: `api-codes-verified`, or `api-codes-differ` with what follows from it."""
+        """Returns the outcome as advice for the report: `api-codes-verified`, or `api-codes-differ` with what follows from it."""
         bits = f"{percent(self.alike, limit=EQUAL_CODES['binary'])} of the bits"
         figure = bits if self.precision == "binary" else f"least cosine {self.alike:.6f}"
         figures = f"{plural(self.texts, 'text', 'texts')} at {self.dim:,} dimensions, {figure}"
@@ -63,7 +63,7 @@ class CodeCheck:
 
 @record(kw_only=True)
 class ApiCheck:
-    """This check compares the vendor's vectors of `dim` dimensions with the full ones, cut and normalised, of `texts` texts.
+    """Holds how the vendor's vectors of `dim` dimensions compare with the full ones, cut and normalised, for `texts` texts.
 
     `most_difference` is the largest absolute difference of a value, both sides of unit length; `least_cosine` the smallest
     cosine; `unit_length` says whether the vendor's own vectors of that size have length one.
@@ -86,7 +86,7 @@ class ApiCheck:
 
     @property
     def advice(self) -> Advice:
-        """Says it in a sentence for the report: `api-verified`, or `api-differs` with what follows from it."""
+        """Returns the outcome as advice for the report: `api-verified`, or `api-differs` with what follows from it."""
         figures = f"{plural(self.texts, 'text', 'texts')} at {self.dim:,} dimensions, least cosine {self.least_cosine:.6f}"
         if self.equal:
             length = "" if self.unit_length else "; its own are not of unit length and have to be normalised"
@@ -101,9 +101,9 @@ class ApiCheck:
 
 
 def verify_api(embedder: Embedder | VectorSource, texts: Sequence[str], small_dim: int) -> ApiCheck:
-    """Asks for these texts at full size and at `small_dim`, and compares. Each text is paid for twice.
+    """Compares the vendor's vectors of these texts at full size and at `small_dim`. Each text is paid for twice.
 
-    Raises InputError for a model that is not hosted, no text, or a size that the model or the vendor has not; else as `encode`.
+    Raises InputError for a model that is not hosted, no text, or a size that the model or the vendor has not; EnvironmentFault.
     """
     if not isinstance(embedder, HostedModel):
         raise InputError(f"{embedder.name} is no hosted model: there is nothing to verify", "leave --verify-api out")
@@ -128,9 +128,9 @@ def verify_api(embedder: Embedder | VectorSource, texts: Sequence[str], small_di
 def verify_codes(
     embedder: Embedder | VectorSource, texts: Sequence[str], dim: int, precisions: Sequence[str]
 ) -> tuple[CodeCheck, ...]:
-    """Asks for the vendor's own codes of these texts, at each precision that it has; nothing of a model without codes.
+    """Compares the vendor's own codes of these texts at each precision that it has; () without texts or codes.
 
-    Raises as `verify_api` does.
+    Each text is paid for once, and once more a precision. Raises InputError for a size that the vendor has not; EnvironmentFault.
     """
     wanted = [text for text in texts if text.strip()]
     requested = [one for one in embedder.codes if one in precisions] if isinstance(embedder, HostedModel) else []
@@ -157,7 +157,7 @@ def verify_codes(
 def _in_batches(
     embedder: HostedModel, texts: Sequence[str], dim: int, codes: Sequence[str | None]
 ) -> Iterator[tuple[FloatArray, list[FloatArray]]]:
-    """For each batch the full vectors cut to `dim`, at unit length, and what the vendor sends at that size under each code."""
+    """Yields each batch's full vectors cut to `dim`, at unit length, and what the vendor sends at that size under each code."""
     size = embedder.batching.texts
     for part in (texts[start : start + size] for start in range(0, len(texts), size)):
         try:
@@ -169,6 +169,6 @@ def _in_batches(
 
 
 def _normalised(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The rows' lengths, and the rows at unit length."""
+    """Returns (n,) lengths of the rows, and the rows at unit length."""
     lengths = np.linalg.norm(rows, axis=1)
     return lengths, rows / np.maximum(lengths, 1e-15)[:, None]

@@ -1,4 +1,4 @@
-"""What goes to a vendor and what comes back, and the strict reading of it: by index, whole, of one size, finite."""
+"""Requests to a vendor, its replies, and the strict reading of vectors out of them: by index, whole, of one size, finite."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _LITTLE_ENDIAN: Final = np.dtype("<f4")
 class EmbedRequest:
     """A request asks for these texts, prompts applied, at `dim` dimensions; `dim` None leaves the size to the vendor.
 
-    `plain` asks without naming an encoding, for servers that know no such option. `code`: not numbers but the vendor's own codes
-    are asked for, one of `WIRE_CODES`.
+    `plain` names no encoding, for servers that know no such option. `code`, one of `WIRE_CODES`, asks for the vendor's own codes
+    in place of numbers.
     """
 
     texts: Sequence[str]
@@ -56,7 +56,7 @@ _BYTES_PER_NUMBER: Final = 32
 
 
 def most_bytes(n_texts: int, dim: int) -> int:
-    """Bounds the bytes that so many vectors take, however they are written: an answer is cut off beyond them."""
+    """Bounds the bytes that so many vectors take, however they are written: a longer answer is refused."""
     return _ENVELOPE_BYTES + n_texts * dim * _BYTES_PER_NUMBER
 
 
@@ -92,7 +92,7 @@ def parsed(reply: Reply) -> Any:
 
 
 def member(document: Any, *names: str) -> Any:
-    """Takes what lies under these names, one inside the other. Raises Garbled where there is no such thing."""
+    """Returns the value under these names, one inside the other. Raises Garbled where there is none."""
     for name in names:
         if not isinstance(document, Mapping) or name not in document:
             raise Garbled(f"answered without {'.'.join(names)!r}")
@@ -101,7 +101,7 @@ def member(document: Any, *names: str) -> Any:
 
 
 def by_index(entries: Any, n: int) -> Float32Array:
-    """Reads (n, dim) vectors from `[{"index": 0, "embedding": …}, …]` in any order; Garbled unless each index comes once.
+    """Reads (n, dim) vectors from `[{"index": 0, "embedding": …}, …]` in any order. Raises Garbled unless each index comes once.
 
     A gateway that drops zero fields leaves out index 0: one index may be missing, and is then the one that no other has.
     """
@@ -139,9 +139,9 @@ def in_order(rows: Any, n: int) -> Float32Array:
 
 
 def decoded(rows: Float32Array, code: str) -> Float32Array:
-    """Reads a vendor's codes, (n, dim): whole numbers from -128 to 127, or -1 and 1 of bits that come highest first.
+    """Returns a vendor's codes as (n, dim) float32: whole numbers from -128 to 127, or -1 and 1 of bits packed highest first.
 
-    Raises Garbled for numbers that are none of these.
+    Raises Garbled for numbers that are no such codes.
     """
     low, high = (0, 255) if code == "binary" else (-128, 127)
     if not ((rows == np.rint(rows)) & (rows >= low) & (rows <= high)).all():

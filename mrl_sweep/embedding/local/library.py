@@ -1,4 +1,4 @@
-"""What lies between us and the libraries that run a model: their noise, their faults and tokens, and a faster way for tables."""
+"""Wraps sentence-transformers and transformers: silences them, maps their errors, counts tokens, encodes static models faster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mrl_sweep.words import first_offenders
 def quiet() -> Iterator[None]:
     """Silences the libraries' own bars, reports and warnings, which colour stderr even where it is no terminal.
 
-    What concerns a user is said by us, in the report.
+    What concerns a user stands in the report.
     """
     from transformers.utils import logging as library
 
@@ -47,7 +47,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def load_faults(files: ModelFiles, options: ModelOptions) -> Iterator[None]:
-    """Turns whatever the libraries raise while they load into a fault of ours that says what to do."""
+    """Turns each error of the libraries' loading into an InputError or EnvironmentFault that says what to do."""
     try:
         yield
     except OSError as error:
@@ -71,7 +71,7 @@ def load_faults(files: ModelFiles, options: ModelOptions) -> Iterator[None]:
 
 
 def _what_to_do(said: str) -> str:
-    """What may help where a library could not load a model, by what it said."""
+    """Returns a hint for a library's message that it could not load a model."""
     if re.search(r"out of date|not recogni[sz]e|does not define|No module named|requires .{0,40}(?:version|upgrade)", said):
         return "pip install -U sentence-transformers transformers: its files may be of a later release than those here"
     if re.search(r"feature extractor|image processor|processing class", said):
@@ -120,7 +120,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def cannot_encode(name: str, error: Exception) -> MrlSweepError:
-    """Turns what a library raised over a text into a fault of ours that says what to do."""
+    """Makes, of an error that a library raised over a text, an InputError or EnvironmentFault that says what to do."""
     if isinstance(error, MrlSweepError):
         return error
     if is_out_of_memory(error):
@@ -148,10 +148,10 @@ def full_size(model: Any) -> int:
 
 
 class StaticEncoder:
-    """Encodes with a SentenceTransformer of one StaticEmbedding and, perhaps, a normalisation, to the bytes of its `encode`.
+    """Encodes with a SentenceTransformer of one StaticEmbedding and, perhaps, a normalisation; gives the bytes of its `encode`.
 
-    Such a model is bound by its tokeniser and by what is done around it for each text: this skips the character offsets, the
-    guess at what kind of thing a text is, the sorting by length (nothing is padded), and a tensor object for each text.
+    Such a model's time goes into its tokeniser and the work around it for each text: this skips the character offsets, the
+    guess whether an input is a text, the sorting by length (nothing is padded), and a tensor object for each text.
     """
 
     def __init__(self, model: Any) -> None:
@@ -159,7 +159,7 @@ class StaticEncoder:
 
     @classmethod
     def on(cls, model: Any) -> Self | None:
-        """Makes the encoder of such a model; None for any other."""
+        """Makes the encoder of a model of these modules; None for any other."""
         kinds = [type(module).__name__ for module in model]
         return cls(model) if kinds[:1] == ["StaticEmbedding"] and set(kinds[1:]) <= {"Normalize"} else None
 
@@ -182,8 +182,8 @@ class StaticEncoder:
 
 
 class TokenCounter:
-    """Listens to a model's tokeniser. Where that hands over its encodings, a text is truncated if tokens overflowed; elsewhere if
-    it fills the maximum length.
+    """Counts tokens at a model's tokeniser. Where that gives its encodings, a text is truncated if tokens overflowed; elsewhere
+    if it fills the maximum length.
     """
 
     def __init__(self, max_length: int) -> None:
@@ -213,7 +213,7 @@ class TokenCounter:
         self._seen.clear()
 
     def note(self, texts: Any, features: Any) -> None:
-        """Notes what the tokeniser made of these texts."""
+        """Notes how many tokens the tokeniser made of each of these texts, and whether it cut the text."""
         encodings = getattr(features, "encodings", None)
         mask = features.get("attention_mask") if hasattr(features, "get") else None
         if mask is None or len(mask) != len(texts):
@@ -228,7 +228,7 @@ class TokenCounter:
                 self._seen[text] = (count, truncated)
 
     def take(self, texts: Sequence[str], prompt: str) -> tuple[IntArray, BoolArray] | tuple[None, None]:
-        """Returns (n,) tokens read and (n,) truncated of the batch's texts; None where the tokeniser was not heard."""
+        """Returns (n,) int64 tokens read and (n,) bool truncated of the batch's texts; None, None where one was not noted."""
         entries = [self._seen.get(text) or self._seen.get(prompt + text) for text in texts]
         noted = [entry for entry in entries if entry is not None]
         if len(noted) < len(texts):

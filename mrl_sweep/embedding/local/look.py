@@ -1,6 +1,6 @@
-"""One look at a model's folder before it is used: does it give one dense vector a text, is it whole, and what of it is guessed?
+"""Checks a model's folder before the model is opened: whether it gives one dense vector a text and is whole, and what is guessed.
 
-Only its own files are read. Which model it is, its content decides, not its name (FAULTS 60).
+Only the folder's files are read. Its content, not its name, decides which model it is (FAULTS 60).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Module:
 
 @record
 class ModelDescription:
-    """A folder describes its model: `config` is config.json, `saved` what sentence-transformers wrote beside it."""
+    """Holds what a folder says of its model: `config` is config.json, `saved` what sentence-transformers wrote beside it."""
 
     name: str
     folder: Path
@@ -54,7 +54,7 @@ class ModelDescription:
 
 
 def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> tuple[dict[str, Any], tuple[Advice, ...]]:
-    """Checks a model's folder; returns what the report says of its modules and routes, and what a user is told.
+    """Checks a model's folder; returns its modules and routes for the report, and advice on what is guessed, quantised or unused.
 
     Raises InputError for rerankers, sparse and multi-vector models, pointers, missing parts, and what does not fit.
     """
@@ -76,7 +76,7 @@ def look_at(files: ModelFiles, options: ModelOptions, prompts: Prompts) -> tuple
 
 
 def modules_of(folder: Path) -> tuple[Module, ...]:
-    """Reads the modules that modules.json lists; none where there is no such list."""
+    """Reads the modules that modules.json lists; () where there is no such list."""
     listed = json_in(folder / "modules.json")
     entries = listed if isinstance(listed, list) else []
     if not all(isinstance(entry, dict) and "type" in entry for entry in entries):
@@ -101,7 +101,7 @@ _LATE: Final = re.compile(r"(?:hf_)?col(?:bert|pali|qwen|smol|idefics|modern)", 
 
 
 def _refuse_other_kinds(model: ModelDescription) -> None:
-    """Refuses models whose answer to a text is no vector, or more than one, and those that would be opened as something else."""
+    """Refuses models that make no dense vector of a text, or more than one, and those that would be opened as something else."""
     declared = f"{model.saved.get('model_type', '')} {' '.join(module.kind for module in model.modules)}".lower()
     squeezed = declared.replace("_", "")
     classifier = not model.modules and any("SequenceClassification" in one for one in model.architectures)
@@ -200,7 +200,7 @@ def _refuse_length(model: ModelDescription, options: ModelOptions) -> None:
 
 
 def _refuse_other_prompts(model: ModelDescription, options: ModelOptions) -> None:
-    """Refuses saved prompts that are none, and a name that is nearly one of theirs: it would stand before each text itself."""
+    """Refuses saved prompts that are no texts, and a misspelt name of one: the name itself would stand before each text."""
     name, own, default = model.name, model.saved.get("prompts") or {}, model.saved.get("default_prompt_name")
     if not isinstance(own, Mapping) or not all(text is None or isinstance(text, str) for text in own.values()):
         raise InputError(
@@ -248,7 +248,7 @@ def _guessed_pooling(model: ModelDescription) -> Iterator[Advice]:
 
 
 def _quantised(model: ModelDescription) -> Iterator[Advice]:
-    """Says of weights that were saved in few bits that the vectors are those of this form.
+    """Yields advice on weights that were saved in few bits: the vectors of this form are measured.
 
     Raises InputError for a form that torch does not read.
     """
@@ -279,7 +279,7 @@ def _unused_prompts(model: ModelDescription, prompts: Prompts) -> Iterator[Advic
 
 
 def _routes(model: ModelDescription) -> list[str]:
-    """The names of an asymmetric model's routes: encode_query and encode_document take those of their own names."""
+    """Returns an asymmetric model's routes by name: encode_query and encode_document take those of their own names."""
     for module in model.modules:
         if module.name in ("Router", "Asym"):
             for file in ("router_config.json", "config.json"):

@@ -1,4 +1,4 @@
-"""From a model's name to its files, in a folder or in a snapshot of the Hugging Face hub; and whether they are there, whole."""
+"""Finds a model's files by its name, in a folder or in a snapshot of the Hugging Face hub, and checks that they are whole."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WEIGHTLESS: Final = frozenset({".md", ".lock", ".png", ".jpg", ".pdf"})
 
 @record
 class ModelFiles:
-    """A model's files lie in a person's `folder`, or in the snapshot of `repository` at `commit` in the local cache."""
+    """Says where a model's files lie: in a user's `folder`, or in the snapshot of `repository` at `commit` in the local cache."""
 
     name: str
     folder: Path
@@ -35,8 +35,8 @@ class ModelFiles:
 def find_model(name: str, options: ModelOptions) -> ModelFiles:
     """Finds the files of a folder or of a name on the Hugging Face hub; small ones are fetched where the cache has none.
 
-    The cache's idea of a branch is kept: a model does not change under a running project unless its revision is asked for.
-    Raises InputError (no such folder or name), EnvironmentFault (the hub cannot be reached).
+    A branch stays at the commit that the cache has: a model does not change within a project unless its revision is asked for.
+    Raises InputError (no such folder, name or revision; gated), EnvironmentFault (the hub cannot be reached).
     """
     path = Path(name).expanduser()
     if name and is_there(path):
@@ -62,7 +62,7 @@ def find_model(name: str, options: ModelOptions) -> ModelFiles:
 
 
 def cannot_load(name: str, reason: str) -> EnvironmentFault:
-    """Makes the fault of a model that is not here and cannot be had."""
+    """Makes the fault of a model that cannot be loaded or downloaded."""
     return EnvironmentFault(
         f"cannot load the model {name}: {reason}",
         "--model PATH takes a folder with the model's files; or connect once, later runs need no network",
@@ -70,7 +70,7 @@ def cannot_load(name: str, reason: str) -> EnvironmentFault:
 
 
 def model_files(folder: Path, backend: str) -> list[Path]:
-    """Lists the files that decide a model's vectors: all but hidden ones, texts for people, and other backends' weights."""
+    """Lists the files that decide a model's vectors: all but hidden ones, READMEs, images and other backends' weights."""
     others = {"onnx", "openvino"} - {backend}
     paths = []
     for path in sorted(folder.rglob("*")):
@@ -101,7 +101,7 @@ def pinned(revision: str | None) -> bool:
 
 
 def hub_cache() -> Path:
-    """Names the folder in which sentence-transformers and huggingface_hub keep what they downloaded."""
+    """Returns the folder in which sentence-transformers and huggingface_hub keep what they downloaded."""
     for variable in ("SENTENCE_TRANSFORMERS_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if os.environ.get(variable):
             return Path(os.environ[variable]).expanduser()
@@ -114,7 +114,7 @@ def _describes_a_model(folder: Path) -> bool:
 
 
 def _cached(repository: str, revision: str | None) -> Path | None:
-    """The snapshot in the cache, read here: importing huggingface_hub takes a tenth of a second."""
+    """Returns the snapshot in the cache, without huggingface_hub: its import takes a tenth of a second."""
     base = hub_cache() / f"models--{repository.replace('/', '--')}"
     commit = revision if pinned(revision) else _read_ref(base / "refs" / (revision or "main"))
     folder = base / "snapshots" / commit if commit else None
@@ -157,7 +157,7 @@ AGAIN: Final = "download the folder again, whole"
 
 
 def _no_model(folder: Path) -> InputError:
-    """Why a folder without modules.json and config.json is none that can be opened, and what to type instead."""
+    """Makes the error of a folder without modules.json and config.json: why it cannot be opened, and what to type instead."""
     if (folder / "adapter_config.json").is_file():
         return _adapter(folder)
     if gguf := [path for path in _files(folder) if path.suffix == ".gguf"]:
@@ -172,7 +172,7 @@ def _no_model(folder: Path) -> InputError:
 
 
 def _a_file(path: Path) -> InputError:
-    """Why one file is no model, and what to type instead: its folder, a server, or vectors that exist already."""
+    """Makes the error of a file in place of a model, and what to type: its folder, a server, or vectors that exist already."""
     if path.suffix == ".gguf":
         return _gguf(path.parent, path)
     if path.suffix in (".npy", ".npz", ".parquet", ".fvecs", ".jsonl", ".csv"):
@@ -186,7 +186,7 @@ _LARGE: Final = frozenset({".safetensors", ".bin", ".onnx", ".model", ".json", "
 
 
 def refuse_pointers(folder: Path) -> None:
-    """Refuses the small texts that Git without its large file storage leaves in place of weights."""
+    """Raises InputError for the small texts that Git without its large file storage leaves in place of weights."""
     pointers = [path for path in sorted(folder.rglob("*")) if path.suffix in _LARGE and _is_pointer(path)]
     if pointers:
         names = first_offenders([path.relative_to(folder).as_posix() for path in pointers])
@@ -298,6 +298,6 @@ def _gguf(folder: Path, file: Path) -> InputError:
 
 
 def _files(folder: Path) -> list[Path]:
-    """What lies in the folder and one below, but no trainer's state."""
+    """Lists the files in the folder and one level below, without a trainer's state."""
     paths = (*sorted(folder.glob("*")), *sorted(folder.glob("*/*")))
     return [path for path in paths if path.stem not in ("optimizer", "scheduler", "training_args", "rng_state")]

@@ -1,6 +1,6 @@
 """Local models through sentence-transformers: of a folder, of the hub, or the table in WordLlama's wheel.
 
-The library is imported when a text has to be encoded and not before.
+The library is imported when the model is opened and not before.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _CHUNKS_PER_PROCESS: Final = 4
 
 @record(kw_only=True)
 class Origin:
-    """An origin names where a local model comes from, and how it is opened."""
+    """An origin says where a local model comes from: `key` goes into its identity, `open` returns its SentenceTransformer."""
 
     name: str
     key: Mapping[str, Any]
@@ -150,9 +150,9 @@ class LocalModel:
         return Encoded(rows) if self._counter is None else Encoded(rows, *self._counter.take(texts, prompt))
 
     def _in_fitting_batches(self, encode: Callable[[int], Any]) -> Any:
-        """Calls `encode` with a batch size, and with half of it where the device's memory does not hold a batch, and so on.
+        """Calls `encode` with a batch size, which is halved as long as the device's memory does not hold a batch.
 
-        Raises InputError or EnvironmentFault for whatever else the libraries raise.
+        Raises InputError or EnvironmentFault for any other error of the libraries.
         """
         size = self._fitting
         while True:
@@ -206,7 +206,7 @@ class LocalModel:
 
 
 def open_model(spec: str, options: ModelOptions) -> LocalModel:
-    """Finds the model of a folder or a hub name. Raises InputError or EnvironmentFault as `find_model` does."""
+    """Returns the model of a folder or a hub name, not opened yet. Raises as `find_model` does, and InputError as `look_at`."""
     if options.backend not in ("torch", "onnx", "openvino"):
         raise InputError(f"unknown backend {options.backend!r}", "--backend torch, onnx or openvino")
     files = find_model(spec, options)
@@ -241,7 +241,7 @@ def open_model(spec: str, options: ModelOptions) -> LocalModel:
 
 
 def _open(files: ModelFiles, options: ModelOptions) -> Any:
-    """Opens the files we looked at, never others: a hub name at the commit that the identity names."""
+    """Opens the files that `look_at` has checked, never others: a hub name at the commit that the identity names."""
     spec = files.repository or str(files.folder)
     common: dict[str, Any] = {
         "device": options.device,
@@ -287,7 +287,7 @@ _TOKENIZER: Final = "tokenizers/l2_supercat_tokenizer_config.json"
 
 
 def open_wordllama(options: ModelOptions) -> LocalModel:
-    """Finds the 256-column table and its tokenizer as they lie in the wheel. The package itself is not imported.
+    """Returns the model of the 256-column table and its tokenizer in WordLlama's wheel. The package itself is not imported.
 
     Raises MissingExtra without the package, EnvironmentFault where a release of it has other files.
     """

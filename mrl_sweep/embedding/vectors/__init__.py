@@ -1,1 +1,1 @@
-"""Vectors that exist already."""
+"""Vectors that exist already: in files (`source`, `rows`) and in a PostgreSQL table (`database`)."""

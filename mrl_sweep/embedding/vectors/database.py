@@ -1,4 +1,4 @@
-"""`pgvector:DSN?table=items`: vectors that stand in a PostgreSQL table, read in the order of their ids; nothing is written."""
+"""`pgvector:DSN?table=items` reads vectors from a PostgreSQL table, in the order of their ids; nothing is written there."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TableAddress:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads `DSN?table=items&id=id&vector=embedding`; what else stands behind the `?` is the driver's. Raises InputError."""
+        """Reads `DSN?table=items&id=id&vector=embedding`; other options go to the driver. Raises InputError without a table."""
         dsn, _, query = text.partition("?")
         pairs = parse_qsl(query, keep_blank_values=True)
         own = {name: value for name, value in pairs if name in _OWN}
@@ -55,7 +55,7 @@ class TableAddress:
 
 
 class VectorTable:
-    """A `VectorSource`: the vectors of documents, or of queries, in one table, matched by id."""
+    """A `VectorSource` of the vectors of documents, or of queries, in one table, matched by id."""
 
     def __init__(self, address: str) -> None:
         self._address = TableAddress.parse(address)
@@ -66,7 +66,7 @@ class VectorTable:
         return f"pgvector:{self._address.table}"
 
     def identity(self, role: Role) -> Mapping[str, Any]:  # noqa: ARG002
-        """Names the table: its rows are not known before they are read."""
+        """Returns the names of the table and its columns: its rows are not known before they are read."""
         return {
             "provider": "pgvector",
             "table": self._address.table,
@@ -74,7 +74,7 @@ class VectorTable:
         }
 
     def load(self, collection: Collection, role: Role, *, on_event: OnEvent) -> Brought:
-        """As the protocol says. Rows of other ids are passed over.
+        """Reads the role's vectors as `VectorSource.load` says. Rows of other ids are passed over.
 
         Raises InputError where the table or its columns are not there or may not be read, EnvironmentFault where the database
         cannot be reached.
@@ -98,7 +98,7 @@ class VectorTable:
 
 
 def read_table(address: TableAddress, wanted: Set[str], on_event: OnEvent) -> VectorFile:
-    """Reads the rows of these ids by a cursor, in a transaction that may only read; mapped from a file without a name."""
+    """Reads the rows of these ids by a cursor, in a transaction that may only read; memory-mapped from an unnamed file."""
     with _faults_of(address.table), connected(address.dsn, FORMS) as connection:
         connection.read_only = True
         with connection.transaction():
@@ -129,7 +129,7 @@ def read_table(address: TableAddress, wanted: Set[str], on_event: OnEvent) -> Ve
 
 
 def _query(connection: Any, address: TableAddress) -> tuple[Any, np.dtype[Any]]:
-    """The statement that reads ids as text beside vectors, and the type of their numbers."""
+    """Returns the statement that reads ids as text beside vectors, and the type of the vectors' numbers."""
     from psycopg import sql
 
     columns = connection.execute(
@@ -161,7 +161,7 @@ def _query(connection: Any, address: TableAddress) -> tuple[Any, np.dtype[Any]]:
 
 
 def _vector_column(kinds: dict[str, str]) -> str | None:
-    """The column of a usual name, else the only one that holds vectors."""
+    """Returns the vector column of a usual name, else the only one that holds vectors; None where neither is there."""
     holding = [name for name, kind in kinds.items() if kind in (*_AS_THEY_ARE, *_CAST)]
     usual = next((name for name in VECTOR_KEYS if name in holding), None)
     return usual or (holding[0] if len(holding) == 1 else None)
@@ -169,7 +169,7 @@ def _vector_column(kinds: dict[str, str]) -> str | None:
 
 @contextlib.contextmanager
 def _faults_of(table: str) -> Iterator[None]:
-    """What the server says, as a fault of ours: a lost connection is the environment's, all else the request's."""
+    """Turns a server's error into EnvironmentFault for a lost connection, and into InputError for any other."""
     try:
         yield
     except MrlSweepError:

@@ -1,4 +1,4 @@
-"""Tables whose rows have an id and a vector, under the names that databases and notebooks give them, read batch by batch.
+"""Reads tables whose rows have an id and a vector, under the names that databases and notebooks give them.
 
 JSON lines, Parquet, CSV, Lance, and the folders of vector-io (VDF).
 """
@@ -40,7 +40,7 @@ ROWS: Final = (
 
 @record
 class Names:
-    """Names say what a row's id and vector are called; None for the usual ones. A vector may be one of several named ones."""
+    """Names of a row's id and vector; None for the usual ones. `vector` may also choose one of several named vectors."""
 
     id: str | None = None
     vector: str | None = None
@@ -54,19 +54,19 @@ class Names:
         return cls(pairs.get("id") or None, pairs.get("vector") or None)
 
     def id_among(self, keys: Iterable[str]) -> str | None:
-        """Finds the key that plays the id."""
+        """Returns the key that holds the id; None without one."""
         there = set(keys)
         return next((key for key in ((self.id,) if self.id else ID_KEYS) if key in there), None)
 
     def vector_among(self, keys: Iterable[str]) -> str | None:
-        """Finds the key that plays the vector, or holds the named ones."""
+        """Returns the key that holds the vector, or the named vectors; None without one."""
         there = set(keys)
         return next((key for key in (*((self.vector,) if self.vector else ()), *VECTOR_KEYS) if key in there), None)
 
     def one_of(self, named: Sequence[str], where: str, holder: str) -> str:
-        """Chooses one of several named vectors: the only one, or the one of this name. Raises InputError where none is meant.
+        """Chooses one of several named vectors: by `vector`, by a usual name, or the only one. Else raises InputError.
 
-        A name that is the `holder`'s, the column's with all of them, does not say which.
+        `holder` is the column or key that holds them all: where `vector` is its name, it does not say which.
         """
         is_open = self.vector in (None, holder)
         wanted = [*filter(None, [self.vector]), *(("", "default", *VECTOR_KEYS) if is_open else ())]
@@ -80,9 +80,9 @@ class Names:
 
 @record
 class VectorFile:
-    """A file or a table has vectors: (n, dim) `rows` in its order, float16, float32 or float64.
+    """Holds the vectors of a file or a table: (n, dim) `rows` in its order, float16, float32 or float64.
 
-    `ids` are the rows' names where they have some; `origin` says in messages where they are from.
+    `ids` are those of the rows, where they have some; `origin` names the file or table in messages.
     """
 
     origin: str
@@ -96,7 +96,7 @@ class VectorFile:
 
 
 def read_jsonl(path: Path, names: Names) -> VectorFile:
-    """Reads one object a line, with an id and a vector under any of their names: what vector databases export."""
+    """Reads JSON lines, an object each with an id and a vector, as databases export them. Raises InputError."""
     ids: list[str] = []
     values = array("f")
     dim = 0
@@ -124,7 +124,7 @@ def read_jsonl(path: Path, names: Names) -> VectorFile:
 
 
 def _id_in_record(record: Any, where: str, names: Names) -> str:
-    """The id of a record, a string or a whole number. Raises InputError naming the place and the keys that there are."""
+    """Returns the id of a record, a string or a whole number. Raises InputError naming the place and the keys that there are."""
     if not isinstance(record, dict):
         raise InputError(f"{where}: not an object but {type(record).__name__}", ROWS)
     key = names.id_among(record)
@@ -135,7 +135,7 @@ def _id_in_record(record: Any, where: str, names: Names) -> str:
 
 
 def _vector_of(record: dict[str, Any], where: str, names: Names) -> Any:
-    """What plays the vector: a usual name, else the only list of numbers there is."""
+    """Returns the vector's value: under its name or a usual one, else the only list of numbers there is."""
     key = names.vector_among(record)
     if key is None:
         lists = [name for name, value in record.items() if isinstance(value, list) and value and _is_number(value[0])]
@@ -160,7 +160,7 @@ def _is_number(value: object) -> bool:
 
 
 def numbers_of(value: Any, where: str) -> Sequence[float]:
-    """Reads the numbers of a vector, also where it is text: `[0.1, 0.2]`. Raises InputError naming whose it is."""
+    """Returns the numbers of a vector, also where it is text: `[0.1, 0.2]`. Raises InputError that begins with `where`."""
     if value is None:
         raise InputError(f"{printable(where, 300)} has no vector (null)", "embed it, or leave it out")
     if isinstance(value, str):
@@ -175,7 +175,7 @@ def numbers_of(value: Any, where: str) -> Sequence[float]:
 
 
 VDF_META: Final = "VDF_META.json"
-"""What a folder of vector-io has beside its Parquet files."""
+"""The file that describes a folder of vector-io, beside its Parquet files."""
 
 _ARROW_FLOATS: Final = frozenset({"float", "halffloat", "double"})
 _ARROW_TEXT: Final = frozenset({"string", "large_string"})
@@ -185,7 +185,7 @@ _ROWS_AT_ONCE: Final = 10_000
 
 @record
 class _Table:
-    """A table of Arrow: its schema, how many rows it has, and a way to read some of its columns batch by batch."""
+    """Holds an Arrow table's schema, its number of rows, and a function that reads some of its columns batch by batch."""
 
     schema: Any
     n_rows: int
@@ -193,7 +193,7 @@ class _Table:
 
 
 def read_parquet(path: Path, names: Names) -> VectorFile:
-    """Reads one file with columns of an id and a vector under any of their names."""
+    """Reads a Parquet file with columns of an id and a vector. Raises InputError where one is missing."""
     return _read_files([path], names, str(path))
 
 
@@ -208,7 +208,7 @@ def read_folder(path: Path, names: Names) -> VectorFile:
 def read_vdf(folder: Path, stems: Sequence[str], names: Names) -> VectorFile:
     """Reads the index of one of these names in a folder of vector-io, or the only index there is.
 
-    Raises InputError where the folder's description is none, or names no such index.
+    Raises InputError where the folder's description cannot be read, or names no such index.
     """
     meta = folder / VDF_META
     try:
@@ -229,7 +229,7 @@ def read_vdf(folder: Path, stems: Sequence[str], names: Names) -> VectorFile:
 
 
 def read_csv(path: Path, names: Names) -> VectorFile:
-    """Reads comma- or tab-separated columns with a head; a vector is text, `[0.1, 0.2]`. Every id stays as it is written."""
+    """Reads comma- or tab-separated columns with a header; a vector is text, `[0.1, 0.2]`. Every id stays as it is written."""
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
@@ -250,7 +250,7 @@ def read_csv(path: Path, names: Names) -> VectorFile:
 
 
 def read_lance(path: Path, names: Names) -> VectorFile:
-    """Reads a table of LanceDB, which lies in a folder of its own."""
+    """Reads a table of LanceDB, which lies in a folder of its own. Raises MissingExtra without lancedb."""
     try:
         import lancedb
     except ModuleNotFoundError:
@@ -282,7 +282,7 @@ def _read_files(files: Sequence[Path], names: Names, origin: str) -> VectorFile:
 
 
 def _vectors_of(origin: str, table: _Table, names: Names) -> VectorFile:
-    """The table's vectors, copied out once, as float32."""
+    """Copies the table's vectors out, batch by batch, as (n, dim) float32."""
     import pyarrow as pa
 
     try:
@@ -308,7 +308,7 @@ def _vectors_of(origin: str, table: _Table, names: Names) -> VectorFile:
 
 
 def _columns(origin: str, table: _Table, names: Names) -> tuple[str, str]:
-    """The columns of the id and the vector: by their names, else the only column of lists, or of text that is one."""
+    """Returns the columns of the id and the vector: by their names, else the only column of lists, or of text that is one."""
     schema = table.schema
     key, column = names.id_among(schema.names), names.vector_among(schema.names)
     if column is None and not names.vector:
@@ -324,7 +324,7 @@ def _columns(origin: str, table: _Table, names: Names) -> tuple[str, str]:
 
 
 def _lists_in_text(table: _Table) -> list[str]:
-    """The columns whose first value is the text of a list of numbers."""
+    """Returns the columns whose first value is the text of a list of numbers."""
     text = [field.name for field in table.schema if str(field.type) in _ARROW_TEXT]
     first = next((batch for batch in table.batches(text) if len(batch)), None) if text else None
     if first is None:
@@ -346,7 +346,7 @@ def _id_in_column(origin: str, key: str, value: Any, row: int) -> str:
 
 
 def _list_column(origin: str, column: Any, name: str, ids: Sequence[str], names: Names) -> npt.NDArray[Any]:
-    """(n, dim) the vectors of a batch: lists of floating-point numbers, text of such lists, or one of several by name."""
+    """Returns (n, dim) vectors of a batch: of lists of floating-point numbers, text of such lists, or one of several by name."""
     import pyarrow as pa
 
     if column.null_count:

@@ -1,4 +1,4 @@
-"""Vectors that exist already: their files, known by their endings, matched with the collection by file order or by id.
+"""Files of vectors that exist already (`vectors:FOLDER`): read by their endings, matched with the collection by order or by id.
 
 .npy, .safetensors and .fvecs are read here, tables of ids and vectors in `rows.py`. Nothing is unpickled.
 """
@@ -54,7 +54,7 @@ _MOST_HEADER_BYTES: Final = 100 << 20
 
 
 def read_vectors(folder: Path, stems: Sequence[str], names: Names = USUAL_NAMES) -> VectorFile:
-    """Reads the first file, or table in a folder, of these names in a known format, memory-mapped where the format allows.
+    """Reads the first file, or table in a folder, with one of these stems; memory-mapped where the format allows.
 
     Raises InputError where there is none, or where it is damaged, pickled, or no table of floating-point numbers.
     """
@@ -76,7 +76,7 @@ def read_vectors(folder: Path, stems: Sequence[str], names: Names = USUAL_NAMES)
 
 
 def _read(path: Path, reader: Callable[[Path], VectorFile]) -> VectorFile:
-    """The file's table. Whatever a library raises over a damaged file is the file's fault."""
+    """Reads the file's table. Raises InputError for any error of a library: the file is damaged."""
     try:
         if path.is_file():
             with path.open("rb") as file:
@@ -92,7 +92,7 @@ def _read(path: Path, reader: Callable[[Path], VectorFile]) -> VectorFile:
 
 
 def _named(table: VectorFile, ids_path: Path) -> VectorFile:
-    """The table with the ids of the text file beside it, one a line."""
+    """Returns the table with the ids of the text file beside it, one a line, where it has no ids itself."""
     if table.ids is not None or not ids_path.is_file():
         return table
     try:
@@ -120,7 +120,7 @@ def _read_npy(path: Path) -> VectorFile:
 
 
 def _read_fvecs(path: Path) -> VectorFile:
-    """Each row as its int32 size and so many float32, little endian; the sizes are all checked."""
+    """Reads rows of an int32 size and so many float32, little endian; checks every size."""
     total = path.stat().st_size
     dim = int(np.fromfile(path, "<i4", 1)[0]) if total >= 4 else 0
     width = 4 + 4 * dim
@@ -134,7 +134,7 @@ def _read_fvecs(path: Path) -> VectorFile:
 
 
 def _read_safetensors(path: Path) -> VectorFile:
-    """The one table in the file, or the one called `vectors` or `embeddings`. bfloat16 is widened to float32."""
+    """Reads the only table in the file, or the one with a name of `_TENSOR_NAMES`. bfloat16 is widened to float32."""
     size = path.stat().st_size
     try:
         with path.open("rb") as stream:
@@ -161,7 +161,7 @@ def _read_safetensors(path: Path) -> VectorFile:
 
 
 def _array(read: Callable[[Path], VectorFile]) -> Reader:
-    """A reader of a file whose rows have no names of their own."""
+    """Makes a reader of a format without columns, which refuses names of them."""
 
     def reader(path: Path, names: Names) -> VectorFile:
         if names != USUAL_NAMES:
@@ -186,14 +186,14 @@ _OF_FOLDERS: Final = (read_lance, read_folder)
 
 
 STEMS: Final = {Role.DOCUMENT: ("docs", "documents", "corpus"), Role.QUERY: ("queries",)}
-"""What the files of a role are called."""
+"""Stems of the names of a role's files."""
 
 _CHECKED_AT_ONCE_BYTES: Final = 64 << 20
 
 
 @record
 class Side:
-    """A side is the documents or the queries: what they are called, their ids, and where they stood in their file."""
+    """A side is the documents or the queries: the noun for messages, their ids, and where they stood in their file."""
 
     noun: str
     ids: Sequence[str]
@@ -201,7 +201,7 @@ class Side:
 
 
 class VectorFolder:
-    """A `VectorSource`: full-size vectors of documents and queries in one folder, their columns by `names`."""
+    """A `VectorSource` of full-size vectors of documents and queries in one folder; `names` are those of their columns."""
 
     def __init__(self, folder: Path, names: Names, cache_dir: Path | None = None) -> None:
         if not folder.is_dir():
@@ -217,7 +217,7 @@ class VectorFolder:
         return f"vectors:{self._folder.name}"
 
     def identity(self, role: Role) -> Mapping[str, Any]:
-        """Digests the files that hold the role's vectors or name their rows; and what their columns are called."""
+        """Returns the digest of the files that hold the role's vectors or name their rows, and the columns' names."""
         whole = (self._folder / VDF_META).is_file()
         places = [path for path in self._folder.iterdir() if whole or path.name.partition(".")[0] in STEMS[role]]
         files = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
@@ -228,7 +228,7 @@ class VectorFolder:
             raise InputError(f"cannot read {self._folder}: {error.strerror or error}", LAYOUT) from error
 
     def load(self, collection: Collection, role: Role, *, on_event: OnEvent) -> Brought:
-        """As the protocol says: memory-mapped where the format allows."""
+        """Reads the role's vectors as `VectorSource.load` says; memory-mapped where the format allows."""
         stems = STEMS[Role.DOCUMENT if collection.query_rows is not None else role]
         if stems not in self._files:
             self._files[stems] = read_vectors(self._folder, stems, self._names)
@@ -236,8 +236,8 @@ class VectorFolder:
 
 
 def brought(table: VectorFile, collection: Collection, role: Role, source: Mapping[str, Any], on_event: OnEvent) -> Brought:
-    """Matches the table's rows with this role's texts, from the `source` that the report is to name; documents that serve as
-    queries have their own vectors.
+    """Matches the table's rows with this role's texts; queries that are documents have the documents' vectors. `source` goes into
+    the report's manifest.
 
     Raises InputError where count, ids or values are wrong.
     """
@@ -260,7 +260,7 @@ def brought(table: VectorFile, collection: Collection, role: Role, source: Mappi
 
 
 def _matched(table: VectorFile, side: Side) -> IntArray | None:
-    """The file's row of each record; None where they are the same. By id where the file has ids, else by place."""
+    """Returns the file's row of each text, None where the order is the same: by id where the file has ids, else by place."""
     if table.ids is not None:
         if repeated := table.ids.repeated():
             ids = plural(len(repeated), "id occurs", "ids occur")
@@ -281,7 +281,7 @@ def _matched(table: VectorFile, side: Side) -> IntArray | None:
 
 
 def _checked(table: VectorFile, order: IntArray | None, side: Side, on_event: OnEvent) -> tuple[IntArray, bool]:
-    """Looks at every value once: which rows are zero, and whether all are of unit length.
+    """Looks at every value once; returns the rows that are zero, and whether all are of unit length.
 
     Raises InputError naming the ids whose vectors hold NaN or infinity.
     """

@@ -1,1 +1,1 @@
-"""Precisions: how each keeps the numbers of a vector, one file a family behind the protocol of `code`."""
+"""Precisions: how each keeps the numbers of a vector; one module a family, behind the protocols of `code`."""

@@ -1,4 +1,4 @@
-"""What every precision gives: its bytes, and rows whose product with a query is the score that FAISS's search gives the code."""
+"""The protocols of a precision: its bytes a vector, and rows whose product with a query is the score of FAISS's search."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class Coder(Protocol):
     """
 
     def documents(self, rows: Float32Array) -> Float32Array:
-        """(n, dim) cut documents -> (n, columns) C-contiguous float32: what their codes stand for in a search."""
+        """Returns (n, columns) C-contiguous float32, what the codes of (n, dim) cut documents stand for in a search."""
         ...
 
     def queries(self, rows: Float32Array) -> Float32Array:
-        """(n, dim) cut queries -> (n, columns) C-contiguous float32; a zero query becomes a zero row."""
+        """Returns (n, columns) C-contiguous float32 of (n, dim) cut queries; a zero query becomes 0s, or -1s as coded signs."""
         ...
 
 
 class Code(Protocol):
-    """A precision."""
+    """A precision: what it costs a vector, and how it is fitted to documents."""
 
     @property
     def prefixes_share_codes(self) -> bool:
@@ -35,15 +35,15 @@ class Code(Protocol):
 
     @property
     def rounds_to_half(self) -> bool:
-        """Whether it rounds each number to float16 and nothing else: kernels do that to a renormalised prefix as they judge."""
+        """Whether the precision only rounds each number to float16: kernels do that to a renormalised prefix as they judge."""
         ...
 
     def bytes_per_vector(self, dim: int) -> int:
-        """Bytes that each vector adds to the index, as `faiss.serialize_index` gives them."""
+        """Returns the bytes that each vector of `dim` numbers adds to the index, as `faiss.serialize_index` gives them."""
         ...
 
     def fit(self, sample: Float32Array) -> Coder:
-        """The coder that this (n, dim) sample of cut documents trains; queries are never looked at.
+        """Returns the coder that this (n, dim) sample of cut documents trains; queries are never looked at.
 
         Codes that prefixes share learn nothing: they are given no rows.
         """
@@ -51,7 +51,7 @@ class Code(Protocol):
 
 
 def whole_bytes(n_bits: int) -> int:
-    """Bytes that hold so many bits."""
+    """Returns how many bytes hold so many bits."""
     return -(-n_bits // 8)
 
 

@@ -32,7 +32,7 @@ _KNOWN: Final = {name.lower(): name for name in (*ALL, *_SPELLINGS, *(f"RaBitQ{n
 
 
 def parse_precision(text: str) -> str:
-    """The precision's one name (`SQ8` is `int8`). Raises InputError for anything that is no way to keep a number."""
+    """Returns the precision's one name (`SQ8` is `int8`). Raises InputError for a text that names no precision."""
     word = text.strip().lower()
     name = _ALIASES.get(word) or _KNOWN.get(word)
     if name is not None:
@@ -45,9 +45,9 @@ def parse_precision(text: str) -> str:
 
 
 def code_of(precision: str, *, symmetric: bool = False) -> Code:
-    """The code behind a precision other than float32. Raises InputError for a name that is none.
+    """Returns the code behind a precision other than float32. Raises InputError for float32 and for unknown names.
 
-    `symmetric`: signs are compared with the query's signs, as the target does.
+    `symmetric`: the signs of `binary` are compared with the query's signs, where the target does so.
     """
     name = parse_precision(precision)
     if name == "float16":
@@ -63,5 +63,5 @@ def code_of(precision: str, *, symmetric: bool = False) -> Code:
 
 
 def bytes_per_vector(precision: str, dim: int) -> int:
-    """Bytes of one vector of `dim` numbers at this precision, as `faiss.serialize_index` adds them for each vector."""
+    """Returns the bytes of one vector of `dim` numbers at this precision, as `faiss.serialize_index` adds them."""
     return FLOAT32_BYTES * dim if precision == FLOAT32 else code_of(precision).bytes_per_vector(dim)

@@ -23,7 +23,7 @@ _TURBO_FACTORS: Final = 8
 
 @record
 class HalfCode:
-    """What a number is rounded to depends on that number alone: once prefixes need no renormalising, they share their codes."""
+    """float16: each number is rounded by itself, so that prefixes which need no renormalising share their codes."""
 
     prefixes_share_codes: bool = True
     rounds_to_half: bool = True
@@ -37,7 +37,7 @@ class HalfCode:
 
 @record
 class HalfCoder:
-    """Nothing is learnt. Numbers beyond 65,504 become infinite, which a pass refuses."""
+    """The coder of float16, which learns nothing. Numbers from 65,520 on become infinite, which a pass refuses."""
 
     def documents(self, rows: Float32Array) -> Float32Array:
         return rounded(rows)
@@ -47,11 +47,11 @@ class HalfCoder:
 
 
 def rounded(rows: Float32Array) -> Float32Array:
-    """The float16 nearest to each number, as float32: what lies between two goes away from zero, as in FAISS's encoder.
+    """Returns the float16 nearest to each number, as float32: ties go away from zero, as in FAISS's encoder.
 
     A product with 2^-112 gives float32 the exponent of float16, subnormal numbers included, so that adding half a step to the
-    bits rounds (Giesen's float_to_half_fast3, which FAISS has). Processors send what lies between to the even one: for a number
-    in 8,192, by half a step.
+    bits rounds (Giesen's float_to_half_fast3, which FAISS has). Processors send ties to the even neighbour instead; about one
+    number in 8,192 is a tie.
     """
     bits = rows.view(np.uint32)
     size = ((bits & np.uint32(0x7FFFF000)).view(np.float32) * np.float32(2.0**-112)).view(np.uint32) + np.uint32(0x1000)
@@ -86,7 +86,7 @@ class ScalarCode:
 
 @record
 class ScalarCoder:
-    """`trained` is the serialised empty index."""
+    """The coder of a FAISS scalar quantiser: `trained` is the serialised empty index."""
 
     trained: bytes
 
@@ -102,7 +102,7 @@ class ScalarCoder:
 
 @lru_cache(maxsize=64)
 def opened(trained: bytes) -> Any:
-    """The FAISS index behind these bytes; encoding and decoding only read it, so that threads may share it."""
+    """Opens the FAISS index behind these bytes; encoding and decoding only read it, so that threads may share it."""
     import faiss
 
     return faiss.deserialize_index(np.frombuffer(trained, np.uint8))

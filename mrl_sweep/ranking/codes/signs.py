@@ -1,4 +1,4 @@
-"""Codes of signs: one bit a number by itself, and RaBitQ.
+"""Codes of signs: binary, which keeps one bit a number and nothing else, and RaBitQ.
 
 RaBitQ (Gao & Long, 2024): one bit or a few of each number, with factors that make the inner product's estimate unbiased.
 
@@ -27,10 +27,10 @@ _ONE_BIT_FACTORS: Final = 8
 """Bytes: |x - c|^2 - |x|^2 and the multiplier, two float32."""
 
 _EPSILON: Final = np.finfo(np.float32).eps
-"""What is smaller FAISS divides nothing by."""
+"""FAISS divides by nothing that is smaller."""
 
 _SIGN_FACTORS: Final = 12
-"""With more bits also an error bound, which a search may use to skip documents."""
+"""Bytes with more bits: also an error bound, a third float32, by which a search may skip documents."""
 
 _LEVEL_FACTORS: Final = 8
 """Bytes: the additive and the multiplying factor of the estimate from all bits."""
@@ -38,7 +38,7 @@ _LEVEL_FACTORS: Final = 8
 
 @record
 class SignCode:
-    """A bit is set where the number is above 0. `symmetric`: queries are coded as well, as pgvector's `bit` and FAISS's `LSH` do.
+    """Binary: numbers above 0 set a bit. `symmetric`: queries are coded too, as pgvector's `bit` and FAISS's `LSH` do.
 
     A sign does not depend on the length of the prefix, so that all sizes come out of one pass of additions.
     """
@@ -56,7 +56,7 @@ class SignCode:
 
 @record
 class SignCoder:
-    """Nothing is learnt. The product of two rows of signs is the size less twice their Hamming distance: a whole number."""
+    """The coder of binary, which learns nothing. Two rows of signs have as product the size less twice their Hamming distance."""
 
     symmetric: bool
 
@@ -68,7 +68,7 @@ class SignCoder:
 
 
 def signs(rows: Float32Array) -> Float32Array:
-    """1 where a number is above 0, -1 elsewhere; without `np.where`, which takes twenty times as long."""
+    """Returns 1 where a number is above 0, -1 elsewhere, as float32; `np.where` takes twenty times as long."""
     ones = (rows > 0).astype(np.float32)
     ones += ones
     ones -= np.float32(1)
@@ -77,7 +77,7 @@ def signs(rows: Float32Array) -> Float32Array:
 
 @record
 class RaBitQCode:
-    """RaBitQ of so many bits a number."""
+    """RaBitQ of `n_bits` a number, from 1 to 9."""
 
     n_bits: int = 1
     prefixes_share_codes: bool = False  # the centroid and the factors are those of renormalised prefixes
@@ -100,12 +100,12 @@ class RaBitQCode:
 
 @record
 class OneBitCoder:
-    """`centroid` are the bytes of float32 numbers. Signs and factors are FAISS's, written out: faster than packing bits."""
+    """The coder of one-bit RaBitQ; `centroid` holds the bytes of float32. FAISS's formula is written out: faster than packing."""
 
     centroid: bytes
 
     def documents(self, rows: Float32Array) -> Float32Array:
-        """The signs of r = x - c times |r|^2 / |r|_1, and (|x|^2 - |r|^2) / 2: the estimate of the inner product, q.c apart."""
+        """Returns the signs of r = x - c times |r|^2 / |r|_1, and (|x|^2 - |r|^2) / 2: the estimate of x.q without q.c."""
         dim = np.float32(rows.shape[1])
         residual = rows - np.frombuffer(self.centroid, np.float32)
         square, one_norm = _squares(residual), np.abs(residual).sum(axis=1)
@@ -123,7 +123,7 @@ class OneBitCoder:
 
 @record
 class RaBitQCoder:
-    """More than one bit. `trained` is the serialised empty index: it holds the centroid and the number of bits."""
+    """The coder of RaBitQ with more bits. `trained` is the serialised empty index, with the centroid and the number of bits."""
 
     trained: bytes
 
@@ -157,13 +157,13 @@ def _about(centroid: Float32Array, rows: Float32Array) -> Float32Array:
 
 
 def _squares(rows: Float32Array) -> Float32Array:
-    """(n,) the squared length of each row."""
+    """Returns (n,) float32, the squared length of each row."""
     lengths: Float32Array = np.einsum("ij,ij->i", rows, rows)
     return lengths
 
 
 def _bits(codes: npt.NDArray[np.uint8], begin: int, count: int) -> npt.NDArray[np.uint8]:
-    """The `count` bits that begin with byte `begin` of each code."""
+    """Unpacks the `count` bits that begin with byte `begin` of each code."""
     return np.unpackbits(codes[:, begin : begin + whole_bytes(count)], axis=1, count=count, bitorder="little")
 
 

@@ -1,1 +1,1 @@
-"""What a report says: rows, sections, sentences and advice, whatever the format."""
+"""The content of a report in any format: its rows, sections, sentences and advice."""

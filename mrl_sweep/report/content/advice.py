@@ -1,4 +1,4 @@
-"""What the report says unasked of a verdict: a closed list of facts, each with a code that never changes."""
+"""Advice on a verdict, the report's warnings: a closed list of facts, each with a code that never changes."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ JUDGED_OF_POSSIBLE: Final = 0.5
 
 _PERFECT: Final = 1 - 1e-9
 _DEPTH: Final = 10
-"""Where the measure has no cut-off of its own."""
+"""The depth at which judged documents are counted, where the measure has no cut-off of its own."""
 
 
 @record(kw_only=True)
 class Surroundings:
-    """What the run's own figures do not say.
+    """Facts that the verdict, scores and ranks do not hold.
 
     `family` and `missing_prompts` (by role) where a model was run without the prompts it was trained with; `pca_dimension` the
     smallest size at which the PCA control is acceptable; `controls` what random axes say of the prefixes; `production_documents`
@@ -60,7 +60,7 @@ _NOTHING_MORE: Final = Surroundings()
 def advise(
     verdict: Verdict, scores: Scores, ranks: Ranks, qrels: Qrels, surroundings: Surroundings = _NOTHING_MORE
 ) -> tuple[Advice, ...]:
-    """Gives every advice that applies, what matters most first."""
+    """Gives every advice that applies, in the order of `CODES`."""
     full = next(j for j in verdict.judgements if j.outcome is Outcome.BASELINE).candidate
     return (
         *_of_queries(verdict),
@@ -117,7 +117,7 @@ def _of_judgments(verdict: Verdict, full: Configuration, ranks: Ranks, qrels: Qr
     """Many of the top documents at the chosen size were never judged, and count as irrelevant.
 
     With one judgment a query at most a tenth of a top 10 can be judged: the share is held against what was possible. Where
-    every judgment names a relevant document the judged share is the recall by another name, and only a fall of it says
+    every judgment names a relevant document the judged share is recall by another name, and only a fall of it says
     anything.
     """
     chosen = Configuration(full.basis, verdict.dimension, full.index)

@@ -1,4 +1,4 @@
-"""The one place where rows are made: a row of a report for everything that the other rooms measured, judged or worked out."""
+"""Builds reports and their rows: one for everything that the other packages measured, judged or worked out."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from mrl_sweep.projection.growth import CorpusSize, Forecast, Growth
 
 _UNKNOWN: Final = Evidence(mean=0.0)
-"""Of what nothing was measured: no share, no limit."""
+"""The evidence of a funnel that was not bounded or measured: no share, no limit."""
 
 
 def build_report(
@@ -83,8 +83,8 @@ def build_report(
 def candidate_row(finding: Finding, full: Configuration, deepest: int) -> CandidateRow:
     """Writes a finding as the document holds it.
 
-    The shortlist of a rescored code is a multiple of the `deepest` documents, those of the measures that must pass: what looks
-    deeper was not measured there.
+    The shortlist of a rescored code is a multiple of the `deepest` documents, those of the measures that must pass: measures
+    that look deeper are left out.
     """
     one, cost = finding.configuration, finding.cost
     is_cut = bool(one.rescore) and one.precision != FLOAT32 and one.index == EXACT
@@ -108,7 +108,7 @@ def candidate_row(finding: Finding, full: Configuration, deepest: int) -> Candid
 
 
 def cost_of(row: CandidateRow) -> Cost:
-    """Reads a configuration's cost from its row: the inverse of `candidate_row`."""
+    """Reads a configuration's cost from its row, as `candidate_row` wrote it."""
     p50, p99, docs = row.latency_ms.get("p50"), row.latency_ms.get("p99"), row.smaller.get("docs")
     measured = {one.name: row.smaller.get(one.name) for one in fields(Smaller) if one.name != "docs"}
     smaller = Smaller(docs=int(docs), **measured) if docs else None
@@ -116,7 +116,7 @@ def cost_of(row: CandidateRow) -> Cost:
 
 
 def each_once(warnings: Iterable[Advice]) -> tuple[Advice, ...]:
-    """Leaves each warning once, as it was said first: what the loader warns of, the provider may notice again."""
+    """Keeps each warning (code and message) once, where it came first: the provider may repeat what the loader warns of."""
     first: dict[tuple[str, str], Advice] = {}
     for warning in warnings:
         first.setdefault((warning.code, warning.message), warning)
@@ -217,13 +217,13 @@ def _documents(rows: Sequence[int], query: int, data: RunData, excerpts: Mapping
 
 
 def _named(row: int, data: RunData, excerpts: Mapping[int, str]) -> dict[str, str]:
-    """The document in this row of the corpus as a person would call it."""
+    """Returns the id, title and excerpt of the document in this row of the corpus, as fields of a `DocumentRow`."""
     name = data.document_ids.get(row, f"row {row}")
     return {"id": name, "title": data.document_titles.get(row, ""), "text": excerpts.get(row, "")}
 
 
 def budget_row(budget: str, choice: Choice, measure: Measure) -> BudgetRow:
-    """Makes the row of a budget, which stands there in words, and of the best configuration within it, if there is one."""
+    """Makes the row of a `budget`, given in words, with the best configuration within it, or the reason why there is none."""
     best = choice.best
     if best is None:
         return BudgetRow(budget=budget, within=choice.within, reason=choice.reason)
@@ -304,7 +304,7 @@ def _funnel_share(measure: Measure, bounded: BoundedFunnel | None, finding: Find
 
 
 def gate_row(question: str, configuration: Configuration, answers: Sequence[tuple[Status, str]], *, exit_code: int) -> GateRow:
-    """Makes the gate's row of the answers, each a status and a sentence: those of the worst status are its own sentence."""
+    """Makes the gate's row of the answers, each a status and a sentence; it takes those of the worst status."""
     status = Status.of_all(one for one, _ in answers)
     return GateRow(
         question=question,
@@ -318,7 +318,7 @@ def gate_row(question: str, configuration: Configuration, answers: Sequence[tupl
 
 
 def joint_gate_row(gates: Mapping[str, GateRow]) -> GateRow:
-    """Makes one row of the gates of several collections: it is met where each is, and a failure outweighs an open question."""
+    """Makes one row of the gates of several collections: met where each gate is; a failure outweighs an open question."""
     codes = {gate.exit_code for gate in gates.values()}
     code = next(code for code in (1, 4, 0) if code in codes)
     stopped = [name for name, gate in gates.items() if code and gate.exit_code == code]

@@ -28,18 +28,18 @@ class Grid:
     cells: Mapping[Configuration, CandidateRow]
 
     def row(self, family: Configuration) -> list[CandidateRow | None]:
-        """A precision at each size; None where that was not measured."""
+        """Returns the row of one precision and rescoring at each of `dims`, None where that was not measured."""
         by_dim = {c.dim: row for c, row in self.cells.items() if c.family == family}
         return [by_dim.get(dim) for dim in self.dims]
 
     @property
     def title(self) -> str:
-        """What lies along its sides."""
+        """The title of its table: its two sides, and fitted axes where it has those."""
         return "Dimensions x precision" + ("" if self.basis == Basis.PREFIX else " on axes fitted on the documents (PCA)")
 
 
 def grids(report: Report) -> list[Grid]:
-    """Finds the grids of the model's own axes and of fitted ones, where codes were ranked; a fine one shows what matters."""
+    """Finds the grids of the model's own and of fitted axes, where codes were ranked; their sizes are those of the main table."""
     return [grid for basis in (Basis.PREFIX, Basis.PCA) if (grid := _grid(report, str(basis))) is not None]
 
 
@@ -101,7 +101,7 @@ def _vendor_words(report: Report, precisions: Sequence[str]) -> str:
 
 
 def family_words(family: Configuration) -> str:
-    """`one bit, 4x`: a precision, and how its answers are ordered again."""
+    """Names a precision, and how its shortlist is ordered again: `one bit, 4x`."""
     name = PRECISION_WORDS.get(family.precision, family.precision)
     return f"{name}, {family.rescore}" if family.rescore else name
 

@@ -1,4 +1,4 @@
-"""Indexes, shortlists that are ordered again, and the best that was measured to be within a budget."""
+"""Sections on indexes (HNSW, IVF ...), on funnels and other rescored shortlists, and on the best within each budget."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _lost_by_index(row: CandidateRow, report: Report) -> float | None:
 
 
 def how_searched(one: Configuration) -> str:
-    """`HNSW32`, `exact, rescore 200@768`: the index, and what is ordered again."""
+    """Names the index, and the shortlist that is ordered again: `HNSW32`, `exact, rescore 200@768`."""
     return f"{one.index}, rescore {one.rescore}" if one.rescore else one.index
 
 
@@ -185,7 +185,7 @@ def _work(row: FunnelRow) -> str:
 
 
 def work_saved(row: FunnelRow) -> float | None:
-    """Tells how many times fewer multiply-adds it takes than an exhaustive search at full size; None where that is not known."""
+    """Divides the multiply-adds of an exhaustive search at full size by the funnel's; None where either is not known."""
     return row.full_operations / row.operations if row.operations and row.full_operations else None
 
 
@@ -195,7 +195,7 @@ def _funnel_order(row: FunnelRow) -> tuple[bool, bool, bool, int]:
 
 
 def funnel_words(row: FunnelRow) -> str:
-    """A funnel's verdict in words."""
+    """Writes a funnel's verdict in words."""
     shown = "proven" if row.verdict == Outcome.PASS else outcome_word(row.verdict)
     return f"{shown}, least work" if row.recommended else shown
 

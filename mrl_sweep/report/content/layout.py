@@ -1,4 +1,4 @@
-"""What a rendering is made of: tables, items and sections of raw text, which each format then escapes in its own way."""
+"""The parts that renderings are made of: tables, items, sections and articles of raw text, which each format escapes itself."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ MEANINGS: Final = {
 
 @record(kw_only=True)
 class Mark:
-    """What a page adds to a cell: how many shades it is darkened, whether it stands out, and what it tells when pointed at."""
+    """What a page adds to a cell: how many shades it is darkened, whether it stands out, and its tooltip."""
 
     shade: int = 0
     strong: bool = False
@@ -74,7 +74,7 @@ class Column:
 
     @property
     def meaning(self) -> str:
-        """What a heading that is no everyday word stands for; empty where it needs no more words."""
+        """An explanation of the heading (`MEANINGS`); empty where the heading needs none."""
         return next((meaning for title, meaning in MEANINGS.items() if re.fullmatch(title, self.title)), "")
 
 
@@ -117,13 +117,13 @@ class Table:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What its columns need explained, each note once."""
+        """The notes of its columns, each once."""
         return tuple(dict.fromkeys(column.note for column in self.columns if column.note))
 
 
 @record
 class Item:
-    """A line with what belongs to it below."""
+    """A line of text, with details below it."""
 
     text: str
     details: tuple[str, ...] = ()
@@ -133,8 +133,8 @@ class Item:
 class Section:
     """A titled part of the report: a table, items, and notes in sentences, any of them absent.
 
-    `name` is what `--show` calls it. A short text leaves out what is shown `on_request`, and shows its `brief` sentences instead,
-    where it has found anything. `every` are all rows, which a page has room for, where `table` keeps those that matter most.
+    `name` is its value of `--show`. A text leaves out a section that is shown `on_request`, and shows its `brief` sentences
+    instead, if any. `every` are all rows, which a page has room for, where `table` keeps those that matter most.
     """
 
     title: str
@@ -178,25 +178,25 @@ class Article:
 
 
 def unsaid(failures: Sequence[str], closing: Sequence[str]) -> tuple[str, ...]:
-    """Leaves the failures that no closing sentence says already: nobody reads a sentence twice."""
+    """Keeps the failures that no closing sentence says already: nobody reads a sentence twice."""
     return tuple(failure for failure in failures if not any(failure in sentence for sentence in closing))
 
 
 def by_name(documents: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """Makes what JSON prints: the document itself where there is one, else a list of them with their names."""
+    """Makes the JSON document of an article: the one document, or several as a list `collections` with their names."""
     if len(documents) == 1:
         return {"schema_version": 1, **documents[0][1]}
     return {"schema_version": 1, "collections": [{"name": name, **document} for name, document in documents]}
 
 
 def titled(named: Iterable[tuple[str, T]]) -> list[tuple[str, T]]:
-    """Leaves the names where there are several; one alone needs none."""
+    """Keeps the names where there are several; the name of a single one becomes empty."""
     pairs = list(named)
     return pairs if len(pairs) > 1 else [("", one) for _, one in pairs]
 
 
 def prefixed(name: str, text: str) -> str:
-    """`name: text`, or the text alone where there is no name."""
+    """Writes `name: text`, or the text alone where there is no name."""
     return f"{name}: {text}" if name else text
 
 
@@ -238,7 +238,7 @@ def widths(table: Table, room: int, *, gap: int) -> list[int]:
 
 
 def fit(table: Table, width: int, *, gap: int) -> Table:
-    """Leaves out the columns that matter least until `width` characters hold the table; figures are never cut."""
+    """Leaves out columns, the highest `drop` first, until `width` characters hold the table or only `drop` 0 is left."""
     while natural_width(table, gap=gap) > width and any(column.drop for column in table.columns):
         last = max(table.columns, key=lambda column: column.drop)
         table = replace(table, columns=tuple(column for column in table.columns if column is not last))

@@ -1,4 +1,4 @@
-"""The parts of a report that only some runs have, in their order; of them the controls and larger corpora."""
+"""All sections of a report that only some runs have, in their order; makes those of the controls and of larger corpora."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mrl_sweep.types import Basis, RandomControl
 
 
 def sections(report: Report, *, whole: bool = False) -> list[Section]:
-    """The sections for which something was measured, in the order in which they are read; `whole` ones leave out no row."""
+    """Makes the sections that have figures, in reading order; `whole` leaves out no slice, funnel or projected configuration."""
     made = [
         *(grid_table(grid, report) for grid in grids(report)),
         slices(report, whole=whole),
@@ -158,5 +158,5 @@ def _band(row: ProjectionRow) -> str:
 
 
 def outlook_words(row: ProjectionRow) -> str:
-    """A projected size in words."""
+    """Writes the verdict on a projected size in words."""
     return "not proven" if row.acceptable is None else "acceptable" if row.acceptable else "too low"

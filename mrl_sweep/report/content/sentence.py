@@ -13,7 +13,7 @@ from mrl_sweep.types import FLOAT32, Configuration, Evidence, Judgement, Outcome
 from mrl_sweep.words import keeps, queries_of
 
 PRECISION_WORDS: Final = {"rabitq": "RaBitQ", "binary": "one bit", "LSH": "one bit against one bit"}
-"""Precisions as a reader calls them; the others are called by their names."""
+"""Precisions in a reader's words; the others go by their names."""
 
 UNJUDGED: Final = "Without judgments nobody can tell whether the documents that changed are better or worse."
 """The limit of agreement with full size: it always stands last."""
@@ -40,12 +40,12 @@ def sentence(verdict: Verdict, *, shrink: float = 1.0) -> str:
 
 
 def confidence(alpha: float) -> str:
-    """`95% confidence`."""
+    """Writes the confidence of an alpha: 0.05 is `95% confidence`."""
     return f"{words.asked_share(round(1 - alpha, 12))} confidence"
 
 
 class Rule(Protocol):
-    """What a verdict, a policy and a row of the report all say: the share to keep, and whether nobody chose it."""
+    """A verdict, a policy or a row of the report: each has the share to keep, and whether that is the default."""
 
     @property
     def retain(self) -> float: ...
@@ -54,7 +54,7 @@ class Rule(Protocol):
 
 
 def demand(rule: Rule) -> str:
-    """`you asked for 98%`, or where nobody did `98% is the default (--retain)`."""
+    """Writes `you asked for 98%`, or where nobody did `98% is the default (--retain)`."""
     share = words.asked_share(rule.retain)
     return f"{share} is the default (--retain)" if rule.by_default else f"you asked for {share}"
 
@@ -171,14 +171,14 @@ def _evidence(verdict: Verdict, judgement: Judgement) -> Evidence:
 
 
 def smallest_own(verdict: Verdict, fewest: Fewest | None) -> Configuration:
-    """The proven configuration of the fewest bytes over the model's own axes; the chosen size where no code needs fewer."""
+    """Picks the proven configuration of the fewest bytes over the model's own axes; the chosen size where no code needs fewer."""
     chosen = Configuration.exact_prefix(verdict.dimension)
     answer = fewest.own.smallest if fewest is not None else None
     return answer if answer is not None and bytes_in_memory(answer) < bytes_in_memory(chosen) else chosen
 
 
 def bytes_sentence(verdict: Verdict, findings: Findings, fewest: Fewest | None) -> str:
-    """Says what to keep in how many bytes, and what axes fitted on the documents would need; empty where neither was asked."""
+    """Says what to keep in how many bytes, and what axes fitted on the documents would need; empty without either."""
     if fewest is None:
         return ""
     full, own = full_size(findings), smallest_own(verdict, fewest)

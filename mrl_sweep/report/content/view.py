@@ -1,4 +1,4 @@
-"""What every rendering shows of a report, in the words of the field: head line, the sizes, notes and the closing sentences."""
+"""The parts of a report that every rendering shows: headline, the table of sizes with notes, warnings, closing sentences."""
 
 from __future__ import annotations
 
@@ -52,28 +52,28 @@ def model_name(name: str) -> str:
 
 
 def limits(report: Report) -> list[str]:
-    """Says what does not fit into the database at all, which stands before anything else."""
+    """Lists what does not fit into the target database at all; it stands before the table."""
     return [warning.message for warning in report.warnings if warning.code == "target-limit"]
 
 
 def ladder(report: Report) -> list[CandidateRow]:
-    """The exact prefixes, from full size down."""
+    """Lists the rows of exact prefixes, from full size down."""
     rows = [row for row in report.candidates if row.configuration.is_exact_prefix]
     return sorted(rows, key=lambda row: -row.dim)
 
 
 def measured(row: CandidateRow, report: Report) -> Evidence:
-    """The deciding measure at one candidate."""
+    """Returns the evidence of the deciding measure at one candidate."""
     return row.evidence(report.verdict.measure)
 
 
 def shares_of(report: Report) -> Callable[[float | None], str]:
-    """Writes a share so that it stands on its own side of the one that was asked."""
+    """Returns a function that writes a share, on its own side of the share that was asked."""
     return partial(words.percent, limit=report.verdict.retain)
 
 
 def control_name(basis: str) -> str:
-    """Names the control of a basis: `random-0`, `random-1` … are draws of one."""
+    """Names the control of a basis: `random-0`, `random-1` … are all draws of `random`."""
     return str(Basis.RANDOM) if basis.startswith(Basis.RANDOM) else basis
 
 
@@ -113,13 +113,13 @@ def sizes(report: Report) -> Section:
 
 
 def verdict_words(row: CandidateRow, report: Report) -> str:
-    """`ok, smallest`, `too low`, `not proven, needs ~1,200 queries`, `not reached`, `baseline`: a size of the ladder."""
+    """Writes the verdict on a size: `ok, smallest`, `too low`, `not proven, needs ~1,200 queries`, `not reached`, `baseline`."""
     outcome = outcome_words(row, report)
     return f"{outcome}, smallest" if row.verdict == Outcome.PASS and row.dim == report.verdict.dimension else outcome
 
 
 def outcome_words(row: CandidateRow, report: Report) -> str:
-    """A row's own verdict. One behind the stop of its walk was not reached, and says where its own bound would have passed it."""
+    """Writes a row's verdict; past the stop of its walk it is `not reached`, with `would pass alone` where its own bound does."""
     if row.verdict == Outcome.PASS:
         return "ok" if report.verdict.decide_by == "bound" else "ok as measured"
     if row.verdict == Outcome.INCONCLUSIVE:
@@ -133,24 +133,24 @@ def outcome_words(row: CandidateRow, report: Report) -> str:
 
 
 def outcome_word(verdict: str) -> str:
-    """An outcome as every table calls it: `ok`, `too low`, `not proven`, `not tested`, `baseline`."""
+    """Writes an outcome as every table does: `ok`, `too low`, `not proven`, `not tested`, `baseline`."""
     return _OUTCOMES.get(verdict, verdict)
 
 
 def mood(verdict: str) -> Mood:
-    """Tells how a verdict is meant."""
+    """Gives the mood of a row by its verdict."""
     moods: dict[str, Mood] = {Outcome.PASS: Mood.GOOD, Outcome.FAIL: Mood.BAD, Outcome.INCONCLUSIVE: Mood.OPEN}
     return moods.get(verdict, Mood.QUIET)
 
 
 def closing(report: Report) -> list[str]:
-    """Says what a manager acts on: the gate's answer where there was a gate, the sentence, and who is hit worst."""
+    """Lists the sentences to act on: the gate's answer if any, the verdict in size and in bytes, the slice that is hit worst."""
     gate = [report.gate.sentence] if report.gate else []
     return [*gate, report.verdict.sentence, *filter(None, [report.verdict.bytes_sentence, worst_slice(report)])]
 
 
 def failures(report: Report) -> tuple[str, ...]:
-    """Says why the gate is not met, as far as the closing sentences do not."""
+    """Lists why the gate is not met, as far as the closing sentences do not say it."""
     return unsaid(report.gate.failures, closing(report)) if report.gate else ()
 
 
@@ -171,7 +171,7 @@ def proven_hit(row: SliceRow, report: Report) -> bool:
 
 
 def remarks(report: Report) -> Section:
-    """Says what was set aside and what a person should know."""
+    """Makes the section of open warnings, with notes on accepted ones and on what was set aside."""
     notes = []
     codes = [one.code for one in report.warnings if one.code in report.accepted]
     if codes:
@@ -204,7 +204,7 @@ def _deciding(report: Report, column: ColumnsOf[CandidateRow]) -> list[Column]:
 
 
 def _others(report: Report, column: ColumnsOf[CandidateRow]) -> list[Column]:
-    """The share and bound of the other measures that must pass, then the means of those that are only told."""
+    """Makes columns of the share and bound of other measures that must pass, then of the means of those that need not."""
     names = dict.fromkeys(name for row in column.rows for name in row.measures if name != report.verdict.measure)
     required = [name for name in names if name in report.verdict.required]
     share = shares_of(report)
@@ -220,7 +220,7 @@ def _others(report: Report, column: ColumnsOf[CandidateRow]) -> list[Column]:
 
 
 def _agreement(rows: Sequence[CandidateRow]) -> list[Column]:
-    """None where the agreement at this depth is a measure, and has its column."""
+    """Makes a column for each depth of agreement, unless a measure already shows that agreement."""
     measured_at = {f"{AGREEMENT}@{k}": k for row in rows for k in row.agreement}
     with_column = {k for name, k in measured_at.items() if any(name in row.measures for row in rows)}
     depths = [k for k in dict.fromkeys(k for row in rows for k in row.agreement) if k not in with_column]
@@ -252,7 +252,7 @@ def speed(column: ColumnsOf[CandidateRow], *, drops: tuple[int, int, int] = (0, 
 
 
 def every_configuration(report: Report) -> Table | None:
-    """Shows all rows, where the table of sizes leaves some out."""
+    """Shows all rows, where the table of sizes leaves some out; else None."""
     rows = report.candidates
     if len(rows) <= len(shown(report)):
         return None
@@ -290,7 +290,7 @@ def _legend(report: Report, rows: Sequence[CandidateRow]) -> str:
 
 
 def other_shares(report: Report) -> str:
-    """Answers for other shares: `Smallest proven if 99% or 98% is asked: all 768; if 95%: 256.`; empty of one size."""
+    """Answers for other shares: `Smallest proven if 99% or 98% is asked: all 768; if 95%: 256.`; empty with one size."""
     dims = {row.dim for row in ladder(report)}
     if len(dims) < 2:
         return ""

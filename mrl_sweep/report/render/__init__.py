@@ -1,4 +1,4 @@
-"""One document, many renderings: `render` is the only door to them, and imports no more than the one that was asked for."""
+"""Renders reports and articles in every format: `render` is the only way in, and imports the module of one format alone."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["ARTICLE_FORMATS", "SECTIONS", "SEVERAL_FORMATS", "Article", "Format"
 
 @record(kw_only=True)
 class Look:
-    """What a rendering is shown on: columns, whether it may be coloured, and the encoding of the stream.
+    """The terminal or file that shows a rendering: columns, whether it may be coloured, and the encoding of the stream.
 
-    Where that cannot hold a character, the text uses plain ASCII signs. `show` names the sections that text and Markdown show
-    in full (`SECTIONS`; `all`).
+    Characters that the encoding cannot hold are drawn with ASCII signs or escaped. `show` names the sections that text shows
+    in full (`SECTIONS`); `all` holds for Markdown too.
     """
 
     width: int = 100
@@ -29,19 +29,19 @@ class Look:
     show: Collection[str] = ()
 
     def shows(self, section: str) -> bool:
-        """Whether this section was asked for by name."""
+        """Tells whether this section was asked for, by its name or by `all`."""
         return section in self.show or "all" in self.show
 
 
 SECTIONS: Final = ("indexes", "funnels", "slices", "losers", "controls", "budgets", "projection", "warnings", "all")
-"""What `--show` takes."""
+"""The values of `--show`."""
 
 
 ARTICLE_FORMATS: Final = (Format.TEXT, Format.JSON, Format.MARKDOWN, Format.HTML)
-"""What every article is rendered in."""
+"""The formats of every article."""
 
 SEVERAL_FORMATS: Final = (*ARTICLE_FORMATS, Format.GITHUB, Format.JUNIT)
-"""What an article of several reports is rendered in: CI systems read their verdicts."""
+"""The formats of an article of several reports: CI systems read their verdicts."""
 
 _RENDERERS: Final = {
     Format.TEXT: ("terminal", "render", "render_article"),

@@ -1,4 +1,4 @@
-"""Lines drawn as SVG that needs nothing else (`report.plot()`, the picture of the README, a trend), and as characters."""
+"""Charts: lines as SVG that needs nothing else (`report.plot()`, the README's picture, a trend), and a curve in characters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Line:
 class Chart:
     """Shares as lines over one axis of labelled places; `limit` is drawn across, `chosen` is the marked point of the first line.
 
-    As a notebook's value it shows itself; `str` is its SVG.
+    A notebook shows the chart as a picture; `str` gives its SVG.
     """
 
     title: str
@@ -55,7 +55,7 @@ class Chart:
         return _svg(self)
 
     def save(self, path: str | Path) -> None:
-        """Writes it as an SVG file."""
+        """Writes the chart as an SVG file."""
         from mrl_sweep.files import write_text
 
         write_text(Path(path), _svg(self))
@@ -178,11 +178,11 @@ def _text(text: str) -> str:
 
 UNICODE: Final = "●·┄│└─"
 ASCII: Final = "*.-|+_"
-"""The signs of what is kept, of its lower bound, of the limit, and of the axes: side, corner, floor."""
+"""The signs of the share kept, of its lower bound, of the limit, and of the axes: side, corner, floor."""
 
 
 def curve(report: Report, *, width: int, signs: str) -> list[str]:
-    """Draws what is kept, its lower bound and the limit in lines of at most `width` columns; [] for fewer than two sizes."""
+    """Draws the share kept, its lower bound and the limit in lines of at most `width` columns; [] for fewer than two sizes."""
     sizes = [(row.dim, view.measured(row, report)) for row in reversed(view.ladder(report))]
     kept = {dim: m.kept for dim, m in sizes if m.kept is not None}
     at_least = {dim: m.at_least for dim, m in sizes if m.kept is not None and m.at_least is not None}

@@ -1,4 +1,4 @@
-"""What pull requests and CI systems read: a comment in Markdown, GitHub's annotations (one a finding), and JUnit XML."""
+"""Renders for pull requests and CI systems: a comment in Markdown, GitHub's annotations (one a message), and JUnit XML."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NO_TIME = "1970-01-01T00:00:00"
 def comment(report: Report, look: Look) -> str:
     """Writes a comment of some thirty lines: status, closing sentences, table of sizes, what else was found, warnings.
 
-    It begins with a marker, by which a workflow finds its own comment again.
+    The comment begins with a marker, by which a workflow finds its own comment again.
     """
     sizes, made = view.sizes(report), sections(report)
     opened = [section for section in made if not section.on_request or look.shows("all")]
@@ -54,7 +54,7 @@ def comment(report: Report, look: Look) -> str:
 
 
 def _answer(status: str, closing: Sequence[str], failures: Sequence[str]) -> list[str]:
-    """What every comment begins with: the marker, what came of it, the sentences to act on."""
+    """Writes how every comment begins: the marker, the status, the sentences to act on, and the failures."""
     first, *more = map(markdown, closing)
     unmet = "\n".join(f"- {markdown(failure)}" for failure in failures)
     return [f"{MARKER}\n### mrl-sweep: {status}", f"**{first}**", *more, unmet]
@@ -81,7 +81,8 @@ def _as_far_as_short(text: str, blocks: Sequence[tuple[str, str]], look: Look) -
 def comment_of_article(article: Article, look: Look) -> str:
     """Writes a comment of what to act on, then the sections.
 
-    Of reports that belong to it, the verdicts; and as far as the comment stays short the rest, a report opening on a click.
+    With reports in the article: the first section, then as far as the comment stays short the other tables and each report,
+    which opens on a click.
     """
     title = markdown(article.title) + (f": {_sign(article.status)}" if article.status else "")
     at_once = article.sections[:1] if article.parts else article.sections
@@ -132,7 +133,7 @@ def _line(cells: list[str]) -> str:
 
 
 def _notes(section: Section) -> list[str]:
-    """What its columns need explained, as far as there is room for them, and what else it has to say."""
+    """Lists the notes of the section's columns, of those for which there is room, and its own."""
     columns = fit(section.table, _WIDTH, gap=3).notes if section.table else ()
     return [markdown(note) for note in (*columns, *section.notes)]
 
@@ -170,7 +171,7 @@ def _no_room(section: Section) -> str:
 
 
 def github(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """Annotates the verdict, each failure of the gate, and each warning that the baseline did not give too.
+    """Annotates the verdict, each failure of the gate, and each warning that the baseline did not give as well.
 
     GitHub shows ten annotations of each kind per step, so what matters comes first.
     """
@@ -184,7 +185,7 @@ def github(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer 
 
 
 def github_of_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """Annotates the verdict on all, each failure, each warning with its collection's name; then the tables as lines of a log."""
+    """Annotates the joint verdict, each failure, each warning with its collection's name; then prints the tables to the log."""
     level = _level(article.status, failed=article.exit_code != 0)
     lines = [command(level, f"mrl-sweep: {article.status} in {article.title}", " ".join(article.closing))]
     lines += [command(level, "mrl-sweep gate", failure) for failure in article.unsaid_failures]
@@ -215,7 +216,7 @@ def _title(report: Report) -> str:
 
 
 def command(level: str, title: str, *lines: str) -> str:
-    """One annotation: `level` is error, warning or notice."""
+    """Writes one annotation of GitHub: `level` is error, warning or notice."""
     return f"::{level} title={github_property(title)}::{github_data(*lines)}"
 
 
@@ -226,13 +227,13 @@ def junit(report: Report, look: Look) -> str:  # noqa: ARG001 - every renderer h
     """Writes a `testsuites` document of one suite.
 
     Only what can fail is a case: the verdict, the measures that must pass, the declared slices. The case `verdict` fails if
-    and only if the gate (or, without one, the question) is not met.
+    and only if the gate's exit code is not 0; without a gate, if the status is not pass.
     """
     return _suites({_NAME: report})
 
 
 def junit_of_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every renderer has the same signature
-    """Writes a suite for each of its reports, under that report's name."""
+    """Writes a suite for each of the article's reports, under that report's name."""
     return _suites({f"{_NAME} {name}": report for name, report in article.parts.items()})
 
 
@@ -302,7 +303,7 @@ def _slice_cases(report: Report) -> Iterator[ElementTree.Element]:
 
 
 def _case(group: str, name: str, failure: tuple[str, str] | None, *, text: str | None = None) -> ElementTree.Element:
-    """A case; it fails where `failure` gives the type and the message of that, above the `text`."""
+    """Makes a case, which fails where `failure` is given: its type and message, with the `text` below."""
     case = ElementTree.Element("testcase", classname=xml(f"{_NAME}.{group}"), name=xml(name), time="0")
     if failure is not None:
         kind, message = map(xml, failure)
@@ -312,7 +313,7 @@ def _case(group: str, name: str, failure: tuple[str, str] | None, *, text: str |
 
 
 def _missed(report: Report) -> bool:
-    """Whether the process fails on this report."""
+    """Whether the case `verdict` fails: by the gate's exit code, or without a gate by the status."""
     return report.gate.exit_code != 0 if report.gate else report.status != "pass"
 
 

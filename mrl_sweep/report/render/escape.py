@@ -1,4 +1,4 @@
-"""Other people's text, made harmless for each place it is shown in: ids, titles, queries and fields may hold anything."""
+"""Escapes other people's text for each place that shows it: ids, titles, queries and fields may hold anything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GITHUB_PROPERTY: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A", "
 
 
 def plain(text: str) -> str:
-    """One printable line: controls, ANSI sequences, line breaks, direction marks and lone surrogates are spelled out.
+    """Makes text one printable line: controls, ANSI sequences, line breaks, direction marks and lone surrogates are spelled out.
 
     `a\\x1b[31mb` becomes the eight visible characters `\\x1b[31m` between `a` and `b`.
     """
@@ -36,12 +36,12 @@ def plain(text: str) -> str:
 
 
 def terminal(text: str, *, encoding: str = "utf-8") -> str:
-    """`plain`, with what the encoding of the terminal cannot hold spelled out as `\\u2026`."""
+    """Escapes as `plain` does, and spells out what the encoding of the terminal cannot hold, as `\\u2026`."""
     return plain(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def markdown(text: str) -> str:
-    """Inline Markdown that shows the text itself, at the start of a line or in a table cell: no markup, HTML, link or mention."""
+    """Escapes text for inline Markdown, at the start of a line or in a table cell: no markup, HTML, link or mention."""
     shown = _MARKDOWN_LINK.sub(_BREAK, plain(text)).translate(_MARKDOWN)
     if shown.startswith(" "):
         shown = f"&#32;{shown[1:]}"
@@ -49,28 +49,28 @@ def markdown(text: str) -> str:
 
 
 def xml(text: str) -> str:
-    """Text that XML 1.0 can hold; the writer still has to escape `<`, `>` and `&` (`xml.etree` does)."""
+    """Makes text that XML 1.0 can hold; the writer still has to escape `<`, `>` and `&` (`xml.etree` does)."""
     return "".join(c if c not in "\ufffe\uffff" else _spelled(c) for c in plain(text))
 
 
 def github_data(*lines: str) -> str:
-    """The message of a GitHub workflow command; its lines arrive joined by `%0A`, and none can start a command of its own."""
+    """Escapes the message of a GitHub workflow command: lines are joined by `%0A`, and none can start a command of its own."""
     return "%0A".join(_no_command(plain(line)).translate(_GITHUB_DATA) for line in lines)
 
 
 def github_property(text: str) -> str:
-    """A property (`title=…`) of a GitHub workflow command."""
+    """Escapes a property (`title=…`) of a GitHub workflow command."""
     return _no_command(plain(text)).translate(_GITHUB_PROPERTY)
 
 
 def github_line(text: str) -> str:
-    """A line of the log that the runner takes for text, whatever it begins with."""
+    """Escapes a line of the log so that the runner takes it for text, whatever it begins with."""
     shown = _no_command(plain(text))
     return f"{_BREAK}{shown}" if shown.lstrip().startswith("::") else shown
 
 
 def _no_command(text: str) -> str:
-    """The runner's old commands (`##[…]`) are read anywhere in a line."""
+    """Breaks the runner's old commands (`##[…]`), which are read anywhere in a line."""
     return text.replace("##[", f"#{_BREAK}#[")
 
 

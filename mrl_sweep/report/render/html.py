@@ -1,4 +1,4 @@
-"""Renders the report as one HTML file that needs nothing else: the answer, plots to explore, all rows, the manifest."""
+"""Renders a report or article as one HTML file that needs nothing else: the answer, plots to explore, all rows, the manifest."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def render_article(article: Article, look: Look) -> str:  # noqa: ARG001 - every
 
 
 def _page(template: str, *, scripts: Sequence[str], **values: Any) -> str:
-    """A page that loads nothing; its policy allows the one script that is written here, known by its digest."""
+    """Makes a page that loads nothing; its policy allows the one script that is written here, known by its digest."""
     environment = Environment(
         loader=FunctionLoader(lambda name: _part(f"{name}.html.j2")),
         autoescape=True,
@@ -112,7 +112,7 @@ def _part(name: str) -> str:
 
 
 def core(report: Report) -> str:
-    """Makes what a notebook shows: the answer and the table of sizes, without style of its own."""
+    """Makes the HTML that a notebook shows: the answer and the table of sizes, without style of its own."""
     sizes = view.sizes(report).table
     if sizes is None:
         return ""
@@ -141,7 +141,7 @@ def _finalize(value: Any) -> Any:
 
 
 def plot_data(report: Report) -> dict[str, Any]:
-    """Gathers the figures of all configurations, funnels and corpus sizes, and what the slider needs to answer alike."""
+    """Gathers the figures of all configurations, funnels and corpus sizes, and what the slider computes answers from."""
     verdict, rows = report.verdict, view.ladder(report)
     sizes = [row.configuration for row in rows]
     units = verdict.queries if verdict.clusters is None else verdict.clusters
@@ -188,7 +188,7 @@ def _point(row: CandidateRow, report: Report) -> dict[str, Any]:
 
 
 def _grid(grid: Grid) -> dict[str, Any]:
-    """Its sizes, and by precision the name of what was measured at each; None where nothing was."""
+    """Gathers a grid's sizes, and by precision the configuration measured at each; None where nothing was."""
     rows = [
         {
             "name": plain(family_words(family)),
@@ -215,7 +215,7 @@ def _funnel(row: FunnelRow) -> dict[str, Any]:
 
 
 def _growth(report: Report) -> list[dict[str, Any]]:
-    """A line for each size that is projected: the share here, then at each corpus size that was asked about."""
+    """Makes a line for each size that is projected: the share at hand, then at each corpus size that was asked about."""
     measure = report.verdict.measure
     lines: dict[str, list[ProjectionRow]] = {}
     for row in report.projections:

@@ -1,4 +1,4 @@
-"""What to paste: the statements for the target's database, the client's parameters, the rotation, and the gate's line."""
+"""Renders what to paste for deployment: the database's statements, the client's parameters, the rotation, the gate's line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMMENT: Final = {"sql": "--", "python": "#"}
 
 
 def render(report: Report, look: Look) -> str:
-    """Writes what to paste, in the order in which it is used; ends with a newline."""
+    """Writes what to paste, in the order in which it is used, or that the target can hold nothing; ends with a newline."""
     target = _target(report)
     row = shipped(report, target)
     if row is None:
@@ -31,7 +31,7 @@ def render(report: Report, look: Look) -> str:
 
 
 def shipped(report: Report, target: Target) -> CandidateRow | None:
-    """The run's own answer in bytes; where the target refuses that, the acceptable exact row of fewest bytes that it holds."""
+    """Picks the run's answer in bytes, or where the target refuses it the acceptable exact row of fewest bytes; else None."""
     full, symmetric = _full(report), _measured_for(report).compares_codes
     rows = [
         row
@@ -52,7 +52,7 @@ def _target(report: Report) -> Target:
 
 
 def _measured_for(report: Report) -> Target:
-    """The target of the run itself, where another is named now."""
+    """Returns the target of the run itself, also where the report is rendered for another."""
     return target_named(str(report.of_run("settings").get(MEASURED_FOR) or _target(report).name))
 
 
@@ -76,7 +76,7 @@ def _evidence(report: Report, row: CandidateRow, target: Target) -> str:
 
 
 def _client(report: Report, row: CandidateRow, target: Target) -> str:
-    """How the vectors are made at this size."""
+    """Writes how the vectors are made at this size."""
     if row.basis == Basis.PCA:
         return (
             "# rotation: rotation.npy in the run's folder, applied to documents and queries alike\n"

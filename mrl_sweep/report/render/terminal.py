@@ -1,4 +1,4 @@
-"""The report as text for a terminal: the sizes, what else was found, and at its end the sentence."""
+"""Renders a report or article as text for a terminal: the sizes, what else was found, and at the end the sentence to act on."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def render(report: Report, look: Look) -> str:
 
 
 def render_article(article: Article, look: Look) -> str:
-    """Writes its sections, then what to act on; where every section is asked for also the reports that belong to it."""
+    """Writes the article's sections, then what to act on; where all sections are asked for, also its reports."""
     text = _Page(look)
     for section in article.sections:
         text.section(section)
@@ -128,7 +128,7 @@ class _Page:
         self.notes(section.notes)
 
     def left_out(self, table: Table | None) -> None:
-        """Names the columns for which there is no room."""
+        """Prints the names of the columns for which there is no room."""
         if table is not None:
             shown = fit(table, self._room(table), gap=_TIGHT).columns
             names = [column.title for column in table.columns if column not in shown]
@@ -146,7 +146,7 @@ class _Page:
             self.line(Text(note, style="dim"))
 
     def table(self, table: Table | None) -> None:
-        """The table, and what the columns that are shown need explained."""
+        """Prints the table, and the notes of the columns that are shown."""
         if table is None:
             return
         margin = len(_MARK) if table.chosen is not None else 0
