@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from mrl_sweep.errors import EnvironmentFault
-from mrl_sweep.files import draft_file, draft_folder, json_digest, read_arrays, replacing, write_text
+from mrl_sweep.files import descriptor_of, draft_file, draft_folder, json_digest, read_arrays, replacing, write_text
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
@@ -88,3 +89,17 @@ def test_whatever_is_wrong_with_arrays_is_one_kind_of_error(tmp_path: Path, dama
     with pytest.raises(ValueError) as error:
         read_arrays(file, ["rows"])
     assert str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "descriptor"),
+    [
+        ("/dev/fd/63", 63),
+        ("/proc/self/fd/1", 1),
+        (f"/proc/{os.getpid()}/fd/2", 2),
+        (f"/proc/{os.getppid()}/fd/1", None),
+        ("/nowhere/fd/1", None),
+    ],
+)
+def test_a_descriptor_is_this_process_s_own(path: str, descriptor: int | None) -> None:
+    assert descriptor_of(Path(path)) == descriptor

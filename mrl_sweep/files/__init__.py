@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
 """The beginning of the text that Git LFS keeps in place of a large file."""
 
-_OWN_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/(?:self|thread-self|[0-9]+))/fd/([0-9]+)")
+_OWN_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/(self|thread-self|[0-9]+))/fd/([0-9]+)")
 _LINKS_FOLLOWED: Final = 16
 
 
@@ -150,8 +150,9 @@ def descriptor_of(path: Path) -> int | None:
     """
     place = str(path)
     for _ in range(_LINKS_FOLLOWED):
-        if match := _OWN_DESCRIPTOR.fullmatch(os.path.normpath(place)):
-            return int(match[1])
+        match = _OWN_DESCRIPTOR.fullmatch(os.path.normpath(place))
+        if match and match[1] in (None, "self", "thread-self", str(os.getpid())):
+            return int(match[2])
         try:
             place = os.path.join(os.path.dirname(place), os.readlink(place))  # noqa: PTH118, PTH120, PTH115
         except (OSError, ValueError):
