@@ -310,7 +310,7 @@ def test_row_8_the_same_document_twice_counts_once(folder: Folder) -> None:
     collection = load(path)
     assert list(collection.documents.texts()) == ["a", "b"]
     assert collection.excluded == {"queries_without_judgments": 1, "repeated_documents": 1}
-    assert refused(path, STRICT).message == "strict: 1 repeated documents"
+    assert refused(path, STRICT).message == "strict: 1 repeated document"
 
 
 def test_row_8_one_id_with_two_texts_names_both_lines(folder: Folder) -> None:
