@@ -125,7 +125,8 @@ def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> No
 
 def _counted(count: int, what: str) -> str:
     """Writes `1 query without text`, `2 queries without text`."""
-    return plural(count, what.replace("queries", "query").replace("documents", "document"), what)
+    one = what.replace("queries", "query").replace("documents", "document").replace("judgments", "judgment")
+    return plural(count, one, what)
 
 
 def _names(corpus: Corpus, rows: IntArray) -> list[str]:

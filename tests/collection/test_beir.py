@@ -330,7 +330,7 @@ def test_row_10_a_repeated_judgment_counts_once(folder: Folder) -> None:
     collection = load(path)
     assert judged(collection) == {"q1": {"d1": 1}, "q2": {"d2": 1}}
     assert collection.excluded == {"repeated_judgments": 1}
-    assert refused(path, STRICT).message == "strict: 1 repeated judgments"
+    assert refused(path, STRICT).message == "strict: 1 repeated judgment"
 
 
 def test_row_10_conflicting_judgments_name_both_lines(folder: Folder) -> None:
