@@ -48,14 +48,14 @@ def plan(context: typer.Context, run: RunFolder, **flags: Any) -> None:
     from mrl_sweep.report.plan import plan_article, write_parquet
     from mrl_sweep.report.render import ARTICLE_FORMATS
     from mrl_sweep.runs.plan import plan_run
-    from mrl_sweep.runs.reopen import reopen
+    from mrl_sweep.runs.reopen import reopen_judged
 
     runs = runs_in(run)
     output = prepare_output(invocation, settings, files_of(*runs.values()), ARTICLE_FORMATS)
     plans = {}
     for name, folder in runs.items():
         with naming(name):
-            plans[name] = plan_run(reopen(folder, settings), settings)
+            plans[name] = plan_run(reopen_judged(folder, settings), settings)
     if output.file is not None and output.file.suffix == ".parquet":
         return write_parquet(output.file, plans)
     return output.show(plan_article(plans))
@@ -82,13 +82,13 @@ def compare(context: typer.Context, runs: Runs = None, history: History = None, 
     from mrl_sweep.report.compare import comparison_article
     from mrl_sweep.report.render import ARTICLE_FORMATS
     from mrl_sweep.runs.compare import matched_runs, side_by_side
-    from mrl_sweep.runs.reopen import reopen
+    from mrl_sweep.runs.reopen import reopen_judged
 
     if history is not None:
         return _show_history(invocation, settings, history, runs or [])
     matched = matched_runs(runs or [])
     output = prepare_output(invocation, settings, files_of(*chain(*matched.values())), ARTICLE_FORMATS)
-    compared = {name: side_by_side([reopen(run, settings) for run in same]) for name, same in matched.items()}
+    compared = {name: side_by_side([reopen_judged(run, settings) for run in same]) for name, same in matched.items()}
     return output.show(comparison_article(compared))
 
 

@@ -18,7 +18,7 @@ from mrl_sweep.ranking.codes.precision import parse_precision
 from mrl_sweep.report.content.build import gate_row
 from mrl_sweep.report.document import NO_FAULT, Report
 from mrl_sweep.report.document_rows import GateRow
-from mrl_sweep.runs.reopen import EarlierRun, reopen
+from mrl_sweep.runs.reopen import EarlierRun, reopen, reopen_judged
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.settings.table import GateTable, OnInconclusive
 from mrl_sweep.types import (
@@ -80,7 +80,7 @@ def gate_each(config: SweepConfig, runs: Mapping[str, Path], on_event: OnEvent =
     """
     path, baseline = config.gate.baseline, None
     if path is not None and (path.exists() or not config.gate.baseline_optional):
-        baseline = reopen(path, config, only_compared=True)
+        baseline = reopen_judged(path, config)
     elif path is not None:
         on_event(Note(f"no baseline at {path} yet: nothing to compare with"))
     folders = dict(runs)

@@ -48,15 +48,24 @@ class Measured(NamedTuple):
         return cls(cost_of(row), {int(k): share for k, share in row.agreement.items()})
 
 
-def reopen(path: Path, config: SweepConfig, *, only_compared: bool = False) -> EarlierRun:
+def reopen(path: Path, config: SweepConfig) -> EarlierRun:
     """Reads the run at `path` (its folder or report.json), judged by its own rule wherever `config` gives no other.
 
-    With `only_compared` the run is scored and decided; funnels, budgets and projections stay as they were written. Raises
-    InputError where the run cannot be read, or holds nothing to judge.
+    Raises InputError where the run cannot be read, or holds nothing to judge.
     """
     written, data = read_report(path), read_run(path)
     with as_edited(path):
-        return judged_run(written, data, config, only_compared=only_compared)
+        return recommended(judged_run(written, data, config), written, config)
+
+
+def reopen_judged(path: Path, config: SweepConfig) -> EarlierRun:
+    """Opens the run at `path` as `reopen` does, for commands that show none of its funnels, budgets, projections and advice.
+
+    These stay as they were written: to make them anew for another rule takes a minute for a run of many codes.
+    """
+    written, data = read_report(path), read_run(path)
+    with as_edited(path):
+        return judged_run(written, data, config)
 
 
 def judged_run(
@@ -64,8 +73,6 @@ def judged_run(
     data: RunData,
     config: SweepConfig,
     added: Mapping[Configuration, Measured] | None = None,
-    *,
-    only_compared: bool = False,
 ) -> EarlierRun:
     """Judges a run again from its report and ranks: a finding for each configuration that has ranks.
 
@@ -90,11 +97,15 @@ def judged_run(
         costs={configuration: one.cost for configuration, one in measured.items()},
         agreements={configuration: one.agreement for configuration, one in measured.items()},
     )
-    target = target_of(written, config)
-    judged = judged_anew(written, judged_report(run, findings, target, data.query_ids), measured)
-    if not only_compared and _another_rule(written, judged, config):
-        judged = recommended_anew(judged, run, findings, target)
-    return replace(run, findings=findings, report=judged)
+    judged = judged_report(run, findings, target_of(written, config), data.query_ids)
+    return replace(run, findings=findings, report=judged_anew(written, judged, measured))
+
+
+def recommended(run: EarlierRun, written: Report, config: SweepConfig) -> EarlierRun:
+    """Gives the judged run what follows from the rule in force, where that is another than the written report's."""
+    if not _another_rule(written, run.report, config):
+        return run
+    return replace(run, report=recommended_anew(run.report, run, run.findings, target_of(written, config)))
 
 
 def rule_of(report: Report, config: SweepConfig) -> tuple[tuple[Measure, ...], Policy]:

@@ -22,7 +22,7 @@ from mrl_sweep.pipeline.outlook import AGREEMENT_AT
 from mrl_sweep.record import record
 from mrl_sweep.report.content.sentence import demand
 from mrl_sweep.report.folder import RunData, as_edited, read_report, read_run, write_run
-from mrl_sweep.runs.reopen import EarlierRun, Measured, judged_run
+from mrl_sweep.runs.reopen import EarlierRun, Measured, judged_run, recommended
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import NOT_RETRIEVED, Advice, Configuration, IntArray, Measure, Ranks, TopDocuments, full_size
 
@@ -231,7 +231,7 @@ def score_returned(
             raise InputError(f"the run holds {one} already", "give the file another name, or --name NAME")
         ranks = ranks_of(returned, data, own_left_out=written.manifest.get("identical_excluded") is True)
         with_lists = replace(data, ranks=_joined(data.ranks, one, ranks))
-        run = judged_run(written, with_lists, config, {one: _measured(ranks, data)})
+        run = recommended(judged_run(written, with_lists, config, {one: _measured(ranks, data)}), written, config)
         sentence = _sentence(run, one, twin, _overlap(data, twin, ranks.top))
         advice = _doubts(ranks, run.policy.required, len(data.query_ids))
     report = replace(run.report, warnings=(*advice, *run.report.warnings))

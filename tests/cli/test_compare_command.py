@@ -151,3 +151,17 @@ def test_a_history_that_is_none_is_refused(command: Command, tmp_path: Path, arg
     (tmp_path / "empty").mkdir()
     done = command("compare", "--history", *argv)
     assert (done.returncode, message in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("argv", [("compare", "a", "a"), ("plan", "a", "--docs", "1000")], ids=lambda argv: argv[0])
+def test_what_a_command_does_not_show_is_not_made_for_another_rule(
+    command: Command, made_run: MadeRun, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
+) -> None:
+    """Funnels, budgets and projections of the runs themselves: of many codes they take a minute. `report` shows them."""
+    run = str(made_run({256: FULL, 128: FULL, 64: HALF}, manifest={"settings": {"deploy.project_docs": [500]}}))
+    made: list[object] = []
+    monkeypatch.setattr("mrl_sweep.runs.reopen.bounded_funnels", lambda *_: made.append(1) or ())
+    assert command(*(run if one == "a" else one for one in argv), "--retain", "85%").returncode == 0
+    assert made == []
+    assert command("report", run, "--retain", "85%").returncode == 0
+    assert made == [1]

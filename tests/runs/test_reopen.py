@@ -10,7 +10,7 @@ import pytest
 
 from mrl_sweep.errors import InputError
 from mrl_sweep.report.folder import read_report
-from mrl_sweep.runs.reopen import reopen
+from mrl_sweep.runs.reopen import reopen, reopen_judged
 from mrl_sweep.settings.config import SweepConfig
 from mrl_sweep.types import Basis, Configuration, Measure, Outcome
 
@@ -60,7 +60,7 @@ def test_a_run_that_is_only_compared_is_decided_anew_and_nothing_is_projected_fo
     """A baseline of many codes would take a minute of projections that nobody is shown."""
     run = made_run({256: FULL * 2, 128: WORSE * 2, 64: WORSE * 2}, manifest={"settings": {"deploy.project_docs": [500]}})
     monkeypatch.setattr("mrl_sweep.runs.reopen.recommended_anew", lambda *_, **__: pytest.fail("projected"))
-    assert reopen(run, SweepConfig.of(retain=0.85), only_compared=True).verdict.dimension == 64
+    assert reopen_judged(run, SweepConfig.of(retain=0.85)).verdict.dimension == 64
     with pytest.raises(pytest.fail.Exception, match="projected"):
         reopen(run, SweepConfig.of(retain=0.85))
 
