@@ -136,6 +136,13 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
     return f"{count(number)} {noun if number == 1 else nouns or noun + 's'}"
 
 
+def counted(number: int, reason: str) -> str:
+    """Writes what was set aside, by a reason as reports count it: `1 query without text`, `2 repeated documents`."""
+    many = reason.replace("_", " ")
+    one = many.replace("queries", "query").replace("documents", "document").replace("judgments", "judgment")
+    return plural(number, one, many)
+
+
 # --- Measures ---------------------------------------------------------------------------------------------------------
 
 

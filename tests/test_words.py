@@ -117,3 +117,16 @@ def test_a_reason_reads_on_after_dimensions() -> None:
 
 def test_names_are_listed_as_in_a_sentence() -> None:
     assert [words.listed(texts) for texts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a or b", "a, b or c"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "one", "two"),
+    [
+        ("repeated_documents", "1 repeated document", "2 repeated documents"),
+        ("queries_without_relevant", "1 query without relevant", "2 queries without relevant"),
+        ("repeated_judgments", "1 repeated judgment", "2 repeated judgments"),
+        ("queries without text", "1 query without text", "2 queries without text"),
+    ],
+)
+def test_what_was_set_aside_is_counted_in_words(reason: str, one: str, two: str) -> None:
+    assert [words.counted(number, reason) for number in (1, 2)] == [one, two]

@@ -17,7 +17,7 @@ from mrl_sweep.errors import InputError
 from mrl_sweep.events import OnEvent, ignore
 from mrl_sweep.record import record
 from mrl_sweep.types import Advice, Collection, IntArray, Qrels, Queries, distinct
-from mrl_sweep.words import first_offenders, plural, printable
+from mrl_sweep.words import counted, first_offenders, printable
 
 Place = Callable[[int], str]
 
@@ -107,26 +107,18 @@ def _corpus(documents: Source, options: LoadOptions, on_event: OnEvent) -> Corpu
 
 def _refuse(excluded: Mapping[str, int], corpus: Corpus, queries: Queries) -> None:
     """Refuses, where reading is strict, what was set aside (but for queries of other splits), and empty or broken texts."""
-    reasons = [
-        _counted(count, reason.replace("_", " ")) for reason, count in excluded.items() if reason != "queries_without_judgments"
-    ]
+    reasons = [counted(count, reason) for reason, count in excluded.items() if reason != "queries_without_judgments"]
     empty = [printable(name) for name, text in zip(queries.ids, queries.texts, strict=True) if not text.strip()]
     named = (
         ("documents without text", _names(corpus, corpus.empty), len(corpus.empty)),
         ("documents with half a character", _names(corpus, corpus.halves), len(corpus.halves)),
         ("queries without text", empty, len(empty)),
     )
-    reasons += [f"{_counted(count, what)} ({first_offenders(names, count)})" for what, names, count in named if count]
+    reasons += [f"{counted(count, what)} ({first_offenders(names, count)})" for what, names, count in named if count]
     if reasons:
         raise InputError(
             f"strict: {', '.join(reasons)}", "mend the collection, or leave strict mode to go on with these counted in the report"
         )
-
-
-def _counted(count: int, what: str) -> str:
-    """Writes `1 query without text`, `2 queries without text`."""
-    one = what.replace("queries", "query").replace("documents", "document").replace("judgments", "judgment")
-    return plural(count, one, what)
 
 
 def _names(corpus: Corpus, rows: IntArray) -> list[str]:

@@ -34,7 +34,7 @@ from mrl_sweep.types import (
     exact_prefixes,
     full_size,
 )
-from mrl_sweep.words import UNKNOWN, asked_share, did_you_mean, first_offenders, keeps, percent, plural, they
+from mrl_sweep.words import UNKNOWN, asked_share, counted, did_you_mean, first_offenders, keeps, percent, plural, they
 
 HARDLY: Final = 0.1
 """A slice is hardly tested where it must keep so much less than its share (of full size) before that is proven."""
@@ -126,10 +126,10 @@ def refuse_exclusions(report: Report, *, allowed: Sequence[str] = ()) -> None:
     unknown = sorted(kinds - set(report.excluded)) if report.excluded else []
     faults = {reason: number for reason, number in report.excluded.items() if reason not in {*NO_FAULT, *kinds}}
     if faults:
-        counted = ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in faults.items())
+        aside = ", ".join(counted(number, reason) for reason, number in faults.items())
         misspelt = f" ({', '.join(unknown)}: nothing of that name was set aside)" if unknown else ""
         raise InputError(
-            f"the run set data aside: {counted}{misspelt}",
+            f"the run set data aside: {aside}{misspelt}",
             f"mend the data, or accept it by name: --allow {next(iter(faults)).replace('_', '-')}; --no-strict accepts all",
         )
 

@@ -141,6 +141,8 @@ def test_a_run_that_set_data_aside_is_refused_unless_told_otherwise(command: Com
             "hint: mend the data, or accept it by name: --allow queries-without-relevant; --no-strict accepts all\n"
         ),
     )
+    one = made_run({256: FULL, 128: SAME}, excluded={"repeated_documents": 1}, name="one")
+    assert command("gate", str(one), "--dim", "128").stderr.startswith("error: the run set data aside: 1 repeated document\n")
     assert command("gate", str(folder), "--dim", "128", "--no-strict").returncode == 0
     assert command("gate", str(folder), "--dim", "128", "--allow", "queries-without-relevant").returncode == 0
     other = command("gate", str(folder), "--dim", "128", "--allow", "empty-documents")

@@ -179,7 +179,7 @@ def remarks(report: Report) -> Section:
         notes.append(f"Accepted: {counted}.")
     for title, faults in (("Set aside", True), ("Not of this split, which is no fault", False)):
         kinds = [(reason, number) for reason, number in report.excluded.items() if (reason not in NO_FAULT) == faults]
-        counted = "; ".join(f"{words.count(number)} {reason.replace('_', ' ')}" for reason, number in kinds)
+        counted = "; ".join(words.counted(number, reason) for reason, number in kinds)
         notes += [f"{title}: {counted}."] if counted else []
     return warnings(report.open_warnings, notes)
 
