@@ -101,3 +101,31 @@ def test_ids_of_many_rows_are_an_arrow_array_over_the_same_bytes() -> None:
     array = ids.table([])["id"].chunk(0)
     assert (array.type, array.buffers()[2].address) == ("large_string", ids._batches()[0].letters.ctypes.data)
     assert array[29].as_py() == ids[29] == "döc29"
+
+
+@given(st.lists(st.lists(ANY_TEXT, max_size=4), max_size=6), st.sampled_from([0, 60, 10**6]), st.data())
+def test_ids_in_many_batches_are_read_as_those_in_one(chunks: list[list[str]], mapped_bytes: int, data: st.DataObject) -> None:
+    texts = [text for chunk in chunks for text in chunk]
+    ids, n = Ids(columns={"place": np.int64}, mapped_bytes=mapped_bytes), 0
+    for chunk in chunks:
+        ids.extend(chunk, place=np.arange(n, n + len(chunk)))
+        n += len(chunk)
+    start, stop = sorted(data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2)))
+    rows = data.draw(st.lists(st.integers(0, n - 1), max_size=9)) if n else []
+    assert list(ids) == texts
+    assert ids.take(rows) == [texts[row] for row in rows]
+    assert ids.column("place", start, stop).tolist() == list(range(start, stop))
+    assert ids.table(["place"]).column("place").to_pylist() == list(range(n))
+
+
+def test_what_is_mapped_stays_where_it_is_when_more_is_written() -> None:
+    """Else a corpus of a thousand batches would be mapped a thousand times."""
+    ids = Ids(columns={"place": np.int64}, mapped_bytes=0)
+    ids.extend(["a", "b"], place=[0, 1])
+    before = ids.column("place", 0, 2)
+    for n in range(2, 2000):
+        ids.extend([str(n)], place=[n])
+    again = ids.column("place", 0, 2)
+    assert again.ctypes.data == before.ctypes.data
+    assert ids.take([0, 1999]) == ["a", "1999"]
+    assert ids.column("place", 1998).tolist() == [1998, 1999]

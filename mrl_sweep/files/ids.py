@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import eq
@@ -104,6 +105,8 @@ class Ids(Sequence[str]):
         self._file: Any = None
         self._writer: Any = None
         self._mapped: list[_Batch] = []
+        self._starts = [0]
+        """The first row of each batch, that of the waiting rows last."""
         texts = iter(ids)
         while some := list(islice(texts, AT_ONCE)):
             self.extend(some)
@@ -128,20 +131,26 @@ class Ids(Sequence[str]):
             self._waiting, self._waiting_bytes = [self._nothing], 0
 
     def _write(self, record_batch: Any) -> None:
-        """Appends a record batch to the file, and maps what the file holds."""
+        """Appends a record batch to the file, and maps that part of it; what was mapped before stays where it is."""
         import pyarrow as pa
 
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="mrl-sweep-")  # noqa: SIM115
                 self._writer = pa.ipc.new_stream(self._file, record_batch.schema)
+            begin = self._file.tell()
             self._writer.write_batch(record_batch)
             self._file.flush()
-            content = pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+            page = begin - begin % mmap.ALLOCATIONGRANULARITY
+            content = mmap.mmap(self._file.fileno(), self._file.tell() - page, access=mmap.ACCESS_READ, offset=page)
         except OSError as error:
             place = f"what is known of each document in {tempfile.gettempdir()}"
             raise EnvironmentFault(f"cannot keep {place}: {error.strerror or error}", "set TMPDIR to a larger folder") from error
-        self._mapped = [self._nothing.views(batch) for batch in pa.ipc.open_stream(content)]
+        reader = pa.BufferReader(pa.py_buffer(content).slice(begin - page))
+        while (message := pa.ipc.read_message(reader)).type == "schema":
+            pass  # it stands before the first batch
+        self._mapped.append(self._nothing.views(pa.ipc.read_record_batch(message, record_batch.schema)))
+        self._starts.append(self._n)
 
     def _batches(self) -> list[_Batch]:
         """Lists all rows: those in the file, then those that wait."""
@@ -184,12 +193,13 @@ class Ids(Sequence[str]):
 
     def column(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """Returns the numbers of a column in rows start to stop: a view where they lie in one batch, else a copy."""
-        stop, begin, pieces = len(self) if stop is None else stop, 0, []
-        for batch in self._batches():
-            pieces.append(batch.columns[name][max(start - begin, 0) : max(stop - begin, 0)])
-            begin += len(batch.columns[name])
-        some = [piece for piece in pieces if len(piece)] or pieces[:1]
-        return some[0] if len(some) == 1 else np.concatenate(some)
+        stop, first = len(self) if stop is None else stop, bisect_right(self._starts, start) - 1
+        some = slice(first, max(bisect_left(self._starts, stop), first + 1))
+        pieces = [
+            batch.columns[name][max(start - begin, 0) : max(stop - begin, 0)]
+            for batch, begin in zip(self._batches()[some], self._starts[some], strict=True)
+        ]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     def hashes(self) -> IntArray:
         """Returns (n,) int64, a hash of each id, good within this process."""
@@ -228,12 +238,11 @@ class Ids(Sequence[str]):
 
     def take(self, rows: npt.ArrayLike) -> list[str]:
         """Returns the ids of these rows, in that order."""
-        wanted, begin = np.asarray(rows, np.int64), 0
-        texts = np.empty(len(wanted), object)
-        for batch in self._batches():
-            end = begin + len(batch.ends) - 1
-            at = np.flatnonzero((begin <= wanted) & (wanted < end))
-            texts[at], begin = batch.texts(wanted[at] - begin), end
+        wanted, batches = np.asarray(rows, np.int64), self._batches()
+        texts, of_batch = np.empty(len(wanted), object), np.searchsorted(self._starts, wanted, side="right") - 1
+        for serial in distinct(of_batch).tolist():
+            at = np.flatnonzero(of_batch == serial)
+            texts[at] = batches[serial].texts(wanted[at] - self._starts[serial])
         return cast(list[str], texts.tolist())
 
     def without(self, rows: Sequence[int]) -> Ids:
